@@ -1,0 +1,21 @@
+import type { Logger } from "pino";
+import type { ExitCode } from "./exit-code.ts";
+
+/** What a command may touch of the process; one in memory serves the tests. */
+export interface CommandContext {
+  /** The data that was asked for. Resolves when the chunk is handed over; a closed pipe ends the command quietly. */
+  print(text: string): Promise<void>;
+  /** Progress, notes and errors for people: one line, to stderr. */
+  note(text: string): void;
+  /** Logs to stderr: pretty on a terminal, JSON lines elsewhere. Loaded on first use, because start-up matters. */
+  logger(): Promise<Logger>;
+  /** All of stdin as bytes. */
+  readStdin(): Promise<Buffer>;
+  /** Aborted by SIGINT and SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly stdoutIsTerminal: boolean;
+  readonly stderrIsTerminal: boolean;
+}
+
+/** How every command ends. */
+export type RunCommand = (action: (context: CommandContext) => Promise<ExitCode>) => Promise<void>;

@@ -1,0 +1,40 @@
+import { once } from "node:events";
+import process from "node:process";
+import type { Logger } from "pino";
+import type { CommandContext } from "./command-context.ts";
+
+/** The command context of a real process. */
+export function processContext(): CommandContext {
+  const abort = new AbortController();
+  let logger: Promise<Logger> | undefined;
+  let signal: AbortSignal | undefined;
+  return {
+    print: printToStdout,
+    note: (text) => void process.stderr.write(`${text}\n`),
+    logger: () => {
+      logger ??= import("./logger.ts").then(({ createLogger }) => createLogger());
+      return logger;
+    },
+    readStdin,
+    // Signals are only caught once a command asks: until then they end the process as usual.
+    get signal() {
+      if (signal === undefined) {
+        signal = abort.signal;
+        for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => abort.abort(name));
+      }
+      return signal;
+    },
+    stdoutIsTerminal: process.stdout.isTTY === true,
+    stderrIsTerminal: process.stderr.isTTY === true,
+  };
+}
+
+async function printToStdout(text: string): Promise<void> {
+  if (!process.stdout.write(text)) await once(process.stdout, "drain");
+}
+
+async function readStdin(): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,2 @@
+export * from "./kernel-support.ts";
+export * from "./network-namespace.ts";

@@ -1,0 +1,2 @@
+export * from "./host-state.ts";
+export * from "./rule-set.ts";

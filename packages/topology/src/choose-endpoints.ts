@@ -1,0 +1,52 @@
+import type { Family } from "./address.ts";
+import { familyOf } from "./address.ts";
+import type { Endpoint, Host, Service, ServicePort } from "./model.ts";
+
+export interface EndpointChoice {
+  readonly cluster: readonly Endpoint[];
+  readonly local: readonly Endpoint[];
+  readonly hasEndpoints: boolean;
+}
+
+/**
+ * The endpoints that traffic under policy Cluster and under policy Local may use from `host`.
+ *
+ * Each falls back on its own to endpoints that are serving while they terminate. Local ones ignore hints.
+ * @see kubernetes pkg/proxy/topology.go, CategorizeEndpoints
+ */
+export function chooseEndpoints(port: ServicePort, { family, host }: { family: Family; host: Host }): EndpointChoice {
+  const endpoints = port.endpoints.filter((endpoint) => familyOf(endpoint.address) === family);
+  const local = endpoints.filter((endpoint) => endpoint.host === host.name);
+  const hinted = followHints(
+    endpoints.filter((endpoint) => endpoint.ready),
+    host,
+  );
+  const cluster = hinted.length > 0 ? hinted : endpoints.filter(servesWhileTerminating);
+  const localReady = local.filter((endpoint) => endpoint.ready);
+  return {
+    cluster,
+    local: localReady.length > 0 ? localReady : local.filter(servesWhileTerminating),
+    hasEndpoints: cluster.length > 0,
+  };
+}
+
+function servesWhileTerminating(endpoint: Endpoint): boolean {
+  return endpoint.serving && endpoint.terminating;
+}
+
+/** Hints count only where every ready endpoint has one and one of them names this host, or else its zone. */
+function followHints(ready: readonly Endpoint[], host: Host): readonly Endpoint[] {
+  const named = (names: (endpoint: Endpoint) => readonly string[], self: string | undefined) => {
+    if (self === undefined || ready.some((endpoint) => names(endpoint).length === 0)) return [];
+    return ready.filter((endpoint) => names(endpoint).includes(self));
+  };
+  const sameNode = named((endpoint) => endpoint.hints.nodes, host.name);
+  if (sameNode.length > 0) return sameNode;
+  const sameZone = named((endpoint) => endpoint.hints.zones, host.zone);
+  return sameZone.length > 0 ? sameZone : ready;
+}
+
+/** Whether anything but a ClusterIP leads to this port. */
+export function isExternallyReachable(service: Service, port: ServicePort): boolean {
+  return port.nodePort !== undefined || service.externalIPs.length > 0 || service.loadBalancerIPs.length > 0;
+}

@@ -1,0 +1,86 @@
+/** A place in a file; both numbers are 1-based. */
+export interface SourcePosition {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** One thing that is wrong with the input, as `svcproxy check` prints it. */
+export interface Fault<Code extends string = string> {
+  readonly severity: "error" | "warning";
+  readonly code: Code;
+  /** What was being done and why it failed, the value quoted, no full stop. */
+  readonly message: string;
+  /** Where the data model has the fault, for instance `["services", 0, "ports", 1, "port"]`. */
+  readonly path?: readonly (string | number)[];
+  readonly at?: SourcePosition;
+  /** How to mend it. */
+  readonly hint?: string;
+}
+
+export interface SvcproxyErrorOptions {
+  readonly hint?: string;
+  readonly cause?: unknown;
+}
+
+/**
+ * The root of what svcproxy throws on purpose. Callers branch on `code`, never on the text.
+ * Everything else that reaches the command line is a bug of ours and is printed with its stack.
+ */
+export abstract class SvcproxyError extends Error {
+  abstract readonly exitCode: 1 | 2;
+  readonly code: string;
+  readonly hint: string | undefined;
+
+  constructor(code: string, message: string, options: SvcproxyErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.hint = options.hint;
+  }
+}
+
+/** The user's input or usage is wrong (exit code 2). Carries every fault that was found, not just the first. */
+export class InputError extends SvcproxyError {
+  override readonly exitCode = 2;
+  readonly faults: readonly Fault[];
+
+  constructor(faults: readonly [Fault, ...Fault[]], options: SvcproxyErrorOptions = {}) {
+    const [first] = faults;
+    super(first.code, first.message, { ...(first.hint === undefined ? {} : { hint: first.hint }), ...options });
+    this.faults = faults;
+  }
+}
+
+/** The machine cannot do what was asked: no root, no iptables, a port in use, no namespaces (exit code 1). */
+export class EnvironmentError extends SvcproxyError {
+  override readonly exitCode = 1;
+}
+
+/** A single usage fault without a place in a file. */
+export function inputError(code: string, message: string, options: SvcproxyErrorOptions = {}): InputError {
+  return new InputError(
+    [{ severity: "error", code, message, ...(options.hint === undefined ? {} : { hint: options.hint }) }],
+    options,
+  );
+}
+
+/** `file:line:column: message [CODE]` and, on a second line, `hint: …`; what a name brings along is made visible. */
+export function formatFault(fault: Fault): string {
+  const place = fault.at === undefined ? "" : `${fault.at.file}:${fault.at.line}:${fault.at.column}: `;
+  const severity = fault.severity === "warning" ? "warning: " : "";
+  const line = `${visible(place)}${severity}${visible(fault.message)} [${fault.code}]`;
+  return fault.hint === undefined ? line : `${line}\n  hint: ${visible(fault.hint)}`;
+}
+
+/** Control and bidirectional-formatting characters as `\u{…}`, so that a name from a file cannot forge or reorder a line. */
+export function visible(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (character) =>
+    character === "\n" ? "\\n" : `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
+  );
+}
+
+/** For the `default` of a switch over a union: a new kind stops the build here. */
+export function unreachable(value: never): never {
+  throw new Error(`unreachable: ${JSON.stringify(value)}`);
+}
