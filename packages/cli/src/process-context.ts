@@ -1,7 +1,7 @@
-import { once } from "node:events";
 import process from "node:process";
 import type { Logger } from "pino";
 import type { CommandContext } from "./command-context.ts";
+import { writeStdout } from "./write-stdout.ts";
 
 /** The command context of a real process. */
 export function processContext(): CommandContext {
@@ -9,7 +9,7 @@ export function processContext(): CommandContext {
   let logger: Promise<Logger> | undefined;
   let signal: AbortSignal | undefined;
   return {
-    print: printToStdout,
+    print: writeStdout,
     note: (text) => void process.stderr.write(`${text}\n`),
     logger: () => {
       logger ??= import("./logger.ts").then(({ createLogger }) => createLogger());
@@ -24,13 +24,14 @@ export function processContext(): CommandContext {
       }
       return signal;
     },
-    stdoutIsTerminal: process.stdout.isTTY === true,
-    stderrIsTerminal: process.stderr.isTTY === true,
+    // Getters: asking builds the stream, which takes longer than a short command.
+    get stdoutIsTerminal() {
+      return process.stdout.isTTY === true;
+    },
+    get stderrIsTerminal() {
+      return process.stderr.isTTY === true;
+    },
   };
-}
-
-async function printToStdout(text: string): Promise<void> {
-  if (!process.stdout.write(text)) await once(process.stdout, "drain");
 }
 
 async function readStdin(): Promise<Buffer> {

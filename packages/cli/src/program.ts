@@ -3,6 +3,7 @@ import type { CommandContext, RunCommand } from "./command-context.ts";
 import type { ExitCode } from "./exit-code.ts";
 import { runCommand } from "./run-command.ts";
 import { version } from "./version.ts";
+import { writeStdoutSync } from "./write-stdout.ts";
 
 /** Reads the command line, runs the command, and returns the exit code. Flags are declared at once, the work is loaded when asked for. */
 export async function runProgram(argv: readonly string[], context: CommandContext): Promise<ExitCode> {
@@ -25,6 +26,7 @@ function buildProgram(_run: RunCommand): Command {
   const program = new Command("svcproxy")
     .description("Service virtual IPs and NodePorts for any Linux host, and the proof that they work.")
     .version(version, "-V, --version")
+    .configureOutput({ writeOut: writeStdoutSync })
     .exitOverride()
     .showHelpAfterError("(svcproxy --help shows the commands)");
   return program;
