@@ -14,9 +14,10 @@ let command = "";
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "svcproxy-tarball-"));
-  // Under `pnpm test` the running pnpm packs; a bare vitest asks npx for it.
-  const pnpm = process.env["npm_execpath"];
-  const [program, ...first] = pnpm?.includes("pnpm") ? [process.execPath, pnpm] : ["npx", "-y", "pnpm@12"];
+  // Under `pnpm test` pnpm is on the PATH; a bare vitest asks npx for it.
+  const [program, ...first] = process.env["npm_config_user_agent"]?.startsWith("pnpm/")
+    ? ["pnpm"]
+    : ["npx", "-y", "pnpm@12"];
   await run(program ?? "npx", [...first, "pack", "--pack-destination", folder], { cwd: packageFolder });
   const tarball = (await readdir(folder)).find((name) => name.endsWith(".tgz"));
   if (tarball === undefined) throw new Error("pnpm pack made no tarball");
