@@ -1,0 +1,58 @@
+import type { HostNetwork } from "./host-network.ts";
+
+/** Why the kernel, or the `ip` command, did not carry out one command. */
+export interface IpRefusal {
+  readonly kind: "not-permitted" | "no-command" | "failed";
+  /** What `ip` said, without its prefix. */
+  readonly text: string;
+}
+
+/**
+ * Runs many `ip` commands in one process, going on after one that fails.
+ *
+ * @param commands without the leading `ip`
+ * @returns the refusals by the command's 0-based place; empty where all went well
+ */
+export async function runIpBatch(
+  network: HostNetwork,
+  commands: readonly string[],
+): Promise<ReadonlyMap<number, IpRefusal>> {
+  if (commands.length === 0) return new Map();
+  const outcome = await network.ip(["-force", "-batch", "-"], `${commands.join("\n")}\n`);
+  switch (outcome.kind) {
+    case "done":
+      return new Map();
+    case "no-command":
+      return everyCommand(commands, { kind: "no-command", text: "there is no `ip` command" });
+    case "failed": {
+      const refusals = parseBatchErrors(outcome.stderr);
+      return refusals.size > 0 ? refusals : everyCommand(commands, refusalFrom(outcome.stderr));
+    }
+  }
+}
+
+function everyCommand(commands: readonly string[], refusal: IpRefusal): ReadonlyMap<number, IpRefusal> {
+  return new Map(commands.map((_, index) => [index, refusal]));
+}
+
+/** stderr has the reasons of a command and then `Command failed -:LINE`, LINE being 1-based. */
+function parseBatchErrors(stderr: string): ReadonlyMap<number, IpRefusal> {
+  const refusals = new Map<number, IpRefusal>();
+  let reasons: string[] = [];
+  for (const line of stderr.split("\n")) {
+    const failed = /^Command failed -:(\d+)$/.exec(line);
+    if (failed === null) {
+      if (line !== "") reasons.push(line);
+    } else {
+      refusals.set(Number(failed[1]) - 1, refusalFrom(reasons.join("; ")));
+      reasons = [];
+    }
+  }
+  return refusals;
+}
+
+/** Reads what `ip` printed about one command. */
+export function refusalFrom(stderr: string): IpRefusal {
+  const text = stderr.trim().replace(/^(RTNETLINK answers|Error): /, "") || "it gave no reason";
+  return { kind: /operation not permitted/i.test(text) ? "not-permitted" : "failed", text };
+}

@@ -1,0 +1,228 @@
+import { addressWidth, type Cidr, cidrContains, familyOf, formatCidr, type IpAddress } from "@svcproxy/topology";
+import type { HostNetwork, IpOutcome } from "./host-network.ts";
+import { type IpRefusal, refusalFrom, runIpBatch } from "./ip-batch.ts";
+import { type LocalAddresses, type LocalRange, readLocalAddresses } from "./local-addresses.ts";
+import { commandForVips } from "./vip-hint.ts";
+import { NONLOCAL_BIND, VIP_DEVICE_KINDS, VIP_MARK } from "./vip-mark.ts";
+
+export interface LocalVipsOptions {
+  readonly network: HostNetwork;
+  /** Where VIPs are put: `svcproxy0` is made where it is missing, any other has to be there; undefined: nowhere. */
+  readonly device?: string;
+  /** Blocks that one route each makes local, instead of their VIPs one by one. */
+  readonly ranges: readonly Cidr[];
+}
+
+export interface VipReport {
+  /** VIPs that no one can listen on here, with the reason. */
+  readonly notLocal: ReadonlyMap<IpAddress, string>;
+  /** The command that would make them local. */
+  readonly command?: string;
+  /** What else could not be done, as sentences without a full stop. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Makes VIPs local in this network namespace and takes exactly that away again.
+ *
+ * What is ours is marked in the kernel (`VIP_MARK`), never in a file: a start after a kill -9 takes over what is
+ * there, and addresses and routes without the mark are used but never touched. Calls are carried out one by one.
+ */
+export class LocalVips {
+  readonly #options: LocalVipsOptions;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: LocalVipsOptions) {
+    this.#options = options;
+  }
+
+  /** Makes `vips` local as far as this process may; takes nothing away. */
+  ensure(vips: readonly IpAddress[]): Promise<VipReport> {
+    return this.#inTurn(() => ensureLocal(this.#options, vips));
+  }
+
+  /** Takes away what is ours and not needed for `vips`, left-overs of an earlier run included. @returns what is left, as sentences */
+  retain(vips: readonly IpAddress[]): Promise<readonly string[]> {
+    return this.#inTurn(() => retainLocal(this.#options.network, { vips, ranges: this.#options.ranges }));
+  }
+
+  /** Takes away all that is ours. @returns what could not be taken away, as sentences */
+  release(): Promise<readonly string[]> {
+    return this.#inTurn(() => removeLocalVips(this.#options.network));
+  }
+
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(action);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+}
+
+/** Takes away every address, route and device that carries our mark, whoever left it. @returns what could not be taken away */
+export function removeLocalVips(network: HostNetwork): Promise<readonly string[]> {
+  return retainLocal(network, { vips: [], ranges: [] });
+}
+
+async function ensureLocal(options: LocalVipsOptions, vips: readonly IpAddress[]): Promise<VipReport> {
+  const { network } = options;
+  const problems: string[] = [];
+  const before = await readLocalAddresses(network);
+  for (const range of options.ranges) {
+    const problem = await ensureRange(network, { range, before });
+    if (problem !== undefined) problems.push(problem);
+  }
+  const now = options.ranges.length === 0 ? before : await readLocalAddresses(network);
+  const isLocal = await localityOf(network, now);
+  const missing = [...new Set(vips)].filter((vip) => !isLocal(vip));
+  const notLocal = new Map<IpAddress, string>();
+  if (missing.length > 0) {
+    const refusals = await addAddresses(options, { vips: missing, state: now });
+    for (const [index, refusal] of refusals) {
+      const vip = missing[index];
+      if (vip !== undefined) notLocal.set(vip, sentence(refusal));
+    }
+  }
+  const command = commandForVips([...notLocal.keys()]);
+  return { notLocal, problems, ...(command === undefined ? {} : { command }) };
+}
+
+/** An IPv6 address in a `local` route can only be bound with `ip_nonlocal_bind`, so without it the range does not count. */
+async function localityOf(network: HostNetwork, state: LocalAddresses): Promise<(vip: IpAddress) => boolean> {
+  const addresses = new Set(state.addresses.map(({ address }) => address));
+  const bindsNonlocal = (await network.readSysctl(NONLOCAL_BIND)) === "1";
+  const ranges = state.ranges.filter(({ range }) => bindsNonlocal || familyOf(range.address) === 4);
+  return (vip) => addresses.has(vip) || ranges.some(({ range }) => cidrContains(range, vip));
+}
+
+async function ensureRange(
+  network: HostNetwork,
+  { range, before }: { range: Cidr; before: LocalAddresses },
+): Promise<string | undefined> {
+  const isIpv6 = familyOf(range.address) === 6;
+  const bindWasOff = isIpv6 && (await network.readSysctl(NONLOCAL_BIND)) === "0";
+  const text = formatCidr(range);
+  const existing = before.ranges.find((local) => formatCidr(local.range) === text);
+  if (existing === undefined) {
+    // The route comes first, because its metric remembers what the sysctl was.
+    const metric = bindWasOff ? VIP_MARK.routeMetric.nonlocalBindWasOff : VIP_MARK.routeMetric.nonlocalBindUntouched;
+    const added = await network.ip(routeCommand("add", { text, isIpv6, metric }));
+    if (added.kind !== "done") return `Cannot make the range ${text} local: ${sentence(refusalOf(added))}`;
+  }
+  if (!bindWasOff || (await network.writeSysctl(NONLOCAL_BIND, "1"))) return undefined;
+  if (existing === undefined) {
+    await network.ip(routeCommand("del", { text, isIpv6, metric: VIP_MARK.routeMetric.nonlocalBindWasOff }));
+  }
+  return `Cannot use the range ${text}: the kernel does not let this process set ${NONLOCAL_BIND}=1`;
+}
+
+function routeCommand(
+  verb: "add" | "del",
+  { text, isIpv6, metric }: { text: string; isIpv6: boolean; metric: number },
+): readonly string[] {
+  const family = isIpv6 ? "-6" : "-4";
+  const mark = ["proto", VIP_MARK.routeProtocol, "metric", String(metric)];
+  return [family, "route", verb, "local", text, "dev", "lo", "table", "local", ...mark];
+}
+
+async function addAddresses(
+  { network, device }: LocalVipsOptions,
+  { vips, state }: { vips: readonly IpAddress[]; state: LocalAddresses },
+): Promise<ReadonlyMap<number, IpRefusal>> {
+  const everyVip = (refusal: IpRefusal) => new Map(vips.map((_, index) => [index, refusal]));
+  if (device === undefined) return everyVip({ kind: "failed", text: "it is not on this host" });
+  if (device === VIP_MARK.device && state.vipDevice === undefined) {
+    const refusal = await makeVipDevice(network);
+    if (refusal !== undefined) return everyVip(refusal);
+  }
+  return runIpBatch(
+    network,
+    vips.map((vip) => `address add ${addressCommand(vip, device)}`),
+  );
+}
+
+function addressCommand(vip: IpAddress, device: string): string {
+  const block = `${vip}/${addressWidth(familyOf(vip))} dev ${device}`;
+  if (familyOf(vip) === 4) return `${block} metric ${VIP_MARK.addressMetric}`;
+  // nodad: usable at once. preferred_lft 0: the kernel never takes a VIP as the source of this host's own connections.
+  return `${block} nodad preferred_lft 0 metric ${VIP_MARK.addressMetric}`;
+}
+
+async function makeVipDevice(network: HostNetwork): Promise<IpRefusal | undefined> {
+  let refusal: IpRefusal | undefined;
+  for (const kind of VIP_DEVICE_KINDS) {
+    const made = await network.ip(["link", "add", VIP_MARK.device, "group", VIP_MARK.deviceGroup, "type", kind]);
+    if (made.kind === "done") {
+      const failed = await runIpBatch(network, [
+        `link set ${VIP_MARK.device} addrgenmode none`, // no link-local address; fails without IPv6, which is as well
+        `link set ${VIP_MARK.device} up`,
+      ]);
+      return failed.get(1);
+    }
+    refusal = refusalOf(made);
+    if (refusal.kind !== "failed") return refusal;
+  }
+  return refusal;
+}
+
+async function retainLocal(
+  network: HostNetwork,
+  { vips, ranges }: { vips: readonly IpAddress[]; ranges: readonly Cidr[] },
+): Promise<readonly string[]> {
+  const state = await readLocalAddresses(network);
+  if (!state.complete) return [];
+  const wanted = new Set(vips);
+  const wantedRanges = new Set(ranges.map(formatCidr));
+  const left = await removeRanges(
+    network,
+    state.ranges.filter(({ ours, range }) => ours && !wantedRanges.has(formatCidr(range))),
+  );
+  const stale = state.addresses.filter(({ ours, address }) => ours && !wanted.has(address));
+  const refusals = await runIpBatch(
+    network,
+    stale.map(({ address, prefixLength, device }) => `address del ${address}/${prefixLength} dev ${device}`),
+  );
+  for (const [index, refusal] of refusals) {
+    left.push(`Cannot remove ${stale[index]?.address} from ${stale[index]?.device}: ${sentence(refusal)}`);
+  }
+  // A device that someone else gave an address in the meantime stays for them.
+  const isEmpty = !state.addresses.some(
+    (entry) => entry.device === VIP_MARK.device && !isLinkLocal(entry.address) && !stale.includes(entry),
+  );
+  if (state.vipDevice?.ours === true && isEmpty && refusals.size === 0) {
+    const removed = await network.ip(["link", "delete", VIP_MARK.device]);
+    if (removed.kind !== "done") left.push(`Cannot remove ${VIP_MARK.device}: ${sentence(refusalOf(removed))}`);
+  }
+  return left;
+}
+
+async function removeRanges(network: HostNetwork, ranges: readonly LocalRange[]): Promise<string[]> {
+  const left: string[] = [];
+  for (const { range, nonlocalBindWasOff } of ranges) {
+    const text = formatCidr(range);
+    // The sysctl goes first: should we end between the two, the route still says what to put back.
+    if (nonlocalBindWasOff && !(await network.writeSysctl(NONLOCAL_BIND, "0"))) {
+      left.push(`Cannot set ${NONLOCAL_BIND} back to 0: the kernel does not let this process`);
+      continue;
+    }
+    const { nonlocalBindUntouched, nonlocalBindWasOff: wasOff } = VIP_MARK.routeMetric;
+    const metric = nonlocalBindWasOff ? wasOff : nonlocalBindUntouched;
+    const isIpv6 = familyOf(range.address) === 6;
+    const removed = await network.ip(routeCommand("del", { text, isIpv6, metric }));
+    if (removed.kind !== "done") left.push(`Cannot remove the route for ${text}: ${sentence(refusalOf(removed))}`);
+  }
+  return left;
+}
+
+function isLinkLocal(address: IpAddress): boolean {
+  return /^fe[89ab][0-9a-f]:/.test(address);
+}
+
+function refusalOf(outcome: Exclude<IpOutcome, { kind: "done" }>): IpRefusal {
+  return outcome.kind === "no-command"
+    ? { kind: "no-command", text: "there is no `ip` command" }
+    : refusalFrom(outcome.stderr);
+}
+
+function sentence(refusal: IpRefusal): string {
+  return refusal.kind === "not-permitted" ? "changing addresses needs CAP_NET_ADMIN" : refusal.text;
+}

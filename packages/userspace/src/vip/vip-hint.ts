@@ -1,0 +1,44 @@
+import {
+  addressBits,
+  addressWidth,
+  type Cidr,
+  cidrOf,
+  type Family,
+  familyOf,
+  formatCidr,
+  type IpAddress,
+} from "@svcproxy/topology";
+
+/** Up to here each address is named; a longer list is better helped by a route for the block that holds it. */
+const NAMED_ADDRESSES = 16;
+
+/** The shell command with which someone who may do it makes these VIPs local; undefined where there are none. */
+export function commandForVips(vips: readonly IpAddress[]): string | undefined {
+  if (vips.length === 0) return undefined;
+  if (vips.length <= NAMED_ADDRESSES) {
+    const [first] = vips;
+    if (vips.length === 1 && first !== undefined) return `sudo ip address add ${hostBlock(first)} dev lo`;
+    return `for vip in ${vips.map(hostBlock).join(" ")}; do sudo ip address add "$vip" dev lo; done`;
+  }
+  const families: readonly Family[] = [4, 6];
+  const commands = families.flatMap((family) => {
+    const block = smallestBlock(vips.filter((vip) => familyOf(vip) === family));
+    if (block === undefined) return [];
+    const route = `sudo ip -${family} route add local ${formatCidr(block)} dev lo`;
+    return family === 4 ? [route] : [route, "sudo sysctl -w net.ipv6.ip_nonlocal_bind=1"];
+  });
+  return commands.join(" && ");
+}
+
+function hostBlock(address: IpAddress): string {
+  return `${address}/${addressWidth(familyOf(address))}`;
+}
+
+/** The smallest block that holds all of `addresses`, which are of one family. */
+function smallestBlock(addresses: readonly IpAddress[]): Cidr | undefined {
+  const [first] = addresses;
+  if (first === undefined) return undefined;
+  const width = addressWidth(familyOf(first));
+  const differing = addresses.reduce((bits, address) => bits | (addressBits(address) ^ addressBits(first)), 0n);
+  return cidrOf(first, width - (differing === 0n ? 0 : differing.toString(2).length));
+}
