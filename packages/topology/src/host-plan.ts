@@ -7,6 +7,8 @@ import type { Endpoint, Host, NodeSettings, Service, ServicePort, SessionAffinit
  */
 export interface HostPlan {
   readonly host: Host;
+  /** Every host of the topology, `host` included, in the file's order: the order of pods follows from it. */
+  readonly hosts: readonly Host[];
   readonly dialect: Dialect;
   readonly node: NodeSettings;
   /** How this host tells its own pods from other clients. */

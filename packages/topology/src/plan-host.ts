@@ -38,6 +38,7 @@ export function planHost(topology: Topology, { host: name, dialect }: PlanOption
   const context: PlanContext = { host, dialect, node: topology.node, podDetector: detectPods(host, topology.node) };
   return {
     ...context,
+    hosts: topology.hosts,
     ports: topology.services.flatMap((service) =>
       service.ports.flatMap((port, portIndex) =>
         servedFamilies(service).map((family) => planPort(context, { service, port, portIndex, family })),
