@@ -1,11 +1,13 @@
-import type { HostNetwork } from "./host-network.ts";
+import type { HostNetwork, IpOutcome } from "./host-network.ts";
 
 /** Why the kernel, or the `ip` command, did not carry out one command. */
 export interface IpRefusal {
   readonly kind: "not-permitted" | "no-command" | "failed";
-  /** What `ip` said, without its prefix. */
+  /** For people: what `ip` said, or what is missing. */
   readonly text: string;
 }
+
+const NO_COMMAND: IpRefusal = { kind: "no-command", text: "there is no `ip` command (package iproute2)" };
 
 /**
  * Runs many `ip` commands in one process, going on after one that fails.
@@ -23,7 +25,7 @@ export async function runIpBatch(
     case "done":
       return new Map();
     case "no-command":
-      return everyCommand(commands, { kind: "no-command", text: "there is no `ip` command" });
+      return everyCommand(commands, NO_COMMAND);
     case "failed": {
       const refusals = parseBatchErrors(outcome.stderr);
       return refusals.size > 0 ? refusals : everyCommand(commands, refusalFrom(outcome.stderr));
@@ -51,8 +53,15 @@ function parseBatchErrors(stderr: string): ReadonlyMap<number, IpRefusal> {
   return refusals;
 }
 
-/** Reads what `ip` printed about one command. */
-export function refusalFrom(stderr: string): IpRefusal {
-  const text = stderr.trim().replace(/^(RTNETLINK answers|Error): /, "") || "it gave no reason";
-  return { kind: /operation not permitted/i.test(text) ? "not-permitted" : "failed", text };
+/** The refusal in the outcome of a single command. */
+export function refusalOf(outcome: Exclude<IpOutcome, { kind: "done" }>): IpRefusal {
+  return outcome.kind === "no-command" ? NO_COMMAND : refusalFrom(outcome.stderr);
+}
+
+function refusalFrom(stderr: string): IpRefusal {
+  if (/operation not permitted/i.test(stderr)) {
+    return { kind: "not-permitted", text: "changing addresses and routes needs CAP_NET_ADMIN" };
+  }
+  const text = stderr.trim().replace(/^(RTNETLINK answers|Error): /, "");
+  return { kind: "failed", text: text === "" ? "`ip` gave no reason" : text };
 }

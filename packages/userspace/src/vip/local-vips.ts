@@ -1,9 +1,10 @@
-import { addressWidth, type Cidr, cidrContains, familyOf, formatCidr, type IpAddress } from "@svcproxy/topology";
-import type { HostNetwork, IpOutcome } from "./host-network.ts";
-import { type IpRefusal, refusalFrom, runIpBatch } from "./ip-batch.ts";
-import { type LocalAddresses, type LocalRange, readLocalAddresses } from "./local-addresses.ts";
+import { addressWidth, type Cidr, cidrContains, familyOf, type IpAddress } from "@svcproxy/topology";
+import type { HostNetwork } from "./host-network.ts";
+import { type IpRefusal, refusalOf, runIpBatch } from "./ip-batch.ts";
+import { type LocalAddresses, readLocalAddresses } from "./local-addresses.ts";
 import { commandForVips } from "./vip-hint.ts";
 import { NONLOCAL_BIND, VIP_DEVICE_KINDS, VIP_MARK } from "./vip-mark.ts";
+import { ensureRanges, removeRanges } from "./vip-ranges.ts";
 
 export interface LocalVipsOptions {
   readonly network: HostNetwork;
@@ -65,12 +66,8 @@ export function removeLocalVips(network: HostNetwork): Promise<readonly string[]
 
 async function ensureLocal(options: LocalVipsOptions, vips: readonly IpAddress[]): Promise<VipReport> {
   const { network } = options;
-  const problems: string[] = [];
   const before = await readLocalAddresses(network);
-  for (const range of options.ranges) {
-    const problem = await ensureRange(network, { range, before });
-    if (problem !== undefined) problems.push(problem);
-  }
+  const problems = await ensureRanges(network, { wanted: options.ranges, existing: before.ranges });
   const now = options.ranges.length === 0 ? before : await readLocalAddresses(network);
   const isLocal = await localityOf(network, now);
   const missing = [...new Set(vips)].filter((vip) => !isLocal(vip));
@@ -79,7 +76,7 @@ async function ensureLocal(options: LocalVipsOptions, vips: readonly IpAddress[]
     const refusals = await addAddresses(options, { vips: missing, state: now });
     for (const [index, refusal] of refusals) {
       const vip = missing[index];
-      if (vip !== undefined) notLocal.set(vip, sentence(refusal));
+      if (vip !== undefined) notLocal.set(vip, refusal.text);
     }
   }
   const command = commandForVips([...notLocal.keys()]);
@@ -94,45 +91,16 @@ async function localityOf(network: HostNetwork, state: LocalAddresses): Promise<
   return (vip) => addresses.has(vip) || ranges.some(({ range }) => cidrContains(range, vip));
 }
 
-async function ensureRange(
-  network: HostNetwork,
-  { range, before }: { range: Cidr; before: LocalAddresses },
-): Promise<string | undefined> {
-  const isIpv6 = familyOf(range.address) === 6;
-  const bindWasOff = isIpv6 && (await network.readSysctl(NONLOCAL_BIND)) === "0";
-  const text = formatCidr(range);
-  const existing = before.ranges.find((local) => formatCidr(local.range) === text);
-  if (existing === undefined) {
-    // The route comes first, because its metric remembers what the sysctl was.
-    const metric = bindWasOff ? VIP_MARK.routeMetric.nonlocalBindWasOff : VIP_MARK.routeMetric.nonlocalBindUntouched;
-    const added = await network.ip(routeCommand("add", { text, isIpv6, metric }));
-    if (added.kind !== "done") return `Cannot make the range ${text} local: ${sentence(refusalOf(added))}`;
-  }
-  if (!bindWasOff || (await network.writeSysctl(NONLOCAL_BIND, "1"))) return undefined;
-  if (existing === undefined) {
-    await network.ip(routeCommand("del", { text, isIpv6, metric: VIP_MARK.routeMetric.nonlocalBindWasOff }));
-  }
-  return `Cannot use the range ${text}: the kernel does not let this process set ${NONLOCAL_BIND}=1`;
-}
-
-function routeCommand(
-  verb: "add" | "del",
-  { text, isIpv6, metric }: { text: string; isIpv6: boolean; metric: number },
-): readonly string[] {
-  const family = isIpv6 ? "-6" : "-4";
-  const mark = ["proto", VIP_MARK.routeProtocol, "metric", String(metric)];
-  return [family, "route", verb, "local", text, "dev", "lo", "table", "local", ...mark];
-}
-
 async function addAddresses(
   { network, device }: LocalVipsOptions,
   { vips, state }: { vips: readonly IpAddress[]; state: LocalAddresses },
 ): Promise<ReadonlyMap<number, IpRefusal>> {
   const everyVip = (refusal: IpRefusal) => new Map(vips.map((_, index) => [index, refusal]));
   if (device === undefined) return everyVip({ kind: "failed", text: "it is not on this host" });
-  if (device === VIP_MARK.device && state.vipDevice === undefined) {
-    const refusal = await makeVipDevice(network);
+  if (device === VIP_MARK.device) {
+    const refusal = state.vipDevice === undefined ? await makeVipDevice(network) : undefined;
     if (refusal !== undefined) return everyVip(refusal);
+    await network.ip(["link", "set", device, "up"]); // also where an earlier start was killed between the two
   }
   return runIpBatch(
     network,
@@ -152,11 +120,8 @@ async function makeVipDevice(network: HostNetwork): Promise<IpRefusal | undefine
   for (const kind of VIP_DEVICE_KINDS) {
     const made = await network.ip(["link", "add", VIP_MARK.device, "group", VIP_MARK.deviceGroup, "type", kind]);
     if (made.kind === "done") {
-      const failed = await runIpBatch(network, [
-        `link set ${VIP_MARK.device} addrgenmode none`, // no link-local address; fails without IPv6, which is as well
-        `link set ${VIP_MARK.device} up`,
-      ]);
-      return failed.get(1);
+      await network.ip(["link", "set", VIP_MARK.device, "addrgenmode", "none"]); // no link-local address; fails without IPv6
+      return undefined;
     }
     refusal = refusalOf(made);
     if (refusal.kind !== "failed") return refusal;
@@ -171,18 +136,14 @@ async function retainLocal(
   const state = await readLocalAddresses(network);
   if (!state.complete) return [];
   const wanted = new Set(vips);
-  const wantedRanges = new Set(ranges.map(formatCidr));
-  const left = await removeRanges(
-    network,
-    state.ranges.filter(({ ours, range }) => ours && !wantedRanges.has(formatCidr(range))),
-  );
+  const left = await removeRanges(network, { wanted: ranges, existing: state.ranges });
   const stale = state.addresses.filter(({ ours, address }) => ours && !wanted.has(address));
   const refusals = await runIpBatch(
     network,
     stale.map(({ address, prefixLength, device }) => `address del ${address}/${prefixLength} dev ${device}`),
   );
   for (const [index, refusal] of refusals) {
-    left.push(`Cannot remove ${stale[index]?.address} from ${stale[index]?.device}: ${sentence(refusal)}`);
+    left.push(`Cannot remove ${stale[index]?.address} from ${stale[index]?.device}: ${refusal.text}`);
   }
   // A device that someone else gave an address in the meantime stays for them.
   const isEmpty = !state.addresses.some(
@@ -190,39 +151,11 @@ async function retainLocal(
   );
   if (state.vipDevice?.ours === true && isEmpty && refusals.size === 0) {
     const removed = await network.ip(["link", "delete", VIP_MARK.device]);
-    if (removed.kind !== "done") left.push(`Cannot remove ${VIP_MARK.device}: ${sentence(refusalOf(removed))}`);
-  }
-  return left;
-}
-
-async function removeRanges(network: HostNetwork, ranges: readonly LocalRange[]): Promise<string[]> {
-  const left: string[] = [];
-  for (const { range, nonlocalBindWasOff } of ranges) {
-    const text = formatCidr(range);
-    // The sysctl goes first: should we end between the two, the route still says what to put back.
-    if (nonlocalBindWasOff && !(await network.writeSysctl(NONLOCAL_BIND, "0"))) {
-      left.push(`Cannot set ${NONLOCAL_BIND} back to 0: the kernel does not let this process`);
-      continue;
-    }
-    const { nonlocalBindUntouched, nonlocalBindWasOff: wasOff } = VIP_MARK.routeMetric;
-    const metric = nonlocalBindWasOff ? wasOff : nonlocalBindUntouched;
-    const isIpv6 = familyOf(range.address) === 6;
-    const removed = await network.ip(routeCommand("del", { text, isIpv6, metric }));
-    if (removed.kind !== "done") left.push(`Cannot remove the route for ${text}: ${sentence(refusalOf(removed))}`);
+    if (removed.kind !== "done") left.push(`Cannot remove ${VIP_MARK.device}: ${refusalOf(removed).text}`);
   }
   return left;
 }
 
 function isLinkLocal(address: IpAddress): boolean {
   return /^fe[89ab][0-9a-f]:/.test(address);
-}
-
-function refusalOf(outcome: Exclude<IpOutcome, { kind: "done" }>): IpRefusal {
-  return outcome.kind === "no-command"
-    ? { kind: "no-command", text: "there is no `ip` command" }
-    : refusalFrom(outcome.stderr);
-}
-
-function sentence(refusal: IpRefusal): string {
-  return refusal.kind === "not-permitted" ? "changing addresses needs CAP_NET_ADMIN" : refusal.text;
 }

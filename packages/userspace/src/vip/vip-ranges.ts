@@ -1,0 +1,65 @@
+import { type Cidr, familyOf, formatCidr } from "@svcproxy/topology";
+import type { HostNetwork } from "./host-network.ts";
+import { refusalOf } from "./ip-batch.ts";
+import type { LocalRange } from "./local-addresses.ts";
+import { NONLOCAL_BIND, VIP_MARK } from "./vip-mark.ts";
+
+export interface RangeChange {
+  readonly wanted: readonly Cidr[];
+  /** The local routes that are there, ours and others'. */
+  readonly existing: readonly LocalRange[];
+}
+
+/** Makes each wanted range local by one route, unless someone's route does so already. @returns what could not be done */
+export async function ensureRanges(network: HostNetwork, { wanted, existing }: RangeChange): Promise<string[]> {
+  const problems: string[] = [];
+  // Whether to put 0 back is decided once, before the first of our ranges sets it to 1.
+  let bindWasOff = existing.some((local) => local.nonlocalBindWasOff);
+  for (const range of wanted) {
+    const isIpv6 = familyOf(range.address) === 6;
+    const bindIsOff = isIpv6 && (await network.readSysctl(NONLOCAL_BIND)) === "0";
+    bindWasOff ||= bindIsOff;
+    const isThere = existing.some((local) => formatCidr(local.range) === formatCidr(range));
+    // The route comes first, because its metric remembers what the sysctl was.
+    const route = { range, nonlocalBindWasOff: isIpv6 && bindWasOff };
+    const added = isThere ? undefined : await network.ip(routeCommand("add", route));
+    if (added !== undefined && added.kind !== "done") {
+      problems.push(`Cannot make the range ${formatCidr(range)} local: ${refusalOf(added).text}`);
+    } else if (bindIsOff && !(await network.writeSysctl(NONLOCAL_BIND, "1"))) {
+      if (!isThere) await network.ip(routeCommand("del", route));
+      problems.push(`Cannot use the range ${formatCidr(range)}: this process may not set ${NONLOCAL_BIND}=1`);
+    }
+  }
+  return problems;
+}
+
+/** Takes away our routes that are not wanted, and sets the sysctl back with the last that needed it. @returns what could not be done */
+export async function removeRanges(network: HostNetwork, { wanted, existing }: RangeChange): Promise<string[]> {
+  const keep = new Set(wanted.map(formatCidr));
+  const ours = existing.filter((local) => local.ours);
+  const kept = ours.filter(({ range }) => keep.has(formatCidr(range)));
+  const gone = ours.filter(({ range }) => !keep.has(formatCidr(range)));
+  // The sysctl goes first: should we end between the two, the route still says what to put back.
+  const putsBack = gone.some((local) => local.nonlocalBindWasOff) && !kept.some((local) => local.nonlocalBindWasOff);
+  if (putsBack && !(await network.writeSysctl(NONLOCAL_BIND, "0"))) {
+    return [`Cannot set ${NONLOCAL_BIND} back to 0: this process may not`];
+  }
+  const left: string[] = [];
+  for (const local of gone) {
+    const removed = await network.ip(routeCommand("del", local));
+    if (removed.kind !== "done") {
+      left.push(`Cannot remove the route for ${formatCidr(local.range)}: ${refusalOf(removed).text}`);
+    }
+  }
+  return left;
+}
+
+function routeCommand(
+  verb: "add" | "del",
+  { range, nonlocalBindWasOff }: Pick<LocalRange, "range" | "nonlocalBindWasOff">,
+): readonly string[] {
+  const { nonlocalBindUntouched, nonlocalBindWasOff: wasOff } = VIP_MARK.routeMetric;
+  const family = familyOf(range.address) === 6 ? "-6" : "-4";
+  const mark = ["proto", VIP_MARK.routeProtocol, "metric", String(nonlocalBindWasOff ? wasOff : nonlocalBindUntouched)];
+  return [family, "route", verb, "local", formatCidr(range), "dev", "lo", "table", "local", ...mark];
+}

@@ -1,0 +1,37 @@
+import type { Host, HostPlan, IpAddress } from "@svcproxy/topology";
+
+export interface PlannedVips {
+  /** Addresses to make local: ClusterIPs, external IPs, load-balancer IPs; each once, in the plan's order. */
+  readonly vips: readonly IpAddress[];
+  /** Addresses that are never made local, because this host could then no longer reach what owns them; with the reason. */
+  readonly refused: ReadonlyMap<IpAddress, string>;
+}
+
+/** The VIPs of a plan whose frontends a userspace proxy listens on (SCTP has none); NodePorts are on the host's own addresses. */
+export function vipsOfPlan(plan: HostPlan, hosts: readonly Host[]): PlannedVips {
+  const owners = ownersOf(plan, hosts);
+  const vips = new Set<IpAddress>();
+  const refused = new Map<IpAddress, string>();
+  for (const { port, frontends } of plan.ports) {
+    if (port.protocol === "sctp") continue;
+    for (const address of frontends.filter(({ kind }) => kind !== "nodePort").flatMap(({ addresses }) => addresses)) {
+      const owner = owners.get(address);
+      if (owner === undefined) vips.add(address);
+      else if (owner !== "this host") refused.set(address, `it is the address of ${owner}`);
+    }
+  }
+  return { vips: [...vips], refused };
+}
+
+function ownersOf(plan: HostPlan, hosts: readonly Host[]): ReadonlyMap<IpAddress, string> {
+  const owners = new Map<IpAddress, string>();
+  for (const { service, port } of plan.ports) {
+    for (const { address } of port.endpoints)
+      owners.set(address, `an endpoint of service ${JSON.stringify(service.name)}`);
+  }
+  for (const host of hosts) {
+    for (const address of host.addresses) owners.set(address, `host ${JSON.stringify(host.name)}`);
+  }
+  for (const address of plan.host.addresses) owners.set(address, "this host");
+  return owners;
+}
