@@ -1,0 +1,141 @@
+import { createHash } from "node:crypto";
+import { type FSWatcher, watch } from "node:fs";
+import { open } from "node:fs/promises";
+import { resolve } from "node:path";
+import { foldersOnTheWay } from "./folders-on-the-way.ts";
+
+export interface FollowFileOptions {
+  /** Called with the text that was read, once for each change of it, never while an earlier call is under way. Must not reject. */
+  readonly onText: (text: string) => Promise<void>;
+  /** Called once when the file cannot be read any more; the next text ends that state. */
+  readonly onUnreadable: (error: unknown) => void;
+  /** What the file held when it was read first; only what differs is reported. */
+  readonly knownText?: string;
+  /** How long the file has to stay as it is before it is read: editors and copies write in steps. */
+  readonly settleMs?: number;
+  /** How often to look without being told: network file systems and full inotify tables tell nothing. */
+  readonly pollMs?: number;
+}
+
+const SETTLE_MS = 100;
+const POLL_MS = 2_000;
+
+/**
+ * Follows the text of one file by its path: written in place, replaced by rename (editors, `kubectl`, atomic writers),
+ * removed and made again, or reached through symbolic links of which one is swapped (Kubernetes' ConfigMap volumes).
+ *
+ * Events only say that it is worth looking; what counts is the text, so an event too many or too few does no harm.
+ */
+export class FollowedFile {
+  readonly #path: string;
+  readonly #options: FollowFileOptions;
+  readonly #settleMs: number;
+  readonly #poll: NodeJS.Timeout;
+  readonly #watchers = new Map<string, FSWatcher>();
+  #settle: NodeJS.Timeout | undefined;
+  #fingerprint: string | undefined;
+  #isUnreadable = false;
+  #looking: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(path: string, options: FollowFileOptions) {
+    this.#path = resolve(path);
+    this.#options = options;
+    this.#settleMs = options.settleMs ?? SETTLE_MS;
+    this.#fingerprint = options.knownText === undefined ? undefined : fingerprint(options.knownText);
+    this.#poll = setInterval(() => void this.#look(), options.pollMs ?? POLL_MS);
+    void this.#look();
+  }
+
+  /** Reads the file now, and reports it even if it is the same. */
+  reread(): Promise<void> {
+    this.#fingerprint = undefined;
+    this.#isUnreadable = false;
+    return this.#look();
+  }
+
+  /** Resolves when no call of `onText` is under way and none will follow. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#poll);
+    clearTimeout(this.#settle);
+    for (const watcher of this.#watchers.values()) watcher.close();
+    this.#watchers.clear();
+    await this.#looking;
+  }
+
+  #look(): Promise<void> {
+    this.#looking = this.#looking.then(() => this.#lookOnce());
+    return this.#looking;
+  }
+
+  async #lookOnce(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#watchFolders(await foldersOnTheWay(this.#path));
+    let file: ReadFile;
+    try {
+      file = await readWithAge(this.#path);
+    } catch (error) {
+      if (!this.#isUnreadable && !this.#isClosed) this.#options.onUnreadable(error);
+      this.#isUnreadable = true;
+      return;
+    }
+    const now = fingerprint(file.text);
+    if (now === this.#fingerprint && !this.#isUnreadable) return;
+    // Perhaps half written. A clock that differs (negative age) must not hold the change up.
+    if (file.ageMs >= 0 && file.ageMs < this.#settleMs && this.#fingerprint !== undefined) {
+      this.#lookWhenSettled();
+      return;
+    }
+    this.#isUnreadable = false;
+    this.#fingerprint = now;
+    if (!this.#isClosed) await this.#options.onText(file.text);
+  }
+
+  #watchFolders(folders: ReadonlyMap<string, string>): void {
+    if (this.#isClosed) return;
+    for (const [identity, watcher] of this.#watchers) {
+      if (!folders.has(identity)) this.#unwatch(identity, watcher);
+    }
+    for (const [identity, folder] of folders) {
+      if (!this.#watchers.has(identity)) this.#watch(identity, folder);
+    }
+  }
+
+  #watch(identity: string, folder: string): void {
+    try {
+      const watcher = watch(folder, () => this.#lookWhenSettled());
+      // A folder that is removed or unmounted; the poll finds its successor.
+      watcher.on("error", () => this.#unwatch(identity, watcher));
+      this.#watchers.set(identity, watcher);
+    } catch {
+      // No such folder any more, or no more watches to be had: the poll goes on.
+    }
+  }
+
+  #unwatch(identity: string, watcher: FSWatcher): void {
+    watcher.close();
+    this.#watchers.delete(identity);
+  }
+
+  #lookWhenSettled(): void {
+    clearTimeout(this.#settle);
+    this.#settle = setTimeout(() => void this.#look(), this.#settleMs);
+  }
+}
+
+interface ReadFile {
+  readonly text: string;
+  /** Since its last modification. */
+  readonly ageMs: number;
+}
+
+async function readWithAge(path: string): Promise<ReadFile> {
+  await using file = await open(path);
+  const text = await file.readFile("utf8");
+  return { text, ageMs: Date.now() - (await file.stat()).mtimeMs };
+}
+
+function fingerprint(text: string): string {
+  return createHash("sha256").update(text).digest("base64");
+}
