@@ -1,0 +1,82 @@
+import { spawn } from "node:child_process";
+import process from "node:process";
+import { visible } from "@svcproxy/topology";
+
+/** What systemd is told; a manager that is not there is told nothing. */
+export interface ServiceManager {
+  /** The proxy serves; `status` is the line that `systemctl status` shows. */
+  ready(status: string): Promise<void>;
+  status(status: string): Promise<void>;
+  /** The proxy drains and will end. */
+  stopping(): Promise<void>;
+  /** Stops the watchdog's keep-alives. */
+  close(): void;
+}
+
+export interface ServiceManagerOptions {
+  readonly environment?: NodeJS.ProcessEnv;
+  /** A keep-alive is sent only while this says that all is well, so that a hang ends in a restart. */
+  readonly isAlive: () => boolean;
+  readonly onProblem: (message: string) => void;
+}
+
+/** A keep-alive is sent this often within the time that the watchdog waits, so that one may get lost. */
+const KEEPALIVES_PER_PERIOD = 3;
+
+/**
+ * Talks to systemd by `systemd-notify`, because Node has no unix datagram sockets; so the unit needs `NotifyAccess=all`.
+ * @see systemd-notify(1), sd_notify(3), sd_watchdog_enabled(3)
+ */
+export function connectServiceManager(options: ServiceManagerOptions): ServiceManager {
+  const environment = options.environment ?? process.env;
+  if ((environment["NOTIFY_SOCKET"] ?? "") === "") {
+    const nobody = async () => {};
+    return { ready: nobody, status: nobody, stopping: nobody, close: () => {} };
+  }
+  const notify = (...assignments: readonly string[]) => runNotify(assignments, { ...options, environment });
+  const keepAliveMs = keepAliveInterval(environment);
+  let keepAlive: NodeJS.Timeout | undefined;
+  return {
+    ready: async (status) => {
+      await notify("READY=1", statusLine(status));
+      if (keepAliveMs === undefined) return;
+      keepAlive ??= setInterval(() => {
+        if (options.isAlive()) void notify("WATCHDOG=1");
+      }, keepAliveMs);
+    },
+    status: (status) => notify(statusLine(status)),
+    stopping: () => notify("STOPPING=1"),
+    close: () => clearInterval(keepAlive),
+  };
+}
+
+/** A line break would begin another assignment. */
+function statusLine(status: string): string {
+  return `STATUS=${visible(status)}`;
+}
+
+/** Milliseconds between two keep-alives; undefined where the unit has no watchdog, or one for another process. */
+function keepAliveInterval(environment: NodeJS.ProcessEnv): number | undefined {
+  const periodMicroseconds = Number(environment["WATCHDOG_USEC"]);
+  const pid = environment["WATCHDOG_PID"];
+  if (!(periodMicroseconds > 0) || (pid !== undefined && pid !== String(process.pid))) return undefined;
+  return periodMicroseconds / 1000 / KEEPALIVES_PER_PERIOD;
+}
+
+function runNotify(
+  assignments: readonly string[],
+  { environment, onProblem }: ServiceManagerOptions & { environment: NodeJS.ProcessEnv },
+): Promise<void> {
+  return new Promise((resolve) => {
+    // Without --no-block it stays until systemd has read the message, which has to see the process that sent it.
+    const child = spawn("systemd-notify", assignments, { env: environment, stdio: "ignore" });
+    child.on("error", (error) => {
+      onProblem(`Cannot tell systemd ${assignments.join(" ")}: ${error.message}`);
+      resolve();
+    });
+    child.on("close", (code) => {
+      if (code !== null && code > 0) onProblem(`Cannot tell systemd ${assignments.join(" ")}: exit code ${code}`);
+      resolve();
+    });
+  });
+}
