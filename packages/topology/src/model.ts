@@ -114,6 +114,8 @@ export interface NodeSettings {
   readonly masqueradeBit: number;
   /** Which of the host's addresses serve NodePorts; none of a family: all of them. */
   readonly nodePortAddresses: readonly Cidr[];
+  /** `nodePortAddresses: [primary]`: only the host's first address of each family serves NodePorts. */
+  readonly nodePortsOnPrimaryAddress: boolean;
   /** NodePorts on 127.0.0.0/8 (IPv4 only). */
   readonly localhostNodePorts: boolean;
 }
@@ -123,5 +125,6 @@ export const DEFAULT_NODE_SETTINGS: NodeSettings = {
   masqueradeAll: false,
   masqueradeBit: 14,
   nodePortAddresses: [],
+  nodePortsOnPrimaryAddress: false,
   localhostNodePorts: false,
 };

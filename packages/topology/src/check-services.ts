@@ -1,0 +1,100 @@
+import { familyOf, formatCidr, formatSocketAddress } from "./address.ts";
+import type { HostDirectory } from "./build-hosts.ts";
+import type { FoundService } from "./build-services.ts";
+import type { FaultCode } from "./fault-code.ts";
+import type { Path } from "./fault-report.ts";
+import type { Spot, ValueReader } from "./value-reader.ts";
+
+/** Reports what services may not share, and VIPs that are something else already. */
+export function checkServices(
+  services: readonly FoundService[],
+  { reader, directory }: { reader: ValueReader; directory: HostDirectory },
+): void {
+  const uses = new UniqueUses(reader);
+  for (const found of services) {
+    checkUniqueness(found, uses);
+    for (const vip of found.vips) checkVip(vip, { reader, directory });
+    if (found.service.clusterIPs.length === 0 && found.vips.length > 0) {
+      const reason = "a headless service has no rules, so its other addresses are not served";
+      reader.warning("NO_EFFECT", found.at("clusterIP"), reason);
+    }
+  }
+}
+
+/** Remembers who uses what first, and reports whoever comes second. */
+class UniqueUses {
+  readonly #reader: ValueReader;
+  readonly #first = new Map<string, Spot>();
+
+  constructor(reader: ValueReader) {
+    this.#reader = reader;
+  }
+
+  claim(code: FaultCode, spot: Spot, { key, what }: { key: string; what: string }): void {
+    const first = this.#first.get(key);
+    if (first === undefined) {
+      this.#first.set(key, spot);
+      return;
+    }
+    const [mine, theirs] = [spot().subject, first().subject];
+    const reason = mine === theirs ? `${what} stands twice` : `${what} is used by ${theirs} already`;
+    this.#reader.duplicate(code, spot, { first, reason });
+  }
+}
+
+function checkUniqueness({ service, at, vips, portIndexes }: FoundService, uses: UniqueUses): void {
+  const { name, namespace, id } = service;
+  if (name !== "") {
+    const what = `the name ${JSON.stringify(name)} in namespace ${JSON.stringify(namespace)}`;
+    uses.claim("DUPLICATE_NAME", at("name"), { key: JSON.stringify(["service", namespace, name]), what });
+  }
+  if (id !== undefined) uses.claim("DUPLICATE_ID", at("id"), { key: `id ${id}`, what: `the id ${JSON.stringify(id)}` });
+  for (const [index, port] of service.ports.entries()) {
+    const place = (...rest: Path) => at("ports", portIndexes[index] ?? index, ...rest);
+    if (port.name !== "") {
+      const key = JSON.stringify(["port", at()().path, port.name]);
+      uses.claim("DUPLICATE_NAME", place("name"), { key, what: `the port name ${JSON.stringify(port.name)}` });
+    }
+    for (const { value: address } of vips) {
+      const what = `${formatSocketAddress({ address, port: port.port })}/${port.protocol}`;
+      uses.claim("DUPLICATE_FRONTEND", place("port"), { key: `vip ${what}`, what });
+    }
+    if (port.nodePort !== undefined) {
+      const what = `the NodePort ${port.nodePort}/${port.protocol}`;
+      uses.claim("DUPLICATE_NODE_PORT", place("nodePort"), { key: `node ${port.nodePort}/${port.protocol}`, what });
+    }
+  }
+  if (service.healthCheckNodePort !== undefined) {
+    const what = `the NodePort ${service.healthCheckNodePort}/tcp`;
+    uses.claim("DUPLICATE_NODE_PORT", at("healthCheckNodePort"), {
+      key: `node ${service.healthCheckNodePort}/tcp`,
+      what,
+    });
+  }
+}
+
+function checkVip(
+  { value: address, kind, spot }: FoundService["vips"][number],
+  { reader, directory }: { reader: ValueReader; directory: HostDirectory },
+): void {
+  const host = directory.hostsByAddress.get(address);
+  if (host !== undefined) {
+    const reason = `the VIP ${address} is the address of host ${JSON.stringify(host.name)}`;
+    // People do publish services on a host's own address; a ClusterIP there would cut the host off from that port for good.
+    if (kind === "clusterIP")
+      reader.error("VIP_IS_HOST_ADDRESS", spot, reason, "Take an address that nothing else has");
+    else reader.warning("VIP_IS_HOST_ADDRESS", spot, `${reason}; whatever else listens there is hidden`);
+    return;
+  }
+  const placed = directory.podsByAddress.get(address);
+  if (placed !== undefined) {
+    const reason = `the VIP ${address} is the address of pod ${JSON.stringify(placed.pod.name)}`;
+    reader.error("VIP_IS_POD_ADDRESS", spot, reason, "Take an address that nothing else has");
+    return;
+  }
+  const block = directory.podCIDRs.find(address);
+  if (block !== undefined) {
+    const reason = `the VIP ${address} lies in the podCIDR ${formatCidr(block.cidr)} of host ${JSON.stringify(block.owner.name)}`;
+    reader.error("VIP_IN_POD_CIDR", spot, reason, `Take an IPv${familyOf(address)} address outside of all podCIDRs`);
+  }
+}

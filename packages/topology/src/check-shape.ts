@@ -1,0 +1,186 @@
+import type { FaultReport, Path } from "./fault-report.ts";
+import { nearestWord } from "./nearest-word.ts";
+import type { SourceDocument } from "./source-document.ts";
+
+/** The part of JSON Schema that the topology's schema uses. */
+export interface JsonSchema {
+  readonly $ref?: string;
+  readonly $defs?: Readonly<Record<string, JsonSchema>>;
+  readonly type?: string;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
+  readonly items?: JsonSchema;
+  readonly enum?: readonly string[];
+  readonly anyOf?: readonly JsonSchema[];
+  readonly minLength?: number;
+}
+
+/**
+ * Checks keys, types and words of a document; numbers' ranges and what texts mean is left to whoever reads them.
+ * A part with a fault is left out of what it returns (`undefined` in a list), so that the rest can be checked further.
+ *
+ * @returns the value itself where its shape is right
+ */
+export function checkShape(
+  schema: JsonSchema,
+  { document, report }: { document: SourceDocument; report: FaultReport },
+) {
+  return new ShapeCheck(schema, document, report).check(schema, document.value, []);
+}
+
+class ShapeCheck {
+  readonly #definitions: ReadonlyMap<string, JsonSchema>;
+  readonly #document: SourceDocument;
+  readonly #report: FaultReport;
+
+  constructor(schema: JsonSchema, document: SourceDocument, report: FaultReport) {
+    this.#definitions = new Map(Object.entries(schema.$defs ?? {}).map(([name, part]) => [`#/$defs/${name}`, part]));
+    this.#document = document;
+    this.#report = report;
+  }
+
+  check(schema: JsonSchema, value: unknown, path: Path): unknown {
+    const { $ref } = schema;
+    if ($ref !== undefined) {
+      const definition = this.#definitions.get($ref);
+      if (definition === undefined) throw new TypeError(`the schema lacks ${$ref}`);
+      return this.check(definition, value, path);
+    }
+    if (schema.anyOf !== undefined) return this.#checkUnion(schema.anyOf, value, path);
+    if (typeOf(value) !== schema.type) return this.#wrongType([schema], value, path);
+    if (isRecord(value)) return this.#checkObject(schema, value, path);
+    if (Array.isArray(value)) return this.#checkList(schema.items ?? {}, value, path);
+    if (typeof value === "string") return this.#checkText(schema, value, path);
+    return value;
+  }
+
+  #checkObject(schema: JsonSchema, value: Readonly<Record<string, unknown>>, path: Path): unknown {
+    const properties = schema.properties ?? {};
+    let checked: Record<string, unknown> | undefined;
+    for (const key of Object.keys(value)) {
+      const property = Object.hasOwn(properties, key) ? properties[key] : undefined;
+      if (property === undefined) {
+        this.#unknownKey(key, properties, [...path, key]);
+        continue;
+      }
+      const member = this.check(property, value[key], [...path, key]);
+      if (member !== value[key]) {
+        checked ??= { ...value };
+        checked[key] = member;
+      }
+    }
+    for (const key of schema.required ?? []) {
+      if (Object.hasOwn(value, key)) continue;
+      this.#report.error("MISSING_KEY", { document: this.#document, path }, `${subject(path)} lacks \`${key}\``);
+    }
+    return checked ?? value;
+  }
+
+  #checkList(items: JsonSchema, value: readonly unknown[], path: Path): unknown {
+    let checked: unknown[] | undefined;
+    for (const [index, item] of value.entries()) {
+      const result = this.check(items, item, [...path, index]);
+      if (result !== item) {
+        checked ??= [...value];
+        checked[index] = result;
+      }
+    }
+    return checked ?? value;
+  }
+
+  #checkText(schema: JsonSchema, value: string, path: Path): unknown {
+    const place = { document: this.#document, path };
+    if (schema.minLength !== undefined && value.length < schema.minLength) {
+      this.#report.error("EMPTY_VALUE", place, `\`${lastKey(path)}\` is empty`);
+      return undefined;
+    }
+    if (schema.enum === undefined || schema.enum.includes(value)) return value;
+    const code = lastKey(path) === "protocol" ? "UNKNOWN_PROTOCOL" : "UNKNOWN_VALUE";
+    const near = nearestWord(value, schema.enum);
+    this.#report.error(
+      code,
+      place,
+      `Unknown ${lastKey(path)} ${JSON.stringify(value)}`,
+      near === undefined ? `It can be ${alternatives(schema.enum)}` : `Did you mean ${near}?`,
+    );
+    return undefined;
+  }
+
+  #checkUnion(options: readonly JsonSchema[], value: unknown, path: Path): unknown {
+    const option = options.find(({ type }) => type === typeOf(value));
+    return option === undefined ? this.#wrongType(options, value, path) : this.check(option, value, path);
+  }
+
+  #wrongType(expected: readonly JsonSchema[], value: unknown, path: Path): undefined {
+    const wanted = alternatives(expected.map(({ type = "value" }) => TYPE_NAMES[type] ?? type));
+    this.#report.error(
+      "WRONG_TYPE",
+      { document: this.#document, path },
+      `${subject(path)} must be ${wanted}, not ${describe(value)}`,
+      typeHint(expected, value),
+    );
+  }
+
+  #unknownKey(key: string, properties: Readonly<Record<string, JsonSchema>>, path: Path): void {
+    const known = Object.keys(properties);
+    const near = nearestWord(key, known);
+    this.#report.error(
+      "UNKNOWN_KEY",
+      { document: this.#document, path, atKey: true },
+      `Unknown key ${JSON.stringify(key)}`,
+      near === undefined ? `Known here: ${known.join(", ")}` : `Did you mean \`${near}\`?`,
+    );
+  }
+}
+
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  object: "a mapping",
+  array: "a list",
+  string: "a text",
+  integer: "a whole number",
+  boolean: "true or false",
+};
+
+function typeOf(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "array";
+  return typeof value === "number" && Number.isInteger(value) ? "integer" : typeof value;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeOf(value) === "object";
+}
+
+/** A value as a fault quotes it: short, and on one line. */
+function describe(value: unknown): string {
+  const type = typeOf(value);
+  if (type === "object" || type === "array") return TYPE_NAMES[type] ?? type;
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+function typeHint(expected: readonly JsonSchema[], value: unknown): string | undefined {
+  const types = expected.map(({ type }) => type);
+  if (types.includes("string") && (typeof value === "number" || typeof value === "boolean")) {
+    return `Quote it: "${value}"`;
+  }
+  if (types.includes("integer") && typeof value === "string" && /^\d+$/.test(value)) {
+    return `Write it without quotes: ${value}`;
+  }
+  if (types.includes("array") && value !== null) return "Put it in a list: [ … ]";
+  return value === null ? "Give it a value or leave the key out" : undefined;
+}
+
+function subject(path: Path): string {
+  const last = path.at(-1);
+  if (last === undefined) return "The file";
+  return typeof last === "string" ? `\`${last}\`` : `Item ${last + 1} of \`${lastKey(path)}\``;
+}
+
+function lastKey(path: Path): string {
+  return String(path.findLast((step) => typeof step === "string") ?? "file");
+}
+
+function alternatives(words: readonly string[]): string {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}

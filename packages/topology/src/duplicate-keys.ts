@@ -1,0 +1,51 @@
+import { EVENT_ID, getScalarValue, parseEvents } from "js-yaml";
+import type { Fault } from "./errors.ts";
+import { scalarOffset } from "./scalar-offset.ts";
+import type { SourceText } from "./source-document.ts";
+import { positionFinder } from "./text-position.ts";
+
+interface OpenNode {
+  /** Keys seen so far, with the offset of the first; undefined in a sequence or document. */
+  readonly keys: Map<string, number> | undefined;
+  expectsKey: boolean;
+}
+
+/**
+ * Every key that stands twice in one mapping of a YAML or JSON text, at its second place.
+ *
+ * @throws YAMLException where the text is not YAML
+ */
+export function duplicateKeys({ file, text }: SourceText): readonly Fault[] {
+  const positionOf = positionFinder(text);
+  const faults: Fault[] = [];
+  const open: OpenNode[] = [];
+  for (const event of parseEvents(text, {})) {
+    if (event.type === EVENT_ID.POP) {
+      open.pop();
+      continue;
+    }
+    const parent = open.at(-1);
+    const isKey = parent?.keys !== undefined && parent.expectsKey;
+    if (parent?.keys !== undefined) parent.expectsKey = !parent.expectsKey;
+    if (isKey && event.type === EVENT_ID.SCALAR) {
+      const key = getScalarValue(text, event);
+      const offset = scalarOffset(event) ?? 0;
+      const first = parent.keys?.get(key);
+      if (first === undefined) parent.keys?.set(key, offset);
+      else {
+        faults.push({
+          severity: "error",
+          code: "DUPLICATE_KEY",
+          message: `The key ${JSON.stringify(key)} stands twice in one mapping`,
+          at: { file, ...positionOf(offset) },
+          hint: `The first is on line ${positionOf(first).line}`,
+        });
+      }
+    }
+    if (event.type === EVENT_ID.MAPPING) open.push({ keys: new Map(), expectsKey: true });
+    else if (event.type === EVENT_ID.SEQUENCE || event.type === EVENT_ID.DOCUMENT) {
+      open.push({ keys: undefined, expectsKey: false });
+    }
+  }
+  return faults;
+}

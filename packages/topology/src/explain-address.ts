@@ -1,0 +1,72 @@
+import { parseCidr, parseIpAddress, parsePort, parseSocketAddress } from "./address.ts";
+
+/** What was asked for where `text` was found. */
+export type AddressKind = "address" | "cidr" | "socket address";
+
+const EXAMPLES: Readonly<Record<AddressKind, string>> = {
+  address: "Write an IPv4 address like 10.100.100.1 or an IPv6 address like fd00::1",
+  cidr: "Write a block like 10.5.75.0/24 or fd00:5::/64",
+  "socket address": "Write ip:port like 10.5.75.2:3000, or [v6]:port like [fd00::2]:3000",
+};
+
+/** How to mend a text that is none of what was asked for: names the slip where it is a known one. */
+export function explainAddress(text: string, kind: AddressKind): string {
+  return slip(text.trim(), kind) ?? (text === text.trim() ? EXAMPLES[kind] : "Take away the blanks around it");
+}
+
+function slip(text: string, kind: AddressKind): string | undefined {
+  return (
+    separatorSlip(text, kind) ??
+    leadingZeroSlip(text) ??
+    ipv6Slip(text, kind) ??
+    otherKindSlip(text, kind) ??
+    (/^[a-z][a-z0-9-]*(\.[a-z0-9-]+)+(:\d+)?$/i.test(text)
+      ? `Names are not looked up; ${lowerFirst(EXAMPLES[kind])}`
+      : undefined)
+  );
+}
+
+/** `10.100.100.1.7070`, or a full-width colon: a port was meant. */
+function separatorSlip(text: string, kind: AddressKind): string | undefined {
+  const [, address = "", port = ""] = /^((?:\d+\.){3}\d+)[.：;,](\d+)$/.exec(text) ?? [];
+  if (parseIpAddress(address) === undefined || parsePort(Number(port)) === undefined) return undefined;
+  const meant = `${address}:${port}`;
+  if (kind === "socket address") return `A colon comes before the port: "${meant}"`;
+  return `Was a colon meant, ${meant}? Here stands the address alone, ${address}; the port has a key of its own`;
+}
+
+/** inet_aton takes 010 for 8, people for 10: neither is guessed. */
+function leadingZeroSlip(text: string): string | undefined {
+  if (!/^\d+(\.\d+){3}(?=$|[/:])/.test(text) || !/(^|\.)0\d/.test(text)) return undefined;
+  return `Without leading zeros: ${text.replace(/(^|\.)0+(?=\d)/g, "$1")}`;
+}
+
+function ipv6Slip(text: string, kind: AddressKind): string | undefined {
+  if (/%/.test(text))
+    return "An address of one link (with %interface) cannot be reached from other hosts; use a routable one";
+  const bracketed = /^\[(.*)\]$/.exec(text)?.[1];
+  if (bracketed !== undefined && parseIpAddress(bracketed) !== undefined) {
+    return kind === "address" ? `Without brackets: ${bracketed}` : undefined;
+  }
+  const [, head = "", port = ""] = /^(.*:.*):(\d+)$/.exec(text) ?? [];
+  return kind === "socket address" && parseIpAddress(head) !== undefined
+    ? `IPv6 takes brackets: "[${head}]:${port}"`
+    : undefined;
+}
+
+function otherKindSlip(text: string, kind: AddressKind): string | undefined {
+  if (kind !== "socket address") {
+    const socket = parseSocketAddress(text);
+    if (socket !== undefined) return `Here stands the address alone: ${socket.address}`;
+  }
+  if (kind !== "cidr" && text.includes("/") && parseCidr(text) !== undefined) {
+    return `That is a block of addresses; give one of them, such as ${text.slice(0, text.indexOf("/"))}`;
+  }
+  if (kind === "cidr" && parseIpAddress(text) !== undefined)
+    return `Give its length too: ${text}/${text.includes(":") ? 128 : 32}`;
+  return undefined;
+}
+
+function lowerFirst(text: string): string {
+  return text.slice(0, 1).toLowerCase() + text.slice(1);
+}

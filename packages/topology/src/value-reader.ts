@@ -1,0 +1,130 @@
+import type { Cidr, Family, IpAddress, Port, SocketAddress } from "./address.ts";
+import { cidrOf, familyOf, parseCidr, parseIpAddress, parsePort, parseSocketAddress } from "./address.ts";
+import { explainAddress } from "./explain-address.ts";
+import type { FaultCode } from "./fault-code.ts";
+import type { FaultReport, Path, Place } from "./fault-report.ts";
+import type { SourceDocument } from "./source-document.ts";
+
+/** Whose value it is and where; made only once there is something to report, because most files have no fault. */
+export type Spot = () => { readonly subject: string; readonly path: Path };
+
+/** Reads what the texts and numbers of one document mean; what cannot be read is reported and comes out undefined. */
+export class ValueReader {
+  readonly document: SourceDocument;
+  readonly report: FaultReport;
+
+  constructor(document: SourceDocument, report: FaultReport) {
+    this.document = document;
+    this.report = report;
+  }
+
+  place(path: Path): Place {
+    return { document: this.document, path };
+  }
+
+  error(code: FaultCode, spot: Spot, reason: string, hint?: string): void {
+    const { subject, path } = spot();
+    this.report.error(code, this.place(path), `Cannot read ${subject}: ${reason}`, hint);
+  }
+
+  warning(code: FaultCode, spot: Spot, reason: string, hint?: string): void {
+    const { subject, path } = spot();
+    this.report.warning(code, this.place(path), `${capitalize(subject)}: ${reason}`, hint);
+  }
+
+  /** A second use of what may be used once; `first` is where it stands already. */
+  duplicate(code: FaultCode, spot: Spot, { first, reason }: { first: Spot; reason: string }): void {
+    const { subject, path } = spot();
+    this.report.errorAgain(code, this.place(path), {
+      first: this.place(first().path),
+      message: `Cannot read ${subject}: ${reason}`,
+    });
+  }
+
+  address(text: string, spot: Spot): IpAddress | undefined {
+    const address = parseIpAddress(text);
+    if (address === undefined) {
+      this.error("BAD_ADDRESS", spot, `${JSON.stringify(text)} is no address`, explainAddress(text, "address"));
+    }
+    return address;
+  }
+
+  cidr(text: string, spot: Spot): Cidr | undefined {
+    const cidr = text.includes("/") ? parseCidr(text) : undefined;
+    if (cidr === undefined) {
+      this.error("BAD_CIDR", spot, `${JSON.stringify(text)} is no block of addresses`, explainAddress(text, "cidr"));
+    }
+    return cidr;
+  }
+
+  /** `ip:port`, or an address alone. */
+  podAddress(text: string, spot: Spot): { readonly address: IpAddress; readonly port?: Port } | undefined {
+    const read: SocketAddress | { address: IpAddress } | undefined = parseSocketAddress(text) ?? bareAddress(text);
+    if (read === undefined) this.#badSocketAddress(text, spot);
+    return read;
+  }
+
+  port(value: number, spot: Spot, key = "port"): Port | undefined {
+    const port = parsePort(value);
+    if (port === undefined) {
+      const reason = value > 65535 ? "above 65535" : "below 1";
+      this.error("PORT_OUT_OF_RANGE", spot, `${key} ${value} is ${reason}`, "Use a port from 1 to 65535");
+    }
+    return port;
+  }
+
+  /** A whole number from `from` to `to`. */
+  number(value: number, spot: Spot, { key, from, to }: { key: string; from: number; to: number }): number | undefined {
+    if (value >= from && value <= to) return value;
+    this.error("NUMBER_OUT_OF_RANGE", spot, `${key} ${value} is not in ${from}–${to}`);
+    return undefined;
+  }
+
+  /** At most one of a family; a second one is reported and left out. */
+  onePerFamily<Item>(
+    items: readonly Found<Item>[],
+    addressOf: (item: Item) => IpAddress,
+    what: string,
+  ): readonly Item[] {
+    const families = new Set<Family>();
+    return items.flatMap(({ value, spot }) => {
+      const family = familyOf(addressOf(value));
+      if (families.has(family)) {
+        this.error("FAMILY_TWICE", spot, `a second IPv${family} ${what}, where there can be one a family`);
+        return [];
+      }
+      families.add(family);
+      return [value];
+    });
+  }
+
+  #badSocketAddress(text: string, spot: Spot): void {
+    const port = /^(?:\[[^\]]*\]|[^:]*):(-?\d+)$/.exec(text)?.[1];
+    const host = text.slice(0, text.lastIndexOf(":")).replace(/^\[|\]$/g, "");
+    if (port !== undefined && parsePort(Number(port)) === undefined && parseIpAddress(host) !== undefined) {
+      this.port(Number(port), spot);
+      return;
+    }
+    this.error("BAD_ADDRESS", spot, `${JSON.stringify(text)} is no ip:port`, explainAddress(text, "socket address"));
+  }
+}
+
+/** A value with the place it came from. */
+export interface Found<Value> {
+  readonly value: Value;
+  readonly spot: Spot;
+}
+
+/** A block of one for a bare address, as nodePortAddresses and source ranges have it. */
+export function singleAddress(address: IpAddress): Cidr {
+  return cidrOf(address, familyOf(address) === 4 ? 32 : 128);
+}
+
+function bareAddress(text: string): { address: IpAddress } | undefined {
+  const address = parseIpAddress(text);
+  return address === undefined ? undefined : { address };
+}
+
+function capitalize(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
