@@ -40,8 +40,8 @@ export interface ProxyOptions {
 export const DEFAULT_PROXY_OPTIONS: ProxyOptions = {
   connectTimeoutMs: 1_000,
   idleTimeoutMs: 900_000,
-  halfClosedTimeoutMs: 60_000,
-  stalledWriteTimeoutMs: 60_000,
+  halfClosedTimeoutMs: 120_000,
+  stalledWriteTimeoutMs: 120_000,
   onRemove: "drain",
   drainTimeoutMs: 30_000,
   maxConnections: 0,
@@ -58,7 +58,7 @@ export const DEFAULT_PROXY_OPTIONS: ProxyOptions = {
 
 /** What surrounds a proxy. */
 export interface ProxySurroundings {
-  /** Failures go here, rate limited; never a line a connection. */
+  /** Failures go here, rate limited (`observe/failure-log.ts`); never a line a connection. */
   readonly logger: Logger;
   /** Called once for each TCP connection and UDP session that ended. Leave it out where nobody reads it: it costs. */
   readonly onConnectionEnd?: (record: AccessRecord) => void;
@@ -222,7 +222,7 @@ export interface WorkerStatus {
   readonly connections: number;
   readonly udpSessions: number;
   readonly residentBytes: number;
-  /** Delay of the event loop since the last snapshot. */
+  /** Delay of the event loop since the last snapshot (`observe/loop-monitor.ts`). */
   readonly loopDelayP50Ms: number;
   readonly loopDelayP99Ms: number;
   readonly loopDelayMaxMs: number;

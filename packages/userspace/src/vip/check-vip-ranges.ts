@@ -15,10 +15,10 @@ const LOOPBACK = ["127.0.0.0/8", "::1/128"].map(parseCidr).filter((block) => blo
  *
  * @throws InputError VIP_RANGE_TOO_WIDE where a range holds a host's or an endpoint's address, or loopback
  */
-export function checkVipRanges(ranges: readonly Cidr[], plan: HostPlan, hosts: readonly HostPlan["host"][]): void {
+export function checkVipRanges(ranges: readonly Cidr[], plan: HostPlan): void {
   const faults: Fault[] = [];
   for (const range of ranges) {
-    const taken = whatItWouldTake(range, plan, hosts);
+    const taken = whatItWouldTake(range, plan);
     if (taken === undefined) continue;
     faults.push({
       severity: "error",
@@ -31,11 +31,11 @@ export function checkVipRanges(ranges: readonly Cidr[], plan: HostPlan, hosts: r
   if (first !== undefined) throw new InputError([first, ...rest]);
 }
 
-function whatItWouldTake(range: Cidr, plan: HostPlan, hosts: readonly HostPlan["host"][]): string | undefined {
+function whatItWouldTake(range: Cidr, plan: HostPlan): string | undefined {
   if (range.prefixLength === 0) return "every address";
   if (LOOPBACK.some((block) => cidrContains(range, block.address) || cidrContains(block, range.address)))
     return "loopback";
-  for (const host of hosts) {
+  for (const host of plan.hosts) {
     const address = host.addresses.find((candidate) => cidrContains(range, candidate));
     if (address !== undefined) return `${address} of host ${JSON.stringify(host.name)}`;
   }

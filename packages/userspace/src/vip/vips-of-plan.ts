@@ -1,4 +1,4 @@
-import type { Host, HostPlan, IpAddress } from "@svcproxy/topology";
+import type { HostPlan, IpAddress } from "@svcproxy/topology";
 
 export interface PlannedVips {
   /** Addresses to make local: ClusterIPs, external IPs, load-balancer IPs; each once, in the plan's order. */
@@ -8,8 +8,8 @@ export interface PlannedVips {
 }
 
 /** The VIPs of a plan whose frontends a userspace proxy listens on (SCTP has none); NodePorts are on the host's own addresses. */
-export function vipsOfPlan(plan: HostPlan, hosts: readonly Host[]): PlannedVips {
-  const owners = ownersOf(plan, hosts);
+export function vipsOfPlan(plan: HostPlan): PlannedVips {
+  const owners = ownersOf(plan);
   const vips = new Set<IpAddress>();
   const refused = new Map<IpAddress, string>();
   for (const { port, frontends } of plan.ports) {
@@ -23,13 +23,13 @@ export function vipsOfPlan(plan: HostPlan, hosts: readonly Host[]): PlannedVips 
   return { vips: [...vips], refused };
 }
 
-function ownersOf(plan: HostPlan, hosts: readonly Host[]): ReadonlyMap<IpAddress, string> {
+function ownersOf(plan: HostPlan): ReadonlyMap<IpAddress, string> {
   const owners = new Map<IpAddress, string>();
   for (const { service, port } of plan.ports) {
     for (const { address } of port.endpoints)
       owners.set(address, `an endpoint of service ${JSON.stringify(service.name)}`);
   }
-  for (const host of hosts) {
+  for (const host of plan.hosts) {
     for (const address of host.addresses) owners.set(address, `host ${JSON.stringify(host.name)}`);
   }
   for (const address of plan.host.addresses) owners.set(address, "this host");
