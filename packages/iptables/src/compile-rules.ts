@@ -1,0 +1,24 @@
+import type { HostPlan } from "@svcproxy/topology";
+import { unreachable } from "@svcproxy/topology";
+import type { CompileOptions } from "./compile-options.ts";
+import type { DesiredRules } from "./desired-rules.ts";
+import { compileDocument } from "./document/compile-document.ts";
+import { foldScript } from "./script/fold-script.ts";
+import type { Script } from "./script/script.ts";
+
+/** The commands that carry a plan out in the plan's dialect, on a host that has none of its rules. Equal plans give equal scripts. */
+export function compileScript(plan: HostPlan, options: CompileOptions): Script {
+  switch (plan.dialect) {
+    case "document":
+      return compileDocument(plan, options);
+    case "kubernetes":
+      return compileDocument(plan, options);
+    default:
+      return unreachable(plan.dialect);
+  }
+}
+
+/** What those commands leave behind. */
+export function compileRules(plan: HostPlan, options: CompileOptions): DesiredRules {
+  return foldScript(compileScript(plan, options));
+}

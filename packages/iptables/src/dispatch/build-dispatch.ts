@@ -1,0 +1,141 @@
+import type { Chain, Rule } from "@svcproxy/rules";
+import type { Family, IpAddress, Port, Protocol } from "@svcproxy/topology";
+import { addressBits, addressWidth, cidrOf } from "@svcproxy/topology";
+import { jump } from "../rule-parts/targets.ts";
+import { blockChainName } from "./block-chain-name.ts";
+import type { BlockMatches, FrontendBlock } from "./frontend-block.ts";
+
+/** A frontend; what a chain does with a packet to it is known to `leafRules`. */
+export interface DispatchEntry {
+  /** Absent for NodePorts, which the port alone tells apart. */
+  readonly address?: IpAddress;
+  readonly protocol: Protocol;
+  readonly port: Port;
+}
+
+export interface DispatchOptions<Entry> {
+  readonly family: Family;
+  /** Begins the names of the chains below, for instance `KUBE-VIP-`; at most 12 characters. */
+  readonly chainPrefix: string;
+  /** The rules of a leaf, in the order in which they are tried. */
+  readonly leafRules: (entries: readonly Entry[]) => readonly Rule[];
+  readonly blockMatches: BlockMatches;
+}
+
+export interface Dispatch {
+  /** Rules of the chain that all packets come through. */
+  readonly rules: readonly Rule[];
+  /** Chains below it; each after all those that it jumps to. */
+  readonly chains: readonly Chain[];
+}
+
+/** Entries of a leaf at most: so many rules cost about as much as a jump to one chain more. */
+const LEAF_MAX_ENTRIES = 16;
+/** A leaf of so few rules stands in its parent: a jump and a chain would be more. */
+const INLINE_MAX_RULES = 2;
+/** Binary choices that one chain makes: at most 16 jumps. */
+const BITS_PER_STEP = 4;
+const PORT_BITS = 16;
+const PROTOCOLS: readonly Protocol[] = ["tcp", "udp", "sctp"];
+
+/**
+ * Splits the walk over `entries` into a tree of chains by destination prefix, then protocol, then port range. Which block
+ * an entry falls into depends on the entries of that block alone, so a changed one rewrites one leaf and, where that
+ * overflows or runs empty, the chain above. A packet to none of them comes back to the rule behind.
+ */
+export function buildDispatch<Entry extends DispatchEntry>(
+  entries: readonly Entry[],
+  options: DispatchOptions<Entry>,
+): Dispatch {
+  if (entries.length <= LEAF_MAX_ENTRIES) return { rules: options.leafRules(entries), chains: [] };
+  const width = entries.some((entry) => entry.address !== undefined) ? addressWidth(options.family) : 0;
+  const keyed = entries.map((entry) => ({
+    entry,
+    address: entry.address === undefined ? 0n : addressBits(entry.address),
+  }));
+  const tree: Tree<Entry> = { ...options, width, chains: [] };
+  return { rules: stepRules({ start: 0, keyed }, tree), chains: tree.chains };
+}
+
+interface Tree<Entry> extends DispatchOptions<Entry> {
+  /** Bits of an address; 0 where only ports are told apart. */
+  readonly width: number;
+  readonly chains: Chain[];
+}
+
+interface Keyed<Entry> {
+  readonly entry: Entry;
+  readonly address: bigint;
+}
+
+/** Entries whose keys (the bits of the address, the protocol as one digit, the bits of the port) agree before digit `start`. */
+interface Block<Entry> {
+  readonly start: number;
+  readonly keyed: readonly Keyed<Entry>[];
+}
+
+/** The rules of the chain that tells the parts of `block` apart; adds the chains of those parts. */
+function stepRules<Entry extends DispatchEntry>(block: Block<Entry>, tree: Tree<Entry>): readonly Rule[] {
+  return splitBlock(block, { end: stepEnd(block.start, tree.width), tree }).flatMap((found) => {
+    const part = withoutSingleSteps(found, tree);
+    const isLeaf = isLeafBlock(part, tree);
+    const rules = isLeaf ? tree.leafRules(part.keyed.map(({ entry }) => entry)) : stepRules(part, tree);
+    if (isLeaf && rules.length <= INLINE_MAX_RULES) return rules;
+    const description = describeBlock(part, tree);
+    const name = blockChainName(tree.chainPrefix, description);
+    tree.chains.push({ name, rules });
+    return [{ matches: tree.blockMatches(description), target: jump(name) }];
+  });
+}
+
+/** The parts of a block that are leaves, or that agree on every digit before `end`. */
+function splitBlock<Entry extends DispatchEntry>(
+  block: Block<Entry>,
+  { end, tree }: { end: number; tree: Tree<Entry> },
+): readonly Block<Entry>[] {
+  if (block.start === end || isLeafBlock(block, tree)) return [block];
+  const digits = block.keyed.map((keyed) => digitAt(keyed, { position: block.start, tree }));
+  return [0, 1, 2].flatMap((digit) => {
+    const keyed = block.keyed.filter((_, index) => digits[index] === digit);
+    return keyed.length === 0 ? [] : splitBlock({ start: block.start + 1, keyed }, { end, tree });
+  });
+}
+
+/** Follows a block downwards as long as there is nothing to tell apart: a lone cluster network takes one jump, not one a step. */
+function withoutSingleSteps<Entry extends DispatchEntry>(block: Block<Entry>, tree: Tree<Entry>): Block<Entry> {
+  if (isLeafBlock(block, tree)) return block;
+  const [only, ...others] = splitBlock(block, { end: stepEnd(block.start, tree.width), tree });
+  return only === undefined || others.length > 0 ? block : withoutSingleSteps(only, tree);
+}
+
+function isLeafBlock({ keyed, start }: Block<unknown>, { width }: { width: number }): boolean {
+  return keyed.length <= LEAF_MAX_ENTRIES || start === width + 1 + PORT_BITS;
+}
+
+/** Where the step that begins at digit `start` ends: steps stop at the protocol, before and behind. */
+function stepEnd(start: number, width: number): number {
+  return start === width ? width + 1 : start + BITS_PER_STEP;
+}
+
+function digitAt<Entry extends DispatchEntry>(
+  { entry, address }: Keyed<Entry>,
+  { position, tree: { width } }: { position: number; tree: { width: number } },
+): number {
+  if (position < width) return Number((address >> BigInt(width - 1 - position)) & 1n);
+  if (position === width) return PROTOCOLS.indexOf(entry.protocol);
+  return (entry.port >> (PORT_BITS - (position - width))) & 1;
+}
+
+function describeBlock<Entry extends DispatchEntry>(
+  { start, keyed }: Block<Entry>,
+  { width }: { width: number },
+): FrontendBlock {
+  const entry = keyed[0]?.entry;
+  if (entry === undefined) throw new TypeError("a block without entries");
+  const cidr = entry.address === undefined ? {} : { cidr: cidrOf(entry.address, Math.min(start, width)) };
+  if (start <= width) return cidr;
+  const freeBits = PORT_BITS - (start - width - 1);
+  if (freeBits === PORT_BITS) return { ...cidr, protocol: entry.protocol };
+  const from = (entry.port >> freeBits) << freeBits;
+  return { ...cidr, protocol: entry.protocol, ports: { from, to: from + 2 ** freeBits - 1 } };
+}

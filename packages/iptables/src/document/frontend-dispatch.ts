@@ -1,0 +1,100 @@
+import type { Match, Rule } from "@svcproxy/rules";
+import type { Family, Frontend, IpAddress } from "@svcproxy/topology";
+import type { Dispatch, DispatchEntry } from "../dispatch/build-dispatch.ts";
+import { dispatchRules } from "../dispatch/dispatch-rules.ts";
+import { MARK_MASQ, NODE_PORT_PREFIX, NODE_PORTS, VIP_PREFIX } from "../rule-parts/chain-names.ts";
+import { destination, hostCidr, TO_THIS_HOST } from "../rule-parts/matches.ts";
+import { jump } from "../rule-parts/targets.ts";
+import { documentMatches } from "./block-matches.ts";
+import { isForwarded, isGuarded, type ServiceChains } from "./service-chains.ts";
+
+interface FrontendEntry extends DispatchEntry {
+  readonly matches: readonly Match[];
+  /** Whether the source is rewritten whoever the client is. */
+  readonly marked: boolean;
+  readonly chain: string;
+}
+
+/** KUBE-SERVICES: every address that a service is reached at, the host's own (NodePorts) aside. */
+export function frontendDispatch(
+  services: readonly ServiceChains[],
+  options: { readonly family: Family; readonly byTree: boolean },
+): Dispatch {
+  const entries = services.flatMap((service) =>
+    service.port.frontends
+      .filter((frontend) => frontend.kind !== "nodePort" && isForwarded(frontend))
+      .flatMap((frontend) => frontend.addresses.map((address) => frontendEntry(service, { frontend, address }))),
+  );
+  return dispatchRules(entries, {
+    ...options,
+    chainPrefix: VIP_PREFIX,
+    blockMatches: documentMatches,
+    leafRules: (leaf) => leaf.flatMap((entry) => [...markRules(entry), jumpRule(entry)]),
+  });
+}
+
+/** KUBE-NODEPORTS: as in the document, first everything that is marked, then where it goes. */
+export function nodePortDispatch(
+  services: readonly ServiceChains[],
+  options: { readonly family: Family; readonly byTree: boolean },
+): Dispatch {
+  const entries = services.flatMap((service) =>
+    nodePortsOf(service).map((frontend) => frontendEntry(service, { frontend })),
+  );
+  return dispatchRules(entries, {
+    ...options,
+    chainPrefix: NODE_PORT_PREFIX,
+    blockMatches: documentMatches,
+    leafRules: (leaf) => [...leaf.flatMap(markRules), ...leaf.map(jumpRule)],
+  });
+}
+
+/** The rules that end KUBE-SERVICES: which packets are asked for a NodePort. */
+export function nodePortTail(services: readonly ServiceChains[]): readonly Rule[] {
+  const frontends = services.flatMap(nodePortsOf);
+  if (frontends.some(({ everyHostAddress }) => everyHostAddress)) {
+    return [{ matches: [TO_THIS_HOST], target: jump(NODE_PORTS) }];
+  }
+  const addresses = new Set(frontends.flatMap((frontend) => frontend.addresses));
+  return [...addresses].map((address) => ({ matches: [destination(hostCidr(address))], target: jump(NODE_PORTS) }));
+}
+
+function nodePortsOf({ port }: ServiceChains): readonly Frontend[] {
+  return port.frontends.filter((frontend) => frontend.kind === "nodePort" && isForwarded(frontend));
+}
+
+function frontendEntry(
+  { port: { port, service }, cluster, local, external, firewall }: ServiceChains,
+  { frontend, address }: { frontend: Frontend; address?: IpAddress },
+): FrontendEntry {
+  const block = { protocol: port.protocol, ports: { from: frontend.port, to: frontend.port } };
+  const matches = documentMatches(address === undefined ? block : { ...block, cidr: hostCidr(address) });
+  const policy = frontend.kind === "clusterIP" ? service.internalTrafficPolicy : service.externalTrafficPolicy;
+  const direct = policy === "Cluster" ? cluster : frontend.kind === "clusterIP" ? local : external;
+  const chain = isGuarded(frontend) ? firewall : direct;
+  if (chain === undefined) throw new TypeError(`no chain serves port ${port.port} of ${service.name}`);
+  return {
+    ...(address !== undefined && { address }),
+    protocol: port.protocol,
+    port: frontend.port,
+    matches,
+    // EXT and FW chains mark for themselves.
+    marked: chain === cluster && Object.values(frontend.clients).every(isRewritten),
+    chain: chain.name,
+  };
+}
+
+/** Hairpins aside, for which the endpoint's chain marks, and the host's own connections, which the last rule rewrites. */
+function isRewritten(handling: Frontend["clients"]["outside"]): boolean {
+  return (
+    handling.kind === "forward" && (handling.masquerade === "external" || handling.masquerade === "masquerade-all")
+  );
+}
+
+function markRules({ matches, marked }: FrontendEntry): readonly Rule[] {
+  return marked ? [{ matches, target: jump(MARK_MASQ) }] : [];
+}
+
+function jumpRule({ matches, chain }: FrontendEntry): Rule {
+  return { matches, target: jump(chain) };
+}

@@ -1,0 +1,25 @@
+import { hash } from "node:crypto";
+
+const BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/**
+ * The first characters of BASE32(SHA256(text)), upper case, as kube-proxy makes its chain names.
+ *
+ * @param length 1–51; 16 hold 80 bits
+ */
+export function hashName(text: string, length: number): string {
+  const digest = hash("sha256", text, "buffer");
+  let name = "";
+  let bits = 0;
+  let held = 0;
+  for (const byte of digest) {
+    bits = ((bits & 31) << 8) | byte;
+    held += 8;
+    while (held >= 5) {
+      held -= 5;
+      name += BASE32.charAt((bits >> held) & 31);
+      if (name.length === length) return name;
+    }
+  }
+  throw new RangeError(`a hash has no ${length} characters`);
+}

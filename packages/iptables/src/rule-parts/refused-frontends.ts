@@ -1,0 +1,42 @@
+import type {
+  Family,
+  Frontend,
+  FrontendKind,
+  HostPlan,
+  IpAddress,
+  Port,
+  Protocol,
+  ServicePortPlan,
+} from "@svcproxy/topology";
+
+/** A frontend that some clients get nothing from, at one address. */
+export interface RefusedFrontend {
+  readonly owner: ServicePortPlan;
+  readonly kind: FrontendKind;
+  /** Absent for a NodePort on every address of the host. */
+  readonly address?: IpAddress;
+  readonly protocol: Protocol;
+  readonly port: Port;
+  /** `drop` where endpoints are out of reach, `refuse` where there are none. */
+  readonly outcome: "refuse" | "drop";
+}
+
+/** In the plan's order. Packets that a nat rule sent elsewhere no longer have this address, so only those are met that none did. */
+export function refusedFrontends({ ports }: HostPlan, family: Family): readonly RefusedFrontend[] {
+  return ports
+    .filter((owner) => owner.family === family)
+    .flatMap((owner) =>
+      owner.frontends.flatMap((frontend): RefusedFrontend[] => {
+        const outcome = outcomeOf(frontend);
+        if (outcome === undefined) return [];
+        const { kind, port } = frontend;
+        const refused = { owner, kind, protocol: owner.port.protocol, port, outcome };
+        return frontend.everyHostAddress ? [refused] : frontend.addresses.map((address) => ({ ...refused, address }));
+      }),
+    );
+}
+
+function outcomeOf({ clients }: Frontend): "refuse" | "drop" | undefined {
+  const kinds = Object.values(clients).map(({ kind }) => kind);
+  return kinds.includes("drop") ? "drop" : kinds.includes("refuse") ? "refuse" : undefined;
+}

@@ -1,0 +1,15 @@
+import type { Command } from "@svcproxy/rules";
+import type { Family } from "@svcproxy/topology";
+
+/** The rules of one family as the commands that build them on a host that has none of them, in order. */
+export interface Script {
+  readonly family: Family;
+  readonly sections: readonly Section[];
+}
+
+/** Commands that belong together. */
+export interface Section {
+  /** A few words for people. Holds no text from a user's file other than chain names. */
+  readonly title: string;
+  readonly commands: readonly Command[];
+}
