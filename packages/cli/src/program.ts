@@ -1,5 +1,7 @@
 import { Command, CommanderError } from "commander";
 import type { CommandContext, RunCommand } from "./command-context.ts";
+import { registerCheck } from "./commands/check.ts";
+import { registerSchema } from "./commands/schema.ts";
 import type { ExitCode } from "./exit-code.ts";
 import { runCommand } from "./run-command.ts";
 import { version } from "./version.ts";
@@ -22,12 +24,14 @@ export async function runProgram(argv: readonly string[], context: CommandContex
   return exitCode;
 }
 
-function buildProgram(_run: RunCommand): Command {
+function buildProgram(run: RunCommand): Command {
   const program = new Command("svcproxy")
     .description("Service virtual IPs and NodePorts for any Linux host, and the proof that they work.")
     .version(version, "-V, --version")
     .configureOutput({ writeOut: writeStdoutSync })
     .exitOverride()
     .showHelpAfterError("(svcproxy --help shows the commands)");
+  registerCheck(program, run);
+  registerSchema(program, run);
   return program;
 }

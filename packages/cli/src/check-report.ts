@@ -1,0 +1,271 @@
+import {
+  type Endpoint,
+  type Fault,
+  type Frontend,
+  formatCidr,
+  formatSocketAddress,
+  type Handling,
+  type Host,
+  type HostPlan,
+  type NodeSettings,
+  type PodAddress,
+  planHost,
+  type Service,
+  type ServicePort,
+  type Topology,
+} from "@svcproxy/topology";
+
+/** What `svcproxy check` prints, as data. */
+export interface CheckReport {
+  readonly source: Topology["source"];
+  readonly hosts: readonly HostReport[];
+  readonly pods: readonly PodReport[];
+  readonly services: readonly ServiceReport[];
+  readonly node: NodeReport;
+  /** What the host that `--host` names does with every frontend. */
+  readonly plan?: PlanReport;
+  /** What a data path cannot carry out, in sentences. */
+  readonly limits: readonly string[];
+  readonly warnings: readonly Fault[];
+}
+
+interface HostReport {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly podCIDRs: readonly string[];
+  readonly zone?: string;
+  readonly pods: number;
+}
+
+interface PodReport {
+  readonly name: string;
+  readonly host: string;
+  readonly addresses: readonly string[];
+  readonly state: EndpointState;
+}
+
+interface ServiceReport {
+  readonly namespace: string;
+  readonly name: string;
+  readonly id?: string;
+  /** In words: affinity, policies, source ranges; empty where all is as usual. */
+  readonly policies: readonly string[];
+  readonly ports: readonly PortReport[];
+}
+
+interface PortReport {
+  readonly name: string;
+  readonly protocol: ServicePort["protocol"];
+  readonly port: number;
+  readonly nodePort?: number;
+  /** `ClusterIP 10.100.100.1:7070`, `NodePort *:34211`, … */
+  readonly frontends: readonly string[];
+  readonly endpoints: readonly EndpointReport[];
+}
+
+interface EndpointReport {
+  readonly address: string;
+  readonly pod?: string;
+  readonly host?: string;
+  readonly state: EndpointState;
+  readonly zones?: readonly string[];
+  readonly nodes?: readonly string[];
+}
+
+type EndpointState = "ready" | "not ready" | "terminating" | "serving while terminating";
+
+interface NodeReport extends Omit<NodeSettings, "clusterCIDRs" | "nodePortAddresses"> {
+  readonly clusterCIDRs: readonly string[];
+  readonly nodePortAddresses: readonly string[];
+}
+
+interface PlanReport {
+  readonly host: string;
+  readonly frontends: readonly ServedFrontend[];
+  readonly healthChecks: readonly {
+    readonly service: string;
+    readonly port: number;
+    readonly localReadyEndpoints: number;
+  }[];
+}
+
+interface ServedFrontend {
+  readonly service: string;
+  readonly frontend: string;
+  readonly protocol: ServicePort["protocol"];
+  readonly sourceRanges: readonly string[];
+  readonly pod: string;
+  readonly host: string;
+  readonly outside: string;
+}
+
+/** Puts what was understood of a topology into words and plain data. */
+export function checkReport(
+  topology: Topology,
+  { warnings, host }: { readonly warnings: readonly Fault[]; readonly host: string | undefined },
+): CheckReport {
+  const plan =
+    host === undefined
+      ? undefined
+      : planHost(topology, { host, dialect: topology.source === "kubernetes" ? "kubernetes" : "document" });
+  return {
+    source: topology.source,
+    hosts: topology.hosts.map(reportHost),
+    pods: topology.hosts.flatMap(reportPods),
+    services: topology.services.map(reportService),
+    node: {
+      ...topology.node,
+      clusterCIDRs: topology.node.clusterCIDRs.map(formatCidr),
+      nodePortAddresses: topology.node.nodePortAddresses.map(formatCidr),
+    },
+    ...(plan === undefined ? {} : { plan: reportPlan(plan) }),
+    limits: userspaceLimits(topology.services),
+    warnings,
+  };
+}
+
+function reportHost({ name, addresses, podCIDRs, zone, pods }: Host): HostReport {
+  return {
+    name,
+    addresses,
+    podCIDRs: podCIDRs.map(formatCidr),
+    ...(zone === undefined ? {} : { zone }),
+    pods: pods.length,
+  };
+}
+
+function reportPods(host: Host): readonly PodReport[] {
+  return host.pods.map((pod) => ({
+    name: pod.name,
+    host: host.name,
+    addresses: pod.addresses.map(formatPodAddress),
+    state: stateOf(pod),
+  }));
+}
+
+function formatPodAddress({ address, port }: PodAddress): string {
+  return port === undefined ? address : formatSocketAddress({ address, port });
+}
+
+function stateOf({ ready, serving, terminating }: Pick<Endpoint, "ready" | "serving" | "terminating">): EndpointState {
+  if (ready) return "ready";
+  if (!terminating) return "not ready";
+  return serving ? "serving while terminating" : "terminating";
+}
+
+function reportService(service: Service): ServiceReport {
+  return {
+    namespace: service.namespace,
+    name: service.name,
+    ...(service.id === undefined ? {} : { id: service.id }),
+    policies: policiesOf(service),
+    ports: service.ports.map((port) => ({
+      name: port.name,
+      protocol: port.protocol,
+      port: port.port,
+      ...(port.nodePort === undefined ? {} : { nodePort: port.nodePort }),
+      frontends: frontendsOf(service, port),
+      endpoints: port.endpoints.map(reportEndpoint),
+    })),
+  };
+}
+
+function frontendsOf(service: Service, { port, nodePort }: ServicePort): readonly string[] {
+  if (service.clusterIPs.length === 0) return [];
+  return [
+    ...service.clusterIPs.map((address) => `ClusterIP ${formatSocketAddress({ address, port })}`),
+    ...service.externalIPs.map((address) => `external IP ${formatSocketAddress({ address, port })}`),
+    ...service.loadBalancerIPs.map((address) => `load-balancer IP ${formatSocketAddress({ address, port })}`),
+    ...(nodePort === undefined ? [] : [`NodePort *:${nodePort}`]),
+  ];
+}
+
+function policiesOf(service: Service): readonly string[] {
+  const policies: string[] = [];
+  if (service.clusterIPs.length === 0) policies.push("headless: nothing to do");
+  if (service.internalTrafficPolicy === "Local") policies.push("internal traffic: local endpoints only");
+  if (service.externalTrafficPolicy === "Local") policies.push("external traffic: local endpoints only");
+  if (service.sessionAffinity !== undefined) {
+    policies.push(`affinity by client address, ${service.sessionAffinity.timeoutSeconds} s`);
+  }
+  if (service.loadBalancerSourceRanges.length > 0) {
+    policies.push(`load-balancer IPs only from ${service.loadBalancerSourceRanges.map(formatCidr).join(", ")}`);
+  }
+  if (service.healthCheckNodePort !== undefined) policies.push(`health check on port ${service.healthCheckNodePort}`);
+  if (service.proxyProtocol !== undefined) policies.push(`PROXY protocol ${service.proxyProtocol}`);
+  return policies;
+}
+
+function reportEndpoint(endpoint: Endpoint): EndpointReport {
+  const { pod, host, hints } = endpoint;
+  return {
+    address: formatSocketAddress(endpoint),
+    ...(pod === undefined ? {} : { pod }),
+    ...(host === undefined ? {} : { host }),
+    state: stateOf(endpoint),
+    ...(hints.zones.length === 0 ? {} : { zones: hints.zones }),
+    ...(hints.nodes.length === 0 ? {} : { nodes: hints.nodes }),
+  };
+}
+
+function reportPlan(plan: HostPlan): PlanReport {
+  return {
+    host: plan.host.name,
+    frontends: plan.ports.flatMap(({ service, port, frontends }) =>
+      frontends.flatMap((frontend) =>
+        addressesOf(frontend).map((address) => ({
+          service: `${service.namespace}/${service.name}`,
+          frontend: `${FRONTEND_NAMES[frontend.kind]} ${address}`,
+          protocol: port.protocol,
+          sourceRanges: frontend.sourceRanges.map(formatCidr),
+          pod: describeHandling(frontend.clients.pod),
+          host: describeHandling(frontend.clients.host),
+          outside: describeHandling(frontend.clients.outside),
+        })),
+      ),
+    ),
+    healthChecks: plan.healthChecks.map(({ service, port, localReadyEndpoints }) => ({
+      service: `${service.namespace}/${service.name}`,
+      port,
+      localReadyEndpoints,
+    })),
+  };
+}
+
+const FRONTEND_NAMES = {
+  clusterIP: "ClusterIP",
+  externalIP: "external IP",
+  loadBalancerIP: "load-balancer IP",
+  nodePort: "NodePort",
+} as const;
+
+function addressesOf({ addresses, everyHostAddress, port }: Frontend): readonly string[] {
+  if (everyHostAddress) return [`*:${port}`];
+  return addresses.map((address) => formatSocketAddress({ address, port }));
+}
+
+function describeHandling(handling: Handling): string {
+  if (handling.kind !== "forward") return handling.kind;
+  const count = handling.endpoints.length;
+  const endpoints = `${count} ${count === 1 ? "endpoint" : "endpoints"}`;
+  return handling.masquerade === "hairpin" ? endpoints : `${endpoints}, masqueraded`;
+}
+
+/** What `svcproxy userspace` cannot do for these services. */
+function userspaceLimits(services: readonly Service[]): readonly string[] {
+  const served = services.filter(({ clusterIPs }) => clusterIPs.length > 0);
+  const limits = served.flatMap((service) =>
+    service.ports
+      .filter(({ protocol }) => protocol === "sctp")
+      .map(
+        ({ port }) =>
+          `${service.namespace}/${service.name} port ${port}/sctp: a userspace proxy does not serve SCTP, rules do`,
+      ),
+  );
+  if (served.length > 0) {
+    limits.push(
+      "Through a userspace proxy, endpoints see its address instead of the client's (unless `proxyProtocol` tells them); rules keep it where nothing masquerades",
+    );
+  }
+  return limits;
+}

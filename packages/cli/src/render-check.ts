@@ -1,0 +1,103 @@
+import { visible } from "@svcproxy/topology";
+import type { CheckReport } from "./check-report.ts";
+import { renderTable } from "./text-table.ts";
+
+/** The report as tables with a title each; a section without rows is left out. */
+export function renderCheck(report: CheckReport): string {
+  const sections = [
+    hostsSection(report),
+    podsSection(report),
+    servicesSection(report),
+    endpointsSection(report),
+    planSection(report),
+    listSection("Limits", report.limits),
+  ];
+  return `${sections.filter((section) => section !== "").join("\n\n")}\n`;
+}
+
+function tableSection(title: string, titles: readonly string[], rows: readonly (readonly string[])[]): string {
+  return rows.length === 0 ? "" : `${title} (${rows.length})\n${renderTable(titles, rows)}`;
+}
+
+function listSection(title: string, lines: readonly string[]): string {
+  return lines.length === 0 ? "" : `${title}\n${lines.map((line) => `- ${visible(line)}`).join("\n")}`;
+}
+
+function hostsSection({ hosts }: CheckReport): string {
+  return tableSection(
+    "Hosts",
+    ["NAME", "ADDRESSES", "POD CIDRS", "ZONE", "PODS"],
+    hosts.map(({ name, addresses, podCIDRs, zone, pods }) => [
+      name,
+      addresses.join(", "),
+      podCIDRs.join(", "),
+      zone ?? "",
+      String(pods),
+    ]),
+  );
+}
+
+function podsSection({ pods }: CheckReport): string {
+  return tableSection(
+    "Pods",
+    ["NAME", "HOST", "ADDRESSES", "STATE"],
+    pods.map(({ name, host, addresses, state }) => [name, host, addresses.join(", "), state]),
+  );
+}
+
+function servicesSection({ services }: CheckReport): string {
+  const rows = services.flatMap(({ namespace, name, policies, ports }) => {
+    const service = `${namespace}/${name}`;
+    if (ports.length === 0) return [[service, "", "", "", "", policies.join("; ")]];
+    return ports.flatMap(({ name: portName, port, protocol, frontends, endpoints }) => {
+      const ready = endpoints.filter(({ state }) => state === "ready").length;
+      const shared = [`${port}/${protocol}`, portName];
+      const rest = [`${ready} of ${endpoints.length} ready`, policies.join("; ")];
+      const shown = frontends.length === 0 ? [""] : frontends;
+      return shown.map((frontend) => [service, ...shared, frontend, ...rest]);
+    });
+  });
+  const table = renderTable(["SERVICE", "PORT", "PORT NAME", "FRONTEND", "ENDPOINTS", "POLICIES"], rows);
+  return services.length === 0 ? "" : `Services (${services.length})\n${table}`;
+}
+
+function endpointsSection({ services }: CheckReport): string {
+  return tableSection(
+    "Endpoints",
+    ["SERVICE", "PORT", "ENDPOINT", "POD", "HOST", "STATE", "HINTS"],
+    services.flatMap(({ namespace, name, ports }) =>
+      ports.flatMap(({ port, protocol, endpoints }) =>
+        endpoints.map(({ address, pod, host, state, zones = [], nodes = [] }) => [
+          `${namespace}/${name}`,
+          `${port}/${protocol}`,
+          address,
+          pod ?? "",
+          host ?? "elsewhere",
+          state,
+          [...zones.map((zone) => `zone ${zone}`), ...nodes.map((node) => `node ${node}`)].join(", "),
+        ]),
+      ),
+    ),
+  );
+}
+
+function planSection({ plan }: CheckReport): string {
+  if (plan === undefined) return "";
+  const frontends = tableSection(
+    `What ${visible(plan.host)} does with a new connection`,
+    ["SERVICE", "FRONTEND", "PROTOCOL", "FROM A POD", "FROM THE HOST", "FROM OUTSIDE", "SOURCE RANGES"],
+    plan.frontends.map(({ service, frontend, protocol, pod, host, outside, sourceRanges }) => [
+      service,
+      frontend,
+      protocol,
+      pod,
+      host,
+      outside,
+      sourceRanges.join(", "),
+    ]),
+  );
+  const checks = plan.healthChecks.map(
+    ({ service, port, localReadyEndpoints }) => `${service}: port ${port}, ${localReadyEndpoints} ready here`,
+  );
+  return [frontends, listSection("Health checks", checks)].filter((section) => section !== "").join("\n\n");
+}
