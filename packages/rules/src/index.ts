@@ -1,2 +1,11 @@
+export * from "./apply/apply-commands.ts";
+export * from "./compare/rule-key.ts";
 export * from "./host-state.ts";
 export * from "./rule-set.ts";
+export * from "./text/format-commands.ts";
+export * from "./text/format-restore.ts";
+export * from "./text/format-rule.ts";
+export { type FormatOptions, type RuleStyle, storableComment } from "./text/format-style.ts";
+export * from "./text/parse-commands.ts";
+export * from "./text/parse-save.ts";
+export { quoteShellWord } from "./text/shell-words.ts";

@@ -1,0 +1,232 @@
+import type { Cidr } from "@svcproxy/topology";
+import { addressWidth, unreachable } from "@svcproxy/topology";
+import type { Match, NegatableRange, NumberRange } from "../rule-set.ts";
+import type { FormatOptions } from "./format-style.ts";
+import { quoteWord, storableComment } from "./format-style.ts";
+import { ALL_BITS } from "./option-values.ts";
+import { quoteSavedWord } from "./restore-words.ts";
+
+/** One match as text, without blanks around it. */
+export function formatMatch(match: Match, options: FormatOptions): string {
+  switch (match.kind) {
+    case "source":
+      return `${not(match)}-s ${formatNetwork(match.cidr, options)}`;
+    case "destination":
+      return `${not(match)}-d ${formatNetwork(match.cidr, options)}`;
+    case "inInterface":
+      return `${not(match)}-i ${quoteWord(match.name, options)}`;
+    case "outInterface":
+      return `${not(match)}-o ${quoteWord(match.name, options)}`;
+    case "protocol":
+      return `${not(match)}-p ${quoteWord(match.protocol, options)}`;
+    case "fragment":
+      return `${not(match)}-f`;
+    case "unknown": {
+      const words = match.words.map((word) => quoteWord(word, options));
+      return (match.module === undefined ? words : ["-m", quoteWord(match.module, options), ...words]).join(" ");
+    }
+    default:
+      return `-m ${moduleName(match, options)}${formatModuleOptions(match, options)}`;
+  }
+}
+
+type ModuleMatch = Exclude<
+  Match,
+  { kind: "source" | "destination" | "inInterface" | "outInterface" | "protocol" | "fragment" | "unknown" }
+>;
+
+function moduleName({ kind }: ModuleMatch, { family }: FormatOptions): string {
+  if (family === 4) return kind;
+  return kind === "icmp" ? "icmp6" : kind === "ttl" ? "hl" : kind;
+}
+
+/** The options of a module, each behind a blank. */
+function formatModuleOptions(match: ModuleMatch, options: FormatOptions): string {
+  switch (match.kind) {
+    case "tcp":
+      return (
+        portOptions(match) +
+        optional(match.option, (option) => ` ${not(option)}--tcp-option ${option.number}`) +
+        optional(match.flags, (flags) => ` ${not(flags)}--tcp-flags ${flagList(flags.mask)} ${flagList(flags.set)}`)
+      );
+    case "udp":
+      return portOptions(match);
+    case "sctp": {
+      const words = (types: readonly string[]) => types.map((word) => quoteWord(word, options)).join(" ");
+      return (
+        portOptions(match) + optional(match.chunkTypes, (types) => ` ${not(types)}--chunk-types ${words(types.words)}`)
+      );
+    }
+    case "icmp": {
+      const code = optional(match.code, ({ from, to }) => (from === to ? `/${from}` : `/${from}-${to}`));
+      return ` ${not(match)}--icmp${options.family === 4 ? "" : "v6"}-type ${match.type}${code}`;
+    }
+    case "multiport":
+      return ` ${not(match)}${MULTIPORT_OPTIONS[match.direction]} ${match.ports.map(formatPorts).join(",")}`;
+    case "addrtype":
+      return (
+        optional(match.source, (source) => ` ${not(source)}--src-type ${source.types.join(",")}`) +
+        optional(match.destination, (destination) => ` ${not(destination)}--dst-type ${destination.types.join(",")}`) +
+        optional(match.limitInterface, (side) => ` --limit-iface-${side}`)
+      );
+    case "mark":
+    case "connmark":
+      return ` ${not(match)}--mark ${formatMasked(match)}`;
+    case "conntrack":
+      return formatConntrack(match, options);
+    case "state":
+      return ` ${not(match)}--state ${match.states.join(",")}`;
+    case "statistic":
+      return formatStatistic(match, options);
+    case "recent":
+      return formatRecent(match, options);
+    case "comment":
+      if (options.style === "save") return ` --comment ${quoteSavedWord(match.text)}`;
+      return ` --comment ${quoteWord(storableComment(match.text), options)}`;
+    case "set": {
+      const rest = match.rest.map((word) => ` ${quoteWord(word, options)}`).join("");
+      return ` ${not(match)}--match-set ${quoteWord(match.name, options)} ${match.directions.join(",")}${rest}`;
+    }
+    case "physdev":
+      return (
+        optional(match.inInterface, (device) => ` ${not(device)}--physdev-in ${quoteWord(device.name, options)}`) +
+        optional(match.isIn, (flag) => ` ${not(flag)}--physdev-is-in`) +
+        optional(match.outInterface, (device) => ` ${not(device)}--physdev-out ${quoteWord(device.name, options)}`) +
+        optional(match.isOut, (flag) => ` ${not(flag)}--physdev-is-out`) +
+        optional(match.isBridged, (flag) => ` ${not(flag)}--physdev-is-bridged`)
+      );
+    case "limit":
+      return ` --limit ${match.rate}${match.burst === 5 ? "" : ` --limit-burst ${match.burst}`}`;
+    case "owner":
+      return (
+        optional(match.socketExists, (flag) => ` ${not(flag)}--socket-exists`) +
+        optional(match.user, (user) => ` ${not(user)}--uid-owner ${quoteWord(user.text, options)}`) +
+        optional(match.group, (group) => ` ${not(group)}--gid-owner ${quoteWord(group.text, options)}`) +
+        flag(match.supplementaryGroups, "--suppl-groups")
+      );
+    case "iprange":
+      return (
+        optional(match.source, (range) => ` ${not(range)}--src-range ${range.from}-${range.to}`) +
+        optional(match.destination, (range) => ` ${not(range)}--dst-range ${range.from}-${range.to}`)
+      );
+    case "socket":
+      return (
+        flag(match.transparent, "--transparent") +
+        flag(match.nowildcard, "--nowildcard") +
+        flag(match.restoreMark, "--restore-skmark")
+      );
+    case "rpfilter":
+      return (
+        flag(match.loose, "--loose") +
+        flag(match.validmark, "--validmark") +
+        flag(match.acceptLocal, "--accept-local") +
+        flag(match.invert, "--invert")
+      );
+    case "mac":
+      return ` ${not(match)}--mac-source ${options.style === "save" ? match.address.toUpperCase() : match.address}`;
+    case "length":
+      return ` ${not(match)}--length ${match.from === match.to ? match.from : `${match.from}:${match.to}`}`;
+    case "ttl": {
+      const { comparison, value } = match;
+      const prefix = options.family === 4 ? "ttl" : "hl";
+      return comparison === "ne" ? ` ! --${prefix}-eq ${value}` : ` --${prefix}-${comparison} ${value}`;
+    }
+    default:
+      return unreachable(match);
+  }
+}
+
+export const MULTIPORT_OPTIONS = { source: "--sports", destination: "--dports", either: "--ports" } as const;
+
+function not({ negated }: { readonly negated: boolean }): string {
+  return negated ? "! " : "";
+}
+
+function flag(isSet: boolean | undefined, option: string): string {
+  return isSet === true ? ` ${option}` : "";
+}
+
+function optional<Value>(value: Value | undefined, format: (value: Value) => string): string {
+  return value === undefined ? "" : format(value);
+}
+
+function flagList(flags: readonly string[]): string {
+  return flags.length === 0 ? "NONE" : flags.join(",");
+}
+
+/** People leave the length of a whole address out; iptables-save does not. */
+function formatNetwork({ address, prefixLength }: Cidr, { style, family }: FormatOptions): string {
+  return style !== "save" && prefixLength === addressWidth(family) ? address : `${address}/${prefixLength}`;
+}
+
+function formatPorts({ from, to }: NumberRange): string {
+  return from === to ? String(from) : `${from}:${to}`;
+}
+
+function portOptions(match: Extract<Match, { kind: "tcp" | "udp" | "sctp" }>): string {
+  return (
+    optional(match.sourcePorts, (ports) => ` ${not(ports)}--sport ${formatPorts(ports)}`) +
+    optional(match.destinationPorts, (ports) => ` ${not(ports)}--dport ${formatPorts(ports)}`)
+  );
+}
+
+/** `value`, with `/mask` where not every bit counts. */
+export function formatMasked({ value, mask }: { readonly value: number; readonly mask: number }): string {
+  return mask === ALL_BITS ? formatHex(value) : `${formatHex(value)}/${formatHex(mask)}`;
+}
+
+export function formatHex(value: number): string {
+  return `0x${value.toString(16)}`;
+}
+
+function formatConntrack(match: Extract<Match, { kind: "conntrack" }>, options: FormatOptions): string {
+  const address = (side: { readonly negated: boolean; readonly cidr: Cidr } | undefined, option: string) =>
+    optional(side, (value) => ` ${not(value)}${option} ${formatNetwork(value.cidr, { ...options, style: "command" })}`);
+  const range = (ports: NegatableRange | undefined, option: string) =>
+    optional(ports, (value) => ` ${not(value)}${option} ${formatPorts(value)}`);
+  return (
+    optional(match.states, (value) => ` ${not(value)}--ctstate ${value.states.join(",")}`) +
+    optional(match.protocol, (value) => ` ${not(value)}--ctproto ${quoteWord(value.protocol, options)}`) +
+    address(match.originalSource, "--ctorigsrc") +
+    address(match.originalDestination, "--ctorigdst") +
+    address(match.replySource, "--ctreplsrc") +
+    address(match.replyDestination, "--ctrepldst") +
+    range(match.originalSourcePorts, "--ctorigsrcport") +
+    range(match.originalDestinationPorts, "--ctorigdstport") +
+    range(match.replySourcePorts, "--ctreplsrcport") +
+    range(match.replyDestinationPorts, "--ctrepldstport") +
+    optional(match.status, (value) => ` ${not(value)}--ctstatus ${value.statuses.join(",")}`) +
+    range(match.expire, "--ctexpire") +
+    optional(match.direction, (direction) => ` --ctdir ${direction}`)
+  );
+}
+
+/** The shares of 2^31 that a `--probability` of eleven decimals tells apart, as libxt_statistic prints them. */
+const PROBABILITY_DECIMALS = 11;
+
+function formatStatistic(match: Extract<Match, { kind: "statistic" }>, { style }: FormatOptions): string {
+  if (match.mode === "nth")
+    return ` --mode nth ${not(match)}--every ${match.every}${style === "save" || match.packet > 0 ? ` --packet ${match.packet}` : ""}`;
+  const exact = (match.threshold / 2 ** 31).toFixed(PROBABILITY_DECIMALS);
+  const text = style === "save" ? exact : (match.text ?? exact.replace(/\.?0+$/, ""));
+  return ` --mode random ${not(match)}--probability ${text}`;
+}
+
+function formatRecent(match: Extract<Match, { kind: "recent" }>, options: FormatOptions): string {
+  const isSave = options.style === "save";
+  const mask = match.mask ?? (isSave ? wholeMask(options) : undefined);
+  return (
+    ` ${not(match)}--${match.action}` +
+    optional(match.seconds, (seconds) => ` --seconds ${seconds}`) +
+    flag(match.reap, "--reap") +
+    optional(match.hitCount, (hits) => ` --hitcount ${hits}`) +
+    flag(match.rttl, "--rttl") +
+    ` --name ${quoteWord(match.name, options)}` +
+    optional(mask, (value) => ` --mask ${value}`) +
+    (match.side === "destination" ? " --rdest" : flag(isSave, "--rsource"))
+  );
+}
+
+function wholeMask({ family }: FormatOptions): string {
+  return family === 4 ? "255.255.255.255" : "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+}
