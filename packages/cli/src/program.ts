@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import type { CommandContext, RunCommand } from "./command-context.ts";
 import { registerCheck } from "./commands/check.ts";
+import { registerIptables } from "./commands/iptables.ts";
 import { registerSchema } from "./commands/schema.ts";
 import type { ExitCode } from "./exit-code.ts";
 import { runCommand } from "./run-command.ts";
@@ -32,6 +33,7 @@ function buildProgram(run: RunCommand): Command {
     .exitOverride()
     .showHelpAfterError("(svcproxy --help shows the commands)");
   registerCheck(program, run);
+  registerIptables(program, run);
   registerSchema(program, run);
   return program;
 }

@@ -4,6 +4,7 @@ export * from "./host-state.ts";
 export * from "./rule-set.ts";
 export * from "./text/format-commands.ts";
 export * from "./text/format-restore.ts";
+export * from "./text/format-restore-commands.ts";
 export * from "./text/format-rule.ts";
 export { type FormatOptions, type RuleStyle, storableComment } from "./text/format-style.ts";
 export * from "./text/parse-commands.ts";

@@ -1,4 +1,4 @@
-import type { Chain, Command, Rule } from "@svcproxy/rules";
+import type { Chain, RestoreCommand, Rule } from "@svcproxy/rules";
 import type { Family, HostPlan, ServicePortPlan } from "@svcproxy/topology";
 import { familyOf } from "@svcproxy/topology";
 import type { CompileOptions } from "../compile-options.ts";
@@ -83,7 +83,7 @@ export function compileDocument(plan: HostPlan, { family, dispatch = "auto" }: C
   };
 }
 
-function append(chain: string, rule: Rule): Command {
+function append(chain: string, rule: Rule): RestoreCommand {
   return { kind: "append", table: NAT, chain, rule };
 }
 
@@ -97,7 +97,7 @@ function newChains({
   groups: ReadonlyMap<string, Chain>;
   endpoints: EndpointChains;
   frontends: Dispatch;
-}): Command[] {
+}): RestoreCommand[] {
   return addChains(NAT, [
     SERVICES,
     ...frontends.chains.map(({ name }) => name),
@@ -129,7 +129,7 @@ function groupSection(groups: ReadonlyMap<string, Chain>): Section[] {
 }
 
 /** The document's last rule, for each address that the host's own connections may come from. */
-function masqueradeHost({ host }: HostPlan, family: Family): Command[] {
+function masqueradeHost({ host }: HostPlan, family: Family): RestoreCommand[] {
   return host.addresses
     .filter((address) => familyOf(address) === family)
     .map((address) => ({

@@ -1,4 +1,4 @@
-import type { Command, Rule } from "@svcproxy/rules";
+import type { RestoreCommand, Rule } from "@svcproxy/rules";
 import type { Family, HostPlan } from "@svcproxy/topology";
 import type { Dispatch, DispatchEntry } from "../dispatch/build-dispatch.ts";
 import { dispatchRules } from "../dispatch/dispatch-rules.ts";
@@ -52,7 +52,7 @@ export function filterSections(plan: HostPlan, input: FilterInput): readonly Sec
         ...addChains("filter", [name, ...content.chains.map((chain) => chain.name)]),
         // First, because an ACCEPT that stands there already would end the walk.
         ...from.map(
-          (chain): Command => ({
+          (chain): RestoreCommand => ({
             kind: "insert",
             table: "filter",
             chain,

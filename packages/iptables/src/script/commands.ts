@@ -1,11 +1,11 @@
-import type { Chain, Command } from "@svcproxy/rules";
+import type { Chain, RestoreCommand } from "@svcproxy/rules";
 
 /** `-N` for each chain */
-export function addChains(table: string, names: readonly string[]): Command[] {
+export function addChains(table: string, names: readonly string[]): RestoreCommand[] {
   return names.map((chain) => ({ kind: "newChain", table, chain }));
 }
 
 /** `-A` for each rule of a chain */
-export function appendRules(table: string, { name, rules }: Chain): Command[] {
+export function appendRules(table: string, { name, rules }: Chain): RestoreCommand[] {
   return rules.map((rule) => ({ kind: "append", table, chain: name, rule }));
 }

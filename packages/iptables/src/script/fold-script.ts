@@ -1,12 +1,12 @@
-import { BUILT_IN_CHAINS, type Chain, type Command, type Rule } from "@svcproxy/rules";
+import { BUILT_IN_CHAINS, type Chain, type RestoreCommand, type Rule } from "@svcproxy/rules";
+import { unreachable } from "@svcproxy/topology";
 import type { DesiredRules, Hook } from "../desired-rules.ts";
 import type { Script } from "./script.ts";
 
 /**
  * What a script leaves behind: our chains, and our rules in the built-in ones.
  *
- * @throws TypeError where the script does more than make chains, append to them and insert at the head of a built-in one,
- *   or names a chain that it has not made: a bug of the dialect's compiler
+ * @throws TypeError where it names a chain that it has not made, or inserts into one of its own: a bug of the dialect's compiler
  */
 export function foldScript({ family, sections }: Script): DesiredRules {
   const tables = new Map<string, Map<string, GrowingChain>>();
@@ -28,7 +28,7 @@ interface Folding {
   readonly hooks: Hook[];
 }
 
-function run(command: Command, { tables, hooks }: Folding): void {
+function run(command: RestoreCommand, { tables, hooks }: Folding): void {
   switch (command.kind) {
     case "newChain": {
       const chains = tables.get(command.table) ?? new Map<string, GrowingChain>();
@@ -50,6 +50,6 @@ function run(command: Command, { tables, hooks }: Folding): void {
       return;
     }
     default:
-      throw new TypeError(`a script that builds rules does not ${command.kind}`);
+      unreachable(command);
   }
 }

@@ -1,4 +1,4 @@
-import type { Command } from "@svcproxy/rules";
+import type { RestoreCommand } from "@svcproxy/rules";
 import type { Family } from "@svcproxy/topology";
 
 /** The rules of one family as the commands that build them on a host that has none of them, in order. */
@@ -11,5 +11,5 @@ export interface Script {
 export interface Section {
   /** A few words for people. Holds no text from a user's file other than chain names. */
   readonly title: string;
-  readonly commands: readonly Command[];
+  readonly commands: readonly RestoreCommand[];
 }

@@ -1,0 +1,73 @@
+import type { DispatchMode } from "@svcproxy/iptables";
+import type { Dialect, Family } from "@svcproxy/topology";
+import { type Command, Option } from "commander";
+import type { RunCommand } from "../command-context.ts";
+import { acceptTopology, type TopologyFlags } from "../topology-input.ts";
+
+interface IptablesFlags extends TopologyFlags {
+  readonly host?: string;
+  readonly dialect?: Dialect;
+  readonly dispatch: DispatchMode;
+  readonly family?: FamilyFlag;
+  readonly format: "commands" | "restore" | "json";
+}
+
+type FamilyFlag = "4" | "6" | "all";
+
+/** `svcproxy iptables [TOPOLOGY]`: prints rules. Returns the command, under which those that change a host are registered. */
+export function registerIptables(program: Command, run: RunCommand): Command {
+  const iptables = acceptTopology(program.command("iptables"))
+    .description("print the iptables rules of a host")
+    // What stands behind the name of a subcommand is that subcommand's.
+    .enablePositionalOptions()
+    .option("--host <name>", "the host that the rules are for")
+    .addOption(
+      new Option("--dialect <dialect>", "whose rules: the founding document's, or Kubernetes' own").choices([
+        "document",
+        "kubernetes",
+      ]),
+    )
+    .addOption(
+      new Option("--format <format>", "a shell script, input for iptables-restore --noflush, or the rule set as JSON")
+        .choices(["commands", "restore", "json"])
+        .default("commands"),
+    )
+    .addOption(
+      new Option("--family <family>", "IPv4, IPv6 or both (default: those that have services)").choices([
+        "4",
+        "6",
+        "all",
+      ]),
+    )
+    .addOption(
+      new Option("--dispatch <mode>", "how a connection finds its service: rule by rule, down a tree, or by size")
+        .choices(["auto", "linear", "tree"])
+        .default("auto"),
+    )
+    .addHelpText(
+      "after",
+      "\nExamples:\n  svcproxy iptables web.yaml --host web1 | sudo sh -e\n  svcproxy iptables web.yaml --host web1 --format restore --family 4 | sudo iptables-restore --noflush",
+    );
+  iptables.action((files: string[], flags: IptablesFlags) =>
+    run(async (context) => {
+      const [{ readTopology, resolveHost }, { planHost }, { printRules }] = await Promise.all([
+        import("../read-topology.ts"),
+        import("@svcproxy/topology"),
+        import("../print-rules.ts"),
+      ]);
+      const { topology } = await readTopology(context, files, flags);
+      const dialect = flags.dialect ?? (topology.source === "kubernetes" ? "kubernetes" : "document");
+      const plan = planHost(topology, { host: resolveHost(topology, flags.host), dialect });
+      await context.print(
+        printRules(plan, { format: flags.format, dispatch: flags.dispatch, families: familiesOf(flags.family) }),
+      );
+      return 0;
+    }),
+  );
+  return iptables;
+}
+
+function familiesOf(flag: FamilyFlag | undefined): readonly Family[] | undefined {
+  if (flag === undefined) return undefined;
+  return flag === "all" ? [4, 6] : [flag === "4" ? 4 : 6];
+}

@@ -1,0 +1,61 @@
+import {
+  compileScript,
+  type DispatchMode,
+  foldScript,
+  formatRestoreScript,
+  formatShellScript,
+  fullRuleSet,
+  type Script,
+} from "@svcproxy/iptables";
+import { type Family, type HostPlan, inputError, unreachable, visible } from "@svcproxy/topology";
+
+export interface PrintOptions {
+  readonly format: "commands" | "restore" | "json";
+  readonly dispatch: DispatchMode;
+  /** By default those in which the host has frontends; IPv4 where it has none at all. */
+  readonly families: readonly Family[] | undefined;
+}
+
+/**
+ * The rules of a plan as text: a shell script, input for iptables-restore, or JSON (a RuleSet, or a list of two where
+ * both families are in play).
+ *
+ * @throws InputError FAMILY_REQUIRED where restore text is asked for and both families are in play
+ */
+export function printRules(plan: HostPlan, { format, dispatch, families = familiesInUse(plan) }: PrintOptions): string {
+  const [script, second] = families.map((family) => compileScript(plan, { family, dispatch }));
+  if (script === undefined) throw new TypeError("no family to print rules of");
+  switch (format) {
+    case "commands":
+      return shellScript(plan, second === undefined ? [script] : [script, second]);
+    case "restore":
+      if (second === undefined) return formatRestoreScript(script);
+      throw inputError(
+        "FAMILY_REQUIRED",
+        "Cannot print restore text for both families: each has a program of its own",
+        {
+          hint: "Ask for one with --family 4 (iptables-restore) or --family 6 (ip6tables-restore)",
+        },
+      );
+    case "json": {
+      const ruleSets = [script, ...(second === undefined ? [] : [second])].map((each) => fullRuleSet(foldScript(each)));
+      return `${JSON.stringify(ruleSets.length === 1 ? ruleSets[0] : ruleSets, null, 2)}\n`;
+    }
+    default:
+      return unreachable(format);
+  }
+}
+
+function familiesInUse({ ports }: HostPlan): readonly Family[] {
+  const used = ([4, 6] as const).filter((family) => ports.some((port) => port.family === family));
+  return used.length === 0 ? [4] : used;
+}
+
+function shellScript(plan: HostPlan, scripts: readonly Script[]): string {
+  const name = visible(JSON.stringify(plan.host.name));
+  const parts = scripts.map((script) => {
+    const title = `IPv${script.family} rules of host ${name} in the ${plan.dialect} dialect`;
+    return `# ${title}\n\n${formatShellScript(script)}`;
+  });
+  return `#!/bin/sh -e\n${parts.join("\n")}`;
+}
