@@ -131,15 +131,21 @@ test("nothing is reported after close", async () => {
   expect(seen.texts).toEqual([]);
 });
 
-function follow(path: string, { onText, ...options }: Partial<FollowFileOptions>) {
+interface FollowTestOptions extends Partial<Omit<FollowFileOptions, "onChange" | "knownBytes">> {
+  readonly knownText: string;
+  readonly onText?: () => Promise<void>;
+}
+
+function follow(path: string, { onText, knownText, ...options }: FollowTestOptions) {
   const texts: string[] = [];
   const onUnreadable = vi.fn();
   const file = new FollowedFile(path, {
     settleMs: 20,
     ...options,
-    onText: async (text) => {
-      texts.push(text);
-      await onText?.(text);
+    knownBytes: Buffer.from(knownText),
+    onChange: async (bytes) => {
+      texts.push(bytes.toString());
+      await onText?.();
     },
     onUnreadable,
   });

@@ -5,12 +5,12 @@ import { resolve } from "node:path";
 import { foldersOnTheWay } from "./folders-on-the-way.ts";
 
 export interface FollowFileOptions {
-  /** Called with the text that was read, once for each change of it, never while an earlier call is under way. Must not reject. */
-  readonly onText: (text: string) => Promise<void>;
-  /** Called once when the file cannot be read any more; the next text ends that state. */
+  /** Called with what was read, once for each change of it, never while an earlier call is under way. Must not reject. */
+  readonly onChange: (bytes: Buffer) => Promise<void>;
+  /** Called once when the file cannot be read any more; the next change ends that state. */
   readonly onUnreadable: (error: unknown) => void;
   /** What the file held when it was read first; only what differs is reported. */
-  readonly knownText?: string;
+  readonly knownBytes?: Uint8Array;
   /** How long the file has to stay as it is before it is read: editors and copies write in steps. */
   readonly settleMs?: number;
   /** How often to look without being told: network file systems and full inotify tables tell nothing. */
@@ -21,10 +21,10 @@ const SETTLE_MS = 100;
 const POLL_MS = 2_000;
 
 /**
- * Follows the text of one file by its path: written in place, replaced by rename (editors, `kubectl`, atomic writers),
+ * Follows the content of one file by its path: written in place, replaced by rename (editors, `kubectl`, atomic writers),
  * removed and made again, or reached through symbolic links of which one is swapped (Kubernetes' ConfigMap volumes).
  *
- * Events only say that it is worth looking; what counts is the text, so an event too many or too few does no harm.
+ * Events only say that it is worth looking; what counts is the content, so an event too many or too few does no harm.
  */
 export class FollowedFile {
   readonly #path: string;
@@ -42,7 +42,7 @@ export class FollowedFile {
     this.#path = resolve(path);
     this.#options = options;
     this.#settleMs = options.settleMs ?? SETTLE_MS;
-    this.#fingerprint = options.knownText === undefined ? undefined : fingerprint(options.knownText);
+    this.#fingerprint = options.knownBytes === undefined ? undefined : fingerprint(options.knownBytes);
     this.#poll = setInterval(() => void this.#look(), options.pollMs ?? POLL_MS);
     void this.#look();
   }
@@ -54,7 +54,7 @@ export class FollowedFile {
     return this.#look();
   }
 
-  /** Resolves when no call of `onText` is under way and none will follow. */
+  /** Resolves when no call of `onChange` is under way and none will follow. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#poll);
@@ -80,7 +80,7 @@ export class FollowedFile {
       this.#isUnreadable = true;
       return;
     }
-    const now = fingerprint(file.text);
+    const now = fingerprint(file.bytes);
     if (now === this.#fingerprint && !this.#isUnreadable) return;
     // Perhaps half written. A clock that differs (negative age) must not hold the change up.
     if (file.ageMs >= 0 && file.ageMs < this.#settleMs && this.#fingerprint !== undefined) {
@@ -89,7 +89,7 @@ export class FollowedFile {
     }
     this.#isUnreadable = false;
     this.#fingerprint = now;
-    if (!this.#isClosed) await this.#options.onText(file.text);
+    if (!this.#isClosed) await this.#options.onChange(file.bytes);
   }
 
   #watchFolders(folders: ReadonlyMap<string, string>): void {
@@ -125,17 +125,17 @@ export class FollowedFile {
 }
 
 interface ReadFile {
-  readonly text: string;
+  readonly bytes: Buffer;
   /** Since its last modification. */
   readonly ageMs: number;
 }
 
 async function readWithAge(path: string): Promise<ReadFile> {
   await using file = await open(path);
-  const text = await file.readFile("utf8");
-  return { text, ageMs: Date.now() - (await file.stat()).mtimeMs };
+  const bytes = await file.readFile();
+  return { bytes, ageMs: Date.now() - (await file.stat()).mtimeMs };
 }
 
-function fingerprint(text: string): string {
-  return createHash("sha256").update(text).digest("base64");
+function fingerprint(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("base64");
 }

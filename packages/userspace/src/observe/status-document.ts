@@ -1,0 +1,35 @@
+import type { FrontendStatus, ProxySnapshot } from "../contract.ts";
+
+/** What `/status` answers and `svcproxy userspace status` shows; it may gain members, none changes its meaning. */
+export interface StatusDocument extends ProxySnapshot {
+  readonly version: string;
+  readonly pid: number;
+  /** ISO 8601, as all times here. */
+  readonly startedAt: string;
+  /** Name of the host whose plan is served. */
+  readonly host: string;
+  readonly topology: TopologyStatus;
+  /** Whether every frontend listens and the proxy is not draining. */
+  readonly ready: boolean;
+  /** VIPs that could not be made local, with the reason. */
+  readonly vipsNotLocal: Readonly<Record<string, string>>;
+  /** The command that would make them local. */
+  readonly vipCommand?: string;
+}
+
+export interface TopologyStatus {
+  readonly file: string;
+  /** When the plan that is served was read. */
+  readonly loadedAt: string;
+  /** Set while the file has a fault and the old plan is served. */
+  readonly fault?: { readonly since: string; readonly message: string };
+}
+
+/** Frontends that should listen and do not. What no userspace proxy can do (SCTP) is said at the start and is no failure. */
+export function frontendsNotReady(frontends: readonly FrontendStatus[]): readonly FrontendStatus[] {
+  return frontends.filter(({ state }) => state.kind === "failed" && state.code !== "UNSUPPORTED");
+}
+
+export function isReady({ state, frontends }: Pick<ProxySnapshot, "state" | "frontends">): boolean {
+  return state === "running" && frontendsNotReady(frontends).length === 0;
+}
