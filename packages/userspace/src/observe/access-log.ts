@@ -2,7 +2,8 @@ import type { AccessRecord } from "../contract.ts";
 
 /** The fields of an access line: numbers stay numbers, units end the names, what did not happen is left out. */
 export interface AccessFields {
-  readonly client: string;
+  /** Left out where it was gone before anybody could ask. */
+  readonly client?: string;
   readonly frontend: string;
   readonly service: string;
   readonly port?: string;
@@ -22,7 +23,9 @@ export interface AccessFields {
 export function accessFields(record: AccessRecord): AccessFields {
   const { client, clientPort, frontend, service, portName, endpoint, attempts, dialMs } = record;
   return {
-    client: client.includes(":") ? `[${client}]:${clientPort}` : `${client}:${clientPort}`,
+    ...(client === ""
+      ? {}
+      : { client: client.includes(":") ? `[${client}]:${clientPort}` : `${client}:${clientPort}` }),
     frontend,
     service,
     ...(portName === "" ? {} : { port: portName }),

@@ -7,7 +7,7 @@ const MAX_LINKS = 40;
 /**
  * The folders in which an entry may be replaced so that `path` means another file: the file's own folder, and that of
  * each symbolic link on the way (`config/topology.yaml` -> `..data/topology.yaml`, `..data` -> `..2026_11_22`).
- * Where the way breaks off, the folder in which the next entry is missing is the last one.
+ * Where the way breaks off, the folder in which the next entry is missing is the last one. A `path` that is a folder is one of them.
  *
  * @param path absolute
  * @returns folder paths without links, by `device:inode`, so that a folder made anew is another one
@@ -17,6 +17,7 @@ export async function foldersOnTheWay(path: string): Promise<ReadonlyMap<string,
   const pending = path.split("/");
   let current = "/";
   let links = 0;
+  let isFolder = true;
   for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
     if (name === "" || name === ".") continue;
     if (name === "..") {
@@ -32,10 +33,12 @@ export async function foldersOnTheWay(path: string): Promise<ReadonlyMap<string,
     } else if (target.kind === "folder") {
       current = entry;
     } else {
-      await addFolder(folders, current);
+      isFolder = false;
       break;
     }
   }
+  await addFolder(folders, current);
+  if (isFolder) await addFolder(folders, dirname(current)); // where it may itself be replaced
   return folders;
 }
 

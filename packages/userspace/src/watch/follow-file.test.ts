@@ -91,6 +91,17 @@ test("a folder that is removed and made anew is found by the poll", async () => 
   await seen.untilTexts(["two"]);
 });
 
+test("in a folder, files that come, change and go are seen", async () => {
+  const folder = await temporaryFolder();
+  const seen = follow(folder, { knownText: "" });
+  await writeFile(join(folder, "a.yaml"), "one");
+  await seen.untilTexts(["a.yaml\x003\0one"]);
+  await replace(join(folder, "a.yaml"), "three");
+  await vi.waitFor(() => expect(seen.texts.at(-1)).toBe("a.yaml\x005\0three"));
+  await rm(join(folder, "a.yaml"));
+  await vi.waitFor(() => expect(seen.texts.at(-1)).toBe(""));
+});
+
 test("rereading reports a file that has not changed", async () => {
   const folder = await temporaryFolder();
   const file = join(folder, "topology.yaml");

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { type FSWatcher, watch } from "node:fs";
-import { open } from "node:fs/promises";
-import { resolve } from "node:path";
+import { open, readdir, readFile, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { foldersOnTheWay } from "./folders-on-the-way.ts";
 
 export interface FollowFileOptions {
@@ -21,7 +21,7 @@ const SETTLE_MS = 100;
 const POLL_MS = 2_000;
 
 /**
- * Follows the content of one file by its path: written in place, replaced by rename (editors, `kubectl`, atomic writers),
+ * Follows the content of one file, or of the files of one folder, by its path: written in place, replaced by rename (editors, `kubectl`, atomic writers),
  * removed and made again, or reached through symbolic links of which one is swapped (Kubernetes' ConfigMap volumes).
  *
  * Events only say that it is worth looking; what counts is the content, so an event too many or too few does no harm.
@@ -118,9 +118,12 @@ export class FollowedFile {
     this.#watchers.delete(identity);
   }
 
+  /** Not put off by further events: a busy folder must not keep a change from being seen. */
   #lookWhenSettled(): void {
-    clearTimeout(this.#settle);
-    this.#settle = setTimeout(() => void this.#look(), this.#settleMs);
+    this.#settle ??= setTimeout(() => {
+      this.#settle = undefined;
+      void this.#look();
+    }, this.#settleMs);
   }
 }
 
@@ -130,10 +133,20 @@ interface ReadFile {
   readonly ageMs: number;
 }
 
+/** A folder reads as the names and contents of the files in it. */
 async function readWithAge(path: string): Promise<ReadFile> {
   await using file = await open(path);
-  const bytes = await file.readFile();
-  return { bytes, ageMs: Date.now() - (await file.stat()).mtimeMs };
+  const stats = await file.stat();
+  if (!stats.isDirectory()) return { bytes: await file.readFile(), ageMs: Date.now() - stats.mtimeMs };
+  const parts: Buffer[] = [];
+  let ageMs = Number.POSITIVE_INFINITY;
+  for (const name of (await readdir(path)).sort()) {
+    const entry = await stat(join(path, name));
+    if (!entry.isFile()) continue;
+    ageMs = Math.min(ageMs, Date.now() - entry.mtimeMs);
+    parts.push(Buffer.from(`${name}\0${entry.size}\0`), await readFile(join(path, name)));
+  }
+  return { bytes: Buffer.concat(parts), ageMs };
 }
 
 function fingerprint(bytes: Uint8Array): string {
