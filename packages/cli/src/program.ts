@@ -2,6 +2,9 @@ import { Command, CommanderError } from "commander";
 import type { CommandContext, RunCommand } from "./command-context.ts";
 import { registerCheck } from "./commands/check.ts";
 import { registerIptables } from "./commands/iptables.ts";
+import { addIptablesApply } from "./commands/iptables-apply.ts";
+import { addIptablesCleanup } from "./commands/iptables-cleanup.ts";
+import { addIptablesDiff } from "./commands/iptables-diff.ts";
 import { registerSchema } from "./commands/schema.ts";
 import type { ExitCode } from "./exit-code.ts";
 import { runCommand } from "./run-command.ts";
@@ -31,9 +34,14 @@ function buildProgram(run: RunCommand): Command {
     .version(version, "-V, --version")
     .configureOutput({ writeOut: writeStdoutSync })
     .exitOverride()
+    // What stands behind the name of a command is that command's.
+    .enablePositionalOptions()
     .showHelpAfterError("(svcproxy --help shows the commands)");
   registerCheck(program, run);
-  registerIptables(program, run);
+  const iptables = registerIptables(program, run);
+  addIptablesApply(iptables, run);
+  addIptablesDiff(iptables, run);
+  addIptablesCleanup(iptables, run);
   registerSchema(program, run);
   return program;
 }

@@ -1,0 +1,41 @@
+import type { Command } from "commander";
+import type { RunCommand } from "../command-context.ts";
+import { acceptHostPlan, type HostPlanFlags } from "../iptables-flags.ts";
+
+interface DiffFlags extends HostPlanFlags {
+  readonly json?: boolean;
+}
+
+/** `svcproxy iptables diff TOPOLOGY`: how this host's rules differ from the plan, by meaning. */
+export function addIptablesDiff(iptables: Command, run: RunCommand): void {
+  acceptHostPlan(iptables.command("diff"))
+    .description("compare this host's rules with the plan, by meaning; exit code 3 where they differ")
+    .option("--json", "print the differences as JSON")
+    .addHelpText("after", "\nExample:\n  sudo svcproxy iptables diff web.yaml --host web1")
+    .action((files: string[], flags: DiffFlags) =>
+      run(async (context) => {
+        const [{ compileForHost, openHostRules, readHostPlan }, { formatDifferences, isForeign, listDifferences }] =
+          await Promise.all([import("../host-rules.ts"), import("@svcproxy/iptables")]);
+        const plan = await readHostPlan(context, files, flags);
+        const { signal } = context;
+        await using session = await openHostRules(context, { ...flags, isExclusive: false });
+        const desired = await compileForHost(plan, { session, dispatch: flags.dispatch, signal });
+        const { families } = await session.backend().compare(desired, { signal });
+        const differences = listDifferences(families);
+        if (isForeign(families)) {
+          context.note(
+            "svcproxy: the chains that differ were not made by svcproxy: `apply` changes them with --adopt only",
+          );
+        }
+        const { variant } = session.choice.tools;
+        if (differences.length === 0)
+          context.note(`svcproxy: no difference: iptables-${variant} has the rules of the plan`);
+        await context.print(
+          flags.json === true
+            ? `${JSON.stringify({ equal: differences.length === 0, variant, differences }, null, 2)}\n`
+            : formatDifferences(differences),
+        );
+        return differences.length === 0 ? 0 : 3;
+      }),
+    );
+}

@@ -1,0 +1,40 @@
+import type { DispatchMode, Variant } from "@svcproxy/iptables";
+import type { Dialect } from "@svcproxy/topology";
+import { type Command, Option } from "commander";
+import { acceptTopology, type TopologyFlags } from "./topology-input.ts";
+
+/** Flags of every command that looks at this host's own rules. */
+export interface VariantFlags {
+  readonly variant?: Variant;
+}
+
+/** Flags of those that hold them against a plan. */
+export interface HostPlanFlags extends VariantFlags, TopologyFlags {
+  readonly host?: string;
+  readonly dialect?: Dialect;
+  readonly dispatch: DispatchMode;
+}
+
+export function acceptVariant(command: Command): Command {
+  return command.addOption(
+    new Option("--variant <variant>", "which iptables (default: where rules already live)").choices(["nft", "legacy"]),
+  );
+}
+
+export function acceptHostPlan(command: Command): Command {
+  return acceptVariant(
+    acceptTopology(command)
+      .option("--host <name>", "this host's name in the topology (default: the one that owns an address of it)")
+      .addOption(
+        new Option("--dialect <dialect>", "whose rules: the founding document's, or Kubernetes' own").choices([
+          "document",
+          "kubernetes",
+        ]),
+      )
+      .addOption(
+        new Option("--dispatch <mode>", "how a connection finds its service: rule by rule, down a tree, or by size")
+          .choices(["auto", "linear", "tree"])
+          .default("auto"),
+      ),
+  );
+}

@@ -1,0 +1,94 @@
+import { networkInterfaces } from "node:os";
+import type { RuleSet } from "@svcproxy/rules";
+import { EnvironmentError, type Family, familyOf, type IpAddress, parseIpAddress } from "@svcproxy/topology";
+import type { DesiredRules } from "../desired-rules.ts";
+import { runTool } from "./run-tool.ts";
+import { frontendsOf, isStale, parseUdpFlow, type UdpFlow } from "./udp-flows.ts";
+
+export interface FlushOptions {
+  readonly before: readonly RuleSet[];
+  readonly after: readonly DesiredRules[];
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Deletes the UDP flows that go where the rules no longer send them, in one batch.
+ *
+ * It compares every flow with the rules as they are, not only with what this run changed: what a killed run left behind is
+ * found by the next one.
+ *
+ * @returns how many were deleted
+ * @throws MissingTool where there is UDP to look after and no `conntrack`
+ * @throws EnvironmentError CONNTRACK_FAILED
+ */
+export async function deleteStaleUdpFlows({ before, after, signal }: FlushOptions): Promise<number> {
+  let deleted = 0;
+  for (const family of [4, 6] as const) {
+    const frontends = {
+      before: frontendsOf(before.find((rules) => rules.family === family)),
+      after: frontendsOf(after.find((rules) => rules.family === family)),
+    };
+    if (frontends.before.endpoints.size === 0 && frontends.after.endpoints.size === 0) continue;
+    const flows = await listUdpFlows(family, signal);
+    const host = hostAddresses();
+    const stale = flows.filter((flow) =>
+      isStale(flow, { ...frontends, isHostAddress: (address) => host.has(address) }),
+    );
+    await deleteFlows(stale, family, signal);
+    deleted += stale.length;
+  }
+  return deleted;
+}
+
+async function listUdpFlows(family: Family, signal: AbortSignal): Promise<readonly UdpFlow[]> {
+  const output = await runTool("conntrack", ["-L", "-p", "udp", "-f", familyName(family)], { signal });
+  if (output.exitCode !== 0) throw failed("read", output.stderr);
+  return output.stdout.split("\n").flatMap((line) => {
+    const flow = parseUdpFlow(line);
+    return flow === undefined || familyOf(flow.destination) !== family ? [] : [flow];
+  });
+}
+
+async function deleteFlows(flows: readonly UdpFlow[], family: Family, signal: AbortSignal): Promise<void> {
+  if (flows.length === 0) return;
+  const commands = flows.map((flow) => deletion(flow, family));
+  const input = `${commands.map((words) => words.join(" ")).join("\n")}\n`;
+  const output = await runTool("conntrack", ["--load-file", "-"], { input, signal });
+  if (output.exitCode === 0) return;
+  if (!/unrecognized option|unknown option|invalid option/i.test(output.stderr)) throw failed("delete", output.stderr);
+  // conntrack-tools before 1.4.7 reads no file. A flow that ended meanwhile is no fault.
+  for (const words of commands) await runTool("conntrack", words, { signal });
+}
+
+function deletion(flow: UdpFlow, family: Family): readonly string[] {
+  return [
+    ...["-D", "-f", familyName(family), "-p", "udp"],
+    ...[
+      "-s",
+      flow.client,
+      "-d",
+      flow.destination,
+      "--sport",
+      String(flow.clientPort),
+      "--dport",
+      String(flow.destinationPort),
+    ],
+  ];
+}
+
+function familyName(family: Family): string {
+  return family === 4 ? "ipv4" : "ipv6";
+}
+
+function failed(action: string, stderr: string): EnvironmentError {
+  const [line = "no reason given"] = stderr.split("\n").filter((text) => text.trim() !== "");
+  return new EnvironmentError(
+    "CONNTRACK_FAILED",
+    `Cannot ${action} the UDP flows that conntrack keeps: ${line.trim()}`,
+  );
+}
+
+function hostAddresses(): ReadonlySet<IpAddress> {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return new Set(addresses.map(({ address }) => parseIpAddress(address)).filter((address) => address !== undefined));
+}

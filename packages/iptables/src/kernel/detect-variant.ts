@@ -1,0 +1,169 @@
+import { EnvironmentError } from "@svcproxy/topology";
+import type { IptablesTools, Variant } from "./iptables-tables.ts";
+import { toolName } from "./iptables-tables.ts";
+import { MARKER_CHAIN } from "./own-chains.ts";
+import { knownFault } from "./restore-fault.ts";
+import { MissingTool, runTool } from "./run-tool.ts";
+
+/** Which iptables to use, and why, in words for a log. */
+export interface VariantChoice {
+  readonly tools: IptablesTools;
+  readonly reason: string;
+  /** Where the other variant holds rules too, which then both apply. */
+  readonly warning?: string;
+  /** Every variant that the machine has, the chosen one first. */
+  readonly available: readonly VariantSurvey[];
+}
+
+/** What one variant holds, both families together. */
+export interface VariantSurvey {
+  readonly tools: IptablesTools;
+  readonly ruleCount: number;
+  readonly hasOurMarker: boolean;
+  /** The kubelet names in a chain which variant it uses. */
+  readonly hasKubeletHint: boolean;
+  /** The plain name `iptables` means this one. */
+  readonly isDefault: boolean;
+}
+
+const KUBELET_HINT = /^:(KUBE-IPTABLES-HINT|KUBE-KUBELET-CANARY) /m;
+
+/**
+ * Looks where rules already live, as the Kubernetes iptables wrappers do.
+ *
+ * @throws EnvironmentError MISSING_TOOL, VARIANT_MISSING, NEEDS_ROOT
+ */
+export async function detectVariant({
+  signal,
+  variant,
+}: {
+  readonly signal: AbortSignal;
+  readonly variant?: Variant | undefined;
+}): Promise<VariantChoice> {
+  const surveys = await surveyVariants(signal);
+  return chooseVariant(surveys, variant);
+}
+
+export async function surveyVariants(signal: AbortSignal): Promise<readonly VariantSurvey[]> {
+  const plain = await plainVariant(signal);
+  const named = await Promise.all(
+    (["nft", "legacy"] as const).map((variant) =>
+      surveyVariant({ variant, suffix: `-${variant}` }, { isDefault: plain === variant, signal }),
+    ),
+  );
+  const found = named.filter((survey) => survey !== undefined);
+  if (plain !== undefined && !found.some(({ tools }) => tools.variant === plain)) {
+    const survey = await surveyVariant({ variant: plain, suffix: "" }, { isDefault: true, signal });
+    if (survey !== undefined) found.push(survey);
+  }
+  if (found.length === 0) {
+    throw new EnvironmentError("MISSING_TOOL", "Cannot find iptables on this machine", {
+      hint: "Install it, on Debian or Ubuntu with: apt-get install iptables",
+    });
+  }
+  return found;
+}
+
+/** What the plain `iptables` is. */
+async function plainVariant(signal: AbortSignal): Promise<Variant | undefined> {
+  try {
+    const { stdout } = await runTool("iptables", ["-V"], { signal });
+    return stdout.includes("nf_tables") ? "nft" : "legacy";
+  } catch (error) {
+    if (error instanceof MissingTool) return undefined;
+    throw error;
+  }
+}
+
+async function surveyVariant(
+  tools: IptablesTools,
+  { isDefault, signal }: { isDefault: boolean; signal: AbortSignal },
+): Promise<VariantSurvey | undefined> {
+  try {
+    const dumps = await Promise.all(([4, 6] as const).map((family) => dump(toolName(tools, family, "-save"), signal)));
+    const [first] = dumps;
+    if (first === undefined) return undefined;
+    const text = dumps.filter((found) => found !== undefined).join("");
+    return {
+      tools,
+      isDefault,
+      ruleCount: text.match(/^-A /gm)?.length ?? 0,
+      hasOurMarker: text.includes(`\n:${MARKER_CHAIN} `),
+      hasKubeletHint: KUBELET_HINT.test(text),
+    };
+  } catch (error) {
+    if (error instanceof MissingTool) return undefined;
+    throw error;
+  }
+}
+
+/** @returns undefined where the tool is missing */
+async function dump(tool: string, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    const output = await runTool(tool, [], { signal });
+    const known = output.exitCode === 0 ? undefined : knownFault(output.stderr);
+    if (known?.code === "NEEDS_ROOT")
+      throw new EnvironmentError(known.code, `Cannot read the rules: ${known.reason}`, known);
+    // A variant that the kernel does not have holds nothing.
+    return output.exitCode === 0 ? output.stdout : "";
+  } catch (error) {
+    if (error instanceof MissingTool) return undefined;
+    throw error;
+  }
+}
+
+export function chooseVariant(surveys: readonly VariantSurvey[], wanted: Variant | undefined): VariantChoice {
+  const { chosen, reason } = wanted === undefined ? byEvidence(surveys) : asWanted(surveys, wanted);
+  const others = surveys.filter((survey) => survey !== chosen);
+  const rival = others.find(({ ruleCount }) => ruleCount > 0);
+  return {
+    tools: chosen.tools,
+    reason,
+    ...(rival === undefined ? {} : { warning: rivalWarning(chosen, rival) }),
+    available: [chosen, ...others],
+  };
+}
+
+function rivalWarning(chosen: VariantSurvey, rival: VariantSurvey): string {
+  const name = `iptables-${rival.tools.variant}`;
+  const rules = `${name} holds ${rival.ruleCount} rules too, and the kernel asks both`;
+  return rival.hasOurMarker
+    ? `${rules}; some are ours: remove them with: svcproxy iptables cleanup --variant ${rival.tools.variant}`
+    : `${rules}; ours go to iptables-${chosen.tools.variant}`;
+}
+
+function asWanted(surveys: readonly VariantSurvey[], wanted: Variant): { chosen: VariantSurvey; reason: string } {
+  const chosen = surveys.find(({ tools }) => tools.variant === wanted);
+  if (chosen !== undefined) return { chosen, reason: "--variant names it" };
+  throw new EnvironmentError("VARIANT_MISSING", `Cannot use iptables-${wanted}: it is not on this machine`, {
+    hint: `This machine has: ${surveys.map(({ tools }) => `iptables-${tools.variant}`).join(", ")}`,
+  });
+}
+
+function byEvidence(surveys: readonly VariantSurvey[]): { chosen: VariantSurvey; reason: string } {
+  const [first, ...more] = surveys;
+  if (first === undefined) throw new TypeError("no variant to choose from");
+  if (more.length === 0) return { chosen: first, reason: "it is the only one on this machine" };
+  const only = (test: (survey: VariantSurvey) => boolean) => {
+    const [match, ...rest] = surveys.filter(test);
+    return rest.length === 0 ? match : undefined;
+  };
+  const ours = only(({ hasOurMarker }) => hasOurMarker);
+  if (ours !== undefined) return { chosen: ours, reason: "our rules already live there" };
+  const kubelet = only(({ hasKubeletHint }) => hasKubeletHint);
+  if (kubelet !== undefined) return { chosen: kubelet, reason: "a kubelet uses it" };
+  const most = Math.max(...surveys.map(({ ruleCount }) => ruleCount));
+  const fullest = most === 0 ? undefined : only(({ ruleCount }) => ruleCount === most);
+  if (fullest !== undefined) {
+    const counts = surveys.map(({ tools, ruleCount }) => `iptables-${tools.variant} ${ruleCount}`).join(", ");
+    return { chosen: fullest, reason: `most rules live there (${counts})` };
+  }
+  const usual = surveys.find(({ isDefault }) => isDefault) ?? first;
+  return {
+    chosen: usual,
+    reason:
+      most === 0
+        ? "no rules yet, and it is this system's default"
+        : "both hold as many rules, and it is this system's default",
+  };
+}

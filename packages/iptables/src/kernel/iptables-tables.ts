@@ -1,0 +1,84 @@
+import { parseSave, type RuleSet } from "@svcproxy/rules";
+import { EnvironmentError, type Family } from "@svcproxy/topology";
+import { restoreFault, saveFault } from "./restore-fault.ts";
+import { type Interruptible, RestoreRefused, type RuleTables } from "./rule-tables.ts";
+import { MissingTool, runTool } from "./run-tool.ts";
+import { formatChange, type TableChange } from "./table-change.ts";
+
+/** `nft`: iptables' rules kept in nftables; `legacy`: in the kernel's older tables. A host may use both at once. */
+export type Variant = "nft" | "legacy";
+
+/** The programs of one variant. */
+export interface IptablesTools {
+  readonly variant: Variant;
+  /** `-nft`, `-legacy`, or nothing where the machine has only one variant under the plain names. */
+  readonly suffix: "-nft" | "-legacy" | "";
+}
+
+/** How long iptables-restore waits for another program that holds the xtables lock. */
+const XTABLES_WAIT_SECONDS = 15;
+
+/** How often the rules are read when another program changes them at the same moment. */
+const SAVE_ATTEMPTS = 5;
+
+export function toolName({ suffix }: IptablesTools, family: Family, action: "" | "-save" | "-restore"): string {
+  return `${family === 4 ? "iptables" : "ip6tables"}${suffix}${action}`;
+}
+
+export function restoreArguments(): readonly string[] {
+  return ["--noflush", "-w", String(XTABLES_WAIT_SECONDS)];
+}
+
+/** The kernel's rules, by `iptables-save` and `iptables-restore` of one variant. */
+export class IptablesTables implements RuleTables {
+  readonly name: string;
+  readonly #tools: IptablesTools;
+  readonly #heldFd: number | undefined;
+
+  /** @param heldFd stays open in whatever changes the rules, see `NamespaceLock` */
+  constructor(tools: IptablesTools, { heldFd }: { readonly heldFd?: number | undefined } = {}) {
+    this.name = toolName(tools, 4, "");
+    this.#tools = tools;
+    this.#heldFd = heldFd;
+  }
+
+  async save(family: Family, { signal }: Interruptible): Promise<RuleSet> {
+    const tool = toolName(this.#tools, family, "-save");
+    for (let attempt = 1; ; attempt++) {
+      const output = await runTool(tool, [], { signal }).catch((error: unknown) => {
+        // A machine without the IPv6 tools has no IPv6 rules; to change them is refused below.
+        if (error instanceof MissingTool && family === 6) return undefined;
+        throw error;
+      });
+      if (output === undefined) return { family, tables: [] };
+      if (output.exitCode === 0) return readSaved(output.stdout, family);
+      const fault = saveFault(tool, output);
+      if (attempt === SAVE_ATTEMPTS || fault.code !== "RESTORE_REFUSED") throw fault;
+    }
+  }
+
+  async restore(change: TableChange): Promise<void> {
+    const tool = toolName(this.#tools, change.family, "-restore");
+    const output = await runTool(tool, restoreArguments(), { input: formatChange(change), heldFd: this.#heldFd });
+    if (output.exitCode !== 0) throw restoreFault(tool, change, output);
+  }
+}
+
+/** @throws RestoreRefused TABLE_INCOMPATIBLE where iptables-nft-save leaves a table out */
+function readSaved(text: string, family: Family): RuleSet {
+  const incompatible = /^# Table `([^']*)' is incompatible/m.exec(text)?.[1];
+  if (incompatible !== undefined) {
+    throw new RestoreRefused(
+      "TABLE_INCOMPATIBLE",
+      `Cannot read table ${incompatible} (IPv${family}): it holds native nftables rules that iptables cannot show`,
+      { hint: "Move these rules to an nftables table of their own, or use --variant legacy" },
+    );
+  }
+  try {
+    return parseSave(text, { family, file: family === 4 ? "iptables-save" : "ip6tables-save" });
+  } catch (error) {
+    throw new EnvironmentError("SAVE_UNREADABLE", `Cannot read the rules of the kernel: ${String(error)}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,63 @@
+import { createHash } from "node:crypto";
+import { type Rule, ruleKey } from "@svcproxy/rules";
+import * as names from "../rule-parts/chain-names.ts";
+
+/**
+ * An empty chain with this name in a table says that the chains there that have our names are ours. Rules of ours in a
+ * built-in chain that jump to none of our chains have a mark of their own each, see `hookMark`.
+ */
+export const MARKER_CHAIN = "SVCPROXY-OWNS";
+
+/** The chains that plans share. */
+const OWN_NAMES: ReadonlySet<string> = new Set([
+  names.SERVICES,
+  names.NODE_PORTS,
+  names.POSTROUTING,
+  names.MARK_MASQ,
+  names.EXTERNAL_SERVICES,
+  names.PROXY_FIREWALL,
+  names.FORWARD,
+  names.FIREWALL,
+  names.MARK_OUTSIDE,
+  // Not in our plans, but a kube-proxy whose chains are taken over leaves it behind.
+  "KUBE-PROXY-CANARY",
+]);
+
+/** What the names of chains for one service, one endpoint, one part of a choice among many, or one block of frontends begin with. */
+const OWN_PREFIXES: readonly string[] = [
+  ...["KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-", "KUBE-SEP-", "KUBE-BAL-"],
+  names.VIP_PREFIX,
+  names.NODE_PORT_PREFIX,
+  names.EXTERNAL_PREFIX,
+  names.FIREWALL_PREFIX,
+  names.EXTERNAL_NODE_PORT_PREFIX,
+];
+
+/** Set by a kubelet in each table that it uses. */
+const KUBELET_CANARY = "KUBE-KUBELET-CANARY";
+
+/** Whether a chain of this name is ours in a table that has our marker, `chains` being all names of that table. */
+export function isOwnChain(name: string, chains: { has(name: string): boolean }): boolean {
+  if (isMark(name) || OWN_PREFIXES.some((prefix) => name.startsWith(prefix))) return true;
+  // The kubelet makes a chain of this name too, and needs it after us.
+  if (name === names.FIREWALL && chains.has(KUBELET_CANARY)) return false;
+  return OWN_NAMES.has(name);
+}
+
+export function isMark(name: string): boolean {
+  return name === MARKER_CHAIN || name.startsWith(`${MARKER_CHAIN}-`);
+}
+
+/**
+ * Name of the empty chain that says: this rule in this built-in chain is ours. It carries a hash of the rule's meaning, so
+ * that the rule itself stays as the plan has it, and cleanup knows it without a topology.
+ *
+ * @param foreignTwins how many equal rules of others were there before ours, 0–9: these stay at cleanup
+ */
+export function hookMark(chain: string, rule: Rule, foreignTwins = 0): string {
+  const hash = createHash("sha256")
+    .update(`${chain} ${ruleKey(rule)}`)
+    .digest("hex")
+    .slice(0, 12);
+  return `${MARKER_CHAIN}-${hash}${foreignTwins === 0 ? "" : `-${Math.min(foreignTwins, 9)}`}`;
+}

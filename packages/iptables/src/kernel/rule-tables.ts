@@ -1,0 +1,32 @@
+import type { RuleSet } from "@svcproxy/rules";
+import { EnvironmentError, type Family } from "@svcproxy/topology";
+import type { TableChange } from "./table-change.ts";
+
+export interface Interruptible {
+  readonly signal: AbortSignal;
+}
+
+/** The rules of a host as tables: what `iptables-save` shows and `iptables-restore` changes, everybody's rules included. */
+export interface RuleTables {
+  /** How logs and errors call it, for instance `iptables-nft`. */
+  readonly name: string;
+  /** Every table of the family that there is. */
+  save(family: Family, options: Interruptible): Promise<RuleSet>;
+  /**
+   * Changes one table, whole or not at all. Not interrupted: a change that went in must be known to have gone in.
+   *
+   * @throws RestoreRefused
+   */
+  restore(change: TableChange): Promise<void>;
+}
+
+/** The kernel, or the program that speaks with it, did not take a change; the table is as it was. */
+export class RestoreRefused extends EnvironmentError {
+  /** Whether it can go in when asked again: somebody else was at the tables. */
+  readonly isPassing: boolean;
+
+  constructor(code: string, message: string, { isPassing = false, hint }: { isPassing?: boolean; hint?: string } = {}) {
+    super(code, message, hint === undefined ? {} : { hint });
+    this.isPassing = isPassing;
+  }
+}

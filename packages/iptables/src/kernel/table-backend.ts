@@ -1,0 +1,189 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { RuleSet } from "@svcproxy/rules";
+import { EnvironmentError, type Family, SvcproxyError } from "@svcproxy/topology";
+import type { DesiredRules } from "../desired-rules.ts";
+import { refuseForeignChains } from "./foreign-chains.ts";
+import { ownRules } from "./owned-table.ts";
+import { compareRules, planChanges } from "./plan-changes.ts";
+import { planRollback } from "./plan-rollback.ts";
+import type { ApplyOptions, ApplyOutcome, RuleBackend, RuleDifference } from "./rule-backend.ts";
+import { type Interruptible, RestoreRefused, type RuleTables } from "./rule-tables.ts";
+import { formatChange, type TableChange } from "./table-change.ts";
+
+/** How often we set to again when another program changes the rules between our look and our change, or undoes it. */
+const ATTEMPTS = 12;
+
+/** Longest pause before another attempt: long enough for the other program to end what it is at. */
+const MAX_PAUSE_MS = 500;
+
+/** How often an old table is put back when another program is at it. */
+const ROLLBACK_ATTEMPTS = 4;
+
+const FAMILIES: readonly Family[] = [4, 6];
+
+/** Plans by pure comparison, feeds table by table, looks again before it says done. */
+export class TableBackend implements RuleBackend {
+  readonly name: string;
+  readonly #tables: RuleTables;
+
+  constructor(tables: RuleTables) {
+    this.name = tables.name;
+    this.#tables = tables;
+  }
+
+  async read(options: Interruptible): Promise<readonly RuleSet[]> {
+    return (await this.#saveAll(options)).map(ownRules);
+  }
+
+  async compare(desired: readonly DesiredRules[], options: ApplyOptions): Promise<RuleDifference> {
+    return difference(await this.#saveAll(options), desired, options);
+  }
+
+  async apply(desired: readonly DesiredRules[], options: ApplyOptions): Promise<ApplyOutcome> {
+    const before = await this.#saveAll(options);
+    const changes: TableChange[] = [];
+    let last: RuleDifference;
+    try {
+      last = await this.#converge(desired, { ...options, before, changes });
+    } catch (error) {
+      throw await this.#putBack(error, { before, changes });
+    }
+    if (last.changes.length > 0) throw keepsChanging(last.changes);
+    return { changes, before, heldChains: heldChains(last) };
+  }
+
+  /** @returns what is still different at the end: nothing, unless another program undoes each of our changes */
+  async #converge(desired: readonly DesiredRules[], run: ApplyOptions & ApplyRun): Promise<RuleDifference> {
+    let current = run.before;
+    let refused: Refusal | undefined;
+    for (let attempt = 0; ; attempt++) {
+      const found = difference(current, desired, run);
+      if (run.adopt !== true) refuseForeignChains(found.families);
+      if (refused !== undefined && (attempt === ATTEMPTS || isFinal(refused, found))) throw refused.error;
+      if (found.changes.length === 0 || attempt === ATTEMPTS) return found;
+      if (attempt > 1) await pause(attempt, run);
+      refused = await this.#feed(found.changes, run);
+      current = await this.#saveAll(run);
+    }
+  }
+
+  /** Feeds the changes one by one, up to the first that is refused: the caller looks again. */
+  async #feed(wanted: readonly TableChange[], run: ApplyOptions & ApplyRun): Promise<Refusal | undefined> {
+    for (const change of wanted) {
+      throwIfInterrupted(run);
+      try {
+        await this.#tables.restore(change);
+      } catch (error) {
+        if (error instanceof RestoreRefused) return { change, error };
+        throw error;
+      }
+      run.changes.push(change);
+    }
+    return undefined;
+  }
+
+  /** Gives the host its old rules again. @returns the error with what became of them */
+  async #putBack(error: unknown, { before, changes }: ApplyRun): Promise<unknown> {
+    if (!(error instanceof SvcproxyError) || (changes.length === 0 && !(error instanceof RestoreRefused))) return error;
+    const tables = new Map(changes.toReversed().map((change) => [`${change.family} ${change.table}`, change]));
+    try {
+      for (const { family, table } of tables.values()) await this.#putTableBack(table, before, family);
+    } catch (cause) {
+      const names = [...tables.values()].map(({ family, table }) => `${table} (IPv${family})`).join(", ");
+      return new EnvironmentError(
+        error.code,
+        `${error.message}; these tables had changed before and could not be put back: ${names}: ${cause instanceof Error ? cause.message : String(cause)}`,
+        {
+          cause: error,
+          hint: "`svcproxy iptables diff` tells what the host has; `apply` mends it once the cause is gone",
+        },
+      );
+    }
+    return new EnvironmentError(error.code, `${error.message}; the host has its old rules, as before`, {
+      cause: error,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    });
+  }
+
+  async #putTableBack(table: string, before: readonly RuleSet[], family: Family): Promise<void> {
+    // What was interrupted is to be undone all the same.
+    const { signal } = new AbortController();
+    const old = before.find((rules) => rules.family === family) ?? { family, tables: [] };
+    for (let attempt = 1; ; attempt++) {
+      const change = planRollback(table, { now: await this.#tables.save(family, { signal }), before: old });
+      if (change === undefined) return;
+      try {
+        await this.#tables.restore(change);
+      } catch (error) {
+        if (attempt === ROLLBACK_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async #saveAll(options: Interruptible): Promise<readonly RuleSet[]> {
+    throwIfInterrupted(options);
+    return Promise.all(FAMILIES.map((family) => this.#tables.save(family, options)));
+  }
+}
+
+interface ApplyRun {
+  readonly before: readonly RuleSet[];
+  /** What went in so far. */
+  readonly changes: TableChange[];
+}
+
+interface Refusal {
+  readonly change: TableChange;
+  readonly error: RestoreRefused;
+}
+
+/** Asking again for the same thing helps only where the reason passes. */
+function isFinal({ change, error }: Refusal, { changes }: RuleDifference): boolean {
+  const text = formatChange(change);
+  const isSame = (other: TableChange) =>
+    other.family === change.family && other.table === change.table && formatChange(other) === text;
+  return !error.isPassing && changes.some(isSame);
+}
+
+function difference(
+  current: readonly RuleSet[],
+  desired: readonly DesiredRules[],
+  { adopt = false }: { readonly adopt?: boolean },
+): RuleDifference {
+  const families = current.map((rules) => ({
+    family: rules.family,
+    tables: compareRules(
+      rules,
+      desired.find(({ family }) => family === rules.family),
+      { adopt },
+    ),
+  }));
+  return { families, changes: families.flatMap(({ family, tables }) => planChanges(tables, family)) };
+}
+
+function heldChains({ families }: RuleDifference): ApplyOutcome["heldChains"] {
+  return families.flatMap(({ family, tables }) =>
+    tables.flatMap(({ table, extraChains }) =>
+      extraChains.flatMap(({ chain, heldBy }) =>
+        heldBy === undefined ? [] : [{ family, table: table.name, chain: chain.name, heldBy }],
+      ),
+    ),
+  );
+}
+
+function keepsChanging(left: readonly TableChange[]): EnvironmentError {
+  const names = left.map(({ family, table }) => `${table} (IPv${family})`).join(", ");
+  return new EnvironmentError(
+    "RULES_KEEP_CHANGING",
+    `The new rules went in ${ATTEMPTS} times, and each time another program changed them again, in: ${names}`,
+    { hint: "`svcproxy iptables diff` tells what it changes; stop that program, then apply again" },
+  );
+}
+
+function throwIfInterrupted({ signal }: Interruptible): void {
+  if (signal.aborted) throw new EnvironmentError("INTERRUPTED", "Interrupted");
+}
+
+async function pause(attempt: number, { signal }: Interruptible): Promise<void> {
+  await delay(Math.min(MAX_PAUSE_MS, 10 * 2 ** attempt), undefined, { signal }).catch(() => {});
+}
