@@ -3,6 +3,7 @@ import { unreachable } from "@svcproxy/topology";
 import type { CompileOptions } from "./compile-options.ts";
 import type { DesiredRules } from "./desired-rules.ts";
 import { compileDocument } from "./document/compile-document.ts";
+import { compileKubernetes } from "./kubernetes/compile-kubernetes.ts";
 import { foldScript } from "./script/fold-script.ts";
 import type { Script } from "./script/script.ts";
 
@@ -12,7 +13,7 @@ export function compileScript(plan: HostPlan, options: CompileOptions): Script {
     case "document":
       return compileDocument(plan, options);
     case "kubernetes":
-      return compileDocument(plan, options);
+      return compileKubernetes(plan, options);
     default:
       return unreachable(plan.dialect);
   }

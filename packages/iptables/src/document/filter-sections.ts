@@ -1,32 +1,14 @@
-import type { RestoreCommand, Rule } from "@svcproxy/rules";
+import type { RestoreCommand } from "@svcproxy/rules";
 import type { Family, HostPlan } from "@svcproxy/topology";
-import type { Dispatch, DispatchEntry } from "../dispatch/build-dispatch.ts";
-import { dispatchRules } from "../dispatch/dispatch-rules.ts";
-import {
-  EXTERNAL_NODE_PORT_PREFIX,
-  EXTERNAL_PREFIX,
-  EXTERNAL_SERVICES,
-  FIREWALL,
-  FIREWALL_PREFIX,
-  NODE_PORT_PREFIX,
-  NODE_PORTS,
-  PROXY_FIREWALL,
-  SERVICES,
-  VIP_PREFIX,
-} from "../rule-parts/chain-names.ts";
+import type { Dispatch } from "../dispatch/build-dispatch.ts";
+import { EXTERNAL_SERVICES, FIREWALL, NODE_PORTS, PROXY_FIREWALL, SERVICES } from "../rule-parts/chain-names.ts";
+import { filterContents } from "../rule-parts/filter-contents.ts";
 import { localhostGuard, servesLocalhost } from "../rule-parts/localhost-guard.ts";
-import { hostCidr, NEW_CONNECTION, TO_THIS_HOST } from "../rule-parts/matches.ts";
-import { type RefusedFrontend, refusedFrontends } from "../rule-parts/refused-frontends.ts";
-import { ACCEPT, DROP, jump, reject } from "../rule-parts/targets.ts";
+import { NEW_CONNECTION } from "../rule-parts/matches.ts";
+import { jump } from "../rule-parts/targets.ts";
 import { addChains, appendRules } from "../script/commands.ts";
 import type { Section } from "../script/script.ts";
 import { documentMatches } from "./block-matches.ts";
-import { isGuarded } from "./service-chains.ts";
-
-export interface FilterInput {
-  readonly family: Family;
-  readonly byTree: boolean;
-}
 
 interface FilterChain {
   readonly name: string;
@@ -38,122 +20,76 @@ interface FilterChain {
   readonly onlyNew: boolean;
 }
 
-interface FilterEntry extends DispatchEntry {
-  readonly rule: Rule;
-}
-
 /** The filter table: empty in the document, and here as long as every client gets an endpoint. */
-export function filterSections(plan: HostPlan, input: FilterInput): readonly Section[] {
-  return filterChains(plan, input)
-    .filter(({ content }) => content.rules.length > 0)
-    .map(({ name, purpose, content, from, onlyNew }) => ({
-      title: `filter table, ${name}: ${purpose}`,
-      commands: [
-        ...addChains("filter", [name, ...content.chains.map((chain) => chain.name)]),
-        // First, because an ACCEPT that stands there already would end the walk.
-        ...from.map(
-          (chain): RestoreCommand => ({
-            kind: "insert",
-            table: "filter",
-            chain,
-            position: 1,
-            rule: { matches: onlyNew ? [NEW_CONNECTION] : [], target: jump(name) },
-          }),
-        ),
-        ...[{ name, rules: content.rules }, ...content.chains].flatMap((chain) => appendRules("filter", chain)),
-      ],
-    }));
-}
-
-function filterChains(plan: HostPlan, input: FilterInput): readonly FilterChain[] {
-  const refused = refusedFrontends(plan, input.family);
-  const clusterIPs = refused.filter(({ kind }) => kind === "clusterIP");
-  const external = refused.filter(({ kind, address }) => kind !== "clusterIP" && address !== undefined);
-  const nodePorts = refused.filter(({ address }) => address === undefined);
-  const externalVips = dispatch(external.map(refusal), { ...input, chainPrefix: EXTERNAL_PREFIX });
-  const externalPorts = dispatch(nodePorts.map(refusal), { ...input, chainPrefix: EXTERNAL_NODE_PORT_PREFIX });
-  return [
+export function filterSections(
+  plan: HostPlan,
+  { family, byTree }: { readonly family: Family; readonly byTree: boolean },
+): readonly Section[] {
+  const contents = filterContents(plan, {
+    family,
+    byTree,
+    blockMatches: documentMatches,
+    notes: () => [],
+    refusesEverywhere: false,
+  });
+  const guard = { rules: servesLocalhost(plan, family) ? [localhostGuard()] : [], chains: [] };
+  const chains: FilterChain[] = [
     {
       name: SERVICES,
-      purpose: "a client of a ClusterIP that nobody serves is refused",
-      content: dispatch(clusterIPs.map(refusal), { ...input, chainPrefix: VIP_PREFIX }),
+      purpose: "a client of a ClusterIP that nobody serves is told so",
+      content: contents.clusterIPs,
       from: ["FORWARD", "OUTPUT"],
       onlyNew: true,
     },
     {
       name: EXTERNAL_SERVICES,
-      purpose: "the same from outside",
-      content: {
-        rules: [...externalVips.rules, ...externalPorts.rules],
-        chains: [...externalVips.chains, ...externalPorts.chains],
-      },
+      purpose: "so is a client of any other address or NodePort",
+      content: contents.external,
       from: ["INPUT", "FORWARD", "OUTPUT"],
       onlyNew: true,
     },
     {
       name: PROXY_FIREWALL,
       purpose: "who is not in the source ranges gets no answer",
-      content: dispatch(guardedEntries(plan, input.family), { ...input, chainPrefix: FIREWALL_PREFIX }),
+      content: contents.outsideRanges,
       from: ["INPUT", "FORWARD", "OUTPUT"],
       onlyNew: true,
     },
     {
       name: NODE_PORTS,
       purpose: "health checks are let in",
-      content: dispatch(healthCheckEntries(plan), { ...input, chainPrefix: NODE_PORT_PREFIX }),
+      content: contents.healthChecks,
       from: ["INPUT"],
       onlyNew: false,
     },
     {
       name: FIREWALL,
       purpose: "NodePorts on 127.0.0.1 open loopback to nobody else",
-      content: { rules: servesLocalhost(plan, input.family) ? [localhostGuard()] : [], chains: [] },
+      content: guard,
       from: ["INPUT", "OUTPUT"],
       onlyNew: false,
     },
   ];
-
-  function refusal(frontend: RefusedFrontend): FilterEntry {
-    const matches = entryMatches(frontend);
-    return {
-      ...frontend,
-      rule: {
-        matches: frontend.address === undefined ? [TO_THIS_HOST, ...matches] : matches,
-        target: frontend.outcome === "refuse" ? reject(input.family) : DROP,
-      },
-    };
-  }
+  return chains.filter(({ content }) => content.rules.length > 0).map(filterSection);
 }
 
-function dispatch(entries: readonly FilterEntry[], options: FilterInput & { readonly chainPrefix: string }): Dispatch {
-  return dispatchRules(entries, {
-    ...options,
-    leafRules: (leaf) => leaf.map(({ rule }) => rule),
-    blockMatches: documentMatches,
-  });
-}
-
-function entryMatches({ address, protocol, port }: DispatchEntry): Rule["matches"] {
-  const ports = { from: port, to: port };
-  return documentMatches({ protocol, ports, ...(address !== undefined && { cidr: hostCidr(address) }) });
-}
-
-function guardedEntries({ ports }: HostPlan, family: Family): readonly FilterEntry[] {
-  return ports
-    .filter((owner) => owner.family === family)
-    .flatMap(({ port: { protocol }, frontends }) =>
-      frontends.filter(isGuarded).flatMap(({ addresses, port }) =>
-        addresses.map((address): FilterEntry => {
-          const entry = { address, protocol, port };
-          return { ...entry, rule: { matches: entryMatches(entry), target: DROP } };
-        }),
-      ),
-    );
-}
-
-function healthCheckEntries({ healthChecks }: HostPlan): readonly FilterEntry[] {
-  return healthChecks.map(({ port }): FilterEntry => {
-    const entry = { protocol: "tcp" as const, port };
-    return { ...entry, rule: { matches: entryMatches(entry), target: ACCEPT } };
-  });
+function filterSection({ name, purpose, content, from, onlyNew }: FilterChain): Section {
+  // First, because an ACCEPT that stands there already would end the walk.
+  const hooks = from.map(
+    (chain): RestoreCommand => ({
+      kind: "insert",
+      table: "filter",
+      chain,
+      position: 1,
+      rule: { matches: onlyNew ? [NEW_CONNECTION] : [], target: jump(name) },
+    }),
+  );
+  return {
+    title: `${name} of the filter table: ${purpose}`,
+    commands: [
+      ...addChains("filter", [name, ...content.chains.map((chain) => chain.name)]),
+      ...hooks,
+      ...[{ name, rules: content.rules }, ...content.chains].flatMap((chain) => appendRules("filter", chain)),
+    ],
+  };
 }

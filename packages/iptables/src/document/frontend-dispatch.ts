@@ -4,9 +4,10 @@ import type { Dispatch, DispatchEntry } from "../dispatch/build-dispatch.ts";
 import { dispatchRules } from "../dispatch/dispatch-rules.ts";
 import { MARK_MASQ, NODE_PORT_PREFIX, NODE_PORTS, VIP_PREFIX } from "../rule-parts/chain-names.ts";
 import { destination, hostCidr, TO_THIS_HOST } from "../rule-parts/matches.ts";
+import { isGuarded, servesSomebody } from "../rule-parts/serves-somebody.ts";
 import { jump } from "../rule-parts/targets.ts";
 import { documentMatches } from "./block-matches.ts";
-import { isForwarded, isGuarded, type ServiceChains } from "./service-chains.ts";
+import type { ServiceChains } from "./service-chains.ts";
 
 interface FrontendEntry extends DispatchEntry {
   readonly matches: readonly Match[];
@@ -22,7 +23,7 @@ export function frontendDispatch(
 ): Dispatch {
   const entries = services.flatMap((service) =>
     service.port.frontends
-      .filter((frontend) => frontend.kind !== "nodePort" && isForwarded(frontend))
+      .filter((frontend) => frontend.kind !== "nodePort" && servesSomebody(frontend))
       .flatMap((frontend) => frontend.addresses.map((address) => frontendEntry(service, { frontend, address }))),
   );
   return dispatchRules(entries, {
@@ -60,7 +61,7 @@ export function nodePortTail(services: readonly ServiceChains[]): readonly Rule[
 }
 
 function nodePortsOf({ port }: ServiceChains): readonly Frontend[] {
-  return port.frontends.filter((frontend) => frontend.kind === "nodePort" && isForwarded(frontend));
+  return port.frontends.filter((frontend) => frontend.kind === "nodePort" && servesSomebody(frontend));
 }
 
 function frontendEntry(

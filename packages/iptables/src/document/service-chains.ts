@@ -7,6 +7,7 @@ import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { FROM_THIS_HOST, hostCidr, source } from "../rule-parts/matches.ts";
 import { podMatches } from "../rule-parts/pod-matches.ts";
 import { isRemembered } from "../rule-parts/recent.ts";
+import { isGuarded, servesSomebody } from "../rule-parts/serves-somebody.ts";
 import { jump } from "../rule-parts/targets.ts";
 import type { EndpointChains } from "./endpoint-chains.ts";
 
@@ -36,7 +37,7 @@ export interface ServiceChainsInput {
 
 export function serviceChains(port: ServicePortPlan, input: ServiceChainsInput): ServiceChains {
   const { internalTrafficPolicy, externalTrafficPolicy } = port.service;
-  const forwarded = port.frontends.filter(isForwarded);
+  const forwarded = port.frontends.filter(servesSomebody);
   const external = forwarded.filter(({ kind }) => kind !== "clusterIP");
   const isExternalLocal = external.length > 0 && externalTrafficPolicy === "Local";
   const guarded = external.filter(isGuarded);
@@ -62,15 +63,6 @@ export function serviceChains(port: ServicePortPlan, input: ServiceChainsInput):
       ? chain("FW", firewallRules(guarded, { ...input, external: fromOutside.name }))
       : undefined;
   return { port, cluster, local, external: fromOutside, firewall };
-}
-
-export function isForwarded({ clients }: Frontend): boolean {
-  return Object.values(clients).some(({ kind }) => kind === "forward");
-}
-
-/** Whether only some clients may use a frontend. */
-export function isGuarded(frontend: Frontend): boolean {
-  return frontend.sourceRanges.length > 0 && isForwarded(frontend);
 }
 
 /** A client that is remembered goes where it went before; the others are spread evenly. */

@@ -3,7 +3,7 @@ import type { Cidr, Family, HostPlan, IpAddress } from "@svcproxy/topology";
 import { destination } from "./matches.ts";
 import { DROP } from "./targets.ts";
 
-const LOOPBACK: Cidr = { address: "127.0.0.0" as IpAddress, prefixLength: 8 };
+export const LOOPBACK: Cidr = { address: "127.0.0.0" as IpAddress, prefixLength: 8 };
 
 /** Whether NodePorts are served on 127.0.0.0/8, which takes `net.ipv4.conf.all.route_localnet=1` and the guard below. */
 export function servesLocalhost({ node }: HostPlan, family: Family): boolean {

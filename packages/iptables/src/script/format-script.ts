@@ -1,4 +1,5 @@
 import { formatCommand, formatRestoreCommands } from "@svcproxy/rules";
+import { visible } from "@svcproxy/topology";
 import type { Script } from "./script.ts";
 
 /** The script for any POSIX shell: a title above each section, an empty line between two. */
@@ -6,7 +7,7 @@ export function formatShellScript({ family, sections }: Script): string {
   return sections
     .map(({ title, commands }) => {
       const lines = commands.map((command) => formatCommand(command, { family }));
-      return `# ${title}\n${lines.join("\n")}\n`;
+      return `# ${visible(title)}\n${lines.join("\n")}\n`;
     })
     .join("\n");
 }

@@ -9,7 +9,7 @@ export interface Script {
 
 /** Commands that belong together. */
 export interface Section {
-  /** A few words for people. Holds no text from a user's file other than chain names. */
+  /** A few words for people, as they are: what prints them makes a name from a user's file harmless. */
   readonly title: string;
   readonly commands: readonly RestoreCommand[];
 }

@@ -1,0 +1,147 @@
+import type { Chain } from "@svcproxy/rules";
+import type { Family, HostPlan, ServicePortPlan } from "@svcproxy/topology";
+import { familyOf } from "@svcproxy/topology";
+import type { CompileOptions } from "../compile-options.ts";
+import { dispatchesByTree } from "../dispatch/dispatch-mode.ts";
+import { EXTERNAL_SERVICES, FIREWALL, NODE_PORTS, PROXY_FIREWALL, SERVICES } from "../rule-parts/chain-names.ts";
+import { type FilterReason, filterContents } from "../rule-parts/filter-contents.ts";
+import { localhostGuard, servesLocalhost } from "../rule-parts/localhost-guard.ts";
+import { comment } from "../rule-parts/matches.ts";
+import { addChains, appendRules } from "../script/commands.ts";
+import type { Script, Section } from "../script/script.ts";
+import { forward, markMasq, postrouting } from "./constant-rules.ts";
+import { frontendDispatch, nodePortDispatch, nodePortTail } from "./frontend-dispatch.ts";
+import { hookCommands } from "./hooks.ts";
+import { kubernetesMatches } from "./kubernetes-matches.ts";
+import { nameServicePorts, type ServicePortName } from "./name-service-ports.ts";
+import { notAPod } from "./not-a-pod.ts";
+import { servicePortChains } from "./service-port-chains.ts";
+
+/** Above so many endpoints of all services, kube-proxy leaves out the comments of which there are most. */
+const LARGE_CLUSTER_ENDPOINTS = 1000;
+
+interface Context {
+  readonly plan: HostPlan;
+  readonly family: Family;
+  readonly byTree: boolean;
+  readonly nameOf: (port: ServicePortPlan) => ServicePortName;
+  readonly mark: number;
+}
+
+/** The rules that kube-proxy writes for a node: same chains, same names, same order and comments within a chain. */
+export function compileKubernetes(plan: HostPlan, options: CompileOptions): Script {
+  const { family, dispatch = "auto" } = options;
+  const context: Context = {
+    plan,
+    family,
+    byTree: dispatchesByTree(plan, { family, mode: dispatch }),
+    nameOf: nameServicePorts(plan),
+    mark: 2 ** plan.node.masqueradeBit,
+  };
+  return { family, sections: [...filterSections(context, options), ...natSections(context, options)] };
+}
+
+function filterSections({ plan, family, byTree, nameOf, mark }: Context, options: CompileOptions): Section[] {
+  const guarded = servesLocalhost(plan, family);
+  const { clusterIPs, external, outsideRanges, healthChecks } = filterContents(plan, {
+    family,
+    byTree,
+    blockMatches: kubernetesMatches,
+    notes: (reason, owner) => [comment(FILTER_NOTES[reason](nameOf(owner)))],
+    refusesEverywhere: true,
+  });
+  const guard: Chain[] = guarded
+    ? [{ name: FIREWALL, rules: [localhostGuard([comment("block incoming localnet connections")])] }]
+    : [];
+  const forwarding = forward({ mark, dropInvalid: options.dropInvalid ?? true });
+  const own: Chain[] = [
+    { name: SERVICES, rules: clusterIPs.rules },
+    { name: EXTERNAL_SERVICES, rules: external.rules },
+    { name: PROXY_FIREWALL, rules: outsideRanges.rules },
+    { name: NODE_PORTS, rules: healthChecks.rules },
+  ];
+  const below = [clusterIPs, external, outsideRanges, healthChecks].flatMap(({ chains }) => chains);
+  return [
+    {
+      title: "filter table: chains",
+      commands: addChains("filter", [
+        ...[SERVICES, EXTERNAL_SERVICES, forwarding.name, NODE_PORTS, PROXY_FIREWALL],
+        ...guard.map(({ name }) => name),
+        ...below.map(({ name }) => name),
+      ]),
+    },
+    {
+      title: "filter table: frontends that nobody serves, source ranges, health checks, forwarding",
+      commands: [...guard, ...own, ...below, forwarding].flatMap((chain) => appendRules("filter", chain)),
+    },
+    { title: "filter table: jumps from the built-in chains", commands: hookCommands("filter", { guarded }) },
+  ];
+}
+
+const FILTER_NOTES: Readonly<Record<FilterReason, (name: ServicePortName) => string>> = {
+  refused: ({ text }) => `${text} has no endpoints`,
+  dropped: ({ text }) => `${text} has no local endpoints`,
+  "outside-source-ranges": ({ text, hash }) => `${text} traffic not accepted by KUBE-FW-${hash}`,
+  "health-check": ({ text }) => `${text} health check node port`,
+};
+
+function natSections(context: Context, { dispatch = "auto", randomFully = true }: CompileOptions): Section[] {
+  const { plan, family, nameOf, mark } = context;
+  const ports = plan.ports.filter((port) => port.family === family);
+  const marking = notAPod(plan, family);
+  const groups = new Map<string, Chain>();
+  const isLarge = isLargeCluster(ports);
+  const services = ports.map((port) => ({
+    name: nameOf(port),
+    chains: servicePortChains(port, {
+      ...{ plan, family, dispatch, isLarge, groups },
+      name: nameOf(port),
+      notAPod: marking.rule,
+    }),
+  }));
+  const frontends = frontendDispatch(ports, context);
+  const nodePorts = nodePortDispatch(ports, context);
+  const constant = [postrouting({ mark, randomFully }), markMasq(mark)];
+  const below = [...(marking.chain === undefined ? [] : [marking.chain]), ...frontends.chains, ...nodePorts.chains];
+  const ofServices = services.flatMap(({ chains }) => chains);
+  return [
+    {
+      title: "nat table: chains",
+      commands: addChains("nat", [
+        ...[SERVICES, NODE_PORTS],
+        ...[...constant, ...below, ...ofServices].map(({ name }) => name),
+        ...groups.keys(),
+      ]),
+    },
+    { title: "Masquerade what is marked", commands: constant.flatMap((chain) => appendRules("nat", chain)) },
+    {
+      title: "Frontends",
+      commands: [
+        { name: SERVICES, rules: frontends.rules },
+        { name: NODE_PORTS, rules: nodePorts.rules },
+        ...below,
+      ].flatMap((chain) => appendRules("nat", chain)),
+    },
+    ...services.map(({ name, chains }) => ({
+      title: name.text,
+      commands: chains.flatMap((chain) => appendRules("nat", chain)),
+    })),
+    {
+      title: "Groups of endpoints, so that a large service takes few steps",
+      commands: [...groups.values()].flatMap((chain) => appendRules("nat", chain)),
+    },
+    {
+      title: "NodePorts are asked last",
+      commands: appendRules("nat", { name: SERVICES, rules: nodePortTail(plan, family) }),
+    },
+    { title: "nat table: jumps from the built-in chains", commands: hookCommands("nat", { guarded: false }) },
+  ].filter(({ commands }) => commands.length > 0);
+}
+
+function isLargeCluster(ports: readonly ServicePortPlan[]): boolean {
+  let count = 0;
+  for (const { port, family } of ports) {
+    for (const { address } of port.endpoints) if (familyOf(address) === family) count++;
+  }
+  return count > LARGE_CLUSTER_ENDPOINTS;
+}

@@ -1,0 +1,82 @@
+import type { Chain, Match, Rule } from "@svcproxy/rules";
+import type { Endpoint, ServicePortPlan } from "@svcproxy/topology";
+import { formatSocketAddress } from "@svcproxy/topology";
+import { chooseEvenly, chooseEvenlyByTree } from "../dispatch/choose-evenly.ts";
+import { choosesByTree, type DispatchMode } from "../dispatch/dispatch-mode.ts";
+import { MARK_MASQ } from "../rule-parts/chain-names.ts";
+import { hashName } from "../rule-parts/hash-name.ts";
+import { comment, hostCidr, moduleMatch, protocolMatch, source } from "../rule-parts/matches.ts";
+import { isRemembered, remember } from "../rule-parts/recent.ts";
+import { dnat, jump } from "../rule-parts/targets.ts";
+import { kubernetesShares } from "./kubernetes-shares.ts";
+import { HASH_LENGTH, type ServicePortName } from "./name-service-ports.ts";
+
+export interface EndpointChain {
+  /** `ip:port`, or `[ip]:port`. */
+  readonly text: string;
+  readonly chain: Chain;
+}
+
+export interface EndpointChainsInput {
+  readonly name: ServicePortName;
+  /** Set on large clusters: the rules of which there are most carry no comment. */
+  readonly isLarge: boolean;
+}
+
+/** A chain for each endpoint, in kube-proxy's order: that of `ip:port` as text. */
+export function endpointChains(
+  port: ServicePortPlan,
+  { endpoints, ...input }: EndpointChainsInput & { readonly endpoints: readonly Endpoint[] },
+): readonly EndpointChain[] {
+  return endpoints
+    .map((endpoint) => ({ endpoint, text: formatSocketAddress(endpoint) }))
+    .sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0))
+    .map(({ endpoint, text }) => ({ text, chain: endpointChain(port, { ...input, endpoint, text }) }));
+}
+
+function endpointChain(
+  { port: { protocol }, affinity }: ServicePortPlan,
+  { endpoint, text, name, isLarge }: EndpointChainsInput & { readonly endpoint: Endpoint; readonly text: string },
+): Chain {
+  const chain = `KUBE-SEP-${hashName(name.text + protocol + text, HASH_LENGTH)}`;
+  const note = isLarge ? [] : [comment(name.text)];
+  const noted = affinity === undefined ? note : [...note, remember(chain)];
+  return {
+    name: chain,
+    rules: [
+      { matches: [...note, source(hostCidr(endpoint.address))], target: jump(MARK_MASQ) },
+      { matches: [...noted, moduleMatch(protocol), protocolMatch(protocol)], target: dnat(endpoint) },
+    ],
+  };
+}
+
+/** First where a client went before, then one at random. */
+export function choiceRules(
+  { affinity }: ServicePortPlan,
+  {
+    among,
+    name,
+    isLarge,
+    dispatch,
+    groups,
+  }: EndpointChainsInput & {
+    readonly among: readonly EndpointChain[];
+    readonly dispatch: DispatchMode;
+    /** Takes the chains of trees of choice, by name. */
+    readonly groups: Map<string, Chain>;
+  },
+): readonly Rule[] {
+  const choices = among.map(({ text, chain }) => ({
+    chain: chain.name,
+    matches: isLarge ? [] : [comment(`${name.text} -> ${text}`)],
+  }));
+  const remembered = choices.flatMap(({ chain, matches }): Rule[] => {
+    if (affinity === undefined) return [];
+    const known: Match = isRemembered(chain, affinity.timeoutSeconds);
+    return [{ matches: [...matches, known], target: jump(chain) }];
+  });
+  const spread = choosesByTree(choices.length, dispatch)
+    ? chooseEvenlyByTree(choices, groups)
+    : chooseEvenly(choices, kubernetesShares);
+  return [...remembered, ...spread];
+}

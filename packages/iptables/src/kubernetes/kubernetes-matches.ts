@@ -1,0 +1,14 @@
+import type { Match } from "@svcproxy/rules";
+import type { FrontendBlock } from "../dispatch/frontend-block.ts";
+import { destination, destinationPorts, moduleMatch, protocolMatch } from "../rule-parts/matches.ts";
+
+/** `-m tcp -p tcp -d ADDRESS --dport PORT`, in kube-proxy's order. */
+export function kubernetesMatches({ cidr, protocol, ports }: FrontendBlock): readonly Match[] {
+  const matches: Match[] = [];
+  if (protocol !== undefined) {
+    matches.push(ports === undefined ? moduleMatch(protocol) : destinationPorts(protocol, ports));
+    matches.push(protocolMatch(protocol));
+  }
+  if (cidr !== undefined) matches.push(destination(cidr));
+  return matches;
+}

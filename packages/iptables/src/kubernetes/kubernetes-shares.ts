@@ -1,0 +1,15 @@
+import type { Match } from "@svcproxy/rules";
+
+const SCALE = 2 ** 31;
+
+/**
+ * kube-proxy's `statistic` matches for `count` endpoints: ten decimals of 1/(count - i), the last endpoint without one.
+ *
+ * @see kubernetes pkg/proxy/iptables/proxier.go, computeProbability
+ */
+export function kubernetesShares(weights: readonly number[]): readonly Match[] {
+  return weights.slice(1).map((_, index): Match => {
+    const text = (1 / (weights.length - index)).toFixed(10);
+    return { kind: "statistic", mode: "random", negated: false, threshold: Math.round(Number(text) * SCALE), text };
+  });
+}

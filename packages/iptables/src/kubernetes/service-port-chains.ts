@@ -1,0 +1,143 @@
+import type { Chain, Rule } from "@svcproxy/rules";
+import type { Family, Frontend, HostPlan, ServicePortPlan } from "@svcproxy/topology";
+import { cidrContains } from "@svcproxy/topology";
+import type { DispatchMode } from "../dispatch/dispatch-mode.ts";
+import { MARK_MASQ } from "../rule-parts/chain-names.ts";
+import { comment, FROM_THIS_HOST, hostCidr, source } from "../rule-parts/matches.ts";
+import { podMatches } from "../rule-parts/pod-matches.ts";
+import { isGuarded, servesSomebody } from "../rule-parts/serves-somebody.ts";
+import { jump, NO_TARGET } from "../rule-parts/targets.ts";
+import { choiceRules, type EndpointChain, endpointChains } from "./endpoint-chains.ts";
+import { kubernetesMatches } from "./kubernetes-matches.ts";
+import type { ServicePortName } from "./name-service-ports.ts";
+
+export interface ServicePortChainsInput {
+  readonly plan: HostPlan;
+  readonly family: Family;
+  readonly dispatch: DispatchMode;
+  readonly name: ServicePortName;
+  /** Set on large clusters: the rules of which there are most carry no comment. */
+  readonly isLarge: boolean;
+  /** Ends the rule that marks a ClusterIP's clients; undefined where none are marked. */
+  readonly notAPod: Rule | undefined;
+  /** Takes the chains of trees of choice, by name. */
+  readonly groups: Map<string, Chain>;
+}
+
+/** Names of a service port's chains; which of them exist depends on its endpoints and policies. */
+export interface ServicePortChainNames {
+  /** All endpoints. */
+  readonly cluster: string;
+  /** Those on this host. */
+  readonly local: string;
+  readonly external: string;
+  readonly firewall: string;
+  /** Where a ClusterIP leads: `cluster`, or `local` under internal policy Local. */
+  readonly internal: string;
+}
+
+export function chainNames({ service }: ServicePortPlan, { hash }: ServicePortName): ServicePortChainNames {
+  const cluster = `KUBE-SVC-${hash}`;
+  const local = `KUBE-SVL-${hash}`;
+  return {
+    cluster,
+    local,
+    external: `KUBE-EXT-${hash}`,
+    firewall: `KUBE-FW-${hash}`,
+    internal: service.internalTrafficPolicy === "Local" ? local : cluster,
+  };
+}
+
+/** The chains of a service port in one family (7 to 13 of what kube-proxy writes for it), in the order in which kube-proxy declares them. */
+export function servicePortChains(port: ServicePortPlan, input: ServicePortChainsInput): readonly Chain[] {
+  const { internalTrafficPolicy, externalTrafficPolicy } = port.service;
+  const names = chainNames(port, input.name);
+  const served = port.frontends.filter(servesSomebody);
+  const isExternal = served.some(({ kind }) => kind !== "clusterIP");
+  const guarded = served.filter(isGuarded);
+
+  // Under external policy Local the node itself and its pods may use every endpoint still.
+  const usesCluster = isExternal || (served.length > 0 && internalTrafficPolicy === "Cluster");
+  const usesLocal =
+    (isExternal && externalTrafficPolicy === "Local") || (served.length > 0 && internalTrafficPolicy === "Local");
+  const cluster = usesCluster ? endpointChains(port, { ...input, endpoints: port.clusterEndpoints }) : [];
+  const local = usesLocal ? endpointChains(port, { ...input, endpoints: port.localEndpoints }) : [];
+  const choice = (name: string, among: readonly EndpointChain[]): Chain[] => {
+    if (among.length === 0) return [];
+    const marking = name === names.internal ? clusterIpMarking(port, input) : [];
+    return [{ name, rules: [...marking, ...choiceRules(port, { ...input, among })] }];
+  };
+  const fromOutside = { ...input, names, hasLocal: local.length > 0 };
+  return [
+    ...choice(names.cluster, cluster),
+    ...choice(names.local, local),
+    ...(isExternal ? [{ name: names.external, rules: externalRules(port, fromOutside) }] : []),
+    ...(guarded.length > 0 ? [{ name: names.firewall, rules: firewallRules(guarded, fromOutside) }] : []),
+    ...distinct([...cluster, ...local]),
+  ];
+}
+
+/** An endpoint of both policies has one chain. */
+function distinct(endpoints: readonly EndpointChain[]): Iterable<Chain> {
+  return new Map(endpoints.map(({ chain }) => [chain.name, chain])).values();
+}
+
+function clusterIpMarking(port: ServicePortPlan, { name, notAPod }: ServicePortChainsInput): readonly Rule[] {
+  if (notAPod === undefined) return [];
+  return port.frontends
+    .filter(({ kind }) => kind === "clusterIP")
+    .flatMap((frontend) =>
+      frontend.addresses.map((address) => ({
+        matches: [
+          comment(`${name.text} cluster IP`),
+          ...kubernetesMatches({
+            cidr: hostCidr(address),
+            protocol: port.port.protocol,
+            ports: { from: frontend.port, to: frontend.port },
+          }),
+          ...notAPod.matches,
+        ],
+        target: notAPod.target,
+      })),
+    );
+}
+
+interface FromOutside extends ServicePortChainsInput {
+  readonly names: ServicePortChainNames;
+  /** Whether there are endpoints for policy Local. */
+  readonly hasLocal: boolean;
+}
+
+function externalRules(port: ServicePortPlan, { plan, family, name, names, hasLocal }: FromOutside): readonly Rule[] {
+  const toCluster = jump(names.cluster);
+  if (port.service.externalTrafficPolicy === "Cluster") {
+    return [
+      { matches: [comment(`masquerade traffic for ${name.text} external destinations`)], target: jump(MARK_MASQ) },
+      { matches: [], target: toCluster },
+    ];
+  }
+  const fromPods = comment(`pod traffic for ${name.text} external destinations`);
+  const masqueradeLocal = comment(`masquerade LOCAL traffic for ${name.text} external destinations`);
+  const routeLocal = comment(`route LOCAL traffic for ${name.text} external destinations`);
+  return [
+    ...podMatches(plan.podDetector, family).map((isPod) => ({ matches: [fromPods, isPod], target: toCluster })),
+    { matches: [masqueradeLocal, FROM_THIS_HOST], target: jump(MARK_MASQ) },
+    { matches: [routeLocal, FROM_THIS_HOST], target: toCluster },
+    ...(hasLocal ? [{ matches: [], target: jump(names.local) }] : []),
+  ];
+}
+
+function firewallRules(guarded: readonly Frontend[], { plan, name, names }: FromOutside): readonly Rule[] {
+  const ranges = guarded[0]?.sourceRanges ?? [];
+  const note = comment(`${name.text} loadbalancer IP`);
+  const isAllowedItself = plan.host.addresses.some((address) => ranges.some((range) => cidrContains(range, address)));
+  // A node that owns the load-balancer IP reaches it from that very address.
+  const itself = isAllowedItself ? guarded.flatMap(({ addresses }) => addresses.map(hostCidr)) : [];
+  return [
+    ...[...ranges, ...itself].map((cidr) => ({ matches: [note, source(cidr)], target: jump(names.external) })),
+    {
+      matches: [comment(`other traffic to ${name.text} will be dropped by KUBE-PROXY-FIREWALL`)],
+      target: NO_TARGET,
+    },
+  ];
+}
