@@ -1,0 +1,39 @@
+import { getSystemErrorMessage, getSystemErrorName } from "node:util";
+
+/** A call to the system that failed. */
+export class SystemCallError extends Error {
+  /** For instance `EADDRINUSE`. */
+  readonly code: string;
+
+  /** @param errorNumber negative, as libuv returns it */
+  constructor(call: string, errorNumber: number) {
+    super(`${call}: ${systemErrorText(errorNumber)}`);
+    this.name = "SystemCallError";
+    this.code = systemErrorCode(errorNumber);
+  }
+}
+
+/** The name of a negative system error number, for instance `ECONNREFUSED`. */
+export function systemErrorCode(errorNumber: number): string {
+  return getSystemErrorName(errorNumber);
+}
+
+function systemErrorText(errorNumber: number): string {
+  return getSystemErrorMessage(errorNumber) ?? getSystemErrorName(errorNumber);
+}
+
+/** Faults of this host, not of the endpoint that was being dialled. */
+const LOCAL_FAULTS = new Set([
+  "EMFILE",
+  "ENFILE",
+  "ENOBUFS",
+  "ENOMEM",
+  "EADDRNOTAVAIL",
+  "EADDRINUSE",
+  "EPERM",
+  "EACCES",
+]);
+
+export function isLocalFault(code: string): boolean {
+  return LOCAL_FAULTS.has(code);
+}
