@@ -1,5 +1,6 @@
 import type { FrontendKind, HostPlan, IpAddress, Port } from "@svcproxy/topology";
 import type { Logger } from "pino";
+import type { TcpHandle, UdpHandle } from "./native-handles.ts";
 
 /** Every knob of the proxy, the unit in its name; `DEFAULT_PROXY_OPTIONS` has what the command line defaults to. */
 export interface ProxyOptions {
@@ -58,7 +59,7 @@ export const DEFAULT_PROXY_OPTIONS: ProxyOptions = {
 
 /** What surrounds a proxy. */
 export interface ProxySurroundings {
-  /** Failures go here, rate limited (`observe/failure-log.ts`); never a line a connection. */
+  /** Failures go here, rate limited; never a line a connection. */
   readonly logger: Logger;
   /** Called once for each TCP connection and UDP session that ended. Leave it out where nobody reads it: it costs. */
   readonly onConnectionEnd?: (record: AccessRecord) => void;
@@ -222,7 +223,7 @@ export interface WorkerStatus {
   readonly connections: number;
   readonly udpSessions: number;
   readonly residentBytes: number;
-  /** Delay of the event loop since the last snapshot (`observe/loop-monitor.ts`). */
+  /** Delay of the event loop since the last snapshot. */
   readonly loopDelayP50Ms: number;
   readonly loopDelayP99Ms: number;
   readonly loopDelayMaxMs: number;
@@ -247,7 +248,8 @@ export interface ProxySnapshot {
 /** Facts of one connection or UDP session that ended. */
 export interface AccessRecord {
   readonly protocol: "tcp" | "udp";
-  readonly client: IpAddress;
+  /** Empty (and the port 0) where it left before anybody could ask. */
+  readonly client: string;
   readonly clientPort: number;
   /** `FrontendStatus.key`. */
   readonly frontend: string;
@@ -276,8 +278,7 @@ export interface HandedListener {
   /** `FrontendStatus.key`. */
   readonly key: string;
   readonly protocol: "tcp" | "udp";
-  /** The native handle; only `native-handles.ts` looks inside. */
-  readonly handle: object;
+  readonly handle: TcpHandle | UdpHandle;
 }
 
 /** What `claimInstance` got from a running instance; `createProxy` takes out what its plan has and closes the rest after the first apply. */

@@ -1,0 +1,226 @@
+import {
+  type Cidr,
+  type ClientKind,
+  type Endpoint,
+  type Family,
+  type Frontend,
+  type FrontendKind,
+  familyOf,
+  formatSocketAddress,
+  type Handling,
+  type HostPlan,
+  type IpAddress,
+  type Port,
+  type ServicePortPlan,
+} from "@svcproxy/topology";
+
+/** One address and port to serve, as plain data: it crosses to worker processes. */
+export interface FrontendSpec {
+  /** `tcp 10.100.100.1:7070`; unique in a plan. */
+  readonly key: string;
+  readonly protocol: "tcp" | "udp";
+  readonly address: IpAddress;
+  readonly port: Port;
+  readonly kind: FrontendKind;
+  readonly service: string;
+  readonly portName: string;
+  /** What a client sticks by: one choice for all frontends of a service's port in a family. */
+  readonly affinityKey: string;
+  /** 0: no affinity. */
+  readonly affinityTimeoutMs: number;
+  /** Empty: everyone. */
+  readonly sourceRanges: readonly Cidr[];
+  readonly proxyProtocol?: "v1" | "v2";
+  readonly clients: Readonly<Record<ClientKind, Treatment>>;
+}
+
+export type Treatment =
+  | { readonly kind: "forward"; readonly endpoints: readonly EndpointTarget[] }
+  | { readonly kind: "refuse" }
+  | { readonly kind: "drop" };
+
+export interface EndpointTarget {
+  /** `tcp 10.5.75.2:3000`. */
+  readonly key: string;
+  readonly address: IpAddress;
+  readonly port: Port;
+}
+
+/** An endpoint that the plan lists, usable or not: connections to it outlive a change of the plan. */
+export interface ListedEndpoint extends EndpointTarget {
+  readonly protocol: "tcp" | "udp";
+  readonly pod?: string;
+  readonly services: readonly string[];
+}
+
+/** A HostPlan as listeners see it. */
+export interface ServedPlan {
+  /** By key; where two frontends want the same address and port the first has it. */
+  readonly frontends: ReadonlyMap<string, FrontendSpec>;
+  readonly endpoints: readonly ListedEndpoint[];
+  /** Sources that count as this host's pods. */
+  readonly podCidrs: readonly Cidr[];
+  /** SCTP: nobody can serve it. */
+  readonly unsupported: readonly UnsupportedFrontend[];
+  /** What a userspace proxy does otherwise than rules would; a sentence each. */
+  readonly limitations: readonly string[];
+}
+
+export interface UnsupportedFrontend {
+  readonly key: string;
+  readonly address: IpAddress;
+  readonly port: Port;
+  readonly kind: FrontendKind;
+  readonly service: string;
+  readonly portName: string;
+}
+
+/** What the machine adds to a plan. */
+export interface HostAddresses {
+  /** Addresses on which a NodePort of every host address is served besides those that the plan names. */
+  readonly nodePortAddresses: readonly IpAddress[];
+  /** Blocks of the addresses that interfaces carry, for pod detection by interface. */
+  readonly interfaces: readonly { readonly name: string; readonly cidr: Cidr }[];
+}
+
+/** Turns the promise into addresses to listen on. */
+export function compileFrontends(plan: HostPlan, host: HostAddresses): ServedPlan {
+  const frontends = new Map<string, FrontendSpec>();
+  const unsupported: UnsupportedFrontend[] = [];
+  for (const servicePort of plan.ports) {
+    for (const frontend of servicePort.frontends) {
+      for (const address of addressesOf(frontend, { family: servicePort.family, host })) {
+        const { protocol } = servicePort.port;
+        const place = placeOf(servicePort, { frontend, address });
+        if (protocol === "sctp") unsupported.push(place);
+        else if (!frontends.has(place.key)) {
+          frontends.set(place.key, { ...place, protocol, ...policyOf(servicePort, frontend, protocol) });
+        }
+      }
+    }
+  }
+  return {
+    frontends,
+    endpoints: listEndpoints(plan),
+    podCidrs: podCidrs(plan, host),
+    unsupported,
+    limitations: userspaceLimitations(plan),
+  };
+}
+
+function addressesOf(
+  frontend: Frontend,
+  { family, host }: { family: Family; host: HostAddresses },
+): ReadonlySet<IpAddress> {
+  const addresses = new Set(frontend.addresses);
+  if (frontend.everyHostAddress) {
+    for (const address of host.nodePortAddresses) if (familyOf(address) === family) addresses.add(address);
+  }
+  return addresses;
+}
+
+function placeOf(
+  { service, port }: ServicePortPlan,
+  { frontend, address }: { frontend: Frontend; address: IpAddress },
+): UnsupportedFrontend {
+  return {
+    key: `${port.protocol} ${formatSocketAddress({ address, port: frontend.port })}`,
+    address,
+    port: frontend.port,
+    kind: frontend.kind,
+    service: `${service.namespace}/${service.name}`,
+    portName: port.name,
+  };
+}
+
+function policyOf(
+  servicePort: ServicePortPlan,
+  frontend: Frontend,
+  protocol: "tcp" | "udp",
+): Pick<FrontendSpec, "affinityKey" | "affinityTimeoutMs" | "sourceRanges" | "proxyProtocol" | "clients"> {
+  const { service, portIndex, family, affinity } = servicePort;
+  const { pod, host, outside } = frontend.clients;
+  return {
+    affinityKey: `${service.namespace}/${service.name}#${portIndex}/${family}`,
+    affinityTimeoutMs: (affinity?.timeoutSeconds ?? 0) * 1000,
+    sourceRanges: frontend.sourceRanges,
+    ...(service.proxyProtocol === undefined || protocol === "udp" ? {} : { proxyProtocol: service.proxyProtocol }),
+    clients: { pod: treatment(pod, protocol), host: treatment(host, protocol), outside: treatment(outside, protocol) },
+  };
+}
+
+function treatment(handling: Handling, protocol: "tcp" | "udp"): Treatment {
+  if (handling.kind !== "forward") return { kind: handling.kind };
+  return { kind: "forward", endpoints: handling.endpoints.map((endpoint) => targetOf(endpoint, protocol)) };
+}
+
+function targetOf({ address, port }: Endpoint, protocol: "tcp" | "udp"): EndpointTarget {
+  return { key: `${protocol} ${formatSocketAddress({ address, port })}`, address, port };
+}
+
+function listEndpoints(plan: HostPlan): readonly ListedEndpoint[] {
+  const listed = new Map<string, ListedEndpoint & { services: string[] }>();
+  for (const { service, port, family } of plan.ports) {
+    if (port.protocol === "sctp") continue;
+    const name = `${service.namespace}/${service.name}`;
+    for (const endpoint of port.endpoints) {
+      if (familyOf(endpoint.address) !== family) continue;
+      const target = targetOf(endpoint, port.protocol);
+      const known = listed.get(target.key);
+      if (known === undefined) {
+        const pod = endpoint.pod === undefined ? {} : { pod: endpoint.pod };
+        listed.set(target.key, { ...target, protocol: port.protocol, ...pod, services: [name] });
+      } else if (!known.services.includes(name)) known.services.push(name);
+    }
+  }
+  return [...listed.values()];
+}
+
+/** Rules see the interface that a packet came in by; a proxy sees the client's address only, so it goes by the interface's subnet. */
+function podCidrs({ podDetector }: HostPlan, { interfaces }: HostAddresses): readonly Cidr[] {
+  switch (podDetector.kind) {
+    case "none":
+      return [];
+    case "source":
+      return podDetector.cidrs;
+    case "bridge":
+      return interfaces.filter(({ name }) => name === podDetector.interface).map(({ cidr }) => cidr);
+    case "interfacePrefix":
+      return interfaces.filter(({ name }) => name.startsWith(podDetector.prefix)).map(({ cidr }) => cidr);
+  }
+}
+
+/** Whether any kind of client gets anywhere by it. Where none does nobody listens: then the kernel refuses at once. */
+export function servesAnyone(spec: FrontendSpec): boolean {
+  return Object.values(spec.clients).some((treatment) => treatment.kind === "forward");
+}
+
+/** What a userspace proxy cannot do of this plan; a sentence each. */
+export function userspaceLimitations(plan: HostPlan): readonly string[] {
+  const limitations = [
+    "Endpoints see this host's address instead of the client's; set `proxyProtocol` on services whose servers understand it",
+  ];
+  const sctp = plan.ports.filter(({ port }) => port.protocol === "sctp");
+  if (sctp.length > 0) {
+    const names = [...new Set(sctp.map(({ service }) => `${service.namespace}/${service.name}`))].join(", ");
+    limitations.push(`SCTP is not served, because Node has no SCTP sockets: ${names}`);
+  }
+  const silent = plan.ports.some(({ frontends }) =>
+    frontends.some(
+      ({ clients, sourceRanges }) =>
+        sourceRanges.length > 0 || Object.values(clients).some((handling) => handling.kind === "drop"),
+    ),
+  );
+  if (silent) {
+    limitations.push(
+      "A TCP client that the rules would leave without an answer (source ranges, policy Local) is reset",
+    );
+  }
+  if (plan.ports.some(({ service, port }) => service.proxyProtocol !== undefined && port.protocol === "udp")) {
+    limitations.push("PROXY protocol headers are sent over TCP only");
+  }
+  if (plan.podDetector.kind === "bridge" || plan.podDetector.kind === "interfacePrefix") {
+    limitations.push("Pods are told by the subnet of the interface, not by the interface that a packet came in by");
+  }
+  return limitations;
+}

@@ -1,0 +1,31 @@
+import { networkInterfaces } from "node:os";
+import { type IpAddress, parseCidr, parseIpAddress } from "@svcproxy/topology";
+import type { HostAddresses } from "./frontend-spec.ts";
+
+export interface LocalAddresses extends HostAddresses {
+  /** Every address of every interface: a client with one of them is this host. */
+  readonly all: readonly IpAddress[];
+}
+
+/** The addresses of this machine as they are now. */
+export function readLocalAddresses({ vipDevices }: { vipDevices: readonly string[] }): LocalAddresses {
+  const all: IpAddress[] = [];
+  const nodePortAddresses: IpAddress[] = [];
+  const interfaces: { name: string; cidr: NonNullable<ReturnType<typeof parseCidr>> }[] = [];
+  for (const [name, entries = []] of Object.entries(networkInterfaces())) {
+    for (const { address: text, cidr: block, internal } of entries) {
+      const address = parseIpAddress(text);
+      const cidr = parseCidr(block ?? "");
+      if (address === undefined) continue;
+      all.push(address);
+      if (cidr !== undefined) interfaces.push({ name, cidr });
+      // A link-local address is of no use without its interface; loopback ones serve NodePorts only where the plan says so.
+      if (!internal && !vipDevices.includes(name) && !isLinkLocal(address)) nodePortAddresses.push(address);
+    }
+  }
+  return { all, nodePortAddresses, interfaces };
+}
+
+function isLinkLocal(address: IpAddress): boolean {
+  return address.startsWith("169.254.") || /^fe[89ab]/.test(address);
+}
