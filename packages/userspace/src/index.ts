@@ -1,1 +1,3 @@
 export * from "./contract.ts";
+export { userspaceLimitations } from "./frontend-spec.ts";
+export { createProxy } from "./proxy.ts";

@@ -1,0 +1,184 @@
+import type { Logger } from "pino";
+import type { FrontendState, HandedListener, InheritedListeners, ProxyOptions } from "./contract.ts";
+import { type FrontendSpec, servesAnyone } from "./frontend-spec.ts";
+import { bindTcp } from "./handle-streams.ts";
+import type { NativeHandles, TcpHandle, UdpHandle } from "./native-handles.ts";
+import { findPortHolder } from "./port-holder.ts";
+import { bindUdp } from "./udp-sockets.ts";
+import type { WorkerGroup } from "./worker-group.ts";
+
+/** A frontend that could not listen is tried again after this long, then after twice as long, up to the second. */
+const FIRST_RETRY_MS = 500;
+const LONGEST_RETRY_MS = 5_000;
+/** Listeners opened before the event loop gets its turn. */
+const OPEN_AT_ONCE = 256;
+
+type Entry =
+  | { readonly kind: "refusing"; readonly spec: FrontendSpec }
+  | { readonly kind: "listening"; readonly spec: FrontendSpec; readonly listener: HandedListener }
+  | FailedEntry;
+
+interface FailedEntry {
+  readonly kind: "failed";
+  readonly spec: FrontendSpec;
+  readonly state: Extract<FrontendState, { kind: "failed" }>;
+  readonly delayMs: number;
+  readonly retryAtMs: number;
+}
+
+interface BookSurroundings {
+  readonly native: NativeHandles;
+  readonly options: ProxyOptions;
+  readonly group: WorkerGroup;
+  readonly logger: Logger;
+  readonly inherited: InheritedListeners;
+}
+
+/** Which frontends listen, and why the others do not: opens and closes their sockets, and tries again what failed. */
+export class ListenerBook {
+  readonly #surroundings: BookSurroundings;
+  readonly #entries = new Map<string, Entry>();
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(surroundings: BookSurroundings) {
+    this.#surroundings = surroundings;
+  }
+
+  /** Frontends that left the plan stop to listen. Call before the workers get the new plan. */
+  drop(specs: ReadonlyMap<string, FrontendSpec>): string[] {
+    const removed: string[] = [];
+    for (const [key, entry] of this.#entries) {
+      const spec = specs.get(key);
+      if (spec === undefined) removed.push(key);
+      else if (servesAnyone(spec) === (entry.kind !== "refusing")) continue;
+      if (entry.kind === "listening") this.#surroundings.group.unlisten(key);
+      this.#entries.delete(key);
+    }
+    return removed;
+  }
+
+  /** Frontends of the plan that do not listen yet do so. Call when the workers have the plan. */
+  async open(specs: ReadonlyMap<string, FrontendSpec>): Promise<void> {
+    let opened = 0;
+    for (const [key, spec] of specs) {
+      const entry = this.#entries.get(key);
+      if (entry !== undefined && entry.kind !== "failed") continue;
+      if (!servesAnyone(spec)) this.#entries.set(key, { kind: "refusing", spec });
+      else await this.#listen(spec, entry);
+      if (++opened % OPEN_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    this.#closeUnclaimed();
+    this.#scheduleRetry();
+  }
+
+  async #listen(spec: FrontendSpec, before: FailedEntry | undefined): Promise<void> {
+    const { group, logger } = this.#surroundings;
+    try {
+      const listener = { key: spec.key, protocol: spec.protocol, handle: this.#handleFor(spec) };
+      await group.listen(listener);
+      this.#entries.set(spec.key, { kind: "listening", spec, listener });
+      if (before !== undefined) logger.info({ frontend: spec.key, service: spec.service }, "frontend listens now");
+    } catch (error) {
+      const code = errorCode(error);
+      if (code === undefined) throw error;
+      await this.#failed(spec, { code, before });
+    }
+  }
+
+  #handleFor(spec: FrontendSpec): TcpHandle | UdpHandle {
+    const { native, options, inherited } = this.#surroundings;
+    const handed = inherited.get(spec.key);
+    if (handed !== undefined) {
+      inherited.delete(spec.key);
+      return handed.handle;
+    }
+    if (spec.protocol === "tcp") return bindTcp(native, spec.address, spec.port);
+    return bindUdp(native, { address: spec.address, port: spec.port, bufferBytes: options.udpBufferBytes });
+  }
+
+  async #failed(
+    spec: FrontendSpec,
+    { code, before }: { code: string; before: FailedEntry | undefined },
+  ): Promise<void> {
+    const delayMs = before === undefined ? FIRST_RETRY_MS : Math.min(before.delayMs * 2, LONGEST_RETRY_MS);
+    const holder = code === "EADDRINUSE" ? await findPortHolder(spec.protocol, spec) : undefined;
+    const reason = reasonFor(spec, { code, holder });
+    const state: FailedEntry["state"] = {
+      kind: "failed",
+      code,
+      reason,
+      ...(holder === undefined ? {} : { holder }),
+      retryInMs: delayMs,
+    };
+    this.#entries.set(spec.key, { kind: "failed", spec, state, delayMs, retryAtMs: Date.now() + delayMs });
+    if (before?.state.reason === reason) return;
+    this.#surroundings.logger.warn({ frontend: spec.key, service: spec.service, code }, `cannot listen: ${reason}`);
+  }
+
+  #closeUnclaimed(): void {
+    const { inherited } = this.#surroundings;
+    for (const { handle } of inherited.values()) handle.close();
+    inherited.clear();
+  }
+
+  #scheduleRetry(): void {
+    clearTimeout(this.#retry);
+    const failed = [...this.#entries.values()].filter((entry) => entry.kind === "failed");
+    if (failed.length === 0 || this.#closed) return;
+    const nextAtMs = Math.min(...failed.map(({ retryAtMs }) => retryAtMs));
+    this.#retry = setTimeout(() => void this.#retryFailed(), Math.max(0, nextAtMs - Date.now()));
+  }
+
+  async #retryFailed(): Promise<void> {
+    const nowMs = Date.now();
+    for (const [key, entry] of this.#entries) {
+      if (entry.kind !== "failed" || entry.retryAtMs > nowMs || this.#closed) continue;
+      await this.#listen(entry.spec, entry);
+      // The plan may have changed meanwhile.
+      if (this.#entries.get(key)?.spec !== entry.spec) continue;
+    }
+    this.#scheduleRetry();
+  }
+
+  stateOf(key: string): FrontendState {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.kind === "refusing") return { kind: "refusing" };
+    if (entry.kind === "listening") return { kind: "listening" };
+    return { ...entry.state, retryInMs: Math.max(0, entry.retryAtMs - Date.now()) };
+  }
+
+  listeners(): readonly HandedListener[] {
+    return [...this.#entries.values()].flatMap((entry) => (entry.kind === "listening" ? [entry.listener] : []));
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    this.#closeUnclaimed();
+  }
+}
+
+function reasonFor(
+  { address, port }: FrontendSpec,
+  { code, holder }: { code: string; holder: { pid: number; command: string } | undefined },
+): string {
+  switch (code) {
+    case "EADDRINUSE":
+      return holder === undefined
+        ? `port ${port} of ${address} is taken by another process`
+        : `port ${port} of ${address} is taken by ${holder.command} (pid ${holder.pid})`;
+    case "EADDRNOTAVAIL":
+      return `${address} is no address of this host`;
+    case "EACCES":
+      return `port ${port} needs the right to bind ports below net.ipv4.ip_unprivileged_port_start (CAP_NET_BIND_SERVICE)`;
+    case "EMFILE":
+      return "no file descriptor is left";
+    default:
+      return `the system refuses with ${code}`;
+  }
+}
+
+function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}

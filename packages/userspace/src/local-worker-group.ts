@@ -1,0 +1,25 @@
+import type { DataPlane } from "./byte-stream.ts";
+import type { HandedListener } from "./contract.ts";
+import { isUdpHandle } from "./native-handles.ts";
+import type { Worker } from "./worker.ts";
+import type { GroupReading, WorkerGroup } from "./worker-group.ts";
+
+/** The group of a proxy that carries its connections itself. */
+export function localWorkerGroup(worker: Worker, plane: DataPlane): WorkerGroup {
+  return {
+    apply: (plan) => worker.apply(plan),
+    async listen({ key, handle }: HandedListener) {
+      if (isUdpHandle(handle)) worker.listenUdp(key, handle);
+      else worker.listenTcp(key, plane.adopt(handle));
+    },
+    unlisten: (key) => worker.unlisten(key),
+    setDown: (keys) => worker.setDown(keys),
+    async read(): Promise<readonly GroupReading[]> {
+      return [{ ...worker.read(), index: 0, state: "running", restarts: 0 }];
+    },
+    drain: () => worker.drain(),
+    async close() {
+      worker.close();
+    },
+  };
+}

@@ -1,0 +1,66 @@
+import type { EndpointStatus, ProxySnapshot, WorkerStatus } from "./contract.ts";
+import {
+  addEndpointCounters,
+  addFrontendCounters,
+  type MutableFrontendCounters,
+  newEndpointCounters,
+  newFrontendCounters,
+} from "./counters.ts";
+import type { GroupReading } from "./worker-group.ts";
+
+/** Which of the states that workers see counts for all of them: the worst. */
+const SEVERITY: readonly EndpointStatus["state"][] = ["up", "draining", "ejected", "down"];
+
+/** Counters of each frontend, all workers together. */
+export function mergeFrontendCounters(readings: readonly GroupReading[]): Map<string, MutableFrontendCounters> {
+  const merged = new Map<string, MutableFrontendCounters>();
+  for (const { frontends } of readings) {
+    for (const { key, counters } of frontends) {
+      const sum = merged.get(key) ?? newFrontendCounters();
+      merged.set(key, sum);
+      addFrontendCounters(sum, counters);
+    }
+  }
+  return merged;
+}
+
+export function mergeEndpoints(readings: readonly GroupReading[]): EndpointStatus[] {
+  const merged = new Map<string, EndpointStatus>();
+  for (const endpoint of readings.flatMap(({ endpoints }) => endpoints)) {
+    const known = merged.get(endpoint.key);
+    merged.set(endpoint.key, known === undefined ? endpoint : mergeEndpoint(known, endpoint));
+  }
+  return [...merged.values()];
+}
+
+function mergeEndpoint(a: EndpointStatus, b: EndpointStatus): EndpointStatus {
+  const counters = newEndpointCounters();
+  addEndpointCounters(counters, a.counters);
+  addEndpointCounters(counters, b.counters);
+  const worse = SEVERITY.indexOf(b.state) > SEVERITY.indexOf(a.state) ? b : a;
+  return { ...worse, ejectedForMs: Math.max(a.ejectedForMs, b.ejectedForMs), counters };
+}
+
+export function workerStatus(reading: GroupReading): WorkerStatus {
+  const { pid, index, state, restarts, connections, udpSessions, residentBytes, loop } = reading;
+  return {
+    ...{ pid, index, state, restarts, connections, udpSessions, residentBytes },
+    loopDelayP50Ms: loop.delayP50Ms,
+    loopDelayP99Ms: loop.delayP99Ms,
+    loopDelayMaxMs: loop.delayMaxMs,
+    loopUtilization: loop.utilization,
+  };
+}
+
+/** @param options 0: no limit of its own */
+export function mergeLimits(
+  readings: readonly GroupReading[],
+  { maxConnections, maxUdpSessions }: { maxConnections: number; maxUdpSessions: number },
+): ProxySnapshot["limits"] {
+  const fitting = readings.reduce((sum, { connectionLimit }) => sum + connectionLimit, 0);
+  return {
+    openFiles: Math.min(...readings.map(({ openFiles }) => openFiles)),
+    connections: maxConnections === 0 ? fitting : Math.min(maxConnections, fitting),
+    udpSessions: maxUdpSessions * readings.length,
+  };
+}

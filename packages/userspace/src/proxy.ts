@@ -1,0 +1,199 @@
+import { performance } from "node:perf_hooks";
+import { EnvironmentError, type HostPlan } from "@svcproxy/topology";
+import { LocalDesk } from "./admission-desk.ts";
+import type {
+  ApplyReport,
+  FrontendStatus,
+  HandedListener,
+  Proxy,
+  ProxyOptions,
+  ProxySnapshot,
+  ProxySurroundings,
+} from "./contract.ts";
+import { newFrontendCounters } from "./counters.ts";
+import { FailureLog } from "./failure-log.ts";
+import { compileFrontends, type ServedPlan } from "./frontend-spec.ts";
+import { handleDataPlane } from "./handle-streams.ts";
+import { readLocalAddresses } from "./host-addresses.ts";
+import { ListenerBook } from "./listener-book.ts";
+import { localWorkerGroup } from "./local-worker-group.ts";
+import { mergeEndpoints, mergeFrontendCounters, mergeLimits, workerStatus } from "./merge-readings.ts";
+import { loadNativeHandles, type NativeHandles } from "./native-handles.ts";
+import { Worker, type WorkerReports } from "./worker.ts";
+import type { GroupReading, WorkerGroup } from "./worker-group.ts";
+
+/** The addresses of this machine are looked at this often: new ones serve NodePorts too. */
+const ADDRESS_CHECK_MS = 10_000;
+
+/**
+ * A proxy that serves nothing yet; `apply` gives it a plan.
+ *
+ * @throws EnvironmentError UNSUPPORTED_NODE where this Node lacks what the data plane stands on
+ */
+export async function createProxy(options: ProxyOptions, surroundings: ProxySurroundings): Promise<Proxy> {
+  const native = loadNativeHandles();
+  if (native === undefined) {
+    throw new EnvironmentError(
+      "UNSUPPORTED_NODE",
+      "Cannot proxy: this Node does not have the native handles that it needs",
+      {
+        hint: "Use the Node version that svcproxy was released with",
+      },
+    );
+  }
+  const failures = new FailureLog(surroundings.logger);
+  const reports: WorkerReports = {
+    dialFailed: (report) => failures.dialFailed(report),
+    ...(surroundings.onConnectionEnd === undefined ? {} : { ended: surroundings.onConnectionEnd }),
+  };
+  const group = startLocalGroup({ options, native, reports });
+  return new RunningProxy({ options, surroundings, native, group });
+}
+
+function startLocalGroup({
+  options,
+  native,
+  reports,
+}: {
+  options: ProxyOptions;
+  native: NativeHandles;
+  reports: WorkerReports;
+}): WorkerGroup {
+  const plane = handleDataPlane(native);
+  const desk = new LocalDesk({ ...options, nowMs: () => performance.now() });
+  return localWorkerGroup(new Worker({ options, plane, native, desk, reports }), plane);
+}
+
+const NOTHING_SERVED: ServedPlan = {
+  frontends: new Map(),
+  endpoints: [],
+  podCidrs: [],
+  unsupported: [],
+  limitations: [],
+};
+
+class RunningProxy implements Proxy {
+  readonly #options: ProxyOptions;
+  readonly #group: WorkerGroup;
+  readonly #book: ListenerBook;
+  readonly #addressCheck: NodeJS.Timeout;
+  #plan: HostPlan | undefined;
+  #served = NOTHING_SERVED;
+  #addresses = "";
+  #state: ProxySnapshot["state"] = "running";
+  /** Plans are carried out one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #hurry: (() => void) | undefined;
+
+  constructor({
+    options,
+    surroundings: { logger, inherited = new Map() },
+    native,
+    group,
+  }: {
+    options: ProxyOptions;
+    surroundings: ProxySurroundings;
+    native: NativeHandles;
+    group: WorkerGroup;
+  }) {
+    this.#options = options;
+    this.#group = group;
+    this.#book = new ListenerBook({ native, options, group, logger, inherited });
+    this.#addressCheck = setInterval(() => this.#followAddresses(), ADDRESS_CHECK_MS);
+  }
+
+  async apply(plan: HostPlan): Promise<ApplyReport> {
+    const turn = this.#turn.then(() => this.#carryOut(plan));
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async #carryOut(plan: HostPlan): Promise<ApplyReport> {
+    const addresses = readLocalAddresses(this.#options);
+    const before = this.#served.frontends;
+    const served = compileFrontends(plan, addresses);
+    this.#plan = plan;
+    this.#addresses = JSON.stringify(addresses);
+    this.#served = served;
+    const specs = [...served.frontends.values()];
+    const removed = this.#book.drop(served.frontends);
+    this.#group.apply({
+      frontends: specs,
+      endpoints: served.endpoints,
+      podCidrs: served.podCidrs,
+      // A host that dials a VIP of its own has that VIP as its source address.
+      hostAddresses: [...addresses.all, ...specs.map(({ address }) => address)],
+    });
+    await this.#book.open(served.frontends);
+    return {
+      frontends: this.#frontends([]),
+      added: [...served.frontends.keys()].filter((key) => !before.has(key)),
+      removed,
+      limitations: served.limitations,
+    };
+  }
+
+  #followAddresses(): void {
+    if (this.#plan === undefined || this.#state !== "running") return;
+    if (JSON.stringify(readLocalAddresses(this.#options)) !== this.#addresses) void this.apply(this.#plan);
+  }
+
+  async snapshot(): Promise<ProxySnapshot> {
+    const readings = await this.#group.read();
+    return {
+      state: this.#state,
+      workers: readings.map(workerStatus),
+      frontends: this.#frontends(readings),
+      endpoints: mergeEndpoints(readings),
+      limits: mergeLimits(readings, this.#options),
+    };
+  }
+
+  #frontends(readings: readonly GroupReading[]): FrontendStatus[] {
+    const counters = mergeFrontendCounters(readings);
+    const served = [...this.#served.frontends.values()].map(
+      ({ key, protocol, address, port, kind, service, portName }): FrontendStatus => ({
+        ...{ key, protocol, address, port, kind, service, portName },
+        state: this.#book.stateOf(key),
+        counters: counters.get(key) ?? newFrontendCounters(),
+      }),
+    );
+    const unsupported = this.#served.unsupported.map(
+      (place): FrontendStatus => ({
+        ...place,
+        protocol: "sctp",
+        state: { kind: "failed", code: "UNSUPPORTED", reason: "Node has no SCTP sockets", retryInMs: 0 },
+        counters: newFrontendCounters(),
+      }),
+    );
+    return [...served, ...unsupported];
+  }
+
+  listeners(): readonly HandedListener[] {
+    return this.#book.listeners();
+  }
+
+  async drain(timeoutMs: number): Promise<void> {
+    this.#state = "draining";
+    clearInterval(this.#addressCheck);
+    await this.#turn;
+    this.#book.close();
+    const hurried = new Promise<void>((resolve) => {
+      this.#hurry?.();
+      this.#hurry = resolve;
+    });
+    const timeout = Promise.withResolvers<void>();
+    const timer = setTimeout(timeout.resolve, timeoutMs);
+    await Promise.race([this.#group.drain(), timeout.promise, hurried]);
+    clearTimeout(timer);
+    await this.#group.close();
+  }
+
+  async close(): Promise<void> {
+    this.#state = "draining";
+    clearInterval(this.#addressCheck);
+    this.#book.close();
+    this.#hurry?.();
+    await this.#group.close();
+  }
+}

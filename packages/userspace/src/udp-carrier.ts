@@ -1,0 +1,234 @@
+import { parseIpAddress, parsePort, type SocketAddress } from "@svcproxy/topology";
+import type { ClientClassifier } from "./client-classifier.ts";
+import type { EndReason, ProxyOptions } from "./contract.ts";
+import type { DescriptorBudget } from "./descriptor-budget.ts";
+import type { EndpointState } from "./endpoint-table.ts";
+import type { FrontendState, Route } from "./frontend-state.ts";
+import { Ledger } from "./ledger.ts";
+import type { NativeHandles, UdpHandle } from "./native-handles.ts";
+import type { DialFailure } from "./tcp-carrier.ts";
+import { UdpSession } from "./udp-session.ts";
+import { DatagramSender } from "./udp-sockets.ts";
+
+export interface UdpCarrierOptions {
+  readonly native: NativeHandles;
+  readonly options: ProxyOptions;
+  readonly budget: DescriptorBudget;
+  readonly random: () => number;
+  readonly dialFailed: (failure: DialFailure) => void;
+  readonly sessionEnded: (session: UdpSession) => void;
+}
+
+/** The UDP sessions of one worker. */
+export class UdpCarrier {
+  readonly native: NativeHandles;
+  readonly options: ProxyOptions;
+  readonly random: () => number;
+  readonly sender: DatagramSender;
+  readonly dialFailed: (failure: DialFailure) => void;
+  coarseNowMs = 0;
+  readonly #budget: DescriptorBudget;
+  readonly #sessionEnded: (session: UdpSession) => void;
+  /** Each UDP frontend has one owner, so its affinity is kept here. */
+  readonly #ledger = new Ledger({ maxPerClient: 0 });
+  readonly #listeners = new Map<string, UdpListener>();
+  /** Those that were idle longest come first, to a tick of the clock. */
+  readonly #sessions = new Set<UdpSession>();
+
+  constructor({ native, options, budget, random, dialFailed, sessionEnded }: UdpCarrierOptions) {
+    this.native = native;
+    this.options = options;
+    this.random = random;
+    this.sender = new DatagramSender(native);
+    this.dialFailed = dialFailed;
+    this.#budget = budget;
+    this.#sessionEnded = sessionEnded;
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  listen(frontend: FrontendState, { handle, classifier }: { handle: UdpHandle; classifier: ClientClassifier }): void {
+    const listener = new UdpListener(frontend, { handle, classifier, carrier: this });
+    this.#listeners.set(frontend.spec.key, listener);
+    listener.start();
+  }
+
+  /** Stops to receive; sessions go on to answer for as long as they last, by the socket that they hold. */
+  unlisten(key: string): UdpListener | undefined {
+    const listener = this.#listeners.get(key);
+    this.#listeners.delete(key);
+    listener?.stop();
+    return listener;
+  }
+
+  /** After a new plan: clients may be told apart otherwise, and sessions of endpoints that are gone end. */
+  update(classifier: ClientClassifier): void {
+    for (const listener of this.#listeners.values()) listener.classifier = classifier;
+    for (const session of this.#sessions) {
+      if (session.endpoint !== undefined && !session.frontend.leadsTo(session.endpoint)) session.end("removed");
+    }
+  }
+
+  /** Whether one more session fits, if need be in the place of the one that was idle longest. */
+  makeRoom(): boolean {
+    if (this.#sessions.size >= this.options.maxUdpSessions) this.#evictOldest();
+    if (this.#budget.take(1)) return true;
+    this.#evictOldest();
+    return this.#budget.take(1);
+  }
+
+  add(session: UdpSession): void {
+    this.#sessions.add(session);
+  }
+
+  #evictOldest(): void {
+    for (const session of this.#sessions) {
+      session.end("evicted");
+      return;
+    }
+  }
+
+  /** Keeps the order of use. */
+  touch(session: UdpSession): void {
+    this.#sessions.delete(session);
+    this.#sessions.add(session);
+  }
+
+  ended(session: UdpSession): void {
+    this.#sessions.delete(session);
+    this.#budget.give(1);
+    session.listener.forget(session);
+    this.#sessionEnded(session);
+  }
+
+  /** The endpoint that affinity gives this client, where it is usable. */
+  stickyEndpoint(session: UdpSession, route: Extract<Route, { kind: "forward" }>): EndpointState | undefined {
+    const { affinityKey: key, affinityTimeoutMs: timeoutMs } = session.frontend.spec;
+    if (timeoutMs === 0) return undefined;
+    const usable = route.endpoints.filter((endpoint) => endpoint.isUsable(this.coarseNowMs));
+    const candidates = usable.length > 0 ? usable : route.endpoints;
+    const proposal = candidates[Math.floor(this.random() * candidates.length)];
+    if (proposal === undefined) return undefined;
+    const endpoints = candidates.map(({ target }) => target.key);
+    const affinity = { key, timeoutMs, endpoints, proposal: proposal.target.key };
+    const answer = this.#ledger.admit({ client: session.client.address, counted: false, affinity }, this.coarseNowMs);
+    if (answer.kind === "refused") return undefined;
+    return candidates.find(({ target }) => target.key === answer.endpoint);
+  }
+
+  /** A session's endpoint did not answer; affinity follows. */
+  moved(session: UdpSession, endpoint: EndpointState): void {
+    const { affinityKey: key, affinityTimeoutMs: timeoutMs } = session.frontend.spec;
+    if (timeoutMs === 0) return;
+    const choice = { key, timeoutMs, endpoint: endpoint.target.key };
+    this.#ledger.move(session.client.address, choice, this.coarseNowMs);
+  }
+
+  /** Ends what has been idle too long. */
+  sweep(nowMs: number): void {
+    const { udpIdleTimeoutMs, udpOneWayTimeoutMs } = this.options;
+    for (const session of this.#sessions) {
+      const limitMs = session.answered ? udpIdleTimeoutMs : Math.min(udpOneWayTimeoutMs, udpIdleTimeoutMs);
+      if (nowMs - session.activeAtMs >= limitMs) session.end("done");
+    }
+    this.#ledger.sweep(nowMs);
+  }
+
+  endAll(reason: EndReason): void {
+    for (const session of this.#sessions) session.end(reason);
+  }
+}
+
+/** One UDP frontend: its socket and its clients. */
+export class UdpListener {
+  readonly frontend: FrontendState;
+  classifier: ClientClassifier;
+  readonly handle: UdpHandle;
+  readonly #carrier: UdpCarrier;
+  readonly #sessions = new Map<string, UdpSession>();
+  #stopped = false;
+
+  constructor(
+    frontend: FrontendState,
+    { handle, classifier, carrier }: { handle: UdpHandle; classifier: ClientClassifier; carrier: UdpCarrier },
+  ) {
+    this.frontend = frontend;
+    this.classifier = classifier;
+    this.handle = handle;
+    this.#carrier = carrier;
+  }
+
+  start(): void {
+    this.handle.onmessage = (count, _handle, bytes, from) => {
+      if (count < 0 || bytes === undefined || from === undefined) return;
+      this.#received(bytes, { address: from.address ?? "", port: from.port ?? 0 });
+    };
+    this.handle.recvStart();
+  }
+
+  #received(bytes: Uint8Array, from: { address: string; port: number }): void {
+    const { counters } = this.frontend;
+    counters.datagramsFromClient++;
+    counters.bytesFromClient += bytes.length;
+    const key = `${from.address} ${from.port}`;
+    const session = this.#sessions.get(key) ?? this.#open(key, from);
+    if (session === undefined || session.isOver) {
+      counters.datagramsDropped++;
+      return;
+    }
+    session.fromClient(bytes);
+  }
+
+  #open(key: string, from: { address: string; port: number }): UdpSession | undefined {
+    const client = clientOf(from);
+    if (client === undefined) return undefined;
+    const route = this.#route(client);
+    if (route === undefined) return undefined;
+    const carrier = this.#carrier;
+    if (!carrier.makeRoom()) {
+      this.frontend.counters.ended["max-connections"]++;
+      return undefined;
+    }
+    const session = new UdpSession(client, { listener: this, carrier, candidates: route.endpoints });
+    carrier.add(session);
+    this.#sessions.set(key, session);
+    session.open(carrier.stickyEndpoint(session, route));
+    return session;
+  }
+
+  #route(client: SocketAddress): Extract<Route, { kind: "forward" }> | undefined {
+    const { frontend, classifier } = this;
+    const { spec } = frontend;
+    if (!classifier.isAllowed(client.address, { ranges: spec.sourceRanges, vip: spec.address })) return undefined;
+    const route = frontend.commonRoute ?? frontend.routeFor(classifier.kindOf(client.address));
+    return route.kind === "forward" ? route : undefined;
+  }
+
+  forget({ client }: UdpSession): void {
+    this.#sessions.delete(`${client.address} ${client.port}`);
+    this.#closeWhenIdle();
+  }
+
+  /** Receives no more; the socket is closed with the last session, which still answers by it. */
+  stop(): void {
+    this.#stopped = true;
+    this.handle.recvStop();
+    this.#closeWhenIdle();
+  }
+
+  #closeWhenIdle(): void {
+    if (this.#stopped && this.#sessions.size === 0) this.handle.close();
+  }
+
+  endSessions(reason: EndReason): void {
+    for (const session of this.#sessions.values()) session.end(reason);
+  }
+}
+
+function clientOf({ address, port }: { address: string; port: number }): SocketAddress | undefined {
+  const client = parseIpAddress(address);
+  const clientPort = parsePort(port);
+  return client === undefined || clientPort === undefined ? undefined : { address: client, port: clientPort };
+}

@@ -1,0 +1,197 @@
+import { performance } from "node:perf_hooks";
+import type { SocketAddress } from "@svcproxy/topology";
+import type { EndReason } from "./contract.ts";
+import type { EndpointState } from "./endpoint-table.ts";
+import type { FrontendState } from "./frontend-state.ts";
+import type { UdpHandle } from "./native-handles.ts";
+import { NONE_TRIED, pickEndpoint } from "./pick-endpoint.ts";
+import { isLocalFault, SystemCallError, systemErrorCode } from "./system-error.ts";
+import type { UdpCarrier, UdpListener } from "./udp-carrier.ts";
+import { connectUdp } from "./udp-sockets.ts";
+
+/** A native socket knows its session, so that one `onmessage` serves all of them. */
+interface OwnedUdpHandle extends UdpHandle {
+  session?: UdpSession;
+}
+
+/** What one client says to one frontend: a connected socket of its own to the endpoint, answers leave by the frontend's socket. */
+export class UdpSession {
+  readonly listener: UdpListener;
+  readonly frontend: FrontendState;
+  readonly client: SocketAddress;
+  readonly startedAtMs: number;
+  endpoint: EndpointState | undefined = undefined;
+  attempts = 0;
+  bytesFromClient = 0;
+  bytesToClient = 0;
+  /** The endpoint has answered once. */
+  answered = false;
+  /** On the carrier's clock. */
+  activeAtMs: number;
+  reason: EndReason = "done";
+  readonly #carrier: UdpCarrier;
+  readonly #candidates: readonly EndpointState[];
+  #tried: readonly EndpointState[] = NONE_TRIED;
+  #socket: OwnedUdpHandle | undefined = undefined;
+  /** The last datagram that no answer has come to: it goes to the next endpoint where this one is not there. */
+  #unanswered: Uint8Array | undefined = undefined;
+  #over = false;
+
+  constructor(
+    client: SocketAddress,
+    {
+      listener,
+      carrier,
+      candidates,
+    }: { listener: UdpListener; carrier: UdpCarrier; candidates: readonly EndpointState[] },
+  ) {
+    this.client = client;
+    this.listener = listener;
+    this.frontend = listener.frontend;
+    this.#carrier = carrier;
+    this.#candidates = candidates;
+    this.startedAtMs = performance.now();
+    this.activeAtMs = carrier.coarseNowMs;
+    this.frontend.counters.connections++;
+    this.frontend.counters.active++;
+  }
+
+  /** @param preferred where affinity leads, as long as it is usable */
+  open(preferred: EndpointState | undefined): void {
+    this.#connectNext(preferred);
+  }
+
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  #connectNext(endpoint = this.#pick()): void {
+    if (endpoint === undefined) {
+      this.end("dial-failed");
+      return;
+    }
+    this.#enter(endpoint);
+    try {
+      const socket: OwnedUdpHandle = connectUdp(
+        this.#carrier.native,
+        endpoint.target,
+        this.#carrier.options.udpBufferBytes,
+      );
+      socket.session = this;
+      socket.onmessage = onEndpointMessage;
+      socket.recvStart();
+      this.#socket = socket;
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      if (isLocalFault(error.code)) this.end("local-fault");
+      else this.#endpointFailed(error.code);
+    }
+  }
+
+  #pick(): EndpointState | undefined {
+    const { coarseNowMs: nowMs, random } = this.#carrier;
+    return pickEndpoint(this.#candidates, { tried: this.#tried, nowMs, random });
+  }
+
+  #enter(endpoint: EndpointState): void {
+    this.endpoint = endpoint;
+    this.attempts++;
+    this.answered = false;
+    endpoint.counters.dials++;
+    endpoint.counters.connections++;
+    endpoint.counters.active++;
+  }
+
+  fromClient(bytes: Uint8Array): void {
+    this.#touch();
+    this.bytesFromClient += bytes.length;
+    if (!this.answered) this.#unanswered = bytes;
+    this.#send(bytes);
+  }
+
+  #touch(): void {
+    const { coarseNowMs } = this.#carrier;
+    if (this.activeAtMs === coarseNowMs) return;
+    this.activeAtMs = coarseNowMs;
+    this.#carrier.touch(this);
+  }
+
+  #send(bytes: Uint8Array): void {
+    const { endpoint } = this;
+    const socket = this.#socket;
+    if (socket === undefined || endpoint === undefined) return;
+    const failed = this.#carrier.sender.sendConnected(socket, bytes);
+    if (failed === undefined) {
+      endpoint.counters.bytesToEndpoint += bytes.length;
+      return;
+    }
+    // An ICMP error that came in the meantime is told by the next call, which has not sent anything then.
+    if (failed === "ECONNREFUSED") this.#endpointFailed(failed);
+    else this.frontend.counters.datagramsDropped++;
+  }
+
+  fromEndpoint(count: number, bytes: Uint8Array | undefined): void {
+    const { endpoint } = this;
+    if (this.#over || endpoint === undefined) return;
+    if (count < 0) {
+      this.#endpointFailed(systemErrorCode(count));
+      return;
+    }
+    if (bytes === undefined) return;
+    this.#touch();
+    if (!this.answered) {
+      this.answered = true;
+      this.#unanswered = undefined;
+      endpoint.succeeded();
+    }
+    const { counters } = this.frontend;
+    this.bytesToClient += bytes.length;
+    endpoint.counters.bytesFromEndpoint += bytes.length;
+    if (this.#carrier.sender.sendTo(this.listener.handle, bytes, this.client) === undefined) {
+      counters.datagramsToClient++;
+      counters.bytesToClient += bytes.length;
+    } else counters.datagramsDropped++;
+  }
+
+  /** Nobody is there: the session moves on, and what was not answered is said again. */
+  #endpointFailed(code: string): void {
+    const { endpoint } = this;
+    if (endpoint === undefined || this.#over) return;
+    endpoint.counters.dialFailures[code] = (endpoint.counters.dialFailures[code] ?? 0) + 1;
+    this.#carrier.dialFailed({ frontend: this.frontend, endpoint, code, local: false });
+    endpoint.failed(this.#carrier.coarseNowMs);
+    this.#tried = [...this.#tried, endpoint];
+    this.#closeSocket();
+    this.#connectNext();
+    if (this.#over || this.endpoint === endpoint) return;
+    endpoint.counters.retries++;
+    if (this.endpoint !== undefined) this.#carrier.moved(this, this.endpoint);
+    if (this.#unanswered !== undefined) this.#send(this.#unanswered);
+  }
+
+  #closeSocket(): void {
+    if (this.#socket !== undefined) {
+      delete this.#socket.session;
+      this.#socket.close();
+      this.#socket = undefined;
+    }
+    if (this.endpoint !== undefined) this.endpoint.counters.active--;
+    this.endpoint = undefined;
+  }
+
+  end(reason: EndReason): void {
+    if (this.#over) return;
+    const { endpoint } = this;
+    this.#over = true;
+    this.reason = reason;
+    this.#closeSocket();
+    this.endpoint = endpoint;
+    this.frontend.counters.active--;
+    this.frontend.counters.ended[reason]++;
+    this.#carrier.ended(this);
+  }
+}
+
+function onEndpointMessage(count: number, handle: OwnedUdpHandle, bytes: Uint8Array | undefined): void {
+  handle.session?.fromEndpoint(count, bytes);
+}

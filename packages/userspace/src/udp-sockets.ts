@@ -1,0 +1,82 @@
+import type { IpAddress, SocketAddress } from "@svcproxy/topology";
+import type { NativeHandles, SendRequest, UdpHandle } from "./native-handles.ts";
+import { SystemCallError, systemErrorCode } from "./system-error.ts";
+
+/** Datagrams that wait in the process because the socket's send buffer is full; what comes on top is dropped. */
+const MAX_WAITING_SENDS = 1_024;
+
+/** A UDP socket that is bound and does not receive yet. @throws SystemCallError */
+export function bindUdp(
+  native: NativeHandles,
+  { address, port, bufferBytes }: { address: IpAddress; port: number; bufferBytes: number },
+): UdpHandle {
+  const handle = native.newUdpSocket();
+  const failed = address.includes(":")
+    ? handle.bind6(address, port, native.udpIpv6Only)
+    : handle.bind(address, port, 0);
+  if (failed !== 0) {
+    handle.close();
+    throw new SystemCallError(`bind ${address} port ${port}`, failed);
+  }
+  askForBuffers(handle, bufferBytes);
+  return handle;
+}
+
+/** A socket that talks to one endpoint only, so that the kernel tells of its ICMP errors. @throws SystemCallError */
+export function connectUdp(native: NativeHandles, to: SocketAddress, bufferBytes: number): UdpHandle {
+  const handle = native.newUdpSocket();
+  const failed = to.address.includes(":") ? handle.connect6(to.address, to.port) : handle.connect(to.address, to.port);
+  if (failed !== 0) {
+    handle.close();
+    throw new SystemCallError(`connect ${to.address} port ${to.port}`, failed);
+  }
+  askForBuffers(handle, bufferBytes);
+  return handle;
+}
+
+/** The kernel grants up to net.core.rmem_max and wmem_max without a word. */
+function askForBuffers(handle: UdpHandle, bytes: number): void {
+  handle.bufferSize(bytes, true, {});
+  handle.bufferSize(bytes, false, {});
+}
+
+/** Sends datagrams without a callback or a promise each. */
+export class DatagramSender {
+  readonly #native: NativeHandles;
+  #spare: SendRequest;
+  #waiting = 0;
+
+  constructor(native: NativeHandles) {
+    this.#native = native;
+    this.#spare = native.newSendRequest();
+  }
+
+  /** @returns an error code, `EAGAIN` where too much waits already; undefined where it is on its way */
+  sendConnected(handle: UdpHandle, bytes: Uint8Array): string | undefined {
+    if (this.#waiting >= MAX_WAITING_SENDS) return "EAGAIN";
+    const list = [bytes];
+    return this.#sent(handle.send(this.#spare, list, 1, true), list);
+  }
+
+  sendTo(handle: UdpHandle, bytes: Uint8Array, to: { address: string; port: number }): string | undefined {
+    if (this.#waiting >= MAX_WAITING_SENDS) return "EAGAIN";
+    const list = [bytes];
+    const result = to.address.includes(":")
+      ? handle.send6(this.#spare, list, 1, to.port, to.address, true)
+      : handle.send(this.#spare, list, 1, to.port, to.address, true);
+    return this.#sent(result, list);
+  }
+
+  #sent(result: number, list: readonly Uint8Array[]): string | undefined {
+    if (result < 0) return systemErrorCode(result);
+    if (result > 0) return undefined; // the kernel has it, and the request is free again
+    this.#waiting++;
+    const request = this.#spare;
+    request.list = list;
+    request.oncomplete = () => {
+      this.#waiting--;
+    };
+    this.#spare = this.#native.newSendRequest();
+    return undefined;
+  }
+}

@@ -1,0 +1,22 @@
+import type { HandedListener } from "./contract.ts";
+import type { WorkerPlan, WorkerReading } from "./worker.ts";
+
+/** The processes that carry connections; this one alone, or several that share every TCP frontend. */
+export interface WorkerGroup {
+  apply(plan: WorkerPlan): void;
+  /** The group owns the handle from here on. @throws an error with a system error `code` */
+  listen(listener: HandedListener): Promise<void>;
+  unlisten(key: string): void;
+  setDown(keys: ReadonlySet<string>): void;
+  read(): Promise<readonly GroupReading[]>;
+  /** Stops accepting; resolves when the last connection has ended. */
+  drain(): Promise<void>;
+  /** Resets what is left. */
+  close(): Promise<void>;
+}
+
+export interface GroupReading extends WorkerReading {
+  readonly index: number;
+  readonly state: "running" | "starting";
+  readonly restarts: number;
+}

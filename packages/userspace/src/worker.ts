@@ -1,0 +1,272 @@
+import { performance } from "node:perf_hooks";
+import process from "node:process";
+import type { Cidr, IpAddress } from "@svcproxy/topology";
+import { tcpRecord, udpRecord } from "./access-record.ts";
+import type { AdmissionDesk } from "./admission-desk.ts";
+import type { ByteStream, DataPlane, Listener } from "./byte-stream.ts";
+import { ClientClassifier } from "./client-classifier.ts";
+import type { AccessRecord, EndpointStatus, FrontendCounters, ProxyOptions } from "./contract.ts";
+import { DescriptorBudget } from "./descriptor-budget.ts";
+import { EndpointTable } from "./endpoint-table.ts";
+import type { FrontendSpec, ListedEndpoint } from "./frontend-spec.ts";
+import { FrontendState } from "./frontend-state.ts";
+import { LoopMeter, type LoopReading } from "./loop-meter.ts";
+import type { NativeHandles, UdpHandle } from "./native-handles.ts";
+import type { DialFailure, TcpCarrier } from "./tcp-carrier.ts";
+import { DESCRIPTORS_PER_CONNECTION, TcpConnection } from "./tcp-connection.ts";
+import { UdpCarrier } from "./udp-carrier.ts";
+import type { UdpSession } from "./udp-session.ts";
+
+/** The clock of dials and of everything that is remembered by `coarseNowMs`. */
+const TICK_MS = 100;
+/** Connections are looked over this often, or four times within the shortest timeout. */
+const LONGEST_SWEEP_MS = 1_000;
+
+/** A plan as workers get it: plain data. */
+export interface WorkerPlan {
+  readonly frontends: readonly FrontendSpec[];
+  readonly endpoints: readonly ListedEndpoint[];
+  readonly podCidrs: readonly Cidr[];
+  readonly hostAddresses: readonly IpAddress[];
+}
+
+/** What a worker tells; it crosses process borders. */
+export interface WorkerReports {
+  /** Dials that failed; the caller limits the rate. */
+  dialFailed(report: DialFailureReport): void;
+  /** Absent where nobody reads it. */
+  readonly ended?: (record: AccessRecord) => void;
+}
+
+export interface DialFailureReport {
+  readonly frontend: string;
+  readonly service: string;
+  readonly endpoint: string;
+  readonly code: string;
+  readonly local: boolean;
+}
+
+export interface WorkerReading {
+  readonly pid: number;
+  readonly connections: number;
+  readonly udpSessions: number;
+  readonly residentBytes: number;
+  readonly loop: LoopReading;
+  readonly openFiles: number;
+  /** TCP connections that fit into the descriptors. */
+  readonly connectionLimit: number;
+  readonly frontends: readonly { readonly key: string; readonly counters: FrontendCounters }[];
+  readonly endpoints: readonly EndpointStatus[];
+}
+
+export interface WorkerSurroundings {
+  readonly options: ProxyOptions;
+  readonly plane: DataPlane;
+  readonly native: NativeHandles;
+  readonly desk: AdmissionDesk;
+  readonly reports: WorkerReports;
+  readonly random?: () => number;
+}
+
+/** Carries the connections of one process: accepts on the listeners that it is given, and follows the plan. */
+export class Worker implements TcpCarrier {
+  readonly options: ProxyOptions;
+  readonly plane: DataPlane;
+  readonly desk: AdmissionDesk;
+  readonly budget = new DescriptorBudget();
+  readonly random: () => number;
+  readonly countsClients: boolean;
+  readonly alwaysAsksForClient: boolean;
+  readonly waiting = new Set<TcpConnection>();
+  readonly dialling = new Set<TcpConnection>();
+  readonly open = new Set<TcpConnection>();
+  classifier = new ClientClassifier({ hostAddresses: [], podCidrs: [] });
+  coarseNowMs = performance.now();
+  readonly #udp: UdpCarrier;
+  readonly #reports: WorkerReports;
+  readonly #frontends = new Map<string, FrontendState>();
+  readonly #endpoints = new EndpointTable();
+  readonly #listeners = new Map<string, Listener>();
+  readonly #loop = new LoopMeter();
+  readonly #ticker: NodeJS.Timeout;
+  readonly #sweepEveryMs: number;
+  #sweptAtMs = 0;
+  #whenIdle: (() => void) | undefined;
+
+  constructor({ options, plane, native, desk, reports, random = Math.random }: WorkerSurroundings) {
+    this.options = options;
+    this.plane = plane;
+    this.desk = desk;
+    this.random = random;
+    this.#reports = reports;
+    this.countsClients = options.maxPerClient > 0;
+    this.alwaysAsksForClient = this.countsClients || reports.ended !== undefined;
+    this.#udp = new UdpCarrier({
+      native,
+      options,
+      budget: this.budget,
+      random,
+      dialFailed: (failure) => this.dialFailed(failure),
+      sessionEnded: (session) => this.#sessionEnded(session),
+    });
+    this.#sweepEveryMs = sweepInterval(options);
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  /** Frontends, endpoints and kinds of clients as a new plan has them. Listeners come and go by `listen` and `unlisten`. */
+  apply(plan: WorkerPlan): void {
+    const nowMs = performance.now();
+    const { onRemove, drainTimeoutMs } = this.options;
+    this.#endpoints.update(plan.endpoints, { nowMs, drainMs: onRemove === "reset" ? 0 : drainTimeoutMs });
+    this.classifier = new ClientClassifier(plan);
+    const current = new Set<string>();
+    for (const spec of plan.frontends) {
+      current.add(spec.key);
+      const known = this.#frontends.get(spec.key);
+      if (known === undefined) this.#frontends.set(spec.key, new FrontendState(spec, this.#endpoints));
+      else known.update(spec, this.#endpoints);
+    }
+    for (const key of this.#frontends.keys()) {
+      if (current.has(key)) continue;
+      this.unlisten(key);
+      this.#frontends.delete(key);
+    }
+    this.#udp.update(this.classifier);
+    if (onRemove === "reset") this.#sweep(nowMs);
+  }
+
+  /** @throws an error with a system error `code` */
+  listenTcp(key: string, listener: Listener): void {
+    const frontend = this.#frontends.get(key);
+    if (frontend === undefined || this.#listeners.has(key)) {
+      listener.close();
+      return;
+    }
+    listener.accept(this.options.backlog, (stream) => this.#accept(frontend, stream));
+    this.#listeners.set(key, listener);
+    this.budget.force(1);
+  }
+
+  #accept(frontend: FrontendState, stream: ByteStream): void {
+    new TcpConnection(stream, { frontend, carrier: this }).start();
+  }
+
+  listenUdp(key: string, handle: UdpHandle): void {
+    const frontend = this.#frontends.get(key);
+    if (frontend === undefined) {
+      handle.close();
+      return;
+    }
+    this.budget.force(1);
+    this.#udp.listen(frontend, { handle, classifier: this.classifier });
+  }
+
+  /** Stops accepting; connections stay. UDP sessions end where the frontend has left the plan. */
+  unlisten(key: string, { endSessions = true }: { endSessions?: boolean } = {}): void {
+    const listener = this.#listeners.get(key);
+    if (listener !== undefined) {
+      this.#listeners.delete(key);
+      listener.close();
+      this.budget.give(1);
+    }
+    const udp = this.#udp.unlisten(key);
+    if (udp === undefined) return;
+    this.budget.give(1);
+    if (endSessions) udp.endSessions("removed");
+  }
+
+  /** What the active checks found: keys of endpoints that do not answer. */
+  setDown(keys: ReadonlySet<string>): void {
+    for (const endpoint of this.#endpoints.values()) endpoint.down = keys.has(endpoint.target.key);
+  }
+
+  dialFailed({ frontend, endpoint, code, local }: DialFailure): void {
+    const { key, service } = frontend.spec;
+    this.#reports.dialFailed({ frontend: key, service, endpoint: endpoint.target.key, code, local });
+  }
+
+  ended(connection: TcpConnection): void {
+    this.#reports.ended?.(tcpRecord(connection));
+    this.#checkIdle();
+  }
+
+  #sessionEnded(session: UdpSession): void {
+    this.#reports.ended?.(udpRecord(session));
+    this.#checkIdle();
+  }
+
+  #tick(): void {
+    const nowMs = performance.now();
+    this.coarseNowMs = nowMs;
+    this.#udp.coarseNowMs = nowMs;
+    for (const connection of this.dialling) connection.checkDial(nowMs);
+    if (nowMs - this.#sweptAtMs >= this.#sweepEveryMs) this.#sweep(nowMs);
+  }
+
+  #sweep(nowMs: number): void {
+    this.#sweptAtMs = nowMs;
+    for (const connection of this.open) connection.check(nowMs);
+    this.#udp.sweep(nowMs);
+    this.#endpoints.sweep();
+    this.desk.sweep();
+  }
+
+  read(): WorkerReading {
+    return {
+      pid: process.pid,
+      connections: this.#connectionCount(),
+      udpSessions: this.#udp.sessionCount,
+      residentBytes: process.memoryUsage.rss(),
+      loop: this.#loop.read(),
+      openFiles: this.budget.limit,
+      connectionLimit: Math.floor(this.budget.free / DESCRIPTORS_PER_CONNECTION) + this.#connectionCount(),
+      frontends: [...this.#frontends.values()].map(({ spec, counters }) => ({ key: spec.key, counters })),
+      endpoints: [...this.#endpoints.values()].flatMap((endpoint) => endpoint.status(performance.now()) ?? []),
+    };
+  }
+
+  #connectionCount(): number {
+    return this.waiting.size + this.dialling.size + this.open.size;
+  }
+
+  /** Stops accepting; resolves when the last connection and session has ended. */
+  async drain(): Promise<void> {
+    for (const key of [...this.#frontends.keys()]) this.unlisten(key, { endSessions: false });
+    if (this.#isIdle()) return;
+    await new Promise<void>((resolve) => {
+      this.#whenIdle = resolve;
+    });
+  }
+
+  #isIdle(): boolean {
+    return this.#connectionCount() === 0 && this.#udp.sessionCount === 0;
+  }
+
+  #checkIdle(): void {
+    if (this.#whenIdle !== undefined && this.#isIdle()) this.#whenIdle();
+  }
+
+  /** Resets every connection; the worker is of no use after that. */
+  close(): void {
+    clearInterval(this.#ticker);
+    for (const key of [...this.#frontends.keys()]) this.unlisten(key, { endSessions: false });
+    for (const connections of [this.waiting, this.dialling, this.open]) {
+      for (const connection of connections) connection.stop("shutdown");
+    }
+    this.#udp.endAll("shutdown");
+    this.#loop.close();
+  }
+}
+
+/** Four looks within the shortest timeout, but not more often than the clock ticks. */
+function sweepInterval(options: ProxyOptions): number {
+  const timeouts = [
+    options.idleTimeoutMs,
+    options.halfClosedTimeoutMs,
+    options.stalledWriteTimeoutMs,
+    options.udpIdleTimeoutMs,
+    options.udpOneWayTimeoutMs,
+    options.drainTimeoutMs,
+  ].filter((timeoutMs) => timeoutMs > 0);
+  return Math.min(LONGEST_SWEEP_MS, Math.max(TICK_MS, Math.min(...timeouts) / 4));
+}
