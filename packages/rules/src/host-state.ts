@@ -1,4 +1,5 @@
-import type { Cidr, IpAddress } from "@svcproxy/topology";
+import type { Cidr, Family, IpAddress } from "@svcproxy/topology";
+import type { IpSet } from "./ip-set.ts";
 
 /** What a packet's way through a host depends on besides rules. `svcproxy host-state` prints it; a topology implies one. */
 export interface HostState {
@@ -7,6 +8,13 @@ export interface HostState {
   readonly policyRules: readonly PolicyRule[];
   /** Chosen sysctls by their dotted name, `net.ipv4.ip_forward` → `1`. */
   readonly sysctls: Readonly<Record<string, string>>;
+  /** The members of ipsets by name; a set that is not listed is not known. */
+  readonly ipSets?: Readonly<Record<string, IpSet>>;
+  /**
+   * The addresses on each list of the `recent` match. Undefined: not known. A list that is not named here is empty,
+   * as all are on a host whose rules were just loaded.
+   */
+  readonly recentLists?: Readonly<Record<string, readonly IpAddress[]>>;
 }
 
 export interface NetworkInterface {
@@ -16,18 +24,34 @@ export interface NetworkInterface {
   readonly isLoopback: boolean;
   /** The kind that `ip -d link` names: `bridge`, `veth`, `vxlan`, …; absent where there is none or it is not known. */
   readonly linkKind?: string;
+  /** Whether a bridge port sends a frame back where it came from (`hairpin on`). */
+  readonly hairpinMode?: boolean;
+  /** In the kernel's order. */
   readonly addresses: readonly InterfaceAddress[];
 }
 
 export interface InterfaceAddress {
   readonly address: IpAddress;
   readonly prefixLength: number;
+  /** Absent: `global`. */
+  readonly scope?: "global" | "site" | "link" | "host";
+  /** A further address of a subnet: never chosen as a source by itself. */
+  readonly isSecondary?: boolean;
 }
 
 export interface Route {
   /** `0/0` or `::/0` for the default route. */
   readonly destination: Cidr;
-  readonly type: "unicast" | "local" | "broadcast" | "multicast" | "blackhole" | "unreachable" | "prohibit" | "throw";
+  readonly type:
+    | "unicast"
+    | "local"
+    | "broadcast"
+    | "multicast"
+    | "anycast"
+    | "blackhole"
+    | "unreachable"
+    | "prohibit"
+    | "throw";
   readonly interface?: string;
   readonly gateway?: IpAddress;
   /** `prefsrc`. */
@@ -35,9 +59,12 @@ export interface Route {
   readonly metric: number;
   /** `main`, `local`, `default` or a number as text. */
   readonly table: string;
+  /** Set where the route has something that we do not know, for instance several next hops. */
+  readonly unknown?: string;
 }
 
 export interface PolicyRule {
+  readonly family: Family;
   readonly priority: number;
   readonly from?: Cidr;
   readonly to?: Cidr;

@@ -1,0 +1,70 @@
+/** An exact probability: a whole number of 2^-bits. The kernel draws in 31 bits, so every chance is one. */
+export interface Fraction {
+  readonly numerator: bigint;
+  /** Power of two that divides the numerator; 0 for whole numbers. */
+  readonly bits: number;
+}
+
+export const ZERO: Fraction = { numerator: 0n, bits: 0 };
+export const ONE: Fraction = { numerator: 1n, bits: 0 };
+
+/** What a `--probability` kept as `threshold` in 31 bits gives. */
+export function chanceOf(threshold: number): Fraction {
+  return reduce(BigInt(threshold), 31);
+}
+
+export function multiply(a: Fraction, b: Fraction): Fraction {
+  if (b.bits === 0 && b.numerator === 1n) return a;
+  return reduce(a.numerator * b.numerator, a.bits + b.bits);
+}
+
+export function add(a: Fraction, b: Fraction): Fraction {
+  const bits = Math.max(a.bits, b.bits);
+  return reduce((a.numerator << BigInt(bits - a.bits)) + (b.numerator << BigInt(bits - b.bits)), bits);
+}
+
+/** 1 - `fraction`. */
+export function complement({ numerator, bits }: Fraction): Fraction {
+  return reduce((1n << BigInt(bits)) - numerator, bits);
+}
+
+export function isZero({ numerator }: Fraction): boolean {
+  return numerator === 0n;
+}
+
+export function equalFractions(a: Fraction, b: Fraction): boolean {
+  return a.bits === b.bits && a.numerator === b.numerator;
+}
+
+/** The nearest number, however long the fraction is. */
+export function toNumber({ numerator, bits }: Fraction): number {
+  // More than 64 leading bits cannot show in a double, and 2 ** 1024 would overflow.
+  const dropped = Math.max(0, numerator.toString(16).length * 4 - 64);
+  return Number(numerator >> BigInt(dropped)) * 2 ** (dropped - bits);
+}
+
+/** `1/2`, `715827883/2147483648`, `1`. */
+export function formatFraction({ numerator, bits }: Fraction): string {
+  return bits === 0 ? String(numerator) : `${numerator}/${1n << BigInt(bits)}`;
+}
+
+/** Compares as a sort callback does. */
+export function compareFractions(a: Fraction, b: Fraction): number {
+  const bits = Math.max(a.bits, b.bits);
+  const difference = (a.numerator << BigInt(bits - a.bits)) - (b.numerator << BigInt(bits - b.bits));
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+}
+
+function reduce(numerator: bigint, bits: number): Fraction {
+  if (numerator === 0n) return ZERO;
+  let rest = numerator;
+  let left = bits;
+  while (left >= 32 && BigInt.asUintN(32, rest) === 0n) {
+    rest >>= 32n;
+    left -= 32;
+  }
+  const low = Number(BigInt.asUintN(32, rest));
+  const zeros = low === 0 ? 32 : 31 - Math.clz32(low & -low);
+  const shift = Math.min(zeros, left);
+  return { numerator: rest >> BigInt(shift), bits: left - shift };
+}

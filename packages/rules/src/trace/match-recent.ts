@@ -1,0 +1,65 @@
+import { addressBits, addressFromBits, familyOf, type IpAddress } from "@svcproxy/topology";
+import type { HostState } from "../host-state.ts";
+import type { Match } from "../rule-set.ts";
+import { decided, type MatchResult, NO, unknown } from "./match-result.ts";
+import type { PacketView } from "./packet-view.ts";
+
+type RecentMatch = Extract<Match, { readonly kind: "recent" }>;
+
+/**
+ * `-m recent`. Whether an address is on a list follows from the lists that the host state gives and from what this walk wrote;
+ * how long ago and how often does not. A negated rule writes all the same.
+ *
+ * @see linux net/netfilter/xt_recent.c
+ */
+export function matchRecent(packet: PacketView, match: RecentMatch, state: HostState): MatchResult {
+  const address = masked(match.side === "source" ? packet.source : packet.destination, match.mask);
+  const listed = isListed(packet, { list: match.name, address, state });
+  const note = (action: "set" | "remove") => ({ list: match.name, address, action });
+  switch (match.action) {
+    case "set":
+      // `! --set` never holds, though it writes the list.
+      return match.negated ? NO : { outcome: "yes", recent: note("set") };
+    case "remove":
+      if (listed.outcome === "unknown") return listed;
+      if (listed.outcome === "no") return decided(match.negated);
+      return match.negated ? NO : { outcome: "yes", recent: note("remove") };
+    case "rcheck":
+    case "update": {
+      if (listed.outcome === "no") return decided(match.negated);
+      if (listed.outcome === "unknown") return listed;
+      const hangsOn = [
+        ...(match.seconds === undefined || listed.writtenNow ? [] : ["how long ago"]),
+        ...(match.hitCount === undefined || match.hitCount <= 1 ? [] : ["how often"]),
+        ...(match.rttl === true ? ["with which TTL"] : []),
+      ];
+      if (hangsOn.length > 0)
+        return unknown(`${address} is on the list ${match.name}, but ${hangsOn.join(" and ")} is not known`);
+      return decided(!match.negated);
+    }
+  }
+}
+
+type Listed =
+  | { readonly outcome: "yes"; readonly writtenNow: boolean }
+  | { readonly outcome: "no" }
+  | { readonly outcome: "unknown"; readonly because: string };
+
+function isListed(
+  packet: PacketView,
+  { list, address, state }: { list: string; address: IpAddress; state: HostState },
+): Listed {
+  for (let note = packet.recent; note !== undefined; note = note.earlier) {
+    if (note.list !== list || note.address !== address) continue;
+    if (!note.certain) return { outcome: "unknown", because: `whether ${address} is on the list ${list} is not known` };
+    return note.action === "set" ? { outcome: "yes", writtenNow: true } : { outcome: "no" };
+  }
+  if (state.recentLists === undefined)
+    return { outcome: "unknown", because: `whether ${address} is on the list ${list} is not known` };
+  return (state.recentLists[list] ?? []).includes(address) ? { outcome: "yes", writtenNow: false } : { outcome: "no" };
+}
+
+function masked(address: IpAddress, mask: IpAddress | undefined): IpAddress {
+  if (mask === undefined || familyOf(mask) !== familyOf(address)) return address;
+  return addressFromBits(familyOf(address), addressBits(address) & addressBits(mask));
+}

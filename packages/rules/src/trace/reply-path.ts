@@ -1,0 +1,165 @@
+import type { NetworkInterface } from "../host-state.ts";
+import { connectionOf, reverse, tupleOf } from "./entry.ts";
+import { ONE } from "./fraction.ts";
+import type { HostView, PacketView } from "./packet-view.ts";
+import { resolveBranches } from "./resolve-branches.ts";
+import type { WalkContext } from "./walk-chain.ts";
+import { bridgeAsksRules, isBridge, isOnLink, rerouteOutput, walkArriving, walkLocalOutput } from "./walk-path.ts";
+import type { Ended, Past, WalkState } from "./walk-state.ts";
+
+/** Whether the answer to a delivered packet finds back to who sent it, with its addresses mapped back. */
+export interface ReplyPath {
+  /** Undefined: that hangs on something that the host's state does not say. */
+  readonly returns: boolean | undefined;
+  /** A sentence. */
+  readonly because: string;
+  /** Its way through this host; undefined where it does not come here. */
+  readonly past?: Past | undefined;
+}
+
+/** Follows the answer to a delivered packet from its endpoint to the client. */
+export function traceReply(context: WalkContext, { state, ending }: Ended): ReplyPath | undefined {
+  if (ending.kind !== "delivered") return undefined;
+  const { connection } = state.packet;
+  if (connection === undefined) return { returns: true, because: "no rule of this host is asked" };
+  if (ending.to === "host") return walkReply(context, state, undefined);
+  const way = wayBack(context.host, state, ending.interface);
+  if (way.kind === "elsewhere") return { returns: way.returns, because: way.because };
+  const reply = walkReply(context, state, ending.interface);
+  return reply.returns === true && way.kind === "unsure"
+    ? { returns: undefined, because: way.because, past: reply.past }
+    : reply;
+}
+
+type WayBack =
+  | { readonly kind: "here" }
+  /** It comes back here if something beyond this host is so. */
+  | { readonly kind: "unsure"; readonly because: string }
+  | { readonly kind: "elsewhere"; readonly returns: boolean; readonly because: string };
+
+/** Whether the endpoint's answer comes back by the interface by which its request left. */
+function wayBack(host: HostView, state: WalkState, out: string): WayBack {
+  const { packet } = state;
+  const device = host.router.interfaceOf(out);
+  const seen = packet.source;
+  const isTranslated =
+    packet.connection?.sourceTranslated !== false || packet.connection.destinationTranslated !== false;
+  if (seen === packet.destination && isTranslated) {
+    return {
+      kind: "elsewhere",
+      returns: false,
+      because: `the endpoint sees its own address ${seen} as the source, and would answer itself`,
+    };
+  }
+  if (device !== undefined && isBridge(device) && isOnLink(device, seen) && !host.router.isLocal(seen)) {
+    if (!isTranslated || bridgeAsksRules(host, packet.family)) return { kind: "here" };
+    return {
+      kind: "elsewhere",
+      returns: false,
+      because: `${out} switches the answer straight to ${seen}, past the rules that would map it back (bridge-nf-call is off)`,
+    };
+  }
+  if (device === undefined || isOwnSegment(host, device)) return { kind: "here" };
+  return wayBackOverNetwork(host, state, { device, isTranslated });
+}
+
+function wayBackOverNetwork(
+  host: HostView,
+  { packet, route }: WalkState,
+  { device, isTranslated }: { device: NetworkInterface; isTranslated: boolean },
+): WayBack {
+  const seen = packet.source;
+  const home = interfaceHolding(host, seen);
+  if (home?.name === device.name && host.router.isLocal(seen)) return { kind: "here" };
+  const segment = home === undefined ? undefined : isOwnSegment(host, home);
+  if (segment === true) {
+    // Other hosts reach our pods over the overlay; without one their routers must know the way.
+    if (isTunnel(device) || route?.gateway !== undefined) return { kind: "here" };
+    return { kind: "unsure", because: `it comes back if ${packet.destination} has a route to ${seen} by this host` };
+  }
+  if (isTunnel(device)) {
+    const because = `${seen} is not reached by ${device.name}: the other side drops the packet or answers past this host`;
+    return { kind: "elsewhere", returns: false, because };
+  }
+  if (host.router.isLocal(seen))
+    return { kind: "unsure", because: `it comes back if ${packet.destination} reaches ${seen} by ${device.name}` };
+  return isTranslated
+    ? {
+        kind: "elsewhere",
+        returns: false,
+        because: `${packet.destination} answers ${seen} straight, past the rules of this host that would map the addresses back`,
+      }
+    : { kind: "elsewhere", returns: true, because: "nothing was mapped, so any way back will do" };
+}
+
+/** The interface that has the address, or behind which it lives. */
+function interfaceHolding(host: HostView, address: PacketView["source"]): NetworkInterface | undefined {
+  const own = host.state.interfaces.find(({ addresses }) => addresses.some((one) => one.address === address));
+  if (own !== undefined) return own;
+  const answer = host.router.lookup({ destination: address, mark: 0, inInterface: "lo" });
+  return answer.kind === "found" ? host.router.interfaceOf(answer.route.interface ?? "") : undefined;
+}
+
+/** Interfaces behind which there is nothing but this host's own pods: they have no way but through it. */
+function isOwnSegment({ state }: HostView, device: NetworkInterface): boolean {
+  const kind = device.linkKind ?? (state.interfaces.some(({ master }) => master === device.name) ? "bridge" : "");
+  // A bridge with a physical port reaches further than this host.
+  const ports = state.interfaces.filter(({ master }) => master === device.name);
+  if (kind === "bridge")
+    return ports.every(({ linkKind }) => linkKind === undefined || ["veth", "tun", "dummy"].includes(linkKind));
+  return ["veth", "dummy", "netkit", "ipvlan"].includes(kind);
+}
+
+const TUNNELS: readonly string[] = ["vxlan", "geneve", "ipip", "gre", "sit", "ip6tnl", "wireguard", "tun"];
+
+function isTunnel({ linkKind, name }: NetworkInterface): boolean {
+  return linkKind === undefined ? /^(flannel|vxlan|cilium_vxlan|wg|tunl)/.test(name) : TUNNELS.includes(linkKind);
+}
+
+function walkReply(context: WalkContext, state: WalkState, arrivesBy: string | undefined): ReplyPath {
+  const { host } = context;
+  const { connection, bridge: _bridge, outInterface: _out, inInterface: _in, tcpFlags: _flags, ...rest } = state.packet;
+  const request = tupleOf(state.packet);
+  const device = host.router.interfaceOf(arrivesBy ?? "");
+  const packet: PacketView = {
+    ...rest,
+    ...reverse(request),
+    ...(rest.protocol === "tcp" ? { tcpFlags: ["SYN", "ACK"] } : {}),
+    mark: 0,
+    isLocal: arrivesBy === undefined,
+    recent: undefined,
+    ...(arrivesBy === undefined ? {} : { inInterface: arrivesBy }),
+    ...(device !== undefined && isBridge(device) && bridgeAsksRules(host, rest.family)
+      ? { bridge: { isBridged: false } }
+      : {}),
+  };
+  const passage = {
+    context,
+    connection: (seen: PacketView) =>
+      connection === undefined
+        ? connectionOf({ from: seen.source, to: seen.destination })(seen)
+        : { ...connection, state: answeredState(connection.state), direction: "REPLY" as const },
+    reroute: rerouteOutput(context),
+  };
+  const entering: WalkState = { packet, probability: ONE, assumptions: undefined, past: undefined };
+  const { ended } = arrivesBy === undefined ? walkLocalOutput(passage, entering) : walkArriving(passage, entering);
+  return judge(ended);
+}
+
+function answeredState(state: "NEW" | "ESTABLISHED" | "RELATED" | "INVALID" | "UNTRACKED") {
+  return state === "NEW" || state === "RELATED" ? "ESTABLISHED" : state;
+}
+
+function judge(ended: readonly Ended[]): ReplyPath {
+  const branches = resolveBranches(ended);
+  const [first] = branches;
+  if (first === undefined) return { returns: undefined, because: "its way could not be followed" };
+  if (first.kind === "undecided")
+    return { returns: undefined, because: first.question.because, past: first.question.past };
+  const { past } = first.ended.state;
+  const isBack = first.ended.ending.kind === "delivered";
+  if (branches.length > 1) return { returns: undefined, because: `it may be lost: ${first.outcome.because}`, past };
+  return isBack
+    ? { returns: true, because: `it comes back the same way and is ${first.outcome.because}`, past }
+    : { returns: false, because: `the answer is ${first.outcome.verdict}: ${first.outcome.because}`, past };
+}

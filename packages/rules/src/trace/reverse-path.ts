@@ -1,0 +1,32 @@
+import type { IpAddress } from "@svcproxy/topology";
+import type { Router } from "./routing.ts";
+
+export interface ReversePathQuestion {
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
+  readonly inInterface: string;
+  readonly mark: number;
+  readonly mode: "strict" | "loose";
+  readonly acceptLocal: boolean;
+}
+
+export type ReversePathCheck =
+  | { readonly kind: "passed" }
+  | { readonly kind: "failed"; readonly because: string }
+  | { readonly kind: "unknown"; readonly because: string };
+
+/** Whether an answer to `source` would leave by the interface by which its packet came (strict), or at all (loose). */
+export function checkReversePath(router: Router, question: ReversePathQuestion): ReversePathCheck {
+  const { source, destination, inInterface, mark, mode, acceptLocal } = question;
+  const answer = router.lookup({ destination: source, source: destination, mark, inInterface: "lo" });
+  if (answer.kind === "unknown") return answer;
+  if (answer.kind === "none") return { kind: "failed", because: `no route leads back to ${source}` };
+  const { route } = answer;
+  if (route.type !== "unicast" && !(route.type === "local" && acceptLocal))
+    return { kind: "failed", because: `the way back to ${source} is ${route.type}` };
+  if (mode === "loose" || route.interface === inInterface) return { kind: "passed" };
+  return {
+    kind: "failed",
+    because: `the way back to ${source} is ${route.interface ?? "another"}, not ${inInterface}`,
+  };
+}

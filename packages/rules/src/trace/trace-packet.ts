@@ -1,0 +1,85 @@
+import type { HostPlan } from "@svcproxy/topology";
+import type { HostState } from "../host-state.ts";
+import type { Rule, RuleSet } from "../rule-set.ts";
+import { connectionOf, type Entry, enterHost } from "./entry.ts";
+import { ONE } from "./fraction.ts";
+import { intendedShare, type Share } from "./intended-share.ts";
+import type { HostView } from "./packet-view.ts";
+import { type ReplyPath, traceReply } from "./reply-path.ts";
+import type { TraceRequest } from "./request.ts";
+import { type ResolvedBranch, resolveBranches } from "./resolve-branches.ts";
+import { createRouter } from "./routing.ts";
+import { indexTables, type WalkContext } from "./walk-chain.ts";
+import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk-path.ts";
+import type { RulePosition } from "./walk-state.ts";
+
+export interface TracerOptions {
+  /** Every rule of the host in the family that is traced, the built-in chains included. */
+  readonly rules: RuleSet;
+  readonly hostState: HostState;
+  /** What the host promises, where it is known: gives each branch its intended share. */
+  readonly plan?: HostPlan;
+  /** Whether a rule is the service proxy's own. Default: one that is in, or was reached by, a chain named KUBE-…. */
+  readonly isOwn?: (position: RulePosition, rule: Rule, path: readonly string[]) => boolean;
+  /** A run of rules that did not match is told in one line when it is longer than this. Default 3. */
+  readonly foldMissesAfter?: number;
+}
+
+/** Where one packet may go. */
+export interface Trace {
+  readonly request: TraceRequest;
+  readonly entry: Entry;
+  /** The likeliest first; their probabilities add up to 1. */
+  readonly branches: readonly TracedBranch[];
+}
+
+export type TracedBranch = ResolvedBranch & {
+  /** What the plan intends for this endpoint; undefined where there is no plan or it promises nothing here. */
+  readonly share?: Share;
+  /** Undefined where nobody gets the packet. */
+  readonly reply?: ReplyPath;
+};
+
+/** Follows packets through the rules of one host. Keeps what it learns about rules and routes between packets. */
+export interface Tracer {
+  /** @throws InputError where the request makes no packet, or nobody can say where it comes in */
+  trace(request: TraceRequest): Trace;
+}
+
+export function createTracer(options: TracerOptions): Tracer {
+  const host: HostView = { state: options.hostState, router: createRouter(options.hostState) };
+  const context: WalkContext = {
+    host,
+    tables: indexTables(options.rules),
+    isOwn: options.isOwn ?? isKubernetesChain,
+    foldMissesAfter: options.foldMissesAfter ?? 3,
+  };
+  return { trace: (request) => traceOne(context, options.plan, request) };
+}
+
+/** Follows one packet, as the kernel would take it. @throws InputError as `Tracer.trace` */
+export function tracePacket({ packet, ...options }: TracerOptions & { readonly packet: TraceRequest }): Trace {
+  return createTracer(options).trace(packet);
+}
+
+function isKubernetesChain(_position: RulePosition, _rule: Rule, path: readonly string[]): boolean {
+  return path.some((chain) => chain.startsWith("KUBE-"));
+}
+
+function traceOne(context: WalkContext, plan: HostPlan | undefined, request: TraceRequest): Trace {
+  const entry = enterHost(context.host, request);
+  const passage = { context, connection: connectionOf(request), reroute: rerouteOutput(context) };
+  const entering = { packet: entry.packet, probability: ONE, assumptions: undefined, past: undefined };
+  const { ended } = entry.kind === "local" ? walkLocalOutput(passage, entering) : walkArriving(passage, entering);
+  const branches = resolveBranches(ended).map((branch): TracedBranch => {
+    if (branch.kind === "undecided") return branch;
+    const share = plan === undefined ? undefined : intendedShare(plan, { entry, router: context.host.router, branch });
+    const reply = traceReply(context, branch.ended);
+    return {
+      ...branch,
+      ...(share === undefined ? {} : { share }),
+      ...(reply === undefined ? {} : { reply }),
+    };
+  });
+  return { request, entry, branches };
+}

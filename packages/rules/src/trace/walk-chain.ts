@@ -1,0 +1,369 @@
+import type { Chain, Match, Rule, RuleSet, Table, Target } from "../rule-set.ts";
+import { applyTarget, type Hook, type TargetEffect } from "./apply-target.ts";
+import { isVolatile } from "./evaluate-match.ts";
+import { evaluateRule, type RuleResult } from "./evaluate-rule.ts";
+import { complement, type Fraction, multiply, ONE } from "./fraction.ts";
+import { mergeStates } from "./merge-states.ts";
+import type { HostView, PacketView } from "./packet-view.ts";
+import {
+  type Assumption,
+  type Ended,
+  ends,
+  goesOn,
+  type Question,
+  type RuleEvent,
+  type RulePosition,
+  type StageResult,
+  type WalkState,
+  withEvent,
+} from "./walk-state.ts";
+
+/** What stays the same during one trace. */
+export interface WalkContext {
+  readonly host: HostView;
+  /** Chains by table and name. */
+  readonly tables: ReadonlyMap<string, ReadonlyMap<string, Chain>>;
+  /** Whether a rule that translates is the service proxy's own; `path` names the chains that led to it, the built-in one first. */
+  isOwn(position: RulePosition, rule: Rule, path: readonly string[]): boolean;
+  /** Runs of rules that did not match are folded when they are longer than this. */
+  readonly foldMissesAfter: number;
+}
+
+/** More ways than these are not followed: the rest of the trace would be of no use to anyone. */
+export const MAX_WAYS = 20_000;
+
+export function indexTables({ tables }: RuleSet): WalkContext["tables"] {
+  const byName = ({ chains }: Table) => new Map(chains.map((chain) => [chain.name, chain]));
+  return new Map(tables.map((table) => [table.name, byName(table)]));
+}
+
+/** Walks one table at one hook, its policy included. What goes on was accepted. */
+export function walkTable(
+  context: WalkContext,
+  state: WalkState,
+  { table, hook }: { table: string; hook: Hook },
+): StageResult {
+  const chain = context.tables.get(table)?.get(hook);
+  if (chain === undefined || (chain.rules.length === 0 && chain.policy !== "DROP")) return goesOn(state);
+  const walk: ChainWalk = { context, table, hook, path: [hook] };
+  const { going, ended, accepted } = walkChain(walk, chain, state);
+  const fellThrough = going.map((way) =>
+    withEvent(way, { kind: "chainEnd", table, chain: hook, depth: 0, policy: chain.policy ?? "ACCEPT" }),
+  );
+  if (chain.policy !== "DROP") return { going: mergeStates([...accepted, ...fellThrough]), ended };
+  return {
+    going: accepted,
+    ended: [
+      ...ended,
+      ...fellThrough.map(
+        (way): Ended => ({
+          state: way,
+          ending: { kind: "dropped", because: `the policy of ${table} ${hook} is DROP` },
+        }),
+      ),
+    ],
+  };
+}
+
+interface ChainWalk {
+  readonly context: WalkContext;
+  readonly table: string;
+  readonly hook: Hook;
+  readonly path: readonly string[];
+}
+
+interface ChainResult extends StageResult {
+  /** Left the table by ACCEPT or by a translation; `going` came to the chain's end. */
+  readonly accepted: readonly WalkState[];
+}
+
+/** What one rule did to one way. */
+interface Visit {
+  readonly next: WalkState[];
+  readonly accepted: WalkState[];
+  readonly returned: WalkState[];
+  readonly ended: Ended[];
+}
+
+function walkChain(walk: ChainWalk, chain: Chain, entering: WalkState): ChainResult {
+  const visit = { accepted: [] as WalkState[], returned: [] as WalkState[], ended: [] as Ended[] };
+  let live: readonly WalkState[] = [entering];
+  for (const [index, rule] of chain.rules.entries()) {
+    const next: WalkState[] = [];
+    for (const state of live)
+      visitRule(walk, { state, rule, chain: chain.name, number: index + 1 }, { ...visit, next });
+    live = next.length > 1 ? mergeStates(next) : next;
+    if (live.length === 0) break;
+    if (live.length + visit.accepted.length > MAX_WAYS) {
+      const because = `there are more than ${MAX_WAYS} ways`;
+      visit.ended.push(...live.map((state): Ended => ({ state, ending: { kind: "undecided", because } })));
+      live = [];
+      break;
+    }
+  }
+  return { accepted: visit.accepted, ended: visit.ended, going: mergeStates([...visit.returned, ...live]) };
+}
+
+interface RuleVisit {
+  readonly state: WalkState;
+  readonly rule: Rule;
+  readonly chain: string;
+  readonly number: number;
+}
+
+function visitRule(walk: ChainWalk, asked: RuleVisit, visit: Visit): void {
+  const { state, rule } = asked;
+  const result = evaluateRule(rule, state.packet, walk.context.host);
+  if (result.outcome === "no") {
+    visit.next.push(withMiss(walk, asked, result.failed));
+    return;
+  }
+  if (result.outcome === "yes") {
+    take(walk, { ...asked, outcome: { kind: "matched" }, state: withRecent(state, result) }, visit);
+    return;
+  }
+  if (isImmaterial(rule.target)) {
+    const because = result.outcome === "chance" ? "by chance" : result.because;
+    visit.next.push(
+      withEvent(withRecent(state, result), ruleEvent(walk, asked, { outcome: { kind: "immaterial", because } })),
+    );
+    return;
+  }
+  if (result.outcome === "chance") draw(walk, asked, { chance: result.chance, match: result.match, result }, visit);
+  else assume(walk, asked, result, visit);
+}
+
+function withRecent(state: WalkState, { recent }: RuleResult): WalkState {
+  return recent === state.packet.recent ? state : { ...state, packet: { ...state.packet, recent } };
+}
+
+/** Targets that leave the packet and its way as they are. */
+function isImmaterial({ kind }: Target): boolean {
+  return ["none", "log", "nflog", "tcpmss", "checksum", "trace"].includes(kind);
+}
+
+function ruleEvent(
+  { table, path }: ChainWalk,
+  { state, rule, chain, number }: RuleVisit,
+  { outcome, after }: { outcome: RuleEvent["outcome"]; after?: PacketView },
+): RuleEvent {
+  return {
+    kind: "rule",
+    table,
+    chain,
+    number,
+    depth: path.length - 1,
+    rule,
+    outcome,
+    before: state.packet,
+    after: after ?? state.packet,
+  };
+}
+
+function withMiss(
+  { context, table, path }: ChainWalk,
+  { state, rule, chain, number }: RuleVisit,
+  failed: Match,
+): WalkState {
+  const last = state.past?.event;
+  const missed = { number, rule, failed };
+  if (last?.kind !== "misses" || last.chain !== chain || last.table !== table || last.last !== number - 1)
+    return withEvent(state, {
+      kind: "misses",
+      table,
+      chain,
+      depth: path.length - 1,
+      first: number,
+      last: number,
+      rules: [missed],
+    });
+  const rules = last.rules.length < context.foldMissesAfter ? [...last.rules, missed] : last.rules;
+  return { ...state, past: { event: { ...last, last: number, rules }, earlier: state.past?.earlier } };
+}
+
+function draw(
+  walk: ChainWalk,
+  asked: RuleVisit,
+  { chance, match, result }: { chance: Fraction; match: Match; result: RuleResult },
+  visit: Visit,
+): void {
+  const outcome = (took: boolean): RuleEvent["outcome"] => ({ kind: "chance", took, chance, match });
+  const { state } = asked;
+  take(
+    walk,
+    {
+      ...asked,
+      outcome: outcome(true),
+      state: withRecent({ ...state, probability: multiply(state.probability, chance) }, result),
+    },
+    visit,
+  );
+  const left = { ...withRecent(state, result), probability: multiply(state.probability, complement(chance)) };
+  visit.next.push(withEvent(left, ruleEvent(walk, asked, { outcome: outcome(false) })));
+}
+
+function assume(
+  walk: ChainWalk,
+  asked: RuleVisit,
+  result: Extract<RuleResult, { readonly outcome: "unknown" }>,
+  visit: Visit,
+): void {
+  const { state, rule, chain, number } = asked;
+  const known = isVolatile(result.match) ? undefined : earlierAnswer(state.assumptions, result.match);
+  const question: Question = {
+    position: { table: walk.table, chain, number },
+    rule,
+    match: result.match,
+    because: result.because,
+    answers: 2,
+    reached: state.probability,
+    past: state.past,
+  };
+  const assuming = (answer: number): WalkState => {
+    const way = withRecent(state, result);
+    return known === undefined ? { ...way, assumptions: { question, answer, earlier: state.assumptions } } : way;
+  };
+  if (known !== 1) {
+    const taken = assuming(0);
+    if (result.chance.numerator === ONE.numerator && result.chance.bits === 0) {
+      take(walk, { ...asked, state: taken, outcome: { kind: "assumed", took: true, because: result.because } }, visit);
+    } else draw(walk, { ...asked, state: taken }, { chance: result.chance, match: result.match, result }, visit);
+  }
+  if (known !== 0) {
+    const outcome = { kind: "assumed", took: false, because: result.because } as const;
+    visit.next.push(withEvent(assuming(1), ruleEvent(walk, asked, { outcome })));
+  }
+}
+
+/** The same condition asked twice of the same packet answers the same. */
+function earlierAnswer(assumption: Assumption | undefined, match: Match): number | undefined {
+  for (let node = assumption; node !== undefined; node = node.earlier) {
+    if (node.question.match !== undefined && JSON.stringify(node.question.match) === JSON.stringify(match))
+      return node.answer;
+  }
+  return undefined;
+}
+
+interface TakenRule extends RuleVisit {
+  readonly outcome: RuleEvent["outcome"];
+}
+
+function take(walk: ChainWalk, taken: TakenRule, visit: Visit): void {
+  const { state, rule } = taken;
+  const effect = applyTarget(rule.target, state.packet, {
+    host: walk.context.host,
+    hook: walk.hook,
+    nextHop: state.route?.gateway,
+  });
+  carryOut(walk, taken, effect, visit);
+}
+
+function carryOut(walk: ChainWalk, taken: TakenRule, effect: TargetEffect, visit: Visit): void {
+  const { state, outcome } = taken;
+  const told = (after?: PacketView) =>
+    withEvent(state, ruleEvent(walk, taken, after === undefined ? { outcome } : { outcome, after }));
+  switch (effect.kind) {
+    case "continue":
+      visit.next.push({ ...told(effect.packet), packet: effect.packet });
+      return;
+    case "accept":
+      visit.accepted.push(told());
+      return;
+    case "return":
+      visit.returned.push(told());
+      return;
+    case "drop":
+      visit.ended.push({ state: told(), ending: { kind: "dropped", because: effect.because ?? placeOf(walk, taken) } });
+      return;
+    case "refuse":
+      visit.ended.push({
+        state: told(),
+        ending: { kind: "refused", because: `${placeOf(walk, taken)} (${effect.how})` },
+      });
+      return;
+    case "unknown":
+      visit.ended.push({ state: told(), ending: { kind: "undecided", because: effect.because } });
+      return;
+    case "jump":
+    case "goto":
+      enter(walk, { ...taken, state: told() }, effect, visit);
+      return;
+    case "translate":
+      translate(walk, taken, effect, visit);
+      return;
+    case "either": {
+      const question = targetQuestion(walk, taken, { because: effect.because, answers: effect.effects.length });
+      for (const [answer, one] of effect.effects.entries()) {
+        carryOut(
+          walk,
+          { ...taken, state: { ...state, assumptions: { question, answer, earlier: state.assumptions } } },
+          one,
+          visit,
+        );
+      }
+      return;
+    }
+  }
+}
+
+function placeOf({ table }: ChainWalk, { chain, number }: RuleVisit): string {
+  return `rule ${number} of ${table} ${chain}`;
+}
+
+function targetQuestion(
+  { table }: ChainWalk,
+  { state, rule, chain, number }: RuleVisit,
+  { because, answers }: { because: string; answers: number },
+): Question {
+  return {
+    position: { table, chain, number },
+    rule,
+    match: undefined,
+    because,
+    answers,
+    reached: state.probability,
+    past: state.past,
+  };
+}
+
+function translate(
+  walk: ChainWalk,
+  taken: TakenRule,
+  effect: Extract<TargetEffect, { readonly kind: "translate" }>,
+  visit: Visit,
+): void {
+  const { state, rule, chain, number, outcome } = taken;
+  const position = { table: walk.table, chain, number };
+  const note = { ...position, rule, isOwn: walk.context.isOwn(position, rule, walk.path) };
+  const nat = effect.end === "source" ? { sourceNat: note } : { destinationNat: note };
+  const question =
+    effect.because === undefined
+      ? undefined
+      : targetQuestion(walk, taken, { because: effect.because, answers: effect.packets.length });
+  for (const [answer, packet] of effect.packets.entries()) {
+    const way =
+      question === undefined ? state : { ...state, assumptions: { question, answer, earlier: state.assumptions } };
+    visit.accepted.push({ ...withEvent(way, ruleEvent(walk, taken, { outcome, after: packet })), packet, ...nat });
+  }
+}
+
+function enter(
+  walk: ChainWalk,
+  taken: TakenRule,
+  { kind, chain: name }: { readonly kind: "jump" | "goto"; readonly chain: string },
+  visit: Visit,
+): void {
+  const chain = walk.context.tables.get(walk.table)?.get(name);
+  if (chain === undefined || walk.path.includes(name)) {
+    const because = chain === undefined ? `the chain ${name} does not exist` : `the chain ${name} leads back to itself`;
+    visit.ended.push(...ends(taken.state, { kind: "undecided", because }).ended);
+    return;
+  }
+  const inner = walkChain({ ...walk, path: [...walk.path, name] }, chain, taken.state);
+  visit.ended.push(...inner.ended);
+  visit.accepted.push(...inner.accepted);
+  const back = inner.going.map((state) =>
+    withEvent(state, { kind: "chainEnd", table: walk.table, chain: name, depth: walk.path.length }),
+  );
+  (kind === "jump" ? visit.next : visit.returned).push(...back);
+}

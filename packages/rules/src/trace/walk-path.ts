@@ -1,0 +1,313 @@
+import { cidrContains, cidrOf, familyOf, type IpAddress } from "@svcproxy/topology";
+import type { NetworkInterface } from "../host-state.ts";
+import type { HostView, PacketView } from "./packet-view.ts";
+import { checkReversePath, type ReversePathCheck } from "./reverse-path.ts";
+import type { RouteAnswer } from "./routing.ts";
+import type { WalkContext } from "./walk-chain.ts";
+import { type Passage, walkHook } from "./walk-hook.ts";
+import { type Ending, ends, goesOn, nextStage, type StageResult, type WalkState, withNote } from "./walk-state.ts";
+
+type Stage = (state: WalkState) => StageResult;
+
+/** Takes a packet that came in by `packet.inInterface` to its end. */
+export function walkArriving(passage: Passage, entering: WalkState): StageResult {
+  const { context } = passage;
+  const { packet } = entering;
+  if (isSwitched(context.host, packet)) return walkSwitched(passage, entering);
+  const before = packet.destination;
+  return nextStage(walkHook(passage, entering, "PREROUTING"), (state) =>
+    decideInput(passage, state, { destinationChanged: state.packet.destination !== before }),
+  );
+}
+
+/** Takes a packet that the host itself sends to its end. Its route is asked first: without one nothing is sent at all. */
+export function walkLocalOutput(passage: Passage, entering: WalkState): StageResult {
+  const routed = routeOutput(passage.context, entering, { isFirst: true });
+  const throughOutput = nextStage(routed, (state) => walkHook(passage, state, "OUTPUT"));
+  return nextStage(throughOutput, (state) => {
+    // OUTPUT's rules see the first route's interface to the end; POSTROUTING sees where it leaves now.
+    const out = state.route?.type === "local" ? loopbackName(passage.context.host) : state.route?.interface;
+    const leaving = { ...state, packet: withOutInterface(state.packet, out) };
+    const posted = walkHook(passage, leaving, "POSTROUTING");
+    return nextStage(posted, (way) => (isLoopback(passage.context.host, out) ? loopBack(passage, way) : leaves(way)));
+  });
+}
+
+/** How OUTPUT's changes lead to another route; for a passage's `reroute`. */
+export function rerouteOutput(context: WalkContext): Stage {
+  return (state) => routeOutput(context, state, { isFirst: false });
+}
+
+/** Whether a frame goes from one port of a bridge to another without the host's IP layer. */
+function isSwitched({ router }: HostView, { inInterface, source, destination }: PacketView): boolean {
+  const device = router.interfaceOf(inInterface ?? "");
+  return (
+    device !== undefined &&
+    isOnLink(device, source) &&
+    isOnLink(device, destination) &&
+    isBridge(device) &&
+    !router.isLocal(destination)
+  );
+}
+
+export function isBridge({ linkKind }: NetworkInterface): boolean {
+  return linkKind === "bridge";
+}
+
+export function isOnLink({ addresses }: NetworkInterface, address: IpAddress): boolean {
+  return addresses.some(
+    (own) =>
+      familyOf(own.address) === familyOf(address) && cidrContains(cidrOf(own.address, own.prefixLength), address),
+  );
+}
+
+/** Whether iptables sees what the host's bridges switch. */
+export function bridgeAsksRules({ router }: HostView, family: 4 | 6): boolean {
+  return router.sysctl(`net.bridge.bridge-nf-call-${family === 4 ? "iptables" : "ip6tables"}`) === 1;
+}
+
+function walkSwitched(passage: Passage, entering: WalkState): StageResult {
+  if (entering.packet.bridge === undefined) {
+    const text = `${entering.packet.inInterface} switches the frame from port to port, and no rule is asked (bridge-nf-call is off)`;
+    return leavesBy(withNote(entering, text), entering.packet.inInterface ?? "", entering.packet.destination);
+  }
+  const before = entering.packet.destination;
+  return nextStage(walkHook(passage, entering, "PREROUTING"), (state) =>
+    state.packet.destination === before
+      ? bridgeOn(passage, withNote(state, `the bridge ${state.packet.inInterface} switches it from port to port`))
+      : decideInput(passage, state, { destinationChanged: true }),
+  );
+}
+
+/** The routing decision for what came in: here, onwards, or nowhere. */
+function decideInput(
+  passage: Passage,
+  state: WalkState,
+  { destinationChanged }: { destinationChanged: boolean },
+): StageResult {
+  const { host } = passage.context;
+  const { packet } = state;
+  const martian = martianReason(host, packet);
+  if (martian !== undefined) return ends(state, { kind: "dropped", because: martian });
+  const answer = host.router.lookup({
+    destination: packet.destination,
+    source: packet.source,
+    mark: packet.mark,
+    inInterface: packet.inInterface ?? "",
+  });
+  if (isForwarding(host, packet) === false && !isForHost(answer)) {
+    const bridged = packet.bridge !== undefined && destinationChanged && goesTo(answer, packet.inInterface);
+    if (!bridged) return ends(state, { kind: "dropped", because: "the host does not forward (ip_forward is 0)" });
+  }
+  const reverse = reversePath(host, packet);
+  if (reverse.kind === "unknown") return ends(state, { kind: "undecided", because: reverse.because });
+  if (reverse.kind === "failed")
+    return ends(state, { kind: "dropped", because: `reverse-path filtering: ${reverse.because}` });
+  if (answer.kind !== "found" || !["unicast", "local", "broadcast", "multicast", "anycast"].includes(answer.route.type))
+    return ends(state, noRoute(answer, packet));
+  const { route } = answer;
+  const routed: WalkState = { ...state, route };
+  if (route.type !== "unicast")
+    return deliver(passage, withNote(routed, `${packet.destination} is the host's own address`));
+  const toSameBridge = packet.bridge !== undefined && route.interface === packet.inInterface;
+  if (toSameBridge && destinationChanged) {
+    const text = `the bridge ${packet.inInterface} sends it on to another of its ports`;
+    return bridgeOn(passage, withNote(routed, text));
+  }
+  return forward(passage, routed, route.interface ?? "");
+}
+
+function isForHost(answer: RouteAnswer): boolean {
+  return answer.kind === "found" && ["local", "broadcast", "multicast", "anycast"].includes(answer.route.type);
+}
+
+function goesTo(answer: RouteAnswer, device: string | undefined): boolean {
+  return answer.kind === "found" && answer.route.interface === device;
+}
+
+function isForwarding({ router }: HostView, { family }: PacketView): boolean {
+  return family === 4
+    ? router.sysctl("net.ipv4.ip_forward") === 1 || router.sysctl("net.ipv4.conf.all.forwarding") === 1
+    : router.sysctl("net.ipv6.conf.all.forwarding") === 1;
+}
+
+/** Addresses that the kernel takes from no wire. @see linux ip_route_input_slow */
+function martianReason(host: HostView, packet: PacketView): string | undefined {
+  if (packet.family === 6) return undefined;
+  const { router } = host;
+  const { source, destination, inInterface = "" } = packet;
+  const type = router.addressType(source);
+  if (type === "MULTICAST" || (type === "BROADCAST" && !(source === "0.0.0.0" && destination === "255.255.255.255")))
+    return `${source} is no address to send from`;
+  if (isLoopback(host, inInterface)) return undefined;
+  const takesLoopback = hasFlag(host, inInterface, "route_localnet");
+  if (isLoopbackAddress(source) && !takesLoopback) return `${source} came in from outside (no route_localnet)`;
+  if (isLoopbackAddress(destination) && !takesLoopback)
+    return `${destination} was dialled from outside (no route_localnet)`;
+  return undefined;
+}
+
+function isLoopbackAddress(address: IpAddress): boolean {
+  return address.startsWith("127.");
+}
+
+/** Whether a switch of `net.ipv4.conf` is on for the interface, or for all. */
+function hasFlag({ router }: HostView, device: string, flag: string): boolean {
+  return router.sysctl(`net.ipv4.conf.all.${flag}`) === 1 || router.sysctl(`net.ipv4.conf.${device}.${flag}`) === 1;
+}
+
+function reversePath(host: HostView, packet: PacketView): ReversePathCheck {
+  const { router } = host;
+  const { family, source, destination, inInterface = "" } = packet;
+  if (family === 6 || isLoopback(host, inInterface)) return { kind: "passed" };
+  const mode = Math.max(
+    router.sysctl("net.ipv4.conf.all.rp_filter") ?? 0,
+    router.sysctl(`net.ipv4.conf.${inInterface}.rp_filter`) ?? 0,
+  );
+  const acceptLocal = hasFlag(host, inInterface, "accept_local");
+  if (mode === 0) {
+    return router.isLocal(source) && !acceptLocal
+      ? { kind: "failed", because: `${source} is the host's own address, and came in from outside` }
+      : { kind: "passed" };
+  }
+  const mark = hasFlag(host, inInterface, "src_valid_mark") ? packet.mark : 0;
+  return checkReversePath(router, {
+    source,
+    destination,
+    inInterface,
+    mark,
+    mode: mode === 2 ? "loose" : "strict",
+    acceptLocal,
+  });
+}
+
+function noRoute(answer: RouteAnswer, { destination }: PacketView): Ending {
+  if (answer.kind === "unknown") return { kind: "undecided", because: answer.because };
+  if (answer.kind === "none") return { kind: "refused", because: `no route leads to ${destination}` };
+  return answer.route.type === "blackhole"
+    ? { kind: "dropped", because: `the route to ${destination} is a blackhole` }
+    : { kind: "refused", because: `the route to ${destination} is ${answer.route.type}` };
+}
+
+function deliver(passage: Passage, state: WalkState): StageResult {
+  return nextStage(walkHook(passage, state, "INPUT"), (way) => ends(way, { kind: "delivered", to: "host" }));
+}
+
+function forward(passage: Passage, state: WalkState, out: string): StageResult {
+  const gateway = state.route?.gateway;
+  const text = `routed to ${out}${gateway === undefined ? "" : ` by way of ${gateway}`}`;
+  const leaving = withNote({ ...state, packet: withOutInterface(state.packet, out) }, text);
+  return postroute(
+    passage,
+    nextStage(goesOn(leaving), (way) => walkHook(passage, way, "FORWARD")),
+  );
+}
+
+/** FORWARD and POSTROUTING of a frame that goes from port to port of one bridge. */
+function bridgeOn(passage: Passage, state: WalkState): StageResult {
+  const { host } = passage.context;
+  const { packet } = state;
+  const bridge = packet.inInterface ?? "";
+  const outPort = packet.destination === packet.connection?.original.source ? packet.bridge?.inPort : undefined;
+  if (packet.destination === packet.connection?.original.source && !sendsBack(host, bridge, packet.bridge?.inPort)) {
+    return ends(state, {
+      kind: "dropped",
+      because: `${bridge} sends no frame back to the port by which it came (hairpin mode is off)`,
+    });
+  }
+  const switched: PacketView = {
+    ...withOutInterface(packet, bridge),
+    bridge: { ...packet.bridge, isBridged: true, ...(outPort === undefined ? {} : { outPort }) },
+  };
+  const forwarded = walkHook(passage, { ...state, packet: switched }, "FORWARD");
+  return postroute(
+    passage,
+    // A switched frame shows POSTROUTING no incoming interface; a routed packet does.
+    nextStage(forwarded, (way) => {
+      const { inInterface: _, ...rest } = way.packet;
+      return goesOn({ ...way, packet: rest });
+    }),
+  );
+}
+
+/** A pod that reaches itself needs its port's hairpin mode. Where no port is listed, as for a host that a topology implies, it is on. */
+function sendsBack({ state }: HostView, bridge: string, port: string | undefined): boolean {
+  const ports = state.interfaces.filter(
+    ({ name, master }) => master === bridge && (port === undefined || name === port),
+  );
+  return ports.every(({ hairpinMode }) => hairpinMode !== false);
+}
+
+function postroute(passage: Passage, result: StageResult): StageResult {
+  return nextStage(
+    nextStage(result, (way) => walkHook(passage, way, "POSTROUTING")),
+    leaves,
+  );
+}
+
+function leaves(state: WalkState): StageResult {
+  const { packet, route } = state;
+  return leavesBy(state, packet.outInterface ?? "", route?.gateway ?? packet.destination);
+}
+
+function leavesBy(state: WalkState, device: string, nextHop: IpAddress): StageResult {
+  return ends(state, { kind: "delivered", to: "interface", interface: device, nextHop });
+}
+
+function routeOutput(context: WalkContext, state: WalkState, { isFirst }: { isFirst: boolean }): StageResult {
+  const { host } = context;
+  const { packet } = state;
+  const answer = host.router.lookup({
+    destination: packet.destination,
+    source: packet.source,
+    mark: packet.mark,
+    inInterface: "lo",
+  });
+  if (answer.kind !== "found" || !["unicast", "local", "broadcast", "multicast", "anycast"].includes(answer.route.type))
+    return ends(state, outputFailure(answer, { packet, isFirst }));
+  const { route } = answer;
+  const out = route.type === "local" ? loopbackName(host) : (route.interface ?? "");
+  if (
+    packet.family === 4 &&
+    isLoopbackAddress(packet.source) &&
+    !isLoopback(host, out) &&
+    !hasFlag(host, out, "route_localnet")
+  )
+    return ends(state, { kind: "dropped", because: `${packet.source} may not leave by ${out} (no route_localnet)` });
+  const text = `${isFirst ? "" : "re"}routed to ${out}${route.gateway === undefined ? "" : ` by way of ${route.gateway}`}`;
+  const routed = withNote({ ...state, route }, text);
+  // A rule that reroutes does not change which interface the rest of OUTPUT sees.
+  return goesOn(isFirst ? { ...routed, packet: withOutInterface(packet, out) } : routed);
+}
+
+/** A program learns at once that its first packet has no way; one that a rule sent nowhere is lost in silence. */
+function outputFailure(answer: RouteAnswer, { packet, isFirst }: { packet: PacketView; isFirst: boolean }): Ending {
+  const ending = noRoute(answer, packet);
+  if (ending.kind === "undecided") return ending;
+  const because = "because" in ending ? ending.because : "";
+  return isFirst ? { kind: "refused", because: `${because}: the host cannot send it` } : { kind: "dropped", because };
+}
+
+/** What the host sends to itself comes in again by the loopback, with its route; NAT is not asked twice. */
+function loopBack(passage: Passage, state: WalkState): StageResult {
+  const device = loopbackName(passage.context.host);
+  const { outInterface: _, ...packet } = state.packet;
+  const returning = withNote(
+    { ...state, packet: { ...packet, inInterface: device, isLocal: false } },
+    `it comes in again by ${device}`,
+  );
+  return nextStage(walkHook(passage, returning, "PREROUTING"), (way) => deliver(passage, way));
+}
+
+function withOutInterface(packet: PacketView, out: string | undefined): PacketView {
+  const { outInterface: _, ...rest } = packet;
+  return out === undefined ? rest : { ...rest, outInterface: out };
+}
+
+function isLoopback({ router }: HostView, name: string | undefined): boolean {
+  return name === "lo" || (name !== undefined && router.interfaceOf(name)?.isLoopback === true);
+}
+
+function loopbackName({ state }: HostView): string {
+  return state.interfaces.find(({ isLoopback: found }) => found)?.name ?? "lo";
+}
