@@ -22,8 +22,6 @@ export interface SocketAddress {
 
 export type Protocol = "tcp" | "udp" | "sctp";
 
-const IPV4 = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
-
 /**
  * Reads an address as people write it: a dotted quad without leading zeros (inet_aton would take them for octal),
  * or RFC 4291 text without a zone.
@@ -35,12 +33,34 @@ export function parseIpAddress(text: string): IpAddress | undefined {
     const bits = parseIpv6(text);
     return bits === undefined ? undefined : addressFromBits(6, bits);
   }
-  return isIpv4(text) ? (text as IpAddress) : undefined;
+  return ipv4Number(text) === undefined ? undefined : (text as IpAddress);
 }
 
-function isIpv4(text: string): boolean {
-  const octets = IPV4.exec(text);
-  return octets?.slice(1).every((octet) => Number(octet) <= 255) ?? false;
+const DOT = 0x2e;
+const ZERO = 0x30;
+
+/** A dotted quad as an unsigned number of 32 bits. Character by character: files of 100,000 addresses come through here several times. */
+function ipv4Number(text: string): number | undefined {
+  let bits = 0;
+  let octet = 0;
+  let digits = 0;
+  let dots = 0;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code === DOT) {
+      if (digits === 0 || ++dots > 3) return undefined;
+      bits = bits * 256 + octet;
+      octet = 0;
+      digits = 0;
+      continue;
+    }
+    const digit = code - ZERO;
+    if (digit < 0 || digit > 9 || (digits > 0 && octet === 0)) return undefined;
+    octet = octet * 10 + digit;
+    if (octet > 255) return undefined;
+    digits++;
+  }
+  return dots === 3 && digits > 0 ? bits * 256 + octet : undefined;
 }
 
 function parseIpv6(text: string): bigint | undefined {
@@ -64,16 +84,13 @@ function ipv6Groups(parts: readonly string[], last: boolean): number[] | undefin
   const groups: number[] = [];
   for (const [index, part] of parts.entries()) {
     if (/^[0-9a-fA-F]{1,4}$/.test(part)) groups.push(Number.parseInt(part, 16));
-    else if (last && index === parts.length - 1 && isIpv4(part)) {
-      const bits = Number(ipv4Bits(part));
+    else {
+      const bits = last && index === parts.length - 1 ? ipv4Number(part) : undefined;
+      if (bits === undefined) return undefined;
       groups.push(bits >>> 16, bits & 0xffff);
-    } else return undefined;
+    }
   }
   return groups;
-}
-
-function ipv4Bits(text: string): bigint {
-  return BigInt(text.split(".").reduce((bits, octet) => bits * 256 + Number(octet), 0));
 }
 
 export function familyOf(address: IpAddress): Family {
@@ -87,8 +104,8 @@ export function addressWidth(family: Family): 32 | 128 {
 
 /** The address as an unsigned number of 32 or 128 bits. */
 export function addressBits(address: IpAddress): bigint {
-  if (familyOf(address) === 4) return ipv4Bits(address);
-  const bits = parseIpv6(address);
+  const ipv4 = ipv4Number(address);
+  const bits = ipv4 === undefined ? parseIpv6(address) : BigInt(ipv4);
   if (bits === undefined) throw new TypeError(`not an address: ${address}`);
   return bits;
 }
@@ -162,18 +179,24 @@ export function formatSocketAddress({ address, port }: SocketAddress): string {
 
 /** Reads `ip:port` or `[v6]:port`; undefined where it is neither. */
 export function parseSocketAddress(text: string): SocketAddress | undefined {
-  const parts = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text);
-  if (parts === null) return undefined;
-  const address = parseIpAddress(parts[1] ?? parts[2] ?? "");
-  const port = parsePort(Number(parts[3]));
-  if (address === undefined || port === undefined || (familyOf(address) === 6) !== (parts[1] !== undefined))
-    return undefined;
+  const colon = text.lastIndexOf(":");
+  const digits = text.slice(colon + 1);
+  if (colon < 0 || !/^\d{1,5}$/.test(digits)) return undefined;
+  const isBracketed = text.startsWith("[") && text[colon - 1] === "]";
+  const address = parseIpAddress(isBracketed ? text.slice(1, colon - 1) : text.slice(0, colon));
+  const port = parsePort(Number(digits));
+  if (address === undefined || port === undefined || (familyOf(address) === 6) !== isBracketed) return undefined;
   return { address, port };
 }
 
 export function cidrContains(cidr: Cidr, address: IpAddress): boolean {
   const family = familyOf(cidr.address);
   if (family !== familyOf(address)) return false;
+  if (family === 4) {
+    // JavaScript takes shift counts modulo 32, so the block of everything has no shift.
+    const shift = 32 - cidr.prefixLength;
+    return shift === 32 || (ipv4Number(cidr.address) ?? 0) >>> shift === (ipv4Number(address) ?? 0) >>> shift;
+  }
   const hostBits = BigInt(addressWidth(family) - cidr.prefixLength);
   return addressBits(cidr.address) >> hostBits === addressBits(address) >> hostBits;
 }

@@ -1,16 +1,17 @@
 import type { Cidr, IpAddress } from "./address.ts";
-import { cidrContains, formatCidr } from "./address.ts";
+import { cidrContains, familyOf, formatCidr } from "./address.ts";
 import { CidrIndex } from "./cidr-index.ts";
-import type { Path } from "./fault-report.ts";
 import type { EndpointHints, Host, Pod, PodAddress } from "./model.ts";
 import type { RawHost, RawPod } from "./raw-topology.ts";
-import { allOf, entriesOf } from "./raw-topology.ts";
-import type { Found, Spot, ValueReader } from "./value-reader.ts";
+import { allOf, mapItems } from "./raw-topology.ts";
+import { Spot } from "./spot.ts";
+import type { Found, ValueReader } from "./value-reader.ts";
 
 /** A pod with the host that runs it. */
 export interface PlacedPod {
   readonly pod: Pod;
   readonly host: Host;
+  readonly spot: Spot;
 }
 
 /** The hosts, and what services need to find in them. */
@@ -27,59 +28,67 @@ export const NO_HINTS: EndpointHints = { zones: [], nodes: [] };
 /** Reads the hosts of a topology file with their pods, and reports what stands twice or overlaps. */
 export function buildHosts(raw: readonly (RawHost | undefined)[], reader: ValueReader): HostDirectory {
   const builder = new HostsBuilder(reader);
-  const hosts = entriesOf(raw).map(([index, host]) => builder.host(host, ["hosts", index]));
+  const spot = Spot.root("the file").at("hosts");
+  const hosts = mapItems(raw, (host, index) => builder.host(host, { hosts: spot, index }));
   return { ...builder.finish(), hosts };
+}
+
+interface PodBlock {
+  readonly cidr: Cidr;
+  readonly owner: Host;
+  readonly spot: Spot;
 }
 
 class HostsBuilder {
   readonly #reader: ValueReader;
+  readonly #hostNames = new Map<string, Spot>();
+  readonly #hostsByAddress = new Map<IpAddress, Host>();
+  readonly #hostAddressSpots = new Map<IpAddress, Spot>();
   readonly #podsByName = new Map<string, PlacedPod>();
   readonly #podsByAddress = new Map<IpAddress, PlacedPod>();
-  readonly #hostsByAddress = new Map<IpAddress, Host>();
-  readonly #podCIDRs: { cidr: Cidr; owner: Host; spot: Spot }[] = [];
-  readonly #first = new Map<string, Spot>();
+  /** `address port` of pods in the host's own network, which share its address. */
+  readonly #sharedAddresses = new Map<string, Spot>();
+  readonly #podBlocks: PodBlock[] = [];
 
   constructor(reader: ValueReader) {
     this.#reader = reader;
   }
 
-  host(raw: RawHost, path: Path): Host {
-    const name = raw.name ?? "";
-    const at =
-      (...rest: Path): Spot =>
-      () => ({ subject: `host ${JSON.stringify(name)}`, path: [...path, ...rest] });
-    this.#unique(
-      "DUPLICATE_NAME",
-      `host ${name}`,
-      { spot: at("name"), reason: "another host has this name" },
-      raw.name,
-    );
-    const addresses = this.#hostAddresses(raw, at);
-    const cidrs = allOf(this.#reader, raw, { single: "podCIDR", many: "podCIDRs", at }).flatMap(({ value, spot }) => {
-      const cidr = this.#reader.cidr(value, spot);
-      return cidr === undefined ? [] : [{ value: { cidr, spot }, spot }];
-    });
-    const podCIDRs = this.#reader.onePerFamily(cidrs, ({ cidr }) => cidr.address, "podCIDR");
+  host(raw: RawHost, { hosts, index }: { hosts: Spot; index: number }): Host {
+    const spot = hosts.item(index, { kind: "host", name: raw.name });
+    const namedBefore = raw.name === undefined ? undefined : this.#hostNames.get(raw.name);
+    if (namedBefore !== undefined) {
+      this.#reader.duplicate("DUPLICATE_NAME", spot.at("name"), {
+        first: namedBefore,
+        reason: "another host has this name",
+      });
+    } else if (raw.name !== undefined) this.#hostNames.set(raw.name, spot.at("name"));
+    const addresses = this.#hostAddresses(raw, spot);
+    const blocks = this.#blocks(raw, spot);
     const pods: Pod[] = [];
     const host: Host = {
-      name,
+      name: raw.name ?? "",
       addresses: addresses.map(({ value }) => value),
-      podCIDRs: podCIDRs.map(({ cidr }) => cidr),
+      podCIDRs: blocks.map(({ value }) => value),
       ...(raw.zone === undefined ? {} : { zone: raw.zone }),
       pods,
     };
     for (const { value } of addresses) if (!this.#hostsByAddress.has(value)) this.#hostsByAddress.set(value, host);
-    for (const { cidr, spot } of podCIDRs) this.#podCIDRs.push({ cidr, owner: host, spot });
-    for (const [index, pod] of entriesOf(raw.pods)) pods.push(this.#pod(pod, { host, path: [...path, "pods", index] }));
+    for (const block of blocks) this.#podBlocks.push({ cidr: block.value, owner: host, spot: block.spot });
+    const podSpot = spot.at("pods");
+    raw.pods?.forEach((pod, place) => {
+      if (pod === undefined) return;
+      pods.push(this.#pod(pod, { host, spot: podSpot.item(place, { kind: "pod", name: pod.name }) }));
+    });
     return host;
   }
 
   finish(): Omit<HostDirectory, "hosts"> {
-    const podCIDRs = new CidrIndex(this.#podCIDRs);
+    const podCIDRs = new CidrIndex<Host, PodBlock>(this.#podBlocks);
     for (const [first, second] of podCIDRs.overlaps) {
       this.#reader.duplicate("OVERLAPPING_POD_CIDRS", second.spot, {
         first: first.spot,
-        reason: `its podCIDR ${formatCidr(second.cidr)} overlaps ${formatCidr(first.cidr)} of ${first.spot().subject}`,
+        reason: `its podCIDR ${formatCidr(second.cidr)} overlaps ${formatCidr(first.cidr)} of ${first.spot.subject}`,
       });
     }
     return {
@@ -90,83 +99,103 @@ class HostsBuilder {
     };
   }
 
-  #hostAddresses(raw: RawHost, at: (...rest: Path) => Spot): readonly Found<IpAddress>[] {
-    const texts = allOf(this.#reader, raw, { single: "address", many: "addresses", at });
-    if (raw.address === undefined && raw.addresses === undefined && !("address" in raw || "addresses" in raw)) {
-      this.#reader.error("MISSING_KEY", at(), "it has no `address`", "Give the address that other hosts reach it by");
+  #hostAddresses(raw: RawHost, spot: Spot): readonly Found<IpAddress>[] {
+    if (!("address" in raw || "addresses" in raw)) {
+      this.#reader.error("MISSING_KEY", spot, "it has no `address`", "Give the address that other hosts reach it by");
     }
-    return texts.flatMap(({ value, spot }) => {
-      const address = this.#reader.address(value, spot);
-      if (address === undefined) return [];
-      const reason = `the address ${address} is a host's already`;
-      this.#unique("DUPLICATE_ADDRESS", `host address ${address}`, { spot, reason });
-      return [{ value: address, spot }];
-    });
+    const found: Found<IpAddress>[] = [];
+    for (const { value, spot: at } of allOf(this.#reader, raw, { single: "address", many: "addresses", spot })) {
+      const address = this.#reader.address(value, at);
+      if (address === undefined) continue;
+      const first = this.#hostAddressSpots.get(address);
+      if (first !== undefined) {
+        const reason = `the address ${address} is a host's already`;
+        this.#reader.duplicate("DUPLICATE_ADDRESS", at, { first, reason });
+      } else this.#hostAddressSpots.set(address, at);
+      found.push({ value: address, spot: at });
+    }
+    return found;
   }
 
-  #pod(raw: RawPod, { host, path }: { host: Host; path: Path }): Pod {
-    const name = raw.name ?? "";
-    const at =
-      (...rest: Path): Spot =>
-      () => ({ subject: `pod ${JSON.stringify(name)}`, path: [...path, ...rest] });
-    this.#unique("DUPLICATE_NAME", `pod ${name}`, { spot: at("name"), reason: "another pod has this name" }, raw.name);
-    if (!("address" in raw || "addresses" in raw)) {
-      this.#reader.error("MISSING_KEY", at(), "it has no `address`", 'Give one like "10.5.75.2:3000"');
-    }
-    const found: Found<PodAddress>[] = [];
-    for (const { value, spot } of allOf(this.#reader, raw, { single: "address", many: "addresses", at })) {
-      const address = this.#reader.podAddress(value, spot);
-      if (address !== undefined) found.push({ value: address, spot });
-    }
-    const addresses =
-      found.length === 1
-        ? found.map(({ value }) => value)
-        : this.#reader.onePerFamily(found, ({ address }) => address, "address of a pod");
+  #blocks(raw: RawHost, spot: Spot): readonly Found<Cidr>[] {
+    const found = allOf(this.#reader, raw, { single: "podCIDR", many: "podCIDRs", spot }).flatMap((text) => {
+      const cidr = this.#reader.cidr(text.value, text.spot);
+      return cidr === undefined ? [] : [{ value: cidr, spot: text.spot }];
+    });
+    return this.#reader.onePerFamily(found, ({ address }) => address, "podCIDR");
+  }
+
+  #pod(raw: RawPod, { host, spot }: { host: Host; spot: Spot }): Pod {
+    const found = this.#podAddresses(raw, spot);
     const pod: Pod = {
-      name,
-      addresses,
+      name: raw.name ?? "",
+      addresses: found.map(({ value }) => value),
       ready: raw.ready ?? true,
       serving: raw.serving ?? true,
       terminating: raw.terminating ?? false,
       hints: raw.hints === undefined ? NO_HINTS : readHints(raw.hints),
     };
-    const placed = { pod, host };
-    if (!this.#podsByName.has(name)) this.#podsByName.set(name, placed);
-    for (const { value, spot } of found) this.#placePodAddress(placed, value, spot);
+    const placed: PlacedPod = { pod, host, spot };
+    if (raw.name !== undefined) {
+      const before = this.#podsByName.get(raw.name);
+      if (before === undefined) this.#podsByName.set(raw.name, placed);
+      else {
+        this.#reader.duplicate("DUPLICATE_NAME", spot.at("name"), {
+          first: before.spot.at("name"),
+          reason: "another pod has this name",
+        });
+      }
+    }
+    for (const address of found) this.#placePodAddress(placed, address);
     return pod;
   }
 
-  #placePodAddress(placed: PlacedPod, { address, port }: PodAddress, spot: Spot): void {
-    const { host } = placed;
-    // Pods in the host's own network share its address and differ by port.
-    const shared = host.addresses.includes(address);
-    const key = shared ? `pod address ${address} ${port ?? ""}` : `pod address ${address}`;
-    this.#unique("DUPLICATE_ADDRESS", key, { spot, reason: `the address ${address} is a pod's already` });
-    if (!this.#podsByAddress.has(address)) this.#podsByAddress.set(address, placed);
-    if (shared) return;
-    const other = this.#hostsByAddress.get(address);
-    if (other !== undefined) {
-      const reason = `the address ${address} is that of host ${JSON.stringify(other.name)}`;
+  #podAddresses(raw: RawPod, spot: Spot): readonly Found<PodAddress>[] {
+    if (!("address" in raw || "addresses" in raw)) {
+      this.#reader.error("MISSING_KEY", spot, "it has no `address`", 'Give one like "10.5.75.2:3000"');
+    }
+    const found: Found<PodAddress>[] = [];
+    for (const text of allOf(this.#reader, raw, { single: "address", many: "addresses", spot })) {
+      const address = this.#reader.podAddress(text.value, text.spot);
+      if (address !== undefined) found.push({ value: address, spot: text.spot });
+    }
+    return found.length < 2 ? found : this.#reader.onePerFamily(found, ({ address }) => address, "address of a pod");
+  }
+
+  #placePodAddress(placed: PlacedPod, { value, spot }: Found<PodAddress>): void {
+    const { address } = value;
+    if (placed.host.addresses.includes(address)) {
+      this.#placeSharedAddress(placed, { value, spot });
+      return;
+    }
+    const before = this.#podsByAddress.get(address);
+    const owner = this.#hostsByAddress.get(address);
+    if (before === undefined) this.#podsByAddress.set(address, placed);
+    else {
+      const reason = `the address ${address} is a pod's already`;
+      this.#reader.duplicate("DUPLICATE_ADDRESS", spot, { first: before.spot.at("address"), reason });
+    }
+    if (owner !== undefined) {
+      const reason = `the address ${address} is that of host ${JSON.stringify(owner.name)}`;
       this.#reader.error("DUPLICATE_ADDRESS", spot, reason);
     }
-    const ofFamily = host.podCIDRs.filter((cidr) => cidr.address.includes(":") === address.includes(":"));
-    if (ofFamily.length > 0 && !ofFamily.some((cidr) => cidrContains(cidr, address))) {
-      const cidrs = ofFamily.map(formatCidr).join(", ");
-      this.#reader.warning("POD_OUTSIDE_CIDR", spot, `${address} is outside its host's podCIDR ${cidrs}`);
+    const block = placed.host.podCIDRs.find((cidr) => familyOf(cidr.address) === familyOf(address));
+    if (block !== undefined && !cidrContains(block, address)) {
+      const reason = `${address} is outside its host's podCIDR ${formatCidr(block)}`;
+      this.#reader.warning("POD_OUTSIDE_CIDR", spot, reason);
     }
   }
 
-  /** Reports the second of two equal keys; `known` undefined means that the value itself could not be read. */
-  #unique(
-    code: "DUPLICATE_NAME" | "DUPLICATE_ADDRESS",
-    key: string,
-    { spot, reason }: { spot: Spot; reason: string },
-    ...known: readonly (string | undefined)[]
-  ): void {
-    if (known.length > 0 && known[0] === undefined) return;
-    const first = this.#first.get(key);
-    if (first === undefined) this.#first.set(key, spot);
-    else this.#reader.duplicate(code, spot, { first, reason });
+  /** Pods in the host's own network have its address, and differ by port. */
+  #placeSharedAddress(placed: PlacedPod, { value: { address, port }, spot }: Found<PodAddress>): void {
+    if (!this.#podsByAddress.has(address)) this.#podsByAddress.set(address, placed);
+    const key = `${address} ${port ?? ""}`;
+    const first = this.#sharedAddresses.get(key);
+    if (first === undefined) this.#sharedAddresses.set(key, spot);
+    else {
+      const reason = `another pod in the host's network has ${address} and the same port`;
+      this.#reader.duplicate("DUPLICATE_ADDRESS", spot, { first, reason });
+    }
   }
 }
 

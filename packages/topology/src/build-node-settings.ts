@@ -1,28 +1,25 @@
 import type { Cidr } from "./address.ts";
 import { parseIpAddress } from "./address.ts";
-import type { Path } from "./fault-report.ts";
 import type { DetectLocal, NodeSettings } from "./model.ts";
 import { DEFAULT_NODE_SETTINGS } from "./model.ts";
 import type { RawNode } from "./raw-topology.ts";
-import { entriesOf } from "./raw-topology.ts";
-import type { Found, Spot, ValueReader } from "./value-reader.ts";
+import { mapItems } from "./raw-topology.ts";
+import type { Spot } from "./spot.ts";
+import type { Found, ValueReader } from "./value-reader.ts";
 import { singleAddress } from "./value-reader.ts";
 
 /** Reads the `node:` block; KubeProxyConfiguration comes in the same form. */
-export function buildNodeSettings(raw: RawNode, { reader, path }: { reader: ValueReader; path: Path }): NodeSettings {
-  const at =
-    (...rest: Path): Spot =>
-    () => ({ subject: "the node settings", path: [...path, ...rest] });
-  const detectLocal = readDetectLocal(raw, { reader, at });
-  const nodePorts = readNodePortAddresses(raw, { reader, at });
+export function buildNodeSettings(raw: RawNode, { reader, spot }: NodeContext): NodeSettings {
+  const detectLocal = readDetectLocal(raw, { reader, spot });
+  const nodePorts = readNodePortAddresses(raw, { reader, spot });
   const masqueradeBit =
     raw.masqueradeBit === undefined
       ? undefined
-      : reader.number(raw.masqueradeBit, at("masqueradeBit"), { key: "masqueradeBit", from: 0, to: 31 });
+      : reader.number(raw.masqueradeBit, spot.at("masqueradeBit"), { key: "masqueradeBit", from: 0, to: 31 });
   return {
     ...DEFAULT_NODE_SETTINGS,
     ...(detectLocal === undefined ? {} : { detectLocal }),
-    clusterCIDRs: readClusterCIDRs(raw, { reader, at }),
+    clusterCIDRs: readClusterCIDRs(raw, { reader, spot }),
     ...nodePorts,
     ...(masqueradeBit === undefined ? {} : { masqueradeBit }),
     masqueradeAll: raw.masqueradeAll ?? DEFAULT_NODE_SETTINGS.masqueradeAll,
@@ -32,55 +29,56 @@ export function buildNodeSettings(raw: RawNode, { reader, path }: { reader: Valu
 
 interface NodeContext {
   readonly reader: ValueReader;
-  readonly at: (...rest: Path) => Spot;
+  readonly spot: Spot;
 }
 
-function readDetectLocal(raw: RawNode, { reader, at }: NodeContext): DetectLocal | undefined {
+function readDetectLocal(raw: RawNode, { reader, spot }: NodeContext): DetectLocal | undefined {
   const { bridgeInterface, interfaceNamePrefix } = raw.detectLocal ?? {};
   switch (raw.detectLocalMode) {
     case undefined:
       return undefined;
     case "ClusterCIDR":
       if (raw.clusterCIDR === undefined) {
-        reader.error("MISSING_KEY", at("detectLocalMode"), "detectLocalMode ClusterCIDR needs `clusterCIDR`");
+        reader.error("MISSING_KEY", spot.at("detectLocalMode"), "detectLocalMode ClusterCIDR needs `clusterCIDR`");
       }
       return { mode: "ClusterCIDR" };
     case "NodeCIDR":
       return { mode: "NodeCIDR" };
     case "BridgeInterface":
       if (bridgeInterface !== undefined) return { mode: "BridgeInterface", bridgeInterface };
-      reader.error("MISSING_KEY", at("detectLocalMode"), "BridgeInterface needs `detectLocal.bridgeInterface`");
+      reader.error("MISSING_KEY", spot.at("detectLocalMode"), "BridgeInterface needs `detectLocal.bridgeInterface`");
       return undefined;
     case "InterfaceNamePrefix":
       if (interfaceNamePrefix !== undefined) return { mode: "InterfaceNamePrefix", interfaceNamePrefix };
-      reader.error("MISSING_KEY", at("detectLocalMode"), "InterfaceNamePrefix needs `detectLocal.interfaceNamePrefix`");
+      reader.error(
+        "MISSING_KEY",
+        spot.at("detectLocalMode"),
+        "InterfaceNamePrefix needs `detectLocal.interfaceNamePrefix`",
+      );
       return undefined;
   }
 }
 
 /** One block, or one a family joined by a comma. */
-function readClusterCIDRs({ clusterCIDR = "" }: RawNode, { reader, at }: NodeContext): readonly Cidr[] {
+function readClusterCIDRs({ clusterCIDR = "" }: RawNode, { reader, spot }: NodeContext): readonly Cidr[] {
   if (clusterCIDR.trim() === "") return [];
   const found = clusterCIDR.split(",").flatMap((text): Found<Cidr>[] => {
-    const spot = at("clusterCIDR");
-    const cidr = reader.cidr(text.trim(), spot);
-    return cidr === undefined ? [] : [{ value: cidr, spot }];
+    const cidr = reader.cidr(text.trim(), spot.at("clusterCIDR"));
+    return cidr === undefined ? [] : [{ value: cidr, spot: spot.at("clusterCIDR") }];
   });
-  return reader.onePerFamily(found, ({ address }) => address, "clusterCIDR");
+  return reader.onePerFamily(found, ({ address }) => address, "clusterCIDR").map(({ value }) => value);
 }
 
 /** `primary` alone means the host's main address of each family. */
 function readNodePortAddresses(
   raw: RawNode,
-  { reader, at }: NodeContext,
+  { reader, spot }: NodeContext,
 ): Pick<NodeSettings, "nodePortAddresses" | "nodePortsOnPrimaryAddress"> {
-  const listed = entriesOf(raw.nodePortAddresses);
-  const [first] = listed;
-  if (listed.length === 1 && first?.[1] === "primary")
-    return { nodePortAddresses: [], nodePortsOnPrimaryAddress: true };
-  const nodePortAddresses = listed.flatMap(([index, text]) => {
+  const listed = raw.nodePortAddresses ?? [];
+  if (listed.length === 1 && listed[0] === "primary") return { nodePortAddresses: [], nodePortsOnPrimaryAddress: true };
+  const nodePortAddresses = mapItems(listed, (text, index) => {
     const address = parseIpAddress(text);
-    return address === undefined ? (reader.cidr(text, at("nodePortAddresses", index)) ?? []) : singleAddress(address);
+    return address === undefined ? reader.cidr(text, spot.at("nodePortAddresses").at(index)) : singleAddress(address);
   });
   return { nodePortAddresses, nodePortsOnPrimaryAddress: false };
 }

@@ -2,8 +2,8 @@ import { familyOf, formatCidr, formatSocketAddress } from "./address.ts";
 import type { HostDirectory } from "./build-hosts.ts";
 import type { FoundService } from "./build-services.ts";
 import type { FaultCode } from "./fault-code.ts";
-import type { Path } from "./fault-report.ts";
-import type { Spot, ValueReader } from "./value-reader.ts";
+import type { Spot } from "./spot.ts";
+import type { ValueReader } from "./value-reader.ts";
 
 /** Reports what services may not share, and VIPs that are something else already. */
 export function checkServices(
@@ -16,7 +16,7 @@ export function checkServices(
     for (const vip of found.vips) checkVip(vip, { reader, directory });
     if (found.service.clusterIPs.length === 0 && found.vips.length > 0) {
       const reason = "a headless service has no rules, so its other addresses are not served";
-      reader.warning("NO_EFFECT", found.at("clusterIP"), reason);
+      reader.warning("NO_EFFECT", found.spot.at("clusterIP"), reason);
     }
   }
 }
@@ -36,37 +36,38 @@ class UniqueUses {
       this.#first.set(key, spot);
       return;
     }
-    const [mine, theirs] = [spot().subject, first().subject];
+    const [mine, theirs] = [spot.subject, first.subject];
     const reason = mine === theirs ? `${what} stands twice` : `${what} is used by ${theirs} already`;
     this.#reader.duplicate(code, spot, { first, reason });
   }
 }
 
-function checkUniqueness({ service, at, vips, portIndexes }: FoundService, uses: UniqueUses): void {
+function checkUniqueness({ service, spot, vips, portIndexes }: FoundService, uses: UniqueUses): void {
   const { name, namespace, id } = service;
   if (name !== "") {
     const what = `the name ${JSON.stringify(name)} in namespace ${JSON.stringify(namespace)}`;
-    uses.claim("DUPLICATE_NAME", at("name"), { key: JSON.stringify(["service", namespace, name]), what });
+    uses.claim("DUPLICATE_NAME", spot.at("name"), { key: JSON.stringify(["service", namespace, name]), what });
   }
-  if (id !== undefined) uses.claim("DUPLICATE_ID", at("id"), { key: `id ${id}`, what: `the id ${JSON.stringify(id)}` });
+  if (id !== undefined)
+    uses.claim("DUPLICATE_ID", spot.at("id"), { key: `id ${id}`, what: `the id ${JSON.stringify(id)}` });
   for (const [index, port] of service.ports.entries()) {
-    const place = (...rest: Path) => at("ports", portIndexes[index] ?? index, ...rest);
+    const place = spot.at("ports").at(portIndexes[index] ?? index);
     if (port.name !== "") {
-      const key = JSON.stringify(["port", at()().path, port.name]);
-      uses.claim("DUPLICATE_NAME", place("name"), { key, what: `the port name ${JSON.stringify(port.name)}` });
+      const key = JSON.stringify(["port", spot.path, port.name]);
+      uses.claim("DUPLICATE_NAME", place.at("name"), { key, what: `the port name ${JSON.stringify(port.name)}` });
     }
     for (const { value: address } of vips) {
       const what = `${formatSocketAddress({ address, port: port.port })}/${port.protocol}`;
-      uses.claim("DUPLICATE_FRONTEND", place("port"), { key: `vip ${what}`, what });
+      uses.claim("DUPLICATE_FRONTEND", place.at("port"), { key: `vip ${what}`, what });
     }
     if (port.nodePort !== undefined) {
       const what = `the NodePort ${port.nodePort}/${port.protocol}`;
-      uses.claim("DUPLICATE_NODE_PORT", place("nodePort"), { key: `node ${port.nodePort}/${port.protocol}`, what });
+      uses.claim("DUPLICATE_NODE_PORT", place.at("nodePort"), { key: `node ${port.nodePort}/${port.protocol}`, what });
     }
   }
   if (service.healthCheckNodePort !== undefined) {
     const what = `the NodePort ${service.healthCheckNodePort}/tcp`;
-    uses.claim("DUPLICATE_NODE_PORT", at("healthCheckNodePort"), {
+    uses.claim("DUPLICATE_NODE_PORT", spot.at("healthCheckNodePort"), {
       key: `node ${service.healthCheckNodePort}/tcp`,
       what,
     });

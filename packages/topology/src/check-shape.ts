@@ -1,4 +1,4 @@
-import type { FaultReport, Path } from "./fault-report.ts";
+import type { FaultReport, Path, Place } from "./fault-report.ts";
 import { nearestWord } from "./nearest-word.ts";
 import type { SourceDocument } from "./source-document.ts";
 
@@ -25,13 +25,15 @@ export function checkShape(
   schema: JsonSchema,
   { document, report }: { document: SourceDocument; report: FaultReport },
 ) {
-  return new ShapeCheck(schema, document, report).check(schema, document.value, []);
+  return new ShapeCheck(schema, document, report).check(schema, document.value);
 }
 
 class ShapeCheck {
   readonly #definitions: ReadonlyMap<string, JsonSchema>;
   readonly #document: SourceDocument;
   readonly #report: FaultReport;
+  /** The way to the value in hand; copied only into a fault. */
+  readonly #path: (string | number)[] = [];
 
   constructor(schema: JsonSchema, document: SourceDocument, report: FaultReport) {
     this.#definitions = new Map(Object.entries(schema.$defs ?? {}).map(([name, part]) => [`#/$defs/${name}`, part]));
@@ -39,31 +41,42 @@ class ShapeCheck {
     this.#report = report;
   }
 
-  check(schema: JsonSchema, value: unknown, path: Path): unknown {
+  check(schema: JsonSchema, value: unknown): unknown {
     const { $ref } = schema;
     if ($ref !== undefined) {
       const definition = this.#definitions.get($ref);
       if (definition === undefined) throw new TypeError(`the schema lacks ${$ref}`);
-      return this.check(definition, value, path);
+      return this.check(definition, value);
     }
-    if (schema.anyOf !== undefined) return this.#checkUnion(schema.anyOf, value, path);
-    if (typeOf(value) !== schema.type) return this.#wrongType([schema], value, path);
-    if (isRecord(value)) return this.#checkObject(schema, value, path);
-    if (Array.isArray(value)) return this.#checkList(schema.items ?? {}, value, path);
-    if (typeof value === "string") return this.#checkText(schema, value, path);
+    if (schema.anyOf !== undefined) return this.#checkUnion(schema.anyOf, value);
+    if (typeOf(value) !== schema.type) return this.#wrongType([schema], value);
+    if (isRecord(value)) return this.#checkObject(schema, value);
+    if (Array.isArray(value)) return this.#checkList(schema.items ?? {}, value);
+    if (typeof value === "string") return this.#checkText(schema, value);
     return value;
   }
 
-  #checkObject(schema: JsonSchema, value: Readonly<Record<string, unknown>>, path: Path): unknown {
+  #checkPart(schema: JsonSchema, value: unknown, key: string | number): unknown {
+    this.#path.push(key);
+    const checked = this.check(schema, value);
+    this.#path.pop();
+    return checked;
+  }
+
+  #place(...further: Path): Place {
+    return { document: this.#document, path: [...this.#path, ...further] };
+  }
+
+  #checkObject(schema: JsonSchema, value: Readonly<Record<string, unknown>>): unknown {
     const properties = schema.properties ?? {};
     let checked: Record<string, unknown> | undefined;
     for (const key of Object.keys(value)) {
       const property = Object.hasOwn(properties, key) ? properties[key] : undefined;
       if (property === undefined) {
-        this.#unknownKey(key, properties, [...path, key]);
+        this.#unknownKey(key, properties);
         continue;
       }
-      const member = this.check(property, value[key], [...path, key]);
+      const member = this.#checkPart(property, value[key], key);
       if (member !== value[key]) {
         checked ??= { ...value };
         checked[key] = member;
@@ -71,62 +84,61 @@ class ShapeCheck {
     }
     for (const key of schema.required ?? []) {
       if (Object.hasOwn(value, key)) continue;
-      this.#report.error("MISSING_KEY", { document: this.#document, path }, `${subject(path)} lacks \`${key}\``);
+      this.#report.error("MISSING_KEY", this.#place(), `${subject(this.#path)} lacks \`${key}\``);
     }
     return checked ?? value;
   }
 
-  #checkList(items: JsonSchema, value: readonly unknown[], path: Path): unknown {
+  #checkList(items: JsonSchema, value: readonly unknown[]): unknown {
     let checked: unknown[] | undefined;
-    for (const [index, item] of value.entries()) {
-      const result = this.check(items, item, [...path, index]);
-      if (result !== item) {
-        checked ??= [...value];
-        checked[index] = result;
-      }
-    }
+    value.forEach((item, index) => {
+      const result = this.#checkPart(items, item, index);
+      if (result === item) return;
+      checked ??= [...value];
+      checked[index] = result;
+    });
     return checked ?? value;
   }
 
-  #checkText(schema: JsonSchema, value: string, path: Path): unknown {
-    const place = { document: this.#document, path };
+  #checkText(schema: JsonSchema, value: string): unknown {
     if (schema.minLength !== undefined && value.length < schema.minLength) {
-      this.#report.error("EMPTY_VALUE", place, `\`${lastKey(path)}\` is empty`);
+      this.#report.error("EMPTY_VALUE", this.#place(), `\`${lastKey(this.#path)}\` is empty`);
       return undefined;
     }
     if (schema.enum === undefined || schema.enum.includes(value)) return value;
-    const code = lastKey(path) === "protocol" ? "UNKNOWN_PROTOCOL" : "UNKNOWN_VALUE";
+    const key = lastKey(this.#path);
+    const code = key === "protocol" ? "UNKNOWN_PROTOCOL" : "UNKNOWN_VALUE";
     const near = nearestWord(value, schema.enum);
     this.#report.error(
       code,
-      place,
-      `Unknown ${lastKey(path)} ${JSON.stringify(value)}`,
+      this.#place(),
+      `Unknown ${key} ${JSON.stringify(value)}`,
       near === undefined ? `It can be ${alternatives(schema.enum)}` : `Did you mean ${near}?`,
     );
     return undefined;
   }
 
-  #checkUnion(options: readonly JsonSchema[], value: unknown, path: Path): unknown {
+  #checkUnion(options: readonly JsonSchema[], value: unknown): unknown {
     const option = options.find(({ type }) => type === typeOf(value));
-    return option === undefined ? this.#wrongType(options, value, path) : this.check(option, value, path);
+    return option === undefined ? this.#wrongType(options, value) : this.check(option, value);
   }
 
-  #wrongType(expected: readonly JsonSchema[], value: unknown, path: Path): undefined {
+  #wrongType(expected: readonly JsonSchema[], value: unknown): undefined {
     const wanted = alternatives(expected.map(({ type = "value" }) => TYPE_NAMES[type] ?? type));
     this.#report.error(
       "WRONG_TYPE",
-      { document: this.#document, path },
-      `${subject(path)} must be ${wanted}, not ${describe(value)}`,
+      this.#place(),
+      `${subject(this.#path)} must be ${wanted}, not ${describe(value)}`,
       typeHint(expected, value),
     );
   }
 
-  #unknownKey(key: string, properties: Readonly<Record<string, JsonSchema>>, path: Path): void {
+  #unknownKey(key: string, properties: Readonly<Record<string, JsonSchema>>): void {
     const known = Object.keys(properties);
     const near = nearestWord(key, known);
     this.#report.error(
       "UNKNOWN_KEY",
-      { document: this.#document, path, atKey: true },
+      { ...this.#place(key), atKey: true },
       `Unknown key ${JSON.stringify(key)}`,
       near === undefined ? `Known here: ${known.join(", ")}` : `Did you mean \`${near}\`?`,
     );

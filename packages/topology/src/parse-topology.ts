@@ -11,6 +11,7 @@ import type { Topology } from "./model.ts";
 import { DEFAULT_NODE_SETTINGS } from "./model.ts";
 import type { RawTopology } from "./raw-topology.ts";
 import type { SourceDocument } from "./source-document.ts";
+import { Spot } from "./spot.ts";
 import { topologySchema } from "./topology-schema.ts";
 import { ValueReader } from "./value-reader.ts";
 
@@ -48,6 +49,9 @@ export function buildTopology(document: SourceDocument, report: FaultReport): To
     source: "topology",
     hosts: directory.hosts,
     services: services.map(({ service }) => service),
-    node: raw.node === undefined ? DEFAULT_NODE_SETTINGS : buildNodeSettings(raw.node, { reader, path: ["node"] }),
+    node:
+      raw.node === undefined
+        ? DEFAULT_NODE_SETTINGS
+        : buildNodeSettings(raw.node, { reader, spot: Spot.root("the node settings").at("node") }),
   };
 }

@@ -2,11 +2,9 @@ import type { Cidr, Family, IpAddress, Port, SocketAddress } from "./address.ts"
 import { cidrOf, familyOf, parseCidr, parseIpAddress, parsePort, parseSocketAddress } from "./address.ts";
 import { explainAddress } from "./explain-address.ts";
 import type { FaultCode } from "./fault-code.ts";
-import type { FaultReport, Path, Place } from "./fault-report.ts";
+import type { FaultReport, Place } from "./fault-report.ts";
 import type { SourceDocument } from "./source-document.ts";
-
-/** Whose value it is and where; made only once there is something to report, because most files have no fault. */
-export type Spot = () => { readonly subject: string; readonly path: Path };
+import type { Spot } from "./spot.ts";
 
 /** Reads what the texts and numbers of one document mean; what cannot be read is reported and comes out undefined. */
 export class ValueReader {
@@ -18,27 +16,22 @@ export class ValueReader {
     this.report = report;
   }
 
-  place(path: Path): Place {
+  place({ path }: Spot): Place {
     return { document: this.document, path };
   }
 
   error(code: FaultCode, spot: Spot, reason: string, hint?: string): void {
-    const { subject, path } = spot();
-    this.report.error(code, this.place(path), `Cannot read ${subject}: ${reason}`, hint);
+    this.report.error(code, this.place(spot), `Cannot read ${spot.subject}: ${reason}`, hint);
   }
 
   warning(code: FaultCode, spot: Spot, reason: string, hint?: string): void {
-    const { subject, path } = spot();
-    this.report.warning(code, this.place(path), `${capitalize(subject)}: ${reason}`, hint);
+    this.report.warning(code, this.place(spot), `${capitalize(spot.subject)}: ${reason}`, hint);
   }
 
   /** A second use of what may be used once; `first` is where it stands already. */
   duplicate(code: FaultCode, spot: Spot, { first, reason }: { first: Spot; reason: string }): void {
-    const { subject, path } = spot();
-    this.report.errorAgain(code, this.place(path), {
-      first: this.place(first().path),
-      message: `Cannot read ${subject}: ${reason}`,
-    });
+    const message = `Cannot read ${spot.subject}: ${reason}`;
+    this.report.errorAgain(code, this.place(spot), { first: this.place(first), message });
   }
 
   address(text: string, spot: Spot): IpAddress | undefined {
@@ -81,20 +74,20 @@ export class ValueReader {
   }
 
   /** At most one of a family; a second one is reported and left out. */
-  onePerFamily<Item>(
-    items: readonly Found<Item>[],
-    addressOf: (item: Item) => IpAddress,
+  onePerFamily<Value>(
+    items: readonly Found<Value>[],
+    addressOf: (value: Value) => IpAddress,
     what: string,
-  ): readonly Item[] {
+  ): readonly Found<Value>[] {
     const families = new Set<Family>();
-    return items.flatMap(({ value, spot }) => {
+    return items.filter(({ value, spot }) => {
       const family = familyOf(addressOf(value));
       if (families.has(family)) {
         this.error("FAMILY_TWICE", spot, `a second IPv${family} ${what}, where there can be one a family`);
-        return [];
+        return false;
       }
       families.add(family);
-      return [value];
+      return true;
     });
   }
 
