@@ -9,8 +9,6 @@ export interface FollowFileOptions {
   readonly onChange: (bytes: Buffer) => Promise<void>;
   /** Called once when the file cannot be read any more; the next change ends that state. */
   readonly onUnreadable: (error: unknown) => void;
-  /** What the file held when it was read first; only what differs is reported. */
-  readonly knownBytes?: Uint8Array;
   /** How long the file has to stay as it is before it is read: editors and copies write in steps. */
   readonly settleMs?: number;
   /** How often to look without being told: network file systems and full inotify tables tell nothing. */
@@ -27,6 +25,8 @@ const POLL_MS = 2_000;
  * Events only say that it is worth looking; what counts is the content, so an event too many or too few does no harm.
  */
 export class FollowedFile {
+  /** Resolves when it has had its first look; only what differs from that is reported. */
+  readonly ready: Promise<void>;
   readonly #path: string;
   readonly #options: FollowFileOptions;
   readonly #settleMs: number;
@@ -42,16 +42,8 @@ export class FollowedFile {
     this.#path = resolve(path);
     this.#options = options;
     this.#settleMs = options.settleMs ?? SETTLE_MS;
-    this.#fingerprint = options.knownBytes === undefined ? undefined : fingerprint(options.knownBytes);
     this.#poll = setInterval(() => void this.#look(), options.pollMs ?? POLL_MS);
-    void this.#look();
-  }
-
-  /** Reads the file now, and reports it even if it is the same. */
-  reread(): Promise<void> {
-    this.#fingerprint = undefined;
-    this.#isUnreadable = false;
-    return this.#look();
+    this.ready = this.#look();
   }
 
   /** Resolves when no call of `onChange` is under way and none will follow. */
@@ -71,6 +63,7 @@ export class FollowedFile {
 
   async #lookOnce(): Promise<void> {
     if (this.#isClosed) return;
+    const isFirst = this.#fingerprint === undefined && !this.#isUnreadable;
     this.#watchFolders(await foldersOnTheWay(this.#path));
     let file: ReadFile;
     try {
@@ -83,13 +76,13 @@ export class FollowedFile {
     const now = fingerprint(file.bytes);
     if (now === this.#fingerprint && !this.#isUnreadable) return;
     // Perhaps half written. A clock that differs (negative age) must not hold the change up.
-    if (file.ageMs >= 0 && file.ageMs < this.#settleMs && this.#fingerprint !== undefined) {
+    if (!isFirst && file.ageMs >= 0 && file.ageMs < this.#settleMs) {
       this.#lookWhenSettled();
       return;
     }
     this.#isUnreadable = false;
     this.#fingerprint = now;
-    if (!this.#isClosed) await this.#options.onChange(file.bytes);
+    if (!isFirst && !this.#isClosed) await this.#options.onChange(file.bytes);
   }
 
   #watchFolders(folders: ReadonlyMap<string, string>): void {
