@@ -14,6 +14,14 @@ import type { CommandContext } from "./command-context.ts";
 import type { HostPlanFlags, VariantFlags } from "./iptables-flags.ts";
 import { readTopology, resolveHost } from "./read-topology.ts";
 
+export {
+  formatDifferences,
+  isForeign,
+  listDifferences,
+  refuseForeignChains,
+  refuseHeldChains,
+} from "@svcproxy/iptables";
+
 /** The plan for this host, from the topology that the command line names. */
 export async function readHostPlan(
   context: CommandContext,

@@ -15,6 +15,8 @@ import {
 import type { CommandContext } from "./command-context.ts";
 import type { TopologyFlags } from "./topology-input.ts";
 
+export { planHost } from "@svcproxy/topology";
+
 export interface ReadTopologyOptions extends TopologyFlags {
   /** Set by commands that change or judge this host: they take no example for it. */
   readonly required?: boolean;

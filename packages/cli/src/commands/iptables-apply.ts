@@ -17,14 +17,9 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
     .action((files: string[], flags: ApplyFlags) =>
       run(async (context) => {
         const [
-          { compileForHost, finishApply, openHostRules, readHostPlan, warnOfHost },
-          { refuseForeignChains },
+          { compileForHost, finishApply, openHostRules, readHostPlan, refuseForeignChains, warnOfHost },
           { printChanges, tablesOf },
-        ] = await Promise.all([
-          import("../host-rules.ts"),
-          import("@svcproxy/iptables"),
-          import("../print-changes.ts"),
-        ]);
+        ] = await Promise.all([import("../host-rules.ts"), import("../print-changes.ts")]);
         const plan = await readHostPlan(context, files, flags);
         const { signal } = context;
         await using session = await openHostRules(context, { ...flags, isExclusive: flags.dryRun !== true });

@@ -14,9 +14,8 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
     .addHelpText("after", "\nExample:\n  sudo svcproxy iptables cleanup")
     .action((flags: CleanupFlags) =>
       run(async (context) => {
-        const [{ finishApply, openHostRules }, { refuseHeldChains }, { printChanges, tablesOf }] = await Promise.all([
+        const [{ finishApply, openHostRules, refuseHeldChains }, { printChanges, tablesOf }] = await Promise.all([
           import("../host-rules.ts"),
-          import("@svcproxy/iptables"),
           import("../print-changes.ts"),
         ]);
         const { signal } = context;

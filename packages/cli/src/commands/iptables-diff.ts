@@ -14,8 +14,8 @@ export function addIptablesDiff(iptables: Command, run: RunCommand): void {
     .addHelpText("after", "\nExample:\n  sudo svcproxy iptables diff web.yaml --host web1")
     .action((files: string[], flags: DiffFlags) =>
       run(async (context) => {
-        const [{ compileForHost, openHostRules, readHostPlan }, { formatDifferences, isForeign, listDifferences }] =
-          await Promise.all([import("../host-rules.ts"), import("@svcproxy/iptables")]);
+        const { compileForHost, formatDifferences, isForeign, listDifferences, openHostRules, readHostPlan } =
+          await import("../host-rules.ts");
         const plan = await readHostPlan(context, files, flags);
         const { signal } = context;
         await using session = await openHostRules(context, { ...flags, isExclusive: false });

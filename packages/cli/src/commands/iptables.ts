@@ -50,9 +50,8 @@ export function registerIptables(program: Command, run: RunCommand): Command {
     );
   iptables.action((files: string[], flags: IptablesFlags) =>
     run(async (context) => {
-      const [{ readTopology, resolveHost }, { planHost }, { printRules }] = await Promise.all([
+      const [{ planHost, readTopology, resolveHost }, { printRules }] = await Promise.all([
         import("../read-topology.ts"),
-        import("@svcproxy/topology"),
         import("../print-rules.ts"),
       ]);
       const { topology } = await readTopology(context, files, flags);

@@ -9,7 +9,7 @@ export function registerSchema(program: Command, run: RunCommand): void {
     .addHelpText("after", "\nExample:\n  svcproxy schema > topology.schema.json")
     .action(() =>
       run(async (context) => {
-        const { topologySchema } = await import("@svcproxy/topology");
+        const { topologySchema } = await import("../topology-schema.ts");
         await context.print(`${JSON.stringify(topologySchema, null, 2)}\n`);
         return 0;
       }),

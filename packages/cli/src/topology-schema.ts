@@ -1,0 +1,1 @@
+export { topologySchema } from "@svcproxy/topology";
