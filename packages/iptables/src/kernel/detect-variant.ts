@@ -58,7 +58,7 @@ export async function surveyVariants(signal: AbortSignal): Promise<readonly Vari
   }
   if (found.length === 0) {
     throw new EnvironmentError("MISSING_TOOL", "Cannot find iptables on this machine", {
-      hint: "Install it, on Debian or Ubuntu with: apt-get install iptables",
+      hint: "Install it, on Debian or Ubuntu with: apt-get install iptables (PATH must lead to it, often by /usr/sbin)",
     });
   }
   return found;

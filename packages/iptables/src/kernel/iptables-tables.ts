@@ -2,7 +2,7 @@ import { parseSave, type RuleSet } from "@svcproxy/rules";
 import { EnvironmentError, type Family } from "@svcproxy/topology";
 import { restoreFault, saveFault } from "./restore-fault.ts";
 import { type Interruptible, RestoreRefused, type RuleTables } from "./rule-tables.ts";
-import { MissingTool, runTool } from "./run-tool.ts";
+import { MissingTool, runTool, type ToolRunner } from "./run-tool.ts";
 import { formatChange, type TableChange } from "./table-change.ts";
 
 /** `nft`: iptables' rules kept in nftables; `legacy`: in the kernel's older tables. A host may use both at once. */
@@ -34,18 +34,26 @@ export class IptablesTables implements RuleTables {
   readonly name: string;
   readonly #tools: IptablesTools;
   readonly #heldFd: number | undefined;
+  readonly #run: ToolRunner;
 
-  /** @param heldFd stays open in whatever changes the rules, see `NamespaceLock` */
-  constructor(tools: IptablesTools, { heldFd }: { readonly heldFd?: number | undefined } = {}) {
+  /**
+   * @param heldFd stays open in whatever changes the rules, see `NamespaceLock`
+   * @param run how the programs are run: by default in this process' own network namespace
+   */
+  constructor(
+    tools: IptablesTools,
+    { heldFd, run = runTool }: { readonly heldFd?: number | undefined; readonly run?: ToolRunner } = {},
+  ) {
     this.name = toolName(tools, 4, "");
     this.#tools = tools;
     this.#heldFd = heldFd;
+    this.#run = run;
   }
 
   async save(family: Family, { signal }: Interruptible): Promise<RuleSet> {
     const tool = toolName(this.#tools, family, "-save");
     for (let attempt = 1; ; attempt++) {
-      const output = await runTool(tool, [], { signal }).catch((error: unknown) => {
+      const output = await this.#run(tool, [], { signal }).catch((error: unknown) => {
         // A machine without the IPv6 tools has no IPv6 rules; to change them is refused below.
         if (error instanceof MissingTool && family === 6) return undefined;
         throw error;
@@ -59,7 +67,7 @@ export class IptablesTables implements RuleTables {
 
   async restore(change: TableChange): Promise<void> {
     const tool = toolName(this.#tools, change.family, "-restore");
-    const output = await runTool(tool, restoreArguments(), { input: formatChange(change), heldFd: this.#heldFd });
+    const output = await this.#run(tool, restoreArguments(), { input: formatChange(change), heldFd: this.#heldFd });
     if (output.exitCode !== 0) throw restoreFault(tool, change, output);
   }
 }

@@ -5,7 +5,7 @@ import { hookMark, isMark, isOwnChain, MARKER_CHAIN } from "./own-chains.ts";
 /** One table of the kernel, told apart into what is ours and what is not. */
 export interface OwnedTable {
   readonly name: string;
-  /** Whether our marker stands there; without it, chains with our names were made by somebody else. */
+  /** Whether a mark of ours stands there; without it, chains with our names were made by somebody else. */
   readonly isMarked: boolean;
   /** Empty chains of ours that only say what is ours, by name. */
   readonly marks: ReadonlySet<string>;
@@ -33,7 +33,6 @@ export function ownedTable(
   { name, hooks }: { name: string; hooks: readonly Hook[] },
 ): OwnedTable {
   const chains = new Map((table?.chains ?? []).map((chain) => [chain.name, chain]));
-  const isMarked = chains.has(MARKER_CHAIN);
   const marks = new Set<string>();
   const ownChains = new Map<string, Chain>();
   const foreignChains = new Map<string, Chain>();
@@ -46,6 +45,7 @@ export function ownedTable(
     } else if (isOwnChain(chain.name, chains)) ownChains.set(chain.name, chain);
     else foreignChains.set(chain.name, chain);
   }
+  const isMarked = marks.size > 0;
   const takesOver = !isMarked && ownChains.size > 0;
   const builtIn = new Map<string, readonly BuiltInEntry[]>();
   for (const chain of chains.values()) {

@@ -24,6 +24,8 @@ export interface ToolOptions {
   readonly heldFd?: number | undefined;
 }
 
+export type ToolRunner = (tool: string, args: readonly string[], options?: ToolOptions) => Promise<ToolOutput>;
+
 /** That a program is not on this machine. */
 export class MissingTool extends EnvironmentError {
   readonly tool: string;
@@ -35,7 +37,7 @@ export class MissingTool extends EnvironmentError {
 }
 
 /**
- * Runs a program of the system to its end, without a shell, in the C locale, with bounds on time and output.
+ * Runs a program that PATH leads to, to its end, without a shell, in the C locale, with bounds on time and output.
  *
  * @throws MissingTool
  * @throws EnvironmentError TOOL_FAILED where it had to be stopped
@@ -45,7 +47,7 @@ export async function runTool(tool: string, args: readonly string[], options: To
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const child = spawn(tool, args, {
     stdio: ["pipe", "pipe", "pipe", ...(heldFd === undefined ? [] : [heldFd])],
-    env: { ...process.env, LC_ALL: "C", PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin:/usr/local/sbin` },
+    env: { ...process.env, LC_ALL: "C" },
     signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
     killSignal: "SIGKILL",
   });
@@ -79,7 +81,7 @@ function startFailure(
 
 function missingHint(tool: string): string {
   const name = tool.startsWith("ip") && tool.includes("tables") ? "iptables" : tool === "ip" ? "iproute2" : tool;
-  return `Install it, on Debian or Ubuntu with: apt-get install ${name}`;
+  return `Install it, on Debian or Ubuntu with: apt-get install ${name} (PATH must lead to it, often by /usr/sbin)`;
 }
 
 interface Collected {

@@ -1,0 +1,42 @@
+import { createNetworkNamespace, type NetworkNamespace } from "@svcproxy/lab";
+import type { BackendHost } from "./backend-contract.ts";
+import { IptablesTables, type Variant } from "./iptables-tables.ts";
+import { runTool, type ToolRunner } from "./run-tool.ts";
+import { TableBackend } from "./table-backend.ts";
+
+/** A network namespace with a backend at work on its real rules, for tests. */
+export interface KernelHost extends BackendHost {
+  readonly namespace: NetworkNamespace;
+  readonly tables: IptablesTables;
+}
+
+export async function createKernelHost(variant: Variant): Promise<KernelHost> {
+  const namespace = await createNetworkNamespace();
+  const run: ToolRunner = (tool, args, options) =>
+    runTool("nsenter", [`--net=/proc/${namespace.pid}/ns/net`, tool, ...args], options);
+  const tables = new IptablesTables({ variant, suffix: `-${variant}` }, { run });
+  return {
+    namespace,
+    tables,
+    backend: new TableBackend(tables),
+    async run(script) {
+      const named = script.replaceAll(/^(ip6?tables) /gm, `$1-${variant} -w 10 `);
+      await namespace.run("sh", ["-e"], { input: named });
+    },
+    async dump() {
+      const { stdout: v4 } = await namespace.run(`iptables-${variant}-save`, []);
+      const { stdout: v6 } = await namespace.run(`ip6tables-${variant}-save`, []);
+      return normalizeDump(v4 + v6);
+    },
+    [Symbol.asyncDispose]: () => namespace[Symbol.asyncDispose](),
+  };
+}
+
+/** What iptables-save prints, without comments, counters and tables that hold nothing. */
+export function normalizeDump(text: string): string {
+  const tables = text
+    .replaceAll(/^#.*\n/gm, "")
+    .replaceAll(/ \[\d+:\d+\]$/gm, "")
+    .split(/(?<=^COMMIT\n)/m);
+  return tables.filter((table) => /^(-A |:\S+ (-|DROP)$)/m.test(table)).join("");
+}
