@@ -246,7 +246,7 @@ export type Target =
   | { readonly kind: "log"; readonly words: Words }
   | { readonly kind: "nflog"; readonly words: Words }
   | { readonly kind: "tcpmss"; readonly words: Words }
-  /** `-j CT`; `notrack` is also what `-j NOTRACK` means. */
+  /** `-j CT` with all its options, `--notrack` included; `notrack` without words is `-j NOTRACK`. */
   | { readonly kind: "ct"; readonly notrack: boolean; readonly words: Words }
   | { readonly kind: "checksum"; readonly words: Words }
   | {

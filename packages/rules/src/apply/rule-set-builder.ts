@@ -194,6 +194,7 @@ function deleteChains(table: OpenTable, chains: readonly OpenChain[]): void {
 
 /** What `iptables -N` refuses. */
 function checkChainName(name: string): void {
+  if (/^\w[\w-]{0,27}$/.test(name) && name.includes("-")) return;
   const length = new TextEncoder().encode(name).length;
   const fault =
     length > CHAIN_NAME_MAX_LENGTH

@@ -1,7 +1,7 @@
 import type { Rule } from "../rule-set.ts";
 import { storableComment } from "../text/format-style.ts";
-import { formatTarget } from "../text/format-target.ts";
 import { isBarrier, isHeader, matchAtoms } from "./match-atoms.ts";
+import { targetKey } from "./target-key.ts";
 
 export interface RuleKeyOptions {
   /** Tell rules apart that differ in their comments only, as `iptables -D` does; default false: a comment does nothing. */
@@ -36,8 +36,7 @@ export function ruleKey(rule: Rule, { withComments = false }: RuleKeyOptions = {
     for (const atom of atoms) into.add(atom);
   }
   segments.push(sorted(segment));
-  const target = formatTarget(rule.target, { style: "save", family: 4 });
-  return `${sorted(headers)} | ${segments.join(" > ")} | ${target}${comments}`;
+  return `${sorted(headers)} | ${segments.join(" > ")} | ${targetKey(rule.target)}${comments}`;
 }
 
 function sorted(atoms: ReadonlySet<string>): string {

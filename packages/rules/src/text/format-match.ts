@@ -4,6 +4,7 @@ import type { Match, NegatableRange, NumberRange } from "../rule-set.ts";
 import type { FormatOptions } from "./format-style.ts";
 import { quoteWord, storableComment } from "./format-style.ts";
 import { ALL_BITS } from "./option-values.ts";
+import { protocolNumber } from "./protocol-names.ts";
 import { quoteSavedWord } from "./restore-words.ts";
 
 /** One match as text, without blanks around it. */
@@ -123,7 +124,7 @@ function formatModuleOptions(match: ModuleMatch, options: FormatOptions): string
         flag(match.invert, "--invert")
       );
     case "mac":
-      return ` ${not(match)}--mac-source ${options.style === "save" ? match.address.toUpperCase() : match.address}`;
+      return ` ${not(match)}--mac-source ${match.address}`;
     case "length":
       return ` ${not(match)}--length ${match.from === match.to ? match.from : `${match.from}:${match.to}`}`;
     case "ttl": {
@@ -184,9 +185,10 @@ function formatConntrack(match: Extract<Match, { kind: "conntrack" }>, options: 
     optional(side, (value) => ` ${not(value)}${option} ${formatNetwork(value.cidr, { ...options, style: "command" })}`);
   const range = (ports: NegatableRange | undefined, option: string) =>
     optional(ports, (value) => ` ${not(value)}${option} ${formatPorts(value)}`);
+  const protocol = (name: string) => (options.style === "save" ? String(protocolNumber(name) ?? name) : name);
   return (
     optional(match.states, (value) => ` ${not(value)}--ctstate ${value.states.join(",")}`) +
-    optional(match.protocol, (value) => ` ${not(value)}--ctproto ${quoteWord(value.protocol, options)}`) +
+    optional(match.protocol, (value) => ` ${not(value)}--ctproto ${quoteWord(protocol(value.protocol), options)}`) +
     address(match.originalSource, "--ctorigsrc") +
     address(match.originalDestination, "--ctorigdst") +
     address(match.replySource, "--ctreplsrc") +
@@ -205,8 +207,7 @@ function formatConntrack(match: Extract<Match, { kind: "conntrack" }>, options: 
 const PROBABILITY_DECIMALS = 11;
 
 function formatStatistic(match: Extract<Match, { kind: "statistic" }>, { style }: FormatOptions): string {
-  if (match.mode === "nth")
-    return ` --mode nth ${not(match)}--every ${match.every}${style === "save" || match.packet > 0 ? ` --packet ${match.packet}` : ""}`;
+  if (match.mode === "nth") return ` --mode nth ${not(match)}--every ${match.every} --packet ${match.packet}`;
   const exact = (match.threshold / 2 ** 31).toFixed(PROBABILITY_DECIMALS);
   const text = style === "save" ? exact : (match.text ?? exact.replace(/\.?0+$/, ""));
   return ` --mode random ${not(match)}--probability ${text}`;

@@ -23,9 +23,9 @@ export function formatTarget(target: Target, options: FormatOptions): string {
     case "goto":
       return `-g ${quoteWord(target.chain, options)}`;
     case "dnat":
-      return `-j DNAT --to-destination ${formatNatRange(target.to)}${natFlags(target.to)}`;
+      return `-j DNAT --to-destination ${quoteWord(formatNatRange(target.to), options)}${natFlags(target.to)}`;
     case "snat":
-      return `-j SNAT --to-source ${formatNatRange(target.to)}${natFlags(target.to)}`;
+      return `-j SNAT --to-source ${quoteWord(formatNatRange(target.to), options)}${natFlags(target.to)}`;
     case "masquerade":
       return `-j MASQUERADE${toPorts(target.ports)}${natFlags(target)}`;
     case "redirect":
@@ -43,7 +43,7 @@ export function formatTarget(target: Target, options: FormatOptions): string {
     case "tcpmss":
       return withWords("TCPMSS", target.words);
     case "ct":
-      return withWords("CT", target.notrack ? ["--notrack", ...target.words] : target.words);
+      return target.notrack && target.words.length === 0 ? "-j NOTRACK" : withWords("CT", target.words);
     case "checksum":
       return withWords("CHECKSUM", target.words);
     case "tproxy": {

@@ -35,14 +35,25 @@ export interface HeaderOption {
  * @throws RuleFault
  */
 export function readHeaderMatch(header: HeaderOption, context: RuleContext): Match | undefined {
-  const { option, value, negated } = header;
-  const cacheKey = negated ? `!${option}${value}` : option + value;
-  const { headerMatches } = context;
-  const cached = headerMatches.get(cacheKey);
+  const cache = headerCache(header, context);
+  const cached = cache.get(header.value);
   if (cached !== undefined) return cached;
   const match = readUncached(header, context);
-  headerMatches.set(cacheKey, match);
+  cache.set(header.value, match);
   return match;
+}
+
+function headerCache(
+  { option, negated }: HeaderOption,
+  { headerMatches }: RuleContext,
+): Map<string, Match | undefined> {
+  const key = negated ? `!${option}` : option;
+  let cache = headerMatches.get(key);
+  if (cache === undefined) {
+    cache = new Map();
+    headerMatches.set(key, cache);
+  }
+  return cache;
 }
 
 function readUncached({ option, value, negated }: HeaderOption, { family }: RuleContext): Match | undefined {

@@ -13,7 +13,7 @@ export interface RuleContext {
   readonly family: Family;
   /** Chains of the rule's table as far as they are known: their names win over extensions of the same name. */
   readonly chains?: Pick<ReadonlySet<string>, "has">;
-  readonly headerMatches: Map<string, Match | undefined>;
+  readonly headerMatches: Map<string, Map<string, Match | undefined>>;
   readonly matches: Map<string, Match>;
   readonly targets: Map<string, Target>;
 }
@@ -99,7 +99,8 @@ class RuleReader {
       if (word === "") throw new RuleFault("nothing follows the !");
     }
     if (isQuoted || word.charCodeAt(0) !== HYPHEN) throw new RuleFault(`unexpected word ${quote(word)}`);
-    const header = HEADER_OPTIONS.get(word);
+    // `-m policy` has an option of the name that is short for `--protocol` elsewhere.
+    const header = word === "--proto" && this.#current?.name === "policy" ? undefined : HEADER_OPTIONS.get(word);
     if (header !== undefined) return this.#readHeader(header, at, negated);
     const equals = word.startsWith("--") ? word.indexOf("=") : -1;
     if (equals > 0)
@@ -190,7 +191,7 @@ class RuleReader {
   #isOption(at: number): boolean {
     const word = this.#words[at] ?? "";
     if (this.#quoted?.has(at) === true) return false;
-    return word === "!" || /^-[^\d]/.test(word);
+    return word === "!" || /^-\D/.test(word);
   }
 
   /** The extension that an option belongs to: the last one named, or an earlier one that has it, or the protocol's own. */

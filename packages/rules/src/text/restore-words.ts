@@ -12,7 +12,7 @@ export interface RestoreWords {
  * closing quote ends the word. (A word that merely begins outside of quotes still counts as quoted.)
  */
 export function splitRestoreLine(line: string): RestoreWords {
-  if (!line.includes('"')) return { words: splitPlain(line), quoted: undefined, isOpen: false };
+  if (!line.includes('"')) return { words: splitBlanks(line), quoted: undefined, isOpen: false };
   const words: string[] = [];
   const quoted = new Set<number>();
   let rest = 0;
@@ -56,21 +56,25 @@ function isBlank(code: number): boolean {
   return code === 32 || code === 9 || code === 10 || code === 13;
 }
 
-function splitPlain(line: string): string[] {
-  const words = line.split(" ");
-  return words.includes("") || line.includes("\t") || line.includes("\r") ? words.flatMap(splitBlanks) : words;
+/** Words without any quotes. */
+export function splitBlanks(line: string): string[] {
+  const words: string[] = [];
+  pushPlain(words, line);
+  return words;
 }
 
 function pushPlain(words: string[], text: string): void {
-  for (const word of text.split(" ")) {
-    if (word === "") continue;
-    if (word.includes("\t") || word.includes("\r")) words.push(...splitBlanks(word));
-    else words.push(word);
+  const hasOtherBlanks = text.includes("\t") || text.includes("\r");
+  for (let start = 0; start < text.length; ) {
+    const blank = text.indexOf(" ", start);
+    const end = blank < 0 ? text.length : blank;
+    if (end > start) {
+      const word = text.slice(start, end);
+      if (hasOtherBlanks) words.push(...word.split(/[\t\r]+/).filter((part) => part !== ""));
+      else words.push(word);
+    }
+    start = end + 1;
   }
-}
-
-function splitBlanks(text: string): string[] {
-  return text.split(/[ \t\r\n]+/).filter((word) => word !== "");
 }
 
 /** What iptables-save leaves unquoted, and what of options, addresses and ports needs no quotes either. */

@@ -1,5 +1,5 @@
 import type { Family } from "@svcproxy/topology";
-import { familyOf, parseIpAddress } from "@svcproxy/topology";
+import { addressBits, familyOf, parseIpAddress } from "@svcproxy/topology";
 import type { NatRange, Target } from "../rule-set.ts";
 import type { ExtensionSyntax, ParsedOption } from "./extension-syntax.ts";
 import { extensionSyntax, optionsByName, optionWords } from "./extension-syntax.ts";
@@ -162,11 +162,7 @@ const CT = wordSyntax(
     ...{ "--notrack": 0, "--helper": 1, "--timeout": 1, "--ctevents": 1, "--expevents": 1 },
     ...{ "--zone": 1, "--zone-orig": 1, "--zone-reply": 1 },
   },
-  (words) => ({
-    kind: "ct",
-    notrack: words.includes("--notrack"),
-    words: words.filter((word) => word !== "--notrack"),
-  }),
+  (words) => ({ kind: "ct", notrack: words.includes("--notrack"), words }),
 );
 
 const TPROXY = extensionSyntax<Target>({ "--on-port": 1, "--on-ip": 1, "--tproxy-mark": 1 }, (options) => {
@@ -178,7 +174,8 @@ const TPROXY = extensionSyntax<Target>({ "--on-port": 1, "--on-ip": 1, "--tproxy
   const address = byName?.["--on-ip"] && parseIpAddress(byName["--on-ip"].values[0] ?? "");
   if (byName === undefined || port === undefined || masked === undefined) return undefined;
   if (byName["--on-ip"] !== undefined && address === undefined) return undefined;
-  return { kind: "tproxy", ...(address === undefined ? {} : { address }), port, ...masked };
+  const isGiven = address !== undefined && addressBits(address) !== 0n;
+  return { kind: "tproxy", ...(isGiven ? { address } : {}), port, ...masked };
 });
 
 /** Targets whose options are understood. */
@@ -221,9 +218,11 @@ export const TARGET_SYNTAX: ReadonlyMap<string, TargetSyntax> = new Map([
   ["TPROXY", TPROXY],
 ]);
 
-/** Further targets that iptables brings along; any other name is a chain's. */
+/** Further targets that iptables and xtables-addons bring along; any other name is a chain's. */
 export const OTHER_TARGETS: ReadonlySet<string> = new Set([
   ...["AUDIT", "CLASSIFY", "CLUSTERIP", "CONNSECMARK", "DNPT", "DSCP", "ECN", "HL", "HMARK", "IDLETIMER", "LED"],
   ...["MIRROR", "NAT", "NETMAP", "NFQUEUE", "QUEUE", "RATEEST", "SAME", "SECMARK", "SET", "SNPT", "SYNPROXY"],
   ...["TCPOPTSTRIP", "TEE", "TOS", "TTL", "ULOG"],
+  // xtables-addons
+  ...["ACCOUNT", "CHAOS", "DELUDE", "DHCPMAC", "DNETMAP", "ECHO", "IPMARK", "LOGMARK", "PROTO", "SYSRQ", "TARPIT"],
 ]);
