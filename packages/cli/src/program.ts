@@ -5,6 +5,7 @@ import { registerIptables } from "./commands/iptables.ts";
 import { addIptablesApply } from "./commands/iptables-apply.ts";
 import { addIptablesCleanup } from "./commands/iptables-cleanup.ts";
 import { addIptablesDiff } from "./commands/iptables-diff.ts";
+import { registerLab } from "./commands/lab.ts";
 import { registerSchema } from "./commands/schema.ts";
 import type { ExitCode } from "./exit-code.ts";
 import { runCommand } from "./run-command.ts";
@@ -42,6 +43,7 @@ function buildProgram(run: RunCommand): Command {
   addIptablesApply(iptables, run);
   addIptablesDiff(iptables, run);
   addIptablesCleanup(iptables, run);
+  registerLab(program, run);
   registerSchema(program, run);
   return program;
 }

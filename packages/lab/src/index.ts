@@ -1,12 +1,16 @@
 export * from "./enter-command.ts";
+export * from "./exec-in-place.ts";
 export * from "./find-place.ts";
+export type { ServedCount } from "./inside/answer-clients.ts";
 export * from "./inside/run-inside.ts";
 export * from "./kernel-support.ts";
 export * from "./lab.ts";
 export type * from "./lab-process.ts";
+export * from "./lab-state.ts";
 export * from "./network-namespace.ts";
 export type * from "./plan/lab-plan.ts";
 export * from "./plan/plan-lab.ts";
 export * from "./processes.ts";
+export * from "./read-lab-status.ts";
 export * from "./start-lab.ts";
 export * from "./tools.ts";

@@ -4,7 +4,7 @@ import { buildTopology } from "./parse-topology.ts";
 import type { TopologyFile } from "./topology-file.ts";
 
 /** The set-up of the founding document, as examples/cloudos.yaml has it; it is data, so that no file is needed to try svcproxy. */
-const CLOUDOS: TopologyFile = {
+export const EXAMPLE_TOPOLOGY_FILE: TopologyFile = {
   hosts: [
     {
       name: "cloudos1",
@@ -47,5 +47,5 @@ const CLOUDOS: TopologyFile = {
 export function exampleTopology(): ParsedTopology {
   const report = new FaultReport();
   const source = { file: "<built-in example>", text: "" };
-  return finishReading(buildTopology({ source, index: 0, value: CLOUDOS }, report), { report });
+  return finishReading(buildTopology({ source, index: 0, value: EXAMPLE_TOPOLOGY_FILE }, report), { report });
 }

@@ -10,7 +10,7 @@ import { INSIDE_FOLDER } from "./inside-paths.ts";
  */
 const HOLD = `
 set -e
-printf %s "$1" >/proc/sys/kernel/hostname
+hostname "$1" 2>/dev/null || : # a name is a nicety
 aside=${INSIDE_FOLDER}/hosts/$2
 mkdir -p "$aside"
 mount -n -t tmpfs -o mode=0755 tmpfs "$aside"

@@ -1,0 +1,56 @@
+import { once } from "node:events";
+import process from "node:process";
+import type { ServedCount, StartedLab } from "@svcproxy/lab";
+import type { Topology } from "@svcproxy/topology";
+import type { CommandContext } from "../command-context.ts";
+import { renderPlaces, renderServices, renderSuggestions } from "./lab-tables.ts";
+import type { LabUpFlags } from "./lab-up.ts";
+
+export interface Announcement {
+  readonly topology: Topology;
+  readonly started: StartedLab;
+  readonly flags: LabUpFlags;
+}
+
+/** Says what is where, and what to try. */
+export async function announce(context: CommandContext, { topology, started, flags }: Announcement): Promise<void> {
+  const { name, pid, overlay, places } = started.lab.process;
+  const { dataPath } = flags;
+  if (flags.json === true) {
+    await context.print(`${JSON.stringify({ name, pid, overlay, dataPath, places }, null, 2)}\n`);
+    return;
+  }
+  const title = `lab ${name} is up: overlay ${overlay}, data path ${dataPath}, first process ${pid}`;
+  const suggestions = renderSuggestions(topology, { command: commandName(), name, overlay });
+  const isLive = context.stdoutIsTerminal && flags.detach !== true;
+  const parts = [title, renderServices(topology), suggestions, ...(isLive ? [] : [renderPlaces(places)])];
+  await context.print(`${parts.join("\n\n")}\n${isLive ? "\n" : ""}`);
+  if (flags.detach !== true) context.note("svcproxy: the lab stays until this command ends (Ctrl-C)");
+}
+
+/** How the user called us, for commands that they can copy. */
+function commandName(): string {
+  const script = process.argv[1] ?? "svcproxy";
+  return script.endsWith("/main.ts") ? "scripts/svcproxy" : "svcproxy";
+}
+
+/** Waits until the lab ends or the user ends it. On a terminal the table of places counts what the pods serve. */
+export async function watch(
+  context: CommandContext,
+  { started, signal }: { readonly started: StartedLab; readonly signal: AbortSignal },
+): Promise<void> {
+  if (context.stdoutIsTerminal) {
+    let painted = 0;
+    const paint = (counts: Readonly<Record<string, ServedCount>>) => {
+      const table = renderPlaces(started.lab.process.places, counts);
+      // Back to where the last table began; each line is cleared to its end before it is written anew.
+      const up = painted === 0 ? "" : `\u001b[${painted}A`;
+      painted = table.split("\n").length;
+      void context.print(`${up}${table.replaceAll(/^/gm, "\u001b[2K")}\n`);
+    };
+    paint({});
+    started.onServed(paint);
+  }
+  if (signal.aborted) return;
+  await Promise.race([started.ended, once(signal, "abort")]);
+}
