@@ -68,7 +68,7 @@ export interface ProxySurroundings {
 }
 
 /** A running proxy: `createProxy(options, surroundings)`. */
-export interface Proxy {
+export interface ServiceProxy {
   /**
    * Makes what is served equal the plan. Frontends that stay are not touched; connections to endpoints that stay are never closed.
    * A frontend that cannot listen does not stop the others; it is tried again until it listens or leaves the plan.
@@ -293,10 +293,13 @@ export interface InstanceOptions {
   readonly name?: string;
   /** Default: $RUNTIME_DIRECTORY, else /run/svcproxy for root, else $XDG_RUNTIME_DIR/svcproxy, else a folder of the user's in /tmp. */
   readonly runtimeDirectory?: string;
+  /** For `claimInstance`: take the listeners of an instance that runs, instead of failing. */
+  readonly takeOver?: boolean;
 }
 
 /**
- * `claimInstance(options & { takeOver })`:
+ * What `claimInstance(options)` gives.
+ *
  * @throws EnvironmentError ALREADY_RUNNING where an instance runs and `takeOver` is false
  * With `takeOver` and nobody running it is a plain start.
  */
@@ -317,7 +320,7 @@ export interface InstanceClaim {
 }
 
 export interface InstanceService {
-  readonly proxy: Proxy;
+  readonly proxy: ServiceProxy;
   /** What `queryInstance(…)` gets: any JSON value. */
   status(): Promise<unknown>;
   /**

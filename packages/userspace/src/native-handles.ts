@@ -19,6 +19,7 @@ export interface NativeHandles {
   /** A unix socket that can carry handles. */
   newIpcPipe(): PipeHandle;
   newPipeConnectRequest(): ConnectRequest;
+  newWriteRequest(): WriteRequest;
   /** Shared state of all streams; valid right after a read or a write. */
   readonly streamState: Int32Array;
   /** Index in `streamState`: bytes read, or a negative error number. */
@@ -98,7 +99,7 @@ export interface PipeHandle extends StreamHandle {
   pendingHandle?: TcpHandle | UdpHandle | null;
   open(fd: number): number;
   connect(request: ConnectRequest, path: string): number;
-  writeUtf8String(request: object, text: string, handle?: object): number;
+  writeUtf8String(request: WriteRequest, text: string, handle?: NativeHandle): number;
 }
 
 export interface AddressInfo {
@@ -150,6 +151,7 @@ interface PipeBinding {
 
 interface StreamBinding {
   readonly ShutdownWrap: Constructor<ShutdownRequest>;
+  readonly WriteWrap: Constructor<WriteRequest>;
   readonly streamBaseState: Int32Array;
   readonly kReadBytesOrError: number;
   readonly kLastWriteErr: number;
@@ -189,6 +191,7 @@ function findNativeHandles(): NativeHandles | undefined {
     newSendRequest: () => new udp.SendWrap(),
     newIpcPipe: () => new pipe.Pipe(pipe.constants.IPC),
     newPipeConnectRequest: () => new pipe.PipeConnectWrap(),
+    newWriteRequest: () => new stream.WriteWrap(),
     streamState: stream.streamBaseState,
     readCountIndex: stream.kReadBytesOrError,
     writeErrorIndex: stream.kLastWriteErr,
@@ -234,6 +237,7 @@ function isPipeBinding(value: unknown): value is PipeBinding {
 function isStreamBinding(value: unknown): value is StreamBinding {
   return (
     hasClass(value, "ShutdownWrap", []) &&
+    hasClass(value, "WriteWrap", []) &&
     hasNumbers(value, ["kReadBytesOrError", "kLastWriteErr"]) &&
     member(value, "streamBaseState") instanceof Int32Array
   );

@@ -5,10 +5,10 @@ import type {
   ApplyReport,
   FrontendStatus,
   HandedListener,
-  Proxy,
   ProxyOptions,
   ProxySnapshot,
   ProxySurroundings,
+  ServiceProxy,
 } from "./contract.ts";
 import { newFrontendCounters } from "./counters.ts";
 import { FailureLog } from "./failure-log.ts";
@@ -30,7 +30,7 @@ const ADDRESS_CHECK_MS = 10_000;
  *
  * @throws EnvironmentError UNSUPPORTED_NODE where this Node lacks what the data plane stands on
  */
-export async function createProxy(options: ProxyOptions, surroundings: ProxySurroundings): Promise<Proxy> {
+export async function createProxy(options: ProxyOptions, surroundings: ProxySurroundings): Promise<ServiceProxy> {
   const native = loadNativeHandles();
   if (native === undefined) {
     throw new EnvironmentError(
@@ -72,7 +72,7 @@ const NOTHING_SERVED: ServedPlan = {
   limitations: [],
 };
 
-class RunningProxy implements Proxy {
+class RunningProxy implements ServiceProxy {
   readonly #options: ProxyOptions;
   readonly #group: WorkerGroup;
   readonly #book: ListenerBook;

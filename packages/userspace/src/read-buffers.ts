@@ -67,5 +67,5 @@ export class ReadBuffers {
 }
 
 function sizeIndex(length: number): number {
-  return SIZES.findIndex((size) => size === length);
+  return SIZES.findIndex((size) => length <= size);
 }

@@ -1,0 +1,186 @@
+import { chmod, unlink } from "node:fs/promises";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import process from "node:process";
+import { EnvironmentError } from "@svcproxy/topology";
+import type { InheritedListeners, InstanceClaim, InstanceOptions, InstanceService } from "./contract.ts";
+import { type Handover, receiveListeners, sendListeners } from "./handover.ts";
+import { type InstancePlace, instancePlace } from "./instance-place.ts";
+import { parseJson } from "./ipc-channel.ts";
+import { loadNativeHandles } from "./native-handles.ts";
+
+/** A predecessor that was told to let go gives the lock back within this time. */
+const LOCK_PATIENCE_MS = 5_000;
+const LOCK_RETRY_MS = 20;
+/** An answer of a running instance takes at most this long. */
+const ANSWER_TIMEOUT_MS = 10_000;
+const MAX_REQUEST_BYTES = 4_096;
+
+/**
+ * Makes this process the one proxy of its network namespace, or takes the listeners of the one that runs.
+ *
+ * @throws EnvironmentError ALREADY_RUNNING without `takeOver`; TAKE_OVER_FAILED where the running one does not hand over
+ */
+export async function claimInstance(options: InstanceOptions): Promise<InstanceClaim> {
+  const place = await instancePlace(options);
+  const lock = await tryLock(place);
+  if (lock !== undefined) return new Claim(place, { lock });
+  const pid = await askForPid(place);
+  const who = pid === undefined ? "another process" : `pid ${pid}`;
+  if (options.takeOver !== true) {
+    throw new EnvironmentError(
+      "ALREADY_RUNNING",
+      `Cannot start: ${who} runs svcproxy userspace in this network namespace`,
+      {
+        hint: "--take-over continues in its place without a lost connection",
+      },
+    );
+  }
+  const native = loadNativeHandles();
+  if (native === undefined) throw takeOverFailed(who, "this Node cannot receive sockets");
+  try {
+    return new Claim(place, { handover: await receiveListeners(native, place.controlPath) });
+  } catch (error) {
+    throw takeOverFailed(who, error instanceof Error ? error.message : String(error));
+  }
+}
+
+function takeOverFailed(who: string, reason: string): EnvironmentError {
+  return new EnvironmentError("TAKE_OVER_FAILED", `Cannot take over from ${who}: ${reason}`, {
+    hint: "Run it as the same user and with the same runtime directory",
+  });
+}
+
+/** What the running instance says of itself. @throws EnvironmentError NOT_RUNNING */
+export async function queryInstance(options: InstanceOptions): Promise<unknown> {
+  const { controlPath } = await instancePlace(options);
+  const text = await ask(controlPath, '{"kind":"status"}\n').catch((cause: unknown) => {
+    throw new EnvironmentError("NOT_RUNNING", "Cannot ask for the status: svcproxy userspace does not run here", {
+      hint: "Ask in the network namespace and as the user that it runs in",
+      cause,
+    });
+  });
+  return parseJson(text);
+}
+
+async function ask(path: string, request: string): Promise<string> {
+  const socket = connect(path);
+  socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error("no answer")));
+  socket.write(request);
+  let text = "";
+  for await (const chunk of socket.setEncoding("utf8")) text += String(chunk);
+  return text;
+}
+
+async function askForPid({ lockPath }: InstancePlace): Promise<number | undefined> {
+  const text = await ask(lockPath, "").catch(() => "");
+  return /^\d+$/.test(text) ? Number(text) : undefined;
+}
+
+/** Holds the name; tells who asks its pid. Undefined where somebody else holds it. */
+async function tryLock({ lockPath }: InstancePlace): Promise<Server | undefined> {
+  const server = createServer((socket) => {
+    socket.on("error", () => {}); // whoever asked may be gone
+    socket.end(String(process.pid));
+  });
+  return (await listens(server, lockPath)) ? server.unref() : undefined;
+}
+
+async function listens(server: Server, path: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => {
+      if ("code" in error && error.code === "EADDRINUSE") resolve(false);
+      else reject(error);
+    });
+    server.listen(path, () => resolve(true));
+  });
+}
+
+class Claim implements InstanceClaim {
+  readonly controlPath: string;
+  readonly inherited?: InheritedListeners;
+  readonly predecessorPid?: number;
+  readonly #place: InstancePlace;
+  readonly #handover: Handover | undefined;
+  #lock: Server | undefined;
+  #control: Server | undefined;
+  #handsOver = false;
+
+  constructor(place: InstancePlace, { lock, handover }: { lock?: Server; handover?: Handover }) {
+    this.#place = place;
+    this.controlPath = place.controlPath;
+    this.#lock = lock;
+    this.#handover = handover;
+    if (handover === undefined) return;
+    this.inherited = handover.listeners;
+    this.predecessorPid = handover.pid;
+  }
+
+  async serve(service: InstanceService): Promise<void> {
+    await this.#handover?.finish();
+    this.#lock ??= await this.#waitForLock();
+    // Left behind by a kill -9; the lock says that nobody listens there.
+    await unlink(this.controlPath).catch(() => {});
+    const control = createServer((socket) => this.#answer(socket, service));
+    await listens(control, this.controlPath);
+    await chmod(this.controlPath, 0o600);
+    this.#control = control.unref();
+  }
+
+  async #waitForLock(): Promise<Server> {
+    const deadlineMs = Date.now() + LOCK_PATIENCE_MS;
+    while (Date.now() < deadlineMs) {
+      const lock = await tryLock(this.#place);
+      if (lock !== undefined) return lock;
+      await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
+    }
+    throw takeOverFailed(`pid ${this.predecessorPid}`, "it does not give its lock back");
+  }
+
+  #answer(socket: Socket, service: InstanceService): void {
+    let text = "";
+    socket.on("error", () => {});
+    socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy());
+    const onData = (chunk: Buffer) => {
+      text += chunk.toString("utf8");
+      if (text.length > MAX_REQUEST_BYTES) socket.destroy();
+      if (!text.includes("\n")) return;
+      socket.off("data", onData);
+      void this.#carryOut(parseJson(text), { socket, service });
+    };
+    socket.on("data", onData);
+  }
+
+  async #carryOut(request: unknown, { socket, service }: { socket: Socket; service: InstanceService }): Promise<void> {
+    if (kindOf(request) === "status") socket.end(JSON.stringify(await service.status()));
+    else if (kindOf(request) === "take-over" && !this.#handsOver) await this.#handOver(socket, service);
+    else socket.destroy();
+  }
+
+  async #handOver(socket: Socket, service: InstanceService): Promise<void> {
+    const native = loadNativeHandles();
+    if (native === undefined) {
+      socket.destroy();
+      return;
+    }
+    this.#handsOver = true;
+    const successorPid = await sendListeners(native, {
+      socket,
+      listeners: service.proxy.listeners(),
+      release: () => this.release(),
+    });
+    this.#handsOver = false;
+    if (successorPid !== undefined) service.onTakenOver(successorPid);
+  }
+
+  async release(): Promise<void> {
+    this.#handover?.abandon();
+    const servers = [this.#control, this.#lock];
+    this.#control = undefined;
+    this.#lock = undefined;
+    for (const server of servers) server?.close();
+  }
+}
+
+function kindOf(value: unknown): unknown {
+  return typeof value === "object" && value !== null && "kind" in value ? value.kind : undefined;
+}
