@@ -1,4 +1,12 @@
 export * from "./contract.ts";
+export { cleanUpAfterKill } from "./daemon/clean-up-after-kill.ts";
+export { Daemon } from "./daemon/daemon.ts";
+export type { DaemonOptions, DaemonSurroundings } from "./daemon/daemon-options.ts";
 export { userspaceLimitations } from "./frontend-spec.ts";
 export { claimInstance, queryInstance } from "./instance.ts";
+export { accessFields } from "./observe/access-log.ts";
+export { renderStatus } from "./observe/render-status.ts";
+export { isStatusDocument, type StatusDocument } from "./observe/status-document.ts";
 export { createProxy } from "./proxy.ts";
+export { renderUnit } from "./systemd/render-unit.ts";
+export { hostNetwork } from "./vip/host-network.ts";

@@ -33,3 +33,14 @@ export function frontendsNotReady(frontends: readonly FrontendStatus[]): readonl
 export function isReady({ state, frontends }: Pick<ProxySnapshot, "state" | "frontends">): boolean {
   return state === "running" && frontendsNotReady(frontends).length === 0;
 }
+
+/** Whether what a running instance answered is a status that this version can show; it may be of another version. */
+export function isStatusDocument(value: unknown): value is StatusDocument {
+  if (typeof value !== "object" || value === null) return false;
+  const members = new Map<string, unknown>(Object.entries(value));
+  return (
+    ["version", "startedAt", "host", "state"].every((name) => typeof members.get(name) === "string") &&
+    ["frontends", "endpoints", "workers"].every((name) => Array.isArray(members.get(name))) &&
+    ["topology", "limits", "vipsNotLocal"].every((name) => typeof members.get(name) === "object")
+  );
+}

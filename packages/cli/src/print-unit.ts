@@ -1,0 +1,35 @@
+import { resolve } from "node:path";
+import process from "node:process";
+import { inputError } from "@svcproxy/topology";
+import { renderUnit } from "@svcproxy/userspace";
+import type { UserspaceFlags } from "./userspace-flags.ts";
+import { proxyOptionsOf } from "./userspace-settings.ts";
+
+/** What comes after the drain: connections are reset, VIPs taken away. */
+const CLEAN_UP_SECONDS = 10;
+
+/**
+ * The systemd unit for the command line that was given, with files as absolute paths.
+ *
+ * @param argv the arguments after the program's name
+ * @throws InputError where there is no topology file
+ */
+export function printUnit(input: {
+  readonly files: readonly string[];
+  readonly flags: UserspaceFlags;
+  readonly argv: readonly string[];
+}): string {
+  const { files, flags, argv } = input;
+  if (files.length === 0 || files.includes("-")) {
+    throw inputError("TOPOLOGY_REQUIRED", "A unit needs a topology file: name the one that the proxy is to serve");
+  }
+  const paths = new Set([...files, ...(flags.config === undefined ? [] : [flags.config])]);
+  const program = [process.execPath, resolve(process.argv[1] ?? "svcproxy")];
+  const args = argv.filter((arg) => arg !== "--print-unit").map((arg) => (paths.has(arg) ? resolve(arg) : arg));
+  const instance = flags.runtimeDir === undefined ? [] : ["--runtime-dir", resolve(flags.runtimeDir)];
+  return renderUnit({
+    command: [...program, ...args],
+    cleanupCommand: [...program, "userspace", "cleanup", ...instance],
+    stopTimeoutSeconds: Math.ceil(proxyOptionsOf(flags).drainTimeoutMs / 1000) + CLEAN_UP_SECONDS,
+  });
+}
