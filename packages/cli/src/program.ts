@@ -43,6 +43,11 @@ const COMMANDS: Readonly<Record<string, (program: Command, run: RunCommand) => v
   },
   lab: registerLab,
   schema: registerSchema,
+  userspace: (program, run) => {
+    const userspace = registerUserspace(program, run);
+    addUserspaceStatus(userspace, run);
+    addUserspaceCleanup(userspace, run);
+  },
 };
 
 /** Declares the command that the line names; all of them (6 ms) only where it names none, for help and for hints. */
