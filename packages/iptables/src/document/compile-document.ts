@@ -3,6 +3,7 @@ import type { Family, HostPlan, ServicePortPlan } from "@svcproxy/topology";
 import { familyOf } from "@svcproxy/topology";
 import type { CompileOptions } from "../compile-options.ts";
 import type { Dispatch } from "../dispatch/build-dispatch.ts";
+import { createChooser } from "../dispatch/create-chooser.ts";
 import { dispatchesByTree } from "../dispatch/dispatch-mode.ts";
 import { MARK_MASQ, NODE_PORTS, POSTROUTING, SERVICES } from "../rule-parts/chain-names.ts";
 import { hostCidr, markMatch, source } from "../rule-parts/matches.ts";
@@ -27,9 +28,9 @@ export function compileDocument(plan: HostPlan, { family, dispatch = "auto" }: C
   const names = nameServices(plan);
   const serviceName = ({ port }: ServicePortPlan) => names.get(port) ?? "";
   const endpoints = endpointChains(plan, { family, serviceName });
-  const groups = new Map<string, Chain>();
+  const chooser = createChooser(dispatch);
   const services = ports.map((port) =>
-    serviceChains(port, { plan, family, dispatch, endpoints, groups, name: serviceName(port) }),
+    serviceChains(port, { plan, family, endpoints, chooser, name: serviceName(port) }),
   );
   const byTree = dispatchesByTree(plan, { family, mode: dispatch });
   const frontends = frontendDispatch(services, { family, byTree });
@@ -38,7 +39,7 @@ export function compileDocument(plan: HostPlan, { family, dispatch = "auto" }: C
     family,
     sections: [
       ...filterSections(plan, { family, byTree }),
-      { title: "New chains", commands: newChains({ services, groups, endpoints, frontends }) },
+      { title: "New chains", commands: newChains({ services, groups: chooser.groups, endpoints, frontends }) },
       {
         title: MARK_MASQ,
         commands: [
@@ -68,7 +69,7 @@ export function compileDocument(plan: HostPlan, { family, dispatch = "auto" }: C
         ),
       },
       ...services.map(serviceSection),
-      ...groupSection(groups),
+      ...groupSection(chooser.groups),
       {
         title: "Endpoints: prepare SNAT for a client that reaches itself",
         commands: endpoints.ordered.map(({ name, hairpin }) => append(name, hairpin)),

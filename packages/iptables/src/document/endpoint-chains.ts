@@ -1,10 +1,10 @@
-import type { Match, Rule } from "@svcproxy/rules";
+import type { Match, Rule, Target } from "@svcproxy/rules";
 import type { Endpoint, Family, HostPlan, IpAddress, Protocol, ServicePortPlan } from "@svcproxy/topology";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { hostCidr, moduleMatch, protocolMatch, source } from "../rule-parts/matches.ts";
-import { lettersAndDigits, nameDistinctly } from "../rule-parts/name-distinctly.ts";
 import { remember } from "../rule-parts/recent.ts";
 import { dnat, jump } from "../rule-parts/targets.ts";
+import { nameEndpoints } from "./name-endpoints.ts";
 
 /** The chain that leads to one endpoint, KUBE-SEP-os1my1. */
 export interface EndpointChain {
@@ -12,6 +12,7 @@ export interface EndpointChain {
   /** Marks a client that is the endpoint itself: its own address would never come back through this host. */
   readonly hairpin: Rule;
   readonly dnat: Rule;
+  readonly jump: Target;
 }
 
 export interface EndpointChains {
@@ -20,109 +21,97 @@ export interface EndpointChains {
   of(port: ServicePortPlan, endpoint: Endpoint): EndpointChain;
 }
 
-/** One chain for each address, port and protocol that serves; with session affinity one for each service port on top, which remembers its own clients. */
-export function endpointChains(
-  plan: HostPlan,
-  { family, serviceName }: { family: Family; serviceName: (port: ServicePortPlan) => string },
-): EndpointChains {
-  const wanted = new Map<string, WantedChain>();
+/** A chain that somebody needs: for one address, port and protocol. */
+export interface WantedChain {
+  readonly endpoint: Endpoint;
+  readonly protocol: Protocol;
+  /** The service port whose clients it remembers, where it does. */
+  readonly owner: string | undefined;
+}
+
+export interface EndpointChainsInput {
+  readonly family: Family;
+  readonly serviceName: (port: ServicePortPlan) => string;
+}
+
+/**
+ * One chain for each address, port and protocol that serves, shared by the services that it serves. Session affinity is
+ * a service port's own, so there each has a chain of its own.
+ */
+export function endpointChains(plan: HostPlan, { family, serviceName }: EndpointChainsInput): EndpointChains {
+  const ownerOf = (port: ServicePortPlan) => (port.affinity === undefined ? undefined : serviceName(port));
+  // By address first: the string exists already, and few chains share one.
+  const wanted = new Map<IpAddress, WantedChain[]>();
   for (const port of plan.ports) {
     if (port.family !== family) continue;
-    const owner = port.affinity === undefined ? undefined : serviceName(port);
+    const { protocol } = port.port;
+    const owner = ownerOf(port);
     for (const endpoint of port.reachableEndpoints) {
-      const key = chainKey(port, { endpoint, owner });
-      if (!wanted.has(key)) wanted.set(key, { endpoint, protocol: port.port.protocol, owner, key });
+      const siblings = wanted.get(endpoint.address);
+      if (siblings === undefined) wanted.set(endpoint.address, [{ endpoint, protocol, owner }]);
+      else if (indexOf(siblings, { endpoint, protocol, owner }) < 0) siblings.push({ endpoint, protocol, owner });
     }
   }
-  const inOrder = inPodOrder(plan, [...wanted.values()]);
-  const names = nameEndpoints(inOrder);
-  const byKey = new Map<string, EndpointChain>();
-  for (const [index, chain] of inOrder.entries()) {
-    byKey.set(chain.key, endpointChain(`KUBE-SEP-${names[index] ?? ""}`, chain));
+  const ordered = inPodOrder(plan, wanted);
+  const names = nameEndpoints(ordered);
+  const chains = new Map<IpAddress, readonly EndpointChain[]>();
+  let next = 0;
+  for (const siblings of ordered) {
+    const made = siblings.map((chain) => endpointChain(`KUBE-SEP-${names[next++] ?? ""}`, chain));
+    const [first] = siblings;
+    if (first !== undefined) chains.set(first.endpoint.address, made);
   }
   return {
-    ordered: [...byKey.values()],
+    ordered: [...chains.values()].flat(),
     of(port, endpoint) {
-      const key = chainKey(port, { endpoint, owner: port.affinity === undefined ? undefined : serviceName(port) });
-      const chain = byKey.get(key);
-      if (chain === undefined) throw new TypeError(`no chain leads to ${key}`);
+      const key = { endpoint, protocol: port.port.protocol, owner: ownerOf(port) };
+      const chain = chains.get(endpoint.address)?.[indexOf(wanted.get(endpoint.address) ?? [], key)];
+      if (chain === undefined) throw new TypeError(`no chain leads to ${endpoint.address}`);
       return chain;
     },
   };
 }
 
-interface WantedChain {
-  readonly endpoint: Endpoint;
-  readonly protocol: Protocol;
-  /** The service port whose clients it remembers. */
-  readonly owner: string | undefined;
-  readonly key: string;
-}
-
-function chainKey(
-  port: ServicePortPlan,
-  { endpoint, owner }: { endpoint: Endpoint; owner: string | undefined },
-): string {
-  const key = `${endpoint.address} ${endpoint.port} ${port.port.protocol}`;
-  return owner === undefined ? key : `${key} ${owner}`;
-}
-
-function inPodOrder({ hosts }: HostPlan, wanted: readonly WantedChain[]): readonly WantedChain[] {
-  const byAddress = new Map<IpAddress, WantedChain[]>();
-  for (const chain of wanted) {
-    const others = byAddress.get(chain.endpoint.address);
-    if (others === undefined) byAddress.set(chain.endpoint.address, [chain]);
-    else others.push(chain);
-  }
-  const ordered: WantedChain[] = [];
-  for (const { pods } of hosts) {
-    for (const { addresses } of pods) {
-      for (const { address } of addresses) {
-        ordered.push(...(byAddress.get(address) ?? []));
-        byAddress.delete(address);
-      }
-    }
-  }
-  return [...ordered, ...[...byAddress.values()].flat()];
-}
-
-/** The pod's letters and digits; with the port where it has several, the protocol where one port serves two, the service where it remembers clients of several. */
-function nameEndpoints(chains: readonly WantedChain[]): readonly string[] {
-  const counts = new Map<string, number>();
-  for (const chain of chains) {
-    for (const key of siblingKeys(chain)) counts.set(key, (counts.get(key) ?? 0) + 1);
-  }
-  return nameDistinctly(
-    chains.map((chain) => {
-      const { pod, address } = chain.endpoint;
-      const base = pod === undefined ? address.replaceAll(":", ".") : lettersAndDigits(pod);
-      const suffix = base === "" ? "" : suffixAmong(counts, chain);
-      return { wish: base + suffix, identity: `${pod ?? ""} ${chain.key}`, rank: 0 };
-    }),
+function indexOf(chains: readonly WantedChain[], { endpoint, protocol, owner }: WantedChain): number {
+  return chains.findIndex(
+    (chain) => chain.endpoint.port === endpoint.port && chain.protocol === protocol && chain.owner === owner,
   );
 }
 
-function siblingKeys({ endpoint, protocol }: WantedChain): readonly [pod: string, port: string, frontDoor: string] {
-  const pod = endpoint.pod ?? endpoint.address;
-  const port = `${pod} ${endpoint.port}`;
-  return [pod, port, `${port} ${protocol}`];
+function inPodOrder(
+  { hosts }: HostPlan,
+  wanted: ReadonlyMap<IpAddress, readonly WantedChain[]>,
+): readonly (readonly WantedChain[])[] {
+  const ordered = new Set<readonly WantedChain[]>();
+  for (const { pods } of hosts) {
+    for (const { addresses } of pods) {
+      for (const { address } of addresses) {
+        const chains = wanted.get(address);
+        if (chains !== undefined) ordered.add(chains);
+      }
+    }
+  }
+  for (const chains of wanted.values()) ordered.add(chains);
+  return [...ordered];
 }
 
-function suffixAmong(counts: ReadonlyMap<string, number>, chain: WantedChain): string {
-  const [ofPod = 0, ofPort = 0, ofFrontDoor = 0] = siblingKeys(chain).map((key) => counts.get(key));
-  if (ofPod === 1) return "";
-  const port = ofFrontDoor === ofPod ? "" : `-${chain.endpoint.port}`;
-  const protocol = port !== "" && ofFrontDoor < ofPort ? chain.protocol : "";
-  const owner = ofFrontDoor > 1 && chain.owner !== undefined ? `-${chain.owner}` : "";
-  return port + protocol + owner;
-}
+const TO_MARK_MASQ = jump(MARK_MASQ);
 
 function endpointChain(name: string, { endpoint, protocol, owner }: WantedChain): EndpointChain {
-  const matches: Match[] = [protocolMatch(protocol), moduleMatch(protocol)];
-  if (owner !== undefined) matches.push(remember(name));
   return {
     name,
-    hairpin: { matches: [source(hostCidr(endpoint.address))], target: jump(MARK_MASQ) },
-    dnat: { matches, target: dnat(endpoint) },
+    hairpin: { matches: [source(hostCidr(endpoint.address))], target: TO_MARK_MASQ },
+    dnat: {
+      matches: owner === undefined ? ANY_OF[protocol] : [...ANY_OF[protocol], remember(name)],
+      target: dnat(endpoint),
+    },
+    jump: jump(name),
   };
 }
+
+/** `-p tcp -m tcp` */
+const ANY_OF: Readonly<Record<Protocol, readonly Match[]>> = {
+  tcp: [protocolMatch("tcp"), moduleMatch("tcp")],
+  udp: [protocolMatch("udp"), moduleMatch("udp")],
+  sctp: [protocolMatch("sctp"), moduleMatch("sctp")],
+};

@@ -1,5 +1,5 @@
 import type { HostPlan, Service, ServicePort } from "@svcproxy/topology";
-import { lettersAndDigits, type NameWish, nameDistinctly } from "../rule-parts/name-distinctly.ts";
+import { lettersAndDigits, nameDistinctly } from "../rule-parts/name-distinctly.ts";
 
 /**
  * What ends the chain names of each service port, `1` in KUBE-SVC-1: the service's id, and behind it for every port
@@ -7,26 +7,38 @@ import { lettersAndDigits, type NameWish, nameDistinctly } from "../rule-parts/n
  */
 export function nameServices({ ports }: HostPlan): ReadonlyMap<ServicePort, string> {
   // A dual-stack service has the same names in both families.
-  const named = new Map<ServicePort, Service>();
-  for (const { service, port } of ports) named.set(port, service);
-  const names = nameDistinctly([...named].map(([port, service]) => wishFor(service, port)));
-  return new Map([...named.keys()].map((port, index) => [port, names[index] ?? ""]));
+  const distinct = new Map<ServicePort, Service>();
+  for (const { service, port } of ports) distinct.set(port, service);
+  const named = [...distinct].map(([port, service]) => ({ port, service, isFirst: port === service.ports[0] }));
+  const names = nameDistinctly(named.map(wishFor), {
+    identityOf: (index) => identityOf(named[index]),
+    // An id that the user chose gives way to none that was made from a name.
+    isFirst: (index) => named[index]?.isFirst === true && named[index].service.id !== undefined,
+  });
+  return new Map(named.map(({ port }, index) => [port, names[index] ?? ""]));
 }
 
-function wishFor(service: Service, port: ServicePort): NameWish {
+interface NamedPort {
+  readonly service: Service;
+  readonly port: ServicePort;
+  /** Whether it is the service's first port. */
+  readonly isFirst: boolean;
+}
+
+function wishFor({ service, port, isFirst }: NamedPort): string {
   const id = service.id === undefined ? lettersAndDigits(service.name) : service.id.replace(/[^A-Za-z0-9._-]/g, "");
-  const isFirst = port === service.ports[0];
-  return {
-    wish: isFirst || id === "" ? id : `${id}-${portLabel(service, port)}`,
-    identity: `${service.namespace}/${service.name}:${port.name} ${port.port} ${port.protocol}`,
-    // An id that the user chose gives way to nobody.
-    rank: service.id !== undefined && isFirst ? 0 : 1,
-  };
+  return isFirst || id === "" ? id : `${id}-${portLabel(service, port)}`;
+}
+
+function identityOf(named: NamedPort | undefined): string {
+  if (named === undefined) return "";
+  const { service, port } = named;
+  return `${service.namespace}/${service.name}:${port.name} ${port.port} ${port.protocol}`;
 }
 
 function portLabel(service: Service, port: ServicePort): string {
   const label = nameOrNumber(port);
-  const isShared = service.ports.slice(1).some((other) => other !== port && nameOrNumber(other) === label);
+  const isShared = service.ports.some((other, index) => index > 0 && other !== port && nameOrNumber(other) === label);
   return isShared ? label + port.protocol : label;
 }
 

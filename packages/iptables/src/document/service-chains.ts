@@ -1,8 +1,7 @@
 import type { Chain, Rule } from "@svcproxy/rules";
 import type { Endpoint, Family, Frontend, HostPlan, ServicePortPlan } from "@svcproxy/topology";
 import { cidrContains } from "@svcproxy/topology";
-import { chooseEvenly, chooseEvenlyByTree } from "../dispatch/choose-evenly.ts";
-import { choosesByTree, type DispatchMode } from "../dispatch/dispatch-mode.ts";
+import type { Choice, Chooser } from "../dispatch/create-chooser.ts";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { FROM_THIS_HOST, hostCidr, source } from "../rule-parts/matches.ts";
 import { podMatches } from "../rule-parts/pod-matches.ts";
@@ -27,12 +26,10 @@ export interface ServiceChains {
 export interface ServiceChainsInput {
   readonly plan: HostPlan;
   readonly family: Family;
-  readonly dispatch: DispatchMode;
   /** What ends the chain names. */
   readonly name: string;
   readonly endpoints: EndpointChains;
-  /** Takes the chains of trees of choice, by name. */
-  readonly groups: Map<string, Chain>;
+  readonly chooser: Chooser;
 }
 
 export function serviceChains(port: ServicePortPlan, input: ServiceChainsInput): ServiceChains {
@@ -68,18 +65,19 @@ export function serviceChains(port: ServicePortPlan, input: ServiceChainsInput):
 /** A client that is remembered goes where it went before; the others are spread evenly. */
 function choiceRules(
   port: ServicePortPlan,
-  { among, endpoints, groups, dispatch }: ServiceChainsInput & { among: readonly Endpoint[] },
+  { among, endpoints, chooser }: ServiceChainsInput & { among: readonly Endpoint[] },
 ): readonly Rule[] {
-  const choices = among.map((endpoint) => ({ chain: endpoints.of(port, endpoint).name, matches: [] }));
-  const { affinity } = port;
-  const known =
-    affinity === undefined
-      ? []
-      : choices.map(
-          ({ chain }): Rule => ({ matches: [isRemembered(chain, affinity.timeoutSeconds)], target: jump(chain) }),
-        );
-  const spread = choosesByTree(choices.length, dispatch) ? chooseEvenlyByTree(choices, groups) : chooseEvenly(choices);
-  return [...known, ...spread];
+  const choices = among.map((endpoint): Choice => {
+    const chain = endpoints.of(port, endpoint);
+    return { chain: chain.name, target: chain.jump };
+  });
+  const spread = chooser.choose(choices);
+  if (port.affinity === undefined) return spread;
+  const { timeoutSeconds } = port.affinity;
+  const remembered = choices.map(
+    ({ chain, target }): Rule => ({ matches: [isRemembered(chain, timeoutSeconds)], target }),
+  );
+  return [...remembered, ...spread];
 }
 
 function externalRules(

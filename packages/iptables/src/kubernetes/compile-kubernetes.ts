@@ -2,6 +2,7 @@ import type { Chain } from "@svcproxy/rules";
 import type { Family, HostPlan, ServicePortPlan } from "@svcproxy/topology";
 import { familyOf } from "@svcproxy/topology";
 import type { CompileOptions } from "../compile-options.ts";
+import { createChooser } from "../dispatch/create-chooser.ts";
 import { dispatchesByTree } from "../dispatch/dispatch-mode.ts";
 import { EXTERNAL_SERVICES, FIREWALL, NODE_PORTS, PROXY_FIREWALL, SERVICES } from "../rule-parts/chain-names.ts";
 import { type FilterReason, filterContents } from "../rule-parts/filter-contents.ts";
@@ -13,6 +14,7 @@ import { forward, markMasq, postrouting } from "./constant-rules.ts";
 import { frontendDispatch, nodePortDispatch, nodePortTail } from "./frontend-dispatch.ts";
 import { hookCommands } from "./hooks.ts";
 import { kubernetesMatches } from "./kubernetes-matches.ts";
+import { kubernetesShares } from "./kubernetes-shares.ts";
 import { nameServicePorts, type ServicePortName } from "./name-service-ports.ts";
 import { notAPod } from "./not-a-pod.ts";
 import { servicePortChains } from "./service-port-chains.ts";
@@ -89,12 +91,12 @@ function natSections(context: Context, { dispatch = "auto", randomFully = true }
   const { plan, family, nameOf, mark } = context;
   const ports = plan.ports.filter((port) => port.family === family);
   const marking = notAPod(plan, family);
-  const groups = new Map<string, Chain>();
+  const chooser = createChooser(dispatch, kubernetesShares);
   const isLarge = isLargeCluster(ports);
   const services = ports.map((port) => ({
     name: nameOf(port),
     chains: servicePortChains(port, {
-      ...{ plan, family, dispatch, isLarge, groups },
+      ...{ plan, family, isLarge, chooser },
       name: nameOf(port),
       notAPod: marking.rule,
     }),
@@ -110,7 +112,7 @@ function natSections(context: Context, { dispatch = "auto", randomFully = true }
       commands: addChains("nat", [
         ...[SERVICES, NODE_PORTS],
         ...[...constant, ...below, ...ofServices].map(({ name }) => name),
-        ...groups.keys(),
+        ...chooser.groups.keys(),
       ]),
     },
     { title: "Masquerade what is marked", commands: constant.flatMap((chain) => appendRules("nat", chain)) },
@@ -128,7 +130,7 @@ function natSections(context: Context, { dispatch = "auto", randomFully = true }
     })),
     {
       title: "Groups of endpoints, so that a large service takes few steps",
-      commands: [...groups.values()].flatMap((chain) => appendRules("nat", chain)),
+      commands: [...chooser.groups.values()].flatMap((chain) => appendRules("nat", chain)),
     },
     {
       title: "NodePorts are asked last",

@@ -1,14 +1,12 @@
-import type { Chain, Match, Rule } from "@svcproxy/rules";
+import type { Chain, Rule } from "@svcproxy/rules";
 import type { Endpoint, ServicePortPlan } from "@svcproxy/topology";
 import { formatSocketAddress } from "@svcproxy/topology";
-import { chooseEvenly, chooseEvenlyByTree } from "../dispatch/choose-evenly.ts";
-import { choosesByTree, type DispatchMode } from "../dispatch/dispatch-mode.ts";
+import type { Choice, Chooser } from "../dispatch/create-chooser.ts";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { hashName } from "../rule-parts/hash-name.ts";
 import { comment, hostCidr, moduleMatch, protocolMatch, source } from "../rule-parts/matches.ts";
 import { isRemembered, remember } from "../rule-parts/recent.ts";
 import { dnat, jump } from "../rule-parts/targets.ts";
-import { kubernetesShares } from "./kubernetes-shares.ts";
 import { HASH_LENGTH, type ServicePortName } from "./name-service-ports.ts";
 
 export interface EndpointChain {
@@ -57,26 +55,18 @@ export function choiceRules(
     among,
     name,
     isLarge,
-    dispatch,
-    groups,
-  }: EndpointChainsInput & {
-    readonly among: readonly EndpointChain[];
-    readonly dispatch: DispatchMode;
-    /** Takes the chains of trees of choice, by name. */
-    readonly groups: Map<string, Chain>;
-  },
+    chooser,
+  }: EndpointChainsInput & { readonly among: readonly EndpointChain[]; readonly chooser: Chooser },
 ): readonly Rule[] {
-  const choices = among.map(({ text, chain }) => ({
-    chain: chain.name,
-    matches: isLarge ? [] : [comment(`${name.text} -> ${text}`)],
-  }));
-  const remembered = choices.flatMap(({ chain, matches }): Rule[] => {
-    if (affinity === undefined) return [];
-    const known: Match = isRemembered(chain, affinity.timeoutSeconds);
-    return [{ matches: [...matches, known], target: jump(chain) }];
+  const choices = among.map(({ text, chain }): Choice => {
+    const choice = { chain: chain.name, target: jump(chain.name) };
+    return isLarge ? choice : { ...choice, note: comment(`${name.text} -> ${text}`) };
   });
-  const spread = choosesByTree(choices.length, dispatch)
-    ? chooseEvenlyByTree(choices, groups)
-    : chooseEvenly(choices, kubernetesShares);
+  const spread = chooser.choose(choices);
+  if (affinity === undefined) return spread;
+  const remembered = choices.map(({ chain, target, note }): Rule => {
+    const known = isRemembered(chain, affinity.timeoutSeconds);
+    return { matches: note === undefined ? [known] : [note, known], target };
+  });
   return [...remembered, ...spread];
 }

@@ -7,9 +7,9 @@ const SCALE = 2 ** 31;
  *
  * @see kubernetes pkg/proxy/iptables/proxier.go, computeProbability
  */
-export function kubernetesShares(weights: readonly number[]): readonly Match[] {
-  return weights.slice(1).map((_, index): Match => {
-    const text = (1 / (weights.length - index)).toFixed(10);
+export function kubernetesShares(count: number): readonly Match[] {
+  return Array.from({ length: count - 1 }, (_, index): Match => {
+    const text = (1 / (count - index)).toFixed(10);
     return { kind: "statistic", mode: "random", negated: false, threshold: Math.round(Number(text) * SCALE), text };
   });
 }

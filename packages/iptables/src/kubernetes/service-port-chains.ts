@@ -1,7 +1,7 @@
 import type { Chain, Rule } from "@svcproxy/rules";
 import type { Family, Frontend, HostPlan, ServicePortPlan } from "@svcproxy/topology";
 import { cidrContains } from "@svcproxy/topology";
-import type { DispatchMode } from "../dispatch/dispatch-mode.ts";
+import type { Chooser } from "../dispatch/create-chooser.ts";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { comment, FROM_THIS_HOST, hostCidr, source } from "../rule-parts/matches.ts";
 import { podMatches } from "../rule-parts/pod-matches.ts";
@@ -14,14 +14,12 @@ import type { ServicePortName } from "./name-service-ports.ts";
 export interface ServicePortChainsInput {
   readonly plan: HostPlan;
   readonly family: Family;
-  readonly dispatch: DispatchMode;
   readonly name: ServicePortName;
   /** Set on large clusters: the rules of which there are most carry no comment. */
   readonly isLarge: boolean;
   /** Ends the rule that marks a ClusterIP's clients; undefined where none are marked. */
   readonly notAPod: Rule | undefined;
-  /** Takes the chains of trees of choice, by name. */
-  readonly groups: Map<string, Chain>;
+  readonly chooser: Chooser;
 }
 
 /** Names of a service port's chains; which of them exist depends on its endpoints and policies. */

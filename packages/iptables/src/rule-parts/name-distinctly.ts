@@ -2,45 +2,48 @@ import { CHAIN_NAME_MAX_LENGTH } from "@svcproxy/rules";
 import { hashName } from "./hash-name.ts";
 
 /** Room behind a prefix like `KUBE-SVC-`. */
-export const NAME_MAX_LENGTH = CHAIN_NAME_MAX_LENGTH - "KUBE-SVC-".length;
+const NAME_MAX_LENGTH = CHAIN_NAME_MAX_LENGTH - "KUBE-SVC-".length;
 const HASH_LENGTH = 8;
+const NOBODY = -1;
 
-/** Something that wants a name of its own. */
-export interface NameWish {
-  /** The readable name; may be empty, too long, or what others want too. */
-  readonly wish: string;
-  /** Tells it from all others, and stays the same whatever else changes. */
-  readonly identity: string;
-  /** Who wants a name most: where several want one, the only one of the lowest rank gets it. */
-  readonly rank: number;
+export interface NamingOptions {
+  /** Tells a wish from all others, and stays the same whatever else changes. */
+  readonly identityOf: (index: number) => string;
+  /** Whether a wish comes before those that are not first: where several want a name, the only one of the first gets it. */
+  readonly isFirst?: (index: number) => boolean;
 }
 
 /**
- * A chain name's last part for each wish, all different, none longer than 19 characters. A wish that cannot be granted
- * gets a hash of its identity behind what is readable; that depends on no order, so a newcomer renames only whom it clashes with.
+ * A chain name's last part for each wish, all different, none longer than 19 characters. A wish that is empty, too long, or
+ * what others want too gets a hash of its identity behind what is readable. That depends on no order, so a newcomer
+ * renames only those whom it clashes with.
  *
  * @returns in the order of the wishes
  */
-export function nameDistinctly(wishes: readonly NameWish[]): readonly string[] {
-  const claims = new Map<string, { rank: number; count: number }>();
-  for (const { wish, rank } of wishes) {
-    const claim = claims.get(wish);
-    if (claim === undefined || rank < claim.rank) claims.set(wish, { rank, count: 1 });
-    else if (rank === claim.rank) claim.count++;
+export function nameDistinctly(
+  wishes: readonly string[],
+  { identityOf, isFirst = () => false }: NamingOptions,
+): readonly string[] {
+  const holders = new Map<string, number>();
+  const holdersAmongFirst = new Map<string, number>();
+  for (const [index, wish] of wishes.entries()) {
+    const claims = isFirst(index) ? holdersAmongFirst : holders;
+    claims.set(wish, claims.has(wish) ? NOBODY : index);
   }
-  const isGranted = ({ wish, rank }: NameWish) => {
-    const claim = claims.get(wish);
-    return wish !== "" && wish.length <= NAME_MAX_LENGTH && claim?.rank === rank && claim.count === 1;
-  };
-  const taken = new Set<string>();
-  for (const wish of wishes) if (isGranted(wish)) taken.add(wish.wish);
-  return wishes.map((wish) => (isGranted(wish) ? wish.wish : hashedName(wish, taken)));
+  const isGranted = (wish: string, index: number) =>
+    wish !== "" && wish.length <= NAME_MAX_LENGTH && (holdersAmongFirst.get(wish) ?? holders.get(wish)) === index;
+  const taken = new Set<string>([...holders.keys(), ...holdersAmongFirst.keys()]);
+  return wishes.map((wish, index) => (isGranted(wish, index) ? wish : hashedName(wish, { index, identityOf, taken })));
 }
 
-function hashedName({ wish, identity }: NameWish, taken: Set<string>): string {
+function hashedName(
+  wish: string,
+  { index, identityOf, taken }: { index: number; identityOf: (index: number) => string; taken: Set<string> },
+): string {
   const readable = wish.slice(0, NAME_MAX_LENGTH - HASH_LENGTH - 1);
   for (let attempt = 0; ; attempt++) {
-    const hash = hashName(attempt === 0 ? identity : `${identity} ${attempt}`, HASH_LENGTH).toLowerCase();
+    const identity = attempt === 0 ? identityOf(index) : `${identityOf(index)} ${attempt}`;
+    const hash = hashName(identity, HASH_LENGTH).toLowerCase();
     const name = readable === "" ? hash : `${readable}-${hash}`;
     if (taken.has(name)) continue;
     taken.add(name);
@@ -50,5 +53,5 @@ function hashedName({ wish, identity }: NameWish, taken: Set<string>): string {
 
 /** What a chain name takes over of a name from a user's file. */
 export function lettersAndDigits(text: string): string {
-  return text.replace(/[^A-Za-z0-9]/g, "");
+  return /^[A-Za-z0-9]*$/.test(text) ? text : text.replace(/[^A-Za-z0-9]/g, "");
 }

@@ -1,0 +1,96 @@
+import type { Chain, Match, Rule, Target } from "@svcproxy/rules";
+import { hashName } from "../rule-parts/hash-name.ts";
+import { jump } from "../rule-parts/targets.ts";
+import { choosesByTree, type DispatchMode } from "./dispatch-mode.ts";
+import { splitEvenly } from "./split-evenly.ts";
+
+/** One endpoint of a service. */
+export interface Choice {
+  /** Chain that leads to it. */
+  readonly chain: string;
+  /** Jump to that chain. */
+  readonly target: Target;
+  /** Says what the rule is for; written before the `statistic` match. */
+  readonly note?: Match;
+}
+
+/** How the chains of services choose among endpoints. */
+export interface Chooser {
+  /** The rules that jump to each of `choices` with the same chance; the last takes what is left. */
+  choose(choices: readonly Choice[]): readonly Rule[];
+  /** The chains that these rules need below them, by name. */
+  readonly groups: ReadonlyMap<string, Chain>;
+}
+
+/** Gives the `statistic` matches for `count` equal shares: one less, because the last rule takes what is left. */
+export type EqualShares = (count: number) => readonly Match[];
+
+/** Rules that one packet walks past in a chain, at most, where the choice is a tree. */
+const FAN_OUT = 16;
+const HASH_LENGTH = 16;
+
+/**
+ * A chooser that asks one endpoint after the other or, where there are many, goes down a tree, so that the walk grows
+ * with the logarithm of their number. Two services with the same endpoints in a group share its chain.
+ *
+ * @param shares for the choice one by one; those of a tree are exact to 1e-9
+ */
+export function createChooser(mode: DispatchMode, shares: EqualShares = equalShares): Chooser {
+  const groups = new Map<string, Chain>();
+  const sharesOf = memoize(shares);
+  return {
+    choose: (choices) =>
+      choosesByTree(choices.length, mode) ? chooseByTree(choices, groups) : chooseOneByOne(choices, sharesOf),
+    groups,
+  };
+}
+
+const equalShares: EqualShares = (count) => splitEvenly(Array<number>(count).fill(1));
+
+/** Most services have one of few numbers of endpoints. */
+function memoize(shares: EqualShares): EqualShares {
+  const known = new Map<number, readonly Match[]>();
+  return (count) => {
+    const matches = known.get(count) ?? shares(count);
+    known.set(count, matches);
+    return matches;
+  };
+}
+
+const NO_MATCHES: readonly Match[] = [];
+
+function chooseOneByOne(choices: readonly Choice[], sharesOf: EqualShares): readonly Rule[] {
+  const shares = sharesOf(choices.length);
+  return choices.map(({ target, note }, index) => ({ matches: matchesOf(note, shares[index]), target }));
+}
+
+function matchesOf(note: Match | undefined, share: Match | undefined): readonly Match[] {
+  if (note === undefined) return share === undefined ? NO_MATCHES : [share];
+  return share === undefined ? [note] : [note, share];
+}
+
+function chooseByTree(choices: readonly Choice[], groups: Map<string, Chain>): readonly Rule[] {
+  if (choices.length <= FAN_OUT) return chooseOneByOne(choices, equalShares);
+  const parts = partition(choices);
+  const shares = splitEvenly(parts.map((part) => part.length));
+  return parts.map((part, index) => ({
+    matches: matchesOf(undefined, shares[index]),
+    target: jump(groupChain(part, groups)),
+  }));
+}
+
+/** Neighbours together, as few levels as the fan-out allows, all parts of nearly the same size. */
+function partition(choices: readonly Choice[]): readonly (readonly Choice[])[] {
+  let levels = 1;
+  while (FAN_OUT ** levels < choices.length) levels++;
+  let count = 1;
+  while (count ** levels < choices.length) count++;
+  const start = (part: number) => Math.floor((part * choices.length) / count);
+  return Array.from({ length: count }, (_, part) => choices.slice(start(part), start(part + 1)));
+}
+
+function groupChain(choices: readonly Choice[], groups: Map<string, Chain>): string {
+  const name = `KUBE-BAL-${hashName(choices.map(({ chain }) => chain).join(" "), HASH_LENGTH)}`;
+  if (!groups.has(name)) groups.set(name, { name, rules: chooseByTree(choices, groups) });
+  return name;
+}
