@@ -1,12 +1,14 @@
 import { Command, CommanderError } from "commander";
 import type { CommandContext, RunCommand } from "./command-context.ts";
 import { registerCheck } from "./commands/check.ts";
+import { registerHostState } from "./commands/host-state.ts";
 import { registerIptables } from "./commands/iptables.ts";
 import { addIptablesApply } from "./commands/iptables-apply.ts";
 import { addIptablesCleanup } from "./commands/iptables-cleanup.ts";
 import { addIptablesDiff } from "./commands/iptables-diff.ts";
 import { registerLab } from "./commands/lab.ts";
 import { registerSchema } from "./commands/schema.ts";
+import { registerTrace } from "./commands/trace.ts";
 import { registerUserspace } from "./commands/userspace.ts";
 import { addUserspaceCleanup } from "./commands/userspace-cleanup.ts";
 import { addUserspaceStatus } from "./commands/userspace-status.ts";
@@ -41,8 +43,10 @@ const COMMANDS: Readonly<Record<string, (program: Command, run: RunCommand) => v
     addIptablesDiff(iptables, run);
     addIptablesCleanup(iptables, run);
   },
+  "host-state": registerHostState,
   lab: registerLab,
   schema: registerSchema,
+  trace: registerTrace,
   userspace: (program, run) => {
     const userspace = registerUserspace(program, run);
     addUserspaceStatus(userspace, run);

@@ -6,6 +6,7 @@ export * from "./example-topology.ts";
 export * from "./fault-code.ts";
 export * from "./finish-reading.ts";
 export * from "./host-plan.ts";
+export { type LoadedDocuments, loadDocuments } from "./load-documents.ts";
 export * from "./model.ts";
 export * from "./nearest-word.ts";
 export * from "./parse-topology.ts";

@@ -1,0 +1,43 @@
+import { type Command, Option } from "commander";
+import type { RunCommand } from "../command-context.ts";
+import { acceptRuleSource } from "../rule-source-flags.ts";
+import type { TraceFlags } from "../run-trace.ts";
+
+/** `svcproxy trace [TOPOLOGY]`: where one packet goes, without sending it. */
+export function registerTrace(program: Command, run: RunCommand): void {
+  acceptRuleSource(program.command("trace"))
+    .description("follow a new connection's first packet through a host's rules")
+    .option("--from <ip>", "who sends it")
+    .option("--to <ip:port>", "whom it dials; an address alone where the protocol has no ports")
+    .option("--proto <protocol>", "tcp, udp, sctp, icmp, ipv6-icmp or a number (default: tcp)")
+    .option("--sport <port>", "the sender's port (default: any that clients use)")
+    .option("--in-interface <name>", "by which it comes in (default: where its sender lives)")
+    .option("--mark <mark>", "the mark that it carries (default: 0)")
+    .option(
+      "--state <state>",
+      "what conntrack makes of it: NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED (default: NEW)",
+    )
+    .option(
+      "--packets <file>",
+      "many packets: JSON lines, or a YAML list of { from, to, proto, …, expect }; - for stdin",
+    )
+    .option("--json", "print the branches as JSON")
+    .addOption(
+      new Option("--format <format>", "text, or a picture of the branches")
+        .choices(["text", "mermaid", "dot"])
+        .default("text"),
+    )
+    .option("--all", "tell every branch step by step")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  svcproxy trace --host cloudos1 --from 10.5.75.2 --to 10.100.100.1:7070\n" +
+        "  svcproxy trace --rules rules.txt --host-state state.json --from 10.5.75.2 --to 10.100.100.1:7070\n" +
+        "  sudo svcproxy trace --live --from 10.5.75.2 --to 10.100.100.1:7070",
+    )
+    .action((files: string[], flags: TraceFlags) =>
+      run(async (context) => {
+        const { runTrace } = await import("../run-trace.ts");
+        return runTrace(context, files, flags);
+      }),
+    );
+}

@@ -1,0 +1,124 @@
+import { compileRules, type DesiredRules, fullRuleSet } from "@svcproxy/iptables";
+import {
+  guessFamily,
+  type HostState,
+  hostStateOf,
+  parseSave,
+  type Rule,
+  type RulePosition,
+  type RuleSet,
+  readHostState,
+  ruleKey,
+} from "@svcproxy/rules";
+import { type Dialect, type Family, type HostPlan, inputError, planHost, type Topology } from "@svcproxy/topology";
+import type { CommandContext } from "./command-context.ts";
+import { readHostStateJson } from "./live-host-state.ts";
+import { readLiveRules } from "./live-rules.ts";
+import { readText } from "./read-text.ts";
+import { readTopology, resolveHost } from "./read-topology.ts";
+import type { RuleSourceFlags } from "./rule-source-flags.ts";
+
+/** What a command that judges rules works on: the rules, the host that they are on, and what they are meant to do. */
+export interface RuleSource {
+  /** For the first line of what people read. */
+  readonly hostName: string | undefined;
+  readonly hostState: HostState;
+  /** Undefined where no topology is in play. */
+  readonly plan: HostPlan | undefined;
+  /** Every rule of the host in one family. */
+  rules(family: Family): Promise<RuleSet>;
+  /** Whether a rule is a service proxy's: in a chain of ours, or one of the plan's own in a built-in chain. */
+  isOwn(position: RulePosition, rule: Rule, path: readonly string[]): boolean;
+}
+
+/**
+ * Finds rules, host and plan as the flags say: rules from `--rules`, `--live` or the plan; the host's state from
+ * `--host-state`, `--live` or the topology. The topology is not asked for where nothing of it is needed.
+ *
+ * @throws InputError for contradicting flags and for unreadable input
+ * @throws EnvironmentError where this host cannot be read
+ */
+export async function openRuleSource(
+  context: CommandContext,
+  files: readonly string[],
+  flags: RuleSourceFlags,
+): Promise<RuleSource> {
+  if (flags.live === true && flags.rules !== undefined)
+    throw inputError("CONFLICTING_FLAGS", "Cannot take the rules from --rules and from --live: name one of them");
+  const stdin = [...(flags.rules ?? []), flags.hostState, ...files].filter((name) => name === "-");
+  if (stdin.length > 1)
+    throw inputError("STDIN_TWICE", "Cannot read two things from stdin: `-` is given more than once");
+  const needsTopology = files.length > 0 || !isComplete(flags);
+  const topology = needsTopology ? (await readTopology(context, files, flags)).topology : undefined;
+  const hostName = topology === undefined ? flags.host : resolveHost(topology, flags.host);
+  const plan = topology === undefined || hostName === undefined ? undefined : planOf(topology, hostName, flags.dialect);
+  const given = await givenRules(context, flags);
+  const desired =
+    plan === undefined
+      ? []
+      : ([4, 6] as const).map((family) => compileRules(plan, { family, dispatch: flags.dispatch }));
+  return {
+    hostName,
+    hostState: await findHostState(context, flags, { topology, hostName, isFresh: given === undefined }),
+    plan,
+    rules: given ?? (async (family) => rulesOfPlan(desired, family)),
+    isOwn: ownership(desired),
+  };
+}
+
+/** Whether the flags give rules and host, so that a topology could only add what is meant. */
+function isComplete({ rules, live, hostState }: RuleSourceFlags): boolean {
+  return live === true || (rules !== undefined && hostState !== undefined);
+}
+
+function planOf(topology: Topology, host: string, dialect: Dialect | undefined): HostPlan {
+  return planHost(topology, {
+    host,
+    dialect: dialect ?? (topology.source === "kubernetes" ? "kubernetes" : "document"),
+  });
+}
+
+type ReadRules = (family: Family) => Promise<RuleSet>;
+
+async function givenRules(context: CommandContext, { rules, live }: RuleSourceFlags): Promise<ReadRules | undefined> {
+  if (live === true) return (family) => readLiveRules(context, family);
+  if (rules === undefined) return undefined;
+  const texts = await Promise.all(rules.map(async (file) => ({ file, text: await readText(context, file) })));
+  return async (family) => {
+    const fitting = texts.find(({ text }) => guessFamily(text) === family) ?? texts[0];
+    return fitting === undefined ? { family, tables: [] } : parseSave(fitting.text, { family, file: fitting.file });
+  };
+}
+
+function rulesOfPlan(desired: readonly DesiredRules[], family: Family): RuleSet {
+  const ours = desired.find((rules) => rules.family === family);
+  return ours === undefined ? { family, tables: [] } : fullRuleSet(ours);
+}
+
+async function findHostState(
+  context: CommandContext,
+  flags: RuleSourceFlags,
+  { topology, hostName, isFresh }: { topology: Topology | undefined; hostName: string | undefined; isFresh: boolean },
+): Promise<HostState> {
+  if (flags.hostState !== undefined) {
+    return readHostState(await readText(context, flags.hostState), { file: flags.hostState });
+  }
+  if (flags.live === true || topology === undefined || hostName === undefined) {
+    return readHostState(await readHostStateJson(context.signal), { file: "this host" });
+  }
+  const implied = hostStateOf(topology, { host: hostName });
+  // Rules that were just loaded have seen nobody: their `recent` lists are empty. Those of a file may not be.
+  return isFresh ? { ...implied, recentLists: {} } : implied;
+}
+
+function ownership(desired: readonly DesiredRules[]): RuleSource["isOwn"] {
+  const hooks = new Set(
+    desired.flatMap((rules) => rules.hooks.map(({ table, chain, rule }) => `${table} ${chain} ${ruleKey(rule)}`)),
+  );
+  const chains = new Set(
+    desired.flatMap(({ tables }) => tables.flatMap((table) => table.chains.map(({ name }) => name))),
+  );
+  return ({ table, chain }, rule, path) =>
+    path.some((name) => name.startsWith("KUBE-") || chains.has(name)) ||
+    hooks.has(`${table} ${chain} ${ruleKey(rule)}`);
+}
