@@ -2,7 +2,7 @@ import type { DataPlane } from "./byte-stream.ts";
 import type { HandedListener } from "./contract.ts";
 import { isUdpHandle } from "./native-handles.ts";
 import type { Worker } from "./worker.ts";
-import type { GroupReading, WorkerGroup } from "./worker-group.ts";
+import type { GroupReadings, WorkerGroup } from "./worker-group.ts";
 
 /** The group of a proxy that carries its connections itself. */
 export function localWorkerGroup(worker: Worker, plane: DataPlane): WorkerGroup {
@@ -14,8 +14,8 @@ export function localWorkerGroup(worker: Worker, plane: DataPlane): WorkerGroup 
     },
     unlisten: (key) => worker.unlisten(key),
     setDown: (keys) => worker.setDown(keys),
-    async read(): Promise<readonly GroupReading[]> {
-      return [{ ...worker.read(), index: 0, state: "running", restarts: 0 }];
+    async read(): Promise<GroupReadings> {
+      return { workers: [{ ...worker.read(), index: 0, state: "running", restarts: 0 }], retired: [] };
     },
     drain: () => worker.drain(),
     async close() {

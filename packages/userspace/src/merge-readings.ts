@@ -6,13 +6,13 @@ import {
   newEndpointCounters,
   newFrontendCounters,
 } from "./counters.ts";
-import type { GroupReading } from "./worker-group.ts";
+import type { GroupReading, RetiredReading } from "./worker-group.ts";
 
 /** Which of the states that workers see counts for all of them: the worst. */
 const SEVERITY: readonly EndpointStatus["state"][] = ["up", "draining", "ejected", "down"];
 
 /** Counters of each frontend, all workers together. */
-export function mergeFrontendCounters(readings: readonly GroupReading[]): Map<string, MutableFrontendCounters> {
+export function mergeFrontendCounters(readings: readonly RetiredReading[]): Map<string, MutableFrontendCounters> {
   const merged = new Map<string, MutableFrontendCounters>();
   for (const { frontends } of readings) {
     for (const { key, counters } of frontends) {
@@ -24,7 +24,7 @@ export function mergeFrontendCounters(readings: readonly GroupReading[]): Map<st
   return merged;
 }
 
-export function mergeEndpoints(readings: readonly GroupReading[]): EndpointStatus[] {
+export function mergeEndpoints(readings: readonly RetiredReading[]): EndpointStatus[] {
   const merged = new Map<string, EndpointStatus>();
   for (const endpoint of readings.flatMap(({ endpoints }) => endpoints)) {
     const known = merged.get(endpoint.key);

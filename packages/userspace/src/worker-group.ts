@@ -8,12 +8,20 @@ export interface WorkerGroup {
   listen(listener: HandedListener): Promise<void>;
   unlisten(key: string): void;
   setDown(keys: ReadonlySet<string>): void;
-  read(): Promise<readonly GroupReading[]>;
+  read(): Promise<GroupReadings>;
   /** Stops accepting; resolves when the last connection has ended. */
   drain(): Promise<void>;
   /** Resets what is left. */
   close(): Promise<void>;
 }
+
+export interface GroupReadings {
+  readonly workers: readonly GroupReading[];
+  /** What workers that are no more had counted. */
+  readonly retired: readonly RetiredReading[];
+}
+
+export type RetiredReading = Pick<WorkerReading, "frontends" | "endpoints">;
 
 export interface GroupReading extends WorkerReading {
   readonly index: number;

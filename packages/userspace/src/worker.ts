@@ -180,6 +180,11 @@ export class Worker implements TcpCarrier {
     for (const endpoint of this.#endpoints.values()) endpoint.down = keys.has(endpoint.target.key);
   }
 
+  /** Another worker could not reach it. */
+  endpointFailed(key: string): void {
+    this.#endpoints.find(key)?.failed(performance.now());
+  }
+
   dialFailed({ frontend, endpoint, code, local }: DialFailure): void {
     const { key, service } = frontend.spec;
     this.#reports.dialFailed({ frontend: key, service, endpoint: endpoint.target.key, code, local });

@@ -1,0 +1,113 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { HandedListener } from "./contract.ts";
+import type { WorkerReading } from "./worker.ts";
+import { type FromWorker, isFromWorker, type ToWorker } from "./worker-messages.ts";
+
+/** Beside this file, with its extension: it is run as it is or compiled. */
+const PROGRAM = fileURLToPath(new URL(`./worker-main${extname(import.meta.url)}`, import.meta.url));
+/** A small young generation costs nothing here, and saves a third of the memory of each idle connection. */
+const NODE_FLAGS = ["--max-semi-space-size=1"];
+
+/** One worker process as the supervisor sees it. */
+export class WorkerProcess {
+  readonly index: number;
+  readonly restarts: number;
+  readonly startedAtMs = performance.now();
+  state: "starting" | "running" | "gone" = "starting";
+  /** What it said last, for when it dies. */
+  lastReading: WorkerReading | undefined;
+  /** Of `maxConnections`. */
+  slots = 0;
+  /** Counted connections by client, to be taken back when it dies. */
+  readonly clients = new Map<string, number>();
+  readonly #child: ChildProcess;
+  readonly #readings = new Map<number, (reading: WorkerReading | undefined) => void>();
+  readonly #listening = new Map<string, PromiseWithResolvers<void>>();
+  #nextId = 0;
+
+  constructor({
+    index,
+    restarts,
+    onMessage,
+    onExit,
+  }: {
+    index: number;
+    restarts: number;
+    onMessage: (from: WorkerProcess, message: FromWorker) => void;
+    onExit: (from: WorkerProcess, how: string) => void;
+  }) {
+    this.index = index;
+    this.restarts = restarts;
+    this.#child = fork(PROGRAM, [], { execArgv: NODE_FLAGS, stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    this.#child.on("message", (message: unknown) => {
+      if (!isFromWorker(message) || this.#took(message)) return;
+      onMessage(this, message);
+    });
+    this.#child.on("error", () => {}); // `exit` follows, or the channel is closed already
+    this.#child.once("exit", (code, signal) => {
+      this.state = "gone";
+      for (const done of this.#readings.values()) done(undefined);
+      for (const { resolve } of this.#listening.values()) resolve();
+      onExit(this, signal ?? `exit code ${code}`);
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** Answers to what this object asked. */
+  #took(message: FromWorker): boolean {
+    if (message.kind === "ready") this.state = "running";
+    else if (message.kind === "reading") {
+      this.lastReading = message.reading;
+      this.#readings.get(message.id)?.(message.reading);
+      this.#readings.delete(message.id);
+    } else if (message.kind === "listening") {
+      const waiting = this.#listening.get(message.key);
+      this.#listening.delete(message.key);
+      if (message.code === undefined) waiting?.resolve();
+      else waiting?.reject(Object.assign(new Error(`listen: ${message.code}`), { code: message.code }));
+    } else return false;
+    return true;
+  }
+
+  send(message: ToWorker): void {
+    if (this.#child.connected) this.#child.send(message);
+  }
+
+  /** Resolves too where the process ends meanwhile. @throws an error with a system error `code` */
+  async listen({ key, handle }: HandedListener): Promise<void> {
+    if (!this.#child.connected) return;
+    const waiting = Promise.withResolvers<void>();
+    this.#listening.set(key, waiting);
+    sendNativeHandle(this.#child, { kind: "listen", key }, handle);
+    await waiting.promise;
+  }
+
+  /** Undefined where the process has ended. */
+  async read(): Promise<WorkerReading | undefined> {
+    if (!this.#child.connected) return undefined;
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      this.#readings.set(id, resolve);
+      this.send({ kind: "read", id });
+    });
+  }
+
+  async end(): Promise<void> {
+    if (this.state === "gone") return;
+    const exited = new Promise((resolve) => this.#child.once("exit", resolve));
+    this.send({ kind: "close" });
+    const killer = setTimeout(() => this.#child.kill("SIGKILL"), 2_000);
+    await exited;
+    clearTimeout(killer);
+  }
+}
+
+/** `send` takes native handles (`net.Native`), which its type does not say. */
+function sendNativeHandle(child: ChildProcess, message: ToWorker, handle: HandedListener["handle"]): void {
+  Reflect.apply(child.send, child, [message, handle]);
+}
