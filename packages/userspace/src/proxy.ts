@@ -1,6 +1,8 @@
 import { performance } from "node:perf_hooks";
 import { EnvironmentError, type HostPlan } from "@svcproxy/topology";
+import { ActiveChecks } from "./active-checks.ts";
 import { LocalDesk } from "./admission-desk.ts";
+import type { DataPlane } from "./byte-stream.ts";
 import type {
   ApplyReport,
   FrontendStatus,
@@ -19,8 +21,9 @@ import { ListenerBook } from "./listener-book.ts";
 import { localWorkerGroup } from "./local-worker-group.ts";
 import { mergeEndpoints, mergeFrontendCounters, mergeLimits, workerStatus } from "./merge-readings.ts";
 import { loadNativeHandles, type NativeHandles } from "./native-handles.ts";
+import { ProcessWorkerGroup } from "./process-worker-group.ts";
 import { Worker, type WorkerReports } from "./worker.ts";
-import type { GroupReading, WorkerGroup } from "./worker-group.ts";
+import type { RetiredReading, WorkerGroup } from "./worker-group.ts";
 
 /** The addresses of this machine are looked at this often: new ones serve NodePorts too. */
 const ADDRESS_CHECK_MS = 10_000;
@@ -41,25 +44,36 @@ export async function createProxy(options: ProxyOptions, surroundings: ProxySurr
       },
     );
   }
+  const plane = handleDataPlane(native);
   const failures = new FailureLog(surroundings.logger);
   const reports: WorkerReports = {
     dialFailed: (report) => failures.dialFailed(report),
     ...(surroundings.onConnectionEnd === undefined ? {} : { ended: surroundings.onConnectionEnd }),
   };
-  const group = startLocalGroup({ options, native, reports });
-  return new RunningProxy({ options, surroundings, native, group });
+  const { logger, onConnectionEnd } = surroundings;
+  const group =
+    options.workers > 1
+      ? new ProcessWorkerGroup({
+          options,
+          logger,
+          failures,
+          ...(onConnectionEnd === undefined ? {} : { onConnectionEnd }),
+        })
+      : startLocalGroup({ options, native, plane, reports });
+  return new RunningProxy({ options, surroundings, native, plane, group });
 }
 
 function startLocalGroup({
   options,
   native,
+  plane,
   reports,
 }: {
   options: ProxyOptions;
   native: NativeHandles;
+  plane: DataPlane;
   reports: WorkerReports;
 }): WorkerGroup {
-  const plane = handleDataPlane(native);
   const desk = new LocalDesk({ ...options, nowMs: () => performance.now() });
   return localWorkerGroup(new Worker({ options, plane, native, desk, reports }), plane);
 }
@@ -77,6 +91,7 @@ class RunningProxy implements ServiceProxy {
   readonly #group: WorkerGroup;
   readonly #book: ListenerBook;
   readonly #addressCheck: NodeJS.Timeout;
+  readonly #checks: ActiveChecks | undefined;
   #plan: HostPlan | undefined;
   #served = NOTHING_SERVED;
   #addresses = "";
@@ -89,17 +104,32 @@ class RunningProxy implements ServiceProxy {
     options,
     surroundings: { logger, inherited = new Map() },
     native,
+    plane,
     group,
   }: {
     options: ProxyOptions;
     surroundings: ProxySurroundings;
     native: NativeHandles;
+    plane: DataPlane;
     group: WorkerGroup;
   }) {
     this.#options = options;
     this.#group = group;
     this.#book = new ListenerBook({ native, options, group, logger, inherited });
+    if (options.healthIntervalMs > 0) {
+      this.#checks = new ActiveChecks({
+        plane,
+        intervalMs: options.healthIntervalMs,
+        timeoutMs: options.connectTimeoutMs,
+        onChange: (down) => this.#setDown(down, logger),
+      });
+    }
     this.#addressCheck = setInterval(() => this.#followAddresses(), ADDRESS_CHECK_MS);
+  }
+
+  #setDown(down: ReadonlySet<string>, logger: ProxySurroundings["logger"]): void {
+    logger.info({ endpoints: [...down] }, "endpoints that fail their checks");
+    this.#group.setDown(down);
   }
 
   async apply(plan: HostPlan): Promise<ApplyReport> {
@@ -124,6 +154,7 @@ class RunningProxy implements ServiceProxy {
       // A host that dials a VIP of its own has that VIP as its source address.
       hostAddresses: [...addresses.all, ...specs.map(({ address }) => address)],
     });
+    this.#checks?.follow(served.endpoints.filter(({ protocol }) => protocol === "tcp"));
     await this.#book.open(served.frontends);
     return {
       frontends: this.#frontends([]),
@@ -139,17 +170,19 @@ class RunningProxy implements ServiceProxy {
   }
 
   async snapshot(): Promise<ProxySnapshot> {
-    const readings = await this.#group.read();
+    const { workers, retired } = await this.#group.read();
+    const listed = new Set(this.#served.endpoints.map(({ key }) => key));
+    const readings = [...workers, ...retired];
     return {
       state: this.#state,
-      workers: readings.map(workerStatus),
+      workers: workers.map(workerStatus),
       frontends: this.#frontends(readings),
-      endpoints: mergeEndpoints(readings),
-      limits: mergeLimits(readings, this.#options),
+      endpoints: mergeEndpoints(readings).filter(({ key, counters }) => listed.has(key) || counters.active > 0),
+      limits: mergeLimits(workers, this.#options),
     };
   }
 
-  #frontends(readings: readonly GroupReading[]): FrontendStatus[] {
+  #frontends(readings: readonly RetiredReading[]): FrontendStatus[] {
     const counters = mergeFrontendCounters(readings);
     const served = [...this.#served.frontends.values()].map(
       ({ key, protocol, address, port, kind, service, portName }): FrontendStatus => ({
@@ -176,6 +209,7 @@ class RunningProxy implements ServiceProxy {
   async drain(timeoutMs: number): Promise<void> {
     this.#state = "draining";
     clearInterval(this.#addressCheck);
+    this.#checks?.close();
     await this.#turn;
     this.#book.close();
     const hurried = new Promise<void>((resolve) => {
@@ -192,6 +226,7 @@ class RunningProxy implements ServiceProxy {
   async close(): Promise<void> {
     this.#state = "draining";
     clearInterval(this.#addressCheck);
+    this.#checks?.close();
     this.#book.close();
     this.#hurry?.();
     await this.#group.close();
