@@ -53,7 +53,8 @@ async function deleteFlows(flows: readonly UdpFlow[], family: Family, signal: Ab
   if (flows.length === 0) return;
   const commands = flows.map((flow) => deletion(flow, family));
   const input = `${commands.map((words) => words.join(" ")).join("\n")}\n`;
-  const output = await runTool("conntrack", ["--load-file", "-"], { input, signal });
+  // conntrack opens /dev/stdin anew, which the socket that Node gives its children does not allow, and a pipe does.
+  const output = await runTool("sh", ["-c", "cat | conntrack --load-file -"], { input, signal });
   if (output.exitCode === 0) return;
   if (!/unrecognized option|unknown option|invalid option/i.test(output.stderr)) throw failed("delete", output.stderr);
   // conntrack-tools before 1.4.7 reads no file. A flow that ended meanwhile is no fault.

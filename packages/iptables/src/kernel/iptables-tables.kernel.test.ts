@@ -1,7 +1,7 @@
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { describe } from "vitest";
-import { describeBackend } from "./backend-contract.ts";
-import { createKernelHost } from "./kernel-host.ts";
+import { describeBackend } from "./testing/backend-contract.ts";
+import { createKernelHost } from "./testing/kernel-host.ts";
 
 const reason = whyNoKernelTests(["ip", "iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy"]);
 

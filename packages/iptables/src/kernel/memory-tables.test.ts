@@ -1,9 +1,9 @@
 import { applyCommands, parseCommands } from "@svcproxy/rules";
 import { expect, test } from "vitest";
-import { type BackendHost, describeBackend } from "./backend-contract.ts";
-import { normalizeDump } from "./kernel-host.ts";
 import { MemoryTables } from "./memory-tables.ts";
 import { TableBackend } from "./table-backend.ts";
+import { type BackendHost, describeBackend } from "./testing/backend-contract.ts";
+import { normalizeDump } from "./testing/kernel-host.ts";
 
 describeBackend("rules in memory", async (): Promise<BackendHost> => {
   const tables = new MemoryTables();

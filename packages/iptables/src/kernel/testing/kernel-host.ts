@@ -1,8 +1,8 @@
 import { createNetworkNamespace, type NetworkNamespace } from "@svcproxy/lab";
+import { IptablesTables, type Variant } from "../iptables-tables.ts";
+import { runTool, type ToolRunner } from "../run-tool.ts";
+import { TableBackend } from "../table-backend.ts";
 import type { BackendHost } from "./backend-contract.ts";
-import { IptablesTables, type Variant } from "./iptables-tables.ts";
-import { runTool, type ToolRunner } from "./run-tool.ts";
-import { TableBackend } from "./table-backend.ts";
 
 /** A network namespace with a backend at work on its real rules, for tests. */
 export interface KernelHost extends BackendHost {

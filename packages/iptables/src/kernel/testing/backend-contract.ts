@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { exampleTopology, type HostPlan, parseTopology, planHost } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
-import { compileRules } from "../compile-rules.ts";
-import type { DesiredRules } from "../desired-rules.ts";
-import { listDifferences } from "./differences.ts";
-import { MARKER_CHAIN } from "./own-chains.ts";
-import type { RuleBackend } from "./rule-backend.ts";
+import { compileRules } from "../../compile-rules.ts";
+import type { DesiredRules } from "../../desired-rules.ts";
+import { listDifferences } from "../differences.ts";
+import { MARKER_CHAIN } from "../own-chains.ts";
+import type { RuleBackend } from "../rule-backend.ts";
 
 /** A host of its own, with a backend at work on it, for one test. */
 export interface BackendHost extends AsyncDisposable {
@@ -73,7 +73,7 @@ function documentRules(): readonly DesiredRules[] {
 }
 
 /** The document's commands, as its author typed them. */
-const HAND_TYPED = readFileSync(new URL("../../golden/document/cloudos1.txt", import.meta.url), "utf8");
+const HAND_TYPED = readFileSync(new URL("../../../golden/document/cloudos1.txt", import.meta.url), "utf8");
 
 /** What people and programs do to rules, and what diff has to call it. */
 const DRIFT: readonly { readonly name: string; readonly done: string; readonly kinds: readonly string[] }[] = [
