@@ -12,5 +12,6 @@ export type * from "./plan/lab-plan.ts";
 export * from "./plan/plan-lab.ts";
 export * from "./processes.ts";
 export * from "./read-lab-status.ts";
+export * from "./start-in-background.ts";
 export * from "./start-lab.ts";
 export * from "./tools.ts";

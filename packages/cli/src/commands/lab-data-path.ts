@@ -30,41 +30,37 @@ export async function applyDataPath(lab: Lab, topology: Topology, options: DataP
 }
 
 async function applyOnHost(lab: Lab, host: string, options: DataPathOptions): Promise<EnvironmentError | undefined> {
-  const { exitCode, stdout, stderr } = await lab.run(host, commandFor(host, options), {
+  try {
+    await (options.dataPath === "userspace" ? startProxy(lab, host, options) : applyRules(lab, host, options));
+    return undefined;
+  } catch (error) {
+    if (error instanceof EnvironmentError) return error;
+    throw error;
+  }
+}
+
+async function applyRules(lab: Lab, host: string, { topologyArgs, variant, dialect }: DataPathOptions): Promise<void> {
+  const flags = [...flag("--variant", variant), ...flag("--dialect", dialect)];
+  const command = [...ownProgram(), "iptables", "apply", ...topologyArgs, "--host", host, ...flags];
+  const { exitCode, stdout, stderr } = await lab.run(host, command, {
     env: { SVCPROXY_LOG_LEVEL: process.env["SVCPROXY_LOG_LEVEL"] ?? "warn" },
   });
-  if (exitCode === 0) return undefined;
+  if (exitCode === 0) return;
   const said = `${stderr}${stdout}`.trim().split("\n").slice(-8).join("\n");
-  return new EnvironmentError(
-    "LAB_DATA_PATH",
-    `Cannot put ${options.dataPath} on host ${JSON.stringify(host)}: ${said}`,
-  );
+  throw new EnvironmentError("LAB_DATA_PATH", `Cannot put iptables rules on host ${JSON.stringify(host)}: ${said}`);
 }
 
-function commandFor(host: string, { dataPath, topologyArgs, variant, dialect }: DataPathOptions): readonly string[] {
-  const shared = [...topologyArgs, "--host", host];
-  if (dataPath === "iptables") {
-    const flags = [...flag("--variant", variant), ...flag("--dialect", dialect)];
-    return [...ownProgram(), "iptables", "apply", ...shared, ...flags];
-  }
-  return ["sh", "-c", START_PROXY, "sh", USERSPACE_LOG, ...ownProgram(), "userspace", ...shared];
+async function startProxy(lab: Lab, host: string, { topologyArgs }: DataPathOptions): Promise<void> {
+  const { startInBackground } = await import("@svcproxy/lab");
+  const command = [...ownProgram(), "userspace", ...topologyArgs, "--host", host];
+  await startInBackground(lab, {
+    place: host,
+    command,
+    log: USERSPACE_LOG,
+    readyText: '"msg":"serving ',
+    env: { SVCPROXY_LOG_LEVEL: "info" },
+  });
 }
-
-/** Starts the proxy in the background and waits until it listens; where it ends at once, its log says why. */
-const START_PROXY = `
-log=$1; shift
-"$@" </dev/null >"$log" 2>&1 &
-pid=$!
-tries=0
-while kill -0 "$pid" 2>/dev/null; do
-  if ss -Hlntu -p 2>/dev/null | grep -q "pid=$pid,"; then exit 0; fi
-  tries=$((tries + 1))
-  [ "$tries" -lt 200 ] || { echo "it does not listen after 20 s" >&2; break; }
-  sleep 0.1
-done
-cat "$log" >&2
-exit 1
-`;
 
 /** This program, as it was started. */
 export function ownProgram(): readonly string[] {

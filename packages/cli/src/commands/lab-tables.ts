@@ -54,7 +54,7 @@ export function renderServices({ services }: Topology): string {
         .map((address) => formatSocketAddress({ address, port: port.port }))
         .join(" "),
       port.nodePort === undefined ? "" : String(port.nodePort),
-      port.endpoints.map((endpoint) => endpoint.pod ?? formatSocketAddress(endpoint)).join(" "),
+      [...new Set(port.endpoints.map((endpoint) => endpoint.pod ?? formatSocketAddress(endpoint)))].join(" "),
     ]),
   );
   return renderTable(["SERVICE", "PROTOCOL", "VIPS", "NODEPORT", "ENDPOINTS"], rows);
