@@ -1,6 +1,6 @@
-import type { ByteStream, DataPlane, Dial, DialOwner } from "./byte-stream.ts";
-import type { EndpointTarget } from "./frontend-spec.ts";
-import { isLocalFault } from "./system-error.ts";
+import type { ByteStream, DataPlane, Dial, DialOwner } from "./plane/byte-stream.ts";
+import { isLocalFault } from "./plane/system-error.ts";
+import type { EndpointTarget } from "./policy/frontend-spec.ts";
 
 /** Checks in a row that fail before an endpoint counts as down, and that succeed before it counts as up again. */
 const FALL = 2;

@@ -1,6 +1,6 @@
 import type { FrontendKind, HostPlan, IpAddress, Port } from "@svcproxy/topology";
 import type { Logger } from "pino";
-import type { TcpHandle, UdpHandle } from "./native-handles.ts";
+import type { TcpHandle, UdpHandle } from "./plane/native-handles.ts";
 
 /** Every knob of the proxy, the unit in its name; `DEFAULT_PROXY_OPTIONS` has what the command line defaults to. */
 export interface ProxyOptions {

@@ -1,6 +1,6 @@
 import { networkInterfaces } from "node:os";
 import { type IpAddress, parseCidr, parseIpAddress } from "@svcproxy/topology";
-import type { HostAddresses } from "./frontend-spec.ts";
+import type { HostAddresses } from "./policy/frontend-spec.ts";
 
 export interface LocalAddresses extends HostAddresses {
   /** Every address of every interface: a client with one of them is this host. */

@@ -3,10 +3,10 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import process from "node:process";
 import { EnvironmentError } from "@svcproxy/topology";
 import type { InheritedListeners, InstanceClaim, InstanceOptions, InstanceService } from "./contract.ts";
-import { type Handover, receiveListeners, sendListeners } from "./handover.ts";
-import { type InstancePlace, instancePlace } from "./instance-place.ts";
-import { parseJson } from "./ipc-channel.ts";
-import { loadNativeHandles } from "./native-handles.ts";
+import { type Handover, receiveListeners, sendListeners } from "./instance/handover.ts";
+import { type InstancePlace, instancePlace } from "./instance/instance-place.ts";
+import { parseJson } from "./instance/ipc-channel.ts";
+import { loadNativeHandles } from "./plane/native-handles.ts";
 
 /** A predecessor that was told to let go gives the lock back within this time. */
 const LOCK_PATIENCE_MS = 5_000;

@@ -1,11 +1,11 @@
 import type { Logger } from "pino";
 import type { FrontendState, HandedListener, InheritedListeners, ProxyOptions } from "./contract.ts";
-import { type FrontendSpec, servesAnyone } from "./frontend-spec.ts";
-import { bindTcp } from "./handle-streams.ts";
-import type { NativeHandles, TcpHandle, UdpHandle } from "./native-handles.ts";
+import { bindTcp } from "./plane/handle-streams.ts";
+import type { NativeHandles, TcpHandle, UdpHandle } from "./plane/native-handles.ts";
+import { type FrontendSpec, servesAnyone } from "./policy/frontend-spec.ts";
 import { findPortHolder } from "./port-holder.ts";
-import { bindUdp } from "./udp-sockets.ts";
-import type { WorkerGroup } from "./worker-group.ts";
+import { bindUdp } from "./udp/udp-sockets.ts";
+import type { WorkerGroup } from "./workers/worker-group.ts";
 
 /** A frontend that could not listen is tried again after this long, then after twice as long, up to the second. */
 const FIRST_RETRY_MS = 500;

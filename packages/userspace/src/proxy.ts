@@ -1,8 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { EnvironmentError, type HostPlan } from "@svcproxy/topology";
 import { ActiveChecks } from "./active-checks.ts";
-import { LocalDesk } from "./admission-desk.ts";
-import type { DataPlane } from "./byte-stream.ts";
 import type {
   ApplyReport,
   FrontendStatus,
@@ -12,18 +10,20 @@ import type {
   ProxySurroundings,
   ServiceProxy,
 } from "./contract.ts";
-import { newFrontendCounters } from "./counters.ts";
 import { FailureLog } from "./failure-log.ts";
-import { compileFrontends, type ServedPlan } from "./frontend-spec.ts";
-import { handleDataPlane } from "./handle-streams.ts";
 import { readLocalAddresses } from "./host-addresses.ts";
 import { ListenerBook } from "./listener-book.ts";
-import { localWorkerGroup } from "./local-worker-group.ts";
-import { mergeEndpoints, mergeFrontendCounters, mergeLimits, workerStatus } from "./merge-readings.ts";
-import { loadNativeHandles, type NativeHandles } from "./native-handles.ts";
-import { ProcessWorkerGroup } from "./process-worker-group.ts";
-import { Worker, type WorkerReports } from "./worker.ts";
-import type { RetiredReading, WorkerGroup } from "./worker-group.ts";
+import type { DataPlane } from "./plane/byte-stream.ts";
+import { handleDataPlane } from "./plane/handle-streams.ts";
+import { loadNativeHandles, type NativeHandles } from "./plane/native-handles.ts";
+import { LocalDesk } from "./policy/admission-desk.ts";
+import { newFrontendCounters } from "./policy/counters.ts";
+import { compileFrontends, type ServedPlan } from "./policy/frontend-spec.ts";
+import { localWorkerGroup } from "./workers/local-worker-group.ts";
+import { mergeEndpoints, mergeFrontendCounters, mergeLimits, workerStatus } from "./workers/merge-readings.ts";
+import { ProcessWorkerGroup } from "./workers/process-worker-group.ts";
+import { Worker, type WorkerReports } from "./workers/worker.ts";
+import type { RetiredReading, WorkerGroup } from "./workers/worker-group.ts";
 
 /** The addresses of this machine are looked at this often: new ones serve NodePorts too. */
 const ADDRESS_CHECK_MS = 10_000;

@@ -1,6 +1,6 @@
 import { parseIpAddress, parsePort } from "@svcproxy/topology";
 import { DIAL_TIME_BUCKETS_SECONDS, type EndpointStatus, type FrontendStatus } from "../contract.ts";
-import { newEndpointCounters, newFrontendCounters } from "../counters.ts";
+import { newEndpointCounters, newFrontendCounters } from "../policy/counters.ts";
 import type { StatusDocument } from "./status-document.ts";
 
 /** A small proxy with one of everything, for the tests of what shows a status. */

@@ -1,5 +1,5 @@
-import type { AccessRecord, ProxyOptions } from "./contract.ts";
-import type { Admission, AdmissionRequest } from "./ledger.ts";
+import type { AccessRecord, ProxyOptions } from "../contract.ts";
+import type { Admission, AdmissionRequest } from "../policy/ledger.ts";
 import type { DialFailureReport, WorkerPlan, WorkerReading } from "./worker.ts";
 
 /** From the supervisor to a worker process. */

@@ -1,6 +1,6 @@
 import type { IpAddress, SocketAddress } from "@svcproxy/topology";
-import type { NativeHandles, SendRequest, UdpHandle } from "./native-handles.ts";
-import { SystemCallError, systemErrorCode } from "./system-error.ts";
+import type { NativeHandles, SendRequest, UdpHandle } from "../plane/native-handles.ts";
+import { SystemCallError, systemErrorCode } from "../plane/system-error.ts";
 
 /** Datagrams that wait in the process because the socket's send buffer is full; what comes on top is dropped. */
 const MAX_WAITING_SENDS = 1_024;

@@ -1,4 +1,4 @@
-import type { EndpointStatus } from "./contract.ts";
+import type { EndpointStatus } from "../contract.ts";
 import { type MutableEndpointCounters, newEndpointCounters } from "./counters.ts";
 import type { EndpointTarget, ListedEndpoint } from "./frontend-spec.ts";
 

@@ -1,11 +1,11 @@
 import { performance } from "node:perf_hooks";
 import type { SocketAddress } from "@svcproxy/topology";
-import type { EndReason } from "./contract.ts";
-import type { EndpointState } from "./endpoint-table.ts";
-import type { FrontendState } from "./frontend-state.ts";
-import type { UdpHandle } from "./native-handles.ts";
-import { NONE_TRIED, pickEndpoint } from "./pick-endpoint.ts";
-import { isLocalFault, SystemCallError, systemErrorCode } from "./system-error.ts";
+import type { EndReason } from "../contract.ts";
+import type { UdpHandle } from "../plane/native-handles.ts";
+import { isLocalFault, SystemCallError, systemErrorCode } from "../plane/system-error.ts";
+import type { EndpointState } from "../policy/endpoint-table.ts";
+import type { FrontendState } from "../policy/frontend-state.ts";
+import { NONE_TRIED, pickEndpoint } from "../policy/pick-endpoint.ts";
 import type { UdpCarrier, UdpListener } from "./udp-carrier.ts";
 import { connectUdp } from "./udp-sockets.ts";
 

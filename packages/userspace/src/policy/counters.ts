@@ -5,7 +5,7 @@ import {
   type EndReason,
   type FrontendCounters,
   type Histogram,
-} from "./contract.ts";
+} from "../contract.ts";
 
 /** The contract's counters as a worker counts them: the same shape, writable. */
 export type Mutable<T> = { -readonly [Key in keyof T]: Mutable<T[Key]> };

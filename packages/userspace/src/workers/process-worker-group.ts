@@ -1,9 +1,9 @@
 import type { Logger } from "pino";
-import type { AccessRecord, HandedListener, ProxyOptions } from "./contract.ts";
-import type { FailureLog } from "./failure-log.ts";
-import { Ledger } from "./ledger.ts";
+import type { AccessRecord, HandedListener, ProxyOptions } from "../contract.ts";
+import type { FailureLog } from "../failure-log.ts";
+import { isUdpHandle } from "../plane/native-handles.ts";
+import { Ledger } from "../policy/ledger.ts";
 import { mergeEndpoints, mergeFrontendCounters } from "./merge-readings.ts";
-import { isUdpHandle } from "./native-handles.ts";
 import { SlotPool } from "./slot-pool.ts";
 import type { WorkerPlan } from "./worker.ts";
 import type { GroupReading, GroupReadings, RetiredReading, WorkerGroup } from "./worker-group.ts";
@@ -105,27 +105,33 @@ export class ProcessWorkerGroup implements WorkerGroup {
       case "dial-failed":
         this.#surroundings.failures.dialFailed(message.report);
         if (!message.report.local) this.#tellOthers(from, message.report.endpoint);
-        return;
+        break;
       case "ended":
         for (const record of message.records) this.#surroundings.onConnectionEnd?.(record);
-        return;
+        break;
       case "admit":
-        return this.#admit(from, message);
+        this.#admit(from, message);
+        break;
       case "leave":
-        return this.#leave(from, message.client);
+        this.#leave(from, message.client);
+        break;
       case "move":
-        return this.#move(message.client, message.choice);
+        this.#move(message.client, message.choice);
+        break;
       case "want-slots":
-        return this.#slots.want(from, this.#others(from));
+        this.#slots.want(from, this.#others(from));
+        break;
       case "gave-back":
-        return this.#slots.gaveBack(from, message.slots);
+        this.#slots.gaveBack(from, message.slots);
+        break;
       case "drained":
         this.#drained.add(from);
-        return this.#checkDrained();
+        this.#checkDrained();
+        break;
       case "ready":
       case "reading":
       case "listening":
-        return;
+        break;
     }
   }
 

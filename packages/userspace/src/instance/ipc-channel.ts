@@ -1,6 +1,6 @@
 import { StringDecoder } from "node:string_decoder";
-import type { NativeHandle, NativeHandles, PipeHandle, TcpHandle, UdpHandle } from "./native-handles.ts";
-import { SystemCallError } from "./system-error.ts";
+import type { NativeHandle, NativeHandles, PipeHandle, TcpHandle, UdpHandle } from "../plane/native-handles.ts";
+import { SystemCallError } from "../plane/system-error.ts";
 
 const READ_BUFFER_BYTES = 64 * 1024;
 

@@ -1,7 +1,7 @@
 import process from "node:process";
-import type { AccessRecord, ProxyOptions } from "./contract.ts";
-import { handleDataPlane } from "./handle-streams.ts";
-import { isTcpHandle, isUdpHandle, loadNativeHandles, type NativeHandles } from "./native-handles.ts";
+import type { AccessRecord, ProxyOptions } from "../contract.ts";
+import { handleDataPlane } from "../plane/handle-streams.ts";
+import { isTcpHandle, isUdpHandle, loadNativeHandles, type NativeHandles } from "../plane/native-handles.ts";
 import { RemoteDesk } from "./remote-desk.ts";
 import { type DialFailureReport, Worker } from "./worker.ts";
 import { type FromWorker, isToWorker, type ToWorker } from "./worker-messages.ts";
@@ -68,28 +68,38 @@ class WorkerProcess {
   obey(message: Exclude<ToWorker, { kind: "start" }>, handle: unknown): void {
     switch (message.kind) {
       case "plan":
-        return this.#worker.apply(message.plan);
+        this.#worker.apply(message.plan);
+        break;
       case "listen":
-        return this.#listen(message.key, handle);
+        this.#listen(message.key, handle);
+        break;
       case "unlisten":
-        return this.#worker.unlisten(message.key);
+        this.#worker.unlisten(message.key);
+        break;
       case "down":
-        return this.#worker.setDown(new Set(message.endpoints));
+        this.#worker.setDown(new Set(message.endpoints));
+        break;
       case "failed":
-        return this.#worker.endpointFailed(message.endpoint);
+        this.#worker.endpointFailed(message.endpoint);
+        break;
       case "read":
-        return send({ kind: "reading", id: message.id, reading: this.#worker.read() });
+        send({ kind: "reading", id: message.id, reading: this.#worker.read() });
+        break;
       case "drain":
         void this.#worker.drain().then(() => send({ kind: "drained" }));
-        return;
+        break;
       case "close":
-        return this.#close();
+        this.#close();
+        break;
       case "slots":
-        return this.#desk.onSlots(message.granted);
+        this.#desk.onSlots(message.granted);
+        break;
       case "give-back":
-        return this.#desk.onGiveBack();
+        this.#desk.onGiveBack();
+        break;
       case "admission":
-        return this.#desk.onAdmission(message.id, message.admission);
+        this.#desk.onAdmission(message.id, message.admission);
+        break;
     }
   }
 

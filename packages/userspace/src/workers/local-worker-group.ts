@@ -1,6 +1,6 @@
-import type { DataPlane } from "./byte-stream.ts";
-import type { HandedListener } from "./contract.ts";
-import { isUdpHandle } from "./native-handles.ts";
+import type { HandedListener } from "../contract.ts";
+import type { DataPlane } from "../plane/byte-stream.ts";
+import { isUdpHandle } from "../plane/native-handles.ts";
 import type { Worker } from "./worker.ts";
 import type { GroupReadings, WorkerGroup } from "./worker-group.ts";
 

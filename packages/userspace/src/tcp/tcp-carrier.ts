@@ -1,10 +1,10 @@
-import type { AdmissionDesk } from "./admission-desk.ts";
-import type { DataPlane } from "./byte-stream.ts";
-import type { ClientClassifier } from "./client-classifier.ts";
-import type { ProxyOptions } from "./contract.ts";
-import type { DescriptorBudget } from "./descriptor-budget.ts";
-import type { EndpointState } from "./endpoint-table.ts";
-import type { FrontendState } from "./frontend-state.ts";
+import type { ProxyOptions } from "../contract.ts";
+import type { DataPlane } from "../plane/byte-stream.ts";
+import type { DescriptorBudget } from "../plane/descriptor-budget.ts";
+import type { AdmissionDesk } from "../policy/admission-desk.ts";
+import type { ClientClassifier } from "../policy/client-classifier.ts";
+import type { EndpointState } from "../policy/endpoint-table.ts";
+import type { FrontendState } from "../policy/frontend-state.ts";
 import type { TcpConnection } from "./tcp-connection.ts";
 
 /** What the connections of one worker share. */

@@ -1,4 +1,4 @@
-import type { HandedListener } from "./contract.ts";
+import type { HandedListener } from "../contract.ts";
 import type { WorkerPlan, WorkerReading } from "./worker.ts";
 
 /** The processes that carry connections; this one alone, or several that share every TCP frontend. */

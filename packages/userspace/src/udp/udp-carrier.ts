@@ -1,12 +1,12 @@
 import { parseIpAddress, parsePort, type SocketAddress } from "@svcproxy/topology";
-import type { ClientClassifier } from "./client-classifier.ts";
-import type { EndReason, ProxyOptions } from "./contract.ts";
-import type { DescriptorBudget } from "./descriptor-budget.ts";
-import type { EndpointState } from "./endpoint-table.ts";
-import type { FrontendState, Route } from "./frontend-state.ts";
-import { Ledger } from "./ledger.ts";
-import type { NativeHandles, UdpHandle } from "./native-handles.ts";
-import type { DialFailure } from "./tcp-carrier.ts";
+import type { EndReason, ProxyOptions } from "../contract.ts";
+import type { DescriptorBudget } from "../plane/descriptor-budget.ts";
+import type { NativeHandles, UdpHandle } from "../plane/native-handles.ts";
+import type { ClientClassifier } from "../policy/client-classifier.ts";
+import type { EndpointState } from "../policy/endpoint-table.ts";
+import type { FrontendState, Route } from "../policy/frontend-state.ts";
+import { Ledger } from "../policy/ledger.ts";
+import type { DialFailure } from "../tcp/tcp-carrier.ts";
 import { UdpSession } from "./udp-session.ts";
 import { DatagramSender } from "./udp-sockets.ts";
 

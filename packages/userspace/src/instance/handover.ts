@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 import process from "node:process";
-import type { HandedListener, InheritedListeners } from "./contract.ts";
+import type { HandedListener, InheritedListeners } from "../contract.ts";
+import { isUdpHandle, type NativeHandles } from "../plane/native-handles.ts";
 import { connectIpcChannel, IpcChannel, type IpcMessage } from "./ipc-channel.ts";
-import { isUdpHandle, type NativeHandles } from "./native-handles.ts";
 
 /** What a successor holds between the first listener and the moment when it serves. */
 export interface Handover {

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { HandedListener } from "./contract.ts";
+import type { HandedListener } from "../contract.ts";
 import type { WorkerReading } from "./worker.ts";
 import { type FromWorker, isFromWorker, type ToWorker } from "./worker-messages.ts";
 

@@ -1,11 +1,11 @@
-import type { EndpointStatus, ProxySnapshot, WorkerStatus } from "./contract.ts";
+import type { EndpointStatus, ProxySnapshot, WorkerStatus } from "../contract.ts";
 import {
   addEndpointCounters,
   addFrontendCounters,
   type MutableFrontendCounters,
   newEndpointCounters,
   newFrontendCounters,
-} from "./counters.ts";
+} from "../policy/counters.ts";
 import type { GroupReading, RetiredReading } from "./worker-group.ts";
 
 /** Which of the states that workers see counts for all of them: the worst. */

@@ -1,5 +1,5 @@
-import type { AdmissionDesk, Applicant } from "./admission-desk.ts";
-import type { Admission, AdmissionRequest } from "./ledger.ts";
+import type { AdmissionDesk, Applicant } from "../policy/admission-desk.ts";
+import type { Admission, AdmissionRequest } from "../policy/ledger.ts";
 import type { AffinityMove, FromWorker } from "./worker-messages.ts";
 
 /** Slots beyond those in use that a worker keeps, so that not every connection asks. */

@@ -1,21 +1,21 @@
 import { performance } from "node:perf_hooks";
 import process from "node:process";
 import type { Cidr, IpAddress } from "@svcproxy/topology";
+import type { AccessRecord, EndpointStatus, FrontendCounters, ProxyOptions } from "../contract.ts";
+import type { ByteStream, DataPlane, Listener } from "../plane/byte-stream.ts";
+import { DescriptorBudget } from "../plane/descriptor-budget.ts";
+import type { NativeHandles, UdpHandle } from "../plane/native-handles.ts";
+import type { AdmissionDesk } from "../policy/admission-desk.ts";
+import { ClientClassifier } from "../policy/client-classifier.ts";
+import { EndpointTable } from "../policy/endpoint-table.ts";
+import type { FrontendSpec, ListedEndpoint } from "../policy/frontend-spec.ts";
+import { FrontendState } from "../policy/frontend-state.ts";
+import type { DialFailure, TcpCarrier } from "../tcp/tcp-carrier.ts";
+import { DESCRIPTORS_PER_CONNECTION, TcpConnection } from "../tcp/tcp-connection.ts";
+import { UdpCarrier } from "../udp/udp-carrier.ts";
+import type { UdpSession } from "../udp/udp-session.ts";
 import { tcpRecord, udpRecord } from "./access-record.ts";
-import type { AdmissionDesk } from "./admission-desk.ts";
-import type { ByteStream, DataPlane, Listener } from "./byte-stream.ts";
-import { ClientClassifier } from "./client-classifier.ts";
-import type { AccessRecord, EndpointStatus, FrontendCounters, ProxyOptions } from "./contract.ts";
-import { DescriptorBudget } from "./descriptor-budget.ts";
-import { EndpointTable } from "./endpoint-table.ts";
-import type { FrontendSpec, ListedEndpoint } from "./frontend-spec.ts";
-import { FrontendState } from "./frontend-state.ts";
 import { LoopMeter, type LoopReading } from "./loop-meter.ts";
-import type { NativeHandles, UdpHandle } from "./native-handles.ts";
-import type { DialFailure, TcpCarrier } from "./tcp-carrier.ts";
-import { DESCRIPTORS_PER_CONNECTION, TcpConnection } from "./tcp-connection.ts";
-import { UdpCarrier } from "./udp-carrier.ts";
-import type { UdpSession } from "./udp-session.ts";
 
 /** The clock of dials and of everything that is remembered by `coarseNowMs`. */
 const TICK_MS = 100;

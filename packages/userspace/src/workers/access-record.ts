@@ -1,10 +1,10 @@
 import { performance } from "node:perf_hooks";
 import type { SocketAddress } from "@svcproxy/topology";
-import type { AccessRecord } from "./contract.ts";
-import type { FrontendState } from "./frontend-state.ts";
-import type { TcpConnection } from "./tcp-connection.ts";
+import type { AccessRecord } from "../contract.ts";
+import type { FrontendState } from "../policy/frontend-state.ts";
+import type { TcpConnection } from "../tcp/tcp-connection.ts";
+import type { UdpSession } from "../udp/udp-session.ts";
 import { terminationOf } from "./termination.ts";
-import type { UdpSession } from "./udp-session.ts";
 
 /** What there is to say of a TCP connection that has ended. */
 export function tcpRecord(connection: TcpConnection): AccessRecord {

@@ -1,15 +1,15 @@
 import { performance } from "node:perf_hooks";
 import type { SocketAddress } from "@svcproxy/topology";
-import type { Applicant } from "./admission-desk.ts";
-import type { ByteStream, Dial, DialOwner, StreamOwner } from "./byte-stream.ts";
-import type { EndReason } from "./contract.ts";
-import { observe } from "./counters.ts";
-import type { EndpointState } from "./endpoint-table.ts";
-import type { FrontendState } from "./frontend-state.ts";
-import type { Admission } from "./ledger.ts";
-import { NONE_TRIED, pickEndpoint } from "./pick-endpoint.ts";
+import type { EndReason } from "../contract.ts";
+import type { ByteStream, Dial, DialOwner, StreamOwner } from "../plane/byte-stream.ts";
+import { isLocalFault } from "../plane/system-error.ts";
+import type { Applicant } from "../policy/admission-desk.ts";
+import { observe } from "../policy/counters.ts";
+import type { EndpointState } from "../policy/endpoint-table.ts";
+import type { FrontendState } from "../policy/frontend-state.ts";
+import type { Admission } from "../policy/ledger.ts";
+import { NONE_TRIED, pickEndpoint } from "../policy/pick-endpoint.ts";
 import { proxyHeader } from "./proxy-header.ts";
-import { isLocalFault } from "./system-error.ts";
 import type { TcpCarrier } from "./tcp-carrier.ts";
 
 /** Sockets of one connection. */

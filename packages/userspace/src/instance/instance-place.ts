@@ -2,7 +2,7 @@ import { mkdir, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { EnvironmentError, inputError } from "@svcproxy/topology";
-import type { InstanceOptions } from "./contract.ts";
+import type { InstanceOptions } from "../contract.ts";
 
 /** Where an instance is locked, and where it can be talked to. */
 export interface InstancePlace {
