@@ -1,11 +1,14 @@
 import {
   compileScript,
   type DispatchMode,
+  FIREWALL,
   foldScript,
   formatRestoreScript,
   formatShellScript,
   fullRuleSet,
+  ROUTE_LOCALNET,
   type Script,
+  servesLocalhost,
 } from "@svcproxy/iptables";
 import { type Family, type HostPlan, inputError, unreachable, visible } from "@svcproxy/topology";
 
@@ -17,29 +20,31 @@ export interface PrintOptions {
 }
 
 /**
- * The rules of a plan as text: a shell script, input for iptables-restore, or JSON (a RuleSet, or a list of two where
- * both families are in play).
+ * The rules of a plan as text, piece by piece: a shell script, input for iptables-restore, or JSON (a RuleSet, or a list
+ * of two where both families are in play).
  *
  * @throws InputError FAMILY_REQUIRED where restore text is asked for and both families are in play
  */
-export function printRules(plan: HostPlan, { format, dispatch, families = familiesInUse(plan) }: PrintOptions): string {
+export function printRules(
+  plan: HostPlan,
+  { format, dispatch, families = familiesInUse(plan) }: PrintOptions,
+): Iterable<string> {
   const [script, second] = families.map((family) => compileScript(plan, { family, dispatch }));
   if (script === undefined) throw new TypeError("no family to print rules of");
+  const scripts = second === undefined ? [script] : [script, second];
   switch (format) {
     case "commands":
-      return shellScript(plan, second === undefined ? [script] : [script, second]);
+      return shellScript(plan, scripts);
     case "restore":
       if (second === undefined) return formatRestoreScript(script);
       throw inputError(
         "FAMILY_REQUIRED",
         "Cannot print restore text for both families: each has a program of its own",
-        {
-          hint: "Ask for one with --family 4 (iptables-restore) or --family 6 (ip6tables-restore)",
-        },
+        { hint: "Ask for one with --family 4 (iptables-restore) or --family 6 (ip6tables-restore)" },
       );
     case "json": {
-      const ruleSets = [script, ...(second === undefined ? [] : [second])].map((each) => fullRuleSet(foldScript(each)));
-      return `${JSON.stringify(ruleSets.length === 1 ? ruleSets[0] : ruleSets, null, 2)}\n`;
+      const ruleSets = scripts.map((each) => fullRuleSet(foldScript(each)));
+      return [JSON.stringify(second === undefined ? ruleSets[0] : ruleSets, null, 2), "\n"];
     }
     default:
       return unreachable(format);
@@ -51,11 +56,16 @@ function familiesInUse({ ports }: HostPlan): readonly Family[] {
   return used.length === 0 ? [4] : used;
 }
 
-function shellScript(plan: HostPlan, scripts: readonly Script[]): string {
+function* shellScript(plan: HostPlan, scripts: readonly Script[]): Generator<string> {
   const name = visible(JSON.stringify(plan.host.name));
-  const parts = scripts.map((script) => {
+  yield "#!/bin/sh -e\n";
+  for (const [index, script] of scripts.entries()) {
     const title = `IPv${script.family} rules of host ${name} in the ${plan.dialect} dialect`;
-    return `# ${title}\n\n${formatShellScript(script)}`;
-  });
-  return `#!/bin/sh -e\n${parts.join("\n")}`;
+    yield `${index === 0 ? "" : "\n"}# ${title}\n\n`;
+    yield* formatShellScript(script);
+    if (servesLocalhost(plan, script.family)) {
+      yield `\n# NodePorts on 127.0.0.1, now that ${FIREWALL} keeps everybody else off loopback\n`;
+      yield `sysctl -q -w ${ROUTE_LOCALNET}=1\n`;
+    }
+  }
 }

@@ -17,6 +17,8 @@ export * from "./kernel/rule-tables.ts";
 export * from "./kernel/run-tool.ts";
 export * from "./kernel/table-backend.ts";
 export * from "./kernel/table-change.ts";
+export { FIREWALL } from "./rule-parts/chain-names.ts";
+export { ROUTE_LOCALNET, servesLocalhost } from "./rule-parts/localhost-guard.ts";
 export * from "./script/fold-script.ts";
 export * from "./script/format-script.ts";
 export * from "./script/script.ts";

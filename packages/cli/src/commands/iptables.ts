@@ -57,9 +57,12 @@ export function registerIptables(program: Command, run: RunCommand): Command {
       const { topology } = await readTopology(context, files, flags);
       const dialect = flags.dialect ?? (topology.source === "kubernetes" ? "kubernetes" : "document");
       const plan = planHost(topology, { host: resolveHost(topology, flags.host), dialect });
-      await context.print(
-        printRules(plan, { format: flags.format, dispatch: flags.dispatch, families: familiesOf(flags.family) }),
-      );
+      const pieces = printRules(plan, {
+        format: flags.format,
+        dispatch: flags.dispatch,
+        families: familiesOf(flags.family),
+      });
+      for (const piece of pieces) await context.print(piece);
       return 0;
     }),
   );

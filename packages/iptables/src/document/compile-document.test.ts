@@ -12,7 +12,8 @@ const documentFile = new URL("../../../../../shared/reference/clusterip-iptables
 
 function commandsFor(host: string): string[] {
   const plan = planHost(exampleTopology().topology, { host, dialect: "document" });
-  return formatShellScript(compileScript(plan, { family: 4 }))
+  return [...formatShellScript(compileScript(plan, { family: 4 }))]
+    .join("")
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"));
 }

@@ -8,9 +8,9 @@ import { dispatchesByTree } from "../dispatch/dispatch-mode.ts";
 import { MARK_MASQ, NODE_PORTS, POSTROUTING, SERVICES } from "../rule-parts/chain-names.ts";
 import { hostCidr, markMatch, source } from "../rule-parts/matches.ts";
 import { jump, masquerade } from "../rule-parts/targets.ts";
-import { addChains, appendRules } from "../script/commands.ts";
+import { addChains, append, appendChains, lazily } from "../script/commands.ts";
 import type { Script, Section } from "../script/script.ts";
-import { type EndpointChains, endpointChains } from "./endpoint-chains.ts";
+import { dnatRule, type EndpointChain, type EndpointChains, endpointChains, hairpinRule } from "./endpoint-chains.ts";
 import { filterSections } from "./filter-sections.ts";
 import { frontendDispatch, nodePortDispatch, nodePortTail } from "./frontend-dispatch.ts";
 import { nameServices } from "./name-services.ts";
@@ -39,53 +39,41 @@ export function compileDocument(plan: HostPlan, { family, dispatch = "auto" }: C
     family,
     sections: [
       ...filterSections(plan, { family, byTree }),
-      { title: "New chains", commands: newChains({ services, groups: chooser.groups, endpoints, frontends }) },
+      newChains({ services, groups: chooser.groups, endpoints, frontends }),
       {
         title: MARK_MASQ,
         commands: [
           ...addChains(NAT, [MARK_MASQ]),
-          append(MARK_MASQ, { matches: [], target: { kind: "mark", value: mark, mask: WHOLE_MARK } }),
-        ],
-      },
-      {
-        title: POSTROUTING,
-        commands: [
-          ...addChains(NAT, [POSTROUTING]),
-          append("POSTROUTING", { matches: [], target: jump(POSTROUTING) }),
-          append(POSTROUTING, {
-            matches: [markMatch({ value: mark, mask: WHOLE_MARK })],
-            target: masquerade({ randomFully: false }),
+          append(NAT, {
+            chain: MARK_MASQ,
+            rule: { matches: [], target: { kind: "mark", value: mark, mask: WHOLE_MARK } },
           }),
         ],
       },
+      postroutingSection(mark),
       {
         title: `${SERVICES} into PREROUTING and OUTPUT`,
-        commands: ["PREROUTING", "OUTPUT"].map((chain) => append(chain, { matches: [], target: jump(SERVICES) })),
+        commands: ["PREROUTING", "OUTPUT"].map((chain) =>
+          append(NAT, { chain, rule: { matches: [], target: jump(SERVICES) } }),
+        ),
       },
       {
         title: `Each service's address into ${SERVICES}`,
-        commands: [{ name: SERVICES, rules: frontends.rules }, ...frontends.chains].flatMap((chain) =>
-          appendRules(NAT, chain),
-        ),
+        commands: lazily(() => appendChains(NAT, [{ name: SERVICES, rules: frontends.rules }, ...frontends.chains])),
       },
       ...services.map(serviceSection),
-      ...groupSection(chooser.groups),
       {
-        title: "Endpoints: prepare SNAT for a client that reaches itself",
-        commands: endpoints.ordered.map(({ name, hairpin }) => append(name, hairpin)),
+        title: "Groups of endpoints, so that a large service takes few steps",
+        commands: lazily(() => appendChains(NAT, chooser.groups.values())),
       },
-      { title: "Endpoints: DNAT", commands: endpoints.ordered.map(({ name, dnat }) => append(name, dnat)) },
+      ...endpointSections(endpoints),
       {
         title: "SNAT for this host's own connections: its address is not routed back from a pod on another host",
         commands: masqueradeHost(plan, family),
       },
       nodePortSection(services, { family, byTree }),
-    ].filter(({ commands }) => commands.length > 0),
+    ],
   };
-}
-
-function append(chain: string, rule: Rule): RestoreCommand {
-  return { kind: "append", table: NAT, chain, rule };
 }
 
 function newChains({
@@ -98,14 +86,33 @@ function newChains({
   groups: ReadonlyMap<string, Chain>;
   endpoints: EndpointChains;
   frontends: Dispatch;
-}): RestoreCommand[] {
-  return addChains(NAT, [
-    SERVICES,
-    ...frontends.chains.map(({ name }) => name),
-    ...services.flatMap((service) => chainsOf(service).map(({ name }) => name)),
-    ...groups.keys(),
-    ...endpoints.ordered.map(({ name }) => name),
-  ]);
+}): Section {
+  return {
+    title: "New chains",
+    commands: lazily(function* () {
+      yield* addChains(NAT, [SERVICES, ...frontends.chains.map(({ name }) => name)]);
+      for (const service of services) for (const { name } of chainsOf(service)) yield* addChains(NAT, [name]);
+      yield* addChains(NAT, groups.keys());
+      for (const { name } of endpoints.ordered) yield { kind: "newChain", table: NAT, chain: name };
+    }),
+  };
+}
+
+function postroutingSection(mark: number): Section {
+  return {
+    title: POSTROUTING,
+    commands: [
+      ...addChains(NAT, [POSTROUTING]),
+      append(NAT, { chain: "POSTROUTING", rule: { matches: [], target: jump(POSTROUTING) } }),
+      append(NAT, {
+        chain: POSTROUTING,
+        rule: {
+          matches: [markMatch({ value: mark, mask: WHOLE_MARK })],
+          target: masquerade({ randomFully: false }),
+        },
+      }),
+    ],
+  };
 }
 
 function chainsOf({ cluster, local, external, firewall }: ServiceChains): Chain[] {
@@ -116,16 +123,19 @@ function serviceSection(service: ServiceChains): Section {
   const chains = chainsOf(service);
   return {
     title: `${chains.map(({ name }) => name).join(", ")}: one of the endpoints at random`,
-    commands: chains.flatMap((chain) => appendRules(NAT, chain)),
+    commands: lazily(() => appendChains(NAT, chains)),
   };
 }
 
-function groupSection(groups: ReadonlyMap<string, Chain>): Section[] {
+/** First all the marks, then all the ways out: the document's order. */
+function endpointSections({ ordered }: EndpointChains): Section[] {
+  const rules = (ruleOf: (chain: EndpointChain) => Rule) =>
+    lazily(function* () {
+      for (const chain of ordered) yield append(NAT, { chain: chain.name, rule: ruleOf(chain) });
+    });
   return [
-    {
-      title: "Groups of endpoints, so that a large service takes few steps",
-      commands: [...groups.values()].flatMap((chain) => appendRules(NAT, chain)),
-    },
+    { title: "Endpoints: prepare SNAT for a client that reaches itself", commands: rules(hairpinRule) },
+    { title: "Endpoints: DNAT", commands: rules(dnatRule) },
   ];
 }
 
@@ -147,16 +157,14 @@ function nodePortSection(
   { family, byTree }: { family: Family; byTree: boolean },
 ): Section {
   const nodePorts = nodePortDispatch(services, { family, byTree });
-  const title = `NodePorts: asked last in ${SERVICES}, marked so that the answer comes back through this host`;
-  if (nodePorts.rules.length === 0) return { title, commands: [] };
+  const commands = lazily(function* () {
+    if (nodePorts.rules.length === 0) return;
+    yield* addChains(NAT, [NODE_PORTS, ...nodePorts.chains.map(({ name }) => name)]);
+    yield* appendChains(NAT, [{ name: SERVICES, rules: nodePortTail(services) }]);
+    yield* appendChains(NAT, [{ name: NODE_PORTS, rules: nodePorts.rules }, ...nodePorts.chains]);
+  });
   return {
-    title,
-    commands: [
-      ...addChains(NAT, [NODE_PORTS, ...nodePorts.chains.map(({ name }) => name)]),
-      ...nodePortTail(services).map((rule) => append(SERVICES, rule)),
-      ...[{ name: NODE_PORTS, rules: nodePorts.rules }, ...nodePorts.chains].flatMap((chain) =>
-        appendRules(NAT, chain),
-      ),
-    ],
+    title: `NodePorts: asked last in ${SERVICES}, marked so that the answer comes back through this host`,
+    commands,
   };
 }

@@ -7,12 +7,10 @@ import { dnat, jump } from "../rule-parts/targets.ts";
 import { nameEndpoints } from "./name-endpoints.ts";
 
 /** The chain that leads to one endpoint, KUBE-SEP-os1my1. */
-export interface EndpointChain {
+export interface EndpointChain extends WantedChain {
   readonly name: string;
-  /** Marks a client that is the endpoint itself: its own address would never come back through this host. */
-  readonly hairpin: Rule;
-  readonly dnat: Rule;
-  readonly jump: Target;
+  /** Jump to it. */
+  readonly target: Target;
 }
 
 export interface EndpointChains {
@@ -57,7 +55,10 @@ export function endpointChains(plan: HostPlan, { family, serviceName }: Endpoint
   const chains = new Map<IpAddress, readonly EndpointChain[]>();
   let next = 0;
   for (const siblings of ordered) {
-    const made = siblings.map((chain) => endpointChain(`KUBE-SEP-${names[next++] ?? ""}`, chain));
+    const made = siblings.map((chain) => {
+      const name = `KUBE-SEP-${names[next++] ?? ""}`;
+      return { ...chain, name, target: jump(name) };
+    });
     const [first] = siblings;
     if (first !== undefined) chains.set(first.endpoint.address, made);
   }
@@ -97,15 +98,15 @@ function inPodOrder(
 
 const TO_MARK_MASQ = jump(MARK_MASQ);
 
-function endpointChain(name: string, { endpoint, protocol, owner }: WantedChain): EndpointChain {
+/** Marks a client that is the endpoint itself: its own address would never come back through this host. */
+export function hairpinRule({ endpoint }: EndpointChain): Rule {
+  return { matches: [source(hostCidr(endpoint.address))], target: TO_MARK_MASQ };
+}
+
+export function dnatRule({ name, endpoint, protocol, owner }: EndpointChain): Rule {
   return {
-    name,
-    hairpin: { matches: [source(hostCidr(endpoint.address))], target: TO_MARK_MASQ },
-    dnat: {
-      matches: owner === undefined ? ANY_OF[protocol] : [...ANY_OF[protocol], remember(name)],
-      target: dnat(endpoint),
-    },
-    jump: jump(name),
+    matches: owner === undefined ? ANY_OF[protocol] : [...ANY_OF[protocol], remember(name)],
+    target: dnat(endpoint),
   };
 }
 

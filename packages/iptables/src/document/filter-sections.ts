@@ -6,7 +6,7 @@ import { filterContents } from "../rule-parts/filter-contents.ts";
 import { localhostGuard, servesLocalhost } from "../rule-parts/localhost-guard.ts";
 import { NEW_CONNECTION } from "../rule-parts/matches.ts";
 import { jump } from "../rule-parts/targets.ts";
-import { addChains, appendRules } from "../script/commands.ts";
+import { addChains, appendChains } from "../script/commands.ts";
 import type { Section } from "../script/script.ts";
 import { documentMatches } from "./block-matches.ts";
 
@@ -89,7 +89,7 @@ function filterSection({ name, purpose, content, from, onlyNew }: FilterChain): 
     commands: [
       ...addChains("filter", [name, ...content.chains.map((chain) => chain.name)]),
       ...hooks,
-      ...[{ name, rules: content.rules }, ...content.chains].flatMap((chain) => appendRules("filter", chain)),
+      ...appendChains("filter", [{ name, rules: content.rules }, ...content.chains]),
     ],
   };
 }

@@ -69,7 +69,7 @@ function choiceRules(
 ): readonly Rule[] {
   const choices = among.map((endpoint): Choice => {
     const chain = endpoints.of(port, endpoint);
-    return { chain: chain.name, target: chain.jump };
+    return { chain: chain.name, target: chain.target };
   });
   const spread = chooser.choose(choices);
   if (port.affinity === undefined) return spread;

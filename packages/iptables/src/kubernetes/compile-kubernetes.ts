@@ -8,9 +8,10 @@ import { EXTERNAL_SERVICES, FIREWALL, NODE_PORTS, PROXY_FIREWALL, SERVICES } fro
 import { type FilterReason, filterContents } from "../rule-parts/filter-contents.ts";
 import { localhostGuard, servesLocalhost } from "../rule-parts/localhost-guard.ts";
 import { comment } from "../rule-parts/matches.ts";
-import { addChains, appendRules } from "../script/commands.ts";
+import { addChains, appendChains, lazily } from "../script/commands.ts";
 import type { Script, Section } from "../script/script.ts";
 import { forward, markMasq, postrouting } from "./constant-rules.ts";
+import { endpointRules } from "./endpoint-chains.ts";
 import { frontendDispatch, nodePortDispatch, nodePortTail } from "./frontend-dispatch.ts";
 import { hookCommands } from "./hooks.ts";
 import { kubernetesMatches } from "./kubernetes-matches.ts";
@@ -66,15 +67,16 @@ function filterSections({ plan, family, byTree, nameOf, mark }: Context, options
   return [
     {
       title: "filter table: chains",
-      commands: addChains("filter", [
-        ...[SERVICES, EXTERNAL_SERVICES, forwarding.name, NODE_PORTS, PROXY_FIREWALL],
-        ...guard.map(({ name }) => name),
-        ...below.map(({ name }) => name),
-      ]),
+      commands: lazily(() =>
+        addChains("filter", [
+          ...[SERVICES, EXTERNAL_SERVICES, forwarding.name, NODE_PORTS, PROXY_FIREWALL],
+          ...[...guard, ...below].map(({ name }) => name),
+        ]),
+      ),
     },
     {
       title: "filter table: frontends that nobody serves, source ranges, health checks, forwarding",
-      commands: [...guard, ...own, ...below, forwarding].flatMap((chain) => appendRules("filter", chain)),
+      commands: lazily(() => appendChains("filter", [...guard, ...own, ...below, forwarding])),
     },
     { title: "filter table: jumps from the built-in chains", commands: hookCommands("filter", { guarded }) },
   ];
@@ -93,51 +95,59 @@ function natSections(context: Context, { dispatch = "auto", randomFully = true }
   const marking = notAPod(plan, family);
   const chooser = createChooser(dispatch, kubernetesShares);
   const isLarge = isLargeCluster(ports);
-  const services = ports.map((port) => ({
-    name: nameOf(port),
-    chains: servicePortChains(port, {
-      ...{ plan, family, isLarge, chooser },
-      name: nameOf(port),
-      notAPod: marking.rule,
-    }),
-  }));
+  const services = ports.map((port) => {
+    const name = nameOf(port);
+    return { port, name, ...servicePortChains(port, { plan, family, isLarge, chooser, name, notAPod: marking.rule }) };
+  });
   const frontends = frontendDispatch(ports, context);
   const nodePorts = nodePortDispatch(ports, context);
   const constant = [postrouting({ mark, randomFully }), markMasq(mark)];
   const below = [...(marking.chain === undefined ? [] : [marking.chain]), ...frontends.chains, ...nodePorts.chains];
-  const ofServices = services.flatMap(({ chains }) => chains);
   return [
     {
       title: "nat table: chains",
-      commands: addChains("nat", [
-        ...[SERVICES, NODE_PORTS],
-        ...[...constant, ...below, ...ofServices].map(({ name }) => name),
-        ...chooser.groups.keys(),
-      ]),
+      commands: lazily(function* () {
+        const names = [...constant, ...below].map(({ name }) => name);
+        yield* addChains("nat", [SERVICES, NODE_PORTS, ...names]);
+        for (const { chains, endpoints } of services) {
+          yield* addChains(
+            "nat",
+            [...chains, ...endpoints].map(({ name }) => name),
+          );
+        }
+        yield* addChains("nat", chooser.groups.keys());
+      }),
     },
-    { title: "Masquerade what is marked", commands: constant.flatMap((chain) => appendRules("nat", chain)) },
+    { title: "Masquerade what is marked", commands: lazily(() => appendChains("nat", constant)) },
     {
       title: "Frontends",
-      commands: [
-        { name: SERVICES, rules: frontends.rules },
-        { name: NODE_PORTS, rules: nodePorts.rules },
-        ...below,
-      ].flatMap((chain) => appendRules("nat", chain)),
+      commands: lazily(() =>
+        appendChains("nat", [
+          { name: SERVICES, rules: frontends.rules },
+          { name: NODE_PORTS, rules: nodePorts.rules },
+          ...below,
+        ]),
+      ),
     },
-    ...services.map(({ name, chains }) => ({
+    ...services.map(({ port, name, chains, endpoints }) => ({
       title: name.text,
-      commands: chains.flatMap((chain) => appendRules("nat", chain)),
+      commands: lazily(function* () {
+        yield* appendChains("nat", chains);
+        for (const chain of endpoints) {
+          yield* appendChains("nat", [{ name: chain.name, rules: endpointRules(port, { chain, name, isLarge }) }]);
+        }
+      }),
     })),
     {
       title: "Groups of endpoints, so that a large service takes few steps",
-      commands: [...chooser.groups.values()].flatMap((chain) => appendRules("nat", chain)),
+      commands: lazily(() => appendChains("nat", chooser.groups.values())),
     },
     {
       title: "NodePorts are asked last",
-      commands: appendRules("nat", { name: SERVICES, rules: nodePortTail(plan, family) }),
+      commands: lazily(() => appendChains("nat", [{ name: SERVICES, rules: nodePortTail(plan, family) }])),
     },
     { title: "nat table: jumps from the built-in chains", commands: hookCommands("nat", { guarded: false }) },
-  ].filter(({ commands }) => commands.length > 0);
+  ];
 }
 
 function isLargeCluster(ports: readonly ServicePortPlan[]): boolean {

@@ -1,4 +1,4 @@
-import type { Chain, Rule } from "@svcproxy/rules";
+import type { Rule } from "@svcproxy/rules";
 import type { Endpoint, ServicePortPlan } from "@svcproxy/topology";
 import { formatSocketAddress } from "@svcproxy/topology";
 import type { Choice, Chooser } from "../dispatch/create-chooser.ts";
@@ -9,10 +9,12 @@ import { isRemembered, remember } from "../rule-parts/recent.ts";
 import { dnat, jump } from "../rule-parts/targets.ts";
 import { HASH_LENGTH, type ServicePortName } from "./name-service-ports.ts";
 
+/** The chain that leads to one endpoint of a service port. */
 export interface EndpointChain {
+  readonly name: string;
+  readonly endpoint: Endpoint;
   /** `ip:port`, or `[ip]:port`. */
   readonly text: string;
-  readonly chain: Chain;
 }
 
 export interface EndpointChainsInput {
@@ -23,29 +25,30 @@ export interface EndpointChainsInput {
 
 /** A chain for each endpoint, in kube-proxy's order: that of `ip:port` as text. */
 export function endpointChains(
-  port: ServicePortPlan,
-  { endpoints, ...input }: EndpointChainsInput & { readonly endpoints: readonly Endpoint[] },
+  { port: { protocol } }: ServicePortPlan,
+  { endpoints, name }: { readonly endpoints: readonly Endpoint[]; readonly name: ServicePortName },
 ): readonly EndpointChain[] {
   return endpoints
-    .map((endpoint) => ({ endpoint, text: formatSocketAddress(endpoint) }))
-    .sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0))
-    .map(({ endpoint, text }) => ({ text, chain: endpointChain(port, { ...input, endpoint, text }) }));
+    .map((endpoint) => {
+      const text = formatSocketAddress(endpoint);
+      return { name: `KUBE-SEP-${hashName(name.text + protocol + text, HASH_LENGTH)}`, endpoint, text };
+    })
+    .sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
 }
 
-function endpointChain(
+const TO_MARK_MASQ = jump(MARK_MASQ);
+
+/** Marks a client that is the endpoint itself, and rewrites the destination. */
+export function endpointRules(
   { port: { protocol }, affinity }: ServicePortPlan,
-  { endpoint, text, name, isLarge }: EndpointChainsInput & { readonly endpoint: Endpoint; readonly text: string },
-): Chain {
-  const chain = `KUBE-SEP-${hashName(name.text + protocol + text, HASH_LENGTH)}`;
+  { chain, name, isLarge }: EndpointChainsInput & { readonly chain: EndpointChain },
+): readonly Rule[] {
   const note = isLarge ? [] : [comment(name.text)];
-  const noted = affinity === undefined ? note : [...note, remember(chain)];
-  return {
-    name: chain,
-    rules: [
-      { matches: [...note, source(hostCidr(endpoint.address))], target: jump(MARK_MASQ) },
-      { matches: [...noted, moduleMatch(protocol), protocolMatch(protocol)], target: dnat(endpoint) },
-    ],
-  };
+  const noted = affinity === undefined ? note : [...note, remember(chain.name)];
+  return [
+    { matches: [...note, source(hostCidr(chain.endpoint.address))], target: TO_MARK_MASQ },
+    { matches: [...noted, moduleMatch(protocol), protocolMatch(protocol)], target: dnat(chain.endpoint) },
+  ];
 }
 
 /** First where a client went before, then one at random. */
@@ -58,8 +61,8 @@ export function choiceRules(
     chooser,
   }: EndpointChainsInput & { readonly among: readonly EndpointChain[]; readonly chooser: Chooser },
 ): readonly Rule[] {
-  const choices = among.map(({ text, chain }): Choice => {
-    const choice = { chain: chain.name, target: jump(chain.name) };
+  const choices = among.map(({ text, name: chain }): Choice => {
+    const choice = { chain, target: jump(chain) };
     return isLarge ? choice : { ...choice, note: comment(`${name.text} -> ${text}`) };
   });
   const spread = chooser.choose(choices);

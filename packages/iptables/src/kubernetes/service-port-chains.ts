@@ -46,8 +46,15 @@ export function chainNames({ service }: ServicePortPlan, { hash }: ServicePortNa
   };
 }
 
-/** The chains of a service port in one family (7 to 13 of what kube-proxy writes for it), in the order in which kube-proxy declares them. */
-export function servicePortChains(port: ServicePortPlan, input: ServicePortChainsInput): readonly Chain[] {
+/** The chains of a service port in one family, each kind in the order in which kube-proxy declares them. */
+export interface ServicePortChains {
+  /** KUBE-SVC-…, KUBE-SVL-…, KUBE-EXT-…, KUBE-FW-…: rules 7 to 12 of what kube-proxy writes for it. */
+  readonly chains: readonly Chain[];
+  /** KUBE-SEP-…: rule 13. */
+  readonly endpoints: readonly EndpointChain[];
+}
+
+export function servicePortChains(port: ServicePortPlan, input: ServicePortChainsInput): ServicePortChains {
   const { internalTrafficPolicy, externalTrafficPolicy } = port.service;
   const names = chainNames(port, input.name);
   const served = port.frontends.filter(servesSomebody);
@@ -58,26 +65,28 @@ export function servicePortChains(port: ServicePortPlan, input: ServicePortChain
   const usesCluster = isExternal || (served.length > 0 && internalTrafficPolicy === "Cluster");
   const usesLocal =
     (isExternal && externalTrafficPolicy === "Local") || (served.length > 0 && internalTrafficPolicy === "Local");
-  const cluster = usesCluster ? endpointChains(port, { ...input, endpoints: port.clusterEndpoints }) : [];
-  const local = usesLocal ? endpointChains(port, { ...input, endpoints: port.localEndpoints }) : [];
+  const cluster = usesCluster ? endpointChains(port, { name: input.name, endpoints: port.clusterEndpoints }) : [];
+  const local = usesLocal ? endpointChains(port, { name: input.name, endpoints: port.localEndpoints }) : [];
   const choice = (name: string, among: readonly EndpointChain[]): Chain[] => {
     if (among.length === 0) return [];
     const marking = name === names.internal ? clusterIpMarking(port, input) : [];
     return [{ name, rules: [...marking, ...choiceRules(port, { ...input, among })] }];
   };
   const fromOutside = { ...input, names, hasLocal: local.length > 0 };
-  return [
-    ...choice(names.cluster, cluster),
-    ...choice(names.local, local),
-    ...(isExternal ? [{ name: names.external, rules: externalRules(port, fromOutside) }] : []),
-    ...(guarded.length > 0 ? [{ name: names.firewall, rules: firewallRules(guarded, fromOutside) }] : []),
-    ...distinct([...cluster, ...local]),
-  ];
+  return {
+    chains: [
+      ...choice(names.cluster, cluster),
+      ...choice(names.local, local),
+      ...(isExternal ? [{ name: names.external, rules: externalRules(port, fromOutside) }] : []),
+      ...(guarded.length > 0 ? [{ name: names.firewall, rules: firewallRules(guarded, fromOutside) }] : []),
+    ],
+    endpoints: local.length === 0 ? cluster : withoutDoubles([...cluster, ...local]),
+  };
 }
 
 /** An endpoint of both policies has one chain. */
-function distinct(endpoints: readonly EndpointChain[]): Iterable<Chain> {
-  return new Map(endpoints.map(({ chain }) => [chain.name, chain])).values();
+function withoutDoubles(endpoints: readonly EndpointChain[]): readonly EndpointChain[] {
+  return [...new Map(endpoints.map((chain) => [chain.name, chain])).values()];
 }
 
 function clusterIpMarking(port: ServicePortPlan, { name, notAPod }: ServicePortChainsInput): readonly Rule[] {

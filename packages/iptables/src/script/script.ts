@@ -11,5 +11,6 @@ export interface Script {
 export interface Section {
   /** A few words for people, as they are: what prints them makes a name from a user's file harmless. */
   readonly title: string;
-  readonly commands: readonly RestoreCommand[];
+  /** Those of one table; there may be none. */
+  readonly commands: Iterable<RestoreCommand>;
 }
