@@ -1,0 +1,27 @@
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import process from "node:process";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+
+const root = resolve(import.meta.dirname, "../../..");
+const readme = await readFile(resolve(root, "README.md"), "utf8");
+
+/** The fenced blocks of a language, without their fences. */
+function blocksOf(language: string): readonly string[] {
+  return [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms"))].map(([, block = ""]) => block);
+}
+
+test("the README opens with the main job, and shows what it prints today", async () => {
+  const [commands = "", printed] = blocksOf("sh");
+  const [first = ""] = commands.split("\n");
+  const [program, ...args] = first.replace(/\s*#.*/, "").split(" ");
+  expect(program).toBe("scripts/svcproxy");
+  const { stdout } = await promisify(execFile)(process.execPath, ["packages/cli/src/main.ts", ...args], { cwd: root });
+  expect(printed).toBe(stdout);
+});
+
+test("the README shows the example's topology as it is", async () => {
+  expect(blocksOf("yaml")).toContain(await readFile(resolve(root, "examples/cloudos.yaml"), "utf8"));
+});
