@@ -99,7 +99,8 @@ export class TableBackend implements RuleBackend {
         },
       );
     }
-    return new EnvironmentError(error.code, `${error.message}; the host has its old rules, as before`, {
+    const state = changes.length === 0 ? "the host has its old rules" : "the host has its old rules again";
+    return new EnvironmentError(error.code, `${error.message}; ${state}`, {
       cause: error,
       ...(error.hint === undefined ? {} : { hint: error.hint }),
     });

@@ -1,0 +1,44 @@
+import { exampleTopology, planHost } from "@svcproxy/topology";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { compileRules } from "../compile-rules.ts";
+import { hookMark, isMark, isOwnChain, MARKER_CHAIN } from "./own-chains.ts";
+
+test.for(["document", "kubernetes"] as const)(
+  "cleanup knows every chain that the %s dialect makes, by its name",
+  (dialect) => {
+    const plan = planHost(exampleTopology().topology, { host: "cloudos1", dialect });
+    for (const dispatch of ["linear", "tree"] as const) {
+      const chains = compileRules(plan, { family: 4, dispatch }).tables.flatMap((table) => table.chains);
+      expect(chains.filter(({ name }) => !isOwnChain(name, new Set()))).toEqual([]);
+    }
+  },
+);
+
+test.for(["KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT", "DOCKER", "kube-services", "SVCPROXY", "INPUT"])(
+  "%s is not ours",
+  (name) => {
+    expect(isOwnChain(name, new Set())).toBe(false);
+  },
+);
+
+test("beside a kubelet, KUBE-FIREWALL is the kubelet's", () => {
+  expect(isOwnChain("KUBE-FIREWALL", new Set())).toBe(true);
+  expect(isOwnChain("KUBE-FIREWALL", new Set(["KUBE-KUBELET-CANARY"]))).toBe(false);
+});
+
+test("a mark is a chain name that iptables takes, and tells rules, chains and twins apart", () => {
+  fc.assert(
+    fc.property(fc.constantFrom("POSTROUTING", "OUTPUT"), fc.nat(0xffffffff), fc.nat(12), (chain, value, twins) => {
+      const rule = {
+        matches: [{ kind: "mark", negated: false, value, mask: 0xffffffff }],
+        target: { kind: "masquerade", random: false, randomFully: false },
+      } as const;
+      const mark = hookMark(chain, rule, twins);
+      expect(mark.length).toBeLessThanOrEqual(28);
+      expect(isMark(mark) && mark !== MARKER_CHAIN).toBe(true);
+      expect(hookMark("INPUT", rule, twins)).not.toBe(mark);
+    }),
+    { numRuns: 50 },
+  );
+});

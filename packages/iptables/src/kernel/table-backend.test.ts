@@ -1,0 +1,167 @@
+import { formatSave, parseCommands, type RuleSet } from "@svcproxy/rules";
+import type { Family } from "@svcproxy/topology";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { MemoryTables } from "./memory-tables.ts";
+import { RestoreRefused } from "./rule-tables.ts";
+import { TableBackend } from "./table-backend.ts";
+import type { TableChange } from "./table-change.ts";
+import { planOf, rulesOf } from "./testing/backend-contract.ts";
+
+const { signal } = new AbortController();
+const dual = () => rulesOf(planOf({ v6: true, endpoints: [] }));
+
+/** Memory in which something happens to each change, by its 1-based number. */
+class TroubledTables extends MemoryTables {
+  restored = 0;
+  readonly #trouble: (number: number, tables: TroubledTables) => Promise<void> | void;
+
+  constructor(trouble: (number: number, tables: TroubledTables) => Promise<void> | void) {
+    super();
+    this.#trouble = trouble;
+  }
+
+  override async restore(change: TableChange): Promise<void> {
+    this.restored += 1;
+    await this.#trouble(this.restored, this);
+    await super.restore(change);
+  }
+
+  async meddle(script: string, family: Family = 4): Promise<void> {
+    for (const command of parseCommands(script, { family }))
+      await super.restore({ family, table: command.table, commands: [command] });
+  }
+}
+
+function refuse(): never {
+  throw new RestoreRefused("NO_TABLE", "Cannot change table nat (IPv6): this kernel does not have the table");
+}
+
+test.for([1, 2, 3, 4])(
+  "where change %i is refused, the host has its old rules, and the error says so",
+  async (failing) => {
+    const tables = new TroubledTables((number) => {
+      if (number === failing) refuse();
+    });
+    await tables.meddle("iptables -t nat -A OUTPUT -j ACCEPT\niptables -A INPUT -j ACCEPT");
+    const before = tables.dump();
+    await expect(new TableBackend(tables).apply(dual(), { signal })).rejects.toMatchObject({
+      code: "NO_TABLE",
+      message: expect.stringMatching(/this kernel does not have the table; the host has its old rules( again)?$/),
+    });
+    expect(withoutEmptyTables(tables.dump())).toBe(withoutEmptyTables(before));
+  },
+);
+
+test("where putting back fails too, the error says what the host has", async () => {
+  const tables = new TroubledTables((number) => {
+    if (number >= 3) refuse();
+  });
+  await expect(new TableBackend(tables).apply(dual(), { signal })).rejects.toMatchObject({
+    message: expect.stringMatching(/could not be put back: (nat|filter) \(IPv4\), (nat|filter) \(IPv4\)/),
+    hint: expect.stringContaining("diff"),
+  });
+});
+
+test("a change that met another program's is planned anew", async () => {
+  const tables = new TroubledTables(async (number, troubled) => {
+    if (number === 2) await troubled.meddle("iptables -t nat -D OUTPUT -j KUBE-SERVICES");
+  });
+  const backend = new TableBackend(tables);
+  await backend.apply(rulesOf(planOf({})), { signal });
+  // The plan without this service deletes the jump that somebody deletes just before.
+  await backend.apply([], { signal });
+  expect(withoutEmptyTables(tables.dump())).toBe("");
+});
+
+test("what another program undoes is done again", async () => {
+  const tables = new TroubledTables(async (number, troubled) => {
+    if (number === 2) await troubled.meddle("iptables -t filter -F KUBE-SERVICES");
+  });
+  const backend = new TableBackend(tables);
+  await backend.apply(rulesOf(planOf({ endpoints: [] })), { signal });
+  expect((await backend.compare(rulesOf(planOf({ endpoints: [] })), { signal })).changes).toEqual([]);
+});
+
+test("a program that undoes each change is told of in the end", async () => {
+  class Hostile extends MemoryTables {
+    override async save(family: Family): Promise<RuleSet> {
+      await super.restore({ family: 4, table: "nat", commands: parseCommands("iptables -t nat -F OUTPUT") });
+      return super.save(family);
+    }
+  }
+  const tables = new Hostile();
+  await expect(new TableBackend(tables).apply(rulesOf(planOf({})), { signal })).rejects.toMatchObject({
+    code: "RULES_KEEP_CHANGING",
+    message: expect.stringContaining("nat (IPv4)"),
+  });
+}, 20_000);
+
+test("any walk of plans, with others at the rules meanwhile, ends where a fresh start would", async () => {
+  const anyPlan = fc.record({
+    address: fc.constantFrom("192.168.1.6", "192.168.1.7"),
+    endpoints: fc.subarray(["a", "b"]),
+    v6: fc.boolean(),
+  });
+  const anyMeddling = fc.constantFrom(
+    "iptables -t nat -A OUTPUT -j ACCEPT",
+    "iptables -t nat -I OUTPUT 1 -p udp -j ACCEPT",
+    "iptables -t nat -I POSTROUTING 1 -s 10.0.0.0/8 -j MASQUERADE",
+    "iptables -t nat -I POSTROUTING 1 -s 192.168.1.6 -j MASQUERADE",
+    "iptables -t nat -F KUBE-SERVICES",
+    "iptables -t nat -F OUTPUT",
+    "iptables -t nat -A PREROUTING -j KUBE-SERVICES",
+  );
+  const step = fc.record({ plan: anyPlan, meddling: fc.option(anyMeddling) });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 6 }), anyPlan, async (walk, last) => {
+      const tables = new TroubledTables(() => {});
+      const backend = new TableBackend(tables);
+      for (const { plan, meddling } of walk) {
+        await backend.apply(rulesOf(planOf(plan)), { signal });
+        if (meddling !== null) await tables.meddle(meddling);
+      }
+      await backend.apply(rulesOf(planOf(last)), { signal });
+      expect((await backend.apply(rulesOf(planOf(last)), { signal })).changes).toEqual([]);
+      const fresh = new TableBackend(new MemoryTables());
+      await fresh.apply(rulesOf(planOf(last)), { signal });
+      expect(await ownLines(backend)).toEqual(await ownLines(fresh));
+      await backend.apply([], { signal });
+      expect(tables.dump()).not.toMatch(/KUBE|SVCPROXY/);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+/** Our rules as lines, without the order in which chains were made. */
+async function ownLines(backend: TableBackend): Promise<readonly string[]> {
+  const own = await backend.read({ signal });
+  return own.flatMap(({ family, tables }) => {
+    const sorted = tables.toSorted((a, b) => a.name.localeCompare(b.name));
+    const lines = formatSave({ family, tables: sorted }).split("\n");
+    return [
+      ...lines.filter((line) => line.startsWith(":KUBE")).sort(),
+      ...lines.filter((line) => line.startsWith("-A KUBE")).sort(),
+      ...lines.filter((line) => /^-A (?!KUBE)/.test(line)),
+    ];
+  });
+}
+
+test("an interrupted run puts back what went in", async () => {
+  const abort = new AbortController();
+  const tables = new TroubledTables((number) => {
+    if (number === 1) abort.abort();
+  });
+  await expect(new TableBackend(tables).apply(dual(), { signal: abort.signal })).rejects.toMatchObject({
+    code: "INTERRUPTED",
+    message: "Interrupted; the host has its old rules again",
+  });
+  expect(withoutEmptyTables(tables.dump())).toBe("");
+});
+
+function withoutEmptyTables(dump: string): string {
+  return dump
+    .split(/(?<=^COMMIT\n)/m)
+    .filter((table) => /^(-A|:\S+ -)/m.test(table))
+    .join("");
+}
