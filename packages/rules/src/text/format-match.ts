@@ -216,13 +216,15 @@ function formatStatistic(match: Extract<Match, { kind: "statistic" }>, { style }
 function formatRecent(match: Extract<Match, { kind: "recent" }>, options: FormatOptions): string {
   const isSave = options.style === "save";
   const mask = match.mask ?? (isSave ? wholeMask(options) : undefined);
+  const name = ` --name ${quoteWord(match.name, options)}`;
   return (
+    (isSave ? "" : name) +
     ` ${not(match)}--${match.action}` +
     optional(match.seconds, (seconds) => ` --seconds ${seconds}`) +
     flag(match.reap, "--reap") +
     optional(match.hitCount, (hits) => ` --hitcount ${hits}`) +
     flag(match.rttl, "--rttl") +
-    ` --name ${quoteWord(match.name, options)}` +
+    (isSave ? name : "") +
     optional(mask, (value) => ` --mask ${value}`) +
     (match.side === "destination" ? " --rdest" : flag(isSave, "--rsource"))
   );

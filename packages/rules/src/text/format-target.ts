@@ -35,7 +35,10 @@ export function formatTarget(target: Target, options: FormatOptions): string {
     case "connmark":
       return `-j CONNMARK ${formatConnmark(target, options)}`;
     case "reject":
-      return `-j REJECT --reject-with ${quoteWord(target.with, options)}`;
+      // iptables-save names what everybody means who names nothing.
+      return options.style !== "save" && target.with === DEFAULT_REJECT[options.family]
+        ? "-j REJECT"
+        : `-j REJECT --reject-with ${quoteWord(target.with, options)}`;
     case "log":
       return withWords("LOG", target.words);
     case "nflog":
@@ -60,6 +63,8 @@ export function formatTarget(target: Target, options: FormatOptions): string {
       return unreachable(target);
   }
 }
+
+const DEFAULT_REJECT = { 4: "icmp-port-unreachable", 6: "icmp6-port-unreachable" } as const;
 
 function formatNatRange({ addresses, ports }: NatRange): string {
   const address =
