@@ -5,7 +5,7 @@ import { compileScript } from "../compile-rules.ts";
 import { formatShellScript } from "../script/format-script.ts";
 
 /** The commands that the founding document gives for its host cloudos1, in its order. */
-const documentCommands = readFileSync(new URL("../../golden/document/cloudos1.txt", import.meta.url), "utf8");
+const documentCommands = readFileSync(new URL("../../golden/cloudos/document-cloudos1.txt", import.meta.url), "utf8");
 
 /** Where the document itself lies beside the checkout. */
 const documentFile = new URL("../../../../../shared/reference/clusterip-iptables-design.md", import.meta.url);

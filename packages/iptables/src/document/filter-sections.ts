@@ -30,7 +30,7 @@ export function filterSections(
     byTree,
     blockMatches: documentMatches,
     notes: () => [],
-    refusesEverywhere: false,
+    nodePortsEverywhere: false,
   });
   const guard = { rules: servesLocalhost(plan, family) ? [localhostGuard()] : [], chains: [] };
   const chains: FilterChain[] = [

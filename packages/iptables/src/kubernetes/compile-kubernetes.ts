@@ -51,7 +51,7 @@ function filterSections({ plan, family, byTree, nameOf, mark }: Context, options
     byTree,
     blockMatches: kubernetesMatches,
     notes: (reason, owner) => [comment(FILTER_NOTES[reason](nameOf(owner)))],
-    refusesEverywhere: true,
+    nodePortsEverywhere: true,
   });
   const guard: Chain[] = guarded
     ? [{ name: FIREWALL, rules: [localhostGuard([comment("block incoming localnet connections")])] }]

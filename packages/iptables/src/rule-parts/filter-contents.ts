@@ -1,5 +1,5 @@
 import type { Match, Rule } from "@svcproxy/rules";
-import type { Family, HostPlan, Service, ServicePortPlan } from "@svcproxy/topology";
+import type { HostPlan, Service, ServicePortPlan } from "@svcproxy/topology";
 import type { Dispatch, DispatchEntry } from "../dispatch/build-dispatch.ts";
 import { dispatchRules } from "../dispatch/dispatch-rules.ts";
 import type { BlockMatches } from "../dispatch/frontend-block.ts";
@@ -11,21 +11,18 @@ import {
   VIP_PREFIX,
 } from "./chain-names.ts";
 import { hostCidr, TO_THIS_HOST } from "./matches.ts";
-import { type RefusedFrontend, refusedFrontends } from "./refused-frontends.ts";
+import { type RefusedFrontend, type RefusedFrontendsInput, refusedFrontends } from "./refused-frontends.ts";
 import { isGuarded } from "./serves-somebody.ts";
 import { ACCEPT, DROP, reject } from "./targets.ts";
 
 /** Why a packet meets a rule of the filter table. */
 export type FilterReason = "refused" | "dropped" | "outside-source-ranges" | "health-check";
 
-export interface FilterInput {
-  readonly family: Family;
+export interface FilterInput extends RefusedFrontendsInput {
   readonly byTree: boolean;
   readonly blockMatches: BlockMatches;
   /** What a rule says about itself first. */
   readonly notes: (reason: FilterReason, owner: ServicePortPlan) => readonly Match[];
-  /** Whether a NodePort that nobody serves is refused on every address of the host, whichever of them serve NodePorts. */
-  readonly refusesEverywhere: boolean;
 }
 
 /** What the filter table does with packets that no nat rule sent to an endpoint. */
@@ -45,7 +42,7 @@ interface FilterEntry extends DispatchEntry {
 }
 
 export function filterContents(plan: HostPlan, input: FilterInput): FilterContents {
-  const refused = refusedFrontends(plan, input.family).map((frontend) => refusal(frontend, input));
+  const refused = refusedFrontends(plan, input).map((frontend) => refusal(frontend, input));
   const [nodePorts, addresses] = [true, false].map((isNodePort) =>
     refused.filter(({ address, isClusterIP }) => !isClusterIP && (address === undefined) === isNodePort),
   );
@@ -72,8 +69,7 @@ function dispatch(entries: readonly FilterEntry[], options: FilterInput & { read
 }
 
 function refusal(frontend: RefusedFrontend, input: FilterInput): FilterEntry & { readonly isClusterIP: boolean } {
-  const { owner, kind, protocol, port, outcome } = frontend;
-  const address = kind === "nodePort" && input.refusesEverywhere ? undefined : frontend.address;
+  const { owner, kind, address, protocol, port, outcome } = frontend;
   const entry = { ...(address !== undefined && { address }), protocol, port };
   const matches = [
     ...input.notes(outcome === "refuse" ? "refused" : "dropped", owner),

@@ -21,8 +21,17 @@ export interface RefusedFrontend {
   readonly outcome: "refuse" | "drop";
 }
 
+export interface RefusedFrontendsInput {
+  readonly family: Family;
+  /** Whether a NodePort is refused on every address of the host, whichever of them serve NodePorts. */
+  readonly nodePortsEverywhere: boolean;
+}
+
 /** In the plan's order. Packets that a nat rule sent elsewhere no longer have this address, so only those are met that none did. */
-export function refusedFrontends({ ports }: HostPlan, family: Family): readonly RefusedFrontend[] {
+export function refusedFrontends(
+  { ports }: HostPlan,
+  { family, nodePortsEverywhere }: RefusedFrontendsInput,
+): readonly RefusedFrontend[] {
   return ports
     .filter((owner) => owner.family === family)
     .flatMap((owner) =>
@@ -31,7 +40,8 @@ export function refusedFrontends({ ports }: HostPlan, family: Family): readonly 
         if (outcome === undefined) return [];
         const { kind, port } = frontend;
         const refused = { owner, kind, protocol: owner.port.protocol, port, outcome };
-        return frontend.everyHostAddress ? [refused] : frontend.addresses.map((address) => ({ ...refused, address }));
+        const isEverywhere = frontend.everyHostAddress || (kind === "nodePort" && nodePortsEverywhere);
+        return isEverywhere ? [refused] : frontend.addresses.map((address) => ({ ...refused, address }));
       }),
     );
 }

@@ -1,0 +1,33 @@
+import { readFileSync } from "node:fs";
+import { type Dialect, type Family, parseTopology, planHost } from "@svcproxy/topology";
+import { expect, test } from "vitest";
+import { compileScript } from "./compile-rules.ts";
+import { formatRestoreScript, formatShellScript } from "./script/format-script.ts";
+
+interface GoldenCase {
+  readonly folder: string;
+  readonly host: string;
+  readonly dialect: Dialect;
+  readonly family: Family;
+}
+
+// The files are read in review like code: document ones against the document, kubernetes ones against what kube-proxy writes.
+test.for<GoldenCase>([
+  { folder: "kube-proxy", host: "node1", dialect: "kubernetes", family: 4 },
+  { folder: "features", host: "edge", dialect: "document", family: 4 },
+  { folder: "features", host: "edge", dialect: "document", family: 6 },
+  { folder: "features", host: "edge", dialect: "kubernetes", family: 4 },
+  { folder: "features", host: "edge", dialect: "kubernetes", family: 6 },
+  { folder: "node-settings", host: "edge", dialect: "document", family: 4 },
+  { folder: "node-settings", host: "edge", dialect: "kubernetes", family: 4 },
+])("the $dialect rules of golden/$folder for IPv$family are as reviewed", async ({ folder, host, dialect, family }) => {
+  const golden = new URL(`../golden/${folder}/`, import.meta.url);
+  const file = new URL("topology.yaml", golden);
+  const { topology } = parseTopology(readFileSync(file), { file: file.pathname });
+  const script = compileScript(planHost(topology, { host, dialect }), { family });
+  const text = dialect === "document" ? formatShellScript(script) : formatRestoreScript(script);
+  const extension = dialect === "document" ? "sh" : "restore";
+  await expect([...text].join("")).toMatchFileSnapshot(
+    new URL(`${dialect}-ipv${family}.${extension}`, golden).pathname,
+  );
+});
