@@ -1,18 +1,19 @@
-import { readFileSync, statSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import {
+  type Cidr,
   exampleTopology,
-  fileFault,
   formatFault,
-  type InputFile,
   inputError,
-  MAX_FILE_BYTES,
+  isKubernetesDocument,
+  loadInput,
   type ParsedTopology,
+  parseCidr,
   parseIpAddress,
-  parseTopology,
+  readTopologyDocuments,
   type Topology,
 } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
+import { readInputFiles, readPath } from "./read-input-files.ts";
 import type { TopologyFlags } from "./topology-input.ts";
 
 export { planHost } from "@svcproxy/topology";
@@ -23,10 +24,10 @@ export interface ReadTopologyOptions extends TopologyFlags {
 }
 
 /**
- * Reads the topology that a command line names; without one, the built-in example, which stderr then says.
- * Warnings have been printed when it returns.
+ * Reads the topology that a command line names: a topology file or Kubernetes objects; without one, the built-in example,
+ * which stderr then says. Settings of `--config` go over those of the file. Warnings have been printed when it returns.
  *
- * @param args files, or `-` for stdin
+ * @param args files, directories, or `-` for stdin
  * @throws InputError with every fault of the input; TOPOLOGY_REQUIRED where there is none and the command needs one
  */
 export async function readTopology(
@@ -35,17 +36,17 @@ export async function readTopology(
   options: ReadTopologyOptions = {},
 ): Promise<ParsedTopology> {
   const parsed = await parseArguments(context, args ?? [], options);
-  for (const warning of parsed.warnings) context.note(formatFault(warning));
-  return parsed;
+  const { topology, warnings } = options.config === undefined ? parsed : await configure(parsed, options.config);
+  for (const warning of warnings) context.note(formatFault(warning));
+  return { topology, warnings };
 }
 
 async function parseArguments(
   context: CommandContext,
   args: readonly string[],
-  { required = false }: ReadTopologyOptions,
+  { required = false, allowExternalIps = [] }: ReadTopologyOptions,
 ): Promise<ParsedTopology> {
-  const [first, second] = args;
-  if (first === undefined) {
+  if (args.length === 0) {
     if (required) {
       throw inputError("TOPOLOGY_REQUIRED", "This command needs a topology: it acts on this host", {
         hint: "Name a file, or - for stdin; `svcproxy schema` prints the format",
@@ -54,38 +55,37 @@ async function parseArguments(
     context.note("svcproxy: no topology given, using the built-in example (hosts cloudos1 and cloudos2)");
     return exampleTopology();
   }
-  if (second !== undefined) {
-    throw inputError("SEVERAL_TOPOLOGIES", `A topology is one file, and ${args.length} are given`);
+  const allowExternalIPs = allowExternalIps.map(readAllowedBlock);
+  const loaded = loadInput(await readInputFiles(context, args));
+  if (!loaded.documents.some(isKubernetesDocument)) return readTopologyDocuments(loaded);
+  const { readKubernetesDocuments } = await import("./kubernetes-input.ts");
+  const { passedOver, ...parsed } = readKubernetesDocuments(loaded, { allowExternalIPs });
+  if (passedOver.size > 0) {
+    const logger = await context.logger();
+    logger.info({ passedOver: Object.fromEntries(passedOver) }, "objects of other kinds were passed over");
   }
-  const { file, bytes } = await readInput(context, first);
-  return parseTopology(bytes, { file });
+  return parsed;
 }
 
-async function readInput(context: CommandContext, name: string): Promise<InputFile> {
-  if (name === "-") return { file: "<stdin>", bytes: await context.readStdin() };
-  try {
-    // Synchronous: starting the thread pool and loading fs/promises take longer than the read.
-    const { size } = statSync(name);
-    if (size > MAX_FILE_BYTES)
-      throw fileFault("FILE_TOO_LARGE", name, `Cannot read ${size} bytes: a file may hold 64 MiB`);
-    return { file: name, bytes: readFileSync(name) };
-  } catch (error) {
-    throw unreadable(name, error);
-  }
+function readAllowedBlock(text: string): Cidr {
+  const cidr = parseCidr(text);
+  if (cidr !== undefined) return cidr;
+  throw inputError("BAD_CIDR", `--allow-external-ips: ${JSON.stringify(text)} is no block of addresses`, {
+    hint: "Write a block like 203.0.113.0/24",
+  });
 }
 
-const READ_FAILURES: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  EACCES: "permission denied",
-  EISDIR: "it is a directory",
-  ENOTDIR: "a part of the path is no directory",
-};
-
-/** A system error as a fault of the input; anything else stays what it is. */
-function unreadable(name: string, error: unknown): unknown {
-  if (!(error instanceof Error && "syscall" in error && "code" in error)) return error;
-  const reason = READ_FAILURES[String(error.code)] ?? error.message;
-  return inputError("FILE_UNREADABLE", `Cannot read ${JSON.stringify(name)}: ${reason}`, { cause: error });
+async function configure({ topology, warnings }: ParsedTopology, path: string): Promise<ParsedTopology> {
+  const { parseProxyConfiguration } = await import("./kubernetes-input.ts");
+  const [input, another] = readPath(path);
+  if (input === undefined || another !== undefined) {
+    throw inputError("SEVERAL_CONFIGURATIONS", `--config takes one file, and ${JSON.stringify(path)} holds more`);
+  }
+  const { settings, warnings: further } = parseProxyConfiguration(input);
+  return {
+    topology: { ...topology, node: { ...topology.node, ...settings } },
+    warnings: [...warnings, ...further],
+  };
 }
 
 /**

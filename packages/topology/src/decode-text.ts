@@ -9,7 +9,7 @@ export const MAX_FILE_BYTES = 64 * 1024 * 1024;
 /**
  * The text of a file, without a byte-order mark.
  *
- * @throws InputError FILE_TOO_LARGE, NOT_UTF8 (at the first byte that is none) or EMPTY_FILE
+ * @throws InputError FILE_TOO_LARGE, or NOT_UTF8 at the first byte that is none
  */
 export function decodeText({ file, bytes }: InputFile): SourceText {
   if (bytes.length > MAX_FILE_BYTES) {
@@ -24,12 +24,7 @@ export function decodeText({ file, bytes }: InputFile): SourceText {
       hint: "Save the file as UTF-8",
     });
   }
-  if (text.trim() === "") throw emptyFile(file, "The file is empty");
   return { file, text };
-}
-
-export function emptyFile(file: string, message: string): InputError {
-  return fileFault("EMPTY_FILE", file, message, { hint: "Start with `hosts:`; `svcproxy schema` prints the format" });
 }
 
 /** A fault of a whole file, at its start unless `at` says otherwise. */

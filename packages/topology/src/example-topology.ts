@@ -47,5 +47,6 @@ export const EXAMPLE_TOPOLOGY_FILE: TopologyFile = {
 export function exampleTopology(): ParsedTopology {
   const report = new FaultReport();
   const source = { file: "<built-in example>", text: "" };
-  return finishReading(buildTopology({ source, index: 0, value: EXAMPLE_TOPOLOGY_FILE }, report), { report });
+  const topology = buildTopology({ source, index: 0, value: EXAMPLE_TOPOLOGY_FILE }, report);
+  return { topology, warnings: finishReading(report) };
 }

@@ -19,6 +19,8 @@ export type FaultCode =
   // Values
   | "BAD_ADDRESS"
   | "BAD_CIDR"
+  | "BAD_NAME"
+  | "SLOPPY_ADDRESS"
   | "PORT_OUT_OF_RANGE"
   | "NUMBER_OUT_OF_RANGE"
   // What stands twice
@@ -40,4 +42,10 @@ export type FaultCode =
   | "POD_OUTSIDE_CIDR"
   | "OVERLAPPING_POD_CIDRS"
   | "OPEN_FAMILY"
+  // Kubernetes objects
+  | "NO_CLUSTER_IP"
+  | "NO_NODE_ADDRESS"
+  | "EXTERNAL_IP_REFUSED"
+  | "UNUSUAL_NODE_PORT"
+  | "MIXED_INPUT"
   | "NO_EFFECT";

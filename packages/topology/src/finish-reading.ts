@@ -10,23 +10,29 @@ export interface ParsedTopology {
 }
 
 /**
- * Gives the topology out where nothing is wrong with it.
+ * The warnings, where nothing worse was found.
  *
  * @param faults those that have their place already
  * @throws InputError with all faults, warnings among them, in the order of the text
  */
-export function finishReading(
-  topology: Topology,
-  { report, faults = [] }: { report: FaultReport; faults?: readonly Fault[] },
-): ParsedTopology {
-  const found = [...faults, ...locateFaults(report.faults)].sort(byPlace);
+export function finishReading(report: FaultReport, faults: readonly Fault[] = []): readonly Fault[] {
+  const found = inOrder([...faults, ...locateFaults(report.faults)]);
   const [first, ...others] = found;
   if (first !== undefined && found.some(({ severity }) => severity === "error"))
     throw new InputError([first, ...others]);
-  return { topology, warnings: found };
+  return found;
 }
 
-function byPlace(a: Fault, b: Fault): number {
-  if (a.at === undefined || b.at === undefined || a.at.file !== b.at.file) return 0;
-  return a.at.line - b.at.line || a.at.column - b.at.column;
+/** File by file, as the files come up; within a file from top to bottom. */
+function inOrder(faults: readonly Fault[]): readonly Fault[] {
+  const files = new Map<string, number>();
+  for (const { at } of faults) if (at !== undefined && !files.has(at.file)) files.set(at.file, files.size);
+  const placeOf = ({ at }: Fault) => (at === undefined ? [-1, 0, 0] : [files.get(at.file) ?? 0, at.line, at.column]);
+  return faults
+    .map((fault) => ({ fault, place: placeOf(fault) }))
+    .sort(({ place: a }, { place: b }) => {
+      const differing = a.findIndex((part, index) => part !== b[index]);
+      return (a[differing] ?? 0) - (b[differing] ?? 0);
+    })
+    .map(({ fault }) => fault);
 }

@@ -3,10 +3,10 @@ import { buildNodeSettings } from "./build-node-settings.ts";
 import { buildServices } from "./build-services.ts";
 import { checkServices } from "./check-services.ts";
 import { checkShape } from "./check-shape.ts";
-import { decodeText, emptyFile } from "./decode-text.ts";
 import { FaultReport } from "./fault-report.ts";
 import { finishReading, type ParsedTopology } from "./finish-reading.ts";
-import { loadDocuments } from "./load-documents.ts";
+import type { LoadedDocuments } from "./load-documents.ts";
+import { loadInput } from "./load-input.ts";
 import type { Topology } from "./model.ts";
 import { DEFAULT_NODE_SETTINGS } from "./model.ts";
 import type { RawTopology } from "./raw-topology.ts";
@@ -21,19 +21,20 @@ import { ValueReader } from "./value-reader.ts";
  * @throws InputError with every fault of the file, each with its line and column
  */
 export function parseTopology(bytes: Uint8Array, { file }: { readonly file: string }): ParsedTopology {
-  const { documents, faults } = loadDocuments(decodeText({ file, bytes }));
-  const [document, second] = documents;
-  if (document === undefined) throw emptyFile(file, "The file has nothing in it but comments");
+  return readTopologyDocuments(loadInput([{ file, bytes }]));
+}
+
+/** The same, of what was loaded already. */
+export function readTopologyDocuments({ documents, faults }: LoadedDocuments): ParsedTopology {
   const report = new FaultReport();
-  if (second !== undefined) {
-    report.error(
-      "SEVERAL_DOCUMENTS",
-      { document: second, path: [] },
-      "A topology file holds one document, and this is a second one",
-      "Put hosts and services into one document, without `---` between them",
-    );
-  }
-  return finishReading(buildTopology(document, report), { report, faults });
+  const [topology] = documents.map((document, index) => {
+    if (index === 0) return buildTopology(document, report);
+    const hint = "Put hosts and services into one document, without `---` between them";
+    report.error("SEVERAL_DOCUMENTS", { document, path: [] }, "A topology is one document, and this is another", hint);
+    return undefined;
+  });
+  if (topology === undefined) throw new TypeError("there is no document to read");
+  return { topology, warnings: finishReading(report, faults) };
 }
 
 /** Reads one document; what it cannot read goes into the report and is missing from the topology. */

@@ -32,6 +32,11 @@ export class Spot {
     return new Spot(this, key, kind, name ?? "");
   }
 
+  /** This place as a subject of its own. */
+  named({ kind, name }: { readonly kind: string; readonly name: string }): Spot {
+    return new Spot(this.parent, this.key, kind, name);
+  }
+
   /** Whose it is, as a fault says it. */
   get subject(): string {
     if (this.kind === undefined) return this.parent?.subject ?? "";

@@ -10,6 +10,7 @@ import type { Spot } from "./spot.ts";
 export class ValueReader {
   readonly document: SourceDocument;
   readonly report: FaultReport;
+  readonly #wrongTypes = new Set<string>();
 
   constructor(document: SourceDocument, report: FaultReport) {
     this.document = document;
@@ -18,6 +19,14 @@ export class ValueReader {
 
   place({ path }: Spot): Place {
     return { document: this.document, path };
+  }
+
+  /** Whether this is the first time that the type of what stands at a place is found wrong. */
+  isFirstTypeFault(spot: Spot): boolean {
+    const key = JSON.stringify(spot.path);
+    if (this.#wrongTypes.has(key)) return false;
+    this.#wrongTypes.add(key);
+    return true;
   }
 
   error(code: FaultCode, spot: Spot, reason: string, hint?: string): void {
@@ -30,8 +39,13 @@ export class ValueReader {
 
   /** A second use of what may be used once; `first` is where it stands already. */
   duplicate(code: FaultCode, spot: Spot, { first, reason }: { first: Spot; reason: string }): void {
+    this.duplicateOf(code, spot, { first: this.place(first), reason });
+  }
+
+  /** The same, where the first may be in another document. */
+  duplicateOf(code: FaultCode, spot: Spot, { first, reason }: { first: Place; reason: string }): void {
     const message = `Cannot read ${spot.subject}: ${reason}`;
-    this.report.errorAgain(code, this.place(spot), { first: this.place(first), message });
+    this.report.errorAgain(code, this.place(spot), { first, message });
   }
 
   address(text: string, spot: Spot): IpAddress | undefined {

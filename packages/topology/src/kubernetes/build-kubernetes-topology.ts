@@ -1,0 +1,134 @@
+import type { Cidr, IpAddress } from "../address.ts";
+import { formatSocketAddress } from "../address.ts";
+import { NO_HINTS } from "../build-hosts.ts";
+import type { FaultReport } from "../fault-report.ts";
+import type { Endpoint, Host, Pod, Service, Topology } from "../model.ts";
+import { DEFAULT_NODE_SETTINGS } from "../model.ts";
+import type { SourceDocument } from "../source-document.ts";
+import { checkFrontends } from "./check-frontends.ts";
+import { collectObjects } from "./kubernetes-objects.ts";
+import type { PortEndpoints, ServiceKey } from "./read-endpoints.ts";
+import { readEndpoints } from "./read-endpoints.ts";
+import { readNodes } from "./read-nodes.ts";
+import { endpointsOfSelector, type KubernetesPod, PodsByLabel, readPods } from "./read-pods.ts";
+import { type KubernetesService, type KubernetesServicePort, readService } from "./read-services.ts";
+
+export interface KubernetesTopology {
+  readonly topology: Topology;
+  /** How many objects there were of each kind that says nothing about services. */
+  readonly passedOver: ReadonlyMap<string, number>;
+}
+
+/**
+ * Makes a topology of Kubernetes objects: Nodes are the hosts, Pods (or what EndpointSlices say of them) the pods, Services with
+ * their EndpointSlices or Endpoints the services; a Service without either gets its endpoints from the Pods that it selects.
+ */
+export function buildKubernetesTopology(
+  documents: readonly SourceDocument[],
+  { report, allowExternalIPs }: { readonly report: FaultReport; readonly allowExternalIPs: readonly Cidr[] },
+): KubernetesTopology {
+  const objects = collectObjects(documents, report);
+  const nodes = readNodes(objects.nodes);
+  const pods = readPods(objects.pods);
+  const podsByLabel = new PodsByLabel(pods);
+  const listed = readEndpoints(objects);
+  const hostNames = new Set(nodes.map(({ host }) => host.name));
+  const read = objects.services.map((object) => readService(object, { allowExternalIPs }));
+  const services = checkFrontends(read, { nodes }).map((service) => {
+    const endpoints = endpointsOf(service, { listed, podsByLabel });
+    return buildService(service, { endpoints, hostNames });
+  });
+  return {
+    passedOver: objects.passedOver,
+    topology: {
+      source: "kubernetes",
+      hosts: placePods(
+        nodes.map(({ host }) => host),
+        { pods, listed },
+      ),
+      services,
+      node: DEFAULT_NODE_SETTINGS,
+    },
+  };
+}
+
+function endpointsOf(
+  { object }: KubernetesService,
+  { listed, podsByLabel }: { listed: ReadonlyMap<ServiceKey, readonly PortEndpoints[]>; podsByLabel: PodsByLabel },
+): readonly PortEndpoints[] {
+  return listed.get(`${object.namespace}/${object.name}`) ?? endpointsOfSelector(object, podsByLabel);
+}
+
+function buildService(
+  { settings, vips, ports }: KubernetesService,
+  { endpoints, hostNames }: { endpoints: readonly PortEndpoints[]; hostNames: ReadonlySet<string> },
+): Service {
+  const ofKind = (kind: (typeof vips)[number]["kind"]) => [
+    ...new Set(vips.filter((vip) => vip.kind === kind).map(({ address }) => address)),
+  ];
+  return {
+    ...settings,
+    clusterIPs: ofKind("clusterIP"),
+    externalIPs: ofKind("externalIP"),
+    loadBalancerIPs: ofKind("loadBalancerIP"),
+    ports: ports.map(({ field: _field, ...port }) => ({
+      ...port,
+      endpoints: endpointsOfPort(port, { endpoints, hostNames }),
+    })),
+  };
+}
+
+/**
+ * Endpoints go to a service's port by the port's name and protocol; its `targetPort` has no say. Each `ip:port` once, where one
+ * that a node runs wins, in the order of their texts.
+ *
+ * @see kubernetes pkg/proxy/endpointslicecache.go, endpointInfoByServicePort
+ */
+function endpointsOfPort(
+  { name, protocol }: Pick<KubernetesServicePort, "name" | "protocol">,
+  { endpoints, hostNames }: { endpoints: readonly PortEndpoints[]; hostNames: ReadonlySet<string> },
+): readonly Endpoint[] {
+  const byText = new Map<string, Endpoint>();
+  for (const group of endpoints) {
+    if (group.portName !== name || group.protocol !== protocol) continue;
+    for (const { node, ...rest } of group.endpoints) {
+      const isPlaced = node !== undefined && hostNames.has(node);
+      const endpoint: Endpoint = { ...rest, port: group.port, ...(isPlaced ? { host: node } : {}) };
+      const text = formatSocketAddress(endpoint);
+      const before = byText.get(text);
+      if (before === undefined || (before.host === undefined && isPlaced)) byText.set(text, endpoint);
+    }
+  }
+  return [...byText].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, endpoint]) => endpoint);
+}
+
+/** Each pod on its node; where the input has no Pods, the endpoints that name a node stand for them. */
+function placePods(
+  hosts: readonly Omit<Host, "pods">[],
+  { pods, listed }: { pods: readonly KubernetesPod[]; listed: ReadonlyMap<ServiceKey, readonly PortEndpoints[]> },
+): readonly Host[] {
+  const podsByHost = new Map<string, Map<string, Pod>>(hosts.map(({ name }) => [name, new Map()]));
+  const known = new Set<IpAddress>();
+  for (const { key, node, addresses, ready, serving, terminating } of pods) {
+    for (const address of addresses) known.add(address);
+    const pod = {
+      name: key,
+      addresses: addresses.map((address) => ({ address })),
+      ready,
+      serving,
+      terminating,
+      hints: NO_HINTS,
+    };
+    if (node !== undefined) podsByHost.get(node)?.set(key, pod);
+  }
+  for (const { endpoints } of [...listed.values()].flat()) {
+    for (const { address, node, pod: key = address, ready, serving, terminating, hints } of endpoints) {
+      const onHost = node === undefined ? undefined : podsByHost.get(node);
+      if (onHost === undefined || known.has(address)) continue;
+      const before = onHost.get(key)?.addresses ?? [];
+      if (before.some((other) => other.address === address)) continue;
+      onHost.set(key, { name: key, addresses: [...before, { address }], ready, serving, terminating, hints });
+    }
+  }
+  return hosts.map((host) => ({ ...host, pods: [...(podsByHost.get(host.name)?.values() ?? [])] }));
+}

@@ -1,0 +1,98 @@
+import { formatCidr } from "../address.ts";
+import { CidrIndex } from "../cidr-index.ts";
+import type { FaultCode } from "../fault-code.ts";
+import type { Field } from "./field.ts";
+import type { KubernetesNode } from "./read-nodes.ts";
+import type { KubernetesService } from "./read-services.ts";
+
+/**
+ * Reports what Services may not share. ClusterIPs and NodePorts are handed out once by the API server, so twice is an error;
+ * an external or load-balancer IP can be claimed by anyone, so whoever comes second goes without it.
+ */
+export function checkFrontends(
+  services: readonly KubernetesService[],
+  { nodes }: { readonly nodes: readonly KubernetesNode[] },
+): readonly KubernetesService[] {
+  const claims = new Claims();
+  for (const { object, ports, vips, settings } of services) {
+    claims.claim("DUPLICATE_NAME", object.field, {
+      key: `service ${object.namespace}/${object.name}`,
+      what: "its name",
+    });
+    for (const { nodePort, protocol, field } of ports) {
+      if (nodePort === undefined) continue;
+      const what = `${nodePort}/${protocol}`;
+      claims.claim("DUPLICATE_NODE_PORT", field.get("nodePort"), { key: `node ${what}`, what });
+    }
+    const { healthCheckNodePort: health } = settings;
+    if (health !== undefined) {
+      const field = object.field.at("spec", "healthCheckNodePort");
+      claims.claim("DUPLICATE_NODE_PORT", field, { key: `node ${health}/tcp`, what: `${health}/tcp` });
+    }
+    for (const vip of vips) {
+      if (vip.kind !== "clusterIP") continue;
+      for (const { port, protocol } of ports) {
+        const what = `${vip.address} with port ${port}/${protocol}`;
+        claims.claim("DUPLICATE_FRONTEND", vip.field, { key: frontendKey(vip.address, { port, protocol }), what });
+      }
+    }
+  }
+  warnOfPodBlocks(services, nodes);
+  return services.map((service) => withoutTakenAddresses(service, claims));
+}
+
+class Claims {
+  readonly #first = new Map<string, Field>();
+
+  claim(code: FaultCode, field: Field, { key, what }: { key: string; what: string }): void {
+    const first = this.take(key, field);
+    if (first !== undefined) {
+      field.duplicate(code, { first, reason: `${what} is used by ${first.spot.subject} already` });
+    }
+  }
+
+  /** @returns who has it, where it is taken */
+  take(key: string, field: Field): Field | undefined {
+    const first = this.#first.get(key);
+    if (first === undefined) this.#first.set(key, field);
+    return first;
+  }
+}
+
+function frontendKey(address: string, { port, protocol }: { port: number; protocol: string }): string {
+  return `vip ${address} ${port}/${protocol}`;
+}
+
+function withoutTakenAddresses(service: KubernetesService, claims: Claims): KubernetesService {
+  const { vips, ports } = service;
+  const kept = vips.filter((vip) => {
+    if (vip.kind === "clusterIP") return true;
+    const owners = ports.flatMap((port) => claims.take(frontendKey(vip.address, port), vip.field) ?? []);
+    const other = owners.find((owner) => owner !== vip.field);
+    if (other === undefined) return true;
+    const reason = `${vip.address} has a port of this Service already, through ${other.spot.subject}; it is not served here`;
+    vip.field.warning("DUPLICATE_FRONTEND", reason);
+    return false;
+  });
+  return kept.length === vips.length ? service : { ...service, vips: kept };
+}
+
+function warnOfPodBlocks(services: readonly KubernetesService[], nodes: readonly KubernetesNode[]): void {
+  const index = new CidrIndex(
+    nodes.flatMap(({ host, field }) => host.podCIDRs.map((cidr) => ({ cidr, owner: host.name, field }))),
+  );
+  for (const [first, second] of index.overlaps) {
+    const reason = `its podCIDR ${formatCidr(second.cidr)} overlaps ${formatCidr(first.cidr)} of ${first.field.spot.subject}`;
+    second.field.warning("OVERLAPPING_POD_CIDRS", reason);
+  }
+  for (const { vips } of services) {
+    for (const { address, field } of vips) {
+      const block = index.find(address);
+      if (block === undefined) continue;
+      field.warning(
+        "VIP_IN_POD_CIDR",
+        `${address} lies in the podCIDR ${formatCidr(block.cidr)} of node ${block.owner}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,121 @@
+import type { FaultReport } from "../fault-report.ts";
+import type { SourceDocument } from "../source-document.ts";
+import { Spot } from "../spot.ts";
+import { ValueReader } from "../value-reader.ts";
+import { Field, isMapping } from "./field.ts";
+
+/** The objects of some documents by what they are for. */
+export interface KubernetesObjects {
+  readonly services: readonly KubernetesObject[];
+  readonly nodes: readonly KubernetesObject[];
+  readonly pods: readonly KubernetesObject[];
+  readonly endpoints: readonly KubernetesObject[];
+  readonly endpointSlices: readonly KubernetesObject[];
+  /** How many there are of each kind that says nothing about services. */
+  readonly passedOver: ReadonlyMap<string, number>;
+}
+
+export interface KubernetesObject {
+  readonly name: string;
+  /** `default` where the object has none; empty for a Node. */
+  readonly namespace: string;
+  readonly field: Field;
+}
+
+/** Whether a document is a Kubernetes object rather than a topology. */
+export function isKubernetesDocument({ value }: SourceDocument): boolean {
+  return isMapping(value) && typeof value["kind"] === "string" && typeof value["apiVersion"] === "string";
+}
+
+/** Sorts the objects of all documents; lists are taken apart. */
+export function collectObjects(documents: readonly SourceDocument[], report: FaultReport): KubernetesObjects {
+  const collector = new Collector();
+  for (const document of documents) {
+    const reader = new ValueReader(document, report);
+    if (isMapping(document.value) && Object.hasOwn(document.value, "hosts")) {
+      const hint = "Give the topology file alone, or only Kubernetes objects";
+      report.error("MIXED_INPUT", { document, path: [] }, "A topology among Kubernetes objects", hint);
+      continue;
+    }
+    collector.add(document.value, { spot: Spot.root("the object"), reader, impliedKind: undefined });
+  }
+  return collector;
+}
+
+interface Location {
+  readonly spot: Spot;
+  readonly reader: ValueReader;
+  /** What the items of a `ServiceList` are where they do not say it themselves. */
+  readonly impliedKind: { readonly kind: string; readonly apiVersion: string } | undefined;
+}
+
+/** By kind and group; the versions that are served today. */
+const KINDS = new Map<string, "services" | "nodes" | "pods" | "endpoints" | "endpointSlices">([
+  ["v1/Service", "services"],
+  ["v1/Node", "nodes"],
+  ["v1/Pod", "pods"],
+  ["v1/Endpoints", "endpoints"],
+  ["discovery.k8s.io/v1/EndpointSlice", "endpointSlices"],
+]);
+
+class Collector implements KubernetesObjects {
+  readonly services: KubernetesObject[] = [];
+  readonly nodes: KubernetesObject[] = [];
+  readonly pods: KubernetesObject[] = [];
+  readonly endpoints: KubernetesObject[] = [];
+  readonly endpointSlices: KubernetesObject[] = [];
+  readonly passedOver = new Map<string, number>();
+
+  add(value: unknown, location: Location): void {
+    const { spot, reader, impliedKind } = location;
+    const untyped = Field.root(value, { spot, reader });
+    const kind = untyped.get("kind").text() ?? impliedKind?.kind ?? "";
+    const apiVersion = untyped.get("apiVersion").text() ?? impliedKind?.apiVersion ?? "";
+    if (kind.endsWith("List")) {
+      this.#addItems(untyped, { reader, kind: kind.slice(0, -"List".length), apiVersion });
+      return;
+    }
+    const target = KINDS.get(`${apiVersion}/${kind}`);
+    if (target === undefined) {
+      const name = kind === "" ? "object without a kind" : kind;
+      this.passedOver.set(name, (this.passedOver.get(name) ?? 0) + 1);
+      return;
+    }
+    this[target].push(readObject(value, { spot, reader, kind }));
+  }
+
+  #addItems(
+    list: Field,
+    { reader, kind, apiVersion }: { reader: ValueReader; kind: string; apiVersion: string },
+  ): void {
+    for (const item of list.get("items").items()) {
+      this.add(item.value, { spot: item.spot, reader, impliedKind: kind === "" ? undefined : { kind, apiVersion } });
+    }
+  }
+}
+
+/** What the API server demands of names, because they end up in comments, chains and paths. */
+const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+const MAX_SUBDOMAIN_LENGTH = 253;
+
+function readObject(
+  value: unknown,
+  { spot, reader, kind }: { spot: Spot; reader: ValueReader; kind: string },
+): KubernetesObject {
+  const metadata = Field.root(value, { spot, reader }).get("metadata");
+  const name = metadata.get("name").text() ?? "";
+  const isNode = kind === "Node";
+  const namespace = isNode ? "" : (metadata.get("namespace").text() ?? "default");
+  const subject = spot.named({ kind, name: isNode ? name : `${namespace}/${name}` });
+  const field = Field.root(value, { spot: subject, reader });
+  for (const key of isNode ? ["name"] : ["name", "namespace"]) {
+    const part = field.at("metadata", key);
+    const text = part.text();
+    if (text === undefined && key === "namespace") continue;
+    if (text === undefined || text === "") field.error("MISSING_KEY", `metadata.${key}: it must have one`);
+    else if (text.length > MAX_SUBDOMAIN_LENGTH || !DNS_SUBDOMAIN.test(text)) {
+      part.error("BAD_NAME", `${JSON.stringify(text)} is no DNS name`, "Use lower-case letters, digits, - and .");
+    }
+  }
+  return { name, namespace, field };
+}

@@ -1,0 +1,171 @@
+import type { Family, IpAddress, Port, Protocol } from "../address.ts";
+import { familyOf } from "../address.ts";
+import type { EndpointConditions, EndpointHints } from "../model.ts";
+import type { Field } from "./field.ts";
+import type { KubernetesObject } from "./kubernetes-objects.ts";
+import { specialAddress } from "./special-address.ts";
+
+/** Who serves one named port of a service, as one EndpointSlice, Endpoints subset or pod says. */
+export interface PortEndpoints {
+  readonly portName: string;
+  readonly protocol: Protocol;
+  readonly port: Port;
+  readonly endpoints: readonly EndpointAddress[];
+}
+
+export interface EndpointAddress extends EndpointConditions {
+  readonly address: IpAddress;
+  /** `namespace/name` of the pod behind it. */
+  readonly pod?: string;
+  /** Name of the Node that runs it. */
+  readonly node?: string;
+  readonly hints: EndpointHints;
+}
+
+/** `namespace/name`. */
+export type ServiceKey = string;
+
+const PROTOCOLS: Readonly<Record<"TCP" | "UDP" | "SCTP", Protocol>> = { TCP: "tcp", UDP: "udp", SCTP: "sctp" };
+
+/** `protocol` of a port, TCP where there is none. */
+export function readProtocol(field: Field): Protocol {
+  return PROTOCOLS[field.word(["TCP", "UDP", "SCTP"], "UNKNOWN_PROTOCOL") ?? "TCP"];
+}
+
+/**
+ * The endpoints of every service. A service's EndpointSlices win over its Endpoints, which older clusters keep for the same pods.
+ */
+export function readEndpoints({
+  endpointSlices,
+  endpoints,
+}: {
+  readonly endpointSlices: readonly KubernetesObject[];
+  readonly endpoints: readonly KubernetesObject[];
+}): ReadonlyMap<ServiceKey, readonly PortEndpoints[]> {
+  const services = new Map<ServiceKey, PortEndpoints[]>();
+  for (const slice of endpointSlices) {
+    const owner = slice.field.at("metadata", "labels", "kubernetes.io/service-name").text();
+    if (owner === undefined || owner === "") continue;
+    const key = `${slice.namespace}/${owner}`;
+    services.set(key, [...(services.get(key) ?? []), ...readSlice(slice)]);
+  }
+  const fromSlices = new Set(services.keys());
+  for (const object of endpoints) {
+    const key = `${object.namespace}/${object.name}`;
+    if (!fromSlices.has(key))
+      services.set(
+        key,
+        object.field
+          .get("subsets")
+          .items()
+          .flatMap((subset) => readSubset(subset, object)),
+      );
+  }
+  return services;
+}
+
+function readSlice({ field, namespace }: KubernetesObject): readonly PortEndpoints[] {
+  const addressType = field.get("addressType").word(["IPv4", "IPv6", "FQDN"]);
+  if (addressType === undefined) {
+    if (!field.get("addressType").isSet) field.error("MISSING_KEY", "addressType: it must be IPv4 or IPv6");
+    return [];
+  }
+  if (addressType === "FQDN") {
+    field.get("addressType").warning("NO_EFFECT", "addresses that are names are not served");
+    return [];
+  }
+  const family: Family = addressType === "IPv4" ? 4 : 6;
+  const endpoints = field
+    .get("endpoints")
+    .items()
+    .flatMap((endpoint) => readSliceEndpoint(endpoint, { family, namespace }) ?? []);
+  return readPorts(field.get("ports"), endpoints);
+}
+
+/** A port without a number means all ports, which no service can be sent to. */
+function readPorts(ports: Field, endpoints: readonly EndpointAddress[]): readonly PortEndpoints[] {
+  return ports.items().flatMap((field) => {
+    const port = field.get("port").port();
+    if (port === undefined) return [];
+    return [
+      { portName: field.get("name").text() ?? "", protocol: readProtocol(field.get("protocol")), port, endpoints },
+    ];
+  });
+}
+
+/** Only the first address counts: the API leaves open what more of them mean, and kube-proxy looks at none. */
+function readSliceEndpoint(
+  field: Field,
+  { family, namespace }: { family: Family; namespace: string },
+): EndpointAddress | undefined {
+  const [first] = field.get("addresses").items();
+  if (first === undefined) {
+    field.error("MISSING_KEY", "it has no address");
+    return undefined;
+  }
+  const address = readEndpointAddress(first);
+  if (address === undefined) return undefined;
+  if (familyOf(address) !== family) {
+    first.error("MIXED_FAMILIES", `${address} is not IPv${family}, as addressType says`);
+    return undefined;
+  }
+  const conditions = field.get("conditions");
+  const hints = field.get("hints");
+  const names = (key: string) =>
+    hints
+      .get(key)
+      .items()
+      .flatMap((hint) => hint.get("name").text() ?? []);
+  const node = field.get("nodeName").text();
+  const pod = podOf(field.get("targetRef"), namespace);
+  return {
+    address,
+    ready: conditions.get("ready").flag() ?? true,
+    serving: conditions.get("serving").flag() ?? true,
+    terminating: conditions.get("terminating").flag() ?? false,
+    ...(node === undefined ? {} : { node }),
+    ...(pod === undefined ? {} : { pod }),
+    hints: { zones: names("forZones"), nodes: names("forNodes") },
+  };
+}
+
+/** One subset of an Endpoints object: what is not ready there is not serving either. */
+function readSubset(subset: Field, { namespace }: KubernetesObject): readonly PortEndpoints[] {
+  const read = (key: string, ready: boolean) =>
+    subset
+      .get(key)
+      .items()
+      .flatMap((field): readonly EndpointAddress[] => {
+        const address = readEndpointAddress(field.get("ip"));
+        if (address === undefined) return [];
+        const node = field.get("nodeName").text();
+        const pod = podOf(field.get("targetRef"), namespace);
+        return [
+          {
+            address,
+            ready,
+            serving: ready,
+            terminating: false,
+            ...(node === undefined ? {} : { node }),
+            ...(pod === undefined ? {} : { pod }),
+            hints: { zones: [], nodes: [] },
+          },
+        ];
+      });
+  return readPorts(subset.get("ports"), [...read("addresses", true), ...read("notReadyAddresses", false)]);
+}
+
+/** As the API server has it since CVE-2021-25737: an endpoint that is the node's loopback or a link-local address would open the node itself. */
+function readEndpointAddress(field: Field): IpAddress | undefined {
+  const address = field.address();
+  const special = address === undefined ? undefined : specialAddress(address);
+  if (special === undefined) return address;
+  field.error("BAD_ADDRESS", `${address} is ${special}, which no endpoint may be`);
+  return undefined;
+}
+
+function podOf(reference: Field, namespace: string): string | undefined {
+  if (reference.get("kind").text() !== "Pod") return undefined;
+  const name = reference.get("name").text();
+  return name === undefined ? undefined : `${reference.get("namespace").text() ?? namespace}/${name}`;
+}

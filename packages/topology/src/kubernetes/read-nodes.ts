@@ -1,0 +1,64 @@
+import type { Cidr, IpAddress } from "../address.ts";
+import { familyOf } from "../address.ts";
+import type { Host } from "../model.ts";
+import type { Field } from "./field.ts";
+import type { KubernetesObject } from "./kubernetes-objects.ts";
+import { parseSloppyCidr } from "./sloppy-address.ts";
+
+/** A host without its pods, and the object that it was read from. */
+export interface KubernetesNode {
+  readonly host: Omit<Host, "pods">;
+  readonly field: Field;
+}
+
+/** Nodes as hosts: their internal addresses (the external ones are usually a router's), podCIDRs and zone. */
+export function readNodes(objects: readonly KubernetesObject[]): readonly KubernetesNode[] {
+  const nodes = new Map<string, KubernetesNode>();
+  for (const { field, name } of objects) {
+    const first = nodes.get(name);
+    if (first !== undefined) {
+      field.duplicate("DUPLICATE_NAME", { first: first.field, reason: "another Node has this name" });
+      continue;
+    }
+    const addresses = readAddresses(field);
+    if (addresses.length === 0) {
+      field.get("status").warning("NO_NODE_ADDRESS", "it has no InternalIP, so no rules can be made for it");
+      continue;
+    }
+    const zone = field.at("metadata", "labels", "topology.kubernetes.io/zone").text();
+    const host = { name, addresses, podCIDRs: readPodCIDRs(field.get("spec")), ...(zone ? { zone } : {}) };
+    nodes.set(name, { host, field });
+  }
+  return [...nodes.values()];
+}
+
+function readAddresses(node: Field): readonly IpAddress[] {
+  const listed = node.at("status", "addresses").items();
+  const ofType = (type: string) =>
+    listed.filter((item) => item.get("type").text() === type).flatMap((item) => item.get("address").address() ?? []);
+  const internal = ofType("InternalIP");
+  return [...new Set(internal.length > 0 ? internal : ofType("ExternalIP"))];
+}
+
+function readPodCIDRs(spec: Field): readonly Cidr[] {
+  const several = spec.get("podCIDRs").items();
+  const fields = several.length > 0 ? several : [spec.get("podCIDR")];
+  const cidrs = fields.flatMap((field) => readCidr(field) ?? []);
+  return cidrs.filter(
+    (cidr, index) => cidrs.findIndex((other) => familyOf(other.address) === familyOf(cidr.address)) === index,
+  );
+}
+
+/** A block with Kubernetes' leniency: blanks around it, leading zeros. */
+export function readCidr(field: Field): Cidr | undefined {
+  const text = field.text()?.trim();
+  if (text === undefined || text === "") return undefined;
+  const read = parseSloppyCidr(text);
+  if (read === undefined) field.error("BAD_CIDR", `${JSON.stringify(text)} is no block of addresses`);
+  else if (read.isSloppy)
+    field.warning(
+      "SLOPPY_ADDRESS",
+      `${JSON.stringify(text)} is read as ${read.cidr.address}/${read.cidr.prefixLength}`,
+    );
+  return read?.cidr;
+}

@@ -1,0 +1,209 @@
+import type { Cidr, IpAddress } from "../address.ts";
+import { cidrContains, familyOf } from "../address.ts";
+import { DEFAULT_AFFINITY_SECONDS } from "../build-services.ts";
+import type { Service, ServicePort } from "../model.ts";
+import type { Field } from "./field.ts";
+import type { KubernetesObject } from "./kubernetes-objects.ts";
+import { readProtocol } from "./read-endpoints.ts";
+import { readCidr } from "./read-nodes.ts";
+import { specialAddress } from "./special-address.ts";
+
+/** A port whose endpoints are still to be found. */
+export interface KubernetesServicePort extends Omit<ServicePort, "endpoints"> {
+  readonly field: Field;
+}
+
+/** An address that clients dial, with the field it was read from. */
+export interface KubernetesVip {
+  readonly kind: "clusterIP" | "externalIP" | "loadBalancerIP";
+  readonly address: IpAddress;
+  readonly field: Field;
+}
+
+/** A Service before it has met its endpoints. */
+export interface KubernetesService {
+  readonly object: KubernetesObject;
+  readonly settings: Omit<Service, "ports" | "clusterIPs" | "externalIPs" | "loadBalancerIPs">;
+  readonly vips: readonly KubernetesVip[];
+  readonly ports: readonly KubernetesServicePort[];
+}
+
+const SERVICE_TYPES = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] as const;
+type ServiceType = (typeof SERVICE_TYPES)[number];
+
+/**
+ * Reads a Service as strictly as the API server checks it where it matters, and as kube-proxy understands it.
+ *
+ * @param allowExternalIPs the blocks whose addresses a Service may claim as externalIPs; others are named and not served
+ */
+export function readService(
+  object: KubernetesObject,
+  { allowExternalIPs }: { readonly allowExternalIPs: readonly Cidr[] },
+): KubernetesService {
+  const spec = object.field.get("spec");
+  const type = spec.get("type").word(SERVICE_TYPES) ?? "ClusterIP";
+  const clusterIPs = readClusterIPs(spec, type);
+  const families = new Set(clusterIPs.map(({ address }) => familyOf(address)));
+  // The family that a Service has no ClusterIP of is not served, whatever else it lists: kube-proxy passes over it in silence.
+  const served = (vips: readonly KubernetesVip[]) => vips.filter(({ address }) => families.has(familyOf(address)));
+  const externalIPs = families.size === 0 ? [] : served(readExternalIPs(spec, allowExternalIPs));
+  const loadBalancerIPs = type === "LoadBalancer" ? served(readIngress(object.field.get("status"))) : [];
+  const ports = readPorts(spec, type);
+  const isExternal = type === "NodePort" || type === "LoadBalancer" || externalIPs.length > 0;
+  const external = spec.get("externalTrafficPolicy").word(["Cluster", "Local"]) ?? "Cluster";
+  const isLocal = isExternal && external === "Local";
+  const healthCheck = type === "LoadBalancer" && isLocal ? spec.get("healthCheckNodePort").port() : undefined;
+  const affinity = readAffinity(spec);
+  return {
+    object,
+    vips: [...clusterIPs, ...externalIPs, ...loadBalancerIPs],
+    ports,
+    settings: {
+      namespace: object.namespace,
+      name: object.name,
+      loadBalancerSourceRanges: readSourceRanges(spec, type),
+      internalTrafficPolicy: spec.get("internalTrafficPolicy").word(["Cluster", "Local"]) ?? "Cluster",
+      externalTrafficPolicy: isLocal ? "Local" : "Cluster",
+      ...(affinity === undefined ? {} : { sessionAffinity: affinity }),
+      ...(healthCheck === undefined ? {} : { healthCheckNodePort: healthCheck }),
+    },
+  };
+}
+
+/** None for a headless Service, and for one of type ExternalName whatever it says. */
+function readClusterIPs(spec: Field, type: ServiceType): readonly KubernetesVip[] {
+  if (type === "ExternalName") return [];
+  const one = spec.get("clusterIP");
+  const several = spec.get("clusterIPs").items();
+  const fields = several.length > 0 ? several : [one];
+  if (one.value === "None" || fields[0]?.value === "None") return [];
+  const vips = fields.flatMap((field): readonly KubernetesVip[] => {
+    const address = field.address();
+    return address === undefined ? [] : [{ kind: "clusterIP", address, field }];
+  });
+  if (!fields.some(({ value }) => value !== undefined && value !== "")) {
+    spec.warning(
+      "NO_CLUSTER_IP",
+      "it has no clusterIP yet, so it is not served",
+      "Take it from the cluster, or give it a clusterIP",
+    );
+  }
+  const [first, second] = vips;
+  if (first !== undefined && second !== undefined && familyOf(first.address) === familyOf(second.address)) {
+    second.field.error("FAMILY_TWICE", `a second IPv${familyOf(second.address)} address; there can be one a family`);
+    return [first];
+  }
+  if (vips.length > 2) vips[2]?.field.error("FAMILY_TWICE", "there can be one address a family");
+  return vips.slice(0, 2);
+}
+
+/** Anyone who may write a Service could claim any address with it (CVE-2020-8554): only what is allowed is served. */
+function readExternalIPs(spec: Field, allowed: readonly Cidr[]): readonly KubernetesVip[] {
+  return spec
+    .get("externalIPs")
+    .items()
+    .flatMap((field): readonly KubernetesVip[] => {
+      const address = field.address();
+      if (address === undefined) return [];
+      const special = specialAddress(address);
+      if (special !== undefined) {
+        field.error("BAD_ADDRESS", `${address} is ${special}`);
+        return [];
+      }
+      if (allowed.some((cidr) => cidrContains(cidr, address))) return [{ kind: "externalIP", address, field }];
+      const width = familyOf(address) === 4 ? 32 : 128;
+      field.warning(
+        "EXTERNAL_IP_REFUSED",
+        `${address} is not served: no block of allowed external IPs has it`,
+        `If it is meant to be served, say --allow-external-ips ${address}/${width}`,
+      );
+      return [];
+    });
+}
+
+/** What the load balancer sends on with its own address as destination; with `ipMode: Proxy` it sends to the NodePort instead. */
+function readIngress(status: Field): readonly KubernetesVip[] {
+  return status
+    .at("loadBalancer", "ingress")
+    .items()
+    .flatMap((item): readonly KubernetesVip[] => {
+      const field = item.get("ip");
+      const address = field.address();
+      const mode = item.get("ipMode").word(["VIP", "Proxy"]) ?? "VIP";
+      return address === undefined || mode === "Proxy" ? [] : [{ kind: "loadBalancerIP", address, field }];
+    });
+}
+
+function readSourceRanges(spec: Field, type: ServiceType): readonly Cidr[] {
+  const field = spec.get("loadBalancerSourceRanges");
+  // Read for every type: a range that cannot be read must not go unnoticed and leave the service open.
+  const ranges = field.items().flatMap((item) => readCidr(item) ?? []);
+  if (type === "LoadBalancer") return ranges;
+  if (ranges.length > 0) field.warning("NO_EFFECT", "source ranges count only for type LoadBalancer");
+  return [];
+}
+
+function readAffinity(spec: Field): Service["sessionAffinity"] {
+  if (spec.get("sessionAffinity").word(["None", "ClientIP"]) !== "ClientIP") return undefined;
+  const field = spec.at("sessionAffinityConfig", "clientIP", "timeoutSeconds");
+  const seconds = field.integer() ?? DEFAULT_AFFINITY_SECONDS;
+  if (seconds >= 1 && seconds <= 86400) return { timeoutSeconds: seconds };
+  field.error("NUMBER_OUT_OF_RANGE", `${seconds} is not in 1–86400`);
+  return { timeoutSeconds: DEFAULT_AFFINITY_SECONDS };
+}
+
+/** The API server's default --service-node-port-range. */
+const USUAL_NODE_PORTS = { from: 30000, to: 32767 };
+const PORT_NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+
+function readPorts(spec: Field, type: ServiceType): readonly KubernetesServicePort[] {
+  const fields = spec.get("ports").items();
+  const seen = new Map<string, Field>();
+  return fields.flatMap((field): readonly KubernetesServicePort[] => {
+    const name = readPortName(field, { isOptional: fields.length === 1 });
+    const protocol = readProtocol(field.get("protocol"));
+    const port = field.get("port").port();
+    const nodePort = readNodePort(field.get("nodePort"), type);
+    if (port === undefined) {
+      const isMissing = (field.get("port").value ?? 0) === 0;
+      if (isMissing) field.error("MISSING_KEY", "it has no port");
+      return [];
+    }
+    for (const [key, what] of [
+      [`name ${name}`, `the name ${JSON.stringify(name)}`],
+      [`port ${port}/${protocol}`, `port ${port}/${protocol}`],
+    ] as const) {
+      const first = seen.get(key);
+      if (first === undefined) seen.set(key, field);
+      else if (key !== "name ") field.duplicate("DUPLICATE_NAME", { first, reason: `${what} stands twice` });
+    }
+    return [{ name, protocol, port, ...(nodePort === undefined ? {} : { nodePort }), field }];
+  });
+}
+
+function readPortName(field: Field, { isOptional }: { isOptional: boolean }): string {
+  const name = field.get("name").text() ?? "";
+  if (name === "" && !isOptional) field.error("MISSING_KEY", "ports need names where there are several");
+  if (name !== "" && !PORT_NAME.test(name)) {
+    field
+      .get("name")
+      .error("BAD_NAME", `${JSON.stringify(name)} is no DNS label`, "Use lower-case letters, digits and -");
+  }
+  return name;
+}
+
+function readNodePort(field: Field, type: ServiceType): ServicePort["nodePort"] {
+  const nodePort = field.port();
+  if (nodePort === undefined) return undefined;
+  if (type !== "NodePort" && type !== "LoadBalancer") {
+    field.warning("NO_EFFECT", `a Service of type ${type} has no NodePort; ${nodePort} is not opened`);
+    return undefined;
+  }
+  if (nodePort < USUAL_NODE_PORTS.from || nodePort > USUAL_NODE_PORTS.to) {
+    field.warning(
+      "UNUSUAL_NODE_PORT",
+      `${nodePort} is outside the usual range ${USUAL_NODE_PORTS.from}–${USUAL_NODE_PORTS.to}`,
+    );
+  }
+  return nodePort;
+}

@@ -1,0 +1,37 @@
+import type { Cidr } from "./address.ts";
+import { FaultReport } from "./fault-report.ts";
+import { finishReading, type ParsedTopology } from "./finish-reading.ts";
+import { buildKubernetesTopology } from "./kubernetes/build-kubernetes-topology.ts";
+import type { LoadedDocuments } from "./load-documents.ts";
+import { loadInput } from "./load-input.ts";
+import type { InputFile } from "./source-document.ts";
+
+export interface KubernetesOptions {
+  /** Blocks whose addresses a Service may claim as externalIPs; none: nobody may. */
+  readonly allowExternalIPs?: readonly Cidr[];
+}
+
+/** A topology with what was left out of it. */
+export interface ParsedKubernetes extends ParsedTopology {
+  /** How many objects there were of each kind that says nothing about services. */
+  readonly passedOver: ReadonlyMap<string, number>;
+}
+
+/**
+ * Reads Kubernetes objects: YAML or JSON, several documents, lists.
+ *
+ * @throws InputError with every fault, each with its line, column and field path
+ */
+export function parseKubernetes(files: readonly InputFile[], options: KubernetesOptions = {}): ParsedKubernetes {
+  return readKubernetesDocuments(loadInput(files), options);
+}
+
+/** The same, of what was loaded already. */
+export function readKubernetesDocuments(
+  { documents, faults }: LoadedDocuments,
+  { allowExternalIPs = [] }: KubernetesOptions = {},
+): ParsedKubernetes {
+  const report = new FaultReport();
+  const { topology, passedOver } = buildKubernetesTopology(documents, { report, allowExternalIPs });
+  return { topology, passedOver, warnings: finishReading(report, faults) };
+}
