@@ -16,6 +16,11 @@ import type { TcpCarrier } from "./tcp-carrier.ts";
 export const DESCRIPTORS_PER_CONNECTION = 2;
 /** TCP keep-alive of the endpoint's side is turned on after this much silence: short connections never pay for it. */
 const KEEP_ALIVE_AFTER_MS = 10_000;
+/**
+ * A side for which a write had to wait within this time has a full queue in the kernel, which a RST would throw away: it
+ * gets a FIN instead.
+ */
+const SLOW_SIDE_MS = 5_000;
 /** A connection that is silent this long gives its large buffers back. */
 const TRIM_AFTER_MS = 2_000;
 
@@ -54,8 +59,11 @@ export class TcpConnection implements Applicant, DialOwner, StreamOwner {
   /** Writing to this side fails; what it still has to say is delivered, then it is over. */
   #clientBroken = false;
   #endpointBroken = false;
-  /** One side was reset while bytes waited for the other: it ends with the last of them. */
-  #endsWhenWritten = false;
+  /** One side was reset while bytes were on their way to the other: it ends with the last of them, by a FIN. */
+  #endsGently = false;
+  /** When a write to this side had to wait last. */
+  #clientWaitedAtMs = Number.NEGATIVE_INFINITY;
+  #endpointWaitedAtMs = Number.NEGATIVE_INFINITY;
   #activeAtMs: number;
   #lastPendingBytes = 0;
   #writeMovedAtMs = 0;
@@ -264,13 +272,20 @@ export class TcpConnection implements Applicant, DialOwner, StreamOwner {
     source.stopReading();
     this.#lastPendingBytes = 0;
     this.#writeMovedAtMs = this.#carrier.coarseNowMs;
+    this.#noteWait(source);
+  }
+
+  #noteWait(source: ByteStream): void {
+    if (source.isClient) this.#endpointWaitedAtMs = this.#carrier.coarseNowMs;
+    else this.#clientWaitedAtMs = this.#carrier.coarseNowMs;
   }
 
   onWritten(to: ByteStream): void {
     const source = this.#other(to);
     if (source === undefined) return;
     this.#activeAtMs = this.#carrier.coarseNowMs;
-    if (this.#endsWhenWritten) this.#end(this.reason);
+    this.#noteWait(source);
+    if (this.#endsGently) this.#end(this.reason);
     else if (this.clientEnded && this.endpointEnded) this.#endIfWritten();
     else if (!this.#hasEnded(source) && !this.#isBroken(to)) source.startReading();
   }
@@ -279,7 +294,7 @@ export class TcpConnection implements Applicant, DialOwner, StreamOwner {
     this.#activeAtMs = this.#carrier.coarseNowMs;
     if (from.isClient) this.clientEnded = true;
     else this.endpointEnded = true;
-    if (this.#isBroken(from)) this.#end(from.isClient ? "client-reset" : "endpoint-reset");
+    if (this.#isBroken(from)) this.#wasReset(from);
     // With both FINs in, closing the sockets sends ours: two system calls less than a shutdown each.
     else if (this.clientEnded && this.endpointEnded) this.#endIfWritten();
     else this.#other(from)?.finish();
@@ -290,23 +305,30 @@ export class TcpConnection implements Applicant, DialOwner, StreamOwner {
   }
 
   onFault(from: ByteStream, _code: string, during: "read" | "write"): void {
-    const reason = from.isClient ? "client-reset" : "endpoint-reset";
     const other = this.#other(from);
     if (other === undefined) return;
-    if (during === "write") {
-      // What it said before it went is still to be read: the answer that came with the RST.
-      if (from.isClient) this.#clientBroken = true;
-      else this.#endpointBroken = true;
-      other.stopReading();
-      if (this.#hasEnded(from)) this.#end(reason);
-      else if (other.pendingBytes() === 0) from.startReading();
+    if (during === "read") {
+      this.#wasReset(from);
       return;
     }
+    // What it said before it went is still to be read: the answer that came with the RST.
+    if (from.isClient) this.#clientBroken = true;
+    else this.#endpointBroken = true;
     other.stopReading();
-    if (other.pendingBytes() > 0) {
-      this.reason = reason;
-      this.#endsWhenWritten = true;
-    } else this.#end(reason);
+    if (this.#hasEnded(from)) this.#wasReset(from);
+    else if (other.pendingBytes() === 0) from.startReading();
+  }
+
+  /** One side is gone: a RST for the other, but a FIN where bytes are on their way to it. */
+  #wasReset(from: ByteStream): void {
+    const other = this.#other(from);
+    if (other === undefined) return;
+    const waitedAtMs = from.isClient ? this.#endpointWaitedAtMs : this.#clientWaitedAtMs;
+    this.reason = from.isClient ? "client-reset" : "endpoint-reset";
+    this.#endsGently = this.#carrier.coarseNowMs - waitedAtMs < SLOW_SIDE_MS;
+    other.stopReading();
+    if (other.pendingBytes() === 0) this.#end(this.reason);
+    else this.#endsGently = true;
   }
 
   #other(stream: ByteStream): ByteStream | undefined {
@@ -365,7 +387,7 @@ export class TcpConnection implements Applicant, DialOwner, StreamOwner {
     this.reason = reason;
     this.#dial?.cancel();
     const upstream = this.#upstream;
-    if (reason === "done" || this.#endsWhenWritten) {
+    if (reason === "done" || this.#endsGently) {
       this.#client.close();
       upstream?.close();
     } else {
