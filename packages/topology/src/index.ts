@@ -16,4 +16,5 @@ export * from "./parse-proxy-configuration.ts";
 export * from "./parse-topology.ts";
 export * from "./plan-host.ts";
 export type { InputFile } from "./source-document.ts";
+export type { TopologyFile } from "./topology-file.ts";
 export * from "./topology-schema.ts";

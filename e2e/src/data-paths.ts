@@ -1,0 +1,72 @@
+import { resolve } from "node:path";
+import process from "node:process";
+import { type Lab, startInBackground } from "@svcproxy/lab";
+import { TOPOLOGY_FILE } from "./stage/stage.ts";
+
+/** One way to keep the promise; every scenario that it can carry runs on it. */
+export interface DataPath {
+  readonly name: string;
+  /** Whether endpoints see the client's own address where the promise lets them. */
+  readonly showsClient: boolean;
+  /** The command that changes its IPv4 rules, where it has the document's rules. */
+  readonly documentRules?: string;
+  /** Makes a host serve the topology. Returns once it does. */
+  start(lab: Lab, host: string): Promise<void>;
+  /** The topology has changed: returns once the host serves the new one. */
+  change(lab: Lab, host: string): Promise<void>;
+}
+
+/** Each entry is a column of the matrix. A new data path joins by an entry of its own. */
+export const DATA_PATHS: readonly DataPath[] = [iptables("nft"), iptables("legacy"), userspace()];
+
+/** The command from this checkout, run by our own Node. */
+const SVCPROXY = [process.execPath, resolve(import.meta.dirname, "../../packages/cli/src/main.ts")];
+
+function iptables(variant: "nft" | "legacy"): DataPath {
+  const apply = async (lab: Lab, host: string) => {
+    await svcproxy(lab, host, ["iptables", "apply", TOPOLOGY_FILE, "--host", host, "--variant", variant]);
+  };
+  return {
+    name: `iptables-${variant}`,
+    showsClient: true,
+    documentRules: `iptables-${variant}`,
+    start: apply,
+    change: apply,
+  };
+}
+
+function userspace(): DataPath {
+  return {
+    name: "userspace",
+    showsClient: false,
+    async start(lab, host) {
+      await startInBackground(lab, {
+        place: host,
+        command: [...SVCPROXY, "userspace", TOPOLOGY_FILE, "--host", host],
+        log: "/run/userspace.log",
+        readyText: '"msg":"serving ',
+        env: { SVCPROXY_LOG_LEVEL: "info" },
+      });
+    },
+    async change(lab, host) {
+      const before = await readStatus(lab, host);
+      await lab.run(host, ["kill", "-HUP", String(before.pid)]);
+      for (let now = before; now.loadedAt === before.loadedAt; now = await readStatus(lab, host));
+    },
+  };
+}
+
+async function readStatus(lab: Lab, host: string): Promise<{ readonly pid: number; readonly loadedAt: string }> {
+  const status: { pid: number; topology: { loadedAt: string } } = JSON.parse(
+    await svcproxy(lab, host, ["userspace", "status", "--json"]),
+  );
+  return { pid: status.pid, loadedAt: status.topology.loadedAt };
+}
+
+async function svcproxy(lab: Lab, host: string, args: readonly string[]): Promise<string> {
+  const { exitCode, stdout, stderr } = await lab.run(host, [...SVCPROXY, ...args], {
+    env: { SVCPROXY_LOG_LEVEL: "error" },
+  });
+  if (exitCode !== 0) throw new Error(`svcproxy ${args.join(" ")} failed on ${host}: ${stderr.trim()}`);
+  return stdout;
+}

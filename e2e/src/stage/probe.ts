@@ -1,0 +1,71 @@
+import { createSocket } from "node:dgram";
+import { connect } from "node:net";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import type { Ask, AskOutcome } from "./ask.ts";
+
+/** Runs in a place of the lab: reads asks, one JSON text a line, and answers each with the outcomes of its connections. */
+const input = createInterface({ input: process.stdin });
+input.on("line", async (line) => {
+  const { id, ask }: { id: number; ask: Ask } = JSON.parse(line);
+  const outcomes: AskOutcome[] = [];
+  let left = ask.times;
+  const worker = async () => {
+    while (left-- > 0) outcomes.push(await (ask.protocol === "udp" ? askByUdp(ask) : askByTcp(ask)));
+  };
+  await Promise.all(Array.from({ length: ask.parallel }, worker));
+  process.stdout.write(`${JSON.stringify({ id, outcomes })}\n`);
+});
+input.on("close", () => process.exit(0));
+
+const WORD = "ping\n";
+
+/** One connection: sends a word, and expects who answers, whom they see, and the word. */
+function askByTcp({ address, port, timeoutMs }: Ask): Promise<AskOutcome> {
+  return new Promise((resolve) => {
+    const begun = performance.now();
+    const socket = connect({ host: address, port });
+    let text = "";
+    const finish = (outcome: AskOutcome) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(outcome);
+    };
+    const timer = setTimeout(() => finish({ kind: "timeout", ms: timeoutMs }), timeoutMs);
+    socket.on("connect", () => socket.write(WORD));
+    socket.on("error", (error) => finish(failure(error, performance.now() - begun)));
+    socket.on("end", () => finish({ kind: "failed", code: "closed before an answer", ms: performance.now() - begun }));
+    socket.on("data", (chunk) => {
+      text += chunk.toString();
+      if (text.endsWith(`\n${WORD}`)) finish(readAnswer(text, performance.now() - begun));
+    });
+  });
+}
+
+function askByUdp({ address, port, timeoutMs }: Ask): Promise<AskOutcome> {
+  return new Promise((resolve) => {
+    const begun = performance.now();
+    const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+    const finish = (outcome: AskOutcome) => {
+      clearTimeout(timer);
+      socket.close();
+      resolve(outcome);
+    };
+    const timer = setTimeout(() => finish({ kind: "timeout", ms: timeoutMs }), timeoutMs);
+    socket.once("error", (error) => finish(failure(error, performance.now() - begun)));
+    socket.on("message", (datagram) => finish(readAnswer(datagram.toString(), performance.now() - begun)));
+    // Connected, so that the kernel tells of a refusal.
+    socket.connect(port, address, () => socket.send(WORD));
+  });
+}
+
+function readAnswer(text: string, ms: number): AskOutcome {
+  const [, by = "", seen = "", echo] = /^(\S+) (\S+):\d+\n([\s\S]*)$/.exec(text) ?? [];
+  if (echo !== WORD) return { kind: "failed", code: `answered ${JSON.stringify(text)}`, ms };
+  return { kind: "answered", by, seen: seen.replace(/^\[(.*)\]$/, "$1"), ms };
+}
+
+function failure(error: Error, ms: number): AskOutcome {
+  const code = "code" in error ? String(error.code) : error.message;
+  return code === "ECONNREFUSED" ? { kind: "refused", ms } : { kind: "failed", code, ms };
+}
