@@ -2,13 +2,15 @@ import type { Match } from "@svcproxy/rules";
 
 /** One part in 2^31 is the finest share that the kernel can give. */
 const SCALE = 2 ** 31;
+/** What part of the rest may be wrong before a threshold makes up for it; a share is off by twice that at most. */
+const TOLERANCE = 4e-10;
 
 /**
  * The `statistic` matches with which rules that are tried one after the other give each of `weights` its share of the
  * packets: one for each weight but the last, which takes what is left.
  *
- * Every threshold is chosen so that what is left behind it is right to half a part in 2^31, whatever the ones before
- * it were rounded to: each share is within 1e-9 of its due, for any number of them.
+ * Each is `weight / weight left`, as everybody writes it. Rounding adds up, though: where what is left for the rest would
+ * stray, a threshold makes up for those before it, so that each share is within 1e-9 of its due for any number of them.
  *
  * @param weights positive
  * @see iptables-extensions(8), statistic, --mode random
@@ -21,7 +23,10 @@ export function splitEvenly(weights: readonly number[]): readonly Match[] {
   return weights.slice(0, -1).map((weight): Match => {
     const due = weight / weightLeft;
     weightLeft -= weight;
-    const threshold = Math.round(SCALE * (1 - weightLeft / total / reached));
+    const rest = weightLeft / total;
+    const plain = Math.round(SCALE * due);
+    const strays = Math.abs((reached * (1 - plain / SCALE)) / rest - 1) > TOLERANCE;
+    const threshold = strays ? Math.round(SCALE * (1 - rest / reached)) : plain;
     reached *= 1 - threshold / SCALE;
     return { kind: "statistic", mode: "random", negated: false, threshold, text: probabilityText(due, threshold) };
   });

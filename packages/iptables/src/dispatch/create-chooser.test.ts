@@ -1,0 +1,66 @@
+import type { Rule } from "@svcproxy/rules";
+import { expect, test } from "vitest";
+import { jump } from "../rule-parts/targets.ts";
+import { type Choice, type Chooser, createChooser } from "./create-chooser.ts";
+
+const choicesOf = (count: number, prefix = "KUBE-SEP-"): Choice[] =>
+  Array.from({ length: count }, (_, index) => ({ chain: prefix + index, target: jump(prefix + index) }));
+
+/** The chance of each chain that leads to an endpoint, and the most rules that a packet walks past. */
+function walk(rules: readonly Rule[], chooser: Chooser): { chances: Map<string, number>; longest: number } {
+  const chances = new Map<string, number>();
+  let longest = 0;
+  const visit = (chain: readonly Rule[], chance: number, steps: number): void => {
+    let reached = chance;
+    for (const [index, { matches, target }] of chain.entries()) {
+      if (target.kind !== "jump") throw new TypeError(target.kind);
+      const [match] = matches;
+      const threshold = match?.kind === "statistic" && match.mode === "random" ? match.threshold : 2 ** 31;
+      const taken = (reached * threshold) / 2 ** 31;
+      reached -= taken;
+      const group = chooser.groups.get(target.chain);
+      if (group !== undefined) visit(group.rules, taken, steps + index + 1);
+      else {
+        chances.set(target.chain, (chances.get(target.chain) ?? 0) + taken);
+        longest = Math.max(longest, steps + index + 1);
+      }
+    }
+    expect(reached).toBe(0);
+  };
+  visit(rules, 1, 0);
+  return { chances, longest };
+}
+
+test.for([1, 2, 16, 17, 100, 257, 1000, 5000])("a tree gives each of %d endpoints its share to 1e-9", (count) => {
+  const chooser = createChooser("tree");
+  const { chances, longest } = walk(chooser.choose(choicesOf(count)), chooser);
+  expect([...chances.keys()].sort()).toEqual(
+    choicesOf(count)
+      .map(({ chain }) => chain)
+      .sort(),
+  );
+  for (const chance of chances.values()) expect(Math.abs(chance - 1 / count)).toBeLessThan(1e-9);
+  expect(longest).toBeLessThanOrEqual(16 * Math.max(1, Math.ceil(Math.log(count) / Math.log(16))));
+});
+
+test("one by one up to 256 endpoints, a tree above, unless one of them is asked for", () => {
+  const depth = (mode: "auto" | "linear" | "tree", count: number) => {
+    const chooser = createChooser(mode);
+    chooser.choose(choicesOf(count));
+    return chooser.groups.size > 0;
+  };
+  expect([depth("auto", 256), depth("auto", 257), depth("linear", 257), depth("tree", 17)]).toEqual([
+    false,
+    true,
+    false,
+    true,
+  ]);
+});
+
+test("two services with the same endpoints share the chains below", () => {
+  const chooser = createChooser("tree");
+  const rules = chooser.choose(choicesOf(100));
+  const { size } = chooser.groups;
+  expect(chooser.choose(choicesOf(100))).toEqual(rules);
+  expect(chooser.groups.size).toBe(size);
+});
