@@ -46,7 +46,12 @@ function followHints(ready: readonly Endpoint[], host: Host): readonly Endpoint[
   return sameZone.length > 0 ? sameZone : ready;
 }
 
-/** Whether anything but a ClusterIP leads to this port. */
-export function isExternallyReachable(service: Service, port: ServicePort): boolean {
-  return port.nodePort !== undefined || service.externalIPs.length > 0 || service.loadBalancerIPs.length > 0;
+/** Whether anything but a ClusterIP leads to this port in a family. */
+export function isExternallyReachable(
+  { externalIPs, loadBalancerIPs }: Service,
+  { port, family }: { readonly port: ServicePort; readonly family: Family },
+): boolean {
+  return (
+    port.nodePort !== undefined || [...externalIPs, ...loadBalancerIPs].some((address) => familyOf(address) === family)
+  );
 }

@@ -52,7 +52,10 @@ export interface Frontend {
   /** Set for a NodePort that is served on every address of the host, those that the topology does not know included. */
   readonly everyHostAddress: boolean;
   readonly port: Port;
-  /** Who may use it; empty: everyone. Others are dropped. */
+  /**
+   * Who may use it; empty: everyone. Others are dropped, unless nobody serves it: then all are refused alike. Where a range
+   * holds an address of the host, the host may also come from the load-balancer IP itself, which it may own.
+   */
   readonly sourceRanges: readonly Cidr[];
   /** What a new connection gets, by where its client is. */
   readonly clients: Readonly<Record<ClientKind, Handling>>;

@@ -1,6 +1,7 @@
 export * from "./address.ts";
 export * from "./choose-endpoints.ts";
 export * from "./decode-text.ts";
+export * from "./detect-pods.ts";
 export * from "./errors.ts";
 export * from "./example-topology.ts";
 export * from "./fault-code.ts";

@@ -42,11 +42,27 @@ function parseJson(text: string): ParsedValues | undefined {
   }
 }
 
+/** JSON has no blank above it. */
+const SPACE = 0x20;
+
 /** Keys in the text of valid JSON; more than the value has means that one stands twice. */
 function countKeyTokens(text: string): number {
   let count = 0;
-  for (const [, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)) if (colon !== undefined) count++;
+  for (let open = text.indexOf('"'); open >= 0; ) {
+    let close = text.indexOf('"', open + 1);
+    while (isEscaped(text, close)) close = text.indexOf('"', close + 1);
+    let next = close + 1;
+    while (text.charCodeAt(next) <= SPACE) next++;
+    if (text[next] === ":") count++;
+    open = text.indexOf('"', next);
+  }
   return count;
+}
+
+function isEscaped(text: string, index: number): boolean {
+  let backslashes = 0;
+  while (text[index - 1 - backslashes] === "\\") backslashes++;
+  return backslashes % 2 === 1;
 }
 
 function countKeys(root: unknown): number {

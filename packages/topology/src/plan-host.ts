@@ -1,6 +1,7 @@
-import type { Cidr, Family, IpAddress } from "./address.ts";
-import { cidrContains, familyOf } from "./address.ts";
-import { chooseEndpoints, isExternallyReachable } from "./choose-endpoints.ts";
+import type { Family, IpAddress, Port } from "./address.ts";
+import { familyOf } from "./address.ts";
+import { chooseEndpoints, type EndpointChoice, isExternallyReachable } from "./choose-endpoints.ts";
+import { detectPods, detectsPods } from "./detect-pods.ts";
 import { inputError } from "./errors.ts";
 import type {
   Deviation,
@@ -15,6 +16,7 @@ import type {
   ServicePortPlan,
 } from "./host-plan.ts";
 import type { Endpoint, Host, NodeSettings, Service, ServicePort, Topology } from "./model.ts";
+import { nodePortAddresses } from "./node-port-addresses.ts";
 
 export interface PlanOptions {
   /** Name of the host for which the plan is made. */
@@ -68,59 +70,13 @@ function servedFamilies(service: Service): readonly Family[] {
   return [...new Set(service.clusterIPs.map(familyOf))];
 }
 
-function detectPods(host: Host, node: NodeSettings): PodDetector {
-  const mode = node.detectLocal?.mode ?? (node.clusterCIDRs.length > 0 ? "ClusterCIDR" : "NodeCIDR");
-  switch (mode) {
-    case "ClusterCIDR":
-      return sourceDetector(node.clusterCIDRs);
-    case "NodeCIDR":
-      return sourceDetector(host.podCIDRs);
-    default:
-      return node.detectLocal?.mode === "BridgeInterface"
-        ? { kind: "bridge", interface: node.detectLocal.bridgeInterface }
-        : node.detectLocal?.mode === "InterfaceNamePrefix"
-          ? { kind: "interfacePrefix", prefix: node.detectLocal.interfaceNamePrefix }
-          : { kind: "none" };
-  }
-}
-
-function sourceDetector(cidrs: readonly Cidr[]): PodDetector {
-  return cidrs.length === 0 ? { kind: "none" } : { kind: "source", cidrs };
-}
-
 function planPort(context: PlanContext, planned: PlannedPort): ServicePortPlan {
   const { service, port, family } = planned;
   const choice = chooseEndpoints(port, { family, host: context.host });
-  const ofFamily = (addresses: readonly IpAddress[]) => addresses.filter((address) => familyOf(address) === family);
-  const internal = internalHandling(context, { service, family, ...choice });
-  const external = externalHandling(context, { service, family, ...choice });
-  const sourceRanges = service.loadBalancerSourceRanges.filter((range) => familyOf(range.address) === family);
-
-  const frontend = (kind: FrontendKind, addresses: readonly IpAddress[]): Frontend => ({
-    kind,
-    addresses,
-    everyHostAddress: false,
-    port: port.port,
-    sourceRanges: kind === "loadBalancerIP" ? sourceRanges : [],
-    clients: kind === "clusterIP" ? internal : external,
-  });
-  const frontends: Frontend[] = ofFamily(service.clusterIPs).map((address) => frontend("clusterIP", [address]));
-  for (const address of ofFamily(service.externalIPs)) frontends.push(frontend("externalIP", [address]));
-  for (const address of ofFamily(service.loadBalancerIPs)) frontends.push(frontend("loadBalancerIP", [address]));
-  if (port.nodePort !== undefined) {
-    const listed = context.node.nodePortAddresses.filter((cidr) => familyOf(cidr.address) === family);
-    const everyHostAddress = listed.length === 0 || listed.some((cidr) => cidr.prefixLength === 0);
-    frontends.push({
-      ...frontend("nodePort", nodePortAddresses(context, { family, listed, everyHostAddress })),
-      port: port.nodePort,
-      everyHostAddress,
-    });
-  }
-
-  const usesCluster = service.internalTrafficPolicy === "Cluster" || isExternallyReachable(service, port);
+  const isExternal = isExternallyReachable(service, { port, family });
+  const usesCluster = service.internalTrafficPolicy === "Cluster" || isExternal;
   const usesLocal =
-    service.internalTrafficPolicy === "Local" ||
-    (service.externalTrafficPolicy === "Local" && isExternallyReachable(service, port));
+    service.internalTrafficPolicy === "Local" || (service.externalTrafficPolicy === "Local" && isExternal);
   const reachable = new Set([...(usesCluster ? choice.cluster : []), ...(usesLocal ? choice.local : [])]);
   return {
     ...planned,
@@ -132,24 +88,42 @@ function planPort(context: PlanContext, planned: PlannedPort): ServicePortPlan {
         : port.endpoints.filter((endpoint) => reachable.has(endpoint)),
     hasEndpoints: choice.hasEndpoints,
     ...(service.sessionAffinity === undefined ? {} : { affinity: service.sessionAffinity }),
-    frontends,
+    frontends: planFrontends(context, { planned, choice }),
   };
 }
 
-function nodePortAddresses(
-  { host, node }: PlanContext,
-  { family, listed, everyHostAddress }: { family: Family; listed: readonly Cidr[]; everyHostAddress: boolean },
-): readonly IpAddress[] {
-  const addresses = host.addresses.filter(
-    (address) =>
-      familyOf(address) === family && (everyHostAddress || listed.some((cidr) => cidrContains(cidr, address))),
-  );
-  const loopback = "127.0.0.1" as IpAddress;
-  const onLoopback =
-    family === 4 &&
-    node.localhostNodePorts &&
-    (everyHostAddress || listed.some((cidr) => cidrContains(cidr, loopback)));
-  return onLoopback ? [...addresses, loopback] : addresses;
+/** ClusterIP, external IPs, load-balancer IPs, NodePort. */
+function planFrontends(
+  context: PlanContext,
+  { planned: { service, port, family }, choice }: { planned: PlannedPort; choice: EndpointChoice },
+): readonly Frontend[] {
+  const internal = internalHandling(context, { service, family, ...choice });
+  const external = externalHandling(context, { service, family, ...choice });
+  const sourceRanges = service.loadBalancerSourceRanges.filter((range) => familyOf(range.address) === family);
+  const atAddresses = (kind: Exclude<FrontendKind, "nodePort">, addresses: readonly IpAddress[]): readonly Frontend[] =>
+    addresses
+      .filter((address) => familyOf(address) === family)
+      .map((address) => ({
+        kind,
+        addresses: [address],
+        everyHostAddress: false,
+        port: port.port,
+        sourceRanges: kind === "loadBalancerIP" ? sourceRanges : [],
+        clients: kind === "clusterIP" ? internal : external,
+      }));
+  const nodePort = (number: Port): Frontend => ({
+    kind: "nodePort",
+    ...nodePortAddresses({ family, ...context }),
+    port: number,
+    sourceRanges: [],
+    clients: external,
+  });
+  return [
+    ...atAddresses("clusterIP", service.clusterIPs),
+    ...atAddresses("externalIP", service.externalIPs),
+    ...atAddresses("loadBalancerIP", service.loadBalancerIPs),
+    ...(port.nodePort === undefined ? [] : [nodePort(port.nodePort)]),
+  ];
 }
 
 interface HandlingInput {
@@ -199,12 +173,6 @@ function forwardTo(
 ): Handling {
   if (endpoints.length > 0) return { kind: "forward", endpoints, masquerade: reason };
   return input.hasEndpoints ? { kind: "drop" } : { kind: "refuse" };
-}
-
-/** Whether the detector can tell a pod from other clients in this family. */
-export function detectsPods(detector: PodDetector, family: Family): boolean {
-  if (detector.kind === "none") return false;
-  return detector.kind !== "source" || detector.cidrs.some((cidr) => familyOf(cidr.address) === family);
 }
 
 function planHealthCheck(host: Host, service: Service): readonly HealthCheck[] {
