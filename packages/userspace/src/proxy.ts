@@ -156,6 +156,7 @@ class RunningProxy implements ServiceProxy {
     });
     this.#checks?.follow(served.endpoints.filter(({ protocol }) => protocol === "tcp"));
     await this.#book.open(served.frontends);
+    await this.#group.settle();
     return {
       frontends: this.#frontends([]),
       added: [...served.frontends.keys()].filter((key) => !before.has(key)),

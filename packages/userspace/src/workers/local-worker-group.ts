@@ -13,6 +13,7 @@ export function localWorkerGroup(worker: Worker, plane: DataPlane): WorkerGroup 
       else worker.listenTcp(key, plane.adopt(handle));
     },
     unlisten: (key) => worker.unlisten(key),
+    async settle() {},
     setDown: (keys) => worker.setDown(keys),
     async read(): Promise<GroupReadings> {
       return { workers: [{ ...worker.read(), index: 0, state: "running", restarts: 0 }], retired: [] };

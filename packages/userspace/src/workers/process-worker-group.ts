@@ -129,6 +129,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
         this.#checkDrained();
         break;
       case "ready":
+      case "synced":
       case "reading":
       case "listening":
         break;
@@ -193,6 +194,10 @@ export class ProcessWorkerGroup implements WorkerGroup {
   setDown(keys: ReadonlySet<string>): void {
     this.#down = [...keys];
     for (const worker of this.#workers) worker.send({ kind: "down", endpoints: this.#down });
+  }
+
+  async settle(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.settle()));
   }
 
   async read(): Promise<GroupReadings> {

@@ -8,6 +8,8 @@ export interface WorkerGroup {
   listen(listener: HandedListener): Promise<void>;
   unlisten(key: string): void;
   setDown(keys: ReadonlySet<string>): void;
+  /** Resolves when all workers have done what they were told. */
+  settle(): Promise<void>;
   read(): Promise<GroupReadings>;
   /** Stops accepting; resolves when the last connection has ended. */
   drain(): Promise<void>;

@@ -85,6 +85,9 @@ class WorkerProcess {
       case "read":
         send({ kind: "reading", id: message.id, reading: this.#worker.read() });
         break;
+      case "sync":
+        send({ kind: "synced", id: message.id });
+        break;
       case "drain":
         void this.#worker.drain().then(() => send({ kind: "drained" }));
         break;

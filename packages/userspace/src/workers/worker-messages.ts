@@ -13,6 +13,8 @@ export type ToWorker =
   /** Another worker could not reach this endpoint. */
   | { readonly kind: "failed"; readonly endpoint: string }
   | { readonly kind: "read"; readonly id: number }
+  /** Answered by `synced` when everything before it has been done. */
+  | { readonly kind: "sync"; readonly id: number }
   | { readonly kind: "drain" }
   | { readonly kind: "close" }
   | { readonly kind: "slots"; readonly granted: number }
@@ -25,6 +27,7 @@ export type FromWorker =
   | { readonly kind: "ready" }
   | { readonly kind: "listening"; readonly key: string; readonly code?: string }
   | { readonly kind: "reading"; readonly id: number; readonly reading: WorkerReading }
+  | { readonly kind: "synced"; readonly id: number }
   | { readonly kind: "drained" }
   | { readonly kind: "dial-failed"; readonly report: DialFailureReport }
   | { readonly kind: "ended"; readonly records: readonly AccessRecord[] }

@@ -24,6 +24,7 @@ export class WorkerProcess {
   readonly clients = new Map<string, number>();
   readonly #child: ChildProcess;
   readonly #readings = new Map<number, (reading: WorkerReading | undefined) => void>();
+  readonly #syncs = new Map<number, () => void>();
   readonly #listening = new Map<string, PromiseWithResolvers<void>>();
   #nextId = 0;
 
@@ -49,6 +50,7 @@ export class WorkerProcess {
     this.#child.once("exit", (code, signal) => {
       this.state = "gone";
       for (const done of this.#readings.values()) done(undefined);
+      for (const done of this.#syncs.values()) done();
       for (const { resolve } of this.#listening.values()) resolve();
       onExit(this, signal ?? `exit code ${code}`);
     });
@@ -65,6 +67,9 @@ export class WorkerProcess {
       this.lastReading = message.reading;
       this.#readings.get(message.id)?.(message.reading);
       this.#readings.delete(message.id);
+    } else if (message.kind === "synced") {
+      this.#syncs.get(message.id)?.();
+      this.#syncs.delete(message.id);
     } else if (message.kind === "listening") {
       const waiting = this.#listening.get(message.key);
       this.#listening.delete(message.key);
@@ -85,6 +90,16 @@ export class WorkerProcess {
     this.#listening.set(key, waiting);
     sendNativeHandle(this.#child, { kind: "listen", key }, handle);
     await waiting.promise;
+  }
+
+  /** Resolves when it has done what it was told so far, or has ended. */
+  async settle(): Promise<void> {
+    if (!this.#child.connected) return;
+    const id = this.#nextId++;
+    await new Promise<void>((resolve) => {
+      this.#syncs.set(id, resolve);
+      this.send({ kind: "sync", id });
+    });
   }
 
   /** Undefined where the process has ended. */

@@ -1,0 +1,31 @@
+import process from "node:process";
+import { pino } from "pino";
+import { DEFAULT_PROXY_OPTIONS, type InstanceOptions } from "../contract.ts";
+import { claimInstance } from "../instance.ts";
+import { createProxy } from "../proxy.ts";
+import { loopbackPlan, type TestService } from "./loopback-plan.ts";
+
+interface Settings {
+  readonly place: InstanceOptions;
+  readonly services: readonly TestService[];
+  readonly workers: number;
+}
+
+/** A proxy in a process of its own, for tests of the hand-over: says `serving`, and ends when it was taken over. */
+async function main({ place, services, workers }: Settings): Promise<void> {
+  const claim = await claimInstance(place);
+  const { inherited } = claim;
+  const proxy = await createProxy(
+    { ...DEFAULT_PROXY_OPTIONS, workers },
+    { logger: pino({ level: "silent" }), ...(inherited === undefined ? {} : { inherited }) },
+  );
+  await proxy.apply(loopbackPlan(services));
+  const onTakenOver = async () => {
+    await proxy.drain(5_000);
+    process.disconnect?.();
+  };
+  await claim.serve({ proxy, status: () => proxy.snapshot(), onTakenOver: () => void onTakenOver() });
+  process.send?.("serving");
+}
+
+await main(JSON.parse(process.argv[2] ?? ""));
