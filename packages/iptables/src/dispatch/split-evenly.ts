@@ -2,8 +2,8 @@ import type { Match } from "@svcproxy/rules";
 
 /** One part in 2^31 is the finest share that the kernel can give. */
 const SCALE = 2 ** 31;
-/** What part of the rest may be wrong before a threshold makes up for it; a share is off by twice that at most. */
-const TOLERANCE = 4e-10;
+/** What part of the rest may be wrong before a threshold makes up for it; it keeps every share within 1e-9. */
+const TOLERANCE = 5e-10;
 
 /**
  * The `statistic` matches with which rules that are tried one after the other give each of `weights` its share of the
