@@ -2,8 +2,8 @@ import { parseSave, type RuleSet } from "@svcproxy/rules";
 import { EnvironmentError, type Family } from "@svcproxy/topology";
 import { restoreFault, saveFault } from "./restore-fault.ts";
 import { type Interruptible, RestoreRefused, type RuleTables } from "./rule-tables.ts";
-import { MissingTool, runTool, type ToolRunner } from "./run-tool.ts";
-import { formatChange, type TableChange } from "./table-change.ts";
+import { MissingTool, runTool, type ToolOutput, type ToolRunner } from "./run-tool.ts";
+import { countChains, formatChange, formatLargeChange, type TableChange } from "./table-change.ts";
 
 /** `nft`: iptables' rules kept in nftables; `legacy`: in the kernel's older tables. A host may use both at once. */
 export type Variant = "nft" | "legacy";
@@ -17,6 +17,9 @@ export interface IptablesTools {
 
 /** How long iptables-restore waits for another program that holds the xtables lock. */
 const XTABLES_WAIT_SECONDS = 15;
+
+/** From so many chains on, iptables-nft-restore is fed in the order in which it is quick. */
+const LARGE_CHANGE_CHAINS = 500;
 
 /** How often the rules are read when another program changes them at the same moment. */
 const SAVE_ATTEMPTS = 5;
@@ -66,9 +69,16 @@ export class IptablesTables implements RuleTables {
   }
 
   async restore(change: TableChange): Promise<void> {
-    const tool = toolName(this.#tools, change.family, "-restore");
-    const output = await this.#run(tool, restoreArguments(), { input: formatChange(change), heldFd: this.#heldFd });
-    if (output.exitCode !== 0) throw restoreFault(tool, change, output);
+    const isLarge = this.#tools.variant === "nft" && countChains(change) > LARGE_CHANGE_CHAINS;
+    // Should another version of iptables not take the quick way, there is still the plain one.
+    if (isLarge && (await this.#feed(change, formatLargeChange(change))).exitCode === 0) return;
+    const output = await this.#feed(change, formatChange(change));
+    if (output.exitCode !== 0) throw restoreFault(toolName(this.#tools, change.family, "-restore"), change, output);
+  }
+
+  #feed({ family }: TableChange, input: string): Promise<ToolOutput> {
+    const tool = toolName(this.#tools, family, "-restore");
+    return this.#run(tool, restoreArguments(), { input, heldFd: this.#heldFd });
   }
 }
 
