@@ -26,6 +26,7 @@ export interface PlacedFault {
 /** Gathers all that is wrong with the input, so that one run names every fault. */
 export class FaultReport {
   readonly #faults: PlacedFault[] = [];
+  readonly #said = new Set<string>();
 
   error(code: FaultCode, place: Place, message: string, hint?: string): void {
     this.#add("error", { code, place, message, hint });
@@ -48,6 +49,11 @@ export class FaultReport {
     severity: Fault["severity"],
     { hint, ...rest }: { code: FaultCode; place: Place; message: string; hint: string | undefined },
   ): void {
+    // A field that is read for two purposes is still wrong once.
+    const { source, index } = rest.place.document;
+    const key = JSON.stringify([source.file, index, rest.place.path, rest.message]);
+    if (this.#said.has(key)) return;
+    this.#said.add(key);
     this.#faults.push({ severity, ...rest, ...(hint === undefined ? {} : { hint }) });
   }
 }

@@ -10,7 +10,6 @@ import type { Spot } from "./spot.ts";
 export class ValueReader {
   readonly document: SourceDocument;
   readonly report: FaultReport;
-  readonly #wrongTypes = new Set<string>();
 
   constructor(document: SourceDocument, report: FaultReport) {
     this.document = document;
@@ -19,14 +18,6 @@ export class ValueReader {
 
   place({ path }: Spot): Place {
     return { document: this.document, path };
-  }
-
-  /** Whether this is the first time that the type of what stands at a place is found wrong. */
-  isFirstTypeFault(spot: Spot): boolean {
-    const key = JSON.stringify(spot.path);
-    if (this.#wrongTypes.has(key)) return false;
-    this.#wrongTypes.add(key);
-    return true;
   }
 
   error(code: FaultCode, spot: Spot, reason: string, hint?: string): void {

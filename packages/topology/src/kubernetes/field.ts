@@ -138,8 +138,6 @@ export class Field {
   }
 
   #wrongType(wanted: string): void {
-    // A field is asked for several of its parts; its own type is wrong once.
-    if (!this.#reader.isFirstTypeFault(this.spot)) return;
     const text = JSON.stringify(this.value);
     this.error("WRONG_TYPE", `must be ${wanted}, not ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`);
   }

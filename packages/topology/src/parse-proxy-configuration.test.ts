@@ -1,0 +1,110 @@
+import { expect, test } from "vitest";
+import { formatCidr } from "./address.ts";
+import { InputError } from "./errors.ts";
+import { parseProxyConfiguration } from "./parse-proxy-configuration.ts";
+
+function read(text: string, header = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n") {
+  const { settings, warnings } = parseProxyConfiguration({
+    file: "config.yaml",
+    bytes: new TextEncoder().encode(header + text),
+  });
+  const { clusterCIDRs, nodePortAddresses, ...rest } = settings;
+  return {
+    settings: {
+      ...rest,
+      ...(clusterCIDRs === undefined ? {} : { clusterCIDRs: clusterCIDRs.map(formatCidr) }),
+      ...(nodePortAddresses === undefined ? {} : { nodePortAddresses: nodePortAddresses.map(formatCidr) }),
+    },
+    warnings: warnings.map(({ message }) => message),
+  };
+}
+
+function codesOf(text: string, header?: string): readonly string[] {
+  try {
+    read(text, header);
+    return [];
+  } catch (error) {
+    if (error instanceof InputError) return error.faults.map(({ code, at }) => `${code} ${at?.line}:${at?.column}`);
+    throw error;
+  }
+}
+
+test.for([
+  ["nothing", "", {}],
+  ["clusterCIDR", "clusterCIDR: 10.0.0.0/8", { clusterCIDRs: ["10.0.0.0/8"] }],
+  ["clusterCIDR of both families", "clusterCIDR: 10.0.0.0/8,fd00::/48", { clusterCIDRs: ["10.0.0.0/8", "fd00::/48"] }],
+  ["NodeCIDR", "detectLocalMode: NodeCIDR", { detectLocal: { mode: "NodeCIDR" } }],
+  [
+    "ClusterCIDR",
+    "detectLocalMode: ClusterCIDR\nclusterCIDR: 10.0.0.0/8",
+    { detectLocal: { mode: "ClusterCIDR" }, clusterCIDRs: ["10.0.0.0/8"] },
+  ],
+  [
+    "BridgeInterface",
+    "detectLocalMode: BridgeInterface\ndetectLocal: { bridgeInterface: cni0, interfaceNamePrefix: '' }",
+    { detectLocal: { mode: "BridgeInterface", bridgeInterface: "cni0" } },
+  ],
+  [
+    "InterfaceNamePrefix",
+    "detectLocalMode: InterfaceNamePrefix\ndetectLocal: { interfaceNamePrefix: veth }",
+    { detectLocal: { mode: "InterfaceNamePrefix", interfaceNamePrefix: "veth" } },
+  ],
+  [
+    "the iptables section",
+    "iptables: { masqueradeAll: true, masqueradeBit: 15, localhostNodePorts: true }",
+    { masqueradeAll: true, masqueradeBit: 15, localhostNodePorts: true },
+  ],
+  ["a null for what is off here", "iptables: { masqueradeAll: null, localhostNodePorts: null }", {}],
+  [
+    "nodePortAddresses",
+    "nodePortAddresses: [10.0.0.0/8, 192.168.0.1]",
+    { nodePortAddresses: ["10.0.0.0/8", "192.168.0.1/32"], nodePortsOnPrimaryAddress: false },
+  ],
+  ["primary", "nodePortAddresses: [primary]", { nodePortAddresses: [], nodePortsOnPrimaryAddress: true }],
+  ["nodePortAddresses that are empty", "nodePortAddresses: []\nclusterCIDR: ''\ndetectLocalMode: ''", {}],
+] as const)("%s is read", ([, text, settings]) => {
+  expect(read(text)).toEqual({ settings, warnings: [] });
+});
+
+test("what has no effect here is named once, and only where it is set", () => {
+  const { warnings } = read(`
+mode: ipvs
+bindAddress: 0.0.0.0
+conntrack: { maxPerCore: null, min: 0 }
+winkernel: { enableDSR: false, networkName: "" }
+metricsBindAddress: ""
+iptables: { masqueradeAll: false, syncPeriod: 30s }`);
+  expect(warnings).toEqual(["The configuration: no effect here: mode, bindAddress, iptables.syncPeriod"]);
+});
+
+test("with mode nftables the nftables section counts", () => {
+  const { settings } = read("mode: nftables\nnftables: { masqueradeAll: true }\niptables: { masqueradeBit: 3 }");
+  expect(settings).toEqual({ masqueradeAll: true });
+});
+
+test.for([
+  ["a bit that no mark has", "iptables: { masqueradeBit: 32 }", ["NUMBER_OUT_OF_RANGE 3:28"]],
+  ["a block that is none", "clusterCIDR: 10.0.0.0", ["BAD_CIDR 3:14"]],
+  ["two blocks of a family", "clusterCIDR: 10.0.0.0/8,11.0.0.0/8", ["FAMILY_TWICE 3:14"]],
+  ["a mode without its setting", "detectLocalMode: BridgeInterface", ["MISSING_KEY 3:18"]],
+  ["an unknown mode", "detectLocalMode: Magic", ["UNKNOWN_VALUE 3:18"]],
+  ["an address range that is none", "nodePortAddresses: [10.0.0.0/8, all]", ["BAD_CIDR 3:33"]],
+] as const)("%s is a fault", ([, text, faults]) => {
+  expect(codesOf(text)).toEqual(faults);
+});
+
+test.for([
+  ["another kind", "kind: ConfigMap\napiVersion: v1\n", ["UNKNOWN_VALUE 1:7"]],
+  ["another version", "kind: KubeProxyConfiguration\napiVersion: v1\n", ["UNKNOWN_VALUE 2:13"]],
+  ["a topology", "hosts: []\n", ["UNKNOWN_VALUE 1:1"]],
+] as const)("%s is not taken for it", ([, header, faults]) => {
+  expect(codesOf("", header)).toEqual(faults);
+});
+
+test("is found among other documents", () => {
+  const { settings } = read(
+    "clusterCIDR: 10.0.0.0/8",
+    "kind: InitConfiguration\n---\napiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n",
+  );
+  expect(settings).toEqual({ clusterCIDRs: ["10.0.0.0/8"] });
+});
