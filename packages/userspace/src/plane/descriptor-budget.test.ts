@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { ProxySnapshot } from "../contract.ts";
+import { queryInstance } from "../instance.ts";
+import { someVip } from "../testing/loopback-plan.ts";
+import { until } from "../testing/test-proxy.ts";
+import { startEcho, talk } from "../testing/test-server.ts";
+import { DescriptorBudget, readDescriptorLimit } from "./descriptor-budget.ts";
+
+const PORT = 7373;
+const PROGRAM = fileURLToPath(new URL("../testing/instance-program.ts", import.meta.url));
+
+/** A proxy in a process that may open only so many files. */
+async function startUnderLimit(openFiles: number, settings: object): Promise<ChildProcess> {
+  const limited = `ulimit -n ${openFiles}; exec "$0" "$@"`;
+  const child = spawn("sh", ["-c", limited, process.execPath, PROGRAM, JSON.stringify(settings)], {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
+  onTestFinished(() => {
+    child.kill("SIGKILL");
+  });
+  await once(child, "message");
+  return child;
+}
+
+function isSnapshot(value: unknown): value is ProxySnapshot {
+  return typeof value === "object" && value !== null && "frontends" in value;
+}
+
+test("under a low ulimit what does not fit is reset at once, the rest is served, and the proxy goes on", async () => {
+  const runtimeDirectory = await mkdtemp(join(tmpdir(), "svcproxy-test-"));
+  onTestFinished(() => rm(runtimeDirectory, { recursive: true }));
+  const place = { name: `limit-${process.pid}`, runtimeDirectory };
+  const echo = await startEcho();
+  const vip = someVip();
+  await startUnderLimit(128, {
+    place,
+    services: [{ vip, port: PORT, endpoints: [["127.0.0.1", echo.port]] }],
+    workers: 1,
+  });
+  const look = async () => {
+    const status = await queryInstance(place);
+    if (!isSnapshot(status)) throw new Error("no snapshot");
+    return status;
+  };
+  const { openFiles, connections } = (await look()).limits;
+  expect(openFiles).toBe(128);
+  expect(connections).toBeGreaterThan(20);
+  expect(connections).toBeLessThan(64);
+
+  let reset = 0;
+  const answered = new Set<Socket>();
+  const clients = Array.from({ length: 150 }, () => {
+    const client = connect({ host: vip, port: PORT });
+    client.on("error", () => reset++);
+    client.on("data", () => answered.add(client));
+    client.write("x");
+    return client;
+  });
+  await until(
+    () => answered.size + reset,
+    (count) => count === clients.length,
+  );
+  expect(answered.size).toBe(connections);
+  expect((await look()).frontends[0]?.counters.ended["max-connections"]).toBe(150 - connections);
+  for (const client of clients) client.destroy();
+  await until(
+    async () => (await look()).frontends[0]?.counters.active,
+    (active) => active === 0,
+  );
+  expect((await talk({ host: vip, port: PORT }, { send: "again" })).text).toBe("again");
+});
+
+describe("the budget", () => {
+  test("keeps a reserve, and gives out no more than the rest", () => {
+    const budget = new DescriptorBudget({ limit: 1_024, used: 24 });
+    expect(budget.free).toBe(952);
+    expect(budget.take(952)).toBe(true);
+    expect(budget.take(1)).toBe(false);
+    budget.give(2);
+    expect(budget.take(2)).toBe(true);
+  });
+
+  test("knows this process's limit", () => {
+    const { limit, used } = readDescriptorLimit();
+    expect(used).toBeGreaterThan(3);
+    expect(limit).toBeGreaterThan(used);
+  });
+});

@@ -1,0 +1,105 @@
+import type { HostPlan, PodDetector } from "@svcproxy/topology";
+import { parseCidr } from "@svcproxy/topology";
+import { describe, expect, test } from "vitest";
+import { ip, loopbackPlan, type TestService } from "../testing/loopback-plan.ts";
+import { compileFrontends, type HostAddresses, servesAnyone, userspaceLimitations } from "./frontend-spec.ts";
+
+const WEB: TestService = { vip: "10.96.0.10", port: 80, endpoints: [["10.0.1.2", 8080]] };
+const NOWHERE: HostAddresses = { nodePortAddresses: [], interfaces: [] };
+
+function cidr(text: string) {
+  const block = parseCidr(text);
+  if (block === undefined) throw new TypeError(text);
+  return block;
+}
+
+/** The plan with its first frontend as a NodePort of every host address. */
+function withNodePort(plan: HostPlan): HostPlan {
+  return {
+    ...plan,
+    ports: plan.ports.map((port) => ({
+      ...port,
+      frontends: port.frontends.map((frontend) => ({
+        ...frontend,
+        kind: "nodePort",
+        addresses: [ip("192.168.1.6")],
+        everyHostAddress: true,
+      })),
+    })),
+  };
+}
+
+describe("compiled frontends", () => {
+  test("have a key that says protocol, address and port", () => {
+    const services = [WEB, { ...WEB, vip: "fd00::10" }, { ...WEB, protocol: "udp" as const }];
+    expect([...compileFrontends(loopbackPlan(services), NOWHERE).frontends.keys()]).toEqual([
+      "tcp 10.96.0.10:80",
+      "tcp [fd00::10]:80",
+      "udp 10.96.0.10:80",
+    ]);
+  });
+
+  test("of a NodePort listen on the addresses that the topology knows and on those that the machine has, once each", () => {
+    const host = { nodePortAddresses: [ip("192.168.1.6"), ip("10.1.1.1"), ip("fd00::1")], interfaces: [] };
+    const { frontends } = compileFrontends(withNodePort(loopbackPlan([WEB])), host);
+    expect([...frontends.values()].map(({ address }) => address)).toEqual(["192.168.1.6", "10.1.1.1"]);
+  });
+
+  test("that want the same address and port: the first has it", () => {
+    const { frontends } = compileFrontends(
+      loopbackPlan([
+        { ...WEB, name: "first" },
+        { ...WEB, name: "second" },
+      ]),
+      NOWHERE,
+    );
+    expect([...frontends.values()].map(({ service }) => service)).toEqual(["default/first"]);
+  });
+
+  test("are not made of SCTP, which is said", () => {
+    const plan = loopbackPlan([{ ...WEB, protocol: "sctp", name: "signalling" }]);
+    const { frontends, unsupported } = compileFrontends(plan, NOWHERE);
+    expect(frontends.size).toBe(0);
+    expect(unsupported).toMatchObject([{ key: "sctp 10.96.0.10:80", service: "default/signalling" }]);
+    expect(userspaceLimitations(plan)).toContain(
+      "SCTP is not served, because Node has no SCTP sockets: default/signalling",
+    );
+  });
+
+  test("without an endpoint for anybody serve nobody", () => {
+    const serves = (service: TestService) =>
+      [...compileFrontends(loopbackPlan([service]), NOWHERE).frontends.values()].map(servesAnyone);
+    expect(serves(WEB)).toEqual([true]);
+    expect(serves({ ...WEB, endpoints: [] })).toEqual([false]);
+    const drop = { kind: "drop" } as const;
+    expect(serves({ ...WEB, clients: { outside: drop } })).toEqual([true]);
+    expect(serves({ ...WEB, clients: { pod: drop, host: drop, outside: drop } })).toEqual([false]);
+  });
+
+  test("list endpoints that are not for new connections too, each with all its services", () => {
+    const unready = [["10.0.1.3", 8080]] as const;
+    const services = [
+      { ...WEB, name: "a", unready },
+      { ...WEB, name: "b", vip: "10.96.0.11" },
+    ];
+    expect(compileFrontends(loopbackPlan(services), NOWHERE).endpoints).toMatchObject([
+      { key: "tcp 10.0.1.2:8080", services: ["default/a", "default/b"] },
+      { key: "tcp 10.0.1.3:8080", services: ["default/a"] },
+    ]);
+  });
+
+  test.for<{ name: string; detector: PodDetector; pods: readonly string[] }>([
+    { name: "nothing", detector: { kind: "none" }, pods: [] },
+    { name: "the source", detector: { kind: "source", cidrs: [cidr("10.0.0.0/16")] }, pods: ["10.0.0.0/16"] },
+    { name: "the bridge's subnet", detector: { kind: "bridge", interface: "cni0" }, pods: ["10.5.75.0/24"] },
+    { name: "the interfaces' subnets", detector: { kind: "interfacePrefix", prefix: "veth" }, pods: ["10.6.0.0/24"] },
+  ])("tell pods by $name", ({ detector, pods }) => {
+    const interfaces = [
+      { name: "cni0", cidr: cidr("10.5.75.0/24") },
+      { name: "veth1", cidr: cidr("10.6.0.0/24") },
+      { name: "eth0", cidr: cidr("192.168.1.0/24") },
+    ];
+    const served = compileFrontends(loopbackPlan([WEB], detector), { nodePortAddresses: [], interfaces });
+    expect(served.podCidrs.map(({ address, prefixLength }) => `${address}/${prefixLength}`)).toEqual(pods);
+  });
+});
