@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, test } from "vitest";
 import { runCli, startCli } from "../testing/cli-in-namespace.ts";
 
 const EXAMPLE = fileURLToPath(new URL("../../../../examples/cloudos.yaml", import.meta.url));
-const DOCUMENT_COMMANDS = fileURLToPath(new URL("../../../iptables/golden/document/cloudos1.txt", import.meta.url));
+const DOCUMENT_COMMANDS = fileURLToPath(new URL("../../../iptables/golden/cloudos/document-cloudos1.txt", import.meta.url));
 
 const reason = whyNoKernelTests([
   "ip",

@@ -73,7 +73,7 @@ function documentRules(): readonly DesiredRules[] {
 }
 
 /** The document's commands, as its author typed them. */
-const HAND_TYPED = readFileSync(new URL("../../../golden/document/cloudos1.txt", import.meta.url), "utf8");
+const HAND_TYPED = readFileSync(new URL("../../../golden/cloudos/document-cloudos1.txt", import.meta.url), "utf8");
 
 /** What people and programs do to rules, and what diff has to call it. */
 const DRIFT: readonly { readonly name: string; readonly done: string; readonly kinds: readonly string[] }[] = [
