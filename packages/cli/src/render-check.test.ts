@@ -1,0 +1,92 @@
+import { readFile } from "node:fs/promises";
+import { expect, test } from "vitest";
+import { runInMemory } from "./testing/memory-context.ts";
+
+const root = new URL("../../../", import.meta.url);
+
+test("check shows hosts, pods, services with every frontend, and endpoints", async () => {
+  const { exitCode, stdout, stderr } = await runInMemory(["check", new URL("examples/cloudos.yaml", root).pathname]);
+  expect([exitCode, stderr]).toEqual([0, ""]);
+  const rows = stdout.split("\n").map((line) => line.split(/ {2,}/));
+  expect(rows).toEqual(
+    expect.arrayContaining([
+      ["cloudos1", "192.168.1.6", "10.5.75.0/24", "-", "2"],
+      ["os2_my1", "cloudos2", "10.5.88.2:3000", "ready"],
+      ["default/service1", "7070/tcp", "-", "ClusterIP 10.100.100.1:7070", "2 of 2 ready", "-"],
+      ["default/service1", "7070/tcp", "-", "NodePort *:34211", "2 of 2 ready", "-"],
+      ["default/service2", "6060/tcp", "10.5.88.3:3000", "os2_my2", "cloudos2", "ready", "-"],
+    ]),
+  );
+});
+
+const EVERYTHING = `
+hosts:
+  - { name: h1, address: 192.168.0.1, podCIDR: 10.1.0.0/24, zone: east, pods: [{ name: "a\\nb", address: "10.1.0.2:80", hints: { forZones: [east] } }] }
+services:
+  - name: web
+    id: w
+    clusterIP: 10.100.0.1
+    loadBalancerIPs: [203.0.113.2]
+    loadBalancerSourceRanges: [198.51.100.0/24]
+    externalTrafficPolicy: Local
+    internalTrafficPolicy: Local
+    healthCheckNodePort: 32000
+    sessionAffinity: ClientIP
+    proxyProtocol: v2
+    ports: [{ name: s, port: 80, protocol: SCTP, nodePort: 30080 }]
+    endpoints: ["a\\nb", "10.9.9.9:80"]
+  - { name: none, clusterIP: None, ports: [] }
+`;
+
+test("check says in words what a service asks for, what this host does, and what a data path cannot", async () => {
+  const { stdout } = await runInMemory(["check", "-", "--host", "h1"], { stdin: EVERYTHING });
+  for (const words of [
+    "internal traffic: local endpoints only; external traffic: local endpoints only",
+    "affinity by client address, 10800 s",
+    "load-balancer IPs only from 198.51.100.0/24",
+    "health check on port 32000",
+    "PROXY protocol v2",
+    "headless: nothing to do",
+    "zone east",
+    "elsewhere",
+    "default/web: port 32000, 1 ready here",
+    "default/web port 80/sctp: a userspace proxy does not serve SCTP",
+    "a\\nb",
+  ]) {
+    expect(stdout).toContain(words);
+  }
+  const row = stdout.split("\n").find((line) => line.includes("load-balancer IP 203.0.113.2:80  sctp"));
+  expect(row?.split(/ {2,}/).slice(2)).toEqual([
+    "sctp",
+    "2 endpoints",
+    "2 endpoints, masqueraded",
+    "1 endpoint",
+    "198.51.100.0/24",
+  ]);
+});
+
+test("check --json is the same as data", async () => {
+  const { stdout } = await runInMemory(["check", "-", "--host", "h1", "--json"], { stdin: EVERYTHING });
+  expect(JSON.parse(stdout)).toMatchObject({
+    services: [
+      {
+        name: "web",
+        ports: [
+          {
+            protocol: "sctp",
+            nodePort: 30080,
+            endpoints: [{ pod: "a\nb", host: "h1", state: "ready" }, { address: "10.9.9.9:80" }],
+          },
+        ],
+      },
+      { name: "none", ports: [] },
+    ],
+    plan: { host: "h1", healthChecks: [{ port: 32000, localReadyEndpoints: 1 }] },
+  });
+});
+
+test("schema prints the JSON Schema of the topology file", async () => {
+  const { stdout } = await runInMemory(["schema"]);
+  const source = await readFile(new URL("packages/topology/src/topology.schema.json", root), "utf8");
+  expect(JSON.parse(stdout)).toEqual(JSON.parse(source));
+});

@@ -1,0 +1,28 @@
+import { pino } from "pino";
+import type { CommandContext } from "../command-context.ts";
+import type { ExitCode } from "../exit-code.ts";
+import { runProgram } from "../program.ts";
+
+export interface MemoryRun {
+  readonly exitCode: ExitCode;
+  readonly stdout: string;
+  /** Notes and log lines, in order. */
+  readonly stderr: string;
+}
+
+/** Runs a command line in this process, for tests of what it prints; what it does to the machine it does. */
+export async function runInMemory(argv: readonly string[], { stdin = "" } = {}): Promise<MemoryRun> {
+  const printed: string[] = [];
+  const noted: string[] = [];
+  const context: CommandContext = {
+    print: async (text) => void printed.push(text),
+    note: (line) => void noted.push(line),
+    logger: async () => pino({ base: null, timestamp: false }, { write: (line) => void noted.push(line.trimEnd()) }),
+    readStdin: async () => Buffer.from(stdin),
+    signal: new AbortController().signal,
+    stdoutIsTerminal: false,
+    stderrIsTerminal: false,
+  };
+  const exitCode = await runProgram(argv, context);
+  return { exitCode, stdout: printed.join(""), stderr: noted.join("\n") };
+}
