@@ -1,6 +1,6 @@
 import type { FrontendKind, HostPlan, IpAddress, Port } from "@svcproxy/topology";
 import type { Logger } from "pino";
-import type { TcpHandle, UdpHandle } from "./plane/native-handles.ts";
+import type { ListenerHandle } from "./plane/byte-stream.ts";
 
 /** Every knob of the proxy, the unit in its name; `DEFAULT_PROXY_OPTIONS` has what the command line defaults to. */
 export interface ProxyOptions {
@@ -278,7 +278,7 @@ export interface HandedListener {
   /** `FrontendStatus.key`. */
   readonly key: string;
   readonly protocol: "tcp" | "udp";
-  readonly handle: TcpHandle | UdpHandle;
+  readonly handle: ListenerHandle;
 }
 
 /** What `claimInstance` got from a running instance; `createProxy` takes out what its plan has and closes the rest after the first apply. */

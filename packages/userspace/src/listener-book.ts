@@ -1,10 +1,8 @@
 import type { Logger } from "pino";
 import type { FrontendState, HandedListener, InheritedListeners, ProxyOptions } from "./contract.ts";
-import { bindTcp } from "./plane/handle-streams.ts";
-import type { NativeHandles, TcpHandle, UdpHandle } from "./plane/native-handles.ts";
+import type { DataPlane, ListenerHandle } from "./plane/byte-stream.ts";
 import { type FrontendSpec, servesAnyone } from "./policy/frontend-spec.ts";
 import { findPortHolder } from "./port-holder.ts";
-import { bindUdp } from "./udp/udp-sockets.ts";
 import type { WorkerGroup } from "./workers/worker-group.ts";
 
 /** A frontend that could not listen is tried again after this long, then after twice as long, up to the second. */
@@ -27,7 +25,7 @@ interface FailedEntry {
 }
 
 interface BookSurroundings {
-  readonly native: NativeHandles;
+  readonly plane: DataPlane;
   readonly options: ProxyOptions;
   readonly group: WorkerGroup;
   readonly logger: Logger;
@@ -86,15 +84,17 @@ export class ListenerBook {
     }
   }
 
-  #handleFor(spec: FrontendSpec): TcpHandle | UdpHandle {
-    const { native, options, inherited } = this.#surroundings;
+  #handleFor(spec: FrontendSpec): ListenerHandle {
+    const { plane, options, inherited } = this.#surroundings;
     const handed = inherited.get(spec.key);
     if (handed !== undefined) {
       inherited.delete(spec.key);
       return handed.handle;
     }
-    if (spec.protocol === "tcp") return bindTcp(native, spec.address, spec.port);
-    return bindUdp(native, { address: spec.address, port: spec.port, bufferBytes: options.udpBufferBytes });
+    if (spec.protocol === "tcp") return plane.bind(spec.address, spec.port).handle;
+    if (plane.datagrams === undefined) throw new UnsupportedError();
+    const { address, port } = spec;
+    return plane.datagrams.bind({ address, port, bufferBytes: options.udpBufferBytes });
   }
 
   async #failed(
@@ -159,6 +159,10 @@ export class ListenerBook {
   }
 }
 
+class UnsupportedError extends Error {
+  readonly code = "UNSUPPORTED";
+}
+
 function reasonFor(
   { address, port }: FrontendSpec,
   { code, holder }: { code: string; holder: { pid: number; command: string } | undefined },
@@ -172,6 +176,8 @@ function reasonFor(
       return `${address} is no address of this host`;
     case "EACCES":
       return `port ${port} needs the right to bind ports below net.ipv4.ip_unprivileged_port_start (CAP_NET_BIND_SERVICE)`;
+    case "UNSUPPORTED":
+      return "this Node lacks the native handles that datagrams need";
     case "EMFILE":
       return "no file descriptor is left";
     default:

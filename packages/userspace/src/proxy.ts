@@ -15,7 +15,8 @@ import { readLocalAddresses } from "./host-addresses.ts";
 import { ListenerBook } from "./listener-book.ts";
 import type { DataPlane } from "./plane/byte-stream.ts";
 import { handleDataPlane } from "./plane/handle-streams.ts";
-import { loadNativeHandles, type NativeHandles } from "./plane/native-handles.ts";
+import { loadNativeHandles } from "./plane/native-handles.ts";
+import { socketDataPlane } from "./plane/socket-streams.ts";
 import { LocalDesk } from "./policy/admission-desk.ts";
 import { newFrontendCounters } from "./policy/counters.ts";
 import { compileFrontends, type ServedPlan } from "./policy/frontend-spec.ts";
@@ -31,20 +32,15 @@ const ADDRESS_CHECK_MS = 10_000;
 /**
  * A proxy that serves nothing yet; `apply` gives it a plan.
  *
- * @throws EnvironmentError UNSUPPORTED_NODE where this Node lacks what the data plane stands on
+ * @throws EnvironmentError UNSUPPORTED_NODE where this Node cannot share listeners with workers
  */
 export async function createProxy(options: ProxyOptions, surroundings: ProxySurroundings): Promise<ServiceProxy> {
   const native = loadNativeHandles();
+  const plane = native === undefined ? socketDataPlane() : handleDataPlane(native);
   if (native === undefined) {
-    throw new EnvironmentError(
-      "UNSUPPORTED_NODE",
-      "Cannot proxy: this Node does not have the native handles that it needs",
-      {
-        hint: "Use the Node version that svcproxy was released with",
-      },
-    );
+    if (options.workers > 1) throw cannotShare();
+    surroundings.logger.warn("this Node lacks the native handles that are known: TCP only, slower, and no hand-over");
   }
-  const plane = handleDataPlane(native);
   const failures = new FailureLog(surroundings.logger);
   const reports: WorkerReports = {
     dialFailed: (report) => failures.dialFailed(report),
@@ -59,23 +55,31 @@ export async function createProxy(options: ProxyOptions, surroundings: ProxySurr
           failures,
           ...(onConnectionEnd === undefined ? {} : { onConnectionEnd }),
         })
-      : startLocalGroup({ options, native, plane, reports });
-  return new RunningProxy({ options, surroundings, native, plane, group });
+      : startLocalGroup({ options, plane, reports });
+  return new RunningProxy({ options, surroundings, plane, group });
+}
+
+function cannotShare(): EnvironmentError {
+  return new EnvironmentError(
+    "UNSUPPORTED_NODE",
+    "Cannot start workers: this Node lacks the handles that share a listener",
+    {
+      hint: "Use --workers 1, or the Node version that svcproxy was released with",
+    },
+  );
 }
 
 function startLocalGroup({
   options,
-  native,
   plane,
   reports,
 }: {
   options: ProxyOptions;
-  native: NativeHandles;
   plane: DataPlane;
   reports: WorkerReports;
 }): WorkerGroup {
   const desk = new LocalDesk({ ...options, nowMs: () => performance.now() });
-  return localWorkerGroup(new Worker({ options, plane, native, desk, reports }), plane);
+  return localWorkerGroup(new Worker({ options, plane, desk, reports }), plane);
 }
 
 const NOTHING_SERVED: ServedPlan = {
@@ -103,19 +107,17 @@ class RunningProxy implements ServiceProxy {
   constructor({
     options,
     surroundings: { logger, inherited = new Map() },
-    native,
     plane,
     group,
   }: {
     options: ProxyOptions;
     surroundings: ProxySurroundings;
-    native: NativeHandles;
     plane: DataPlane;
     group: WorkerGroup;
   }) {
     this.#options = options;
     this.#group = group;
-    this.#book = new ListenerBook({ native, options, group, logger, inherited });
+    this.#book = new ListenerBook({ plane, options, group, logger, inherited });
     if (options.healthIntervalMs > 0) {
       this.#checks = new ActiveChecks({
         plane,

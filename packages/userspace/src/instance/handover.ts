@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import process from "node:process";
 import type { HandedListener, InheritedListeners } from "../contract.ts";
-import { isUdpHandle, type NativeHandles } from "../plane/native-handles.ts";
+import { isTcpHandle, isUdpHandle, type NativeHandles } from "../plane/native-handles.ts";
 import { connectIpcChannel, IpcChannel, type IpcMessage } from "./ipc-channel.ts";
 
 /** What a successor holds between the first listener and the moment when it serves. */
@@ -72,6 +72,7 @@ export async function sendListeners(
   }
   try {
     for (const { key, protocol, handle } of listeners) {
+      if (!isTcpHandle(handle) && !isUdpHandle(handle)) return undefined;
       channel.send({ kind: "listener", key, protocol }, handle);
       if ((await channel.receive()) === undefined) return undefined;
     }

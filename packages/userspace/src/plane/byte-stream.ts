@@ -1,4 +1,5 @@
 import type { IpAddress, SocketAddress } from "@svcproxy/topology";
+import type { DatagramPlane } from "../udp/udp-sockets.ts";
 
 /**
  * How bytes move, free of policy: listen, accept, dial, read, write, FIN, RST.
@@ -9,9 +10,16 @@ export interface DataPlane {
   /** A bound socket that does not listen yet. @throws an error with a system error `code` */
   bind(address: IpAddress, port: number): Listener;
   /** A listener from another process. */
-  adopt(handle: object): Listener;
+  adopt(handle: ListenerHandle): Listener;
+  /** Absent where datagrams cannot be carried. */
+  readonly datagrams: DatagramPlane | undefined;
   /** Tells `owner` once how it went, never before this returns; not at all after `cancel`. */
   dial(to: SocketAddress, owner: DialOwner): Dial;
+}
+
+/** A bound socket without what reads it. */
+export interface ListenerHandle {
+  close(): void;
 }
 
 export interface DialOwner {
@@ -26,7 +34,7 @@ export interface Dial {
 
 export interface Listener {
   /** What another process needs to accept as well. */
-  readonly handle: object;
+  readonly handle: ListenerHandle;
   /** Accepted streams inherit no-delay and keep-alive. They are not read until `startReading`. @throws like `bind` */
   accept(backlog: number, onStream: (stream: ByteStream) => void): void;
   /** Closes this process's copy; the queue of another process's copy is not touched. */

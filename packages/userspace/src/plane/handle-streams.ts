@@ -1,4 +1,5 @@
 import { type IpAddress, parseIpAddress, parsePort, type SocketAddress } from "@svcproxy/topology";
+import { datagramPlane } from "../udp/udp-sockets.ts";
 import type { ByteStream, DataPlane, Dial, DialOwner, Listener, StreamOwner } from "./byte-stream.ts";
 import {
   type AddressInfo,
@@ -21,6 +22,7 @@ export function handleDataPlane(native: NativeHandles): DataPlane {
   const wrap = (handle: TcpHandle) => new HandleStream(handle, { native, buffers });
   return {
     name: "handles",
+    datagrams: datagramPlane(native),
     bind(address, port) {
       return new HandleListener(bindTcp(native, address, port), wrap);
     },

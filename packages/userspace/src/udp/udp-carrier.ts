@@ -1,17 +1,18 @@
+import { performance } from "node:perf_hooks";
 import { parseIpAddress, parsePort, type SocketAddress } from "@svcproxy/topology";
 import type { EndReason, ProxyOptions } from "../contract.ts";
 import type { DescriptorBudget } from "../plane/descriptor-budget.ts";
-import type { NativeHandles, UdpHandle } from "../plane/native-handles.ts";
+import type { UdpHandle } from "../plane/native-handles.ts";
 import type { ClientClassifier } from "../policy/client-classifier.ts";
 import type { EndpointState } from "../policy/endpoint-table.ts";
 import type { FrontendState, Route } from "../policy/frontend-state.ts";
 import { Ledger } from "../policy/ledger.ts";
 import type { DialFailure } from "../tcp/tcp-carrier.ts";
 import { UdpSession } from "./udp-session.ts";
-import { DatagramSender } from "./udp-sockets.ts";
+import type { DatagramPlane, DatagramSender } from "./udp-sockets.ts";
 
 export interface UdpCarrierOptions {
-  readonly native: NativeHandles;
+  readonly datagrams: DatagramPlane;
   readonly options: ProxyOptions;
   readonly budget: DescriptorBudget;
   readonly random: () => number;
@@ -21,12 +22,12 @@ export interface UdpCarrierOptions {
 
 /** The UDP sessions of one worker. */
 export class UdpCarrier {
-  readonly native: NativeHandles;
+  readonly datagrams: DatagramPlane;
   readonly options: ProxyOptions;
   readonly random: () => number;
   readonly sender: DatagramSender;
   readonly dialFailed: (failure: DialFailure) => void;
-  coarseNowMs = 0;
+  coarseNowMs = performance.now();
   readonly #budget: DescriptorBudget;
   readonly #sessionEnded: (session: UdpSession) => void;
   /** Each UDP frontend has one owner, so its affinity is kept here. */
@@ -35,11 +36,11 @@ export class UdpCarrier {
   /** Those that were idle longest come first, to a tick of the clock. */
   readonly #sessions = new Set<UdpSession>();
 
-  constructor({ native, options, budget, random, dialFailed, sessionEnded }: UdpCarrierOptions) {
-    this.native = native;
+  constructor({ datagrams, options, budget, random, dialFailed, sessionEnded }: UdpCarrierOptions) {
+    this.datagrams = datagrams;
     this.options = options;
     this.random = random;
-    this.sender = new DatagramSender(native);
+    this.sender = datagrams.newSender();
     this.dialFailed = dialFailed;
     this.#budget = budget;
     this.#sessionEnded = sessionEnded;

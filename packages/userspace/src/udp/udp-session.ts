@@ -7,7 +7,6 @@ import type { EndpointState } from "../policy/endpoint-table.ts";
 import type { FrontendState } from "../policy/frontend-state.ts";
 import { NONE_TRIED, pickEndpoint } from "../policy/pick-endpoint.ts";
 import type { UdpCarrier, UdpListener } from "./udp-carrier.ts";
-import { connectUdp } from "./udp-sockets.ts";
 
 /** A native socket knows its session, so that one `onmessage` serves all of them. */
 interface OwnedUdpHandle extends UdpHandle {
@@ -71,12 +70,9 @@ export class UdpSession {
       return;
     }
     this.#enter(endpoint);
+    const { datagrams, options } = this.#carrier;
     try {
-      const socket: OwnedUdpHandle = connectUdp(
-        this.#carrier.native,
-        endpoint.target,
-        this.#carrier.options.udpBufferBytes,
-      );
+      const socket: OwnedUdpHandle = datagrams.connect(endpoint.target, options.udpBufferBytes);
       socket.session = this;
       socket.onmessage = onEndpointMessage;
       socket.recvStart();

@@ -5,8 +5,24 @@ import { SystemCallError, systemErrorCode } from "../plane/system-error.ts";
 /** Datagrams that wait in the process because the socket's send buffer is full; what comes on top is dropped. */
 const MAX_WAITING_SENDS = 1_024;
 
-/** A UDP socket that is bound and does not receive yet. @throws SystemCallError */
-export function bindUdp(
+/** Datagrams as the data plane carries them. */
+export interface DatagramPlane {
+  /** A socket that is bound and does not receive yet. @throws an error with a system error `code` */
+  bind(options: { address: IpAddress; port: number; bufferBytes: number }): UdpHandle;
+  /** A socket that talks to one endpoint only, so that the kernel tells of its ICMP errors. @throws like `bind` */
+  connect(to: SocketAddress, bufferBytes: number): UdpHandle;
+  newSender(): DatagramSender;
+}
+
+export function datagramPlane(native: NativeHandles): DatagramPlane {
+  return {
+    bind: (options) => bindUdp(native, options),
+    connect: (to, bufferBytes) => connectUdp(native, to, bufferBytes),
+    newSender: () => new DatagramSender(native),
+  };
+}
+
+function bindUdp(
   native: NativeHandles,
   { address, port, bufferBytes }: { address: IpAddress; port: number; bufferBytes: number },
 ): UdpHandle {
@@ -22,8 +38,7 @@ export function bindUdp(
   return handle;
 }
 
-/** A socket that talks to one endpoint only, so that the kernel tells of its ICMP errors. @throws SystemCallError */
-export function connectUdp(native: NativeHandles, to: SocketAddress, bufferBytes: number): UdpHandle {
+function connectUdp(native: NativeHandles, to: SocketAddress, bufferBytes: number): UdpHandle {
   const handle = native.newUdpSocket();
   const failed = to.address.includes(":") ? handle.connect6(to.address, to.port) : handle.connect(to.address, to.port);
   if (failed !== 0) {

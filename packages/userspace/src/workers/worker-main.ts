@@ -56,7 +56,6 @@ class WorkerProcess {
     this.#worker = new Worker({
       options,
       plane: this.#plane,
-      native,
       desk: this.#desk,
       reports: {
         dialFailed: (report) => this.#report(report),

@@ -4,7 +4,7 @@ import type { Cidr, IpAddress } from "@svcproxy/topology";
 import type { AccessRecord, EndpointStatus, FrontendCounters, ProxyOptions } from "../contract.ts";
 import type { ByteStream, DataPlane, Listener } from "../plane/byte-stream.ts";
 import { DescriptorBudget } from "../plane/descriptor-budget.ts";
-import type { NativeHandles, UdpHandle } from "../plane/native-handles.ts";
+import type { UdpHandle } from "../plane/native-handles.ts";
 import type { AdmissionDesk } from "../policy/admission-desk.ts";
 import { ClientClassifier } from "../policy/client-classifier.ts";
 import { EndpointTable } from "../policy/endpoint-table.ts";
@@ -62,7 +62,6 @@ export interface WorkerReading {
 export interface WorkerSurroundings {
   readonly options: ProxyOptions;
   readonly plane: DataPlane;
-  readonly native: NativeHandles;
   readonly desk: AdmissionDesk;
   readonly reports: WorkerReports;
   readonly random?: () => number;
@@ -82,7 +81,7 @@ export class Worker implements TcpCarrier {
   readonly open = new Set<TcpConnection>();
   classifier = new ClientClassifier({ hostAddresses: [], podCidrs: [] });
   coarseNowMs = performance.now();
-  readonly #udp: UdpCarrier;
+  readonly #udp: UdpCarrier | undefined;
   readonly #reports: WorkerReports;
   readonly #frontends = new Map<string, FrontendState>();
   readonly #endpoints = new EndpointTable();
@@ -93,7 +92,7 @@ export class Worker implements TcpCarrier {
   #sweptAtMs = 0;
   #whenIdle: (() => void) | undefined;
 
-  constructor({ options, plane, native, desk, reports, random = Math.random }: WorkerSurroundings) {
+  constructor({ options, plane, desk, reports, random = Math.random }: WorkerSurroundings) {
     this.options = options;
     this.plane = plane;
     this.desk = desk;
@@ -101,14 +100,16 @@ export class Worker implements TcpCarrier {
     this.#reports = reports;
     this.countsClients = options.maxPerClient > 0;
     this.alwaysAsksForClient = this.countsClients || reports.ended !== undefined;
-    this.#udp = new UdpCarrier({
-      native,
-      options,
-      budget: this.budget,
-      random,
-      dialFailed: (failure) => this.dialFailed(failure),
-      sessionEnded: (session) => this.#sessionEnded(session),
-    });
+    this.#udp =
+      plane.datagrams &&
+      new UdpCarrier({
+        datagrams: plane.datagrams,
+        options,
+        budget: this.budget,
+        random,
+        dialFailed: (failure) => this.dialFailed(failure),
+        sessionEnded: (session) => this.#sessionEnded(session),
+      });
     this.#sweepEveryMs = sweepInterval(options);
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
   }
@@ -131,7 +132,7 @@ export class Worker implements TcpCarrier {
       this.unlisten(key);
       this.#frontends.delete(key);
     }
-    this.#udp.update(this.classifier);
+    this.#udp?.update(this.classifier);
     if (onRemove === "reset") this.#sweep(nowMs);
   }
 
@@ -158,7 +159,7 @@ export class Worker implements TcpCarrier {
       return;
     }
     this.budget.force(1);
-    this.#udp.listen(frontend, { handle, classifier: this.classifier });
+    this.#udp?.listen(frontend, { handle, classifier: this.classifier });
   }
 
   /** Stops accepting; connections stay. UDP sessions end where the frontend has left the plan. */
@@ -169,7 +170,7 @@ export class Worker implements TcpCarrier {
       listener.close();
       this.budget.give(1);
     }
-    const udp = this.#udp.unlisten(key);
+    const udp = this.#udp?.unlisten(key);
     if (udp === undefined) return;
     this.budget.give(1);
     if (endSessions) udp.endSessions("removed");
@@ -203,7 +204,7 @@ export class Worker implements TcpCarrier {
   #tick(): void {
     const nowMs = performance.now();
     this.coarseNowMs = nowMs;
-    this.#udp.coarseNowMs = nowMs;
+    if (this.#udp !== undefined) this.#udp.coarseNowMs = nowMs;
     for (const connection of this.dialling) connection.checkDial(nowMs);
     if (nowMs - this.#sweptAtMs >= this.#sweepEveryMs) this.#sweep(nowMs);
   }
@@ -211,7 +212,7 @@ export class Worker implements TcpCarrier {
   #sweep(nowMs: number): void {
     this.#sweptAtMs = nowMs;
     for (const connection of this.open) connection.check(nowMs);
-    this.#udp.sweep(nowMs);
+    this.#udp?.sweep(nowMs);
     this.#endpoints.sweep();
     this.desk.sweep();
   }
@@ -220,7 +221,7 @@ export class Worker implements TcpCarrier {
     return {
       pid: process.pid,
       connections: this.#connectionCount(),
-      udpSessions: this.#udp.sessionCount,
+      udpSessions: this.#udpSessionCount(),
       residentBytes: process.memoryUsage.rss(),
       loop: this.#loop.read(),
       openFiles: this.budget.limit,
@@ -234,6 +235,10 @@ export class Worker implements TcpCarrier {
     return this.waiting.size + this.dialling.size + this.open.size;
   }
 
+  #udpSessionCount(): number {
+    return this.#udp?.sessionCount ?? 0;
+  }
+
   /** Stops accepting; resolves when the last connection and session has ended. */
   async drain(): Promise<void> {
     for (const key of [...this.#frontends.keys()]) this.unlisten(key, { endSessions: false });
@@ -244,7 +249,7 @@ export class Worker implements TcpCarrier {
   }
 
   #isIdle(): boolean {
-    return this.#connectionCount() === 0 && this.#udp.sessionCount === 0;
+    return this.#connectionCount() === 0 && this.#udpSessionCount() === 0;
   }
 
   #checkIdle(): void {
@@ -258,7 +263,7 @@ export class Worker implements TcpCarrier {
     for (const connections of [this.waiting, this.dialling, this.open]) {
       for (const connection of connections) connection.stop("shutdown");
     }
-    this.#udp.endAll("shutdown");
+    this.#udp?.endAll("shutdown");
     this.#loop.close();
   }
 }
