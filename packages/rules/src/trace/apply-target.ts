@@ -40,7 +40,7 @@ export type Hook = "PREROUTING" | "INPUT" | "FORWARD" | "OUTPUT" | "POSTROUTING"
 const RANGE_LIMIT = 64;
 
 /** Targets of other extensions after which the walk goes on and a packet's way does not change. */
-const HARMLESS: ReadonlySet<string> = new Set([
+export const HARMLESS: ReadonlySet<string> = new Set([
   "SET",
   "AUDIT",
   "TOS",

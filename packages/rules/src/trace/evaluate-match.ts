@@ -2,6 +2,7 @@ import { addressWidth, type Cidr, cidrContains, familyOf, type IpAddress, unreac
 import type { Match } from "../rule-set.ts";
 import { protocolName } from "../text/protocol-names.ts";
 import { chanceOf, complement } from "./fraction.ts";
+import { matchAddressType } from "./match-address-type.ts";
 import { matchConntrack, matchState } from "./match-connection.ts";
 import { addressInRange, matchIpSet } from "./match-ip-set.ts";
 import { matchNegatableRange, matchPortList, matchRange } from "./match-ports.ts";
@@ -38,7 +39,7 @@ export function evaluateMatch(match: Match, packet: PacketView, host: HostView):
     case "multiport":
       return negate(matchMultiport(match, packet), match.negated);
     case "addrtype":
-      return matchAddressType(match, packet, host);
+      return matchAddressType(match, packet, host.router);
     case "mark":
       return decided(((packet.mark & match.mask) >>> 0 === match.value) !== match.negated);
     case "connmark":
@@ -145,21 +146,6 @@ function matchMultiport(match: Extract<Match, { readonly kind: "multiport" }>, p
   const destination = { possible: packet.destinationPorts, what: "the destination port" };
   const ends = { source: [source], destination: [destination], either: [source, destination] };
   return matchPortList(ends[match.direction], match.ports);
-}
-
-function matchAddressType(
-  { source, destination, limitInterface }: Extract<Match, { readonly kind: "addrtype" }>,
-  packet: PacketView,
-  { router }: HostView,
-): MatchResult {
-  const on =
-    limitInterface === undefined ? undefined : limitInterface === "in" ? packet.inInterface : packet.outInterface;
-  const isOf = (
-    address: IpAddress,
-    wanted: { readonly negated: boolean; readonly types: readonly string[] } | undefined,
-  ) =>
-    wanted === undefined ? YES : decided(wanted.types.includes(router.addressType(address, on)) !== wanted.negated);
-  return allOf([isOf(packet.source, source), isOf(packet.destination, destination)]);
 }
 
 function matchConnectionMark(

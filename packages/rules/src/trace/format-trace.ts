@@ -219,14 +219,12 @@ function ending(branch: TracedBranch, family: Family): readonly string[] {
     return [
       ...wrap(`Not decided: ${tellQuestion(branch.question, family)}.`, { indent: "  " }),
       "  It may come to one of these:",
-      ...branch.possible
-        .slice(0, 10)
-        .flatMap(({ outcome, given }) =>
-          wrap(`${tellOutcomeOf(outcome)}, if ${tellGiven(given.question, given.answer)}`, {
-            first: "  - ",
-            indent: "    ",
-          }),
-        ),
+      ...branch.possible.slice(0, 10).flatMap(({ outcome, given }) =>
+        wrap(`${tellOutcomeOf(outcome)}, if ${tellGiven(given.question, given.answer)}`, {
+          first: "  - ",
+          indent: "    ",
+        }),
+      ),
       ...(branch.possible.length > 10 ? [`  … and ${branch.possible.length - 10} more`] : []),
     ];
   }

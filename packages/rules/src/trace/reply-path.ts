@@ -31,14 +31,14 @@ export function traceReply(context: WalkContext, { state, ending }: Ended): Repl
     : reply;
 }
 
-type WayBack =
+export type WayBack =
   | { readonly kind: "here" }
   /** It comes back here if something beyond this host is so. */
   | { readonly kind: "unsure"; readonly because: string }
   | { readonly kind: "elsewhere"; readonly returns: boolean; readonly because: string };
 
 /** Whether the endpoint's answer comes back by the interface by which its request left. */
-function wayBack(host: HostView, state: WalkState, out: string): WayBack {
+export function wayBack(host: HostView, state: WalkState, out: string): WayBack {
   const { packet } = state;
   const device = host.router.interfaceOf(out);
   const seen = packet.source;

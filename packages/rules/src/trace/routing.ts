@@ -9,6 +9,8 @@ export interface RouteQuery {
   readonly mark: number;
   /** `lo` for what the host itself sends. */
   readonly inInterface: string;
+  /** Only routes by this interface count. */
+  readonly onlyInterface?: string;
 }
 
 export type RouteAnswer =
@@ -56,7 +58,7 @@ export function createRouter(state: HostState): Router {
   const types = new Map<string, AddressType>();
 
   function lookup(query: RouteQuery): RouteAnswer {
-    const key = `${query.destination} ${query.source ?? ""} ${query.mark} ${query.inInterface}`;
+    const key = `${query.destination} ${query.source ?? ""} ${query.mark} ${query.inInterface} ${query.onlyInterface ?? ""}`;
     const known = answers.get(key);
     if (known !== undefined) return known;
     const answer = lookUp(policies[familyOf(query.destination)], tables, query);
@@ -121,8 +123,10 @@ function lookUp(policy: readonly PolicyRule[], tables: Tables, query: RouteQuery
     if (!selects(rule, query)) continue;
     if (rule.unknown !== undefined)
       return { kind: "unknown", because: `ip rule ${rule.priority} has \`${rule.unknown}\`` };
-    const route = (tables.get(tableKey(rule.table, family)) ?? []).find((candidate) =>
-      cidrContains(candidate.destination, query.destination),
+    const route = (tables.get(tableKey(rule.table, family)) ?? []).find(
+      (candidate) =>
+        cidrContains(candidate.destination, query.destination) &&
+        (query.onlyInterface === undefined || candidate.interface === query.onlyInterface),
     );
     if (route === undefined || route.type === "throw") continue;
     if (route.unknown !== undefined)

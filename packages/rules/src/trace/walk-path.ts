@@ -39,15 +39,9 @@ export function rerouteOutput(context: WalkContext): Stage {
 }
 
 /** Whether a frame goes from one port of a bridge to another without the host's IP layer. */
-function isSwitched({ router }: HostView, { inInterface, source, destination }: PacketView): boolean {
+function isSwitched({ router }: HostView, { inInterface, destination }: PacketView): boolean {
   const device = router.interfaceOf(inInterface ?? "");
-  return (
-    device !== undefined &&
-    isOnLink(device, source) &&
-    isOnLink(device, destination) &&
-    isBridge(device) &&
-    !router.isLocal(destination)
-  );
+  return device !== undefined && isBridge(device) && isOnLink(device, destination) && !router.isLocal(destination);
 }
 
 export function isBridge({ linkKind }: NetworkInterface): boolean {
@@ -94,17 +88,18 @@ function decideInput(
     source: packet.source,
     mark: packet.mark,
     inInterface: packet.inInterface ?? "",
+    ...(needsStrictInterface(packet) ? { onlyInterface: packet.inInterface ?? "" } : {}),
   });
-  if (isForwarding(host, packet) === false && !isForHost(answer)) {
-    const bridged = packet.bridge !== undefined && destinationChanged && goesTo(answer, packet.inInterface);
-    if (!bridged) return ends(state, { kind: "dropped", because: "the host does not forward (ip_forward is 0)" });
-  }
+  // IPv4 asks first whether it forwards at all; IPv6 tells of a missing route whether it does or not.
+  const isStuck = !isForwarding(host, packet) && !isForHost(answer);
+  if (isStuck && packet.family === 4) return ends(state, NOT_FORWARDING);
+  if (answer.kind !== "found" || !["unicast", "local", "broadcast", "multicast", "anycast"].includes(answer.route.type))
+    return ends(state, noRoute(answer, packet));
+  // Only what has a way on is asked for its way back.
   const reverse = reversePath(host, packet);
   if (reverse.kind === "unknown") return ends(state, { kind: "undecided", because: reverse.because });
   if (reverse.kind === "failed")
     return ends(state, { kind: "dropped", because: `reverse-path filtering: ${reverse.because}` });
-  if (answer.kind !== "found" || !["unicast", "local", "broadcast", "multicast", "anycast"].includes(answer.route.type))
-    return ends(state, noRoute(answer, packet));
   const { route } = answer;
   const routed: WalkState = { ...state, route };
   if (route.type !== "unicast")
@@ -114,15 +109,19 @@ function decideInput(
     const text = `the bridge ${packet.inInterface} sends it on to another of its ports`;
     return bridgeOn(passage, withNote(routed, text));
   }
+  if (isStuck) return ends(routed, NOT_FORWARDING);
   return forward(passage, routed, route.interface ?? "");
+}
+
+const NOT_FORWARDING: Ending = { kind: "dropped", because: "the host does not forward (ip_forward is 0)" };
+
+/** Addresses that mean something on one link only are looked for on that link. @see linux rt6_need_strict */
+function needsStrictInterface({ family, destination }: PacketView): boolean {
+  return family === 6 && (destination === "::1" || /^(fe[89ab][0-9a-f]|ff[0-9a-f]{2}):/.test(destination));
 }
 
 function isForHost(answer: RouteAnswer): boolean {
   return answer.kind === "found" && ["local", "broadcast", "multicast", "anycast"].includes(answer.route.type);
-}
-
-function goesTo(answer: RouteAnswer, device: string | undefined): boolean {
-  return answer.kind === "found" && answer.route.interface === device;
 }
 
 function isForwarding({ router }: HostView, { family }: PacketView): boolean {
@@ -133,9 +132,10 @@ function isForwarding({ router }: HostView, { family }: PacketView): boolean {
 
 /** Addresses that the kernel takes from no wire. @see linux ip_route_input_slow */
 function martianReason(host: HostView, packet: PacketView): string | undefined {
-  if (packet.family === 6) return undefined;
   const { router } = host;
   const { source, destination, inInterface = "" } = packet;
+  if (packet.family === 6)
+    return source === "::1" && !isLoopback(host, inInterface) ? "::1 came in from outside" : undefined;
   const type = router.addressType(source);
   if (type === "MULTICAST" || (type === "BROADCAST" && !(source === "0.0.0.0" && destination === "255.255.255.255")))
     return `${source} is no address to send from`;
