@@ -18,9 +18,11 @@ export function readLocalAddresses({ vipDevices }: { vipDevices: readonly string
       const cidr = parseCidr(block ?? "");
       if (address === undefined) continue;
       all.push(address);
+      // VIPs are the plan's; loopback addresses serve NodePorts only where the plan says so.
+      if (internal || vipDevices.includes(name)) continue;
       if (cidr !== undefined) interfaces.push({ name, cidr });
-      // A link-local address is of no use without its interface; loopback ones serve NodePorts only where the plan says so.
-      if (!internal && !vipDevices.includes(name) && !isLinkLocal(address)) nodePortAddresses.push(address);
+      // A link-local address is of no use without its interface.
+      if (!isLinkLocal(address)) nodePortAddresses.push(address);
     }
   }
   return { all, nodePortAddresses, interfaces };

@@ -19,7 +19,7 @@ import { loadNativeHandles } from "./plane/native-handles.ts";
 import { socketDataPlane } from "./plane/socket-streams.ts";
 import { LocalDesk } from "./policy/admission-desk.ts";
 import { newFrontendCounters } from "./policy/counters.ts";
-import { compileFrontends, type ServedPlan } from "./policy/frontend-spec.ts";
+import { compileFrontends, type HostAddresses, type ServedPlan } from "./policy/frontend-spec.ts";
 import { localWorkerGroup } from "./workers/local-worker-group.ts";
 import { mergeEndpoints, mergeFrontendCounters, mergeLimits, workerStatus } from "./workers/merge-readings.ts";
 import { ProcessWorkerGroup } from "./workers/process-worker-group.ts";
@@ -27,18 +27,19 @@ import { Worker, type WorkerReports } from "./workers/worker.ts";
 import type { RetiredReading, WorkerGroup } from "./workers/worker-group.ts";
 
 /** The addresses of this machine are looked at this often: new ones serve NodePorts too. */
-const ADDRESS_CHECK_MS = 10_000;
+const ADDRESS_CHECK_MS = 5_000;
 
 /**
  * A proxy that serves nothing yet; `apply` gives it a plan.
  *
- * @throws EnvironmentError UNSUPPORTED_NODE where this Node cannot share listeners with workers
+ * @throws EnvironmentError UNSUPPORTED_NODE where this Node cannot do it
  */
 export async function createProxy(options: ProxyOptions, surroundings: ProxySurroundings): Promise<ServiceProxy> {
   const native = loadNativeHandles();
   const plane = native === undefined ? socketDataPlane() : handleDataPlane(native);
+  if (plane === undefined) throw unsupportedNode("this Node is too old");
   if (native === undefined) {
-    if (options.workers > 1) throw cannotShare();
+    if (options.workers > 1) throw unsupportedNode("this Node lacks the handles by which workers share a listener");
     surroundings.logger.warn("this Node lacks the native handles that are known: TCP only, slower, and no hand-over");
   }
   const failures = new FailureLog(surroundings.logger);
@@ -59,14 +60,10 @@ export async function createProxy(options: ProxyOptions, surroundings: ProxySurr
   return new RunningProxy({ options, surroundings, plane, group });
 }
 
-function cannotShare(): EnvironmentError {
-  return new EnvironmentError(
-    "UNSUPPORTED_NODE",
-    "Cannot start workers: this Node lacks the handles that share a listener",
-    {
-      hint: "Use --workers 1, or the Node version that svcproxy was released with",
-    },
-  );
+function unsupportedNode(reason: string): EnvironmentError {
+  return new EnvironmentError("UNSUPPORTED_NODE", `Cannot start the proxy: ${reason}`, {
+    hint: "Use the Node version that svcproxy was released with",
+  });
 }
 
 function startLocalGroup({
@@ -145,7 +142,7 @@ class RunningProxy implements ServiceProxy {
     const before = this.#served.frontends;
     const served = compileFrontends(plan, addresses);
     this.#plan = plan;
-    this.#addresses = JSON.stringify(addresses);
+    this.#addresses = signatureOf(addresses);
     this.#served = served;
     const specs = [...served.frontends.values()];
     const removed = this.#book.drop(served.frontends);
@@ -169,7 +166,7 @@ class RunningProxy implements ServiceProxy {
 
   #followAddresses(): void {
     if (this.#plan === undefined || this.#state !== "running") return;
-    if (JSON.stringify(readLocalAddresses(this.#options)) !== this.#addresses) void this.apply(this.#plan);
+    if (signatureOf(readLocalAddresses(this.#options)) !== this.#addresses) void this.apply(this.#plan);
   }
 
   async snapshot(): Promise<ProxySnapshot> {
@@ -234,4 +231,9 @@ class RunningProxy implements ServiceProxy {
     this.#hurry?.();
     await this.#group.close();
   }
+}
+
+/** What decides where NodePorts listen and who is a pod; VIPs come and go with plans and do not count. */
+function signatureOf({ nodePortAddresses, interfaces }: HostAddresses): string {
+  return JSON.stringify([nodePortAddresses, interfaces]);
 }

@@ -18,8 +18,9 @@ import { socketDataPlane } from "./socket-streams.ts";
 const PORT = 7474;
 
 const native = loadNativeHandles();
-if (native === undefined) throw new Error("this Node has no native handles of the known shape");
-const planes: readonly DataPlane[] = [handleDataPlane(native), socketDataPlane()];
+const sockets = socketDataPlane();
+if (native === undefined || sockets === undefined) throw new Error("this Node has not both data planes");
+const planes: readonly DataPlane[] = [handleDataPlane(native), sockets];
 
 /** What every data plane must do; the rest of the tests runs on the first one. */
 describe.for(planes)("on $name", (plane) => {

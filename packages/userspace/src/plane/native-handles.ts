@@ -238,7 +238,8 @@ function isStreamBinding(value: unknown): value is StreamBinding {
   return (
     hasClass(value, "ShutdownWrap", []) &&
     hasClass(value, "WriteWrap", []) &&
-    hasNumbers(value, ["kReadBytesOrError", "kLastWriteErr"]) &&
+    // The offset came with writes that make their own request: before it, `writeBuffer` wanted one.
+    hasNumbers(value, ["kReadBytesOrError", "kLastWriteErr", "kArrayBufferOffset"]) &&
     member(value, "streamBaseState") instanceof Int32Array
   );
 }

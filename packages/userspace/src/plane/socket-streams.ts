@@ -1,4 +1,4 @@
-import { BoundSocket, connect, createServer, type Server, type Socket } from "node:net";
+import net, { connect, createServer, type Server, type Socket } from "node:net";
 import { parseIpAddress, parsePort, type SocketAddress } from "@svcproxy/topology";
 import type { ByteStream, DataPlane, Dial, DialOwner, Listener, StreamOwner } from "./byte-stream.ts";
 
@@ -6,16 +6,17 @@ const KEEP_ALIVE_DELAY_MS = 60_000;
 
 /**
  * The data plane on Node's public sockets: slower and larger than native handles, but there wherever Node is.
- * Its listeners cannot be shared with other processes.
+ * Its listeners cannot be shared with other processes. Undefined before Node 26.4, which cannot bind without listening.
  */
-export function socketDataPlane(): DataPlane {
+export function socketDataPlane(): DataPlane | undefined {
+  if (!("BoundSocket" in net)) return undefined;
   return {
     name: "sockets",
     datagrams: undefined,
     bind: (address, port) =>
-      new SocketListener(new BoundSocket({ host: address, port, ipv6Only: address.includes(":") })),
+      new SocketListener(new net.BoundSocket({ host: address, port, ipv6Only: address.includes(":") })),
     adopt(handle) {
-      if (!(handle instanceof BoundSocket)) throw new TypeError("not a bound socket");
+      if (!(handle instanceof net.BoundSocket)) throw new TypeError("not a bound socket");
       return new SocketListener(handle);
     },
     dial: (to, owner) => new SocketDial(to, owner),
@@ -23,10 +24,10 @@ export function socketDataPlane(): DataPlane {
 }
 
 class SocketListener implements Listener {
-  readonly handle: BoundSocket;
+  readonly handle: net.BoundSocket;
   #server: Server | undefined;
 
-  constructor(handle: BoundSocket) {
+  constructor(handle: net.BoundSocket) {
     this.handle = handle;
   }
 

@@ -28,6 +28,8 @@ export interface TestService {
   readonly affinitySeconds?: number;
   readonly proxyProtocol?: "v1" | "v2";
   readonly sourceRanges?: readonly Cidr[];
+  /** A NodePort on every address of the host; `vip` is the one that the topology knows. */
+  readonly nodePort?: boolean;
   readonly clients?: Partial<Record<ClientKind, Handling>>;
 }
 
@@ -88,13 +90,18 @@ function frontendOf(test: TestService, endpoints: readonly Endpoint[]): Frontend
   const everyone: Handling =
     endpoints.length === 0 ? { kind: "refuse" } : { kind: "forward", endpoints, masquerade: "external" };
   return {
-    kind: test.sourceRanges === undefined ? "clusterIP" : "loadBalancerIP",
+    kind: kindOf(test),
     addresses: [ip(test.vip)],
-    everyHostAddress: false,
+    everyHostAddress: test.nodePort === true,
     port: portOf(test.port),
     sourceRanges: test.sourceRanges ?? [],
     clients: { pod: everyone, host: everyone, outside: everyone, ...test.clients },
   };
+}
+
+function kindOf({ nodePort, sourceRanges }: TestService): Frontend["kind"] {
+  if (nodePort === true) return "nodePort";
+  return sourceRanges === undefined ? "clusterIP" : "loadBalancerIP";
 }
 
 export function endpointOf([address, port]: TestEndpoint): Endpoint {
