@@ -9,8 +9,8 @@ export interface CommandContext {
   note(text: string): void;
   /** Logs to stderr: pretty on a terminal, JSON lines elsewhere. Loaded on first use, because start-up matters. */
   logger(): Promise<Logger>;
-  /** All of stdin as bytes. */
-  readStdin(): Promise<Buffer>;
+  /** All of stdin as bytes; reads no further once there are more than `maxBytes`. */
+  readStdin(options?: { readonly maxBytes?: number }): Promise<Buffer>;
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
   readonly stdoutIsTerminal: boolean;

@@ -34,8 +34,13 @@ export function processContext(): CommandContext {
   };
 }
 
-async function readStdin(): Promise<Buffer> {
+async function readStdin({ maxBytes = Number.POSITIVE_INFINITY } = {}): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk);
+  let length = 0;
+  for await (const chunk of process.stdin) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > maxBytes) break;
+  }
   return Buffer.concat(chunks);
 }

@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { fileFault, type InputFile, inputError, MAX_FILE_BYTES } from "@svcproxy/topology";
+import { fileFault, type InputError, type InputFile, inputError, MAX_FILE_BYTES } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 
 /**
@@ -11,7 +11,7 @@ import type { CommandContext } from "./command-context.ts";
 export async function readInputFiles(context: CommandContext, names: readonly string[]): Promise<readonly InputFile[]> {
   const files: InputFile[] = [];
   for (const name of names) {
-    if (name === "-") files.push({ file: "<stdin>", bytes: await context.readStdin() });
+    if (name === "-") files.push({ file: "<stdin>", bytes: await context.readStdin({ maxBytes: MAX_FILE_BYTES }) });
     else files.push(...readPath(name));
   }
   return files;
@@ -20,16 +20,12 @@ export async function readInputFiles(context: CommandContext, names: readonly st
 /** Synchronous: starting the thread pool and loading fs/promises take longer than the read. */
 export function readPath(name: string): readonly InputFile[] {
   try {
-    const status = statSync(name);
-    if (!status.isDirectory()) return [readOne(name, status.size)];
+    if (!statSync(name).isDirectory()) return [readOne(name)];
     const paths = readdirSync(name)
       .filter((entry) => /\.(ya?ml|json)$/i.test(entry))
       .sort()
       .map((entry) => join(name, entry));
-    const files = paths.flatMap((path) => {
-      const entry = statSync(path);
-      return entry.isDirectory() ? [] : [readOne(path, entry.size)];
-    });
+    const files = paths.filter((path) => !statSync(path).isDirectory()).map(readOne);
     if (files.length > 0) return files;
   } catch (error) {
     throw unreadable(name, error);
@@ -37,16 +33,39 @@ export function readPath(name: string): readonly InputFile[] {
   throw inputError("NO_FILES", `Cannot read ${JSON.stringify(name)}: the directory has no .yaml, .yml or .json file`);
 }
 
-function readOne(path: string, size: number): InputFile {
-  if (size > MAX_FILE_BYTES) {
-    throw fileFault("FILE_TOO_LARGE", path, `Cannot read ${size} bytes: a file may hold 64 MiB`);
+/** Stops once there is more than a file may hold: a pipe or a device may never end, and tells no size. */
+function readOne(path: string): InputFile {
+  const descriptor = openSync(path, "r");
+  try {
+    const { size } = fstatSync(descriptor);
+    if (size > MAX_FILE_BYTES) throw tooLarge(path);
+    const chunks: Buffer[] = [];
+    let total = 0;
+    for (;;) {
+      // One byte more than the size, so that a regular file is read in one go and its end is seen.
+      const chunk = Buffer.allocUnsafe(Math.max(size + 1 - total, READ_CHUNK_BYTES));
+      const count = readSync(descriptor, chunk);
+      if (count === 0) return { file: path, bytes: Buffer.concat(chunks) };
+      chunks.push(chunk.subarray(0, count));
+      total += count;
+      if (total > MAX_FILE_BYTES) throw tooLarge(path);
+    }
+  } finally {
+    closeSync(descriptor);
   }
-  return { file: path, bytes: readFileSync(path) };
+}
+
+/** What a pipe holds at most, as Linux makes them. */
+const READ_CHUNK_BYTES = 64 * 1024;
+
+function tooLarge(path: string): InputError {
+  return fileFault("FILE_TOO_LARGE", path, "Cannot read it: a file may hold 64 MiB");
 }
 
 const READ_FAILURES: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
   EACCES: "permission denied",
+  EMFILE: "too many files are open",
   EISDIR: "it is a directory",
   ENOTDIR: "a part of the path is no directory",
   ELOOP: "its symbolic links go round in a circle",

@@ -128,6 +128,19 @@ describe("a topology", () => {
     );
   });
 
+  test("with faults is told as data too by --json", async () => {
+    const { exitCode, report } = await check(path("broken.yaml"));
+    expect(exitCode).toBe(2);
+    expect(report).toMatchObject({
+      faults: [{ code: "UNKNOWN_KEY", at: { line: 3, column: 5 } }],
+    });
+  });
+
+  test("that never ends is refused", async () => {
+    const { exitCode, stderr } = await runInMemory(["check", "/dev/zero"]);
+    expect([exitCode, stderr.includes("[FILE_TOO_LARGE]")]).toEqual([2, true]);
+  });
+
   test("in an empty directory is none", async () => {
     const { exitCode, stderr } = await runInMemory(["check", folderOf({})]);
     expect([exitCode, stderr.includes("[NO_FILES]")]).toEqual([2, true]);

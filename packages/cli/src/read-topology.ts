@@ -104,14 +104,24 @@ export function resolveHost(
     if (topology.hosts.some(({ name }) => name === flag)) return flag;
     throw inputError("UNKNOWN_HOST", `The topology lists no host ${JSON.stringify(flag)}`, { hint });
   }
-  const local = new Set(localAddresses.map(parseIpAddress));
-  const [host, another] = topology.hosts.filter(({ addresses }) => addresses.some((address) => local.has(address)));
-  if (host !== undefined && another === undefined) return host.name;
+  const [host, another] = hostsAt(topology, localAddresses);
+  if (host !== undefined && another === undefined) return host;
   const reason =
     host === undefined
       ? "no host of the topology owns an address of this machine"
       : "several hosts of the topology own an address of this machine";
   throw inputError("HOST_REQUIRED", `Name the host with --host: ${reason}`, { hint });
+}
+
+/** The host that this machine is, where it is clearly one. */
+export function findOwnHost(topology: Topology): string | undefined {
+  const [host, another] = hostsAt(topology, ownAddresses());
+  return another === undefined ? host : undefined;
+}
+
+function hostsAt(topology: Topology, addresses: readonly string[]): readonly string[] {
+  const local = new Set(addresses.map(parseIpAddress));
+  return topology.hosts.filter((host) => host.addresses.some((address) => local.has(address))).map(({ name }) => name);
 }
 
 function ownAddresses(): readonly string[] {

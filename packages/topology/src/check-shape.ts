@@ -71,22 +71,35 @@ class ShapeCheck {
     const properties = schema.properties ?? {};
     let checked: Record<string, unknown> | undefined;
     for (const key of Object.keys(value)) {
-      const property = Object.hasOwn(properties, key) ? properties[key] : undefined;
-      if (property === undefined) {
-        this.#unknownKey(key, properties);
-        continue;
-      }
+      const known = Object.hasOwn(properties, key) ? key : this.#meantKey(key, { value, properties });
+      const property = known === undefined ? undefined : properties[known];
+      if (known === undefined || property === undefined) continue;
       const member = this.#checkPart(property, value[key], key);
-      if (member !== value[key]) {
-        checked ??= { ...value };
-        checked[key] = member;
-      }
+      if (known === key && member === value[key]) continue;
+      checked ??= { ...value };
+      checked[known] = member;
     }
     for (const key of schema.required ?? []) {
-      if (Object.hasOwn(value, key)) continue;
+      if (Object.hasOwn(checked ?? value, key)) continue;
       this.#report.error("MISSING_KEY", this.#place(), `${subject(this.#path)} lacks \`${key}\``);
     }
     return checked ?? value;
+  }
+
+  /** Reports an unknown key. Where a known one was clearly meant, reading goes on with that one, so that its lack is no second fault. */
+  #meantKey(
+    key: string,
+    { value, properties }: { value: Readonly<Record<string, unknown>>; properties: Properties },
+  ): string | undefined {
+    const known = Object.keys(properties);
+    const near = nearestWord(key, known);
+    this.#report.error(
+      "UNKNOWN_KEY",
+      { ...this.#place(key), atKey: true },
+      `Unknown key ${JSON.stringify(key)}`,
+      near === undefined ? `Known here: ${known.join(", ")}` : `Did you mean \`${near}\`?`,
+    );
+    return near === undefined || Object.hasOwn(value, near) ? undefined : near;
   }
 
   #checkList(items: JsonSchema, value: readonly unknown[]): unknown {
@@ -132,18 +145,9 @@ class ShapeCheck {
       typeHint(expected, value),
     );
   }
-
-  #unknownKey(key: string, properties: Readonly<Record<string, JsonSchema>>): void {
-    const known = Object.keys(properties);
-    const near = nearestWord(key, known);
-    this.#report.error(
-      "UNKNOWN_KEY",
-      { ...this.#place(key), atKey: true },
-      `Unknown key ${JSON.stringify(key)}`,
-      near === undefined ? `Known here: ${known.join(", ")}` : `Did you mean \`${near}\`?`,
-    );
-  }
 }
+
+type Properties = Readonly<Record<string, JsonSchema>>;
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   object: "a mapping",

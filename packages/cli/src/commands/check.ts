@@ -1,3 +1,4 @@
+import type { InputError } from "@svcproxy/topology";
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
 import { acceptTopology, type TopologyFlags } from "../topology-input.ts";
@@ -11,21 +12,36 @@ interface CheckFlags extends TopologyFlags {
 export function registerCheck(program: Command, run: RunCommand): void {
   acceptTopology(program.command("check"))
     .description("show what was understood of a topology, or everything that is wrong with it")
-    .option("--host <name>", "show what this host does with every frontend, too")
+    .option("--host <name>", "whose part to show too (default: the host that this machine is)")
     .option("--json", "print JSON")
     .addHelpText("after", "\nExamples:\n  svcproxy check web.yaml\n  svcproxy check web.yaml --host web1 --json")
     .action((files: string[], flags: CheckFlags) =>
       run(async (context) => {
-        const [{ readTopology, resolveHost }, { checkReport }, { renderCheck }] = await Promise.all([
+        const [{ findOwnHost, readTopology, resolveHost }, { checkReport }, { renderCheck }] = await Promise.all([
           import("../read-topology.ts"),
           import("../check-report.ts"),
           import("../render-check.ts"),
         ]);
-        const { topology, warnings } = await readTopology(context, files, { ...flags, required: true });
-        const host = flags.host === undefined ? undefined : resolveHost(topology, flags.host);
+        const { topology, warnings } = await readTopology(context, files, { ...flags, required: true }).catch(
+          async (error: unknown) => {
+            // Those who read data get the faults as data too; people have them on stderr anyway.
+            if (flags.json === true && isInputError(error)) await context.print(renderJson({ faults: error.faults }));
+            throw error;
+          },
+        );
+        const host = flags.host === undefined ? findOwnHost(topology) : resolveHost(topology, flags.host);
         const report = checkReport(topology, { warnings, host });
-        await context.print(flags.json === true ? `${JSON.stringify(report, null, 2)}\n` : renderCheck(report));
+        await context.print(flags.json === true ? renderJson(report) : renderCheck(report));
         return 0;
       }),
     );
+}
+
+/** By what it carries: the class would bring the whole package along at start. */
+function isInputError(error: unknown): error is InputError {
+  return error instanceof Error && "faults" in error;
+}
+
+function renderJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
 }
