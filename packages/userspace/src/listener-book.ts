@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { FrontendState, HandedListener, InheritedListeners, ProxyOptions } from "./contract.ts";
+import type { FrontendState, HandedListener, InheritedListeners, PortHolder, ProxyOptions } from "./contract.ts";
 import type { DataPlane, ListenerHandle } from "./plane/byte-stream.ts";
 import { type FrontendSpec, servesAnyone } from "./policy/frontend-spec.ts";
 import { findPortHolder } from "./port-holder.ts";
@@ -8,6 +8,8 @@ import type { WorkerGroup } from "./workers/worker-group.ts";
 /** A frontend that could not listen is tried again after this long, then after twice as long, up to the second. */
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 5_000;
+/** Ports whose holder is looked up in one go: each look goes through all processes' descriptors. */
+const MAX_HOLDER_LOOKS = 16;
 /** Listeners opened before the event loop gets its turn. */
 const OPEN_AT_ONCE = 256;
 
@@ -30,6 +32,8 @@ interface BookSurroundings {
   readonly group: WorkerGroup;
   readonly logger: Logger;
   readonly inherited: InheritedListeners;
+  /** Runs work when no plan is being carried out. */
+  readonly exclusively: (work: () => Promise<void>) => Promise<void>;
 }
 
 /** Which frontends listen, and why the others do not: opens and closes their sockets, and tries again what failed. */
@@ -37,6 +41,7 @@ export class ListenerBook {
   readonly #surroundings: BookSurroundings;
   readonly #entries = new Map<string, Entry>();
   #retry: NodeJS.Timeout | undefined;
+  #holderLooks = 0;
   #closed = false;
 
   constructor(surroundings: BookSurroundings) {
@@ -59,6 +64,7 @@ export class ListenerBook {
   /** Frontends of the plan that do not listen yet do so. Call when the workers have the plan. */
   async open(specs: ReadonlyMap<string, FrontendSpec>): Promise<void> {
     let opened = 0;
+    this.#holderLooks = 0;
     for (const [key, spec] of specs) {
       const entry = this.#entries.get(key);
       if (entry !== undefined && entry.kind !== "failed") continue;
@@ -102,8 +108,8 @@ export class ListenerBook {
     { code, before }: { code: string; before: FailedEntry | undefined },
   ): Promise<void> {
     const delayMs = before === undefined ? FIRST_RETRY_MS : Math.min(before.delayMs * 2, LONGEST_RETRY_MS);
-    const holder = code === "EADDRINUSE" ? await findPortHolder(spec.protocol, spec) : undefined;
-    const reason = reasonFor(spec, { code, holder });
+    const holder = code === "EADDRINUSE" ? await this.#findHolder(spec) : undefined;
+    const reason = reasonFor(spec, code);
     const state: FailedEntry["state"] = {
       kind: "failed",
       code,
@@ -112,8 +118,15 @@ export class ListenerBook {
       retryInMs: delayMs,
     };
     this.#entries.set(spec.key, { kind: "failed", spec, state, delayMs, retryAtMs: Date.now() + delayMs });
-    if (before?.state.reason === reason) return;
+    // The first failure is in the report of the plan.
+    if (before === undefined || before.state.reason === reason) return;
     this.#surroundings.logger.warn({ frontend: spec.key, service: spec.service, code }, `cannot listen: ${reason}`);
+  }
+
+  async #findHolder(spec: FrontendSpec): Promise<PortHolder | undefined> {
+    if (this.#holderLooks >= MAX_HOLDER_LOOKS) return undefined;
+    this.#holderLooks++;
+    return findPortHolder(spec.protocol, spec);
   }
 
   #closeUnclaimed(): void {
@@ -124,19 +137,19 @@ export class ListenerBook {
 
   #scheduleRetry(): void {
     clearTimeout(this.#retry);
+    const { exclusively } = this.#surroundings;
     const failed = [...this.#entries.values()].filter((entry) => entry.kind === "failed");
     if (failed.length === 0 || this.#closed) return;
     const nextAtMs = Math.min(...failed.map(({ retryAtMs }) => retryAtMs));
-    this.#retry = setTimeout(() => void this.#retryFailed(), Math.max(0, nextAtMs - Date.now()));
+    this.#retry = setTimeout(() => void exclusively(() => this.#retryFailed()), Math.max(0, nextAtMs - Date.now()));
   }
 
   async #retryFailed(): Promise<void> {
+    this.#holderLooks = 0;
     const nowMs = Date.now();
-    for (const [key, entry] of this.#entries) {
+    for (const entry of this.#entries.values()) {
       if (entry.kind !== "failed" || entry.retryAtMs > nowMs || this.#closed) continue;
       await this.#listen(entry.spec, entry);
-      // The plan may have changed meanwhile.
-      if (this.#entries.get(key)?.spec !== entry.spec) continue;
     }
     this.#scheduleRetry();
   }
@@ -163,15 +176,10 @@ class UnsupportedError extends Error {
   readonly code = "UNSUPPORTED";
 }
 
-function reasonFor(
-  { address, port }: FrontendSpec,
-  { code, holder }: { code: string; holder: { pid: number; command: string } | undefined },
-): string {
+function reasonFor({ address, port }: FrontendSpec, code: string): string {
   switch (code) {
     case "EADDRINUSE":
-      return holder === undefined
-        ? `port ${port} of ${address} is taken by another process`
-        : `port ${port} of ${address} is taken by ${holder.command} (pid ${holder.pid})`;
+      return `port ${port} of ${address} is in use`;
     case "EADDRNOTAVAIL":
       return `${address} is no address of this host`;
     case "EACCES":

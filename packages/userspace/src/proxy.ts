@@ -114,7 +114,14 @@ class RunningProxy implements ServiceProxy {
   }) {
     this.#options = options;
     this.#group = group;
-    this.#book = new ListenerBook({ plane, options, group, logger, inherited });
+    this.#book = new ListenerBook({
+      plane,
+      options,
+      group,
+      logger,
+      inherited,
+      exclusively: (work) => this.#inTurn(work),
+    });
     if (options.healthIntervalMs > 0) {
       this.#checks = new ActiveChecks({
         plane,
@@ -132,7 +139,11 @@ class RunningProxy implements ServiceProxy {
   }
 
   async apply(plan: HostPlan): Promise<ApplyReport> {
-    const turn = this.#turn.then(() => this.#carryOut(plan));
+    return this.#inTurn(() => this.#carryOut(plan));
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work);
     this.#turn = turn.catch(() => {});
     return turn;
   }
