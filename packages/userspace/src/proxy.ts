@@ -11,6 +11,7 @@ import type {
   ServiceProxy,
 } from "./contract.ts";
 import { FailureLog } from "./failure-log.ts";
+import { HealthCheckServers } from "./health-check-servers.ts";
 import { readLocalAddresses } from "./host-addresses.ts";
 import { ListenerBook } from "./listener-book.ts";
 import type { DataPlane } from "./plane/byte-stream.ts";
@@ -93,6 +94,7 @@ class RunningProxy implements ServiceProxy {
   readonly #book: ListenerBook;
   readonly #addressCheck: NodeJS.Timeout;
   readonly #checks: ActiveChecks | undefined;
+  readonly #healthChecks: HealthCheckServers;
   #plan: HostPlan | undefined;
   #served = NOTHING_SERVED;
   #addresses = "";
@@ -114,6 +116,7 @@ class RunningProxy implements ServiceProxy {
   }) {
     this.#options = options;
     this.#group = group;
+    this.#healthChecks = new HealthCheckServers(logger);
     this.#book = new ListenerBook({
       plane,
       options,
@@ -165,6 +168,7 @@ class RunningProxy implements ServiceProxy {
       hostAddresses: [...addresses.all, ...specs.map(({ address }) => address)],
     });
     this.#checks?.follow(served.endpoints.filter(({ protocol }) => protocol === "tcp"));
+    this.#healthChecks.apply(plan.healthChecks);
     await this.#book.open(served.frontends);
     await this.#group.settle();
     return {
@@ -221,6 +225,7 @@ class RunningProxy implements ServiceProxy {
     this.#state = "draining";
     clearInterval(this.#addressCheck);
     this.#checks?.close();
+    this.#healthChecks.close();
     await this.#turn;
     this.#book.close();
     const hurried = new Promise<void>((resolve) => {
@@ -238,6 +243,7 @@ class RunningProxy implements ServiceProxy {
     this.#state = "draining";
     clearInterval(this.#addressCheck);
     this.#checks?.close();
+    this.#healthChecks.close();
     this.#book.close();
     this.#hurry?.();
     await this.#group.close();

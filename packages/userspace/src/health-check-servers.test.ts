@@ -1,0 +1,55 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { pino } from "pino";
+import { expect, onTestFinished, test } from "vitest";
+import { HealthCheckServers } from "./health-check-servers.ts";
+import { loopbackPlan, portOf } from "./testing/loopback-plan.ts";
+import { until } from "./testing/test-proxy.ts";
+import { freePort } from "./testing/test-server.ts";
+
+const [servicePort] = loopbackPlan([{ vip: "10.96.0.10", port: 80, name: "web", endpoints: [] }]).ports;
+
+function check(port: number, localReadyEndpoints: number) {
+  if (servicePort === undefined) throw new Error("the plan has one port");
+  return { service: servicePort.service, port: portOf(port), localReadyEndpoints };
+}
+
+async function ask(port: number): Promise<{ status: number; body: unknown } | undefined> {
+  const response = await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => undefined);
+  return response === undefined ? undefined : { status: response.status, body: await response.json() };
+}
+
+test("a load balancer learns how many endpoints this host has, follows changes, and loses the port with the service", async () => {
+  const port = await freePort();
+  const servers = new HealthCheckServers(pino({ level: "silent" }));
+  onTestFinished(() => servers.close());
+  servers.apply([check(port, 2)]);
+  const first = await until(
+    () => ask(port),
+    (answer) => answer !== undefined,
+  );
+  expect(first).toEqual({
+    status: 200,
+    body: { service: { namespace: "default", name: "web" }, localEndpoints: 2 },
+  });
+  servers.apply([check(port, 0)]);
+  expect((await ask(port))?.status).toBe(503);
+  servers.apply([]);
+  expect(await ask(port)).toBeUndefined();
+});
+
+test("a port that is taken is tried again", async () => {
+  const holder = createServer().listen(0);
+  await once(holder, "listening");
+  const address = holder.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  const servers = new HealthCheckServers(pino({ level: "silent" }));
+  onTestFinished(() => servers.close());
+  servers.apply([check(address.port, 1)]);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  holder.close();
+  await until(
+    () => ask(address.port),
+    (answer) => answer?.status === 200,
+  );
+});
