@@ -61,7 +61,7 @@ export function tellOutcome({ outcome }: RuleEvent): string {
     case "matched":
       return "yes";
     case "chance":
-      return outcome.took ? `yes, by a chance of ${formatFraction(outcome.chance)}` : "no, by chance";
+      return `yes, by a chance of ${formatFraction(outcome.chance)}`;
     case "assumed":
       return outcome.took ? "if it matches" : "if it does not match";
     case "immaterial":

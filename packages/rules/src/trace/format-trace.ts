@@ -9,11 +9,11 @@ import {
   tellOutcome,
   tellRule,
 } from "./describe-event.ts";
-import { type Fraction, formatFraction, isZero, toNumber } from "./fraction.ts";
+import { complement, type Fraction, formatFraction, isZero, toNumber } from "./fraction.ts";
 import type { Outcome } from "./outcome.ts";
 import { tellGiven, tellQuestion, tellShare } from "./trace-json.ts";
 import type { Trace, TracedBranch } from "./trace-packet.ts";
-import type { WalkEvent } from "./walk-state.ts";
+import type { MissedRule, WalkEvent } from "./walk-state.ts";
 import { wrap } from "./wrap.ts";
 
 export interface TraceFormat {
@@ -163,7 +163,8 @@ function eventLines(events: readonly WalkEvent[], family: Family): readonly stri
     const here = `${event.table} ${event.chain}`;
     const indent = " ".repeat(4 + 2 * event.depth);
     if (here !== place && event.kind !== "chainEnd") lines.push(`${indent}${visible(here)}`);
-    place = here;
+    // A chain in which nothing was asked leaves no trace to come back from.
+    if (event.kind !== "chainEnd") place = here;
     lines.push(...ruleLines(event, { indent: `${indent}  `, family }));
   }
   return lines;
@@ -178,24 +179,11 @@ function ruleLines(
       return event.policy === undefined ? [] : [`${indent}end of the chain: its policy is ${event.policy}`];
     case "misses": {
       const count = event.last - event.first + 1;
-      if (event.rules.length < count)
-        return [`${indent}… ${thousands(count)} rules of ${visible(event.chain)} did not match`];
-      return event.rules.flatMap(({ number, rule, failed }) => [
-        ...wrap(tellRule(rule, family), { first: `${indent}${number}. no   `, indent: `${indent}        ` }),
-        ...(rule.matches.length > 1
-          ? wrap(`not so: ${tellMatch(failed, family)}`, { first: `${indent}        `, indent: `${indent}          ` })
-          : []),
-      ]);
+      if (event.rules.length < count) return [`${indent}${foldedMisses(event)}`];
+      return event.rules.flatMap((missed) => missedLines(missed, { indent, family }));
     }
     case "rule": {
-      const answer =
-        event.outcome.kind === "matched"
-          ? "yes"
-          : event.outcome.kind === "chance"
-            ? event.outcome.took
-              ? "yes"
-              : "no "
-            : "?  ";
+      const answer = event.outcome.kind === "matched" || event.outcome.kind === "chance" ? "yes" : "?  ";
       const body = `${indent}        `;
       const why =
         event.outcome.kind === "matched"
@@ -212,6 +200,29 @@ function ruleLines(
       ];
     }
   }
+}
+
+function foldedMisses({ first, last, chain, byChance }: Extract<WalkEvent, { readonly kind: "misses" }>): string {
+  const count = last - first + 1;
+  const what = byChance === 0 ? "did not match" : byChance === count ? "did not take it, by chance" : "did not take it";
+  return `… ${thousands(count)} rules of ${visible(chain)} ${what}`;
+}
+
+function missedLines(
+  { number, rule, failed, lost }: MissedRule,
+  { indent, family }: { indent: string; family: Family },
+): readonly string[] {
+  const body = `${indent}        `;
+  const why =
+    lost !== undefined
+      ? [`no, by a chance of ${formatFraction(complement(lost))}`]
+      : rule.matches.length > 1
+        ? [`not so: ${tellMatch(failed, family)}`]
+        : [];
+  return [
+    ...wrap(tellRule(rule, family), { first: `${indent}${number}. no   `, indent: body }),
+    ...why.flatMap((text) => wrap(text, { first: `${body}> `, indent: `${body}  ` })),
+  ];
 }
 
 function ending(branch: TracedBranch, family: Family): readonly string[] {

@@ -43,9 +43,10 @@ export function toNumber({ numerator, bits }: Fraction): number {
   return Number(numerator >> BigInt(dropped)) * 2 ** (dropped - bits);
 }
 
-/** `1/2`, `715827883/2147483648`, `1`. */
+/** `1/2`, `715827883/2147483648`, `1`; a denominator beyond 2^62 as the power that it is. */
 export function formatFraction({ numerator, bits }: Fraction): string {
-  return bits === 0 ? String(numerator) : `${numerator}/${1n << BigInt(bits)}`;
+  if (bits === 0) return String(numerator);
+  return `${numerator}/${bits <= 62 ? 1n << BigInt(bits) : `2^${bits}`}`;
 }
 
 /** Compares as a sort callback does. */

@@ -72,7 +72,7 @@ type RuleEvent = Extract<WalkEvent, { readonly kind: "rule" }>;
 /** Rules that took the packet; what they let pass is left out of a picture. */
 function isTelling(event: WalkEvent): event is RuleEvent {
   if (event.kind !== "rule") return false;
-  return event.outcome.kind === "matched" || ("took" in event.outcome && event.outcome.took);
+  return event.outcome.kind !== "immaterial" && !(event.outcome.kind === "assumed" && !event.outcome.took);
 }
 
 function tellEvent(event: RuleEvent, family: 4 | 6): string {

@@ -1,6 +1,6 @@
 import { type Family, familyOf } from "@svcproxy/topology";
 import { eventsOf, formatEnd, tellChanges, tellMark, tellMatch, tellOutcome, tellRule } from "./describe-event.ts";
-import { type Fraction, formatFraction, toNumber } from "./fraction.ts";
+import { complement, type Fraction, formatFraction, toNumber } from "./fraction.ts";
 import type { Outcome, Verdict } from "./outcome.ts";
 import type { PacketView } from "./packet-view.ts";
 import type { Trace, TracedBranch } from "./trace-packet.ts";
@@ -178,7 +178,7 @@ function stepToJson(event: WalkEvent, family: Family): readonly unknown[] {
           chain: event.chain,
           number: event.number,
           rule: tellRule(event.rule, family),
-          matched: event.outcome.kind === "matched" || (event.outcome.kind === "chance" && event.outcome.took),
+          matched: event.outcome.kind === "matched" || event.outcome.kind === "chance",
           answer: tellOutcome(event),
           ...(event.outcome.kind === "chance" ? { by: tellMatch(event.outcome.match, family) } : {}),
           ...("because" in event.outcome ? { because: event.outcome.because } : {}),
@@ -192,14 +192,15 @@ function stepToJson(event: WalkEvent, family: Family): readonly unknown[] {
 function missesToJson(event: Extract<WalkEvent, { readonly kind: "misses" }>, family: Family): readonly unknown[] {
   const count = event.last - event.first + 1;
   const place = { table: event.table, chain: event.chain };
-  if (event.rules.length < count) return [{ kind: "misses", ...place, first: event.first, last: event.last, count }];
-  return event.rules.map(({ number, rule, failed }) => ({
+  if (event.rules.length < count)
+    return [{ kind: "misses", ...place, first: event.first, last: event.last, count, byChance: event.byChance }];
+  return event.rules.map(({ number, rule, failed, lost }) => ({
     kind: "rule",
     ...place,
     number,
     rule: tellRule(rule, family),
     matched: false,
-    answer: "no",
+    answer: lost === undefined ? "no" : `no, by a chance of ${formatFraction(complement(lost))}`,
     by: tellMatch(failed, family),
   }));
 }

@@ -115,7 +115,7 @@ function visitRule(walk: ChainWalk, asked: RuleVisit, visit: Visit): void {
   const { state, rule } = asked;
   const result = evaluateRule(rule, state.packet, walk.context.host);
   if (result.outcome === "no") {
-    visit.next.push(withMiss(walk, asked, result.failed));
+    visit.next.push(withMiss(walk, asked, { failed: result.failed }));
     return;
   }
   if (result.outcome === "yes") {
@@ -160,25 +160,31 @@ function ruleEvent(
   };
 }
 
+/** Adds a rule that did not take the packet; long runs of them are kept as a count. */
 function withMiss(
   { context, table, path }: ChainWalk,
   { state, rule, chain, number }: RuleVisit,
-  failed: Match,
+  { failed, lost }: { failed: Match; lost?: Fraction },
 ): WalkState {
   const last = state.past?.event;
-  const missed = { number, rule, failed };
-  if (last?.kind !== "misses" || last.chain !== chain || last.table !== table || last.last !== number - 1)
+  const missed = { number, rule, failed, ...(lost === undefined ? {} : { lost }) };
+  const byChance = lost === undefined ? 0 : 1;
+  if (last?.kind !== "misses" || last.chain !== chain || last.table !== table || last.last !== number - 1) {
+    const depth = path.length - 1;
     return withEvent(state, {
       kind: "misses",
       table,
       chain,
-      depth: path.length - 1,
+      depth,
       first: number,
       last: number,
+      byChance,
       rules: [missed],
     });
+  }
   const rules = last.rules.length < context.foldMissesAfter ? [...last.rules, missed] : last.rules;
-  return { ...state, past: { event: { ...last, last: number, rules }, earlier: state.past?.earlier } };
+  const event = { ...last, last: number, byChance: last.byChance + byChance, rules };
+  return { ...state, past: { event, earlier: state.past?.earlier } };
 }
 
 function draw(
@@ -187,19 +193,11 @@ function draw(
   { chance, match, result }: { chance: Fraction; match: Match; result: RuleResult },
   visit: Visit,
 ): void {
-  const outcome = (took: boolean): RuleEvent["outcome"] => ({ kind: "chance", took, chance, match });
   const { state } = asked;
-  take(
-    walk,
-    {
-      ...asked,
-      outcome: outcome(true),
-      state: withRecent({ ...state, probability: multiply(state.probability, chance) }, result),
-    },
-    visit,
-  );
+  const taken = withRecent({ ...state, probability: multiply(state.probability, chance) }, result);
+  take(walk, { ...asked, outcome: { kind: "chance", chance, match }, state: taken }, visit);
   const left = { ...withRecent(state, result), probability: multiply(state.probability, complement(chance)) };
-  visit.next.push(withEvent(left, ruleEvent(walk, asked, { outcome: outcome(false) })));
+  visit.next.push(withMiss(walk, { ...asked, state: left }, { failed: match, lost: chance }));
 }
 
 function assume(

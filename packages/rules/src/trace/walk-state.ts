@@ -70,7 +70,7 @@ export type WalkEvent =
   /** Conntrack mapped an answer back. */
   | { readonly kind: "translatedBack"; readonly text: string; readonly packet: PacketView }
   | RuleEvent
-  /** Neighbouring rules none of which matched. */
+  /** Neighbouring rules none of which took the packet. */
   | {
       readonly kind: "misses";
       readonly table: string;
@@ -78,6 +78,8 @@ export type WalkEvent =
       readonly depth: number;
       readonly first: number;
       readonly last: number;
+      /** How many of them might have taken it, and did not by chance. */
+      readonly byChance: number;
       /** Each rule with the condition that failed, while they are few. */
       readonly rules: readonly MissedRule[];
     }
@@ -93,6 +95,8 @@ export interface MissedRule {
   readonly number: number;
   readonly rule: Rule;
   readonly failed: Match;
+  /** The chance of the match that was drawn and lost; undefined where it could not hold. */
+  readonly lost?: Fraction;
 }
 
 export interface RuleEvent extends RulePosition {
@@ -102,7 +106,7 @@ export interface RuleEvent extends RulePosition {
   readonly rule: Rule;
   readonly outcome:
     | { readonly kind: "matched" }
-    | { readonly kind: "chance"; readonly took: boolean; readonly chance: Fraction; readonly match: Match }
+    | { readonly kind: "chance"; readonly chance: Fraction; readonly match: Match }
     | { readonly kind: "assumed"; readonly took: boolean; readonly because: string }
     /** Not decided, and it makes no difference to the packet's way. */
     | { readonly kind: "immaterial"; readonly because: string };
