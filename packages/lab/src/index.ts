@@ -2,7 +2,7 @@ export * from "./enter-command.ts";
 export * from "./exec-in-place.ts";
 export * from "./find-place.ts";
 export type { ServedCount } from "./inside/answer-clients.ts";
-export * from "./inside/run-inside.ts";
+export * from "./inside/supervise.ts";
 export * from "./kernel-support.ts";
 export * from "./lab.ts";
 export type * from "./lab-process.ts";

@@ -26,7 +26,7 @@ export interface StartLabOptions {
   readonly detached?: boolean;
   /** Files that every place finds below INSIDE_FOLDER, by name. */
   readonly files?: Readonly<Record<string, string>>;
-  /** How a bundle without separate files runs `runInside`; default: this package's own file. */
+  /** How a bundle without separate files runs `supervise`; default: this package's own file. */
   readonly insideProgram?: readonly string[];
 }
 
@@ -59,13 +59,16 @@ export async function startLab(topology: Topology, options: StartLabOptions = {}
   const warnings = loadBridgeFilter(rootless);
   const program = options.insideProgram ?? sourceProgram();
   const first = spawnFirst(program, rootless);
-  const order: LabOrder = { plan, files: options.files ?? {}, attached: !detached, program };
+  const order: LabOrder = { plan, files: options.files ?? {}, attached: !detached };
   first.stdin?.on("error", () => {}); // it ended; the answer below says why
   first.stdin?.write(`${JSON.stringify(order)}\n`);
   const answer = await readAnswer(first);
-  if (answer.kind !== "ready") throw answer.error;
   const pid = first.pid === undefined ? undefined : childrenOf(first.pid).at(0);
   const startTime = pid === undefined ? undefined : startTimeOf(pid);
+  if (answer.kind === "failed") {
+    first.kill("SIGKILL");
+    throw answer.error;
+  }
   if (pid === undefined || startTime === undefined) throw explainRefusal("its first process is gone");
   const lab = new Lab({ name, pid, startTime, rootless, overlay, holders: answer.event.holders, places: plan.places });
   if (detached) letGo(first);
@@ -116,11 +119,10 @@ cp "$(command -v setpriv)" ${INSIDE_FOLDER}/enter && setcap all=ep ${INSIDE_FOLD
 exec unshare --user --map-user="$1" --map-group="$2" --keep-caps ${OWN_NAMESPACES.join(" ")} -- sh -c 'shift 2; exec "$@"' sh "$@"`;
 
 function spawnFirst(program: readonly string[], rootless: boolean): ChildProcess {
-  const command = [...program, "supervise"];
   const ids = [process.getuid?.() ?? 0, process.getgid?.() ?? 0].map(String);
   const args = rootless
-    ? ["--user", "--map-root-user", "--mount", "sh", "-c", PREPARE_ROOTLESS, "sh", ...ids, ...command]
-    : [...OWN_NAMESPACES, "sh", "-c", `${PREPARE} exec "$@"`, "sh", ...command];
+    ? ["--user", "--map-root-user", "--mount", "sh", "-c", PREPARE_ROOTLESS, "sh", ...ids, ...program]
+    : [...OWN_NAMESPACES, "sh", "-c", `${PREPARE} exec "$@"`, "sh", ...program];
   // A session of its own: what is typed at our terminal is not for it.
   return spawn("unshare", args, {
     stdio: ["pipe", "pipe", "pipe"],

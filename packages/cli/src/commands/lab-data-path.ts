@@ -72,8 +72,8 @@ function flag(name: string, value: string | undefined): readonly string[] {
   return value === undefined ? [] : [name, value];
 }
 
-/** How a lab runs its inner programs where all of svcproxy is one bundled file; from sources they are files of their own. */
+/** How a lab starts its first process where all of svcproxy is one bundled file; from sources that is a file of its own. */
 export function insideProgram(): { readonly insideProgram?: readonly string[] } {
   const isBundle = process.argv[1]?.endsWith(".ts") !== true;
-  return isBundle ? { insideProgram: [...ownProgram(), "lab", "inside"] } : {};
+  return isBundle ? { insideProgram: [...ownProgram(), "lab", "supervise"] } : {};
 }

@@ -3,8 +3,8 @@ import type { RunCommand } from "../command-context.ts";
 import { addLabCapture } from "./lab-capture.ts";
 import { addLabDown } from "./lab-down.ts";
 import { addLabExec } from "./lab-exec.ts";
-import { addLabInside } from "./lab-inside.ts";
 import { addLabStatus } from "./lab-status.ts";
+import { addLabSupervise } from "./lab-supervise.ts";
 import { addLabUp } from "./lab-up.ts";
 
 /** `svcproxy lab`: the hosts of a topology as network namespaces. */
@@ -19,5 +19,5 @@ export function registerLab(program: Command, run: RunCommand): void {
   addLabStatus(lab, run);
   addLabCapture(lab, run);
   addLabDown(lab, run);
-  addLabInside(lab, run);
+  addLabSupervise(lab, run);
 }

@@ -8,8 +8,6 @@ export interface LabOrder {
   readonly files: Readonly<Record<string, string>>;
   /** Whether the lab ends when its stdin does, and tells what its pods serve. */
   readonly attached: boolean;
-  /** How to run this program once more. */
-  readonly program: readonly string[];
 }
 
 /** What the supervisor writes to its stdout, one JSON text a line. */

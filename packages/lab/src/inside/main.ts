@@ -1,4 +1,3 @@
-import process from "node:process";
-import { runInside } from "./run-inside.ts";
+import { supervise } from "./supervise.ts";
 
-await runInside(process.argv.slice(2));
+await supervise();

@@ -31,13 +31,13 @@ export async function supervise(): Promise<void> {
   }
 }
 
-async function build({ plan, files, attached, program }: LabOrder): Promise<void> {
+async function build({ plan, files, attached }: LabOrder): Promise<void> {
   for (const [name, content] of Object.entries(files)) writeFileSync(`${INSIDE_FOLDER}/${name}`, content);
   mkdirSync(`${INSIDE_FOLDER}/hosts`, { recursive: true });
   const begun = performance.now();
   await buildNetwork(plan);
   const wired = performance.now();
-  const [holders, counts] = await Promise.all([holdHosts(plan.places), servePods(plan.servers, { program })]);
+  const [holders, counts] = await Promise.all([holdHosts(plan.places), servePods(plan.servers)]);
   tell({ kind: "ready", holders, networkMs: wired - begun, serversMs: performance.now() - wired });
   // The lab stays although nothing is left to do: in background nothing else may keep this process.
   let told = "";
