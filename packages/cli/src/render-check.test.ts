@@ -36,6 +36,7 @@ services:
     ports: [{ name: s, port: 80, protocol: SCTP, nodePort: 30080 }]
     endpoints: ["a\\nb", "10.9.9.9:80"]
   - { name: none, clusterIP: None, ports: [] }
+node: { detectLocalMode: NodeCIDR, clusterCIDR: 10.0.0.0/8, masqueradeBit: 3, nodePortAddresses: [primary] }
 `;
 
 test("check says in words what a service asks for, what this host does, and what a data path cannot", async () => {
@@ -48,6 +49,9 @@ test("check says in words what a service asks for, what this host does, and what
     "PROXY protocol v2",
     "headless: nothing to do",
     "zone east",
+    "pods are told by NodeCIDR",
+    "masqueradeBit 3",
+    "NodePorts only on the host's primary address",
     "elsewhere",
     "default/web: port 32000, 1 ready here",
     "default/web port 80/sctp: a userspace proxy does not serve SCTP",

@@ -1,4 +1,4 @@
-import { visible } from "@svcproxy/topology";
+import { DEFAULT_NODE_SETTINGS, visible } from "@svcproxy/topology";
 import type { CheckReport } from "./check-report.ts";
 import { renderTable } from "./text-table.ts";
 
@@ -9,6 +9,7 @@ export function renderCheck(report: CheckReport): string {
     podsSection(report),
     servicesSection(report),
     endpointsSection(report),
+    settingsSection(report),
     planSection(report),
     listSection("Limits", report.limits),
   ];
@@ -79,6 +80,20 @@ function endpointsSection({ services }: CheckReport): string {
       ),
     ),
   );
+}
+
+/** Only what differs from the defaults. */
+function settingsSection({ node }: CheckReport): string {
+  const { detectLocal, clusterCIDRs, masqueradeAll, masqueradeBit, nodePortAddresses } = node;
+  return listSection("Node settings", [
+    ...(detectLocal === undefined ? [] : [`pods are told by ${Object.values(detectLocal).join(" ")}`]),
+    ...(clusterCIDRs.length === 0 ? [] : [`clusterCIDR ${clusterCIDRs.join(", ")}`]),
+    ...(masqueradeAll ? ["masqueradeAll: whatever goes to a ClusterIP is masqueraded"] : []),
+    ...(masqueradeBit === DEFAULT_NODE_SETTINGS.masqueradeBit ? [] : [`masqueradeBit ${masqueradeBit}`]),
+    ...(nodePortAddresses.length === 0 ? [] : [`NodePorts only on addresses in ${nodePortAddresses.join(", ")}`]),
+    ...(node.nodePortsOnPrimaryAddress ? ["NodePorts only on the host's primary address of each family"] : []),
+    ...(node.localhostNodePorts ? ["NodePorts on 127.0.0.0/8 too"] : []),
+  ]);
 }
 
 function planSection({ plan }: CheckReport): string {

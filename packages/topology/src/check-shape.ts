@@ -1,4 +1,5 @@
 import type { FaultReport, Path, Place } from "./fault-report.ts";
+import { isMapping } from "./is-mapping.ts";
 import { nearestWord } from "./nearest-word.ts";
 import type { SourceDocument } from "./source-document.ts";
 
@@ -24,7 +25,7 @@ export interface JsonSchema {
 export function checkShape(
   schema: JsonSchema,
   { document, report }: { document: SourceDocument; report: FaultReport },
-) {
+): unknown {
   return new ShapeCheck(schema, document, report).check(schema, document.value);
 }
 
@@ -50,7 +51,7 @@ class ShapeCheck {
     }
     if (schema.anyOf !== undefined) return this.#checkUnion(schema.anyOf, value);
     if (typeOf(value) !== schema.type) return this.#wrongType([schema], value);
-    if (isRecord(value)) return this.#checkObject(schema, value);
+    if (isMapping(value)) return this.#checkObject(schema, value);
     if (Array.isArray(value)) return this.#checkList(schema.items ?? {}, value);
     if (typeof value === "string") return this.#checkText(schema, value);
     return value;
@@ -161,10 +162,6 @@ function typeOf(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "array";
   return typeof value === "number" && Number.isInteger(value) ? "integer" : typeof value;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeOf(value) === "object";
 }
 
 /** A value as a fault quotes it: short, and on one line. */

@@ -7,7 +7,7 @@ export * from "./example-topology.ts";
 export * from "./fault-code.ts";
 export * from "./finish-reading.ts";
 export * from "./host-plan.ts";
-export { isKubernetesDocument } from "./kubernetes/kubernetes-objects.ts";
+export * from "./kubernetes/is-kubernetes-document.ts";
 export { type LoadedDocuments, loadDocuments } from "./load-documents.ts";
 export * from "./load-input.ts";
 export * from "./model.ts";

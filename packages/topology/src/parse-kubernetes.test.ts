@@ -286,6 +286,12 @@ describe("a Service", () => {
     expect([found.externalTrafficPolicy, found.healthCheckNodePort]).toEqual(["Local", 31000]);
   });
 
+  test("with ranges of one family has its other load-balancer IPs open, and says so", () => {
+    const spec = `type: LoadBalancer\nclusterIPs: [10.96.0.10, "fd00:96::1"]\nloadBalancerSourceRanges: [10.0.0.0/8]\n${PORT}`;
+    const { warnings } = read(service(spec, 'status: { loadBalancer: { ingress: [{ ip: "fd00:9::1" }] } }'));
+    expect(warnings.map(({ code }) => code)).toEqual(["OPEN_FAMILY"]);
+  });
+
   test.for([
     ["a NodePort service with policy Cluster", "type: NodePort\nhealthCheckNodePort: 31000", "Cluster", undefined],
     [

@@ -2,6 +2,7 @@ import type { IpAddress, Port } from "../address.ts";
 import { parsePort } from "../address.ts";
 import type { FaultCode } from "../fault-code.ts";
 import type { Path } from "../fault-report.ts";
+import { isMapping } from "../is-mapping.ts";
 import type { Spot } from "../spot.ts";
 import type { ValueReader } from "../value-reader.ts";
 import { parseSloppyAddress } from "./sloppy-address.ts";
@@ -156,8 +157,4 @@ export function formatFieldPath(path: Path): string {
       return `[${step}]`;
     })
     .join("");
-}
-
-export function isMapping(value: unknown): value is Mapping {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

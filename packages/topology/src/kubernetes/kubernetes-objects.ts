@@ -1,8 +1,9 @@
 import type { FaultReport } from "../fault-report.ts";
+import { isMapping } from "../is-mapping.ts";
 import type { SourceDocument } from "../source-document.ts";
 import { Spot } from "../spot.ts";
 import { ValueReader } from "../value-reader.ts";
-import { Field, isMapping } from "./field.ts";
+import { Field } from "./field.ts";
 
 /** The objects of some documents by what they are for. */
 export interface KubernetesObjects {
@@ -20,11 +21,6 @@ export interface KubernetesObject {
   /** `default` where the object has none; empty for a Node. */
   readonly namespace: string;
   readonly field: Field;
-}
-
-/** Whether a document is a Kubernetes object rather than a topology. */
-export function isKubernetesDocument({ value }: SourceDocument): boolean {
-  return isMapping(value) && typeof value["kind"] === "string" && typeof value["apiVersion"] === "string";
 }
 
 /** Sorts the objects of all documents; lists are taken apart. */

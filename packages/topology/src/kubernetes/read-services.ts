@@ -48,6 +48,7 @@ export function readService(
   const served = (vips: readonly KubernetesVip[]) => vips.filter(({ address }) => families.has(familyOf(address)));
   const externalIPs = families.size === 0 ? [] : served(readExternalIPs(spec, allowExternalIPs));
   const loadBalancerIPs = type === "LoadBalancer" ? served(readIngress(object.field.get("status"))) : [];
+  const sourceRanges = readSourceRanges(spec, { type, loadBalancerIPs });
   const ports = readPorts(spec, type);
   const isExternal = type === "NodePort" || type === "LoadBalancer" || externalIPs.length > 0;
   const external = spec.get("externalTrafficPolicy").word(["Cluster", "Local"]) ?? "Cluster";
@@ -61,7 +62,7 @@ export function readService(
     settings: {
       namespace: object.namespace,
       name: object.name,
-      loadBalancerSourceRanges: readSourceRanges(spec, type),
+      loadBalancerSourceRanges: sourceRanges,
       internalTrafficPolicy: spec.get("internalTrafficPolicy").word(["Cluster", "Local"]) ?? "Cluster",
       externalTrafficPolicy: isLocal ? "Local" : "Cluster",
       ...(affinity === undefined ? {} : { sessionAffinity: affinity }),
@@ -134,13 +135,24 @@ function readIngress(status: Field): readonly KubernetesVip[] {
     });
 }
 
-function readSourceRanges(spec: Field, type: ServiceType): readonly Cidr[] {
+function readSourceRanges(
+  spec: Field,
+  { type, loadBalancerIPs }: { type: ServiceType; loadBalancerIPs: readonly KubernetesVip[] },
+): readonly Cidr[] {
   const field = spec.get("loadBalancerSourceRanges");
   // Read for every type: a range that cannot be read must not go unnoticed and leave the service open.
   const ranges = field.items().flatMap((item) => readCidr(item) ?? []);
-  if (type === "LoadBalancer") return ranges;
-  if (ranges.length > 0) field.warning("NO_EFFECT", "source ranges count only for type LoadBalancer");
-  return [];
+  if (ranges.length === 0) return ranges;
+  if (type !== "LoadBalancer") {
+    field.warning("NO_EFFECT", "source ranges count only for type LoadBalancer");
+    return [];
+  }
+  const families = new Set(ranges.map((range) => familyOf(range.address)));
+  const open = loadBalancerIPs.find(({ address }) => !families.has(familyOf(address)));
+  if (open !== undefined) {
+    field.warning("OPEN_FAMILY", `no range is IPv${familyOf(open.address)}, so everyone may use ${open.address}`);
+  }
+  return ranges;
 }
 
 function readAffinity(spec: Field): Service["sessionAffinity"] {
