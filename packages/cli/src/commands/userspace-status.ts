@@ -1,3 +1,4 @@
+import { EnvironmentError } from "@svcproxy/topology";
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
 import { acceptInstance, type InstanceFlags } from "../userspace-flags.ts";
@@ -14,10 +15,7 @@ export function addUserspaceStatus(userspace: Command, run: RunCommand): void {
     .addHelpText("after", "\nExamples:\n  svcproxy userspace status\n  svcproxy userspace status --json | jq .ready")
     .action((flags: StatusFlags) =>
       run(async (context) => {
-        const [{ EnvironmentError }, { isStatusDocument, queryInstance, renderStatus }] = await Promise.all([
-          import("@svcproxy/topology"),
-          import("@svcproxy/userspace"),
-        ]);
+        const { isStatusDocument, queryInstance, renderStatus } = await import("@svcproxy/userspace");
         const status = await queryInstance(
           flags.runtimeDir === undefined ? {} : { runtimeDirectory: flags.runtimeDir },
         );
