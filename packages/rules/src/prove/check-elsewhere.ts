@@ -1,0 +1,131 @@
+import type { HealthCheck } from "@svcproxy/topology";
+import { CONNECTION_STATES } from "../trace/packet-view.ts";
+import type { CheckContext } from "./check-frontend.ts";
+import { ALL_PORTS, ALL_PROTOCOLS, NEW_STATE, protocols } from "./compile-match.ts";
+import type { IndexSet } from "./index-set.ts";
+import { hasMember, intersect, isSubset, singleSet, subtract, unite } from "./index-set.ts";
+import { ANY_MARK, hasMark, marksWithin } from "./mark-set.ts";
+import type { FrontendSpace } from "./plan-frontends.ts";
+import { elsewhere } from "./plan-frontends.ts";
+import type { Finding } from "./proof.ts";
+import type { EndedState, Region, SymbolicState } from "./symbolic-state.ts";
+import { enteringState, walkHost } from "./walk-host.ts";
+
+/** Packets of connections that began before, and those that conntrack was told to leave alone. INVALID promises nothing. */
+const OLDER_STATES = unite(
+  (["ESTABLISHED", "UNTRACKED"] as const).map((state) => singleSet(CONNECTION_STATES.indexOf(state))),
+);
+/** What an older connection announced: a new one, or an ICMP error. It may dial a frontend too. */
+const RELATED_STATE = singleSet(CONNECTION_STATES.indexOf("RELATED"));
+
+/** Checks that a packet to no frontend, and every packet of an older connection, passes our rules as it came. */
+export function checkElsewhere(
+  check: CheckContext,
+  frontends: readonly FrontendSpace[],
+  healthChecks: readonly HealthCheck[],
+): void {
+  const { proof } = check;
+  const arriving = unite(proof.host.arriving.values());
+  const parts = [
+    ...elsewhere(frontends, proof).flatMap((part) => [NEW_STATE, RELATED_STATE].map((state) => ({ ...part, state }))),
+    { destination: proof.space.everything, protocol: ALL_PROTOCOLS, destinationPort: ALL_PORTS, state: OLDER_STATES },
+  ];
+  const nodePorts = unite(
+    frontends.filter(({ frontend }) => frontend.kind === "nodePort").map(({ frontend }) => singleSet(frontend.port)),
+  );
+  const health = unite(healthChecks.map(({ port }) => singleSet(port)));
+  for (const part of parts) {
+    for (const [from, source] of [
+      ["host", proof.host.local],
+      ["network", arriving],
+    ] as const) {
+      const region: Region = { ...part, source, sourcePort: ALL_PORTS, mark: ANY_MARK };
+      if (source.length === 0 || region.protocol.length === 0) continue;
+      for (const end of walkHost(proof, enteringState(region, from))) checkUntouched(check, end, { nodePorts, health });
+    }
+  }
+}
+
+interface Known {
+  /** NodePorts on any address. */
+  readonly nodePorts: IndexSet;
+  readonly health: IndexSet;
+}
+
+function checkUntouched(check: CheckContext, { state, ending }: EndedState, known: Known): void {
+  const marks = marksWithin(state.region.mark, { care: check.markBit, value: 0 });
+  // A packet that comes with our own bit set asks for what the bit means.
+  if (marks === undefined) return;
+  check.countCases(1);
+  const part = { ...state, region: { ...state.region, mark: marks } };
+  const claim = hasMark(marks, 0) ? 4 : 7;
+  const { isOwn } = check;
+  const fails = (message: string, placed: Finding["placed"]) => {
+    const finding = { packet: check.examples.of(part.region), message, ...(placed === undefined ? {} : { placed }) };
+    if (state.assumptions === undefined) check.findings.broken(claim, finding);
+    else
+      check.findings.undecided(claim, {
+        ...finding,
+        message: `${message}, if \`${state.assumptions.question.text}\` ${state.assumptions.holds ? "holds" : "does not hold"}`,
+      });
+  };
+  const finding = (message: string) => (): Finding => ({ packet: check.examples.of(part.region), message });
+  const { destinationNat, sourceNat } = state;
+  if (destinationNat !== undefined && isOwn(destinationNat)) {
+    if (
+      isLoopbackNodePort(check, state, known) &&
+      check.findings.byDesign(
+        "nodeport-on-loopback",
+        finding("is sent to an endpoint, and no answer comes back"),
+        check.examples.isKnown(state.region),
+      )
+    )
+      return;
+    fails("is sent elsewhere though it dials no frontend", destinationNat);
+  } else if (sourceNat !== undefined && isOwn(sourceNat)) {
+    const isHost = state.isLocal || isSubset(state.region.source, check.proof.host.local);
+    if (
+      isHost &&
+      check.findings.byDesign(
+        "host-traffic-masqueraded",
+        finding("leaves with a rewritten source though it dials no frontend"),
+        check.examples.isKnown(state.region),
+      )
+    )
+      return;
+    fails("has its source rewritten though it dials no frontend", sourceNat);
+  }
+  if (
+    "placed" in ending &&
+    ending.placed !== undefined &&
+    isOwn(ending.placed) &&
+    ending.kind !== "undecided" &&
+    !isForLoopback(check, state)
+  )
+    fails(`is ${ending.kind} by our rules though it dials no frontend`, ending.placed);
+  const others = ~check.markBit >>> 0;
+  const changed = ((~state.mark.kept & others) | (state.mark.flipped & others)) >>> 0;
+  if (ending.kind === "delivered" && changed !== 0 && touchedMark(state, check))
+    fails(`has mark bits changed that are not ours (0x${changed.toString(16)})`, undefined);
+}
+
+/** Whether the mark that is lost is ours to answer for: a foreign rule may do with marks as it likes. */
+function touchedMark({ mark, destinationNat, sourceNat }: SymbolicState, { isOwn, markBit }: CheckContext): boolean {
+  const isOurs = [destinationNat, sourceNat].some((placed) => placed !== undefined && isOwn(placed));
+  return isOurs || (mark.flipped & markBit) !== 0;
+}
+
+function isLoopbackNodePort({ proof }: CheckContext, { region }: SymbolicState, { nodePorts }: Known): boolean {
+  const isPort = isSubset(region.destinationPort, nodePorts);
+  return (
+    isPort &&
+    isSubset(region.destination, proof.host.loopback) &&
+    intersect(region.protocol, protocols("tcp", "udp", "sctp")).length > 0
+  );
+}
+
+/** With `route_localnet` on, our rules keep others away from 127.0.0.0/8: the hole is ours, and so is the lid. */
+function isForLoopback({ proof }: CheckContext, { region, destination }: SymbolicState): boolean {
+  if (typeof destination === "number") return hasMember(proof.host.loopback, destination);
+  return subtract(region.destination, proof.host.loopback).length === 0;
+}

@@ -1,0 +1,69 @@
+import type { Deviation, HostPlan } from "@svcproxy/topology";
+import type { Claim, ClaimNumber, Finding, ShownDeviation } from "./proof.ts";
+import { CLAIMS } from "./proof.ts";
+
+/** So many packets are shown for each claim. */
+const SHOWN = 5;
+
+interface Collected {
+  readonly broken: Finding[];
+  readonly undecided: Finding[];
+  more: number;
+}
+
+/** Collects what a proof finds, claim by claim; of many alike the first are kept. */
+export class Findings {
+  readonly #claims = new Map<ClaimNumber, Collected>();
+  readonly #deviations = new Map<Deviation["kind"], { finding: Finding; isTelling: boolean }>();
+  readonly #allowed: ReadonlySet<Deviation["kind"]>;
+
+  constructor(plan: Pick<HostPlan, "deviations">) {
+    this.#allowed = new Set(plan.deviations.map(({ kind }) => kind));
+  }
+
+  broken(claim: ClaimNumber, finding: Finding): void {
+    this.#add(claim, "broken", finding);
+  }
+
+  undecided(claim: ClaimNumber, finding: Finding): void {
+    this.#add(claim, "undecided", finding);
+  }
+
+  /**
+   * @param isTelling whether the packet is one that people would think of: the first such is shown
+   * @returns false where the plan does not name the deviation
+   */
+  byDesign(kind: Deviation["kind"], finding: () => Finding, isTelling = true): boolean {
+    if (!this.#allowed.has(kind)) return false;
+    const shown = this.#deviations.get(kind);
+    if (shown === undefined || (isTelling && !shown.isTelling))
+      this.#deviations.set(kind, { finding: finding(), isTelling });
+    return true;
+  }
+
+  claims(): readonly Claim[] {
+    return ([1, 2, 3, 4, 5, 6, 7] as const).map((number) => {
+      const { broken, undecided, more } = this.#claims.get(number) ?? { broken: [], undecided: [], more: 0 };
+      const status = broken.length > 0 ? "broken" : undecided.length > 0 ? "undecided" : "held";
+      return { number, title: CLAIMS[number], status, broken, undecided, more };
+    });
+  }
+
+  deviations({ deviations }: HostPlan): readonly ShownDeviation[] {
+    return deviations.map(({ kind, text }) => ({ kind, text, finding: this.#deviations.get(kind)?.finding }));
+  }
+
+  #add(claim: ClaimNumber, list: "broken" | "undecided", finding: Finding): void {
+    let collected = this.#claims.get(claim);
+    if (collected === undefined) {
+      collected = { broken: [], undecided: [], more: 0 };
+      this.#claims.set(claim, collected);
+    }
+    // One packet for each cause is worth more than many for one.
+    const isAlike = collected[list].some(
+      ({ message, placed }) => message === finding.message && placed?.rule === finding.placed?.rule,
+    );
+    if (isAlike || collected[list].length >= SHOWN) collected.more++;
+    else collected[list].push(finding);
+  }
+}

@@ -1,0 +1,75 @@
+/** Marks whose bits `care` are as in `value`. */
+export interface MarkCube {
+  readonly care: number;
+  readonly value: number;
+}
+
+/** Marks in `within` and in none of `without`: a set difference that is not multiplied out. */
+export interface MarkSet {
+  readonly within: MarkCube;
+  readonly without: readonly MarkCube[];
+}
+
+export const ANY_MARK: MarkSet = { within: { care: 0, value: 0 }, without: [] };
+
+/** Undefined where they have nothing in common. */
+function meet(a: MarkCube, b: MarkCube): MarkCube | undefined {
+  if (((a.value ^ b.value) & a.care & b.care) !== 0) return undefined;
+  return { care: (a.care | b.care) >>> 0, value: (a.value | b.value) >>> 0 };
+}
+
+/** The part of the set in the cube; undefined where there is none. */
+export function marksWithin(set: MarkSet, cube: MarkCube): MarkSet | undefined {
+  if ((cube.care & ~set.within.care) === 0 && ((cube.value ^ set.within.value) & cube.care) === 0) return set;
+  const within = meet(set.within, cube);
+  if (within === undefined) return undefined;
+  const without = set.without.filter((hole) => meet(within, hole) !== undefined);
+  const result = { within, without };
+  return anyMarkOf(result) === undefined ? undefined : result;
+}
+
+/** The part of the set outside of the cube; undefined where there is none. */
+export function marksWithout(set: MarkSet, cube: MarkCube): MarkSet | undefined {
+  if (meet(set.within, cube) === undefined) return set;
+  const result = { within: set.within, without: [...set.without, cube] };
+  return anyMarkOf(result) === undefined ? undefined : result;
+}
+
+/** One of the marks, with few bits set; undefined where the set is empty. */
+export function anyMarkOf({ within, without }: MarkSet): number | undefined {
+  // The mark with all free bits clear: if it lies in a hole, every member leaves that hole by one of its free bits.
+  const hole = without.find((cube) => inCube(cube, within.value));
+  if (hole === undefined) return within.value;
+  for (let bit = 0; bit < 32; bit++) {
+    const one = (1 << bit) >>> 0;
+    if ((hole.care & one) === 0 || (within.care & one) !== 0) continue;
+    const flipped = { care: (within.care | one) >>> 0, value: (within.value | (~hole.value & one)) >>> 0 };
+    const found = anyMarkOf({ within: flipped, without });
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+export function hasMark({ within, without }: MarkSet, mark: number): boolean {
+  return inCube(within, mark) && !without.some((hole) => inCube(hole, mark));
+}
+
+function inCube({ care, value }: MarkCube, mark: number): boolean {
+  return ((mark ^ value) & care) === 0;
+}
+
+/** The set cut by another: the part inside of it, and the parts outside. */
+export function cutMarks(set: MarkSet, by: MarkSet): { inside: MarkSet | undefined; outside: readonly MarkSet[] } {
+  const within = marksWithin(set, by.within);
+  let inside = within;
+  const outside: MarkSet[] = [];
+  const without = marksWithout(set, by.within);
+  if (without !== undefined) outside.push(without);
+  for (const hole of by.without) {
+    if (inside === undefined) break;
+    const inHole = marksWithin(inside, hole);
+    if (inHole !== undefined) outside.push(inHole);
+    inside = marksWithout(inside, hole);
+  }
+  return { inside, outside };
+}

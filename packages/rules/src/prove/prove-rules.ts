@@ -1,0 +1,85 @@
+import type { HostPlan } from "@svcproxy/topology";
+import { familyOf } from "@svcproxy/topology";
+import type { HostState } from "../host-state.ts";
+import type { RuleSet } from "../rule-set.ts";
+import { checkElsewhere } from "./check-elsewhere.ts";
+import type { CheckContext } from "./check-frontend.ts";
+import { checkFrontend } from "./check-frontend.ts";
+import { ExamplePackets } from "./example-packet.ts";
+import { Findings } from "./findings.ts";
+import { singleSet, unite } from "./index-set.ts";
+import type { IsOwn } from "./own-rules.ts";
+import { isKubernetesRule } from "./own-rules.ts";
+import { arrivingClients, frontendSpaces, mentionPlan } from "./plan-frontends.ts";
+import type { Proof } from "./proof.ts";
+import { proofContexts } from "./proof-context.ts";
+import { ReplyWays } from "./reply-way.ts";
+
+export interface ProveOptions {
+  /** Every rule of the host in one family, the built-in chains included. */
+  readonly rules: RuleSet;
+  readonly plan: HostPlan;
+  readonly hostState: HostState;
+  /** Whether a rule is the service proxy's own. Default: one in a chain named KUBE-…, or that jumps to one. */
+  readonly isOwn?: IsOwn;
+}
+
+/**
+ * Decides over all packets whether the rules carry the plan out. What a claim means, on what the answer rests and what it
+ * does not cover is written in this package's README.
+ *
+ * @throws InputError PROOF_TOO_LARGE where the rules tell too many kinds of packets apart
+ */
+export function proveRules({ rules, plan, hostState, isOwn = isKubernetesRule }: ProveOptions): Proof {
+  const { family } = rules;
+  const [proof] = proofContexts([{ rules, hostState }], (builder) => mentionPlan(builder, plan, family));
+  if (proof === undefined) throw new TypeError("no context");
+  const findings = new Findings(plan);
+  let cases = 0;
+  const check: CheckContext = {
+    proof,
+    findings,
+    examples: new ExamplePackets(proof, plan),
+    replies: new ReplyWays(proof),
+    isOwn,
+    markBit: 2 ** plan.node.masqueradeBit,
+    clients: arrivingClients(plan, proof),
+    hostAddresses: unite(
+      plan.host.addresses
+        .filter((address) => familyOf(address) === family)
+        .map((one) => singleSet(proof.space.indexOf(one))),
+    ),
+    countCases: (count) => {
+      cases += count;
+    },
+  };
+  const frontends = frontendSpaces(plan, proof);
+  for (const frontend of frontends) if (frontend.destination.length > 0) checkFrontend(check, frontend);
+  checkElsewhere(check, frontends, plan.healthChecks);
+  if (proof.host.caveat !== undefined) {
+    const [first] = frontends;
+    if (first !== undefined) {
+      const packet = check.examples.of({
+        source: [...proof.host.local],
+        destination: first.destination,
+        sourcePort: [0, 65536],
+        destinationPort: singleSet(first.frontend.port),
+        protocol: singleSet(first.protocol),
+        state: [0, 1],
+        mark: { within: { care: 0, value: 0 }, without: [] },
+      });
+      findings.undecided(2, {
+        packet,
+        message: `${proof.host.caveat}, and a proof follows routes by destination only`,
+      });
+    }
+  }
+  const claims = findings.claims();
+  return {
+    family,
+    holds: claims.every(({ status }) => status === "held"),
+    claims,
+    deviations: findings.deviations(plan),
+    cases,
+  };
+}
