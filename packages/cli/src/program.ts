@@ -7,6 +7,7 @@ import { addIptablesApply } from "./commands/iptables-apply.ts";
 import { addIptablesCleanup } from "./commands/iptables-cleanup.ts";
 import { addIptablesDiff } from "./commands/iptables-diff.ts";
 import { registerLab } from "./commands/lab.ts";
+import { registerProve } from "./commands/prove.ts";
 import { registerSchema } from "./commands/schema.ts";
 import { registerTrace } from "./commands/trace.ts";
 import { registerUserspace } from "./commands/userspace.ts";
@@ -45,6 +46,7 @@ const COMMANDS: Readonly<Record<string, (program: Command, run: RunCommand) => v
   },
   "host-state": registerHostState,
   lab: registerLab,
+  prove: registerProve,
   schema: registerSchema,
   trace: registerTrace,
   userspace: (program, run) => {

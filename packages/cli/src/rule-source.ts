@@ -33,7 +33,7 @@ export interface RuleSource {
 
 /**
  * Finds rules, host and plan as the flags say: rules from `--rules`, `--live` or the plan; the host's state from
- * `--host-state`, `--live` or the topology. The topology is not asked for where nothing of it is needed.
+ * `--host-state`, `--live` or the topology. The topology is not asked for where nothing of it is needed; `needsPlan` asks.
  *
  * @throws InputError for contradicting flags and for unreadable input
  * @throws EnvironmentError where this host cannot be read
@@ -42,13 +42,14 @@ export async function openRuleSource(
   context: CommandContext,
   files: readonly string[],
   flags: RuleSourceFlags,
+  { needsPlan = false }: { readonly needsPlan?: boolean } = {},
 ): Promise<RuleSource> {
   if (flags.live === true && flags.rules !== undefined)
     throw inputError("CONFLICTING_FLAGS", "Cannot take the rules from --rules and from --live: name one of them");
   const stdin = [...(flags.rules ?? []), flags.hostState, ...files].filter((name) => name === "-");
   if (stdin.length > 1)
     throw inputError("STDIN_TWICE", "Cannot read two things from stdin: `-` is given more than once");
-  const needsTopology = files.length > 0 || !isComplete(flags);
+  const needsTopology = needsPlan || files.length > 0 || !isComplete(flags);
   const topology = needsTopology ? (await readTopology(context, files, flags)).topology : undefined;
   const hostName = topology === undefined ? flags.host : resolveHost(topology, flags.host);
   const plan = topology === undefined || hostName === undefined ? undefined : planOf(topology, hostName, flags.dialect);

@@ -1,0 +1,112 @@
+import {
+  describePacket,
+  formatProof,
+  guessFamily,
+  type Proof,
+  type ProofFormat,
+  parseSave,
+  proofToJson,
+  proveRules,
+  type Sameness,
+  sameRules,
+} from "@svcproxy/rules";
+import { type Family, type HostPlan, inputError } from "@svcproxy/topology";
+import type { CommandContext } from "./command-context.ts";
+import type { ExitCode } from "./exit-code.ts";
+import { readText } from "./read-text.ts";
+import { openRuleSource, type RuleSource } from "./rule-source.ts";
+import type { RuleSourceFlags } from "./rule-source-flags.ts";
+
+export interface ProveFlags extends RuleSourceFlags {
+  readonly same?: readonly string[];
+  readonly json?: boolean;
+}
+
+/** Proves the rules of each family that has frontends; exit code 3 where a claim is broken or cannot be decided. */
+export async function runProve(
+  context: CommandContext,
+  files: readonly string[],
+  flags: ProveFlags,
+): Promise<ExitCode> {
+  if (flags.same !== undefined) return runSame(context, files, { ...flags, same: flags.same });
+  const source = await openRuleSource(context, files, flags, { needsPlan: true });
+  const { plan, hostState } = source;
+  if (plan === undefined) throw inputError("HOST_REQUIRED", "Name the host whose rules are to be proved with --host");
+  const format = formatOf(source, files, flags);
+  const proofs: Proof[] = [];
+  for (const family of familiesOf(plan)) {
+    const isOwn: RuleSource["isOwn"] = source.isOwn;
+    proofs.push(
+      proveRules({
+        rules: await source.rules(family),
+        plan,
+        hostState,
+        isOwn: ({ table, chain, number, rule }) => isOwn({ table, chain, number }, rule, [chain]),
+      }),
+    );
+  }
+  await context.print(
+    flags.json === true
+      ? `${JSON.stringify({ holds: proofs.every(({ holds }) => holds), proofs: proofs.map((proof) => proofToJson(proof, format)) }, null, 2)}\n`
+      : proofs.map((proof) => formatProof(proof, format)).join("\n"),
+  );
+  if (proofs.length === 0) context.note("svcproxy: the plan has no frontend, so there is nothing to prove");
+  return proofs.every(({ holds }) => holds) ? 0 : 3;
+}
+
+function familiesOf({ ports }: HostPlan): readonly Family[] {
+  return ([4, 6] as const).filter((family) => ports.some((port) => port.family === family));
+}
+
+/** The trace that looks at what was proved. */
+function formatOf({ hostName }: RuleSource, files: readonly string[], flags: ProveFlags): ProofFormat {
+  const option = (name: string, value: string | undefined) => (value === undefined ? [] : [name, value]);
+  return {
+    ...(hostName === undefined ? {} : { hostName }),
+    traceCommand: [
+      ...["svcproxy", "trace", ...files],
+      ...option("--host", hostName),
+      ...option("--dialect", flags.dialect),
+      ...(flags.dispatch === "auto" ? [] : ["--dispatch", flags.dispatch]),
+      ...(flags.rules ?? []).flatMap((file) => ["--rules", file]),
+      ...(flags.live === true ? ["--live"] : []),
+      ...option("--host-state", flags.hostState),
+    ],
+  };
+}
+
+async function runSame(
+  context: CommandContext,
+  files: readonly string[],
+  flags: ProveFlags & { readonly same: readonly string[] },
+): Promise<ExitCode> {
+  const [fileA, fileB, ...others] = flags.same;
+  if (fileA === undefined || fileB === undefined || others.length > 0) {
+    throw inputError("TWO_FILES", "--same takes two files of rules, A and B", {
+      hint: "A topology goes before it: svcproxy prove topology.yaml --host web1 --same before.txt after.txt",
+    });
+  }
+  const [textA, textB] = [await readText(context, fileA), await readText(context, fileB)];
+  const family = guessFamily(textA);
+  const { hostState } = await openRuleSource(context, files, flags);
+  const result = sameRules({
+    a: parseSave(textA, { family, file: fileA }),
+    b: parseSave(textB, { family, file: fileB }),
+    hostState,
+  });
+  await context.print(
+    flags.json === true ? `${JSON.stringify(result, null, 2)}\n` : formatSameness(result, { fileA, fileB }),
+  );
+  return result.kind === "same" ? 0 : 3;
+}
+
+function formatSameness(result: Sameness, { fileA, fileB }: { fileA: string; fileB: string }): string {
+  switch (result.kind) {
+    case "same":
+      return `The same: all packets, of ${result.cases} kinds, are treated alike.\n`;
+    case "different":
+      return `Different: ${describePacket(result.packet)}\n  ${fileA}: it ${result.a}\n  ${fileB}: it ${result.b}\n`;
+    case "undecided":
+      return `Not decidable: ${describePacket(result.packet)} hangs on \`${result.because}\`\n`;
+  }
+}
