@@ -87,6 +87,7 @@ export interface HostAddresses {
 export function compileFrontends(plan: HostPlan, host: HostAddresses): ServedPlan {
   const frontends = new Map<string, FrontendSpec>();
   const unsupported: UnsupportedFrontend[] = [];
+  const targets = { tcp: new TargetBook("tcp"), udp: new TargetBook("udp") };
   for (const servicePort of plan.ports) {
     for (const frontend of servicePort.frontends) {
       for (const address of addressesOf(frontend, { family: servicePort.family, host })) {
@@ -94,14 +95,14 @@ export function compileFrontends(plan: HostPlan, host: HostAddresses): ServedPla
         const place = placeOf(servicePort, { frontend, address });
         if (protocol === "sctp") unsupported.push(place);
         else if (!frontends.has(place.key)) {
-          frontends.set(place.key, { ...place, protocol, ...policyOf(servicePort, frontend, protocol) });
+          frontends.set(place.key, { ...place, protocol, ...policyOf(servicePort, frontend, targets[protocol]) });
         }
       }
     }
   }
   return {
     frontends,
-    endpoints: listEndpoints(plan),
+    endpoints: listEndpoints(plan, targets),
     podCidrs: podCidrs(plan, host),
     unsupported,
     limitations: userspaceLimitations(plan),
@@ -136,7 +137,7 @@ function placeOf(
 function policyOf(
   servicePort: ServicePortPlan,
   frontend: Frontend,
-  protocol: "tcp" | "udp",
+  targets: TargetBook,
 ): Pick<FrontendSpec, "affinityKey" | "affinityTimeoutMs" | "sourceRanges" | "proxyProtocol" | "clients"> {
   const { service, portIndex, family, affinity } = servicePort;
   const { pod, host, outside } = frontend.clients;
@@ -144,28 +145,51 @@ function policyOf(
     affinityKey: `${service.namespace}/${service.name}#${portIndex}/${family}`,
     affinityTimeoutMs: (affinity?.timeoutSeconds ?? 0) * 1000,
     sourceRanges: frontend.sourceRanges,
-    ...(service.proxyProtocol === undefined || protocol === "udp" ? {} : { proxyProtocol: service.proxyProtocol }),
-    clients: { pod: treatment(pod, protocol), host: treatment(host, protocol), outside: treatment(outside, protocol) },
+    ...(service.proxyProtocol === undefined || targets.protocol === "udp"
+      ? {}
+      : { proxyProtocol: service.proxyProtocol }),
+    clients: { pod: targets.treat(pod), host: targets.treat(host), outside: targets.treat(outside) },
   };
 }
 
-function treatment(handling: Handling, protocol: "tcp" | "udp"): Treatment {
-  if (handling.kind !== "forward") return { kind: handling.kind };
-  return { kind: "forward", endpoints: handling.endpoints.map((endpoint) => targetOf(endpoint, protocol)) };
+/** The endpoints of a plan as targets, each made once: plans share lists of endpoints between frontends and kinds of clients. */
+class TargetBook {
+  readonly protocol: "tcp" | "udp";
+  readonly #targets = new Map<Endpoint, EndpointTarget>();
+  readonly #treatments = new Map<readonly Endpoint[], Treatment>();
+
+  constructor(protocol: "tcp" | "udp") {
+    this.protocol = protocol;
+  }
+
+  treat(handling: Handling): Treatment {
+    if (handling.kind !== "forward") return { kind: handling.kind };
+    const known = this.#treatments.get(handling.endpoints);
+    if (known !== undefined) return known;
+    const endpoints = handling.endpoints.map((endpoint) => this.targetOf(endpoint));
+    const treatment: Treatment = { kind: "forward", endpoints };
+    this.#treatments.set(handling.endpoints, treatment);
+    return treatment;
+  }
+
+  targetOf(endpoint: Endpoint): EndpointTarget {
+    const known = this.#targets.get(endpoint);
+    if (known !== undefined) return known;
+    const { address, port } = endpoint;
+    const target = { key: `${this.protocol} ${formatSocketAddress({ address, port })}`, address, port };
+    this.#targets.set(endpoint, target);
+    return target;
+  }
 }
 
-function targetOf({ address, port }: Endpoint, protocol: "tcp" | "udp"): EndpointTarget {
-  return { key: `${protocol} ${formatSocketAddress({ address, port })}`, address, port };
-}
-
-function listEndpoints(plan: HostPlan): readonly ListedEndpoint[] {
+function listEndpoints(plan: HostPlan, targets: Record<"tcp" | "udp", TargetBook>): readonly ListedEndpoint[] {
   const listed = new Map<string, ListedEndpoint & { services: string[] }>();
   for (const { service, port, family } of plan.ports) {
     if (port.protocol === "sctp") continue;
     const name = `${service.namespace}/${service.name}`;
     for (const endpoint of port.endpoints) {
       if (familyOf(endpoint.address) !== family) continue;
-      const target = targetOf(endpoint, port.protocol);
+      const target = targets[port.protocol].targetOf(endpoint);
       const known = listed.get(target.key);
       if (known === undefined) {
         const pod = endpoint.pod === undefined ? {} : { pod: endpoint.pod };

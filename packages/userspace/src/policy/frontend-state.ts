@@ -45,7 +45,10 @@ function compileRoutes(spec: FrontendSpec, endpoints: EndpointTable): Readonly<R
       ? { kind: "forward", endpoints: treatment.endpoints.map((target) => endpoints.get(target)) }
       : treatment;
   const { pod, host, outside } = spec.clients;
-  return { pod: compile(pod), host: compile(host), outside: compile(outside) };
+  // Most frontends treat everybody alike.
+  const forPod = compile(pod);
+  const forHost = host === pod ? forPod : compile(host);
+  return { pod: forPod, host: forHost, outside: outside === host ? forHost : compile(outside) };
 }
 
 function commonRoute(spec: FrontendSpec, { pod, host, outside }: Record<ClientKind, Route>): Route | undefined {
@@ -54,6 +57,7 @@ function commonRoute(spec: FrontendSpec, { pod, host, outside }: Record<ClientKi
 }
 
 function isSameRoute(a: Route, b: Route): boolean {
+  if (a === b) return true;
   if (a.kind !== "forward" || b.kind !== "forward") return a.kind === b.kind;
   return (
     a.endpoints.length === b.endpoints.length && a.endpoints.every((endpoint, index) => endpoint === b.endpoints[index])
