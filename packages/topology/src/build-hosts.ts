@@ -155,6 +155,12 @@ class HostsBuilder {
       this.#reader.error("MISSING_KEY", spot, "it has no `address`", 'Give one like "10.5.75.2:3000"');
     }
     const found: Found<PodAddress>[] = [];
+    if (raw.address !== undefined && raw.addresses === undefined) {
+      // What nearly every pod of a big file has.
+      const at = spot.at("address");
+      const address = this.#reader.podAddress(raw.address, at);
+      return address === undefined ? [] : [{ value: address, spot: at }];
+    }
     for (const text of allOf(this.#reader, raw, { single: "address", many: "addresses", spot })) {
       const address = this.#reader.podAddress(text.value, text.spot);
       if (address !== undefined) found.push({ value: address, spot: text.spot });

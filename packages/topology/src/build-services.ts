@@ -66,6 +66,10 @@ class ServicesBuilder {
       externalIPs.length > 0 ||
       loadBalancerIPs.length > 0 ||
       servicePorts.some(({ nodePort }) => nodePort !== undefined);
+    if (raw.externalTrafficPolicy === "Local" && !isExternal) {
+      const reason = "externalTrafficPolicy has no effect: it has no NodePort, external or load-balancer IP";
+      this.#reader.warning("NO_EFFECT", owner.at("externalTrafficPolicy"), reason);
+    }
     return {
       spot: owner,
       portIndexes: ports.map(({ index }) => index),

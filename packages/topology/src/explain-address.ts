@@ -44,6 +44,8 @@ function leadingZeroSlip(text: string): string | undefined {
 function ipv6Slip(text: string, kind: AddressKind): string | undefined {
   if (/%/.test(text))
     return "An address of one link (with %interface) cannot be reached from other hosts; use a routable one";
+  const mapped = /^\[?::ffff:(\d+(?:\.\d+){3})\]?(:\d+)?$/i.exec(text);
+  if (mapped !== null) return `Write the IPv4 address itself: ${mapped[1]}${mapped[2] ?? ""}`;
   const bracketed = /^\[(.*)\]$/.exec(text)?.[1];
   if (bracketed !== undefined && parseIpAddress(bracketed) !== undefined) {
     return kind === "address" ? `Without brackets: ${bracketed}` : undefined;

@@ -275,6 +275,12 @@ const FAULTS: readonly { name: string; text: string; code: FaultCode; hint?: Reg
     code: "BAD_ADDRESS",
   },
   {
+    name: "IPv4 in IPv6 form",
+    text: topology({ service: 'clusterIP: ‸"::ffff:10.100.0.1"' }),
+    code: "BAD_ADDRESS",
+    hint: /itself: 10\.100\.0\.1$/,
+  },
+  {
     name: "a block as address",
     text: topology({ service: "clusterIP: ‸10.100.0.0/24" }),
     code: "BAD_ADDRESS",
@@ -470,6 +476,11 @@ describe("a fault", () => {
           'clusterIPs: [10.100.0.1, "fd00::1"]\n    loadBalancerIPs: ["fd00::7"]\n    loadBalancerSourceRanges: ‸[10.0.0.0/8]',
       }),
       code: "OPEN_FAMILY",
+    },
+    {
+      name: "a policy for traffic from outside, where nothing leads in",
+      text: topology({ service: "clusterIP: 10.100.0.1\n    externalTrafficPolicy: ‸Local" }),
+      code: "NO_EFFECT",
     },
     {
       name: "a timeout without affinity",

@@ -41,10 +41,9 @@ export class ValueReader {
 
   address(text: string, spot: Spot): IpAddress | undefined {
     const address = parseIpAddress(text);
-    if (address === undefined) {
-      this.error("BAD_ADDRESS", spot, `${JSON.stringify(text)} is no address`, explainAddress(text, "address"));
-    }
-    return address;
+    if (address !== undefined && !isMappedIpv4(address)) return address;
+    this.error("BAD_ADDRESS", spot, `${JSON.stringify(text)} is no address`, explainAddress(text, "address"));
+    return undefined;
   }
 
   cidr(text: string, spot: Spot): Cidr | undefined {
@@ -58,8 +57,9 @@ export class ValueReader {
   /** `ip:port`, or an address alone. */
   podAddress(text: string, spot: Spot): { readonly address: IpAddress; readonly port?: Port } | undefined {
     const read: SocketAddress | { address: IpAddress } | undefined = parseSocketAddress(text) ?? bareAddress(text);
-    if (read === undefined) this.#badSocketAddress(text, spot);
-    return read;
+    if (read !== undefined && !isMappedIpv4(read.address)) return read;
+    this.#badSocketAddress(text, spot);
+    return undefined;
   }
 
   port(value: number, spot: Spot, key = "port"): Port | undefined {
@@ -116,6 +116,11 @@ export interface Found<Value> {
 /** A block of one for a bare address, as nodePortAddresses and source ranges have it. */
 export function singleAddress(address: IpAddress): Cidr {
   return cidrOf(address, familyOf(address) === 4 ? 32 : 128);
+}
+
+/** IPv4 in IPv6 form: no packet on the wire has it, so rules for it would never match. */
+function isMappedIpv4(address: IpAddress): boolean {
+  return address.startsWith("::ffff:") && address.includes(".");
 }
 
 function bareAddress(text: string): { address: IpAddress } | undefined {
