@@ -10,6 +10,7 @@ import { type OutputChunk, type Plugin, rolldown } from "rolldown";
  * one file as comments, which V8 skips over many times faster than it parses code. Each is compiled under a name of its own,
  * so Node's compile cache works for it. CommonJS, because it starts 5 ms sooner.
  */
+const COMMENT_END = "*/\n";
 const outfile = resolve(import.meta.dirname, "dist/svcproxy.cjs");
 const chunks = await bundle();
 mkdirSync(resolve(outfile, ".."), { recursive: true });
@@ -65,9 +66,22 @@ function lazyBuiltins(names: readonly string[]): Plugin {
   };
 }
 
-/** The loader, then each chunk in a comment. */
+/** The loader, then the chunks in a comment. All of it is ASCII, so that a length in bytes is one in characters. */
 function pack(chunks: readonly OutputChunk[]): string {
   const loader = readFileSync(resolve(import.meta.dirname, "chunk-loader.cjs"), "utf8");
-  const comments = chunks.map(({ fileName, code }) => `/*chunk ./${fileName}\n${code.replaceAll("*/", "*\0/")}*/\n`);
-  return `#!/usr/bin/env node\n${loader}\n${comments.join("")}`;
+  const codes = chunks.map(({ code }) => escapeNonAscii(code).replaceAll("*/", "*\0/"));
+  let fromEnd = codes.reduce((sum, code) => sum + code.length, COMMENT_END.length);
+  const index: Record<string, readonly [number, number]> = {};
+  for (const [at, { fileName }] of chunks.entries()) {
+    const { length } = codes[at] ?? "";
+    index[`./${fileName}`] = [fromEnd, length];
+    fromEnd -= length;
+  }
+  const head = escapeNonAscii(loader).replace("const CHUNKS = {};", `const CHUNKS = ${JSON.stringify(index)};`);
+  return `#!/usr/bin/env node\n${head}\n/*\n${codes.join("")}${COMMENT_END}`;
+}
+
+/** In code, where such a character can only stand in a literal or a name; both know this escape. */
+function escapeNonAscii(code: string): string {
+  return code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

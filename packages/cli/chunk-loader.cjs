@@ -1,19 +1,16 @@
 "use strict";
-// The head of the published file: finds the chunks that follow it as comments, and compiles the ones that are asked for.
+// The head of the published file: finds the chunks in the comment that follows it, and compiles the ones that are asked for.
 const fs = require("node:fs");
 const Module = require("node:module");
 
 globalThis.nodeRequire = require;
 globalThis.bundleUrl = `file://${encodeURI(__filename)}`;
 
+/** Start and length of each chunk, in bytes from the end of the file. */
+const CHUNKS = {};
+const file = fs.openSync(__filename);
+const { size } = fs.fstatSync(file);
 const loaded = new Map();
-const chunks = new Map(
-  fs
-    .readFileSync(__filename, "utf8")
-    .split("\n/*chunk ")
-    .slice(1)
-    .map((part) => [part.slice(0, part.indexOf("\n")), part]),
-);
 
 useCompileCache();
 loadChunk("./main.cjs");
@@ -21,12 +18,14 @@ loadChunk("./main.cjs");
 function loadChunk(name) {
   const known = loaded.get(name);
   if (known !== undefined) return known.exports;
-  const chunk = chunks.get(name);
-  if (chunk === undefined) return require(name);
+  if (!Object.hasOwn(CHUNKS, name)) return require(name);
+  const [fromEnd, length] = CHUNKS[name];
+  const code = Buffer.allocUnsafe(length);
+  fs.readSync(file, code, 0, length, size - fromEnd);
   const part = new Module(`${__filename}/${name.slice(2)}`, module);
   loaded.set(name, part);
   part.require = loadChunk;
-  part._compile(chunk.slice(chunk.indexOf("\n") + 1, chunk.lastIndexOf("*/")).replaceAll("*\0/", "*/"), part.id);
+  part._compile(code.latin1Slice().replaceAll("*\0/", "*/"), part.id);
   return part.exports;
 }
 
