@@ -1,0 +1,338 @@
+import { whyNoKernelTests } from "@svcproxy/lab";
+import { describe, expect, test } from "vitest";
+import { type HostProgram, ProxyHost, until } from "../testing/proxy-host.ts";
+
+const reason = whyNoKernelTests(["ip", "unshare", "nsenter", "curl", "setpriv"]);
+
+const VIP = "10.96.0.1";
+const OTHER_VIP = "10.96.0.2";
+
+describe.skipIf(reason !== undefined)(
+  `svcproxy userspace${reason === undefined ? "" : ` (${reason})`}`,
+  { concurrent: true, timeout: 90_000 },
+  () => {
+    test("serves VIPs that it makes local, says once what it cannot do, and leaves the host as it was", async () => {
+      await using host = await ProxyHost.create();
+      const before = await addresses(host);
+      startNamed(host, "127.0.1.1", "one");
+      const proxy = host.svcproxy(["userspace", await host.writeTopology(topologyOf({ sctp: true })), "--host", "a"]);
+      await proxy.serves();
+      expect(await ask(host, VIP)).toBe("one");
+      expect(await addresses(host)).toContain(VIP);
+      expect(proxy.stderr.split("SCTP").length).toBeGreaterThan(1);
+      expect(proxy.stderr).toContain("open files are allowed");
+      expect(await proxy.kill("SIGTERM")).toBe(0);
+      expect(await addresses(host)).toBe(before);
+    });
+
+    test("after a kill -9, cleanup mends the host, and is refused while a proxy runs", async () => {
+      await using host = await ProxyHost.create();
+      const before = await addresses(host);
+      const file = await host.writeTopology(topologyOf({}));
+      const proxy = host.svcproxy(["userspace", file, "--host", "a", "--vip-range", "fd00:96::/64"]);
+      await proxy.serves();
+      const refused = host.svcproxy(["userspace", "cleanup"]);
+      expect(await refused.end()).toBe(1);
+      expect(refused.stderr).toContain(`pid ${proxy.pid}`);
+      await proxy.kill("SIGKILL");
+      expect(await addresses(host)).not.toBe(before);
+      expect(await host.svcproxy(["userspace", "cleanup"]).end()).toBe(0);
+      expect(await addresses(host)).toBe(before);
+      expect(await host.svcproxy(["userspace", "cleanup"]).end()).toBe(0);
+    });
+
+    test("after a kill -9, the next start takes over what is needed and removes the rest", async () => {
+      await using host = await ProxyHost.create();
+      const before = await addresses(host);
+      await (await serving(host, topologyOf({ vips: [VIP, OTHER_VIP] }))).kill("SIGKILL");
+      const next = await serving(host, topologyOf({ vips: [VIP] }));
+      await until(
+        async () => !(await addresses(host)).includes(OTHER_VIP),
+        () => "the old VIP stays",
+      );
+      expect(await addresses(host)).toContain(VIP);
+      expect(await next.kill("SIGINT")).toBe(0);
+      expect(await addresses(host)).toBe(before);
+    });
+
+    test("a second instance is refused and harms nobody", async () => {
+      await using host = await ProxyHost.create();
+      startNamed(host, "127.0.1.1", "one");
+      const first = await serving(host, topologyOf({}));
+      const second = host.svcproxy(["userspace", `${host.folder}/topology.yaml`, "--host", "a"]);
+      expect(await second.end()).toBe(1);
+      expect(second.stderr).toContain("[ALREADY_RUNNING]");
+      expect(second.stderr).toContain(`pid ${first.pid}`);
+      expect(await ask(host, VIP)).toBe("one");
+    });
+
+    test("--take-over loses no dial, and VIPs and metrics go on", async () => {
+      await using host = await ProxyHost.create();
+      startNamed(host, "127.0.1.1", "one");
+      const metrics = ["--metrics", "127.0.0.1:9464", "--drain-timeout", "5s"];
+      const first = await serving(host, topologyOf({}), metrics);
+      const dialler = host.startScript(DIAL_WITHOUT_PAUSE, VIP);
+      await dialler.says("going");
+      const second = await serving(host, topologyOf({}), [...metrics, "--take-over"]);
+      expect(await first.end()).toBe(0);
+      await second.says("metrics on port 9464");
+      expect(await ask(host, VIP)).toBe("one");
+      await dialler.kill("SIGTERM");
+      expect(dialler.stdout).toMatch(/lost 0 of [1-9]\d+/);
+      expect(await host.shell("curl -s http://127.0.0.1:9464/readyz")).toBe("ready\n");
+      expect(await second.kill("SIGTERM")).toBe(0);
+      expect(await addresses(host)).not.toContain(VIP);
+    });
+
+    test("--watch serves what comes, keeps what stays, and a broken file changes nothing", async () => {
+      await using host = await ProxyHost.create();
+      startNamed(host, "127.0.1.1", "one");
+      const proxy = await serving(host, topologyOf({}), ["--watch"]);
+      const held = host.startScript(HOLD_A_CONNECTION, VIP);
+      await held.says("open");
+      await host.writeTopology(topologyOf({ vips: [VIP, OTHER_VIP] }));
+      await proxy.serves(2);
+      expect(await ask(host, OTHER_VIP)).toBe("one");
+      await host.writeTopology("services: [");
+      await proxy.says("the old plan stays");
+      expect(await ask(host, OTHER_VIP)).toBe("one");
+      const status = host.svcproxy(["userspace", "status"]);
+      expect(await status.end()).toBe(0);
+      expect(status.stdout).toContain("the file has a fault, the old plan is served");
+      await host.writeTopology(topologyOf({}));
+      await proxy.serves(3);
+      await expect(ask(host, OTHER_VIP)).rejects.toThrow();
+      expect(held.stdout).toBe("open\n");
+    });
+
+    test("without --watch, SIGHUP reads the topology again", async () => {
+      await using host = await ProxyHost.create();
+      startNamed(host, "127.0.1.1", "one");
+      const proxy = await serving(host, topologyOf({}));
+      await host.writeTopology(topologyOf({ vips: [VIP, OTHER_VIP] }));
+      proxy.signal("SIGHUP");
+      await proxy.serves(2);
+      expect(await ask(host, OTHER_VIP)).toBe("one");
+    });
+
+    test("SIGTERM lets connections end, and a second one hurries", async () => {
+      await using host = await ProxyHost.create();
+      startNamed(host, "127.0.1.1", "one");
+      const proxy = await serving(host, topologyOf({}), ["--drain-timeout", "1h"]);
+      const held = host.startScript(HOLD_A_CONNECTION, VIP);
+      await held.says("open");
+      proxy.signal("SIGTERM");
+      await proxy.says("draining");
+      await until(
+        async () => (await ask(host, VIP).catch(() => "refused")) === "refused",
+        () => "it still accepts",
+      );
+      expect(held.stdout).toBe("open\n");
+      proxy.signal("SIGTERM");
+      expect(await proxy.end()).toBe(0);
+      await held.says("closed ECONNRESET");
+      expect(await addresses(host)).not.toContain(VIP);
+    });
+
+    test("a port that is taken is reported with its holder, stops nobody else, and is tried again", async () => {
+      await using host = await ProxyHost.create();
+      startNamed(host, "127.0.1.1", "one");
+      const holder = startNamed(host, "0.0.0.0", "holder", 8001);
+      await holder.says("listening");
+      const proxy = await serving(host, topologyOf({ ports: [80, 8001] }));
+      expect(await ask(host, VIP)).toBe("one");
+      expect(proxy.stderr).toContain(`held by pid ${holder.pid}`);
+      await holder.kill("SIGKILL");
+      await until(
+        async () => (await ask(host, VIP, 8001).catch(() => "")) === "one",
+        () => "it is not tried again",
+      );
+    });
+
+    test("--require-all ends where a port is taken, and leaves nothing behind", async () => {
+      await using host = await ProxyHost.create();
+      const before = await addresses(host);
+      await startNamed(host, "0.0.0.0", "holder", 80).says("listening");
+      const file = await host.writeTopology(topologyOf({}));
+      const proxy = host.svcproxy(["userspace", file, "--host", "a", "--require-all"]);
+      expect(await proxy.end()).toBe(1);
+      expect(proxy.stderr).toContain("[FRONTENDS_NOT_SERVED]");
+      expect(await addresses(host)).toBe(before);
+    });
+
+    test("without the right it serves the VIPs that are there and says what would help", async () => {
+      await using host = await ProxyHost.create();
+      await host.shell(
+        `ip address add ${VIP}/32 dev lo && chmod 755 ${host.folder} && install -d -o nobody -m 700 ${host.folder}/run`,
+      );
+      startNamed(host, "127.0.1.1", "one");
+      const file = await host.writeTopology(topologyOf({ vips: [VIP, OTHER_VIP], ports: [8080] }));
+      const proxy = host.svcproxy(["userspace", file, "--host", "a"], AS_NOBODY);
+      await proxy.serves();
+      expect(await ask(host, VIP, 8080)).toBe("one");
+      expect(proxy.stderr).toContain(`${OTHER_VIP} (changing addresses and routes needs CAP_NET_ADMIN)`);
+      expect(proxy.stderr).toContain(`sudo ip address add ${OTHER_VIP}/32 dev lo`);
+      await proxy.kill("SIGTERM");
+      expect(await addresses(host)).toContain(VIP);
+      const strict = host.svcproxy(["userspace", file, "--host", "a", "--require-all"], AS_NOBODY);
+      expect(await strict.end()).toBe(1);
+      expect(strict.stderr).toContain("[FRONTENDS_NOT_SERVED]");
+    });
+
+    test("a range is one route; the sysctl for IPv6 is set and put back", async () => {
+      await using host = await ProxyHost.create();
+      const before = await addresses(host);
+      startNamed(host, "127.0.1.1", "one");
+      startNamed(host, "::1", "six");
+      const proxy = await serving(host, topologyOf({ ipv6: true }), [
+        "--vip-range",
+        "10.96.0.0/16",
+        "--vip-range",
+        "fd00:96::/64",
+      ]);
+      expect(await ask(host, VIP)).toBe("one");
+      expect(await ask(host, "[fd00:96::1]")).toBe("six");
+      expect(await addresses(host)).not.toContain("svcproxy0");
+      await proxy.kill("SIGTERM");
+      expect(await addresses(host)).toBe(before);
+    });
+
+    test("metrics, readiness and the access log tell of connections", async () => {
+      await using host = await ProxyHost.create();
+      startNamed(host, "127.0.1.1", "one");
+      const proxy = await serving(host, topologyOf({}), ["--metrics", "127.0.0.1:9464", "--access-log"]);
+      expect(await host.shell("curl -s http://127.0.0.1:9464/readyz")).toBe("ready\n");
+      await ask(host, VIP);
+      await proxy.says('"msg":"connection"');
+      const line: unknown = JSON.parse(proxy.stderr.split("\n").find((text) => text.includes('"connection"')) ?? "");
+      expect(line).toMatchObject({ frontend: `tcp ${VIP}:80`, bytesToClient: 3, reason: "done", termination: "--" });
+      const metrics = await host.shell("curl -s http://127.0.0.1:9464/metrics");
+      expect(metrics).toMatch(/svcproxy_frontend_connections_total\{.*port="80".*\} 1\n/);
+      const status = host.svcproxy(["userspace", "status", "--json"]);
+      expect(await status.end()).toBe(0);
+      expect(JSON.parse(status.stdout)).toMatchObject({ ready: true, host: "a", pid: proxy.pid });
+    });
+
+    test("status without a proxy says so", async () => {
+      await using host = await ProxyHost.create();
+      const status = host.svcproxy(["userspace", "status"]);
+      expect(await status.end()).toBe(1);
+      expect(status.stderr).toContain("[NOT_RUNNING]");
+    });
+
+    test.for([
+      { args: ["--connect-timeout", "soon"], says: "duration" },
+      { args: ["--workers", "0"], says: "1 to 256" },
+      { args: ["--vip-range", "10.96.0.0/33"], says: "[VIP_RANGE]" },
+      { args: ["--vip-range", "0.0.0.0/0"], says: "[VIP_RANGE_TOO_WIDE]" },
+      { args: ["--vip-range", "127.0.0.0/8"], says: "[VIP_RANGE_TOO_WIDE]" },
+      { args: ["--metrics", "9464"], says: "[METRICS_ADDRESS]" },
+      { args: ["--vip-device", "a/b"], says: "[VIP_DEVICE]" },
+      { args: ["--host", "nobody"], says: "[UNKNOWN_HOST]" },
+      { args: ["--on-remove", "hope"], says: "drain, reset" },
+    ])("$args is a mistake with its reason", async ({ args, says }) => {
+      await using host = await ProxyHost.create();
+      const file = await host.writeTopology(topologyOf({}));
+      const proxy = host.svcproxy(["userspace", file, ...(args[0] === "--host" ? [] : ["--host", "a"]), ...args]);
+      expect(await proxy.end()).toBe(2);
+      expect(proxy.stderr).toContain(says);
+      expect(proxy.stderr).not.toContain("    at ");
+    });
+
+    test.for([{ args: [] }, { args: ["-", "--watch"] }])("userspace $args needs a file", async ({ args }) => {
+      await using host = await ProxyHost.create();
+      expect(await host.svcproxy(["userspace", ...args]).end()).toBe(2);
+    });
+
+    test("--print-unit prints a unit that runs this command line", async () => {
+      await using host = await ProxyHost.create();
+      const unit = host.svcproxy(["userspace", "web.yaml", "--host", "a", "--watch", "--print-unit"]);
+      expect(await unit.end()).toBe(0);
+      expect(unit.stdout).toMatch(/\nExecStart=\/\S+node \/\S+main\.ts userspace \/\S+\/web\.yaml --host a --watch /);
+      expect(unit.stdout).toContain("\nNotifyAccess=all\n");
+    });
+  },
+);
+
+const AS_NOBODY = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
+
+/** Tells the name to whoever connects. */
+function startNamed(host: ProxyHost, address: string, name: string, port = 8080): HostProgram {
+  const script = `
+    import { createServer } from "node:net";
+    const [address, name, port] = process.argv.slice(1);
+    createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on("error", () => {});
+      socket.once("data", (data) => (String(data) === "hold" ? socket.write("held") : socket.end(name)));
+    }).listen(Number(port), address, () => console.log("listening"));`;
+  return host.startScript(script, address, name, String(port));
+}
+
+/** Keeps a connection open, and says when and how it ends. */
+const HOLD_A_CONNECTION = `
+  import { connect } from "node:net";
+  let code = "";
+  const socket = connect(80, process.argv[1], () => socket.write("hold"));
+  socket.once("data", () => console.log("open"));
+  socket.on("error", (error) => { code = error.code; }).on("close", () => console.log("closed " + code));`;
+
+/** Dials one after the other until SIGTERM, then says how many got no answer. */
+const DIAL_WITHOUT_PAUSE = `
+  import { connect } from "node:net";
+  let dialled = 0, lost = 0;
+  function dial() {
+    let answer = "";
+    const socket = connect(80, process.argv[1], () => socket.write("who"));
+    socket.on("data", (data) => { answer += data; }).on("error", () => {});
+    socket.on("close", () => {
+      dialled++;
+      if (answer !== "one") lost++;
+      if (dialled === 20) console.log("going");
+      setImmediate(dial);
+    });
+  }
+  for (let index = 0; index < 8; index++) dial();
+  process.on("SIGTERM", () => { console.log("lost " + lost + " of " + dialled); process.exit(); });`;
+
+async function serving(host: ProxyHost, topology: unknown, flags: readonly string[] = []): Promise<HostProgram> {
+  const proxy = host.svcproxy(["userspace", await host.writeTopology(topology), "--host", "a", ...flags]);
+  await proxy.serves();
+  return proxy;
+}
+
+/** What the server behind a VIP answers. @throws where it is refused or reset */
+async function ask(host: ProxyHost, address: string, port = 80): Promise<string> {
+  return host.shell(`printf who | curl -sS -m 10 --no-buffer telnet://${address}:${port}`);
+}
+
+/** All that is local: addresses, local routes, and the sysctl for IPv6 ranges. */
+function addresses(host: ProxyHost): Promise<string> {
+  return host.shell(
+    "ip -o address show; ip route show table local; ip -6 route show table local; cat /proc/sys/net/ipv6/ip_nonlocal_bind",
+  );
+}
+
+interface TopologyUnderTest {
+  readonly vips?: readonly string[];
+  readonly ports?: readonly number[];
+  readonly sctp?: boolean;
+  readonly ipv6?: boolean;
+}
+
+/** Host a; a service for each VIP with the endpoint 127.0.1.1:8080. */
+function topologyOf({ vips = [VIP], ports = [80], sctp = false, ipv6 = false }: TopologyUnderTest): unknown {
+  const services = vips.map((vip, index) => ({
+    name: `web${index}`,
+    clusterIP: vip,
+    ports: [
+      ...ports.map((port) => ({ name: `p${port}`, port })),
+      ...(sctp ? [{ name: "sctp", port: 80, protocol: "SCTP" }] : []),
+    ],
+    endpoints: ["127.0.1.1:8080"],
+  }));
+  const six = { name: "six", clusterIP: "fd00:96::1", ports: [{ port: 80 }], endpoints: ["[::1]:8080"] };
+  return {
+    hosts: [{ name: "a", address: "192.0.2.1" }],
+    services: ipv6 ? [...services, six] : services,
+  };
+}
