@@ -8,10 +8,11 @@ import {
   knowsRandomFully,
   openKernel,
   readSysctl,
+  servesLocalhost,
 } from "@svcproxy/iptables";
 import { EnvironmentError, type Family, type HostPlan, planHost } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
-import type { HostPlanFlags, VariantFlags } from "./iptables-flags.ts";
+import type { FamilyFlag, HostPlanFlags, VariantFlags } from "./iptables-flags.ts";
 import { readTopology, resolveHost } from "./read-topology.ts";
 
 export {
@@ -55,9 +56,14 @@ export async function openHostRules(
 /** The plan as rules that this host's iptables and kernel can take. */
 export async function compileForHost(
   plan: HostPlan,
-  { session, dispatch, signal }: Pick<HostPlanFlags, "dispatch"> & { session: KernelSession; signal: AbortSignal },
+  {
+    session,
+    dispatch,
+    family,
+    signal,
+  }: Pick<HostPlanFlags, "dispatch" | "family"> & { session: KernelSession; signal: AbortSignal },
 ): Promise<readonly DesiredRules[]> {
-  const families = familiesOf(plan);
+  const families = familiesOf(plan).filter((used) => familiesInPlay(family).includes(used));
   if (families.length === 0) return [];
   const randomFully = await knowsRandomFully(session.choice.tools, signal);
   const isLiberal = (await readSysctl("net.netfilter.nf_conntrack_tcp_be_liberal")) === "1";
@@ -89,10 +95,17 @@ export async function finishApply(
 }
 
 export async function warnOfHost(context: CommandContext, plan: HostPlan): Promise<void> {
+  const needs = { families: familiesOf(plan), localhostNodePorts: servesLocalhost(plan, 4) };
   const log = await context.logger();
-  for (const warning of await hostWarnings({ families: familiesOf(plan), signal: context.signal })) log.warn(warning);
+  for (const warning of await hostWarnings(needs, context.signal)) log.warn(warning);
 }
 
+/** The families that a command looks at and changes. */
+export function familiesInPlay(flag: FamilyFlag | undefined): readonly Family[] {
+  return flag === undefined || flag === "all" ? [4, 6] : [flag === "4" ? 4 : 6];
+}
+
+/** Those in which the plan has something to do; in others nothing of ours is to be. */
 function familiesOf({ ports }: HostPlan): readonly Family[] {
   return ([4, 6] as const).filter((family) => ports.some((port) => port.family === family));
 }

@@ -13,7 +13,10 @@ export interface HostPlanFlags extends VariantFlags, TopologyFlags {
   readonly host?: string;
   readonly dialect?: Dialect;
   readonly dispatch: DispatchMode;
+  readonly family?: FamilyFlag;
 }
+
+export type FamilyFlag = "4" | "6" | "all";
 
 export function acceptVariant(command: Command): Command {
   return command.addOption(
@@ -35,6 +38,9 @@ export function acceptHostPlan(command: Command): Command {
         new Option("--dispatch <mode>", "how a connection finds its service: rule by rule, down a tree, or by size")
           .choices(["auto", "linear", "tree"])
           .default("auto"),
+      )
+      .addOption(
+        new Option("--family <family>", "look at IPv4 or IPv6 only (default: both)").choices(["4", "6", "all"]),
       ),
   );
 }

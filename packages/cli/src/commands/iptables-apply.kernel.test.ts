@@ -7,7 +7,9 @@ import { afterAll, beforeAll, describe, test } from "vitest";
 import { runCli, startCli } from "../testing/cli-in-namespace.ts";
 
 const EXAMPLE = fileURLToPath(new URL("../../../../examples/cloudos.yaml", import.meta.url));
-const DOCUMENT_COMMANDS = fileURLToPath(new URL("../../../iptables/golden/cloudos/document-cloudos1.txt", import.meta.url));
+const DOCUMENT_COMMANDS = fileURLToPath(
+  new URL("../../../iptables/golden/cloudos/document-cloudos1.txt", import.meta.url),
+);
 
 const reason = whyNoKernelTests([
   "ip",
@@ -60,12 +62,14 @@ async function save(namespace: NetworkNamespace, variant: string): Promise<strin
 
 describe.skipIf(reason !== undefined)(
   `svcproxy iptables apply, diff, cleanup${reason === undefined ? "" : ` (${reason})`}`,
-  { concurrent: true, timeout: 60_000 },
+  { concurrent: true, timeout: 120_000 },
   () => {
     let folder = "";
     let dual = "";
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), "svcproxy-apply-"));
+      // iptables-legacy's own lock is one for the whole machine, whatever the namespace.
+      process.env["XTABLES_LOCKFILE"] = join(folder, "xtables.lock");
       dual = join(folder, "dual.yaml");
       await writeFile(dual, topologyText());
     });
@@ -120,11 +124,11 @@ describe.skipIf(reason !== undefined)(
           await runCli(namespace, onOne("apply", dual));
           await namespace.run("sh", ["-e"], {
             input: `
-            printf '*nat\\n[7:70] -A OUTPUT -p tcp --dport 1 -j ACCEPT\\nCOMMIT\\n' | iptables-${variant}-restore -c --noflush
-            printf '*nat\\n:KUBE-MARK-MASQ - [0:0]\\n[5:50] -A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0xffffffff\\nCOMMIT\\n' | iptables-${variant}-restore -c --noflush
-            iptables-${variant} -t nat -F KUBE-NODEPORTS
-            iptables-${variant} -t nat -D POSTROUTING -j KUBE-POSTROUTING
-            iptables-${variant} -t nat -I POSTROUTING 1 -j KUBE-POSTROUTING`,
+            printf '*nat\\n[7:70] -A OUTPUT -p tcp --dport 1 -j ACCEPT\\nCOMMIT\\n' | iptables-${variant}-restore -c --noflush -w
+            printf '*nat\\n:KUBE-MARK-MASQ - [0:0]\\n[5:50] -A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0xffffffff\\nCOMMIT\\n' | iptables-${variant}-restore -c --noflush -w
+            iptables-${variant} -w -t nat -F KUBE-NODEPORTS
+            iptables-${variant} -w -t nat -D POSTROUTING -j KUBE-POSTROUTING
+            iptables-${variant} -w -t nat -I POSTROUTING 1 -j KUBE-POSTROUTING`,
           });
           expect(await runCli(namespace, onOne("apply", dual))).toMatchObject({
             exitCode: 0,
@@ -139,7 +143,7 @@ describe.skipIf(reason !== undefined)(
           await using namespace = await createNetworkNamespace();
           const commands = (await readFile(DOCUMENT_COMMANDS, "utf8")).replaceAll(
             /^iptables /gm,
-            `iptables-${variant} `,
+            `iptables-${variant} -w `,
           );
           await namespace.run("sh", ["-e"], { input: commands });
           const typed = await save(namespace, variant);
@@ -255,7 +259,7 @@ describe.skipIf(reason !== undefined)(
 
     test("the variant is the one where rules live, and the log says why", async ({ expect }) => {
       await using namespace = await createNetworkNamespace();
-      await namespace.run("iptables-legacy", ["-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT"]);
+      await namespace.run("iptables-legacy", ["-w", "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT"]);
       const first = await runCli(namespace, ["iptables", "apply", EXAMPLE, "--host", "cloudos1"]);
       expect(first.stderr).toMatch(/using iptables-legacy: most rules live there/);
       await namespace.run("iptables-nft", ["-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT"]);
@@ -264,6 +268,37 @@ describe.skipIf(reason !== undefined)(
         exitCode: 0,
         stderr: expect.stringMatching(/our rules already live there.*\n.*iptables-nft holds 1 rules too/),
       });
+    });
+
+    test("--family leaves the other family alone", async ({ expect }) => {
+      await using namespace = await createNetworkNamespace();
+      expect(await runCli(namespace, ["iptables", "apply", dual, "--host", "one", "--family", "6"])).toMatchObject({
+        exitCode: 0,
+        stdout: expect.stringMatching(/nat \(IPv6\)\n$/),
+      });
+      expect(await runCli(namespace, ["iptables", "diff", dual, "--host", "one", "--family", "6"])).toMatchObject({
+        exitCode: 0,
+      });
+      expect(await runCli(namespace, ["iptables", "diff", dual, "--host", "one"])).toMatchObject({ exitCode: 3 });
+    });
+
+    test("a table of native nftables rules is named, and nothing changes; beside the plan it is no matter", async ({
+      expect,
+    }) => {
+      await using namespace = await createNetworkNamespace();
+      const native = (table: string) =>
+        `add table ip ${table}\nadd chain ip ${table} OUTPUT { type ${table} hook output priority ${table === "nat" ? -100 : 0}; }\nadd rule ip ${table} OUTPUT meta mark set numgen random mod 3\n`;
+      await namespace.run("nft", ["-f", "-"], { input: native("filter") });
+      const apply = ["iptables", "apply", EXAMPLE, "--host", "cloudos1", "--variant", "nft"];
+      expect(await runCli(namespace, apply)).toMatchObject({ exitCode: 0 });
+      await runCli(namespace, ["iptables", "cleanup"]);
+      await namespace.run("nft", ["-f", "-"], { input: `delete table ip nat\n${native("nat")}` });
+      const before = await namespace.run("nft", ["list", "ruleset"]);
+      expect(await runCli(namespace, apply)).toMatchObject({
+        exitCode: 1,
+        stderr: expect.stringContaining("[TABLE_INCOMPATIBLE]"),
+      });
+      expect(await namespace.run("nft", ["list", "ruleset"])).toEqual(before);
     });
 
     test("cleanup finds ours in both variants", async ({ expect }) => {
@@ -369,7 +404,7 @@ describe.skipIf(reason !== undefined)(
     ])("$name: one clear sentence, exit 1", async ({ below, path, said }, { expect }) => {
       await using namespace = await createNetworkNamespace();
       const file = below[0] === "setpriv" ? ["-"] : [dual];
-      const wrapped = ["env", ...below, "env", `PATH=${path}`];
+      const wrapped = ["env", "-u", "XTABLES_LOCKFILE", ...below, "env", `PATH=${path}`];
       const result = await runCli(
         namespace,
         ["iptables", "apply", ...file, "--host", "one", ...(path === "/nowhere" ? [] : ["--variant", "legacy"])],

@@ -17,14 +17,14 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
     .action((files: string[], flags: ApplyFlags) =>
       run(async (context) => {
         const [
-          { compileForHost, finishApply, openHostRules, readHostPlan, refuseForeignChains, warnOfHost },
+          { compileForHost, familiesInPlay, finishApply, openHostRules, readHostPlan, refuseForeignChains, warnOfHost },
           { printChanges, tablesOf },
         ] = await Promise.all([import("../host-rules.ts"), import("../print-changes.ts")]);
         const plan = await readHostPlan(context, files, flags);
         const { signal } = context;
         await using session = await openHostRules(context, { ...flags, isExclusive: flags.dryRun !== true });
-        const desired = await compileForHost(plan, { session, dispatch: flags.dispatch, signal });
-        const options = { signal, adopt: flags.adopt === true };
+        const desired = await compileForHost(plan, { ...flags, session, signal });
+        const options = { signal, adopt: flags.adopt === true, families: familiesInPlay(flags.family) };
         const backend = session.backend();
         const { tools } = session.choice;
         if (flags.dryRun === true) {

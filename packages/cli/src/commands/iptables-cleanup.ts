@@ -21,16 +21,19 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
         const { signal } = context;
         await using session = await openHostRules(context, { ...flags, isExclusive: flags.dryRun !== true });
         const { available, tools: chosen } = session.choice;
-        const variants = available
-          .map(({ tools }) => tools)
-          .filter(({ variant }) => flags.variant === undefined || variant === chosen.variant);
-        let isClean = true;
-        for (const tools of variants) {
+        const marked = available.filter(
+          ({ tools, hasOurMarker }) =>
+            hasOurMarker && (flags.variant === undefined || tools.variant === chosen.variant),
+        );
+        // Look at all before anything is changed: one refusal leaves everything as it is.
+        const found = [];
+        for (const { tools } of marked) {
           const backend = session.backend(tools);
           const { families, changes } = await backend.compare([], { signal });
           refuseHeldChains(families);
-          if (changes.length === 0) continue;
-          isClean = false;
+          found.push({ backend, changes, tools });
+        }
+        for (const { backend, changes, tools } of found) {
           if (flags.dryRun === true) {
             await context.print(printChanges(changes, tools));
             continue;
@@ -39,10 +42,11 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
           await finishApply(context, { outcome, desired: [] });
           await context.print(`done: removed our rules from iptables-${tools.variant}: ${tablesOf(outcome.changes)}\n`);
         }
-        if (isClean)
+        if (found.length === 0) {
           await context.print(
-            flags.dryRun === true ? "# nothing to change\n" : "nothing to remove: no rule here is ours\n",
+            flags.dryRun === true ? printChanges([], chosen) : "nothing to remove: no rule here is ours\n",
           );
+        }
         return 0;
       }),
     );

@@ -14,13 +14,22 @@ export function addIptablesDiff(iptables: Command, run: RunCommand): void {
     .addHelpText("after", "\nExample:\n  sudo svcproxy iptables diff web.yaml --host web1")
     .action((files: string[], flags: DiffFlags) =>
       run(async (context) => {
-        const { compileForHost, formatDifferences, isForeign, listDifferences, openHostRules, readHostPlan } =
-          await import("../host-rules.ts");
+        const {
+          compileForHost,
+          familiesInPlay,
+          formatDifferences,
+          isForeign,
+          listDifferences,
+          openHostRules,
+          readHostPlan,
+        } = await import("../host-rules.ts");
         const plan = await readHostPlan(context, files, flags);
         const { signal } = context;
         await using session = await openHostRules(context, { ...flags, isExclusive: false });
-        const desired = await compileForHost(plan, { session, dispatch: flags.dispatch, signal });
-        const { families } = await session.backend().compare(desired, { signal });
+        const desired = await compileForHost(plan, { ...flags, session, signal });
+        const { families } = await session
+          .backend()
+          .compare(desired, { signal, families: familiesInPlay(flags.family) });
         const differences = listDifferences(families);
         if (isForeign(families)) {
           context.note(

@@ -22,22 +22,21 @@ export interface FlushOptions {
  * @throws EnvironmentError CONNTRACK_FAILED
  */
 export async function deleteStaleUdpFlows({ before, after, signal }: FlushOptions): Promise<number> {
-  let deleted = 0;
+  const stale: UdpFlow[] = [];
   for (const family of [4, 6] as const) {
     const frontends = {
       before: frontendsOf(before.find((rules) => rules.family === family)),
       after: frontendsOf(after.find((rules) => rules.family === family)),
     };
     if (frontends.before.endpoints.size === 0 && frontends.after.endpoints.size === 0) continue;
-    const flows = await listUdpFlows(family, signal);
     const host = hostAddresses();
-    const stale = flows.filter((flow) =>
-      isStale(flow, { ...frontends, isHostAddress: (address) => host.has(address) }),
-    );
-    await deleteFlows(stale, family, signal);
-    deleted += stale.length;
+    const isHostAddress = (address: IpAddress) => host.has(address);
+    for (const flow of await listUdpFlows(family, signal)) {
+      if (isStale(flow, { ...frontends, isHostAddress })) stale.push(flow);
+    }
   }
-  return deleted;
+  await deleteFlows(stale, signal);
+  return stale.length;
 }
 
 async function listUdpFlows(family: Family, signal: AbortSignal): Promise<readonly UdpFlow[]> {
@@ -49,9 +48,9 @@ async function listUdpFlows(family: Family, signal: AbortSignal): Promise<readon
   });
 }
 
-async function deleteFlows(flows: readonly UdpFlow[], family: Family, signal: AbortSignal): Promise<void> {
+async function deleteFlows(flows: readonly UdpFlow[], signal: AbortSignal): Promise<void> {
   if (flows.length === 0) return;
-  const commands = flows.map((flow) => deletion(flow, family));
+  const commands = flows.map(deletion);
   const input = `${commands.map((words) => words.join(" ")).join("\n")}\n`;
   // conntrack opens /dev/stdin anew, which the socket that Node gives its children does not allow, and a pipe does.
   const output = await runTool("sh", ["-c", "cat | conntrack --load-file -"], { input, signal });
@@ -61,9 +60,9 @@ async function deleteFlows(flows: readonly UdpFlow[], family: Family, signal: Ab
   for (const words of commands) await runTool("conntrack", words, { signal });
 }
 
-function deletion(flow: UdpFlow, family: Family): readonly string[] {
+function deletion(flow: UdpFlow): readonly string[] {
   return [
-    ...["-D", "-f", familyName(family), "-p", "udp"],
+    ...["-D", "-f", familyName(familyOf(flow.destination)), "-p", "udp"],
     ...[
       "-s",
       flow.client,

@@ -26,6 +26,7 @@ export interface VariantSurvey {
   readonly isDefault: boolean;
 }
 
+const OUR_MARK = new RegExp(`^:${MARKER_CHAIN}[ -]`, "m");
 const KUBELET_HINT = /^:(KUBE-IPTABLES-HINT|KUBE-KUBELET-CANARY) /m;
 
 /**
@@ -88,7 +89,7 @@ async function surveyVariant(
       tools,
       isDefault,
       ruleCount: text.match(/^-A /gm)?.length ?? 0,
-      hasOurMarker: text.includes(`\n:${MARKER_CHAIN} `),
+      hasOurMarker: OUR_MARK.test(text),
       hasKubeletHint: KUBELET_HINT.test(text),
     };
   } catch (error) {

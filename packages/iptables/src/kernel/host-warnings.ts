@@ -1,15 +1,21 @@
 import type { Family } from "@svcproxy/topology";
+import { ROUTE_LOCALNET } from "../rule-parts/localhost-guard.ts";
 import { readSysctl } from "./read-sysctl.ts";
 import { runTool } from "./run-tool.ts";
 
-/** What of the host, beside its rules, keeps them from working; one sentence each. */
-export async function hostWarnings({
-  families,
-  signal,
-}: {
+/** What a plan needs of its host. */
+export interface HostNeeds {
+  /** Those that the plan has frontends in. */
   readonly families: readonly Family[];
-  readonly signal: AbortSignal;
-}): Promise<readonly string[]> {
+  /** Whether NodePorts are served on 127.0.0.0/8. */
+  readonly localhostNodePorts: boolean;
+}
+
+/** What of the host, beside its rules, keeps a plan from working; one sentence each. */
+export async function hostWarnings(
+  { families, localhostNodePorts }: HostNeeds,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   const bridges = await listBridges(signal);
   const warnings: string[] = [];
   for (const family of families) {
@@ -25,6 +31,11 @@ export async function hostWarnings({
         `Bridge ${bridges.join(", ")} carries IPv${family} past netfilter, so a VIP whose endpoint is on the client's own bridge times out: modprobe br_netfilter && sysctl -w ${bypass}=1`,
       );
     }
+  }
+  if (localhostNodePorts && families.includes(4) && (await readSysctl(ROUTE_LOCALNET)) === "0") {
+    warnings.push(
+      `NodePorts on 127.0.0.1 get no answer, because the kernel keeps these addresses on loopback: sysctl -w ${ROUTE_LOCALNET}=1`,
+    );
   }
   return warnings;
 }

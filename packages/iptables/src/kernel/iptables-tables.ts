@@ -1,7 +1,7 @@
-import { parseSave, type RuleSet } from "@svcproxy/rules";
-import { EnvironmentError, type Family } from "@svcproxy/topology";
+import { parseSave } from "@svcproxy/rules";
+import { EnvironmentError, type Family, InputError } from "@svcproxy/topology";
 import { restoreFault, saveFault } from "./restore-fault.ts";
-import { type Interruptible, RestoreRefused, type RuleTables } from "./rule-tables.ts";
+import type { Interruptible, RuleTables, SavedRules } from "./rule-tables.ts";
 import { MissingTool, runTool, type ToolOutput, type ToolRunner } from "./run-tool.ts";
 import { countChains, formatChange, formatLargeChange, type TableChange } from "./table-change.ts";
 
@@ -16,7 +16,7 @@ export interface IptablesTools {
 }
 
 /** How long iptables-restore waits for another program that holds the xtables lock. */
-const XTABLES_WAIT_SECONDS = 15;
+const XTABLES_WAIT_SECONDS = 30;
 
 /** From so many chains on, iptables-nft-restore is fed in the order in which it is quick. */
 const LARGE_CHANGE_CHAINS = 500;
@@ -53,7 +53,7 @@ export class IptablesTables implements RuleTables {
     this.#run = run;
   }
 
-  async save(family: Family, { signal }: Interruptible): Promise<RuleSet> {
+  async save(family: Family, { signal }: Interruptible): Promise<SavedRules> {
     const tool = toolName(this.#tools, family, "-save");
     for (let attempt = 1; ; attempt++) {
       const output = await this.#run(tool, [], { signal }).catch((error: unknown) => {
@@ -82,20 +82,14 @@ export class IptablesTables implements RuleTables {
   }
 }
 
-/** @throws RestoreRefused TABLE_INCOMPATIBLE where iptables-nft-save leaves a table out */
-function readSaved(text: string, family: Family): RuleSet {
-  const incompatible = /^# Table `([^']*)' is incompatible/m.exec(text)?.[1];
-  if (incompatible !== undefined) {
-    throw new RestoreRefused(
-      "TABLE_INCOMPATIBLE",
-      `Cannot read table ${incompatible} (IPv${family}): it holds native nftables rules that iptables cannot show`,
-      { hint: "Move these rules to an nftables table of their own, or use --variant legacy" },
-    );
-  }
+function readSaved(text: string, family: Family): SavedRules {
+  const unreadable = [...text.matchAll(/^# Table `([^']*)' is incompatible/gm)].map(([, name = ""]) => name);
+  const file = family === 4 ? "iptables-save" : "ip6tables-save";
   try {
-    return parseSave(text, { family, file: family === 4 ? "iptables-save" : "ip6tables-save" });
+    return { ...parseSave(text, { family, file }), unreadable };
   } catch (error) {
-    throw new EnvironmentError("SAVE_UNREADABLE", `Cannot read the rules of the kernel: ${String(error)}`, {
+    if (!(error instanceof InputError)) throw error;
+    throw new EnvironmentError("SAVE_UNREADABLE", `Cannot read the rules of the kernel: ${error.message}`, {
       cause: error,
     });
   }

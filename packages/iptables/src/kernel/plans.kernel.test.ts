@@ -32,7 +32,7 @@ function manyServices(count: number): Topology {
 
 describe.skipIf(reason !== undefined)(
   `plans in the kernel${reason === undefined ? "" : ` (${reason})`}`,
-  { concurrent: true, timeout: 60_000 },
+  { concurrent: true, timeout: 120_000 },
   () => {
     for (const variant of ["nft", "legacy"] as const) {
       for (const folder of ["features", "kube-proxy", "node-settings"]) {

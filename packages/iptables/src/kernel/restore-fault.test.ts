@@ -35,6 +35,13 @@ test.for([
     message: "Cannot change table nat (IPv4): this kernel does not have the table",
   },
   {
+    stderr:
+      "iptables-nft-restore v1.8.9 (nf_tables): \nline 3: CHAIN_ADD failed (Operation not supported): chain OUTPUT\n",
+    code: "TABLE_INCOMPATIBLE",
+    message:
+      "Cannot change table nat (IPv4): the table holds native nftables chains or rules that iptables cannot handle",
+  },
+  {
     stderr: "Fatal: can't open lock file /run/xtables.lock: Read-only file system\n",
     code: "LOCK_FILE_READ_ONLY",
     message:

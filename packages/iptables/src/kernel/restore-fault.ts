@@ -39,15 +39,15 @@ const KNOWN_FAULTS: readonly KnownFault[] = [
   },
   {
     pattern:
-      /Table does not exist|can't initialize ip6?tables table|unable to initialize table|Failed to initialize nft|CHAIN_ADD failed \((?:No such file or directory|Operation not supported|Protocol not supported)\)/i,
+      /Table does not exist|can't initialize ip6?tables table|unable to initialize table|Failed to initialize nft|CHAIN_ADD failed \((?:No such file or directory|Protocol not supported)\)/i,
     code: "NO_TABLE",
     reason: "this kernel does not have the table",
     hint: "Load its module (modprobe iptable_nat for iptables-legacy, nft_chain_nat for iptables-nft), or try the other --variant",
   },
   {
-    pattern: /is incompatible, use 'nft' tool/i,
+    pattern: /is incompatible, use 'nft' tool|CHAIN_ADD failed \(Operation not supported\)/i,
     code: "TABLE_INCOMPATIBLE",
-    reason: "the table holds native nftables rules that iptables cannot handle",
+    reason: "the table holds native nftables chains or rules that iptables cannot handle",
     hint: "Move these rules to an nftables table of their own, or try --variant legacy",
   },
   {

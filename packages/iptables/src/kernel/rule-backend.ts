@@ -14,15 +14,17 @@ export interface RuleBackend {
   /** What `apply` would change. */
   compare(desired: readonly DesiredRules[], options: ApplyOptions): Promise<RuleDifference>;
   /**
-   * Makes our rules equal `desired`; a family that is not in it keeps none of ours. Each table changes whole or not at
+   * Makes our rules equal `desired`; one of `families` that is not in it keeps none of ours. Each table changes whole or not at
    * all, and where a later one fails, the earlier ones are put back; twice is once.
    *
-   * @throws EnvironmentError FOREIGN_CHAINS, RESTORE_REFUSED, RULES_KEEP_CHANGING, INTERRUPTED
+   * @throws EnvironmentError FOREIGN_CHAINS, TABLE_INCOMPATIBLE, RESTORE_REFUSED, RULES_KEEP_CHANGING, INTERRUPTED
    */
   apply(desired: readonly DesiredRules[], options: ApplyOptions): Promise<ApplyOutcome>;
 }
 
 export interface ApplyOptions extends Interruptible {
+  /** The families to look at and to change; default both. */
+  readonly families?: readonly Family[];
   /** Take over chains that have our names but that somebody else made. */
   readonly adopt?: boolean;
 }

@@ -6,12 +6,18 @@ export interface Interruptible {
   readonly signal: AbortSignal;
 }
 
+/** What `iptables-save` shows of one family. */
+export interface SavedRules extends RuleSet {
+  /** Tables that are there, but cannot be shown: they hold nftables rules that iptables has no words for. */
+  readonly unreadable?: readonly string[];
+}
+
 /** The rules of a host as tables: what `iptables-save` shows and `iptables-restore` changes, everybody's rules included. */
 export interface RuleTables {
   /** How logs and errors call it, for instance `iptables-nft`. */
   readonly name: string;
   /** Every table of the family that there is. */
-  save(family: Family, options: Interruptible): Promise<RuleSet>;
+  save(family: Family, options: Interruptible): Promise<SavedRules>;
   /**
    * Changes one table, whole or not at all. Not interrupted: a change that went in must be known to have gone in.
    *

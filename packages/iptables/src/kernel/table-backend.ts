@@ -7,7 +7,7 @@ import { ownRules } from "./owned-table.ts";
 import { compareRules, planChanges } from "./plan-changes.ts";
 import { planRollback } from "./plan-rollback.ts";
 import type { ApplyOptions, ApplyOutcome, RuleBackend, RuleDifference } from "./rule-backend.ts";
-import { type Interruptible, RestoreRefused, type RuleTables } from "./rule-tables.ts";
+import { type Interruptible, RestoreRefused, type RuleTables, type SavedRules } from "./rule-tables.ts";
 import { formatChange, type TableChange } from "./table-change.ts";
 
 /** How often we set to again when another program changes the rules between our look and our change, or undoes it. */
@@ -121,14 +121,14 @@ export class TableBackend implements RuleBackend {
     }
   }
 
-  async #saveAll(options: Interruptible): Promise<readonly RuleSet[]> {
+  async #saveAll(options: Pick<ApplyOptions, "families" | "signal">): Promise<readonly SavedRules[]> {
     throwIfInterrupted(options);
-    return Promise.all(FAMILIES.map((family) => this.#tables.save(family, options)));
+    return Promise.all((options.families ?? FAMILIES).map((family) => this.#tables.save(family, options)));
   }
 }
 
 interface ApplyRun {
-  readonly before: readonly RuleSet[];
+  readonly before: readonly SavedRules[];
   /** What went in so far. */
   readonly changes: TableChange[];
 }
@@ -147,7 +147,7 @@ function isFinal({ change, error }: Refusal, { changes }: RuleDifference): boole
 }
 
 function difference(
-  current: readonly RuleSet[],
+  current: readonly SavedRules[],
   desired: readonly DesiredRules[],
   { adopt = false }: { readonly adopt?: boolean },
 ): RuleDifference {
@@ -159,7 +159,20 @@ function difference(
       { adopt },
     ),
   }));
-  return { families, changes: families.flatMap(({ family, tables }) => planChanges(tables, family)) };
+  const changes = families.flatMap(({ family, tables }) => planChanges(tables, family));
+  for (const { family, table } of changes) {
+    const { unreadable = [] } = current.find((rules) => rules.family === family) ?? {};
+    if (unreadable.includes(table)) throw incompatible(table, family);
+  }
+  return { families, changes };
+}
+
+function incompatible(table: string, family: Family): EnvironmentError {
+  return new EnvironmentError(
+    "TABLE_INCOMPATIBLE",
+    `Cannot tell what table ${table} (IPv${family}) holds: nftables rules that iptables has no words for are in it`,
+    { hint: "Move these rules to an nftables table of their own, or try --variant legacy" },
+  );
 }
 
 function heldChains({ families }: RuleDifference): ApplyOutcome["heldChains"] {

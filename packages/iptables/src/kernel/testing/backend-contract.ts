@@ -143,7 +143,7 @@ const DRIFT: readonly { readonly name: string; readonly done: string; readonly k
 
 /** What every backend promises, whatever holds the rules. */
 export function describeBackend(name: string, createHost: () => Promise<BackendHost>): void {
-  describe(name, () => {
+  describe(name, { timeout: 60_000 }, () => {
     test("twice is once, and what it reads back is the plan", async () => {
       await using host = await createHost();
       const desired = rulesOf(planOf({ v6: true }));

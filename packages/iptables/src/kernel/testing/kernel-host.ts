@@ -1,3 +1,6 @@
+import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createNetworkNamespace, type NetworkNamespace } from "@svcproxy/lab";
 import { IptablesTables, type Variant } from "../iptables-tables.ts";
 import { runTool, type ToolRunner } from "../run-tool.ts";
@@ -12,8 +15,14 @@ export interface KernelHost extends BackendHost {
 
 export async function createKernelHost(variant: Variant): Promise<KernelHost> {
   const namespace = await createNetworkNamespace();
+  // iptables-legacy's own lock is one for the whole machine, whatever the namespace.
+  const lockFile = join(tmpdir(), `svcproxy-test-${namespace.pid}.lock`);
   const run: ToolRunner = (tool, args, options) =>
-    runTool("nsenter", [`--net=/proc/${namespace.pid}/ns/net`, tool, ...args], options);
+    runTool(
+      "nsenter",
+      [`--net=/proc/${namespace.pid}/ns/net`, "env", `XTABLES_LOCKFILE=${lockFile}`, tool, ...args],
+      options,
+    );
   const tables = new IptablesTables({ variant, suffix: `-${variant}` }, { run });
   return {
     namespace,
@@ -21,14 +30,17 @@ export async function createKernelHost(variant: Variant): Promise<KernelHost> {
     backend: new TableBackend(tables),
     async run(script) {
       const named = script.replaceAll(/^(ip6?tables) /gm, `$1-${variant} -w 10 `);
-      await namespace.run("sh", ["-e"], { input: named });
+      await namespace.run("env", [`XTABLES_LOCKFILE=${lockFile}`, "sh", "-e"], { input: named });
     },
     async dump() {
       const { stdout: v4 } = await namespace.run(`iptables-${variant}-save`, []);
       const { stdout: v6 } = await namespace.run(`ip6tables-${variant}-save`, []);
       return normalizeDump(v4 + v6);
     },
-    [Symbol.asyncDispose]: () => namespace[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await namespace[Symbol.asyncDispose]();
+      await rm(lockFile, { force: true });
+    },
   };
 }
 
