@@ -1,3 +1,6 @@
 import { defineProject } from "vitest/config";
 
-export default defineProject({ test: { name: "lab", include: ["src/**/*.test.ts"] } });
+// A lab takes a second or two to come up, more where the machine has other work.
+export default defineProject({
+  test: { name: "lab", include: ["src/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 },
+});

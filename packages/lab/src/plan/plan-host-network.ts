@@ -1,7 +1,7 @@
 import { cidrContains, type Family, familyOf, type Host, type IpAddress, type Topology } from "@svcproxy/topology";
 import type { NamespaceSetup } from "./lab-plan.ts";
 import type { PlacedHost, PlacedPod } from "./name-places.ts";
-import { addressIn, type OverlayPlan, podCidr } from "./plan-overlay.ts";
+import { type OverlayPlan, podCidr } from "./plan-overlay.ts";
 import { planSysctls } from "./plan-sysctls.ts";
 import { firstPodAddress, type Underlay } from "./plan-underlay.ts";
 import { onLinkRoutes } from "./plan-underlay-network.ts";
@@ -35,7 +35,9 @@ export function setUpHost(input: HostNetworkInput, placed: PlacedHost): Namespac
       ),
       ...outsiders.map((address) => `route add ${single(address)} dev cni0`),
       ...input.overlay.ip(host),
-      ...input.hosts.filter((peer) => peer !== placed).flatMap(routesToOutsiders),
+      ...input.hosts
+        .filter((peer) => peer !== placed)
+        .flatMap((peer) => podsOutsideCidr(peer).flatMap((address) => input.overlay.routeTo(peer.host, address))),
     ],
     bridge: input.overlay.bridge(host),
   };
@@ -88,14 +90,6 @@ function podsOutsideCidr({ host, pods }: PlacedHost): readonly IpAddress[] {
     .filter(({ veth }) => veth !== undefined)
     .flatMap(({ place }) => place.addresses)
     .filter((address) => !host.podCIDRs.some((cidr) => cidrContains(cidr, address)));
-}
-
-/** Pods outside of their host's podCIDR are routed one by one, past the overlay. */
-function routesToOutsiders(peer: PlacedHost): readonly string[] {
-  return podsOutsideCidr(peer).flatMap((address) => {
-    const via = addressIn(peer.host, familyOf(address));
-    return via === undefined ? [] : [`route add ${single(address)} via ${via} dev eth0 onlink`];
-  });
 }
 
 function outsidersGateway(family: Family): string {

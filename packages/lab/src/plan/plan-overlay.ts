@@ -10,6 +10,7 @@ import {
   type Topology,
 } from "@svcproxy/topology";
 import type { Overlay } from "./lab-plan.ts";
+import { single } from "./route-lines.ts";
 
 /** What makes one host's pods reachable from another host, in one family of pod addresses. */
 interface Carrier {
@@ -25,6 +26,8 @@ export interface OverlayPlan {
   ip(host: Host): readonly string[];
   /** `bridge -batch` lines for one host. */
   bridge(host: Host): readonly string[];
+  /** `ip -batch` lines for a single address of a peer's pod, one outside of any podCIDR. */
+  routeTo(peer: Host, address: IpAddress): readonly string[];
 }
 
 const LINK_MTU = 1500;
@@ -93,6 +96,16 @@ function planVxlan(topology: Topology, carriers: readonly Carrier[]): OverlayPla
           return [`fdb replace ${vtepMac(topology, peer)} dev ${VXLAN_DEVICE[family]} dst ${address} self permanent`];
         }),
       ),
+    routeTo: (peer, address) => {
+      const carrier = carriers.find(({ podFamily }) => podFamily === familyOf(address));
+      if (carrier === undefined) return routeThrough(peer, { address, hostFamily: familyOf(address) });
+      // Past the overlay the packet would come in where no way leads back, and rp_filter would drop it.
+      const dev = VXLAN_DEVICE[carrier.hostFamily];
+      return [
+        `neigh replace ${address} lladdr ${vtepMac(topology, peer)} dev ${dev} nud permanent`,
+        `route add ${single(address)} dev ${dev}`,
+      ];
+    },
   };
 }
 
@@ -119,7 +132,21 @@ function planHostGateway(topology: Topology, carriers: readonly Carrier[]): Over
         }),
       ),
     bridge: () => [],
+    routeTo: (peer, address) => {
+      const carrier = carriers.find(({ podFamily }) => podFamily === familyOf(address));
+      return routeThrough(peer, { address, hostFamily: carrier?.hostFamily ?? familyOf(address) });
+    },
   };
+}
+
+/** A route to a peer's pod over the hosts' own network. */
+function routeThrough(
+  peer: Host,
+  { address, hostFamily }: { readonly address: IpAddress; readonly hostFamily: Family },
+): readonly string[] {
+  const via = addressIn(peer, hostFamily);
+  if (via === undefined) return [];
+  return [`route add ${single(address)} via ${hostFamily === 6 ? "inet6 " : ""}${via} dev eth0 onlink`];
 }
 
 /** The hardware address of a host's VXLAN devices, known to all without asking. */
