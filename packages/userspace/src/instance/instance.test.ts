@@ -1,10 +1,12 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import type { ProxySnapshot } from "../contract.ts";
 import { claimInstance, queryInstance } from "../instance.ts";
 import { someVip } from "../testing/loopback-plan.ts";
 import { startProxy, until } from "../testing/test-proxy.ts";
@@ -121,3 +123,22 @@ describe("taking over", () => {
     await expect(claimInstance(place)).rejects.toMatchObject({ code: "ALREADY_RUNNING" });
   });
 });
+
+test("workers end with their supervisor, kill -9 included", async () => {
+  const place = await somePlace();
+  const echo = await startEcho();
+  const services = [{ vip: someVip(), port: PORT, endpoints: [["127.0.0.1", echo.port]] }];
+  const supervisor = await startInstance({ place, services, workers: 2 });
+  const status = await queryInstance(place);
+  const workers = isSnapshot(status) ? status.workers.map(({ pid }) => pid) : [];
+  expect(workers).toHaveLength(2);
+  supervisor.kill("SIGKILL");
+  await until(
+    () => workers.filter((pid) => existsSync(`/proc/${pid}`)),
+    (left) => left.length === 0,
+  );
+});
+
+function isSnapshot(value: unknown): value is ProxySnapshot {
+  return typeof value === "object" && value !== null && "workers" in value;
+}
