@@ -1,14 +1,14 @@
 import { applyCommands, parseCommands } from "@svcproxy/rules";
 import { expect, test } from "vitest";
-import { MemoryTables } from "./memory-tables.ts";
-import { TableBackend } from "./table-backend.ts";
+import { MemoryBackend, MemoryTables } from "./memory-tables.ts";
 import { type BackendHost, describeBackend } from "./testing/backend-contract.ts";
 import { normalizeDump } from "./testing/kernel-host.ts";
 
 describeBackend("rules in memory", async (): Promise<BackendHost> => {
   const tables = new MemoryTables();
+  const backend = new MemoryBackend(tables);
   return {
-    backend: new TableBackend(tables),
+    backend,
     async run(script) {
       for (const family of [4, 6] as const) {
         for (const command of parseCommands(script, { family })) {
@@ -16,7 +16,7 @@ describeBackend("rules in memory", async (): Promise<BackendHost> => {
         }
       }
     },
-    dump: async () => normalizeDump(tables.dump()),
+    dump: async () => normalizeDump(backend.dump()),
     async [Symbol.asyncDispose]() {},
   };
 });

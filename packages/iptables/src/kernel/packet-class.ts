@@ -1,5 +1,5 @@
 import type { Chain, Match, NumberRange, Rule, Table } from "@svcproxy/rules";
-import { type Cidr, cidrContains } from "@svcproxy/topology";
+import { addressWidth, type Cidr, cidrContains, familyOf } from "@svcproxy/topology";
 import type { DesiredRules, Hook } from "../desired-rules.ts";
 
 /** New connections that our rules wait for: enough to tell whether a foreign rule can take them. */
@@ -79,17 +79,16 @@ function endpointClasses(desired: DesiredRules): readonly PacketClass[] {
         classes.push({
           ...(protocol === undefined ? {} : { protocol }),
           ...(target.to.ports === undefined ? {} : { ports: target.to.ports }),
-          destination: { address: target.to.addresses.from, prefixLength: fullLength(target.to.addresses.from) },
+          destination: {
+            address: target.to.addresses.from,
+            prefixLength: addressWidth(familyOf(target.to.addresses.from)),
+          },
           toHost: false,
         });
       }
     }
   }
   return classes;
-}
-
-function fullLength(address: string): number {
-  return address.includes(":") ? 128 : 32;
 }
 
 /** Whether `match` lets no new connection of the class pass; in doubt it does not exclude. */

@@ -121,7 +121,9 @@ test("any walk of plans, with others at the rules meanwhile, ends where a fresh 
         await backend.apply(rulesOf(planOf(plan)), { signal });
         if (meddling !== null) await tables.meddle(meddling);
       }
+      const foreign = foreignLines(tables);
       await backend.apply(rulesOf(planOf(last)), { signal });
+      expect(foreignLines(tables)).toEqual(foreign);
       expect((await backend.apply(rulesOf(planOf(last)), { signal })).changes).toEqual([]);
       const fresh = new TableBackend(new MemoryTables());
       await fresh.apply(rulesOf(planOf(last)), { signal });
@@ -132,6 +134,14 @@ test("any walk of plans, with others at the rules meanwhile, ends where a fresh 
     { numRuns: 60 },
   );
 });
+
+/** Rules that can only be somebody else's. */
+function foreignLines(tables: MemoryTables): readonly string[] {
+  return tables
+    .dump()
+    .split("\n")
+    .filter((line) => line.startsWith("-A") && !/KUBE|-s 192\.168|-s fd00:1/.test(line));
+}
 
 /** Our rules as lines, without the order in which chains were made. */
 async function ownLines(backend: TableBackend): Promise<readonly string[]> {

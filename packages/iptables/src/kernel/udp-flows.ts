@@ -1,5 +1,14 @@
 import type { Chain, Rule, RuleSet } from "@svcproxy/rules";
-import { formatSocketAddress, type IpAddress, type Port, parseIpAddress, parsePort } from "@svcproxy/topology";
+import {
+  addressWidth,
+  type Cidr,
+  familyOf,
+  formatSocketAddress,
+  type IpAddress,
+  type Port,
+  parseIpAddress,
+  parsePort,
+} from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 
 /** A UDP "connection" as conntrack has it. */
@@ -58,11 +67,19 @@ function frontendOf({ matches, target }: Rule): string | undefined {
   let port: number | undefined;
   for (const match of matches) {
     if (match.kind === "protocol" && !match.negated) isUdp = match.protocol === "udp";
-    if (match.kind === "destination" && !match.negated) destination = match.cidr.address;
+    if (match.kind === "destination") {
+      // A block of addresses leads to a part of the services, and is none itself.
+      if (match.negated || !isHostCidr(match.cidr)) return undefined;
+      destination = match.cidr.address;
+    }
     if (match.kind === "udp" && match.destinationPorts?.from === match.destinationPorts?.to)
       port = match.destinationPorts?.from;
   }
   return isUdp && port !== undefined ? frontendKey(destination, port) : undefined;
+}
+
+function isHostCidr({ address, prefixLength }: Cidr): boolean {
+  return prefixLength === addressWidth(familyOf(address));
 }
 
 function frontendKey(address: string, port: number): string {
