@@ -1,17 +1,24 @@
-import type { Cidr, IpAddress } from "./address.ts";
-import { cidrContains, familyOf, formatCidr } from "./address.ts";
+import type { Cidr, IpAddress, Port } from "./address.ts";
+import { cidrContains, familyOf, formatCidr, parseSocketAddress } from "./address.ts";
 import { CidrIndex } from "./cidr-index.ts";
 import type { EndpointHints, Host, Pod, PodAddress } from "./model.ts";
 import type { RawHost, RawPod } from "./raw-topology.ts";
 import { allOf, mapItems } from "./raw-topology.ts";
 import { Spot } from "./spot.ts";
 import type { Found, ValueReader } from "./value-reader.ts";
+import { isMappedIpv4 } from "./value-reader.ts";
 
-/** A pod with the host that runs it. */
+/** A pod with the host that runs it, and where it stands in the file. */
 export interface PlacedPod {
   readonly pod: Pod;
   readonly host: Host;
-  readonly spot: Spot;
+  /** The list that it stands in, and its place there; not a Spot of its own, because a file may have 100,000 pods and no fault. */
+  readonly list: Spot;
+  readonly index: number;
+}
+
+function spotOf({ pod, list, index }: PlacedPod): Spot {
+  return list.item(index, { kind: "pod", name: pod.name });
 }
 
 /** The hosts, and what services need to find in them. */
@@ -75,10 +82,9 @@ class HostsBuilder {
     };
     for (const { value } of addresses) if (!this.#hostsByAddress.has(value)) this.#hostsByAddress.set(value, host);
     for (const block of blocks) this.#podBlocks.push({ cidr: block.value, owner: host, spot: block.spot });
-    const podSpot = spot.at("pods");
+    const list = spot.at("pods");
     raw.pods?.forEach((pod, place) => {
-      if (pod === undefined) return;
-      pods.push(this.#pod(pod, { host, spot: podSpot.item(place, { kind: "pod", name: pod.name }) }));
+      if (pod !== undefined) pods.push(this.#pod(pod, { host, list, index: place }));
     });
     return host;
   }
@@ -125,29 +131,34 @@ class HostsBuilder {
     return this.#reader.onePerFamily(found, ({ address }) => address, "podCIDR");
   }
 
-  #pod(raw: RawPod, { host, spot }: { host: Host; spot: Spot }): Pod {
-    const found = this.#podAddresses(raw, spot);
+  #pod(raw: RawPod, { host, list, index }: { host: Host; list: Spot; index: number }): Pod {
+    // What nearly every pod of a big file has needs no place in the text.
+    const only = raw.addresses === undefined && raw.address !== undefined ? parseSocketAddress(raw.address) : undefined;
+    const isPlain = only !== undefined && !isMappedIpv4(only.address);
+    const found = isPlain ? undefined : this.#podAddresses(raw, list.item(index, { kind: "pod", name: raw.name }));
     const pod: Pod = {
       name: raw.name ?? "",
-      addresses: found.map(({ value }) => value),
+      addresses: found?.map(({ value }) => value) ?? (only === undefined ? [] : [only]),
       ready: raw.ready ?? true,
       serving: raw.serving ?? true,
       terminating: raw.terminating ?? false,
       hints: raw.hints === undefined ? NO_HINTS : readHints(raw.hints),
     };
-    const placed: PlacedPod = { pod, host, spot };
-    if (raw.name !== undefined) {
-      const before = this.#podsByName.get(raw.name);
-      if (before === undefined) this.#podsByName.set(raw.name, placed);
-      else {
-        this.#reader.duplicate("DUPLICATE_NAME", spot.at("name"), {
-          first: before.spot.at("name"),
-          reason: "another pod has this name",
-        });
-      }
-    }
-    for (const address of found) this.#placePodAddress(placed, address);
+    const placed: PlacedPod = { pod, host, list, index };
+    if (raw.name !== undefined) this.#placePodName(raw.name, placed);
+    if (found !== undefined) for (const { value, spot } of found) this.#placePodAddress(placed, value, spot);
+    else if (only !== undefined) this.#placePodAddress(placed, only);
     return pod;
+  }
+
+  #placePodName(name: string, placed: PlacedPod): void {
+    const before = this.#podsByName.get(name);
+    if (before === undefined) {
+      this.#podsByName.set(name, placed);
+      return;
+    }
+    const first = spotOf(before).at("name");
+    this.#reader.duplicate("DUPLICATE_NAME", spotOf(placed).at("name"), { first, reason: "another pod has this name" });
   }
 
   #podAddresses(raw: RawPod, spot: Spot): readonly Found<PodAddress>[] {
@@ -155,45 +166,46 @@ class HostsBuilder {
       this.#reader.error("MISSING_KEY", spot, "it has no `address`", 'Give one like "10.5.75.2:3000"');
     }
     const found: Found<PodAddress>[] = [];
-    if (raw.address !== undefined && raw.addresses === undefined) {
-      // What nearly every pod of a big file has.
-      const at = spot.at("address");
-      const address = this.#reader.podAddress(raw.address, at);
-      return address === undefined ? [] : [{ value: address, spot: at }];
-    }
     for (const text of allOf(this.#reader, raw, { single: "address", many: "addresses", spot })) {
       const address = this.#reader.podAddress(text.value, text.spot);
       if (address !== undefined) found.push({ value: address, spot: text.spot });
     }
-    return found.length < 2 ? found : this.#reader.onePerFamily(found, ({ address }) => address, "address of a pod");
+    return this.#reader.onePerFamily(found, ({ address }) => address, "address of a pod");
   }
 
-  #placePodAddress(placed: PlacedPod, { value, spot }: Found<PodAddress>): void {
-    const { address } = value;
-    if (placed.host.addresses.includes(address)) {
-      this.#placeSharedAddress(placed, { value, spot });
+  /** @param spot where the address stands, if not simply under the pod's `address` */
+  #placePodAddress(placed: PlacedPod, { address, port }: PodAddress, spot?: Spot): void {
+    const { host } = placed;
+    if (host.addresses.includes(address)) {
+      this.#placeSharedAddress(placed, { address, port, spot: spot ?? spotOf(placed).at("address") });
       return;
     }
     const before = this.#podsByAddress.get(address);
-    const owner = this.#hostsByAddress.get(address);
     if (before === undefined) this.#podsByAddress.set(address, placed);
-    else {
+    const owner = this.#hostsByAddress.get(address);
+    const block = host.podCIDRs.find((cidr) => familyOf(cidr.address) === familyOf(address));
+    const isOutside = block !== undefined && !cidrContains(block, address);
+    if (before === undefined && owner === undefined && !isOutside) return;
+    const at = spot ?? spotOf(placed).at("address");
+    if (before !== undefined) {
       const reason = `the address ${address} is a pod's already`;
-      this.#reader.duplicate("DUPLICATE_ADDRESS", spot, { first: before.spot.at("address"), reason });
+      this.#reader.duplicate("DUPLICATE_ADDRESS", at, { first: spotOf(before).at("address"), reason });
     }
     if (owner !== undefined) {
       const reason = `the address ${address} is that of host ${JSON.stringify(owner.name)}`;
-      this.#reader.error("DUPLICATE_ADDRESS", spot, reason);
+      this.#reader.error("DUPLICATE_ADDRESS", at, reason);
     }
-    const block = placed.host.podCIDRs.find((cidr) => familyOf(cidr.address) === familyOf(address));
-    if (block !== undefined && !cidrContains(block, address)) {
+    if (isOutside) {
       const reason = `${address} is outside its host's podCIDR ${formatCidr(block)}`;
-      this.#reader.warning("POD_OUTSIDE_CIDR", spot, reason);
+      this.#reader.warning("POD_OUTSIDE_CIDR", at, reason);
     }
   }
 
   /** Pods in the host's own network have its address, and differ by port. */
-  #placeSharedAddress(placed: PlacedPod, { value: { address, port }, spot }: Found<PodAddress>): void {
+  #placeSharedAddress(
+    placed: PlacedPod,
+    { address, port, spot }: { address: IpAddress; port: Port | undefined; spot: Spot },
+  ): void {
     if (!this.#podsByAddress.has(address)) this.#podsByAddress.set(address, placed);
     const key = `${address} ${port ?? ""}`;
     const first = this.#sharedAddresses.get(key);

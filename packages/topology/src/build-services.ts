@@ -53,8 +53,8 @@ class ServicesBuilder {
     const families = isHeadless ? undefined : new Set(clusterIPs.map(({ value }) => familyOf(value)));
     const externalIPs = this.#addresses(raw.externalIPs, { owner, key: "externalIPs", families });
     const loadBalancerIPs = this.#addresses(raw.loadBalancerIPs, { owner, key: "loadBalancerIPs", families });
-    const listed = owner.at("endpoints");
-    const targets = mapItems(raw.endpoints, (text, index) => this.#endpoints.target(text, listed.at(index)));
+    const list = owner.at("endpoints");
+    const targets = mapItems(raw.endpoints, (text, index) => this.#endpoints.target(text, { list, index }));
     const context: ServiceContext = { owner, families, targets };
     const ports = mapItems(raw.ports, (port, index) => {
       const read = this.#port(port, { ...context, index });
@@ -145,6 +145,7 @@ class ServicesBuilder {
     const [port, targetPort, nodePort] = [read("port"), read("targetPort"), read("nodePort")];
     const endpoints = this.#endpoints.endpoints(context.targets, {
       index,
+      list: owner.at("endpoints"),
       families: context.families,
       targetPort,
       isTargetPortBroken: raw.targetPort !== undefined && targetPort === undefined,

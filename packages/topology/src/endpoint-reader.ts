@@ -12,13 +12,16 @@ import type { ValueReader } from "./value-reader.ts";
 export interface Target {
   readonly addresses: readonly PodAddress[];
   readonly placed: PlacedPod | undefined;
-  readonly spot: Spot;
+  /** Its place in the list as written. */
+  readonly index: number;
 }
 
 /** The service port for which targets become endpoints. */
 export interface TargetedPort {
   /** 0-based place in the list as written. */
   readonly index: number;
+  /** Where the service lists its endpoints. */
+  readonly list: Spot;
   /** Undefined for a headless service: endpoints of any family are right. */
   readonly families: ReadonlySet<Family> | undefined;
   readonly targetPort: Port | undefined;
@@ -41,16 +44,16 @@ export class EndpointReader {
   }
 
   /** A pod's name, or an address with or without a port. */
-  target(text: string, spot: Spot): Target | undefined {
+  target(text: string, { list, index }: { readonly list: Spot; readonly index: number }): Target | undefined {
     const named = this.#directory.podsByName.get(text);
-    if (named !== undefined) return { addresses: named.pod.addresses, placed: named, spot };
+    if (named !== undefined) return { addresses: named.pod.addresses, placed: named, index };
     const socket = parseSocketAddress(text);
     const address = socket?.address ?? parseIpAddress(text);
     if (address !== undefined) {
-      return { addresses: [socket ?? { address }], placed: this.#directory.podsByAddress.get(address), spot };
+      return { addresses: [socket ?? { address }], placed: this.#directory.podsByAddress.get(address), index };
     }
     const reason = `no host lists the endpoint ${JSON.stringify(text)}`;
-    this.#reader.error("UNKNOWN_ENDPOINT", spot, reason, this.#hint(text));
+    this.#reader.error("UNKNOWN_ENDPOINT", list.at(index), reason, this.#hint(text));
     return undefined;
   }
 
@@ -60,11 +63,16 @@ export class EndpointReader {
     const seen = new Set<string>();
     for (const target of targets) {
       let isUsable = false;
-      for (const { address, port: ownPort } of target.addresses) {
+      for (const podAddress of target.addresses) {
+        const { address } = podAddress;
         if (port.families !== undefined && !port.families.has(familyOf(address))) continue;
         isUsable = true;
-        const targetPort = this.#targetPort({ address, ownPort }, { target, port });
-        if (targetPort === undefined) continue;
+        const targetPort = port.targetPort ?? podAddress.port;
+        if (targetPort === undefined) {
+          this.#reportNoPort(target, port);
+          continue;
+        }
+        if (podAddress.port !== targetPort) this.#warnOverruled(target, { podAddress, port });
         const key = `${address} ${targetPort}`;
         if (seen.has(key)) this.#warnDuplicate(target, { address, targetPort, port });
         else {
@@ -77,20 +85,15 @@ export class EndpointReader {
     return endpoints;
   }
 
-  #targetPort(
-    { address, ownPort }: { address: IpAddress; ownPort: Port | undefined },
-    { target: { placed, spot }, port }: { target: Target; port: TargetedPort },
-  ): Port | undefined {
-    if (port.targetPort === undefined) {
-      if (ownPort === undefined && !port.isTargetPortBroken) this.#reportNoPort(spot, { placed, index: port.index });
-      return ownPort;
-    }
-    if (placed === undefined && ownPort !== undefined && ownPort !== port.targetPort) {
-      const own = formatSocketAddress({ address, port: ownPort });
-      const reason = `targetPort ${port.targetPort} is used instead of the port of ${own}`;
-      this.#reader.warning("TARGET_PORT_DIFFERS", spot, reason);
-    }
-    return port.targetPort;
+  /** A port that an endpoint outside of all hosts has for itself, and the service sets aside. */
+  #warnOverruled(
+    { placed, index }: Target,
+    { podAddress, port }: { podAddress: PodAddress; port: TargetedPort },
+  ): void {
+    if (placed !== undefined || podAddress.port === undefined) return;
+    const own = formatSocketAddress({ address: podAddress.address, port: podAddress.port });
+    const reason = `targetPort ${port.targetPort} is used instead of the port of ${own}`;
+    this.#reader.warning("TARGET_PORT_DIFFERS", port.list.at(index), reason);
   }
 
   #hint(text: string): string {
@@ -100,31 +103,36 @@ export class EndpointReader {
     return "Name a pod of one of the hosts, or give ip:port for one that runs on none of them";
   }
 
-  #reportNoPort(spot: Spot, { placed, index }: { placed: PlacedPod | undefined; index: number }): void {
+  #reportNoPort({ placed, index }: Target, port: TargetedPort): void {
+    if (port.isTargetPortBroken) return;
     const owner = placed === undefined ? "the endpoint" : `pod ${JSON.stringify(placed.pod.name)}`;
-    const reason = `${owner} has no port, and port ${index + 1} of the service has no \`targetPort\``;
+    const reason = `${owner} has no port, and port ${port.index + 1} of the service has no \`targetPort\``;
     const hint = "Give the service port a `targetPort`, or the pod's address a port";
-    this.#reader.error("NO_TARGET_PORT", spot, reason, hint);
+    this.#reader.error("NO_TARGET_PORT", port.list.at(index), reason, hint);
   }
 
   /** Once, at the first port: it is the same for all. */
   #warnDuplicate(
-    { spot }: Target,
+    { index }: Target,
     { address, targetPort, port }: { address: IpAddress; targetPort: Port; port: TargetedPort },
   ): void {
     if (port.index > 0) return;
     const endpoint = formatSocketAddress({ address, port: targetPort });
-    this.#reader.warning("DUPLICATE_ENDPOINT", spot, `the endpoint ${endpoint} is listed twice; it counts once`);
+    this.#reader.warning(
+      "DUPLICATE_ENDPOINT",
+      port.list.at(index),
+      `the endpoint ${endpoint} is listed twice; it counts once`,
+    );
   }
 
   /** A service whose ClusterIPs could not be read, or a pod whose addresses could not, has been reported already. */
-  #reportFamily({ addresses, spot }: Target, { families, index }: TargetedPort): void {
+  #reportFamily({ addresses, index }: Target, { families, list, index: portIndex }: TargetedPort): void {
     const [first] = addresses;
-    if (first === undefined || families === undefined || families.size === 0 || index > 0) return;
+    if (first === undefined || families === undefined || families.size === 0 || portIndex > 0) return;
     const reason = `the endpoint ${first.address} is IPv${familyOf(first.address)}, but its ClusterIP is not`;
     this.#reader.error(
       "MIXED_FAMILIES",
-      spot,
+      list.at(index),
       reason,
       "Give the service a ClusterIP of that family, or the pod an address of this one",
     );

@@ -119,7 +119,7 @@ export function singleAddress(address: IpAddress): Cidr {
 }
 
 /** IPv4 in IPv6 form: no packet on the wire has it, so rules for it would never match. */
-function isMappedIpv4(address: IpAddress): boolean {
+export function isMappedIpv4(address: IpAddress): boolean {
   return address.startsWith("::ffff:") && address.includes(".");
 }
 
