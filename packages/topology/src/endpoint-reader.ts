@@ -60,7 +60,8 @@ export class EndpointReader {
   /** The endpoints of one port, each `address:port` once. */
   endpoints(targets: readonly Target[], port: TargetedPort): readonly Endpoint[] {
     const endpoints: Endpoint[] = [];
-    const seen = new Set<string>();
+    // By address alone: its hash is known, where `address:port` would be a new text for each of 100,000 endpoints.
+    const seen = new Map<IpAddress, Port>();
     for (const target of targets) {
       let isUsable = false;
       for (const podAddress of target.addresses) {
@@ -73,12 +74,16 @@ export class EndpointReader {
           continue;
         }
         if (podAddress.port !== targetPort) this.#warnOverruled(target, { podAddress, port });
-        const key = `${address} ${targetPort}`;
-        if (seen.has(key)) this.#warnDuplicate(target, { address, targetPort, port });
-        else {
-          seen.add(key);
-          endpoints.push(endpointOf(address, targetPort, target.placed));
+        const before = seen.get(address);
+        if (before === undefined) seen.set(address, targetPort);
+        else if (
+          before === targetPort ||
+          endpoints.some((other) => other.address === address && other.port === targetPort)
+        ) {
+          this.#warnDuplicate(target, { address, targetPort, port });
+          continue;
         }
+        endpoints.push(endpointOf(address, targetPort, target.placed));
       }
       if (!isUsable) this.#reportFamily(target, port);
     }
