@@ -45,8 +45,6 @@ export const HARMLESS: ReadonlySet<string> = new Set([
   "AUDIT",
   "TOS",
   "DSCP",
-  "TTL",
-  "HL",
   "CLASSIFY",
   "LED",
   "RATEEST",
@@ -102,12 +100,17 @@ export function applyTarget(target: Target, packet: PacketView, context: TargetC
         ],
       };
     case "unknown":
+      if (target.name === "TTL" || target.name === "HL") return { kind: "continue", packet: withoutTimeToLive(packet) };
       return HARMLESS.has(target.name)
         ? { kind: "continue", packet }
         : { kind: "unknown", because: `the target ${target.name} is not understood` };
     default:
       return unreachable(target);
   }
+}
+
+function withoutTimeToLive({ ttl: _, ...packet }: PacketView): PacketView {
+  return packet;
 }
 
 function applyConnectionMark(target: Extract<Target, { readonly kind: "connmark" }>, packet: PacketView): TargetEffect {

@@ -71,8 +71,9 @@ function deliveryOf(ending: Extract<Ending, { readonly kind: "delivered" }>): st
 
 /** Equal for outcomes that a reader would call the same. */
 export function outcomeKey({ verdict, destination, source, masqueraded, leftBy, because, mark }: Outcome): string {
-  const place = verdict === "accepted" || verdict === "untouched" ? leftBy : because;
-  return JSON.stringify([verdict, destination, source, masqueraded, place, mark]);
+  const isDelivered = verdict === "accepted" || verdict === "untouched";
+  // Which mark a packet had that nobody gets is of no interest.
+  return JSON.stringify([verdict, destination, source, masqueraded, ...(isDelivered ? [leftBy, mark] : [because])]);
 }
 
 /** Who set up the translations of a way, for those who ask why. */

@@ -196,11 +196,16 @@ function deliver(passage: Passage, state: WalkState): StageResult {
 function forward(passage: Passage, state: WalkState, out: string): StageResult {
   const gateway = state.route?.gateway;
   const text = `routed to ${out}${gateway === undefined ? "" : ` by way of ${gateway}`}`;
-  const leaving = withNote({ ...state, packet: withOutInterface(state.packet, out) }, text);
+  const leaving = withNote({ ...state, packet: withOutInterface(hopped(state.packet), out) }, text);
   return postroute(
     passage,
     nextStage(goesOn(leaving), (way) => walkHook(passage, way, "FORWARD")),
   );
+}
+
+/** FORWARD's rules see the TTL that the packet goes on with. */
+function hopped(packet: PacketView): PacketView {
+  return packet.ttl === undefined ? packet : { ...packet, ttl: packet.ttl - 1 };
 }
 
 /** FORWARD and POSTROUTING of a frame that goes from port to port of one bridge. */

@@ -2,13 +2,14 @@ import type { Family } from "@svcproxy/topology";
 import type { RuleSet } from "../../rule-set.ts";
 import { formatSave } from "../../text/format-restore.ts";
 import { createTracer, type Trace, type Tracer } from "../../trace/trace-packet.ts";
+import { buildPacket } from "./build-packet.ts";
 import { judge, kernelOutcome, repeatsFor, tellTrace } from "./judge.ts";
 import { type KernelWorld, type SentPacket, sysctlsOf } from "./kernel-world.ts";
 import { randomPacket } from "./random-packet.ts";
 import { randomRuleSet } from "./random-rules.ts";
 import { type RandomSource, randomSource } from "./random-source.ts";
 import { shrinkRules } from "./shrink-rules.ts";
-import { ENTRY, type WorldSettings } from "./world-plan.ts";
+import { ENTRY, MAC_OF, type WorldSettings } from "./world-plan.ts";
 
 /** Rules, the host's settings, and a packet: what the kernel and the engine are both asked about. */
 export interface Case {
@@ -88,7 +89,15 @@ export async function runDifferential(world: KernelWorld, options: DifferentialO
       // A packet that the machine lost once is no disagreement.
       if (!(await disagrees(world, found, options.variant))) continue;
       const failed = await shrinkRules(found, (smaller) => disagrees(world, smaller, options.variant));
-      disagreements.push({ seed, failed, text: tellCase(world, { failed, difference, seed }) });
+      const [last] =
+        (await loadRules(world, { ...failed, variant: options.variant })) === undefined
+          ? await askAll(world, [failed])
+          : [];
+      disagreements.push({
+        seed,
+        failed,
+        text: tellCase(world, { failed, difference: last?.difference ?? difference, seed }),
+      });
     }
     if (index % 100 === 99) options.onProgress?.(`${pairs} pairs, ${disagreements.length} disagreements`);
   }
@@ -126,6 +135,9 @@ function traceOf(tracer: Tracer, { sent: { side, packet, mark } }: Case): Trace 
     ...(isIcmp ? {} : { port: packet.destinationPort, sourcePort: packet.sourcePort }),
     ...(entry === undefined ? {} : { inInterface: entry }),
     mark,
+    ttl: 64,
+    length: buildPacket(packet).length,
+    ...(side === "host" ? {} : { macSource: MAC_OF[side] }),
   });
 }
 

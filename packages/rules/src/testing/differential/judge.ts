@@ -63,7 +63,8 @@ export function judge(trace: Trace, observed: readonly KernelOutcome[]): string 
   if (strange !== undefined && !saysNothing) return `the kernel did: ${tellKernel(strange)}`;
   if (observed.length < REPEATS) return undefined;
   for (const branch of trace.branches) {
-    if (branch.kind === "undecided" || toNumber(branch.probability) < SURE_CHANCE) continue;
+    if (branch.kind === "undecided" || branch.outcome.verdict === "undecided") continue;
+    if (toNumber(branch.probability) < SURE_CHANCE) continue;
     if (!observed.some((one) => fits(one, branch.outcome)))
       return `the kernel never did: ${tellOutcome(branch.outcome)} (${formatFraction(branch.probability)})`;
   }

@@ -73,10 +73,9 @@ export async function createKernelWorld(): Promise<KernelWorld> {
   /** @returns whether all came through: where the log's socket was overrun, they may be lost like any other */
   async function sentinels(): Promise<boolean> {
     const ids = new Set<number>();
-    for (const side of SIDES) {
+    for (const { side, source, destination } of SENTINELS) {
       const id = nextSentinel++;
       ids.add(id);
-      const [source, destination] = side === "host" ? ["127.0.0.1", "127.0.0.1"] : [SENTINEL_SOURCES[side], "10.1.0.1"];
       senders.get(side)?.send(buildPacket(sentinel({ source, destination, id })), 0);
     }
     const deadline = Date.now() + SENTINEL_WAIT_MS;
@@ -134,24 +133,25 @@ const SEND_ATTEMPTS = 5;
 /** Numbers from here on are the test's own. */
 const FIRST_SENTINEL = 0xf0000000;
 
-const SENTINEL_SOURCES: Readonly<Record<Exclude<Side, "host">, string>> = {
-  pod1: "10.1.0.2",
-  pod2: "10.1.0.3",
-  outside: "192.168.7.7",
-  remote: "10.2.0.2",
-};
+/** To the host from every side, and from each side to itself: each log has a reader of its own, and all must have caught up. */
+const SENTINELS: readonly { readonly side: Side; readonly source: string; readonly destination: string }[] = [
+  { side: "host", source: "127.0.0.1", destination: "127.0.0.1" },
+  ...(
+    [
+      ["pod1", "10.1.0.2"],
+      ["pod2", "10.1.0.3"],
+      ["outside", "192.168.7.7"],
+      ["remote", "10.2.0.2"],
+    ] as const
+  ).flatMap(([side, source]) => [
+    { side, source, destination: "10.1.0.1" },
+    { side, source, destination: source },
+  ]),
+];
 
-function sentinel({
-  source,
-  destination,
-  id,
-}: {
-  source: string | undefined;
-  destination: string;
-  id: number;
-}): ProbePacket {
-  const address = (text: string | undefined) => {
-    const parsed = parseIpAddress(text ?? "");
+function sentinel({ source, destination, id }: { source: string; destination: string; id: number }): ProbePacket {
+  const address = (text: string) => {
+    const parsed = parseIpAddress(text);
     if (parsed === undefined) throw new TypeError(`no address: ${text}`);
     return parsed;
   };
@@ -227,6 +227,7 @@ async function wire(namespaceOf: (side: Side) => NetworkNamespace): Promise<void
     ]);
   }
   await run("host", HOST_SETUP);
+  await host.run("ipset", ["restore"], { input: SETS });
   await run("pod1", podSetup({ own: 2, other: 3, mac: "02:00:00:00:01:03" }));
   await run("pod2", podSetup({ own: 3, other: 2, mac: "02:00:00:00:01:02" }));
   await run("outside", OUTSIDE_SETUP);
@@ -270,6 +271,29 @@ neigh 10.1.0.2 02:00:00:00:01:02 cni0; neigh fd01::2 02:00:00:00:01:02 cni0; nei
 neigh 10.1.0.3 02:00:00:00:01:03 cni0; neigh fd01::3 02:00:00:00:01:03 cni0
 neigh 192.168.7.7 02:00:00:00:01:07 eth0; neigh 192.168.7.1 02:00:00:00:01:07 eth0; neigh fd07::7 02:00:00:00:01:07 eth0; neigh fd07::1 02:00:00:00:01:07 eth0
 neigh 10.2.0.0 02:00:00:00:01:08 flannel.1; neigh fd02::aa 02:00:00:00:01:08 flannel.1
+`;
+
+/** Sets for the `set` match; the engine is told their members as \`ipset save\` prints them. */
+const SETS = `
+create ips-4 hash:ip family inet
+add ips-4 10.1.0.2
+add ips-4 10.100.100.1
+create nets-4 hash:net family inet
+add nets-4 10.0.0.0/8
+add nets-4 10.1.0.0/24 nomatch
+create ip-ports-4 hash:ip,port family inet
+add ip-ports-4 10.100.100.2,tcp:80
+add ip-ports-4 10.100.100.2,udp:53
+add ip-ports-4 192.168.7.6,tcp:34211
+create ips-6 hash:ip family inet6
+add ips-6 fd01::2
+add ips-6 fd64::1
+create nets-6 hash:net family inet6
+add nets-6 fd00::/8
+add nets-6 fd01::/64 nomatch
+create ip-ports-6 hash:ip,port family inet6
+add ip-ports-6 fd64::2,tcp:80
+add ip-ports-6 fd07::6,tcp:34211
 `;
 
 function podSetup({ own, other, mac }: { own: number; other: number; mac: string }): string {
@@ -316,6 +340,7 @@ async function readState(host: NetworkNamespace): Promise<HostState> {
     },
     rule: { 4: await read("-4", "rule"), 6: await read("-6", "rule") },
     sysctls: {},
+    ipset: (await host.run("ipset", ["save"])).stdout,
   };
   return readHostState(JSON.stringify(state), { file: "the test's host" });
 }
@@ -342,7 +367,8 @@ function loadScript({ tool, rules, settings }: { tool: string; rules: string; se
   const sysctls = Object.entries(sysctlsOf(settings)).map(
     ([name, value]) => `echo ${value} > /proc/sys/${name.replaceAll(".", "/")}`,
   );
-  return `${sysctls.join("; ")}\n${tool} <<'END_OF_RULES'\n${rules}\nEND_OF_RULES\n`;
+  // A connection that is remembered lends its source mapping to new ones from the same port.
+  return `${sysctls.join("; ")}\nconntrack -F >/dev/null 2>&1\n${tool} <<'END_OF_RULES'\n${rules}\nEND_OF_RULES\n`;
 }
 
 interface Sender extends AsyncDisposable {

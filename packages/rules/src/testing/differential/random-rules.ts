@@ -106,9 +106,10 @@ function randomRule(random: RandomSource, place: Place): Rule {
   if (random.chance(0.35))
     matches.push({ kind: "destination", negated: random.chance(0.15), cidr: randomBlock(random, place.family) });
   if (random.chance(0.12)) matches.push(...interfaceMatch(random, place));
+  if (place.family === 4 && random.chance(0.02)) matches.push({ kind: "fragment", negated: random.chance(0.7) });
   const target = randomTarget(random, place);
-  const needsTcp = target.kind === "reject" && target.with === "tcp-reset";
-  const named = needsTcp ? "tcp" : protocol;
+  const named = protocolFor(target) ?? protocol;
+  const needsTcp = protocolFor(target) !== undefined;
   if (named !== undefined) matches.push(...protocolMatches(random, place.family, named, needsTcp));
   // Ports are there to be compared where the protocol is certain.
   const isCertain = matches.some((match) => match.kind === "protocol" && !match.negated);
@@ -119,6 +120,22 @@ function randomRule(random: RandomSource, place: Place): Rule {
   if (matches.length === 0 && ["drop", "accept", "reject"].includes(target.kind) && random.chance(0.8))
     matches.push({ kind: "destination", negated: false, cidr: randomBlock(random, place.family) });
   return { matches, target };
+}
+
+/** Targets that the kernel takes behind one protocol only. */
+function protocolFor(target: Target): "tcp" | "udp" | undefined {
+  switch (target.kind) {
+    case "reject":
+      return target.with === "tcp-reset" ? "tcp" : undefined;
+    case "dnat":
+    case "snat":
+      return target.to.ports === undefined ? undefined : "udp";
+    case "masquerade":
+    case "redirect":
+      return target.ports === undefined ? undefined : "tcp";
+    default:
+      return undefined;
+  }
 }
 
 /** Every address that may be met, and blocks around them. */
@@ -204,7 +221,7 @@ function extraMatch(random: RandomSource, place: Place, protocol: string | undef
     const mask = random.pick([0xffffffff, 0x4000, 0xff, 0x100]);
     return { negated, value: (random.pick([0, 1, 0x4000, 0x100, 0x4001]) & mask) >>> 0, mask };
   };
-  switch (random.below(17)) {
+  switch (random.below(20)) {
     case 0:
       return [{ kind: "mark", ...mark() }];
     case 1:
@@ -268,6 +285,24 @@ function extraMatch(random: RandomSource, place: Place, protocol: string | undef
           invert: negated,
         },
       ];
+    case 16:
+      return within(["PREROUTING", "FORWARD", "INPUT"])
+        ? [{ kind: "mac", negated, address: random.pick(["02:00:00:00:01:02", "02:00:00:00:01:07"]) }]
+        : [];
+    case 17:
+      return [
+        {
+          kind: "length",
+          negated,
+          ...random.pick([
+            { from: 40, to: 40 },
+            { from: 32, to: 60 },
+            { from: 61, to: 1500 },
+          ]),
+        },
+      ];
+    case 18:
+      return [setMatch(random, family, negated)];
     case 15:
       return [{ kind: "limit", rate: "10/min", burst: 5 }];
     default:
@@ -275,6 +310,17 @@ function extraMatch(random: RandomSource, place: Place, protocol: string | undef
         ? [{ kind: "ttl", comparison: random.pick(["eq", "lt", "gt"]), value: random.pick([63, 64, 65]) }]
         : [{ kind: "comment", text: "a comment" }];
   }
+}
+
+/** Sets that the world has, with the directions that each takes. */
+function setMatch(random: RandomSource, family: Family, negated: boolean): Match {
+  const [name, count] = random.pick<readonly [string, number]>([
+    ["ips", 1],
+    ["nets", 1],
+    ["ip-ports", 2],
+  ]);
+  const directions = Array.from({ length: count }, () => random.pick(["src", "dst"] as const));
+  return { kind: "set", negated, name: `${name}-${family}`, directions, rest: [] };
 }
 
 function conntrackEnds(random: RandomSource, family: Family): Match {
@@ -337,11 +383,21 @@ function randomTarget(random: RandomSource, place: Place): Target {
   if (roll < 60 && random.chance(0.7)) return markTarget(random);
   if (roll < 64) return { kind: "return" };
   if (roll < 70) return { kind: "accept" };
+  if (roll < 74) return harmlessTarget(random, place);
   if (roll < 76) return table === "raw" && random.chance(0.3) ? { kind: "trace" } : { kind: "none" };
   if (table === "raw" && roll < 88) return { kind: "ct", notrack: true, words: [] };
   if (table === "filter" && roll < 90) return rejectTarget(random, family);
   // The nat table is not meant to drop, and iptables refuses it.
   return table === "nat" ? { kind: "accept" } : random.chance(0.5) ? { kind: "drop" } : { kind: "return" };
+}
+
+function harmlessTarget(random: RandomSource, { table, hooks }: Place): Target {
+  const isOutgoing = hooks.every((hook) => hook === "FORWARD" || hook === "OUTPUT" || hook === "POSTROUTING");
+  if (table === "mangle" && isOutgoing && random.chance(0.3))
+    return { kind: "unknown", name: "CLASSIFY", words: ["--set-class", "1:1"] };
+  return random.chance(0.5)
+    ? { kind: "log", words: ["--log-prefix", "seen "] }
+    : { kind: "nflog", words: ["--nflog-group", "3"] };
 }
 
 function rejectTarget(random: RandomSource, family: Family): Target {
@@ -370,23 +426,38 @@ function markTarget(random: RandomSource): Target {
 
 function natTarget(random: RandomSource, family: Family, hooks: readonly HookName[]): Target {
   const world = WORLD[family];
-  const plain = { random: false, randomFully: false, persistent: false };
+  const draws = random.chance(0.15);
+  const ports = random.chance(0.25) ? { ports: natPorts(random) } : {};
+  const plain = { random: draws, randomFully: false, persistent: false, ...ports };
   if (hooks.includes("PREROUTING") || hooks.includes("OUTPUT")) {
-    if (random.chance(0.15)) return { kind: "redirect", random: false };
+    if (random.chance(0.15)) return { kind: "redirect", random: draws, ...ports };
+    if (random.chance(0.1)) return { kind: "dnat", to: { ...plain, addresses: natRange(random, family) } };
     const address = randomAddress(random, [
-      ...world.from.pod1.slice(0, 1),
-      ...world.from.pod2,
-      ...world.from.remote.slice(0, 1),
-      ...world.from.outside.slice(0, 1),
-      ...world.from.host,
-      ...world.services,
-      ...world.odd,
+      ...[world.from.pod1, world.from.remote, world.from.outside].flatMap((own) => own.slice(0, 1)),
+      ...[...world.from.pod2, ...world.from.host, ...world.services, ...world.odd],
     ]);
     return { kind: "dnat", to: { ...plain, addresses: { from: address, to: address } } };
   }
-  if (!hooks.includes("INPUT") && random.chance(0.6)) return { kind: "masquerade", random: false, randomFully: false };
+  if (!hooks.includes("INPUT") && random.chance(0.6))
+    return { kind: "masquerade", random: draws, randomFully: draws && random.chance(0.5), ...ports };
+  if (random.chance(0.1)) return { kind: "snat", to: { ...plain, addresses: natRange(random, family) } };
   const address = randomAddress(random, [...world.from.host.slice(0, 3), ...world.from.pod1.slice(0, 1)]);
   return { kind: "snat", to: { ...plain, addresses: { from: address, to: address } } };
+}
+
+/** Mostly few enough for the engine to look at each. */
+function natRange(random: RandomSource, family: Family): { from: IpAddress; to: IpAddress } {
+  if (random.chance(0.2)) return randomRange(random, family);
+  const [from, to] = family === 4 ? (["10.1.0.2", "10.1.0.3"] as const) : (["fd01::2", "fd01::3"] as const);
+  return { from: randomAddress(random, [from]), to: randomAddress(random, [to]) };
+}
+
+function natPorts(random: RandomSource): NumberRange {
+  return random.pick([
+    { from: 3000, to: 3000 },
+    { from: 5000, to: 5010 },
+    { from: 40000, to: 59999 },
+  ]);
 }
 
 export function singleBlock(address: IpAddress): Cidr {

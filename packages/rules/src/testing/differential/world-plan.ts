@@ -13,6 +13,14 @@ export const ENTRY: Readonly<Record<Side, string | undefined>> = {
   host: undefined,
 };
 
+/** The MAC address from which each side's frames come. */
+export const MAC_OF: Readonly<Record<Exclude<Side, "host">, string>> = {
+  pod1: "02:00:00:00:01:02",
+  pod2: "02:00:00:00:01:03",
+  outside: "02:00:00:00:01:07",
+  remote: "02:00:00:00:01:08",
+};
+
 /** Addresses of one family in the test's world. */
 export interface WorldAddresses {
   /** Addresses of each side; the first is its own, the others are only sent from. */
