@@ -30,6 +30,8 @@ export class VipSteward {
 
   /** Makes the plan's VIPs local as far as possible; what cannot be done is logged, once. */
   async serve(plan: HostPlan): Promise<void> {
+    // It would take away what is about to be made.
+    clearTimeout(this.#tidying);
     const { vips, refused } = vipsOfPlan(plan);
     const report = await this.#vips.ensure(vips);
     this.#wanted = vips;
