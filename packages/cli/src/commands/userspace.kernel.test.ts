@@ -14,7 +14,7 @@ describe.skipIf(reason !== undefined)(
     test("serves VIPs that it makes local, says once what it cannot do, and leaves the host as it was", async () => {
       await using host = await ProxyHost.create();
       const before = await addresses(host);
-      startNamed(host, "127.0.1.1", "one");
+      await startNamed(host, "127.0.1.1", "one");
       const proxy = host.svcproxy(["userspace", await host.writeTopology(topologyOf({ sctp: true })), "--host", "a"]);
       await proxy.serves();
       expect(await ask(host, VIP)).toBe("one");
@@ -57,7 +57,7 @@ describe.skipIf(reason !== undefined)(
 
     test("a second instance is refused and harms nobody", async () => {
       await using host = await ProxyHost.create();
-      startNamed(host, "127.0.1.1", "one");
+      await startNamed(host, "127.0.1.1", "one");
       const first = await serving(host, topologyOf({}));
       const second = host.svcproxy(["userspace", `${host.folder}/topology.yaml`, "--host", "a"]);
       expect(await second.end()).toBe(1);
@@ -68,7 +68,7 @@ describe.skipIf(reason !== undefined)(
 
     test("--take-over loses no dial, and VIPs and metrics go on", async () => {
       await using host = await ProxyHost.create();
-      startNamed(host, "127.0.1.1", "one");
+      await startNamed(host, "127.0.1.1", "one");
       const metrics = ["--metrics", "127.0.0.1:9464", "--drain-timeout", "5s"];
       const first = await serving(host, topologyOf({}), metrics);
       const dialler = host.startScript(DIAL_WITHOUT_PAUSE, VIP);
@@ -86,7 +86,7 @@ describe.skipIf(reason !== undefined)(
 
     test("--watch serves what comes, keeps what stays, and a broken file changes nothing", async () => {
       await using host = await ProxyHost.create();
-      startNamed(host, "127.0.1.1", "one");
+      await startNamed(host, "127.0.1.1", "one");
       const proxy = await serving(host, topologyOf({}), ["--watch"]);
       const held = host.startScript(HOLD_A_CONNECTION, VIP);
       await held.says("open");
@@ -107,7 +107,7 @@ describe.skipIf(reason !== undefined)(
 
     test("without --watch, SIGHUP reads the topology again", async () => {
       await using host = await ProxyHost.create();
-      startNamed(host, "127.0.1.1", "one");
+      await startNamed(host, "127.0.1.1", "one");
       const proxy = await serving(host, topologyOf({}));
       await host.writeTopology(topologyOf({ vips: [VIP, OTHER_VIP] }));
       proxy.signal("SIGHUP");
@@ -117,7 +117,7 @@ describe.skipIf(reason !== undefined)(
 
     test("SIGTERM lets connections end, and a second one hurries", async () => {
       await using host = await ProxyHost.create();
-      startNamed(host, "127.0.1.1", "one");
+      await startNamed(host, "127.0.1.1", "one");
       const proxy = await serving(host, topologyOf({}), ["--drain-timeout", "1h"]);
       const held = host.startScript(HOLD_A_CONNECTION, VIP);
       await held.says("open");
@@ -136,9 +136,8 @@ describe.skipIf(reason !== undefined)(
 
     test("a port that is taken is reported with its holder, stops nobody else, and is tried again", async () => {
       await using host = await ProxyHost.create();
-      startNamed(host, "127.0.1.1", "one");
-      const holder = startNamed(host, "0.0.0.0", "holder", 8001);
-      await holder.says("listening");
+      await startNamed(host, "127.0.1.1", "one");
+      const holder = await startNamed(host, "0.0.0.0", "holder", 8001);
       const proxy = await serving(host, topologyOf({ ports: [80, 8001] }));
       expect(await ask(host, VIP)).toBe("one");
       expect(proxy.stderr).toContain(`held by pid ${holder.pid}`);
@@ -152,7 +151,7 @@ describe.skipIf(reason !== undefined)(
     test("--require-all ends where a port is taken, and leaves nothing behind", async () => {
       await using host = await ProxyHost.create();
       const before = await addresses(host);
-      await startNamed(host, "0.0.0.0", "holder", 80).says("listening");
+      await startNamed(host, "0.0.0.0", "holder", 80);
       const file = await host.writeTopology(topologyOf({}));
       const proxy = host.svcproxy(["userspace", file, "--host", "a", "--require-all"]);
       expect(await proxy.end()).toBe(1);
@@ -165,7 +164,7 @@ describe.skipIf(reason !== undefined)(
       await host.shell(
         `ip address add ${VIP}/32 dev lo && chmod 755 ${host.folder} && install -d -o nobody -m 700 ${host.folder}/run`,
       );
-      startNamed(host, "127.0.1.1", "one");
+      await startNamed(host, "127.0.1.1", "one");
       const file = await host.writeTopology(topologyOf({ vips: [VIP, OTHER_VIP], ports: [8080] }));
       const proxy = host.svcproxy(["userspace", file, "--host", "a"], AS_NOBODY);
       await proxy.serves();
@@ -182,8 +181,8 @@ describe.skipIf(reason !== undefined)(
     test("a range is one route; the sysctl for IPv6 is set and put back", async () => {
       await using host = await ProxyHost.create();
       const before = await addresses(host);
-      startNamed(host, "127.0.1.1", "one");
-      startNamed(host, "::1", "six");
+      await startNamed(host, "127.0.1.1", "one");
+      await startNamed(host, "::1", "six");
       const proxy = await serving(host, topologyOf({ ipv6: true }), [
         "--vip-range",
         "10.96.0.0/16",
@@ -199,7 +198,7 @@ describe.skipIf(reason !== undefined)(
 
     test("metrics, readiness and the access log tell of connections", async () => {
       await using host = await ProxyHost.create();
-      startNamed(host, "127.0.1.1", "one");
+      await startNamed(host, "127.0.1.1", "one");
       const proxy = await serving(host, topologyOf({}), ["--metrics", "127.0.0.1:9464", "--access-log"]);
       expect(await host.shell("curl -s http://127.0.0.1:9464/readyz")).toBe("ready\n");
       await ask(host, VIP);
@@ -257,7 +256,7 @@ describe.skipIf(reason !== undefined)(
 const AS_NOBODY = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
 
 /** Tells the name to whoever connects. */
-function startNamed(host: ProxyHost, address: string, name: string, port = 8080): HostProgram {
+async function startNamed(host: ProxyHost, address: string, name: string, port = 8080): Promise<HostProgram> {
   const script = `
     import { createServer } from "node:net";
     const [address, name, port] = process.argv.slice(1);
@@ -265,7 +264,9 @@ function startNamed(host: ProxyHost, address: string, name: string, port = 8080)
       socket.on("error", () => {});
       socket.once("data", (data) => (String(data) === "hold" ? socket.write("held") : socket.end(name)));
     }).listen(Number(port), address, () => console.log("listening"));`;
-  return host.startScript(script, address, name, String(port));
+  const server = host.startScript(script, address, name, String(port));
+  await server.says("listening");
+  return server;
 }
 
 /** Keeps a connection open, and says when and how it ends. */

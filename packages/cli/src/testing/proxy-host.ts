@@ -37,14 +37,9 @@ export class ProxyHost implements AsyncDisposable {
   }
 
   /** Starts a program that goes on. */
-  start(
-    command: readonly string[],
-    options: { readonly argv0?: string; readonly prefix?: readonly string[] } = {},
-  ): HostProgram {
+  start(command: readonly string[], { prefix = [] }: { readonly prefix?: readonly string[] } = {}): HostProgram {
     const net = `--net=/proc/${this.namespace.pid}/ns/net`;
-    const program =
-      options.argv0 === undefined ? command : ["sh", "-c", 'exec -a "$0" "$@"', options.argv0, ...command];
-    const child = spawn("nsenter", [net, ...(options.prefix ?? []), ...program], {
+    const child = spawn("nsenter", [net, ...prefix, ...command], {
       stdio: ["ignore", "pipe", "pipe"],
       cwd: fileURLToPath(new URL("../..", import.meta.url)),
     });
