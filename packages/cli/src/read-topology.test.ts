@@ -93,6 +93,15 @@ describe("a topology", () => {
     expect(JSON.stringify(allowed.report)).toContain("external IP 203.0.113.1:1");
   });
 
+  test("of Kubernetes objects has no host but its Nodes", async () => {
+    const made = folderOf({ "s.yaml": SERVICE("a", "10.96.0.1") });
+    const { exitCode, stderr } = await check(made, "--host", "node1");
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(
+      'The objects have no Node "node1" [UNKNOWN_HOST]\n  hint: Give the Nodes too: kubectl get',
+    );
+  });
+
   test("takes the settings of --config", async () => {
     const { report } = await check(path("topology.yaml"), "--config", path("config.yaml"));
     expect(report).toMatchObject({ node: { masqueradeBit: 3, masqueradeAll: false } });

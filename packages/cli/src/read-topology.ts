@@ -98,11 +98,11 @@ export function resolveHost(
   flag: string | undefined,
   { localAddresses = ownAddresses() }: { readonly localAddresses?: readonly string[] } = {},
 ): string {
-  const names = topology.hosts.map(({ name }) => JSON.stringify(name)).join(", ");
-  const hint = names === "" ? "The topology lists no host" : `Hosts of the topology: ${names}`;
+  const hint = knownHosts(topology);
   if (flag !== undefined) {
     if (topology.hosts.some(({ name }) => name === flag)) return flag;
-    throw inputError("UNKNOWN_HOST", `The topology lists no host ${JSON.stringify(flag)}`, { hint });
+    const what = topology.source === "kubernetes" ? "The objects have no Node" : "The topology lists no host";
+    throw inputError("UNKNOWN_HOST", `${what} ${JSON.stringify(flag)}`, { hint });
   }
   const [host, another] = hostsAt(topology, localAddresses);
   if (host !== undefined && another === undefined) return host;
@@ -111,6 +111,13 @@ export function resolveHost(
       ? "no host of the topology owns an address of this machine"
       : "several hosts of the topology own an address of this machine";
   throw inputError("HOST_REQUIRED", `Name the host with --host: ${reason}`, { hint });
+}
+
+function knownHosts({ hosts, source }: Topology): string {
+  if (hosts.length > 0) return `Hosts of the topology: ${hosts.map(({ name }) => JSON.stringify(name)).join(", ")}`;
+  return source === "kubernetes"
+    ? "Give the Nodes too: kubectl get services,endpointslices,nodes -A -o yaml"
+    : "The topology lists no host";
 }
 
 /** The host that this machine is, where it is clearly one. */
