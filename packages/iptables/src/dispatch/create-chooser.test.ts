@@ -31,7 +31,7 @@ function walk(rules: readonly Rule[], chooser: Chooser): { chances: Map<string, 
   return { chances, longest };
 }
 
-test.for([1, 2, 16, 17, 100, 257, 1000, 5000])("a tree gives each of %d endpoints its share to 1e-9", (count) => {
+test.for([1, 2, 4, 5, 16, 17, 100, 257, 1000, 5000])("a tree gives each of %d endpoints its share to 1e-9", (count) => {
   const chooser = createChooser("tree");
   const { chances, longest } = walk(chooser.choose(choicesOf(count)), chooser);
   expect([...chances.keys()].sort()).toEqual(
@@ -40,16 +40,16 @@ test.for([1, 2, 16, 17, 100, 257, 1000, 5000])("a tree gives each of %d endpoint
       .sort(),
   );
   for (const chance of chances.values()) expect(Math.abs(chance - 1 / count)).toBeLessThan(1e-9);
-  expect(longest).toBeLessThanOrEqual(16 * Math.max(1, Math.ceil(Math.log(count) / Math.log(16))));
+  expect(longest).toBeLessThanOrEqual(4 * Math.max(1, Math.ceil(Math.log(count) / Math.log(4))));
 });
 
-test("one by one up to 256 endpoints, a tree above, unless one of them is asked for", () => {
+test("one by one up to 128 endpoints, a tree above, unless one of them is asked for", () => {
   const depth = (mode: "auto" | "linear" | "tree", count: number) => {
     const chooser = createChooser(mode);
     chooser.choose(choicesOf(count));
     return chooser.groups.size > 0;
   };
-  expect([depth("auto", 256), depth("auto", 257), depth("linear", 257), depth("tree", 17)]).toEqual([
+  expect([depth("auto", 128), depth("auto", 129), depth("linear", 129), depth("tree", 5)]).toEqual([
     false,
     true,
     false,

@@ -25,8 +25,11 @@ export interface Chooser {
 /** Gives the `statistic` matches for `count` equal shares: one less, because the last rule takes what is left. */
 export type EqualShares = (count: number) => readonly Match[];
 
-/** Rules that one packet walks past in a chain, at most, where the choice is a tree. */
-const FAN_OUT = 16;
+/**
+ * Rules of one chain where the choice is a tree. A `statistic` match costs several times a jump (140 ns against 20 ns were
+ * measured with nft), and two to four rules a chain take the fewest of them.
+ */
+const FAN_OUT = 4;
 const HASH_LENGTH = 16;
 
 /**

@@ -7,7 +7,7 @@ export type DispatchMode = "auto" | "linear" | "tree";
 export const LINEAR_MAX_FRONTENDS = 256;
 
 /** Up to this many endpoints of one service, `auto` asks one rule after the other. */
-export const LINEAR_MAX_ENDPOINTS = 256;
+export const LINEAR_MAX_ENDPOINTS = 128;
 
 /** Whether the frontends of this family are dispatched by a tree. */
 export function dispatchesByTree(

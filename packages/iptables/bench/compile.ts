@@ -1,0 +1,79 @@
+/**
+ * From a topology file to restore text, whole process, against the time that iptables-legacy-restore takes to load that
+ * text: `pnpm --filter @svcproxy/iptables bench:compile`. Needs root and python3.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { LARGE_HOST, type LargeTopologyOptions, largeTopologyText } from "./large-topology.ts";
+import { median } from "./median.ts";
+
+interface Case extends LargeTopologyOptions {
+  /** Seconds and MiB that the whole process may take. */
+  readonly seconds?: number;
+  readonly peakMiB?: number;
+  /** What it may take of the time that loading takes. */
+  readonly ratio?: number;
+}
+
+const ROUNDS = 3;
+const CASES: readonly Case[] = [
+  { services: 10_000, endpoints: 10, seconds: 1.5, peakMiB: 700, ratio: 0.5 },
+  { services: 10_000, endpoints: 3, ratio: 0.5 },
+  { services: 1000, endpoints: 100, ratio: 0.5 },
+  { services: 1000, endpoints: 10, seconds: 0.5 },
+];
+
+interface Measured {
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly peakMiB: number;
+}
+
+const svcproxy = fileURLToPath(new URL("../../../scripts/svcproxy", import.meta.url));
+const measurer = fileURLToPath(new URL("measure.py", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "svcproxy-bench-"));
+
+function measure(command: readonly string[], { input, output }: { input: string; output: string }): Measured {
+  return JSON.parse(execFileSync("python3", [measurer, input, output, ...command], { encoding: "utf8" }));
+}
+
+function verdict(value: number, limit: number | undefined): string {
+  return limit === undefined ? "" : ` (at most ${limit}: ${value <= limit ? "met" : "MISSED"})`;
+}
+
+try {
+  for (const dialect of ["document", "kubernetes"]) {
+    for (const each of CASES) {
+      const topology = join(folder, "topology.yaml");
+      const restore = join(folder, "rules.restore");
+      writeFileSync(topology, largeTopologyText(each));
+      const print = [svcproxy, "iptables", topology, "--host", LARGE_HOST, "--dialect", dialect, "--format", "restore"];
+      const load = ["unshare", "--net", "iptables-legacy-restore", "--noflush"];
+      const ours: Measured[] = [];
+      const ratios: number[] = [];
+      const cpuRatios: number[] = [];
+      for (let round = 0; round < ROUNDS; round++) {
+        const printed = measure(print, { input: "/dev/null", output: restore });
+        const loaded = measure(load, { input: restore, output: "/dev/null" });
+        ours.push(printed);
+        ratios.push(printed.seconds / loaded.seconds);
+        cpuRatios.push(printed.cpuSeconds / loaded.cpuSeconds);
+      }
+      const seconds = median(ours.map((measured) => measured.seconds));
+      const peakMiB = Math.max(...ours.map((measured) => measured.peakMiB));
+      const ratio = median(ratios);
+      console.log(
+        `${dialect}, ${each.services} x ${each.endpoints}: ` +
+          `${seconds.toFixed(2)} s${verdict(seconds, each.seconds)}, ` +
+          `${peakMiB.toFixed(0)} MiB${verdict(peakMiB, each.peakMiB)}, ` +
+          `${ratio.toFixed(2)} of the time to load it${verdict(ratio, each.ratio)}, ` +
+          `${median(cpuRatios).toFixed(2)} of the processor time`,
+      );
+    }
+  }
+} finally {
+  rmSync(folder, { recursive: true });
+}
