@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
+import process from "node:process";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { exampleFrontend, exampleStatus } from "./example-status.ts";
 import { startObserveServer } from "./observe-server.ts";
@@ -76,7 +77,11 @@ test("an address that is taken is an error with a way out", async () => {
       status: async () => exampleStatus(),
       onProblem: () => {},
     }),
-  ).rejects.toMatchObject({ code: "METRICS_ADDRESS", hint: "Give another address with --metrics" });
+  ).rejects.toMatchObject({
+    code: "METRICS_ADDRESS",
+    message: expect.stringContaining(`held by pid ${process.pid}`),
+    hint: "Give another address with --metrics",
+  });
 });
 
 test("close ends kept-alive connections too", async () => {

@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { EnvironmentError } from "@svcproxy/topology";
+import { EnvironmentError, parseIpAddress } from "@svcproxy/topology";
+import { findPortHolder } from "../port-holder.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "./render-metrics.ts";
 import { frontendsNotReady, type StatusDocument } from "./status-document.ts";
 
@@ -36,11 +37,7 @@ export async function startObserveServer(options: ObserveServerOptions): Promise
   try {
     await once(server, "listening");
   } catch (error) {
-    throw new EnvironmentError(
-      "METRICS_ADDRESS",
-      `Cannot serve metrics on ${formatHostPort(options.listen)}: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error, hint: "Give another address with --metrics" },
-    );
+    throw await cannotListen(options.listen, error);
   }
   return {
     port: portOf(server.address()),
@@ -50,6 +47,20 @@ export async function startObserveServer(options: ObserveServerOptions): Promise
       if (server.listening) await once(server, "close");
     },
   };
+}
+
+async function cannotListen(
+  { address, port }: ObserveServerOptions["listen"],
+  cause: unknown,
+): Promise<EnvironmentError> {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const at = parseIpAddress(address);
+  const holder = at === undefined ? undefined : await findPortHolder("tcp", { address: at, port });
+  const held = holder === undefined ? "" : `, held by pid ${holder.pid} (${holder.command})`;
+  return new EnvironmentError("METRICS_ADDRESS", `Cannot serve metrics: ${reason}${held}`, {
+    cause,
+    hint: "Give another address with --metrics",
+  });
 }
 
 interface Reply {
@@ -99,8 +110,4 @@ function send(response: ServerResponse, { code, type, body, isHead }: Reply): vo
 
 function portOf(address: AddressInfo | string | null): number {
   return typeof address === "object" && address !== null ? address.port : 0;
-}
-
-function formatHostPort({ address, port }: ObserveServerOptions["listen"]): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
