@@ -13,6 +13,7 @@ import { registerTrace } from "./commands/trace.ts";
 import { registerUserspace } from "./commands/userspace.ts";
 import { addUserspaceCleanup } from "./commands/userspace-cleanup.ts";
 import { addUserspaceStatus } from "./commands/userspace-status.ts";
+import { addUserspaceWorker } from "./commands/userspace-worker.ts";
 import type { ExitCode } from "./exit-code.ts";
 import { runCommand } from "./run-command.ts";
 import { version } from "./version.ts";
@@ -53,6 +54,7 @@ const COMMANDS: Readonly<Record<string, (program: Command, run: RunCommand) => v
     const userspace = registerUserspace(program, run);
     addUserspaceStatus(userspace, run);
     addUserspaceCleanup(userspace, run);
+    addUserspaceWorker(userspace, run);
   },
 };
 

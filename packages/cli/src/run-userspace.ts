@@ -3,6 +3,7 @@ import { inputError, planHost } from "@svcproxy/topology";
 import { accessFields, Daemon, type DaemonSurroundings, hostNetwork } from "@svcproxy/userspace";
 import { type Logger, pino } from "pino";
 import type { CommandContext } from "./command-context.ts";
+import { workerProgram } from "./commands/userspace-worker.ts";
 import type { ExitCode } from "./exit-code.ts";
 import { readTopology, resolveHost } from "./read-topology.ts";
 import type { UserspaceFlags } from "./userspace-flags.ts";
@@ -43,6 +44,7 @@ export async function runUserspace(
       logger,
       network: hostNetwork,
       loadPlan: planLoader(context, { files, flags }),
+      ...workerProgram(),
       ...(access === undefined ? {} : { onConnectionEnd: access.onConnectionEnd }),
     },
   );

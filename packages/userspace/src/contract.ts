@@ -63,6 +63,11 @@ export interface ProxySurroundings {
   readonly logger: Logger;
   /** Called once for each TCP connection and UDP session that ended. Leave it out where nobody reads it: it costs. */
   readonly onConnectionEnd?: (record: AccessRecord) => void;
+  /**
+   * The script and arguments of a program that calls `runWorkerProcess`, for workers; needed where this package is part of a bundle.
+   * Default: a file of this package.
+   */
+  readonly workerProgram?: readonly [script: string, ...args: string[]];
   /** Listeners that a running instance handed over (`claimInstance`). */
   readonly inherited?: InheritedListeners;
 }

@@ -10,3 +10,4 @@ export { userspaceLimitations } from "./policy/frontend-spec.ts";
 export { createProxy } from "./proxy.ts";
 export { renderUnit } from "./systemd/render-unit.ts";
 export { hostNetwork } from "./vip/host-network.ts";
+export { runWorkerProcess } from "./workers/run-worker-process.ts";

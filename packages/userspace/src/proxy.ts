@@ -48,15 +48,9 @@ export async function createProxy(options: ProxyOptions, surroundings: ProxySurr
     dialFailed: (report) => failures.dialFailed(report),
     ...(surroundings.onConnectionEnd === undefined ? {} : { ended: surroundings.onConnectionEnd }),
   };
-  const { logger, onConnectionEnd } = surroundings;
   const group =
     options.workers > 1
-      ? new ProcessWorkerGroup({
-          options,
-          logger,
-          failures,
-          ...(onConnectionEnd === undefined ? {} : { onConnectionEnd }),
-        })
+      ? new ProcessWorkerGroup({ ...surroundings, options, failures })
       : startLocalGroup({ options, plane, reports });
   return new RunningProxy({ options, surroundings, plane, group });
 }

@@ -1,6 +1,6 @@
 import type { Cidr, HostPlan } from "@svcproxy/topology";
 import type { Logger } from "pino";
-import type { AccessRecord, InstanceOptions, ProxyOptions } from "../contract.ts";
+import type { AccessRecord, InstanceOptions, ProxyOptions, ProxySurroundings } from "../contract.ts";
 import type { HostNetwork } from "../vip/host-network.ts";
 
 export interface DaemonOptions {
@@ -29,4 +29,6 @@ export interface DaemonSurroundings {
    */
   loadPlan(): Promise<HostPlan>;
   readonly onConnectionEnd?: (record: AccessRecord) => void;
+  /** See `ProxySurroundings`. */
+  readonly workerProgram?: NonNullable<ProxySurroundings["workerProgram"]>;
 }

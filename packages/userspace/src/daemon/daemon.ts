@@ -90,10 +90,11 @@ export class Daemon {
     this.#host = plan.host.name;
     this.#claim = await claimInstance(options.instance);
     const { inherited, predecessorPid } = this.#claim;
-    const { onConnectionEnd } = this.#surroundings;
+    const { onConnectionEnd, workerProgram } = this.#surroundings;
     this.#proxy = await createProxy(options.proxy, {
       logger,
       ...(onConnectionEnd === undefined ? {} : { onConnectionEnd }),
+      ...(workerProgram === undefined ? {} : { workerProgram }),
       ...(inherited === undefined ? {} : { inherited }),
     });
     if (predecessorPid === undefined) await this.#serveMetrics();

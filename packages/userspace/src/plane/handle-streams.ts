@@ -199,18 +199,26 @@ class HandleStream implements ByteStream {
 
   write(bytes: Uint8Array): boolean {
     if (this.#closed) return true;
+    const { writeErrorIndex, streamState } = this.#native;
+    if (writeErrorIndex === undefined) return this.#writeWithRequest(bytes);
     const result = this.#handle.writeBuffer(null, bytes);
-    if (typeof result === "number") {
-      if (result !== 0) this.owner?.onFault(this, systemErrorCode(result), "write");
-      return true;
-    }
-    const failed = this.#native.streamState[this.#native.writeErrorIndex] ?? 0;
-    if (failed !== 0) {
-      this.owner?.onFault(this, systemErrorCode(failed), "write");
-      return true;
-    }
+    if (typeof result === "number") return this.#writeIsOver(result);
+    const failed = streamState[writeErrorIndex] ?? 0;
+    if (failed !== 0) return this.#writeIsOver(failed);
     if (typeof result.writeStatus === "number") return this.#writeIsOver(result.writeStatus);
-    const request: OwnedWriteRequest = result;
+    return this.#writeIsUnderWay(result, bytes);
+  }
+
+  /** Before Node 26 every write needs a request, whether it will be under way or not. */
+  #writeWithRequest(bytes: Uint8Array): boolean {
+    const request = this.#native.newWriteRequest();
+    const failed = this.#handle.writeBuffer(request, bytes);
+    if (typeof failed === "number" && failed !== 0) return this.#writeIsOver(failed);
+    const isAsync = this.#native.streamState[this.#native.writeIsAsyncIndex] ?? 0;
+    return isAsync === 0 || this.#writeIsUnderWay(request, bytes);
+  }
+
+  #writeIsUnderWay(request: OwnedWriteRequest, bytes: Uint8Array): false {
     request.oncomplete = onWritten;
     request.buffer = bytes;
     request.stream = this;

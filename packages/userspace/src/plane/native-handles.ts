@@ -24,7 +24,10 @@ export interface NativeHandles {
   readonly streamState: Int32Array;
   /** Index in `streamState`: bytes read, or a negative error number. */
   readonly readCountIndex: number;
-  readonly writeErrorIndex: number;
+  /** Index in `streamState`: whether the last write is under way. */
+  readonly writeIsAsyncIndex: number;
+  /** Index in `streamState`: the last write's error. Undefined where `writeBuffer` wants a request and returns the error (Node before 26). */
+  readonly writeErrorIndex: number | undefined;
   readonly tcpIpv6Only: number;
   readonly udpIpv6Only: number;
 }
@@ -42,8 +45,8 @@ export interface StreamHandle extends NativeHandle {
   onread: (buffer?: ArrayBuffer) => Uint8Array | undefined;
   readStart(): number;
   readStop(): number;
-  /** 0: all written; otherwise a negative error number, or the request that is under way. */
-  writeBuffer(request: null, bytes: Uint8Array): number | WriteRequest;
+  /** Without a request: 0 where all is written, a negative error number, or the request that is under way. With one: 0 or the error. */
+  writeBuffer(request: WriteRequest | null, bytes: Uint8Array): number | WriteRequest;
   shutdown(request: ShutdownRequest): number;
   /** Reads go into this buffer, and into the one that `onread` returns after that. */
   useUserBuffer(buffer: Uint8Array): void;
@@ -154,7 +157,8 @@ interface StreamBinding {
   readonly WriteWrap: Constructor<WriteRequest>;
   readonly streamBaseState: Int32Array;
   readonly kReadBytesOrError: number;
-  readonly kLastWriteErr: number;
+  readonly kLastWriteWasAsync: number;
+  readonly kLastWriteErr: number | undefined;
 }
 
 const STREAM_METHODS = ["readStart", "readStop", "writeBuffer", "shutdown", "useUserBuffer", "close", "ref", "unref"];
@@ -194,6 +198,7 @@ function findNativeHandles(): NativeHandles | undefined {
     newWriteRequest: () => new stream.WriteWrap(),
     streamState: stream.streamBaseState,
     readCountIndex: stream.kReadBytesOrError,
+    writeIsAsyncIndex: stream.kLastWriteWasAsync,
     writeErrorIndex: stream.kLastWriteErr,
     tcpIpv6Only: tcp.constants.UV_TCP_IPV6ONLY,
     udpIpv6Only: udp.constants.UV_UDP_IPV6ONLY,
@@ -238,8 +243,7 @@ function isStreamBinding(value: unknown): value is StreamBinding {
   return (
     hasClass(value, "ShutdownWrap", []) &&
     hasClass(value, "WriteWrap", []) &&
-    // The offset came with writes that make their own request: before it, `writeBuffer` wanted one.
-    hasNumbers(value, ["kReadBytesOrError", "kLastWriteErr", "kArrayBufferOffset"]) &&
+    hasNumbers(value, ["kReadBytesOrError", "kLastWriteWasAsync"]) &&
     member(value, "streamBaseState") instanceof Int32Array
   );
 }

@@ -1,4 +1,4 @@
-import { getSystemErrorMessage, getSystemErrorName } from "node:util";
+import { getSystemErrorMap, getSystemErrorName } from "node:util";
 
 /** A call to the system that failed. */
 export class SystemCallError extends Error {
@@ -19,7 +19,7 @@ export function systemErrorCode(errorNumber: number): string {
 }
 
 function systemErrorText(errorNumber: number): string {
-  return getSystemErrorMessage(errorNumber) ?? getSystemErrorName(errorNumber);
+  return getSystemErrorMap().get(errorNumber)?.[1] ?? getSystemErrorName(errorNumber);
 }
 
 /** Faults of this host, not of the endpoint that was being dialled. */

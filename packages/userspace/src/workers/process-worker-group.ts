@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import type { AccessRecord, HandedListener, ProxyOptions } from "../contract.ts";
 import type { FailureLog } from "../failure-log.ts";
@@ -18,6 +19,7 @@ export interface ProcessGroupOptions {
   readonly options: ProxyOptions;
   readonly logger: Logger;
   readonly failures: FailureLog;
+  readonly workerProgram?: readonly [script: string, ...args: string[]];
   readonly onConnectionEnd?: (record: AccessRecord) => void;
 }
 
@@ -57,6 +59,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
     const worker = new WorkerProcess({
       index,
       restarts,
+      program: this.#surroundings.workerProgram ?? [fileURLToPath(new URL("worker-main.ts", import.meta.url))],
       onMessage: (from, message) => this.#onMessage(from, message),
       onExit: (from, how) => this.#onExit(from, how),
     });

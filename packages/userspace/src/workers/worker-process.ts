@@ -1,12 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { extname } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { HandedListener } from "../contract.ts";
 import type { WorkerReading } from "./worker.ts";
 import { type FromWorker, isFromWorker, type ToWorker } from "./worker-messages.ts";
 
-/** Beside this file, with its extension: it is run as it is or compiled. */
-const PROGRAM = fileURLToPath(new URL(`./worker-main${extname(import.meta.url)}`, import.meta.url));
 /** A small young generation costs nothing here, and saves a third of the memory of each idle connection. */
 const NODE_FLAGS = ["--max-semi-space-size=1"];
 
@@ -31,17 +27,19 @@ export class WorkerProcess {
   constructor({
     index,
     restarts,
+    program: [script, ...args],
     onMessage,
     onExit,
   }: {
     index: number;
     restarts: number;
+    program: readonly [script: string, ...args: string[]];
     onMessage: (from: WorkerProcess, message: FromWorker) => void;
     onExit: (from: WorkerProcess, how: string) => void;
   }) {
     this.index = index;
     this.restarts = restarts;
-    this.#child = fork(PROGRAM, [], { execArgv: NODE_FLAGS, stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    this.#child = fork(script, args, { execArgv: NODE_FLAGS, stdio: ["ignore", "ignore", "inherit", "ipc"] });
     this.#child.on("message", (message: unknown) => {
       if (!isFromWorker(message) || this.#took(message)) return;
       onMessage(this, message);

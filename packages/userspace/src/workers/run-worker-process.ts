@@ -1,0 +1,144 @@
+import process from "node:process";
+import type { AccessRecord, ProxyOptions } from "../contract.ts";
+import { handleDataPlane } from "../plane/handle-streams.ts";
+import { isTcpHandle, isUdpHandle, loadNativeHandles, type NativeHandles } from "../plane/native-handles.ts";
+import { RemoteDesk } from "./remote-desk.ts";
+import { type DialFailureReport, Worker } from "./worker.ts";
+import { type FromWorker, isToWorker, type ToWorker } from "./worker-messages.ts";
+
+/** Records are sent in batches: a message each would cost as much as the connection. */
+const RECORDS_EVERY_MS = 50;
+/** One report for an endpoint and error in this time. */
+const QUIET_MS = 200;
+
+/** The program of a worker process; the supervisor starts it and tells it everything. Returns at once. */
+export function runWorkerProcess(): void {
+  // A terminal's Ctrl-C and a service manager's SIGTERM reach all processes; the supervisor decides what they mean.
+  process.on("SIGINT", () => {});
+  process.on("SIGTERM", () => {});
+  process.on("SIGHUP", () => {});
+  process.on("disconnect", () => process.exit(0));
+  let running: WorkerProcess | undefined;
+  process.on("message", (message: unknown, handle: unknown) => {
+    if (!isToWorker(message)) return;
+    if (message.kind === "start") running = startWorker(message);
+    else running?.obey(message, handle);
+  });
+}
+
+function send(message: FromWorker): void {
+  process.send?.(message, undefined, undefined, () => {}); // the supervisor is gone: `disconnect` follows
+}
+
+function startWorker({ options, wantsRecords }: { options: ProxyOptions; wantsRecords: boolean }): WorkerProcess {
+  const native = loadNativeHandles();
+  if (native === undefined) throw new Error("this Node lacks the native handles that the supervisor found");
+  const worker = new WorkerProcess({ options, wantsRecords, native });
+  send({ kind: "ready" });
+  return worker;
+}
+
+class WorkerProcess {
+  readonly #plane: ReturnType<typeof handleDataPlane>;
+  readonly #desk: RemoteDesk;
+  readonly #worker: Worker;
+  readonly #reported = new Map<string, number>();
+  #records: AccessRecord[] = [];
+
+  constructor({
+    options,
+    wantsRecords,
+    native,
+  }: { options: ProxyOptions; wantsRecords: boolean; native: NativeHandles }) {
+    this.#plane = handleDataPlane(native);
+    this.#desk = new RemoteDesk({ maxConnections: options.maxConnections, send });
+    const ended = (record: AccessRecord) => this.#record(record);
+    this.#worker = new Worker({
+      options,
+      plane: this.#plane,
+      desk: this.#desk,
+      reports: {
+        dialFailed: (report) => this.#report(report),
+        ...(wantsRecords ? { ended } : {}),
+      },
+    });
+  }
+
+  obey(message: Exclude<ToWorker, { kind: "start" }>, handle: unknown): void {
+    switch (message.kind) {
+      case "plan":
+        this.#worker.apply(message.plan);
+        break;
+      case "listen":
+        this.#listen(message.key, handle);
+        break;
+      case "unlisten":
+        this.#worker.unlisten(message.key);
+        break;
+      case "down":
+        this.#worker.setDown(new Set(message.endpoints));
+        break;
+      case "failed":
+        this.#worker.endpointFailed(message.endpoint);
+        break;
+      case "read":
+        send({ kind: "reading", id: message.id, reading: this.#worker.read() });
+        break;
+      case "sync":
+        send({ kind: "synced", id: message.id });
+        break;
+      case "drain":
+        void this.#worker.drain().then(() => send({ kind: "drained" }));
+        break;
+      case "close":
+        this.#close();
+        break;
+      case "slots":
+        this.#desk.onSlots(message.granted);
+        break;
+      case "give-back":
+        this.#desk.onGiveBack();
+        break;
+      case "admission":
+        this.#desk.onAdmission(message.id, message.admission);
+        break;
+    }
+  }
+
+  #listen(key: string, handle: unknown): void {
+    if (typeof handle !== "object" || handle === null) return;
+    try {
+      if (isUdpHandle(handle)) this.#worker.listenUdp(key, handle);
+      else if (isTcpHandle(handle)) this.#worker.listenTcp(key, this.#plane.adopt(handle));
+      send({ kind: "listening", key });
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error)) throw error;
+      send({ kind: "listening", key, code: String(error.code) });
+    }
+  }
+
+  #report(report: DialFailureReport): void {
+    const key = `${report.endpoint} ${report.code}`;
+    const nowMs = performance.now();
+    if (nowMs - (this.#reported.get(key) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
+    this.#reported.set(key, nowMs);
+    send({ kind: "dial-failed", report });
+  }
+
+  #record(record: AccessRecord): void {
+    if (this.#records.length === 0) setTimeout(() => this.#flush(), RECORDS_EVERY_MS);
+    this.#records.push(record);
+  }
+
+  #flush(): void {
+    const records = this.#records;
+    this.#records = [];
+    if (records.length > 0) send({ kind: "ended", records });
+  }
+
+  #close(): void {
+    this.#worker.close();
+    this.#flush();
+    process.disconnect?.();
+  }
+}
