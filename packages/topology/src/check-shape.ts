@@ -14,6 +14,8 @@ export interface JsonSchema {
   readonly enum?: readonly string[];
   readonly anyOf?: readonly JsonSchema[];
   readonly minLength?: number;
+  /** For editors. */
+  readonly pattern?: string;
 }
 
 /**
@@ -49,7 +51,8 @@ class ShapeCheck {
       if (definition === undefined) throw new TypeError(`the schema lacks ${$ref}`);
       return this.check(definition, value);
     }
-    if (schema.anyOf !== undefined) return this.#checkUnion(schema.anyOf, value);
+    // Beside a type, anyOf is for editors: whoever reads the value says it better.
+    if (schema.type === undefined && schema.anyOf !== undefined) return this.#checkUnion(schema.anyOf, value);
     if (typeOf(value) !== schema.type) return this.#wrongType([schema], value);
     if (isMapping(value)) return this.#checkObject(schema, value);
     if (Array.isArray(value)) return this.#checkList(schema.items ?? {}, value);

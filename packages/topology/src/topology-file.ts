@@ -12,6 +12,9 @@ const list = <Item extends z.core.SomeType>(item: Item, description: string) =>
   z.array(item).check(z.describe(description));
 const optional = z.optional;
 
+/** One of two keys must be there. */
+const oneOrMany = (one: string, many: string) => [{ required: [one] }, { required: [many] }];
+
 const port = z
   .int()
   .check(z.minimum(1), z.maximum(65535))
@@ -21,17 +24,25 @@ const protocol = z
   .enum(["TCP", "UDP", "SCTP"])
   .register(z.globalRegistry, { id: "Protocol", description: "Transport protocol, TCP where there is none" });
 
-const address = z
-  .string()
-  .register(z.globalRegistry, { id: "Address", description: "An IPv4 or IPv6 address, 10.5.75.2 or fd00::2" });
+/** A pattern for editors; what an address means is checked where it is read, and the fault then names the slip. */
+const ADDRESS = "[0-9]{1,3}([.][0-9]{1,3}){3}|[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*";
 
-const cidr = z
-  .string()
-  .register(z.globalRegistry, { id: "CIDR", description: "A block of addresses, 10.5.75.0/24 or fd00:5::/64" });
+const address = z.string().register(z.globalRegistry, {
+  id: "Address",
+  description: "An IPv4 or IPv6 address, 10.5.75.2 or fd00::2",
+  pattern: `^(${ADDRESS})$`,
+});
+
+const cidr = z.string().register(z.globalRegistry, {
+  id: "CIDR",
+  description: "A block of addresses, 10.5.75.0/24 or fd00:5::/64",
+  pattern: `^(${ADDRESS})/[0-9]{1,3}$`,
+});
 
 const podAddress = z.string().register(z.globalRegistry, {
   id: "PodAddress",
   description: "ip:port or [v6]:port; without a port where every service that uses the pod has a targetPort",
+  pattern: `^(${ADDRESS}|[0-9.]+:[0-9]{1,5}|\\[[0-9a-fA-F:.]+\\]:[0-9]{1,5})$`,
 });
 
 const trafficPolicy = z.enum(["Cluster", "Local"]).register(z.globalRegistry, {
@@ -59,7 +70,11 @@ const pod = z
       }),
     ),
   })
-  .register(z.globalRegistry, { id: "Pod", description: "Something that runs on a host and serves" });
+  .register(z.globalRegistry, {
+    id: "Pod",
+    description: "Something that runs on a host and serves",
+    anyOf: oneOrMany("address", "addresses"),
+  });
 
 const host = z
   .strictObject({
@@ -73,7 +88,11 @@ const host = z
     zone: optional(text("For topology hints")),
     pods: optional(list(pod, "What runs on it")),
   })
-  .register(z.globalRegistry, { id: "Host", description: "A machine, with the pods on it" });
+  .register(z.globalRegistry, {
+    id: "Host",
+    description: "A machine, with the pods on it",
+    anyOf: oneOrMany("address", "addresses"),
+  });
 
 const servicePort = z
   .strictObject({
@@ -94,9 +113,11 @@ const service = z
     namespace: optional(text("Default `default`")),
     id: optional(text("Ends the chain name KUBE-SVC-…; default: the name's ASCII letters and digits")),
     clusterIP: optional(
-      z
-        .string()
-        .register(z.globalRegistry, { id: "ClusterIP", description: "The virtual IP, or None for a headless service" }),
+      z.string().register(z.globalRegistry, {
+        id: "ClusterIP",
+        description: "The virtual IP, or None for a headless service",
+        pattern: `^(None|${ADDRESS})$`,
+      }),
     ),
     clusterIPs: optional(list(address, "Dual stack: one of each family, instead of `clusterIP`")),
     ports: list(servicePort, "At least one, unless the service is headless"),
@@ -116,7 +137,11 @@ const service = z
     healthCheckNodePort: optional(port),
     proxyProtocol: optional(z.enum(["v1", "v2"])),
   })
-  .register(z.globalRegistry, { id: "Service", description: "A virtual IP and who serves it" });
+  .register(z.globalRegistry, {
+    id: "Service",
+    description: "A virtual IP and who serves it",
+    anyOf: oneOrMany("clusterIP", "clusterIPs"),
+  });
 
 const node = z
   .strictObject({

@@ -11,6 +11,24 @@ test("topology.schema.json is what the zod source says (else: pnpm schema)", () 
   expect(topologySchema).toEqual(JSON.parse(renderTopologySchema()));
 });
 
+test.for([
+  ["Address", "10.0.0.1", true],
+  ["Address", "fd00::1", true],
+  ["Address", "10.100.100.1.7070", false],
+  ["Address", "web.example.org", false],
+  ["ClusterIP", "None", true],
+  ["ClusterIP", "10.0.0.1:80", false],
+  ["CIDR", "10.0.0.0/8", true],
+  ["CIDR", "fd00::/64", true],
+  ["CIDR", "10.0.0.0", false],
+  ["PodAddress", "10.0.0.1", true],
+  ["PodAddress", "10.0.0.1:80", true],
+  ["PodAddress", "[fd00::1]:80", true],
+  ["PodAddress", "10.0.0.1.80", false],
+] as const)("an editor takes %s %s: %s", ([name, text, isTaken]) => {
+  expect(new RegExp(topologySchema.$defs?.[name]?.pattern ?? "").test(text)).toBe(isTaken);
+});
+
 function shapeFaults(value: unknown) {
   const report = new FaultReport();
   const source = { file: "t.json", text: JSON.stringify(value) };
