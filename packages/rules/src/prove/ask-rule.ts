@@ -99,7 +99,9 @@ function askCondition(state: SymbolicState, condition: Condition, asked: Asked):
     case "field":
       return askField(state, condition.field, condition.set, asked);
     case "entered":
-      return askRegion(state.region, condition.field, condition.set);
+      return condition.field === "state"
+        ? askConnectionState(state, condition.set)
+        : askRegion(state.region, condition.field, condition.set);
     case "mark":
       return askMark(state.mark, condition);
     case "connectionMark":
@@ -185,8 +187,18 @@ const WITH_CONNECTION = unite(
   (["NEW", "ESTABLISHED", "RELATED"] as const).map((state) => singleSet(CONNECTION_STATES.indexOf(state))),
 );
 
-function hasConnection({ region }: SymbolicState): boolean {
-  return intersect(region.state, WITH_CONNECTION).length > 0;
+/** Whether conntrack knows the packets, where states are told apart. */
+export function hasConnection({ region, conntrack }: SymbolicState): boolean {
+  return conntrack === "tracked" && intersect(region.state, WITH_CONNECTION).length > 0;
+}
+
+const COUNTS_AS = {
+  unseen: CONNECTION_STATES.indexOf("INVALID"),
+  untracked: CONNECTION_STATES.indexOf("UNTRACKED"),
+} as const;
+
+function askConnectionState({ region, conntrack }: SymbolicState, set: IndexSet): Answer {
+  return conntrack === "tracked" ? askRegion(region, "state", set) : decided(hasMember(set, COUNTS_AS[conntrack]));
 }
 
 /** `--ctstate` with SNAT or DNAT among the states. */
@@ -196,7 +208,8 @@ function askTranslated(
   asked: Asked,
 ): Answer {
   const isTranslated = ends.some((end) => (end === "source" ? state.sourceNat : state.destinationNat) !== undefined);
-  if (isTranslated) return decided(!negated);
+  if (isTranslated && state.conntrack === "tracked") return decided(!negated);
+  if (state.conntrack !== "tracked") return decided((askConnectionState(state, states) === "yes") !== negated);
   const older = subtract(intersect(state.region.state, WITH_CONNECTION), NEW_STATE);
   if (state.direction === "ORIGINAL" && !isSubset(older, states))
     return question(state, asked, {

@@ -1,7 +1,7 @@
 import type { HealthCheck } from "@svcproxy/topology";
 import { CONNECTION_STATES } from "../trace/packet-view.ts";
 import type { CheckContext } from "./check-frontend.ts";
-import { ALL_PORTS, ALL_PROTOCOLS, NEW_STATE, protocols } from "./compile-match.ts";
+import { ALL_PORTS, ALL_PROTOCOLS, protocols } from "./compile-match.ts";
 import type { IndexSet } from "./index-set.ts";
 import { hasMember, intersect, isSubset, singleSet, subtract, unite } from "./index-set.ts";
 import { ANY_MARK, hasMark, marksWithin } from "./mark-set.ts";
@@ -15,8 +15,8 @@ import { enteringState, walkHost } from "./walk-host.ts";
 const OLDER_STATES = unite(
   (["ESTABLISHED", "UNTRACKED"] as const).map((state) => singleSet(CONNECTION_STATES.indexOf(state))),
 );
-/** What an older connection announced: a new one, or an ICMP error. It may dial a frontend too. */
-const RELATED_STATE = singleSet(CONNECTION_STATES.indexOf("RELATED"));
+/** Those that the nat table sees. What an older connection announced (RELATED) may dial a frontend too, so it is looked at elsewhere only. */
+const FIRST_STATES = unite((["NEW", "RELATED"] as const).map((state) => singleSet(CONNECTION_STATES.indexOf(state))));
 
 /** Checks that a packet to no frontend, and every packet of an older connection, passes our rules as it came. */
 export function checkElsewhere(
@@ -27,7 +27,7 @@ export function checkElsewhere(
   const { proof } = check;
   const arriving = unite(proof.host.arriving.values());
   const parts = [
-    ...elsewhere(frontends, proof).flatMap((part) => [NEW_STATE, RELATED_STATE].map((state) => ({ ...part, state }))),
+    ...elsewhere(frontends, proof).map((part) => ({ ...part, state: FIRST_STATES })),
     { destination: proof.space.everything, protocol: ALL_PROTOCOLS, destinationPort: ALL_PORTS, state: OLDER_STATES },
   ];
   const nodePorts = unite(
@@ -70,6 +70,7 @@ function checkUntouched(check: CheckContext, { state, ending }: EndedState, know
       });
   };
   const finding = (message: string) => (): Finding => ({ packet: check.examples.of(part.region), message });
+  const isTelling = () => check.examples.isKnown(part.region);
   const { destinationNat, sourceNat } = state;
   if (destinationNat !== undefined && isOwn(destinationNat)) {
     if (
@@ -77,7 +78,7 @@ function checkUntouched(check: CheckContext, { state, ending }: EndedState, know
       check.findings.byDesign(
         "nodeport-on-loopback",
         finding("is sent to an endpoint, and no answer comes back"),
-        check.examples.isKnown(state.region),
+        isTelling,
       )
     )
       return;
@@ -89,7 +90,7 @@ function checkUntouched(check: CheckContext, { state, ending }: EndedState, know
       check.findings.byDesign(
         "host-traffic-masqueraded",
         finding("leaves with a rewritten source though it dials no frontend"),
-        check.examples.isKnown(state.region),
+        isTelling,
       )
     )
       return;

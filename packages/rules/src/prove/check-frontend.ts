@@ -4,7 +4,7 @@ import { ALL_PORTS, NEW_STATE } from "./compile-match.ts";
 import type { ExamplePackets } from "./example-packet.ts";
 import type { Findings } from "./findings.ts";
 import type { IndexSet } from "./index-set.ts";
-import { hasMember, intersect, onlyMember, singleSet, subtract } from "./index-set.ts";
+import { hasMember, intersect, onlyMember, singleSet, subtract, unite } from "./index-set.ts";
 import { ANY_MARK, hasMark, marksWithin } from "./mark-set.ts";
 import type { IsOwn } from "./own-rules.ts";
 import { foreignDecision } from "./own-rules.ts";
@@ -46,21 +46,33 @@ const SHARE_TOLERANCE = 1e-9;
 export function checkFrontend(check: CheckContext, frontend: FrontendSpace): void {
   const { proof, clients } = check;
   const local = subtract(proof.host.local, proof.host.loopback);
-  for (const client of ["host", "pod", "outside"] as const) {
-    const sources = client === "host" ? local : (clients.get(client) ?? []);
-    const allowed = frontend.allowed === undefined ? sources : intersect(sources, frontend.allowed);
-    const handling = frontend.frontend.clients[client];
-    const from = client === "host" ? "host" : "network";
-    if (allowed.length > 0) {
-      const ends = walkHost(proof, enteringState(regionOf(frontend, allowed), from));
-      checkEnds(check, { frontend, client, handling }, ends);
-    }
-    const others = subtract(sources, allowed);
-    if (others.length > 0) {
-      const ends = walkHost(proof, enteringState(regionOf(frontend, others), from));
-      checkForbidden(check, { frontend, client, handling }, ends);
+  const arriving = new Map([...clients].filter(([, sources]) => sources.length > 0));
+  for (const [from, kinds] of [
+    ["host", new Map<ClientKind, IndexSet>([["host", local]])],
+    ["network", arriving],
+  ] as const) {
+    const everyone = unite(kinds.values());
+    if (everyone.length === 0) continue;
+    const ends = walkHost(proof, enteringState(regionOf(frontend, everyone), from));
+    for (const [client, sources] of kinds) {
+      const promise = { frontend, client, handling: frontend.frontend.clients[client] };
+      const { allowed } = frontend;
+      checkEnds(check, promise, ofSources(ends, allowed === undefined ? sources : intersect(sources, allowed)));
+      if (allowed !== undefined) checkForbidden(check, promise, ofSources(ends, subtract(sources, allowed)));
     }
   }
+}
+
+/** What became of the packets from these sources. */
+function ofSources(ends: readonly EndedState[], sources: IndexSet): readonly EndedState[] {
+  const result: EndedState[] = [];
+  for (const end of ends) {
+    const { region } = end.state;
+    const source = intersect(region.source, sources);
+    if (source === region.source) result.push(end);
+    else if (source.length > 0) result.push({ ...end, state: { ...end.state, region: { ...region, source } } });
+  }
+  return result;
 }
 
 function regionOf({ destination, protocol, frontend }: FrontendSpace, source: IndexSet): Region {

@@ -4,7 +4,7 @@ import { protocolName } from "../text/protocol-names.ts";
 import { CONNECTION_STATES } from "../trace/packet-view.ts";
 import { CLIENT_PORTS, hasPorts } from "../trace/request.ts";
 import type { IndexSet } from "./index-set.ts";
-import { firstMember, hasMember, isSubset, rangeSet } from "./index-set.ts";
+import { firstMember, hasMember, intersect, isSubset, rangeSet, singleSet, unite } from "./index-set.ts";
 import { anyMarkOf, hasMark } from "./mark-set.ts";
 import type { ProofPacket } from "./proof.ts";
 import type { ProofContext } from "./proof-context.ts";
@@ -15,6 +15,7 @@ export class ExamplePackets {
   readonly #context: ProofContext;
   /** Pieces in the order of preference. */
   readonly #known: readonly number[];
+  readonly #anyKnown: IndexSet;
 
   constructor(context: ProofContext, plan?: HostPlan) {
     this.#context = context;
@@ -28,6 +29,7 @@ export class ExamplePackets {
     this.#known = [...addresses, ...own]
       .filter((address) => familyOf(address) === space.family)
       .map((address) => space.indexOf(address));
+    this.#anyKnown = unite(this.#known.map(singleSet));
   }
 
   of(region: Region, { source }: { readonly source?: number } = {}): ProofPacket {
@@ -50,7 +52,7 @@ export class ExamplePackets {
 
   /** Whether a packet to these destinations is one that people would think of. */
   isKnown({ destination }: Region): boolean {
-    return this.#known.some((piece) => hasMember(destination, piece));
+    return intersect(destination, this.#anyKnown).length > 0;
   }
 
   #pick(set: IndexSet): number {

@@ -33,11 +33,11 @@ export class Findings {
    * @param isTelling whether the packet is one that people would think of: the first such is shown
    * @returns false where the plan does not name the deviation
    */
-  byDesign(kind: Deviation["kind"], finding: () => Finding, isTelling = true): boolean {
+  byDesign(kind: Deviation["kind"], finding: () => Finding, isTelling = () => true): boolean {
     if (!this.#allowed.has(kind)) return false;
     const shown = this.#deviations.get(kind);
-    if (shown === undefined || (isTelling && !shown.isTelling))
-      this.#deviations.set(kind, { finding: finding(), isTelling });
+    if (shown === undefined || (!shown.isTelling && isTelling()))
+      this.#deviations.set(kind, { finding: finding(), isTelling: isTelling() });
     return true;
   }
 

@@ -1,7 +1,7 @@
 import type { IpAddress } from "@svcproxy/topology";
 import { familyOf, inputError, parseIpAddress } from "@svcproxy/topology";
 import type { HostState, Route } from "../host-state.ts";
-import type { RuleSet } from "../rule-set.ts";
+import type { Rule, RuleSet } from "../rule-set.ts";
 import { HARMLESS } from "../trace/apply-target.ts";
 import { masqueradeAddress, redirectAddress } from "../trace/masquerade-address.ts";
 import type { HostView } from "../trace/packet-view.ts";
@@ -22,6 +22,8 @@ export interface ProofContext {
   readonly tables: CompiledTables;
   /** Whether a table other than nat has anything to say. */
   readonly filters: boolean;
+  /** Whether a rule looks at TCP flags or at a connection's mark: known for new connections only. */
+  readonly asksForConnection: boolean;
   /** The piece of the address that MASQUERADE gives. */
   masqueradeIndex(outInterface: string, route: Route | undefined, destination: number): number | undefined;
   /** The piece that REDIRECT leads to for what came in by the interface; undefined: for what the host sends. */
@@ -75,6 +77,7 @@ function createContext({ rules, hostState }: ProofInput, space: AddressSpace): P
     filters: rules.tables.some(
       ({ name, chains }) => name !== "nat" && chains.some((chain) => chain.rules.length > 0 || chain.policy === "DROP"),
     ),
+    asksForConnection: rules.tables.some(({ chains }) => chains.some((chain) => chain.rules.some(asksForConnection))),
     masqueradeIndex(outInterface, route, destination) {
       const gateway = route?.gateway !== undefined && familyOf(route.gateway) === family ? route.gateway : undefined;
       const key = `${outInterface} ${family === 4 && gateway !== undefined ? gateway : destination}`;
@@ -91,4 +94,9 @@ function createContext({ rules, hostState }: ProofInput, space: AddressSpace): P
         throw inputError("PROOF_TOO_LARGE", `Cannot prove these rules: more than ${MAX_STEPS} steps were needed`);
     },
   };
+}
+
+function asksForConnection({ matches, target }: Rule): boolean {
+  if (target.kind === "connmark") return true;
+  return matches.some((match) => match.kind === "connmark" || (match.kind === "tcp" && match.flags !== undefined));
 }

@@ -92,6 +92,7 @@ export class ReplyWays {
       destinationPort: state.sourcePort,
       mark: { kept: 0, flipped: 0 },
       direction: "REPLY",
+      conntrack: state.conntrack === "untracked" ? "untracked" : "unseen",
       isLocal: isFromHere,
       inInterface: state.outInterface === undefined ? undefined : { name: state.outInterface },
       outInterface: undefined,

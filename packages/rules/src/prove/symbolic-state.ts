@@ -54,6 +54,8 @@ export interface SymbolicState {
   /** Undefined: not known. */
   readonly connectionMark: MarkNow | undefined;
   readonly direction: "ORIGINAL" | "REPLY";
+  /** Whether conntrack has seen it: before, it counts as INVALID; `untracked` was kept from it. */
+  readonly conntrack: "unseen" | "tracked" | "untracked";
   /** Whether the host itself sent it. */
   readonly isLocal: boolean;
   /** `bySource`: the one behind which its source lives. Undefined: none. */

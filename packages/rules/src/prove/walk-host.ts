@@ -22,6 +22,7 @@ export function enteringState(region: Region, from: "host" | "network"): Symboli
     mark: { kept: 0xffffffff, flipped: 0 },
     connectionMark: { kept: 0, flipped: 0 },
     direction: "ORIGINAL",
+    conntrack: "unseen",
     isLocal: from === "host",
     inInterface: from === "host" ? undefined : "bySource",
     outInterface: undefined,
@@ -38,9 +39,27 @@ export function enteringState(region: Region, from: "host" | "network"): Symboli
 
 /** Takes all packets of a state to their ends; the ends are disjoint but for chances and assumptions. */
 export function walkHost(context: ProofContext, state: SymbolicState): readonly EndedState[] {
-  const { going, ended } = state.isLocal ? walkLocal(context, state) : walkArriving(context, state);
+  const { going, ended } = through(byConnection(context, state), (one) =>
+    one.isLocal ? walkLocal(context, one) : walkArriving(context, one),
+  );
   for (const one of going) ended.push({ state: one, ending: { kind: "delivered" } });
   return ended;
+}
+
+/** Of the first group everything is known, of the second neither its mark nor its flags; the third has no connection. */
+const CONNECTION_GROUPS = ([["NEW"], ["ESTABLISHED", "RELATED"], ["INVALID", "UNTRACKED"]] as const).map((group) =>
+  unite(group.map((state) => singleSet(CONNECTION_STATES.indexOf(state)))),
+);
+
+/** Tells connections apart by what is known of them, where a rule asks for more than their state. */
+function byConnection({ asksForConnection }: ProofContext, state: SymbolicState): readonly SymbolicState[] {
+  if (!asksForConnection || state.direction === "REPLY") return [state];
+  return CONNECTION_GROUPS.flatMap((group, place) => {
+    const taken = intersect(state.region.state, group);
+    if (taken.length === 0) return [];
+    const part = { ...state, region: { ...state.region, state: taken } };
+    return [place === 1 ? { ...part, connectionMark: undefined } : part];
+  });
 }
 
 function through(states: readonly SymbolicState[], stage: Stage): SymbolicResult {
@@ -81,12 +100,17 @@ const TABLES: Readonly<Record<Hook, readonly string[]>> = {
 function walkHook(context: ProofContext, state: SymbolicState, hook: Hook): SymbolicResult {
   let result = goesOn(state);
   for (const table of TABLES[hook]) {
+    if (table === "mangle") result = next(result, track);
     if (table !== "nat" && !context.filters) continue;
     result = next(result, (one) =>
       table === "nat" ? walkNat(context, one, hook) : walkSymbolicTable(context, one, { table, hook }),
     );
   }
   return result;
+}
+
+function track(state: SymbolicState): SymbolicResult {
+  return goesOn(state.conntrack === "unseen" ? { ...state, conntrack: "tracked" } : state);
 }
 
 /** Connection states whose packets the nat table sees. */
@@ -96,7 +120,7 @@ const FIRST_STATES = unite((["NEW", "RELATED"] as const).map((state) => singleSe
 function walkNat(context: ProofContext, state: SymbolicState, hook: Hook): SymbolicResult {
   const end = hook === "PREROUTING" || hook === "OUTPUT" ? "destination" : "source";
   if (state.direction === "REPLY") return goesOn(mapBack(state, end));
-  if (state.natDone.includes(end)) return goesOn(state);
+  if (state.natDone.includes(end) || state.conntrack === "untracked") return goesOn(state);
   const first = intersect(state.region.state, FIRST_STATES);
   if (first.length === 0) return goesOn(state);
   const done = [...state.natDone, end] as const;
@@ -178,22 +202,25 @@ function onLinkSet({ view, space }: Pick<ProofContext, "view" | "space">, name: 
 }
 
 /** 127.0.0.0/8 is taken from no wire, but where `route_localnet` says so. */
-function dropMartians({ host, view }: ProofContext, state: SymbolicState): SymbolicResult {
+function dropMartians({ host, view, space }: ProofContext, state: SymbolicState): SymbolicResult {
   const { destination } = state;
   const isOn = (device: string) => view.router.sysctl(`net.ipv4.conf.${device}.route_localnet`) === 1;
-  if (isOn("all")) return goesOn(state);
-  const because = "127.0.0.0/8 was dialled from outside (no route_localnet)";
+  const isIpv4 = space.family === 4;
+  if (isIpv4 && isOn("all")) return goesOn(state);
+  const ending: SymbolicEnding = isIpv4
+    ? { kind: "dropped", because: "127.0.0.0/8 was dialled from outside (no route_localnet)" }
+    : { kind: "undecided", because: "::1 is looked for on the link by which the packet came" };
   if (typeof destination === "number")
-    return hasMember(host.loopback, destination) ? ends(state, { kind: "dropped", because }) : goesOn(state);
+    return hasMember(host.loopback, destination) ? ends(state, ending) : goesOn(state);
   if (destination === "unknown") return goesOn(state);
   const martian = intersect(state.region[destination], host.loopback);
   if (martian.length === 0) return goesOn(state);
-  const taken = unite([...host.arriving].filter(([device]) => isOn(device)).map(([, sources]) => sources));
+  const taken = unite([...host.arriving].filter(([device]) => isIpv4 && isOn(device)).map(([, sources]) => sources));
   const result: SymbolicResult = { going: [], ended: [] };
   const add = (part: Partial<Region>, isDropped: boolean) => {
     const region = { ...state.region, ...part };
     if (region.source.length === 0 || region[destination].length === 0) return;
-    if (isDropped) result.ended.push({ state: { ...state, region }, ending: { kind: "dropped", because } });
+    if (isDropped) result.ended.push({ state: { ...state, region }, ending });
     else result.going.push({ ...state, region });
   };
   add({ [destination]: subtract(state.region[destination], martian) }, false);

@@ -1,7 +1,7 @@
 import { unreachable } from "@svcproxy/topology";
 import type { Target } from "../rule-set.ts";
 import type { Hook } from "../trace/apply-target.ts";
-import { askRule } from "./ask-rule.ts";
+import { askRule, hasConnection } from "./ask-rule.ts";
 import type { CompiledChain, CompiledRule } from "./compile-rules.ts";
 import { isIndexed } from "./compile-rules.ts";
 import { firstMember, hasMember, intersect, onlyMember, singleSet, subtract, unite } from "./index-set.ts";
@@ -95,8 +95,12 @@ function partsByDestination(chain: CompiledChain, state: SymbolicState): readonl
   if (!isIndexed(chain) || (field !== "destination" && field !== "source")) return [state];
   const set = state.region[field];
   if (onlyMember(set) !== undefined) return [state];
-  const keys = chain.destinations.filter((key) => hasMember(set, key));
+  const keys = chain.destinations.filter(
+    (key) =>
+      hasMember(set, key) && (chain.byDestination.get(key) ?? []).some((place) => mayTake(chain.rules[place], state)),
+  );
   if (keys.length === 0) return [state];
+  // What is left asks for none of these rules, though it may still hold destinations of rules that cannot take it.
   const rest = subtract(set, unite(keys.map(singleSet)));
   const parts = keys.map((key) => ({ ...state, region: { ...state.region, [field]: singleSet(key) } }));
   return rest.length === 0 ? parts : [...parts, { ...state, region: { ...state.region, [field]: rest } }];
@@ -107,17 +111,22 @@ function placesFor(chain: CompiledChain, state: SymbolicState): readonly number[
   if (!isIndexed(chain)) return undefined;
   const destination = onlyValue(state, state.destination);
   const ofDestination = destination === undefined ? [] : (chain.byDestination.get(destination) ?? []);
-  if (destination === undefined && mayMeet(chain, state)) return undefined;
+  if (state.destination === "unknown") return undefined;
   const port = onlyValue(state, state.destinationPort);
   const ofPort = port === undefined ? chain.portPlaces : (chain.byPort.get(port) ?? []);
   return [...ofDestination, ...ofPort, ...chain.others].sort((a, b) => a - b);
 }
 
-/** Whether a destination that is not a single piece holds one for which the chain has a rule. */
-function mayMeet(chain: CompiledChain, state: SymbolicState): boolean {
-  const field = state.destination;
-  if (field === "unknown" || typeof field === "number") return true;
-  return chain.destinations.some((key) => hasMember(state.region[field], key));
+/** Whether a rule's protocol and port leave anything of a state; what is cheap to ask first. */
+function mayTake(rule: CompiledRule | undefined, state: SymbolicState): boolean {
+  return (rule?.conditions ?? []).every((condition) => {
+    if (condition.kind === "entered" && condition.field === "protocol")
+      return intersect(state.region.protocol, condition.set).length > 0;
+    if (condition.kind !== "field" || condition.field !== "destinationPort") return true;
+    const port = state.destinationPort;
+    if (typeof port === "number") return hasMember(condition.set, port);
+    return port === "unknown" || intersect(state.region[port], condition.set).length > 0;
+  });
 }
 
 function onlyValue({ region }: SymbolicState, field: Field): number | undefined {
@@ -167,7 +176,7 @@ function take(walk: TableWalk, state: SymbolicState, { rule, path, fell }: Takin
         end({ kind: "undecided", because: "the connection's mark is not known", placed })
       );
     case "ct":
-      return target.notrack ? [untracked(state)] : [state];
+      return [target.notrack && state.conntrack === "unseen" ? { ...state, conntrack: "untracked" } : state];
     case "jump":
     case "goto": {
       const chain = walk.chains.get(target.chain);
@@ -213,6 +222,7 @@ function connectionMark(
   target: Extract<Target, { kind: "connmark" }>,
 ): readonly SymbolicState[] | undefined {
   const { connectionMark: mark } = state;
+  if (!hasConnection(state)) return [state];
   if (target.action === "set")
     return [{ ...state, connectionMark: mark === undefined ? undefined : changedMark(mark, target) }];
   const { packetMask, connectionMask } = target;
@@ -236,12 +246,6 @@ function masked({ kept, flipped }: SymbolicState["mark"], mask: number): Symboli
 function combine(mark: SymbolicState["mark"], cleared: number, other: SymbolicState["mark"]): SymbolicState["mark"] {
   const rest = masked(mark, ~cleared);
   return { kept: (rest.kept ^ other.kept) >>> 0, flipped: (rest.flipped ^ other.flipped) >>> 0 };
-}
-
-const UNTRACKED = 4;
-
-function untracked(state: SymbolicState): SymbolicState {
-  return { ...state, region: { ...state.region, state: singleSet(UNTRACKED) } };
 }
 
 type NatTarget = Extract<Target, { kind: "dnat" | "snat" | "masquerade" | "redirect" }>;
