@@ -1,5 +1,5 @@
 import { mkdir, readlink, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { EnvironmentError, inputError } from "@svcproxy/topology";
 import type { InstanceOptions } from "../contract.ts";
@@ -14,10 +14,19 @@ export interface InstancePlace {
 }
 
 /**
+ * Where an instance is to be, its folder made.
+ *
  * @throws InputError INSTANCE_NAME
  * @throws EnvironmentError RUNTIME_DIRECTORY where the folder cannot be made, or others could put a socket there
  */
-export async function instancePlace({ name = "default", runtimeDirectory }: InstanceOptions): Promise<InstancePlace> {
+export async function instancePlace(options: InstanceOptions): Promise<InstancePlace> {
+  const place = await locateInstance(options);
+  await makePrivateDirectory(dirname(place.controlPath));
+  return place;
+}
+
+/** Where an instance is, if it is: root may ask one that runs as another user. @throws InputError INSTANCE_NAME */
+export async function locateInstance({ name = "default", runtimeDirectory }: InstanceOptions): Promise<InstancePlace> {
   if (!/^[\w.-]{1,40}$/.test(name)) {
     throw inputError(
       "INSTANCE_NAME",
@@ -25,7 +34,6 @@ export async function instancePlace({ name = "default", runtimeDirectory }: Inst
     );
   }
   const directory = runtimeDirectory ?? defaultRuntimeDirectory();
-  await makePrivateDirectory(directory);
   const namespace = /\d+/.exec(await readlink("/proc/self/ns/net").catch(() => ""))?.[0] ?? "0";
   return {
     name,

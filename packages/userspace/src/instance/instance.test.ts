@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, stat } from "node:fs/promises";
@@ -108,6 +109,34 @@ describe("taking over", () => {
     await Promise.all(dialling);
     expect(failures).toEqual([]);
     expect(dials).toBeGreaterThan(100);
+  });
+
+  test("loses no datagram either", async () => {
+    const place = await somePlace();
+    const server = createSocket("udp4");
+    server.on("message", (message, from) => server.send(message, from.port, from.address));
+    server.bind(0, "127.0.0.1");
+    await once(server, "listening");
+    const client = createSocket("udp4");
+    onTestFinished(() => {
+      server.close();
+      client.close();
+    });
+    const vip = someVip();
+    const services = [{ vip, port: PORT, protocol: "udp", endpoints: [["127.0.0.1", server.address().port]] }];
+    const first = await startInstance({ place, services, workers: 1 });
+    const ended = once(first, "exit");
+    const successor = startInstance({ place: { ...place, takeOver: true }, services, workers: 1 });
+    let gone = false;
+    void ended.then(() => {
+      gone = true;
+    });
+    for (let question = 0; !gone; question++) {
+      const answer = once(client, "message", { signal: AbortSignal.timeout(5_000) });
+      client.send(String(question), PORT, vip);
+      expect(String((await answer)[0])).toBe(String(question));
+    }
+    await successor;
   });
 
   test("a successor that dies half-way changes nothing", async () => {

@@ -153,7 +153,8 @@ class HandleStream implements ByteStream {
   peer(): SocketAddress | undefined {
     const info: AddressInfo = {};
     if (this.#closed || this.#handle.getpeername(info) !== 0) return undefined;
-    const address = parseIpAddress(info.address ?? "");
+    // A link-local client comes with its zone (`fe80::1%eth0`), which is no part of its address.
+    const address = parseIpAddress(info.address?.replace(/%.*/, "") ?? "");
     const port = parsePort(info.port ?? 0);
     return address === undefined || port === undefined ? undefined : { address, port };
   }

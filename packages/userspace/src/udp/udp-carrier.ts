@@ -11,6 +11,9 @@ import type { DialFailure } from "../tcp/tcp-carrier.ts";
 import { UdpSession } from "./udp-session.ts";
 import type { DatagramPlane, DatagramSender } from "./udp-sockets.ts";
 
+/** While the proxy drains a session is over when nothing has moved for this long: nobody can ask any more. */
+const DRAINED_AFTER_MS = 1_000;
+
 export interface UdpCarrierOptions {
   readonly datagrams: DatagramPlane;
   readonly options: ProxyOptions;
@@ -35,6 +38,7 @@ export class UdpCarrier {
   readonly #listeners = new Map<string, UdpListener>();
   /** Those that were idle longest come first, to a tick of the clock. */
   readonly #sessions = new Set<UdpSession>();
+  #draining = false;
 
   constructor({ datagrams, options, budget, random, dialFailed, sessionEnded }: UdpCarrierOptions) {
     this.datagrams = datagrams;
@@ -127,11 +131,17 @@ export class UdpCarrier {
     this.#ledger.move(session.client.address, choice, this.coarseNowMs);
   }
 
+  /** Sessions only wait for answers that are under way. */
+  drain(): void {
+    this.#draining = true;
+  }
+
   /** Ends what has been idle too long. */
   sweep(nowMs: number): void {
     const { udpIdleTimeoutMs, udpOneWayTimeoutMs } = this.options;
+    const idleMs = this.#draining ? Math.min(DRAINED_AFTER_MS, udpIdleTimeoutMs) : udpIdleTimeoutMs;
     for (const session of this.#sessions) {
-      const limitMs = session.answered ? udpIdleTimeoutMs : Math.min(udpOneWayTimeoutMs, udpIdleTimeoutMs);
+      const limitMs = session.answered ? idleMs : Math.min(udpOneWayTimeoutMs, idleMs);
       if (nowMs - session.activeAtMs >= limitMs) session.end("done");
     }
     this.#ledger.sweep(nowMs);
@@ -185,6 +195,7 @@ export class UdpListener {
   #open(key: string, from: { address: string; port: number }): UdpSession | undefined {
     const client = clientOf(from);
     if (client === undefined) return undefined;
+    const answerTo = from;
     const route = this.#route(client);
     if (route === undefined) return undefined;
     const carrier = this.#carrier;
@@ -192,7 +203,7 @@ export class UdpListener {
       this.frontend.counters.ended["max-connections"]++;
       return undefined;
     }
-    const session = new UdpSession(client, { listener: this, carrier, candidates: route.endpoints });
+    const session = new UdpSession(client, { listener: this, carrier, candidates: route.endpoints, answerTo });
     carrier.add(session);
     this.#sessions.set(key, session);
     session.open(carrier.stickyEndpoint(session, route));
@@ -207,8 +218,8 @@ export class UdpListener {
     return route.kind === "forward" ? route : undefined;
   }
 
-  forget({ client }: UdpSession): void {
-    this.#sessions.delete(`${client.address} ${client.port}`);
+  forget({ answerTo }: UdpSession): void {
+    this.#sessions.delete(`${answerTo.address} ${answerTo.port}`);
     this.#closeWhenIdle();
   }
 
@@ -229,7 +240,8 @@ export class UdpListener {
 }
 
 function clientOf({ address, port }: { address: string; port: number }): SocketAddress | undefined {
-  const client = parseIpAddress(address);
+  // A link-local client comes with its zone (`fe80::1%eth0`), which is no part of its address.
+  const client = parseIpAddress(address.replace(/%.*/, ""));
   const clientPort = parsePort(port);
   return client === undefined || clientPort === undefined ? undefined : { address: client, port: clientPort };
 }

@@ -210,4 +210,23 @@ describe("a UDP frontend", () => {
     expect((await ask(await openSocket("127.0.0.77"), { vip, send: "in" })).text).toBe("in");
     expect((await proxy.snapshot()).frontends[0]?.counters.datagramsDropped).toBe(1);
   });
+
+  test("draining waits for answers that are under way, not for the idle timeout", async () => {
+    const server = await openSocket();
+    server.on("message", (message, from) => setTimeout(() => server.send(message, from.port, from.address), 300));
+    const vip = someVip();
+    const endpoints = [["127.0.0.1", server.address().port]] as const;
+    const proxy = await startProxy([{ vip, port: PORT, protocol: "udp", endpoints }]);
+    const client = await openSocket();
+    const answer = once(client, "message");
+    client.send("late", PORT, vip);
+    await until(
+      async () => (await proxy.snapshot()).workers[0]?.udpSessions,
+      (sessions) => sessions === 1,
+    );
+    const startedAtMs = Date.now();
+    await proxy.drain(30_000);
+    expect(String((await answer)[0])).toBe("late");
+    expect(Date.now() - startedAtMs).toBeLessThan(15_000);
+  });
 });

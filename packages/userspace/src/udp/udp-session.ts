@@ -18,6 +18,8 @@ export class UdpSession {
   readonly listener: UdpListener;
   readonly frontend: FrontendState;
   readonly client: SocketAddress;
+  /** The client as the system names it, a zone included. */
+  readonly answerTo: { readonly address: string; readonly port: number };
   readonly startedAtMs: number;
   endpoint: EndpointState | undefined = undefined;
   attempts = 0;
@@ -42,10 +44,17 @@ export class UdpSession {
       listener,
       carrier,
       candidates,
-    }: { listener: UdpListener; carrier: UdpCarrier; candidates: readonly EndpointState[] },
+      answerTo,
+    }: {
+      listener: UdpListener;
+      carrier: UdpCarrier;
+      candidates: readonly EndpointState[];
+      answerTo: UdpSession["answerTo"];
+    },
   ) {
     this.client = client;
     this.listener = listener;
+    this.answerTo = answerTo;
     this.frontend = listener.frontend;
     this.#carrier = carrier;
     this.#candidates = candidates;
@@ -143,7 +152,7 @@ export class UdpSession {
     const { counters } = this.frontend;
     this.bytesToClient += bytes.length;
     endpoint.counters.bytesFromEndpoint += bytes.length;
-    if (this.#carrier.sender.sendTo(this.listener.handle, bytes, this.client) === undefined) {
+    if (this.#carrier.sender.sendTo(this.listener.handle, bytes, this.answerTo) === undefined) {
       counters.datagramsToClient++;
       counters.bytesToClient += bytes.length;
     } else counters.datagramsDropped++;

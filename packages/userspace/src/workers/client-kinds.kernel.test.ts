@@ -112,4 +112,21 @@ describe.skipIf(reason !== undefined)(`clients of a real host${reason === undefi
       20_000,
     );
   });
+
+  test("are not kept waiting by an endpoint that says nothing", async () => {
+    const { host, neighbour } = await startHosts();
+    // Nobody has this address: the kernel asks for it for three seconds.
+    const endpoints = [
+      ["192.168.9.77", 8003],
+      ["127.0.0.1", 8003],
+    ] as const;
+    await startProxyIn(host, {
+      place: await somePlace(),
+      servers: SERVERS,
+      workers: 1,
+      services: [{ vip: VIP, port: 80, endpoints }],
+    });
+    const answers = await Promise.all(Array.from({ length: 10 }, () => dial(neighbour, { to: `${VIP}:80` })));
+    expect(new Set(answers)).toEqual(new Set(["outside"]));
+  });
 });

@@ -241,6 +241,7 @@ export class Worker implements TcpCarrier {
 
   /** Stops accepting; resolves when the last connection and session has ended. */
   async drain(): Promise<void> {
+    this.#udp?.drain();
     for (const key of [...this.#frontends.keys()]) this.unlisten(key, { endSessions: false });
     if (this.#isIdle()) return;
     await new Promise<void>((resolve) => {
