@@ -4,7 +4,7 @@ import process from "node:process";
 import { EnvironmentError } from "@svcproxy/topology";
 import type { InheritedListeners, InstanceClaim, InstanceOptions, InstanceService } from "./contract.ts";
 import { type Handover, receiveListeners, sendListeners } from "./instance/handover.ts";
-import { type InstancePlace, instancePlace } from "./instance/instance-place.ts";
+import { type InstancePlace, instancePlace, locateInstance } from "./instance/instance-place.ts";
 import { parseJson } from "./instance/ipc-channel.ts";
 import { loadNativeHandles } from "./plane/native-handles.ts";
 
@@ -52,7 +52,7 @@ function takeOverFailed(who: string, reason: string): EnvironmentError {
 
 /** What the running instance says of itself. @throws EnvironmentError NOT_RUNNING */
 export async function queryInstance(options: InstanceOptions): Promise<unknown> {
-  const { controlPath } = await instancePlace(options);
+  const { controlPath } = await locateInstance(options);
   const text = await ask(controlPath, '{"kind":"status"}\n').catch((cause: unknown) => {
     throw new EnvironmentError("NOT_RUNNING", "Cannot ask for the status: svcproxy userspace does not run here", {
       hint: "Ask in the network namespace and as the user that it runs in",
