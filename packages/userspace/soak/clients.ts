@@ -15,7 +15,7 @@ export interface Target {
  */
 export type Outcome =
   | { readonly kind: "whole"; readonly bytes: number }
-  | { readonly kind: "cut" }
+  | { readonly kind: "cut"; readonly why: string }
   | { readonly kind: "wrong"; readonly text: string };
 
 export type Client = (target: Target) => Promise<Outcome>;
@@ -64,11 +64,13 @@ async function echo(target: Target, { length, pauseMs }: { length: number; pause
       if (pauseMs > 0) await sleep(pauseMs);
     }
   })();
-  if (await isCut([sending, reading], socket)) {
-    return bytes <= length ? { kind: "cut" } : { kind: "wrong", text: `echo of ${length} gave ${bytes} bytes` };
+  const why = await whyCut([sending, reading], socket);
+  if (why !== undefined) {
+    return bytes <= length ? { kind: "cut", why } : { kind: "wrong", text: `echo of ${length} gave ${bytes} bytes` };
   }
   if (sent.digest("hex") === received.digest("hex")) return { kind: "whole", bytes: bytes * 2 };
-  return bytes < length ? { kind: "cut" } : { kind: "wrong", text: `echo of ${length}: other bytes came back` };
+  if (bytes < length) return { kind: "cut", why: `${bytes} of ${length} bytes, then FIN` };
+  return { kind: "wrong", text: `echo of ${length}: other bytes came back` };
 }
 
 async function upload(target: Target, length: number): Promise<Outcome> {
@@ -86,7 +88,8 @@ async function upload(target: Target, length: number): Promise<Outcome> {
   const reading = (async () => {
     for await (const chunk of socket.iterator({ destroyOnReturn: false })) answer = Buffer.concat([answer, chunk]);
   })();
-  if ((await isCut([sending, reading], socket)) || answer.length < DIGEST_BYTES) return { kind: "cut" };
+  const why = await whyCut([sending, reading], socket);
+  if (why !== undefined || answer.length < DIGEST_BYTES) return { kind: "cut", why: why ?? "FIN before the answer" };
   if (answer.equals(digest.digest())) return { kind: "whole", bytes: length };
   return { kind: "wrong", text: `upload of ${length}: other bytes arrived` };
 }
@@ -106,7 +109,8 @@ async function download(target: Target, length: number): Promise<Outcome> {
     }
     socket.end();
   })();
-  if ((await isCut([reading], socket)) || trailer.length < DIGEST_BYTES) return { kind: "cut" };
+  const why = await whyCut([reading], socket);
+  if (why !== undefined || trailer.length < DIGEST_BYTES) return { kind: "cut", why: why ?? "FIN before the end" };
   if (trailer.equals(digest.digest())) return { kind: "whole", bytes: length };
   return { kind: "wrong", text: `download of ${length}: other bytes arrived` };
 }
@@ -119,15 +123,15 @@ async function reset(target: Target, length: number): Promise<Outcome> {
     socket.resetAndDestroy();
   })();
   socket.resume();
-  await isCut([sending], socket);
-  return { kind: "cut" };
+  await whyCut([sending], socket);
+  return { kind: "cut", why: "on purpose" };
 }
 
 async function idle(target: Target): Promise<Outcome> {
   const socket = dial(target);
   socket.resume();
-  await isCut([Promise.race([sleep(Math.random() * STUBBORN_MS), once(socket, "close")])], socket);
-  return { kind: "cut" };
+  await whyCut([Promise.race([sleep(Math.random() * STUBBORN_MS), once(socket, "close")])], socket);
+  return { kind: "cut", why: "on purpose" };
 }
 
 async function neverRead(target: Target): Promise<Outcome> {
@@ -136,14 +140,14 @@ async function neverRead(target: Target): Promise<Outcome> {
     await write(socket, writeHeader("download", 64 * MEBIBYTE));
     await sleep(STUBBORN_MS);
   })();
-  await isCut([stubborn], socket);
-  return { kind: "cut" };
+  await whyCut([stubborn], socket);
+  return { kind: "cut", why: "on purpose" };
 }
 
 async function leave(target: Target): Promise<Outcome> {
   const socket = dial(target);
-  await isCut([once(socket, "connect")], socket);
-  return { kind: "cut" };
+  await whyCut([once(socket, "connect")], socket);
+  return { kind: "cut", why: "on purpose" };
 }
 
 const DATAGRAMS = 20;
@@ -181,9 +185,9 @@ async function write(socket: Socket, bytes: Uint8Array): Promise<void> {
   if (socket.destroyed) throw new Error("the connection is gone");
 }
 
-/** Waits for all and lets go of the socket. @returns whether one of them failed */
-async function isCut(work: readonly Promise<unknown>[], socket: Socket): Promise<boolean> {
+/** Waits for all and lets go of the socket. @returns why the first that failed did; undefined where all went well */
+async function whyCut(work: readonly Promise<unknown>[], socket: Socket): Promise<string | undefined> {
   const results = await Promise.allSettled(work);
   socket.destroy();
-  return results.some(({ status }) => status === "rejected");
+  return results.find((result) => result.status === "rejected")?.reason?.message;
 }

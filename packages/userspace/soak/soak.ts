@@ -92,7 +92,8 @@ async function runClient(): Promise<void> {
   if (outcome.kind === "whole") tally.bytes += outcome.bytes;
   const mustBeWhole = service === "clean" && WHOLE_CLIENTS.includes(client.name);
   if (outcome.kind === "wrong") faults.push(`${client.name} client, ${service} service: ${outcome.text}`);
-  else if (outcome.kind === "cut" && mustBeWhole) faults.push(`${client.name} client, clean service: cut short`);
+  else if (outcome.kind === "cut" && mustBeWhole)
+    faults.push(`${client.name} client, clean service: cut short: ${outcome.why}`);
 }
 
 function pickService(): readonly [keyof typeof TARGETS, Target] {
