@@ -102,13 +102,13 @@ export const DURATION_FLAGS: readonly ValueFlag[] = [
     flag: "half-closed-timeout",
     option: "halfClosedTimeoutMs",
     about: "the same once one side has ended; 0: as --idle-timeout",
-    preset: "60s",
+    preset: "2m",
   },
   {
     flag: "stalled-write-timeout",
     option: "stalledWriteTimeoutMs",
     about: "end a connection whose reader takes nothing for so long; 0: as --idle-timeout",
-    preset: "60s",
+    preset: "2m",
   },
   {
     flag: "drain-timeout",
