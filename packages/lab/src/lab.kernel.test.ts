@@ -216,6 +216,12 @@ describe.skipIf(reason !== undefined)(`a lab${reason === undefined ? "" : ` (${r
     },
   );
 
+  test("a Node without node:ffi has each pod's sockets opened by a process there", async () => {
+    const main = resolve(import.meta.dirname, "inside/main.ts");
+    await using started = await up({ insideProgram: [process.execPath, "--no-experimental-ffi", main] });
+    expect(await curl(started, "client", "10.5.88.3:3000")).toBe("os2_my2 192.168.1.254");
+  });
+
   test("says which line the kernel refused", async () => {
     const { topology } = exampleTopology();
     const twice = {

@@ -128,7 +128,8 @@ function spawnFirst(program: readonly string[], rootless: boolean): ChildProcess
     stdio: ["pipe", "pipe", "pipe"],
     cwd: "/",
     detached: true,
-    env: environmentWithSbin(),
+    // `node:ffi` says that it is experimental, where nobody reads it.
+    env: { ...environmentWithSbin(), NODE_NO_WARNINGS: "1" },
   });
 }
 

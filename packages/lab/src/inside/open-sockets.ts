@@ -3,7 +3,7 @@
  * socket stays in the namespace of its birth, so one server process can answer in many.
  *
  * It is text and not a module because it starts once for each pod: there is nothing to find, to strip of types or to cache,
- * and it is the same where all of svcproxy is one bundled file. Its argument is `SocketToOpen[]` as JSON.
+ * and it is the same where all of svcproxy is one bundled file. Its argument is the sockets of a `PodServer` as JSON.
  */
 export const OPEN_SOCKETS = `
 const { createServer } = require("node:net");
@@ -24,8 +24,3 @@ const handOver = (socket) => new Promise((resolve, reject) => {
   process.exit(0);
 })();
 `;
-
-export interface SocketToOpen {
-  readonly address: string;
-  readonly port: number;
-}

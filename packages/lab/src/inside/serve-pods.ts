@@ -1,46 +1,39 @@
-import { spawn } from "node:child_process";
-import { Socket as DatagramSocket } from "node:dgram";
-import { once } from "node:events";
 import { Server } from "node:net";
 import { availableParallelism } from "node:os";
-import process from "node:process";
 import type { PodServer } from "../plan/lab-plan.ts";
 import { answerConnections, answerDatagrams, type ServedCount } from "./answer-clients.ts";
 import { forEachConcurrently } from "./for-each-concurrently.ts";
-import { OPEN_SOCKETS, type SocketToOpen } from "./open-sockets.ts";
+import { loadNamespaceEntrance } from "./namespace-entrance.ts";
+import { openByProcess, openFromHere, type PodSocket } from "./pod-sockets.ts";
 
 /**
- * Answers in the name of every pod, from this one process.
+ * Answers in the name of every pod, from this one process. A socket stays in the namespace of its birth, so it is opened
+ * there, and can be used from here.
  *
  * @returns what each pod has served so far; changes as they serve
  */
 export async function servePods(servers: readonly PodServer[]): Promise<ReadonlyMap<string, ServedCount>> {
+  const entrance = await loadNamespaceEntrance();
+  const open = (server: PodServer) => (entrance === undefined ? openByProcess(server) : openFromHere(entrance, server));
   const counts = new Map<string, ServedCount>();
-  await forEachConcurrently(servers, availableParallelism(), async (server) => {
+  await forEachConcurrently(servers, entrance === undefined ? availableParallelism() : 1, async (server) => {
     const count = { tcp: 0, udp: 0, lastClient: "" };
     counts.set(server.name, count);
-    await serve(server, count);
+    for (const socket of await openFor(server, open)) {
+      if (socket instanceof Server) answerConnections(socket, { name: server.name, count });
+      else answerDatagrams(socket, { name: server.name, count });
+    }
   });
   return counts;
 }
 
-async function serve({ name, namespace, sockets }: PodServer, count: ServedCount): Promise<void> {
-  const wanted: readonly SocketToOpen[] = sockets;
-  const opener = spawn(
-    "nsenter",
-    [`--net=/run/netns/${namespace}`, process.execPath, "-e", OPEN_SOCKETS, JSON.stringify(wanted)],
-    { stdio: ["ignore", "ignore", "pipe", "ipc"] },
-  );
-  let complaint = "";
-  opener.stderr?.on("data", (text) => {
-    complaint += text;
-  });
-  let received = 0;
-  opener.on("message", (_, handle: unknown) => {
-    received++;
-    if (handle instanceof Server) answerConnections(handle, { name, count });
-    else if (handle instanceof DatagramSocket) answerDatagrams(handle, { name, count });
-  });
-  await once(opener, "close");
-  if (received !== 2 * sockets.length) throw new Error(`Cannot listen in pod ${name}: ${complaint.trim()}`);
+async function openFor(
+  server: PodServer,
+  open: (server: PodServer) => Promise<readonly PodSocket[]>,
+): Promise<readonly PodSocket[]> {
+  try {
+    return await open(server);
+  } catch (error) {
+    throw new Error(`Cannot listen in pod ${server.name}: ${error instanceof Error ? error.message : error}`);
+  }
 }

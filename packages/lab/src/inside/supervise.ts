@@ -37,7 +37,8 @@ async function build({ plan, files, attached }: LabOrder): Promise<void> {
   const begun = performance.now();
   await buildNetwork(plan);
   const wired = performance.now();
-  const [holders, counts] = await Promise.all([holdHosts(plan.places), servePods(plan.servers)]);
+  const holders = await holdHosts(plan.places);
+  const counts = await servePods(plan.servers);
   tell({ kind: "ready", holders, networkMs: wired - begun, serversMs: performance.now() - wired });
   // The lab stays although nothing is left to do: in background nothing else may keep this process.
   let told = "";

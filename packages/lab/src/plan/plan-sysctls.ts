@@ -8,7 +8,8 @@ export interface SysctlOptions {
  * Every setting of a network namespace that decides where a packet goes. IPv4's are copied from the machine when a
  * namespace is made, so all of them are set and none is inherited.
  *
- * @returns paths below /proc/sys/net; a `*` stands for `all`, `default` and every device
+ * @returns paths below /proc/sys/net; a `*` stands for `all`, `default` and every device. Those of one folder are written
+ * together, the folders in the order of their first setting.
  */
 export function planSysctls({ rpFilter, forwards }: SysctlOptions): readonly (readonly [string, string])[] {
   const forwarding = forwards ? "1" : "0";
