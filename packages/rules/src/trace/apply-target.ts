@@ -150,6 +150,7 @@ function untracked(packet: PacketView): PacketView {
     connection: {
       state: "UNTRACKED",
       direction: "ORIGINAL",
+      isConfirmed: false,
       mark: 0,
       original: tuple,
       reply: { source: packet.destination, destination: packet.source },

@@ -1,8 +1,15 @@
 import process from "node:process";
 import { whyNoKernelTests } from "@svcproxy/lab";
-import { describe, expect, test } from "vitest";
-import { runDifferential } from "../testing/differential/differential-run.ts";
-import { createKernelWorld } from "../testing/differential/kernel-world.ts";
+import { familyOf } from "@svcproxy/topology";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { BUILT_IN_CHAINS, type Chain, type RuleSet, type Table } from "../rule-set.ts";
+import { askAll, loadRules, runDifferential } from "../testing/differential/differential-run.ts";
+import { FOUND_DISAGREEMENTS } from "../testing/differential/found-disagreements.ts";
+import { tellKernel } from "../testing/differential/judge.ts";
+import { createKernelWorld, type KernelWorld } from "../testing/differential/kernel-world.ts";
+import { runReplies } from "../testing/differential/reply-run.ts";
+import { DEFAULT_SETTINGS } from "../testing/differential/world-plan.ts";
+import { parseSave } from "../text/parse-save.ts";
 
 const reason = whyNoKernelTests([
   ...["ip", "bridge", "unshare", "nsenter", "taskset", "nft", "tcpdump", "perl", "ipset"],
@@ -48,4 +55,47 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
         expect(result.verdicts, `no packet was ${verdict}`).toHaveProperty(verdict);
     },
   );
+
+  test("agree whether answers come back to the client from whom it dialled", { timeout: 120_000 }, async () => {
+    await using world = await createKernelWorld();
+    const { answered, returned, disagreements } = await runReplies(world, {
+      seed,
+      ruleSets: 60,
+      packetsPerRuleSet: 16,
+    });
+    console.info(`${answered} answers, ${returned} came back`);
+    expect(disagreements.join("\n\n")).toBe("");
+    expect(returned).toBeGreaterThan(100);
+    expect(answered - returned).toBeGreaterThan(5);
+  });
+
+  describe("agree where they once did not:", () => {
+    let world: KernelWorld;
+    beforeAll(async () => {
+      world = await createKernelWorld();
+    });
+    afterAll(() => world[Symbol.asyncDispose]());
+
+    test.for(FOUND_DISAGREEMENTS)("$name", async ({ rules: text, settings: changed, sent, outcome }) => {
+      const rules = parseSave(text, { family: familyOf(sent.packet.source) });
+      const settings = { ...DEFAULT_SETTINGS, ...changed };
+      await loadRules(world, { rules: withEveryTable(rules), settings, variant: "legacy" });
+      const [asked] = await askAll(world, [{ rules, settings, sent }]);
+      expect(asked?.observed.map(tellKernel)).toEqual([outcome]);
+      expect(asked?.difference).toBeUndefined();
+    });
+  });
 });
+
+/** A restore changes the tables that it names: all of them, so that none is left from the test before. */
+function withEveryTable(rules: RuleSet): RuleSet {
+  const tables = Object.entries(BUILT_IN_CHAINS).map(([name, chains]): Table => {
+    const given = rules.tables.find((table) => table.name === name)?.chains ?? [];
+    const missing = chains.filter((chain) => !given.some((one) => one.name === chain));
+    return {
+      name,
+      chains: [...missing.map((chain): Chain => ({ name: chain, policy: "ACCEPT", rules: [] })), ...given],
+    };
+  });
+  return { ...rules, tables };
+}

@@ -88,6 +88,7 @@ export function connectionOf({ state = "NEW" }: TraceRequest): (packet: PacketVi
     return {
       state,
       direction: "ORIGINAL",
+      isConfirmed: !isKnown && state !== "RELATED",
       mark: isKnown ? 0 : undefined,
       original: tupleOf(packet),
       reply: reverse(tupleOf(packet)),

@@ -71,11 +71,11 @@ function matchEnd(
 }
 
 /** The status bits that a connection has when its first packet passes, and later ones. NONE has no bit, so it never holds. */
-function matchStatus({ state, direction }: ConnectionView, status: string): MatchResult {
+function matchStatus({ state, direction, isConfirmed }: ConnectionView, status: string): MatchResult {
   const isFirst = state === "NEW";
   switch (status) {
     case "CONFIRMED":
-      return isFirst ? NO : YES;
+      return decided(isConfirmed);
     case "SEEN_REPLY":
       return isFirst
         ? NO

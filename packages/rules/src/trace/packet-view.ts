@@ -55,6 +55,8 @@ export type ConnectionState = (typeof CONNECTION_STATES)[number];
 export interface ConnectionView {
   readonly state: ConnectionState;
   readonly direction: "ORIGINAL" | "REPLY";
+  /** Whether its first packet has left the host's hooks once, as one that comes in again by the loopback has. */
+  readonly isConfirmed: boolean;
   /** Undefined: not known, as for a connection that began before we looked. */
   readonly mark: number | undefined;
   /** As the client sent it. */

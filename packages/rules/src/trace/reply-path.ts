@@ -1,10 +1,18 @@
 import type { NetworkInterface } from "../host-state.ts";
 import { connectionOf, reverse, tupleOf } from "./entry.ts";
 import { ONE } from "./fraction.ts";
-import type { HostView, PacketView } from "./packet-view.ts";
+import type { HostView, PacketView, Tuple } from "./packet-view.ts";
 import { resolveBranches } from "./resolve-branches.ts";
 import type { WalkContext } from "./walk-chain.ts";
-import { bridgeAsksRules, isBridge, isOnLink, rerouteOutput, walkArriving, walkLocalOutput } from "./walk-path.ts";
+import {
+  bridgeAsksRules,
+  isBridge,
+  isLoopbackAddress,
+  isOnLink,
+  rerouteOutput,
+  walkArriving,
+  walkLocalOutput,
+} from "./walk-path.ts";
 import type { Ended, Past, WalkState } from "./walk-state.ts";
 
 /** Whether the answer to a delivered packet finds back to who sent it, with its addresses mapped back. */
@@ -44,6 +52,13 @@ export function wayBack(host: HostView, state: WalkState, out: string): WayBack 
   const seen = packet.source;
   const isTranslated =
     packet.connection?.sourceTranslated !== false || packet.connection.destinationTranslated !== false;
+  if (isLoopbackAddress(seen)) {
+    return {
+      kind: "elsewhere",
+      returns: false,
+      because: `the other side sees ${seen} as the source, which is an address of its own`,
+    };
+  }
   if (seen === packet.destination && isTranslated) {
     return {
       kind: "elsewhere",
@@ -100,14 +115,16 @@ function interfaceHolding(host: HostView, address: PacketView["source"]): Networ
   return answer.kind === "found" ? host.router.interfaceOf(answer.route.interface ?? "") : undefined;
 }
 
-/** Interfaces behind which there is nothing but this host's own pods: they have no way but through it. */
+/**
+ * Interfaces behind which there is nothing but this host's own pods: they have no way but through it. One by which a
+ * gateway is reached leads further, and so does a bridge with a port of another kind.
+ */
 function isOwnSegment({ state }: HostView, device: NetworkInterface): boolean {
-  const kind = device.linkKind ?? (state.interfaces.some(({ master }) => master === device.name) ? "bridge" : "");
-  // A bridge with a physical port reaches further than this host.
+  if (state.routes.some((route) => route.interface === device.name && route.gateway !== undefined)) return false;
   const ports = state.interfaces.filter(({ master }) => master === device.name);
-  if (kind === "bridge")
-    return ports.every(({ linkKind }) => linkKind === undefined || ["veth", "tun", "dummy"].includes(linkKind));
-  return ["veth", "dummy", "netkit", "ipvlan"].includes(kind);
+  const kind = device.linkKind ?? (ports.length > 0 ? "bridge" : "");
+  if (kind !== "bridge") return ["veth", "dummy", "netkit", "ipvlan"].includes(kind);
+  return ports.every(({ linkKind }) => linkKind === undefined || ["veth", "tun", "dummy"].includes(linkKind));
 }
 
 const TUNNELS: readonly string[] = ["vxlan", "geneve", "ipip", "gre", "sit", "ip6tnl", "wireguard", "tun"];
@@ -118,48 +135,72 @@ function isTunnel({ linkKind, name }: NetworkInterface): boolean {
 
 function walkReply(context: WalkContext, state: WalkState, arrivesBy: string | undefined): ReplyPath {
   const { host } = context;
-  const { connection, bridge: _bridge, outInterface: _out, inInterface: _in, tcpFlags: _flags, ...rest } = state.packet;
+  const { connection, family, protocol } = state.packet;
   const request = tupleOf(state.packet);
   const device = host.router.interfaceOf(arrivesBy ?? "");
+  // Its length and TTL are its sender's; of the request they tell nothing.
   const packet: PacketView = {
-    ...rest,
+    family,
+    protocol,
     ...reverse(request),
-    ...(rest.protocol === "tcp" ? { tcpFlags: ["SYN", "ACK"] } : {}),
+    ...(protocol === "tcp" ? { tcpFlags: ["SYN", "ACK"] } : {}),
     mark: 0,
     isLocal: arrivesBy === undefined,
     recent: undefined,
     ...(arrivesBy === undefined ? {} : { inInterface: arrivesBy }),
-    ...(device !== undefined && isBridge(device) && bridgeAsksRules(host, rest.family)
-      ? { bridge: { isBridged: false } }
+    ...(device !== undefined && isBridge(device) && bridgeAsksRules(host, family)
+      ? { bridge: { isBridged: false, ...portOfEndpoint(state.packet) } }
       : {}),
   };
+  // The answer to what conntrack does not know is a new connection to it.
+  const isTracked = connection !== undefined && connection.state !== "UNTRACKED" && connection.state !== "INVALID";
   const passage = {
     context,
     connection: (seen: PacketView) =>
-      connection === undefined
-        ? connectionOf({ from: seen.source, to: seen.destination })(seen)
-        : { ...connection, state: answeredState(connection.state), direction: "REPLY" as const },
+      isTracked
+        ? { ...connection, state: "ESTABLISHED" as const, direction: "REPLY" as const, isConfirmed: true }
+        : connectionOf({ from: seen.source, to: seen.destination })(seen),
     reroute: rerouteOutput(context),
   };
   const entering: WalkState = { packet, probability: ONE, assumptions: undefined, past: undefined };
   const { ended } = arrivesBy === undefined ? walkLocalOutput(passage, entering) : walkArriving(passage, entering);
-  return judge(ended);
+  return judge(host, ended, reverse(isTracked ? connection.original : request));
 }
 
-function answeredState(state: "NEW" | "ESTABLISHED" | "RELATED" | "INVALID" | "UNTRACKED") {
-  return state === "NEW" || state === "RELATED" ? "ESTABLISHED" : state;
+/** Where an endpoint dialled itself, its answer comes in by the port by which its request came. */
+function portOfEndpoint({ bridge, destination, connection }: PacketView): { readonly inPort?: string } {
+  const isClient = destination === connection?.original.source;
+  return isClient && bridge?.inPort !== undefined ? { inPort: bridge.inPort } : {};
 }
 
-function judge(ended: readonly Ended[]): ReplyPath {
+function judge(host: HostView, ended: readonly Ended[], expected: Tuple): ReplyPath {
   const branches = resolveBranches(ended);
   const [first] = branches;
   if (first === undefined) return { returns: undefined, because: "its way could not be followed" };
   if (first.kind === "undecided")
     return { returns: undefined, because: first.question.because, past: first.question.past };
   const { past } = first.ended.state;
-  const isBack = first.ended.ending.kind === "delivered";
+  const { ending } = first.ended;
+  const isBack = ending.kind === "delivered";
+  if (isBack && host.router.isLocal(expected.destination) && ending.to !== "host")
+    return { returns: false, because: `the host does not keep it for itself: it is ${first.outcome.because}`, past };
+  const { packet } = first.ended.state;
+  if (isBack && !isAnswer(packet, expected)) {
+    const because = `the client gets it from ${packet.source}, not from ${expected.source} that it dialled`;
+    return { returns: false, because, past };
+  }
   if (branches.length > 1) return { returns: undefined, because: `it may be lost: ${first.outcome.because}`, past };
   return isBack
     ? { returns: true, because: `it comes back the same way and is ${first.outcome.because}`, past }
     : { returns: false, because: `the answer is ${first.outcome.verdict}: ${first.outcome.because}`, past };
+}
+
+/** Whether a packet has the addresses and ports that the client waits for. */
+function isAnswer(packet: PacketView, { source, destination, sourcePorts, destinationPorts }: Tuple): boolean {
+  return (
+    packet.source === source &&
+    packet.destination === destination &&
+    packet.sourcePorts?.from === sourcePorts?.from &&
+    packet.destinationPorts?.from === destinationPorts?.from
+  );
 }

@@ -147,8 +147,8 @@ function martianReason(host: HostView, packet: PacketView): string | undefined {
   return undefined;
 }
 
-function isLoopbackAddress(address: IpAddress): boolean {
-  return address.startsWith("127.");
+export function isLoopbackAddress(address: IpAddress): boolean {
+  return address.startsWith("127.") || address === "::1";
 }
 
 /** Whether a switch of `net.ipv4.conf` is on for the interface, or for all. */
@@ -213,8 +213,9 @@ function bridgeOn(passage: Passage, state: WalkState): StageResult {
   const { host } = passage.context;
   const { packet } = state;
   const bridge = packet.inInterface ?? "";
-  const outPort = packet.destination === packet.connection?.original.source ? packet.bridge?.inPort : undefined;
-  if (packet.destination === packet.connection?.original.source && !sendsBack(host, bridge, packet.bridge?.inPort)) {
+  const comesBack = packet.destination === senderOf(packet);
+  const outPort = comesBack ? packet.bridge?.inPort : undefined;
+  if (comesBack && !sendsBack(host, bridge, packet.bridge?.inPort)) {
     return ends(state, {
       kind: "dropped",
       because: `${bridge} sends no frame back to the port by which it came (hairpin mode is off)`,
@@ -233,6 +234,11 @@ function bridgeOn(passage: Passage, state: WalkState): StageResult {
       return goesOn({ ...way, packet: rest });
     }),
   );
+}
+
+/** Who put the packet on the wire, whatever it was translated to since. */
+function senderOf({ connection }: PacketView): IpAddress | undefined {
+  return connection?.direction === "REPLY" ? connection.reply.source : connection?.original.source;
 }
 
 /** A pod that reaches itself needs its port's hairpin mode. Where no port is listed, as for a host that a topology implies, it is on. */
@@ -296,9 +302,10 @@ function outputFailure(answer: RouteAnswer, { packet, isFirst }: { packet: Packe
 /** What the host sends to itself comes in again by the loopback, with its route; NAT is not asked twice. */
 function loopBack(passage: Passage, state: WalkState): StageResult {
   const device = loopbackName(passage.context.host);
-  const { outInterface: _, ...packet } = state.packet;
+  const { outInterface: _, connection, ...packet } = state.packet;
+  const confirmed = connection === undefined ? {} : { connection: { ...connection, isConfirmed: true } };
   const returning = withNote(
-    { ...state, packet: { ...packet, inInterface: device, isLocal: false } },
+    { ...state, packet: { ...packet, ...confirmed, inInterface: device, isLocal: false } },
     `it comes in again by ${device}`,
   );
   return nextStage(walkHook(passage, returning, "PREROUTING"), (way) => deliver(passage, way));

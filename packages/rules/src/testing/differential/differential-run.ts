@@ -1,9 +1,10 @@
 import type { Family } from "@svcproxy/topology";
 import type { RuleSet } from "../../rule-set.ts";
 import { formatSave } from "../../text/format-restore.ts";
+import type { TraceRequest } from "../../trace/request.ts";
 import { createTracer, type Trace, type Tracer } from "../../trace/trace-packet.ts";
 import { buildPacket } from "./build-packet.ts";
-import { judge, kernelOutcome, repeatsFor, tellTrace } from "./judge.ts";
+import { judge, type KernelOutcome, kernelOutcome, repeatsFor, tellTrace } from "./judge.ts";
 import { type KernelWorld, type SentPacket, sysctlsOf } from "./kernel-world.ts";
 import { randomPacket } from "./random-packet.ts";
 import { randomRuleSet } from "./random-rules.ts";
@@ -104,7 +105,7 @@ export async function runDifferential(world: KernelWorld, options: DifferentialO
   return { pairs, packets, undecided, verdicts, disagreements, refused };
 }
 
-function randomSettings(random: RandomSource): WorldSettings {
+export function randomSettings(random: RandomSource): WorldSettings {
   return {
     rpFilter: random.pick([1, 1, 2, 0] as const),
     bridgeNf: random.chance(0.75),
@@ -125,10 +126,11 @@ function tracerOf(world: KernelWorld, { rules, settings }: Case): Tracer {
   return createTracer({ rules, hostState: { ...world.hostState, sysctls: sysctlsOf(settings) } });
 }
 
-function traceOf(tracer: Tracer, { sent: { side, packet, mark } }: Case): Trace {
+/** The engine's words for a packet that the kernel gets, with everything about it that a rule may ask. */
+export function requestOf({ sent: { side, packet, mark } }: Case): TraceRequest {
   const entry = ENTRY[side];
   const isIcmp = packet.protocol === "icmp";
-  return tracer.trace({
+  return {
     from: packet.source,
     to: packet.destination,
     protocol: isIcmp && packet.source.includes(":") ? "ipv6-icmp" : packet.protocol,
@@ -138,11 +140,12 @@ function traceOf(tracer: Tracer, { sent: { side, packet, mark } }: Case): Trace 
     ttl: 64,
     length: buildPacket(packet).length,
     ...(side === "host" ? {} : { macSource: MAC_OF[side] }),
-  });
+  };
 }
 
-interface Asked {
+export interface Asked {
   readonly found: Case;
+  readonly observed: readonly KernelOutcome[];
   readonly trace: Trace;
   readonly repeats: number;
   readonly difference: string | undefined;
@@ -155,7 +158,7 @@ export async function askAll(world: KernelWorld, cases: readonly Case[]): Promis
   const tracer = tracerOf(world, first);
   let nextId = 1;
   const planned = cases.map((one) => {
-    const trace = traceOf(tracer, one);
+    const trace = tracer.trace(requestOf(one));
     const ids = Array.from({ length: repeatsFor(trace) }, () => nextId++);
     return { found: one, trace, ids };
   });
@@ -165,7 +168,7 @@ export async function askAll(world: KernelWorld, cases: readonly Case[]): Promis
   const byId = Map.groupBy(seen, ({ id }) => id);
   return planned.map(({ found, trace, ids }) => {
     const observed = ids.map((id) => kernelOutcome(byId.get(id) ?? [], world.interfaceName));
-    return { found, trace, repeats: ids.length, difference: judge(trace, observed) };
+    return { found, observed, trace, repeats: ids.length, difference: judge(trace, observed) };
   });
 }
 
@@ -180,7 +183,7 @@ function tellCase(
   { failed, difference, seed }: { failed: Case; difference: string; seed: number },
 ): string {
   const { side, packet, mark } = failed.sent;
-  const trace = traceOf(tracerOf(world, failed), failed);
+  const trace = tracerOf(world, failed).trace(requestOf(failed));
   return [
     `seed ${seed}: ${packet.protocol} from ${side} ${packet.source}:${packet.sourcePort} to ${packet.destination}:${packet.destinationPort} mark ${mark.toString(16)}`,
     `  ${JSON.stringify(failed.settings)}`,

@@ -1,12 +1,11 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import process from "node:process";
 import { createNetworkNamespace, type NetworkNamespace } from "@svcproxy/lab";
-import { parseIpAddress } from "@svcproxy/topology";
 import type { HostState } from "../../host-state.ts";
 import { readHostState } from "../../read-host-state.ts";
 import { buildPacket, type ProbePacket } from "./build-packet.ts";
 import { type Observation, readObservation } from "./read-observation.ts";
-import { SIDES, type Side, type WorldSettings } from "./world-plan.ts";
+import { address, SIDES, type Side, type WorldSettings } from "./world-plan.ts";
 
 /** A packet with the side that sends it. */
 export interface SentPacket {
@@ -150,11 +149,6 @@ const SENTINELS: readonly { readonly side: Side; readonly source: string; readon
 ];
 
 function sentinel({ source, destination, id }: { source: string; destination: string; id: number }): ProbePacket {
-  const address = (text: string) => {
-    const parsed = parseIpAddress(text);
-    if (parsed === undefined) throw new TypeError(`no address: ${text}`);
-    return parsed;
-  };
   return {
     source: address(source),
     destination: address(destination),

@@ -1,4 +1,4 @@
-import type { Family } from "@svcproxy/topology";
+import { type Family, type IpAddress, parseIpAddress } from "@svcproxy/topology";
 
 /** From where a packet is sent: the namespaces around the host, and the host itself. */
 export const SIDES = ["pod1", "pod2", "outside", "remote", "host"] as const;
@@ -76,4 +76,13 @@ export interface WorldSettings {
   readonly bridgeNf: boolean;
   readonly routeLocalnet: boolean;
   readonly forwarding: boolean;
+}
+
+export const DEFAULT_SETTINGS: WorldSettings = { rpFilter: 1, bridgeNf: true, routeLocalnet: false, forwarding: true };
+
+/** An address that the test's author wrote. */
+export function address(text: string): IpAddress {
+  const parsed = parseIpAddress(text);
+  if (parsed === undefined) throw new TypeError(`no address: ${text}`);
+  return parsed;
 }

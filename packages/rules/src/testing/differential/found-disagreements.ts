@@ -1,0 +1,98 @@
+import type { SentPacket } from "./kernel-world.ts";
+import type { Side, WorldSettings } from "./world-plan.ts";
+import { address } from "./world-plan.ts";
+
+/** What a differential run found once, shrunk: the engine said something else then. */
+export interface FoundDisagreement {
+  readonly name: string;
+  readonly settings: Partial<WorldSettings>;
+  /** As iptables-save prints it, of IPv6 where the packet is. */
+  readonly rules: string;
+  readonly sent: SentPacket;
+  /** What the kernel does, as `tellKernel` says it. */
+  readonly outcome: string;
+}
+
+interface Probe {
+  readonly side: Side;
+  readonly protocol?: SentPacket["packet"]["protocol"];
+  readonly from: string;
+  readonly to: string;
+  readonly port: number;
+}
+
+function probe({ side, protocol = "udp", from, to, port }: Probe): SentPacket {
+  return {
+    side,
+    mark: 0,
+    packet: {
+      source: address(from),
+      destination: address(to),
+      protocol,
+      sourcePort: 40001,
+      destinationPort: port,
+      id: 1,
+    },
+  };
+}
+
+const table = (name: string, ...rules: readonly string[]) => `*${name}\n${rules.join("\n")}\nCOMMIT\n`;
+
+export const FOUND_DISAGREEMENTS: readonly FoundDisagreement[] = [
+  {
+    name: "MASQUERADE on the IPv6 loopback takes the destination itself for its source",
+    settings: {},
+    rules: table("nat", "-A POSTROUTING -j MASQUERADE"),
+    sent: probe({ side: "host", from: "::1", to: "fd01::aa", port: 443 }),
+    outcome: "kept fd01::aa 40001 > fd01::aa 443 mark 0",
+  },
+  {
+    name: "what has no way on is refused before anybody asks for its way back",
+    settings: { rpFilter: 1 },
+    rules: "",
+    sent: probe({ side: "remote", from: "203.0.113.9", to: "10.67.0.1", port: 3000 }),
+    outcome: "refused",
+  },
+  {
+    name: "an IPv6 host that does not forward still tells of an unreachable route",
+    settings: { forwarding: false },
+    rules: "",
+    sent: probe({ side: "outside", from: "fd07::7", to: "fd67::1", port: 3000 }),
+    outcome: "refused",
+  },
+  {
+    name: "an IPv4 host that does not forward says nothing, not even on a bridge with DNAT",
+    settings: { forwarding: false },
+    rules: table("nat", "-A PREROUTING -j DNAT --to-destination 10.1.0.3"),
+    sent: probe({ side: "pod1", from: "10.1.0.2", to: "10.100.100.3", port: 53 }),
+    outcome: "lost",
+  },
+  {
+    name: "DNAT to the IPv6 loopback looks for a route by the incoming interface only",
+    settings: {},
+    rules: table("nat", "-A PREROUTING -j DNAT --to-destination ::1"),
+    sent: probe({ side: "remote", from: "fd02::2", to: "fd64::3", port: 53 }),
+    outcome: "refused",
+  },
+  {
+    name: "a local IPv6 address is as UNICAST as any",
+    settings: {},
+    rules: table("filter", "-A INPUT -m addrtype --dst-type UNICAST -j DROP"),
+    sent: probe({ side: "remote", from: "fd02::2", to: "fd01::aa", port: 7070 }),
+    outcome: "lost",
+  },
+  {
+    name: "a local IPv4 address is not UNICAST",
+    settings: {},
+    rules: table("filter", "-A INPUT -m addrtype --dst-type UNICAST -j DROP"),
+    sent: probe({ side: "remote", from: "10.2.0.2", to: "10.1.0.0", port: 7070 }),
+    outcome: "kept 10.2.0.2 40001 > 10.1.0.0 7070 mark 0",
+  },
+  {
+    name: "what comes in again by the loopback is confirmed, although still NEW",
+    settings: {},
+    rules: table("filter", "-A INPUT -m conntrack --ctstatus CONFIRMED --ctstate NEW -j MARK --set-xmark 0x1/0xff"),
+    sent: probe({ side: "host", from: "10.1.0.1", to: "192.168.7.6", port: 7070 }),
+    outcome: "kept 10.1.0.1 40001 > 192.168.7.6 7070 mark 1",
+  },
+];

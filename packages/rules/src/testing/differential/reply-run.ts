@@ -1,0 +1,112 @@
+import type { Family } from "@svcproxy/topology";
+import { formatSave } from "../../text/format-restore.ts";
+import { createTracer } from "../../trace/trace-packet.ts";
+import { type Case, loadRules, randomSettings, requestOf } from "./differential-run.ts";
+import { kernelOutcome, tellTrace } from "./judge.ts";
+import { type KernelWorld, type Seen, type SentPacket, sysctlsOf } from "./kernel-world.ts";
+import { randomPacket } from "./random-packet.ts";
+import { randomRuleSet } from "./random-rules.ts";
+import { randomSource } from "./random-source.ts";
+import { type Side, WORLD } from "./world-plan.ts";
+
+export interface ReplyResult {
+  /** Requests that were answered. */
+  readonly answered: number;
+  /** Of these, whose answer came back to the client with the address that it had dialled. */
+  readonly returned: number;
+  readonly disagreements: readonly string[];
+}
+
+/** Lets the packets' receivers answer, and compares what comes back with what the engine says. */
+export async function runReplies(
+  world: KernelWorld,
+  options: { readonly seed: number; readonly ruleSets: number; readonly packetsPerRuleSet: number },
+): Promise<ReplyResult> {
+  // Answers need connections that are remembered until they come.
+  await world.run("sysctl", ["-qw", "net.netfilter.nf_conntrack_udp_timeout=60"]);
+  const disagreements: string[] = [];
+  let answered = 0;
+  let returned = 0;
+  for (let index = 0; index < options.ruleSets; index++) {
+    const random = randomSource(options.seed + index);
+    const family: Family = random.chance(0.7) ? 4 : 6;
+    const rules = randomRuleSet(random, family);
+    const settings = randomSettings(random);
+    if ((await loadRules(world, { rules, settings, variant: "legacy" })) !== undefined) continue;
+    const tracer = createTracer({ rules, hostState: { ...world.hostState, sysctls: sysctlsOf(settings) } });
+    const drawn = Array.from({ length: options.packetsPerRuleSet }, (_, at): Case => {
+      const sent = randomPacket(random, family, at + 1);
+      return { rules, settings, sent: { ...sent, packet: { ...sent.packet, protocol: "udp" } } };
+    });
+    const cases = drawn.filter(({ sent }) => hasReturnAddress(sent));
+    const seen = Map.groupBy(await world.send(cases.map(({ sent }) => sent)), ({ id }) => id);
+    const replies = cases.flatMap((one) => answerTo(one, seen.get(one.sent.packet.id) ?? []));
+    const back = Map.groupBy(await world.send(replies.map(({ reply }) => reply)), ({ id }) => id);
+    for (const { request, reply } of replies) {
+      const trace = tracer.trace(requestOf(request));
+      const [branch, another] = trace.branches;
+      // What hangs on chance, on what is unknown, or on other hosts' routes has no single answer to compare.
+      if (branch?.kind !== "decided" || another !== undefined || branch.reply?.returns === undefined) continue;
+      if (branch.reply.past === undefined && !reply.side.startsWith("pod")) continue;
+      // An INPUT rule that gives a client one of the host's own addresses makes the host answer itself: not modelled.
+      if (reply.side === "host" && WORLD[family].from.host.includes(reply.packet.destination)) continue;
+      answered++;
+      const came = cameBack(request.sent, back.get(reply.packet.id) ?? [], world);
+      if (came) returned++;
+      if (came === branch.reply.returns) continue;
+      disagreements.push(
+        [
+          `seed ${options.seed + index}: udp from ${request.sent.side} ${request.sent.packet.source}:${request.sent.packet.sourcePort} to ${request.sent.packet.destination}:${request.sent.packet.destinationPort}`,
+          `  ${JSON.stringify(settings)}`,
+          `  answered from ${reply.side} ${reply.packet.source} to ${reply.packet.destination}: it ${came ? "came back" : "did not come back"}`,
+          `  the engine says: ${branch.reply.because}\n    ${tellTrace(trace)}`,
+          formatSave(rules),
+        ].join("\n"),
+      );
+    }
+  }
+  return { answered, returned, disagreements };
+}
+
+/** A borrowed source address within the world has somebody else, or nobody, at home. */
+function hasReturnAddress({ packet: { source } }: SentPacket): boolean {
+  return !["10.1.0.9", "fd01::9", "192.168.7.1", "203.0.113.5", "2001:db8::5"].includes(source);
+}
+
+/** Numbers of answers start here. */
+const ANSWERS = 0x1000000;
+
+interface Answer {
+  readonly request: Case;
+  readonly reply: SentPacket;
+}
+
+function answerTo(request: Case, seen: readonly Seen[]): readonly Answer[] {
+  const input = seen.find(({ where, observation }) => where === "input" && observation.packet.kind === "probe");
+  const arrived = input ?? seen.find(({ where, observation }) => isOther(where) && observation.packet.kind === "probe");
+  if (arrived === undefined) return [];
+  const side: Side = isOther(arrived.where) ? arrived.where : "host";
+  const { source, destination, sourcePort, destinationPort } = arrived.observation.packet;
+  const { packet } = request.sent;
+  const reply = { source: destination, destination: source, sourcePort: destinationPort, destinationPort: sourcePort };
+  return [{ request, reply: { side, mark: 0, packet: { ...packet, ...reply, id: ANSWERS + packet.id } } }];
+}
+
+function isOther(where: Seen["where"]): where is Exclude<Side, "host"> {
+  return where !== "input" && where !== "postrouting" && where !== "error";
+}
+
+/** Whether the client got an answer from whom it had dialled. */
+function cameBack({ side, packet }: SentPacket, seen: readonly Seen[], world: KernelWorld): boolean {
+  const fits = ({ observation }: Seen) =>
+    observation.packet.kind === "probe" &&
+    observation.packet.source === packet.destination &&
+    observation.packet.sourcePort === packet.destinationPort &&
+    observation.packet.destination === packet.source &&
+    observation.packet.destinationPort === packet.sourcePort;
+  if (side === "host") return seen.some((one) => one.where === "input" && fits(one));
+  const left = kernelOutcome(seen, world.interfaceName);
+  return seen.some(
+    (one) => (one.where === side || (one.where === "postrouting" && left.kind === "delivered")) && fits(one),
+  );
+}
