@@ -5,6 +5,7 @@ import { ALL_PORTS, ALL_PROTOCOLS, protocols } from "./compile-match.ts";
 import type { IndexSet } from "./index-set.ts";
 import { hasMember, intersect, isSubset, singleSet, subtract, unite } from "./index-set.ts";
 import { ANY_MARK, hasMark, marksWithin } from "./mark-set.ts";
+import { markBitsWeTouch } from "./own-rules.ts";
 import type { FrontendSpace } from "./plan-frontends.ts";
 import { elsewhere } from "./plan-frontends.ts";
 import type { Finding } from "./proof.ts";
@@ -104,16 +105,9 @@ function checkUntouched(check: CheckContext, { state, ending }: EndedState, know
     !isForLoopback(check, state)
   )
     fails(`is ${ending.kind} by our rules though it dials no frontend`, ending.placed);
-  const others = ~check.markBit >>> 0;
-  const changed = ((~state.mark.kept & others) | (state.mark.flipped & others)) >>> 0;
-  if (ending.kind === "delivered" && changed !== 0 && touchedMark(state, check))
+  const changed = (markBitsWeTouch(state, isOwn) & ~check.markBit) >>> 0;
+  if (ending.kind === "delivered" && changed !== 0)
     fails(`has mark bits changed that are not ours (0x${changed.toString(16)})`, undefined);
-}
-
-/** Whether the mark that is lost is ours to answer for: a foreign rule may do with marks as it likes. */
-function touchedMark({ mark, destinationNat, sourceNat }: SymbolicState, { isOwn, markBit }: CheckContext): boolean {
-  const isOurs = [destinationNat, sourceNat].some((placed) => placed !== undefined && isOwn(placed));
-  return isOurs || (mark.flipped & markBit) !== 0;
 }
 
 function isLoopbackNodePort({ proof }: CheckContext, { region }: SymbolicState, { nodePorts }: Known): boolean {

@@ -6,8 +6,9 @@ import type { Findings } from "./findings.ts";
 import type { IndexSet } from "./index-set.ts";
 import { hasMember, intersect, onlyMember, singleSet, subtract, unite } from "./index-set.ts";
 import { ANY_MARK, hasMark, marksWithin } from "./mark-set.ts";
+import { openQuestion, worldsOf } from "./open-questions.ts";
 import type { IsOwn } from "./own-rules.ts";
-import { foreignDecision } from "./own-rules.ts";
+import { foreignDecision, markBitsWeTouch } from "./own-rules.ts";
 import type { FrontendSpace } from "./plan-frontends.ts";
 import type { ClaimNumber, Finding } from "./proof.ts";
 import type { ProofContext } from "./proof-context.ts";
@@ -92,11 +93,7 @@ function checkEnds(check: CheckContext, promise: Promised, ends: readonly EndedS
   check.countCases(unmarked.length);
   if (promise.handling.kind === "forward") {
     const reached = unmarked.filter((end) => checkReached(check, promise, end));
-    checkShares(
-      check,
-      promise,
-      reached.map(({ state }) => state),
-    );
+    checkShares(check, promise, unmarked, new Set(reached.map(({ state }) => state)));
     if (promise.frontend.port.affinity !== undefined) checkAffinity(check, promise, reached);
   } else {
     for (const end of unmarked) checkTurnedAway(check, promise, end);
@@ -134,19 +131,15 @@ function report(check: CheckContext, promise: Promised, state: SymbolicState, fa
   const open = openQuestion(state.assumptions);
   if (open !== undefined) {
     const message = `${fault.message}, if \`${open.question.text}\` ${open.holds ? "holds" : "does not hold"}`;
-    findings.undecided(fault.claim, { ...finding, message, placed: open.question.placed });
+    const { placed } = open.question;
+    findings.undecided(fault.claim, { ...finding, message, placed });
+    if (!isOwn(placed)) findings.undecided(6, { ...finding, message, placed });
     return;
   }
   findings.broken(fault.claim, finding);
   const foreign = fault.placed !== undefined && !isOwn(fault.placed) ? fault.placed : undefined;
   if (foreign !== undefined) findings.broken(6, { ...finding, placed: foreign });
   else if (fault.message.includes("the policy of ")) findings.broken(6, finding);
-}
-
-/** The latest assumption that is not about affinity. */
-function openQuestion(assumptions: Assumption | undefined): Assumption | undefined {
-  for (let one = assumptions; one !== undefined; one = one.earlier) if (one.question.recent === undefined) return one;
-  return undefined;
 }
 
 function endpointOf(context: ProofContext, state: SymbolicState, endpoints: readonly Endpoint[]): Endpoint | undefined {
@@ -178,7 +171,7 @@ function checkReached(check: CheckContext, promise: Promised, { state, ending }:
   }
   const endpoint = endpointOf(check.proof, state, handling.endpoints);
   if (endpoint === undefined) {
-    const placed = state.destinationNat ?? foreignDecision(state, check.isOwn);
+    const placed = state.destinationNat ?? foreignDecision(state, check.isOwn, isBeforeRouting);
     const message = `goes to ${describeDestination(check.proof, state)}, which is none of its endpoints`;
     report(check, promise, state, { claim: reachClaim(promise), message, placed });
     return false;
@@ -240,6 +233,12 @@ function checkSource(check: CheckContext, promise: Promised, { state, endpoint }
   });
 }
 
+/** What can keep a packet from our rules: an end of nat's chain, or no tracking at all. */
+function isBeforeRouting({ table, chain, rule }: PlacedRule): boolean {
+  if (table === "nat") return chain !== "POSTROUTING" && chain !== "INPUT";
+  return table === "raw" && rule.target.kind === "ct";
+}
+
 function isSourceNat({ table, chain }: PlacedRule): boolean {
   return table === "nat" && chain === "POSTROUTING";
 }
@@ -255,22 +254,29 @@ function checkReply(check: CheckContext, promise: Promised, { state, endpoint }:
       continue;
     if (way.returns === undefined) {
       const what = way.question === undefined ? message : `${message} (\`${way.question}\`)`;
-      check.findings.undecided(2, {
-        ...finding(),
-        message: what,
-        ...(way.placed === undefined ? {} : { placed: way.placed }),
-      });
+      const placed = way.placed === undefined ? {} : { placed: way.placed };
+      check.findings.undecided(2, { ...finding(), message: what, ...placed });
+      if (way.placed !== undefined && !check.isOwn(way.placed))
+        check.findings.undecided(6, { ...finding(), message: what, ...placed });
     } else report(check, promise, way.part, { claim: 2, message, placed: way.placed });
   }
 }
 
 /** New clients, whom no affinity remembers, get each endpoint with its share. */
-function checkShares(check: CheckContext, promise: Promised, reached: readonly SymbolicState[]): void {
+function checkShares(
+  check: CheckContext,
+  promise: Promised,
+  ends: readonly EndedState[],
+  reached: ReadonlySet<SymbolicState>,
+): void {
   const { handling } = promise;
   if (handling.kind !== "forward") return;
   const wanted = 1 / handling.endpoints.length;
-  for (const states of byAnswers(reached.filter(({ assumptions }) => !isRemembered(assumptions))).values()) {
-    for (const group of alikeGroups(states.map((state) => ({ state })))) {
+  const newClients = ends.map(({ state }) => state).filter(({ assumptions }) => !isRemembered(assumptions));
+  for (const world of worldsOf(newClients)) {
+    // Where one does not arrive, that was said already.
+    if (world.some((state) => !reached.has(state))) continue;
+    for (const group of alikeGroups(world.map((state) => ({ state })))) {
       const shares = new Map<string, number>();
       for (const { state } of group.items) {
         const endpoint = endpointOf(check.proof, state, handling.endpoints);
@@ -278,13 +284,14 @@ function checkShares(check: CheckContext, promise: Promised, reached: readonly S
         const to = formatSocketAddress(endpoint);
         shares.set(to, (shares.get(to) ?? 0) + state.probability);
       }
-      const state = group.items[0]?.state;
+      const asked = group.items.find(({ state }) => openQuestion(state.assumptions) !== undefined) ?? group.items[0];
+      if (asked === undefined) continue;
       for (const endpoint of handling.endpoints) {
         const to = formatSocketAddress(endpoint);
         const share = shares.get(to) ?? 0;
-        if (Math.abs(share - wanted) <= SHARE_TOLERANCE || state === undefined) continue;
+        if (Math.abs(share - wanted) <= SHARE_TOLERANCE) continue;
         const message = `reaches ${to} with share ${share.toFixed(9)} instead of 1/${handling.endpoints.length}`;
-        report(check, promise, { ...state, region: group.region }, { claim: reachClaim(promise), message });
+        report(check, promise, { ...asked.state, region: group.region }, { claim: reachClaim(promise), message });
       }
     }
   }
@@ -294,20 +301,6 @@ function isRemembered(assumptions: Assumption | undefined): boolean {
   for (let one = assumptions; one !== undefined; one = one.earlier)
     if (one.question.recent !== undefined && one.holds) return true;
   return false;
-}
-
-/** By the answers assumed to all but affinity's questions: each set of answers is a world of its own. */
-function byAnswers(states: readonly SymbolicState[]): ReadonlyMap<string, readonly SymbolicState[]> {
-  const worlds = new Map<string, SymbolicState[]>();
-  for (const state of states) {
-    let key = "";
-    for (let one = state.assumptions; one !== undefined; one = one.earlier)
-      if (one.question.recent === undefined) key += `${one.holds} ${one.question.key}\n`;
-    const world = worlds.get(key);
-    if (world === undefined) worlds.set(key, [state]);
-    else world.push(state);
-  }
-  return worlds;
 }
 
 /** A client that was here before goes where it went, and each that comes is written down. */
@@ -376,7 +369,8 @@ function checkTurnedAway(check: CheckContext, promise: Promised, { state, ending
     handling.kind === "refuse"
       ? "it has no endpoint: it should be refused at once"
       : "its endpoints are elsewhere: it should be dropped";
-  const placed = "placed" in ending ? ending.placed : (state.destinationNat ?? foreignDecision(state, check.isOwn));
+  const placed =
+    "placed" in ending ? ending.placed : (state.destinationNat ?? foreignDecision(state, check.isOwn, isBeforeRouting));
   report(check, promise, state, { claim: 3, message: `${fate}, but ${why}`, placed });
 }
 
@@ -410,8 +404,7 @@ function checkMark(check: CheckContext, promise: Promised, { state, ending }: En
     message,
     frontend: promise.frontend.name,
   });
-  const others = ~check.markBit >>> 0;
-  const changes = ((~state.mark.kept & others) | (state.mark.flipped & others)) >>> 0;
+  const changes = (markBitsWeTouch(state, check.isOwn) & ~check.markBit) >>> 0;
   if (ending.kind === "delivered" && changes !== 0) {
     const message = `loses the bits of its mark that are not ours (0x${changes.toString(16)})`;
     if (!check.findings.byDesign("whole-mark", () => finding(message))) check.findings.broken(7, finding(message));

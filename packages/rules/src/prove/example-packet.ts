@@ -40,8 +40,8 @@ export class ExamplePackets {
     const state = CONNECTION_STATES[firstMember(region.state) ?? 0] ?? "NEW";
     const isAnyClientPort = isSubset(rangeSet(CLIENT_PORTS.from, CLIENT_PORTS.to + 1), region.sourcePort);
     return {
-      from: space.addressAt(source ?? this.#pick(region.source)),
-      to: space.addressAt(this.#pick(region.destination)),
+      from: space.addressAt(source ?? this.pick(region.source)),
+      to: space.addressAt(this.pick(region.destination)),
       protocol,
       ...(hasPorts(protocol) ? { port: portIn(region.destinationPort) } : {}),
       ...(hasPorts(protocol) && !isAnyClientPort ? { sourcePort: portIn(region.sourcePort) } : {}),
@@ -55,7 +55,8 @@ export class ExamplePackets {
     return intersect(destination, this.#anyKnown).length > 0;
   }
 
-  #pick(set: IndexSet): number {
+  /** The member that people know best. */
+  pick(set: IndexSet): number {
     return this.#known.find((piece) => hasMember(set, piece)) ?? firstMember(set) ?? 0;
   }
 }

@@ -20,3 +20,13 @@ export function foreignDecision(
   }
   return undefined;
 }
+
+/** The bits of the mark that our rules set, clear or flip on a state's way; a foreign rule may do with marks as it likes. */
+export function markBitsWeTouch({ decisions }: SymbolicState, isOwn: IsOwn): number {
+  let bits = 0;
+  for (let one = decisions; one !== undefined; one = one.earlier) {
+    const { target } = one.placed.rule;
+    if (target.kind === "mark" && isOwn(one.placed)) bits |= target.mask | target.value;
+  }
+  return bits >>> 0;
+}

@@ -65,9 +65,14 @@ export function frontendSpaces(plan: HostPlan, { space, host }: ProofContext): r
   });
 }
 
-/** The sources of each kind of client among packets that arrive. */
+/** The sources of each kind of client among packets that arrive. No client has the address of a frontend. */
 export function arrivingClients(plan: HostPlan, { space, host }: ProofContext): ReadonlyMap<ClientKind, IndexSet> {
-  const everyone = unite(host.arriving.values());
+  const dialled = plan.ports
+    .filter(({ family }) => family === space.family)
+    .flatMap(({ frontends }) =>
+      frontends.flatMap(({ addresses }) => addresses.map((one) => singleSet(space.indexOf(one)))),
+    );
+  const everyone = subtract(unite(host.arriving.values()), unite(dialled));
   const pods = intersect(everyone, podSources(plan, { space, host }));
   return new Map([
     ["pod", pods],

@@ -35,12 +35,13 @@ export function proveRules({ rules, plan, hostState, isOwn = isKubernetesRule }:
   const [proof] = proofContexts([{ rules, hostState }], (builder) => mentionPlan(builder, plan, family));
   if (proof === undefined) throw new TypeError("no context");
   const findings = new Findings(plan);
+  const examples = new ExamplePackets(proof, plan);
   let cases = 0;
   const check: CheckContext = {
     proof,
     findings,
-    examples: new ExamplePackets(proof, plan),
-    replies: new ReplyWays(proof),
+    examples,
+    replies: new ReplyWays(proof, examples),
     isOwn,
     markBit: 2 ** plan.node.masqueradeBit,
     clients: arrivingClients(plan, proof),

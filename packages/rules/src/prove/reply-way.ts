@@ -4,6 +4,7 @@ import type { ConnectionView } from "../trace/packet-view.ts";
 import { CONNECTION_STATES } from "../trace/packet-view.ts";
 import { wayBack } from "../trace/reply-path.ts";
 import type { WalkState } from "../trace/walk-state.ts";
+import type { ExamplePackets } from "./example-packet.ts";
 import type { IndexSet } from "./index-set.ts";
 import { firstMember, intersect, singleSet } from "./index-set.ts";
 import type { ProofContext } from "./proof-context.ts";
@@ -26,10 +27,12 @@ const ESTABLISHED = singleSet(CONNECTION_STATES.indexOf("ESTABLISHED"));
 /** Follows the replies to the packets of a delivered state back to their clients. */
 export class ReplyWays {
   readonly #context: ProofContext;
+  readonly #examples: ExamplePackets;
   readonly #known = new Map<string, ReturnType<typeof wayBack>>();
 
-  constructor(context: ProofContext) {
+  constructor(context: ProofContext, examples: ExamplePackets) {
     this.#context = context;
+    this.#examples = examples;
   }
 
   follow(state: SymbolicState): readonly ReplyCase[] {
@@ -47,8 +50,9 @@ export class ReplyWays {
         : [...host.arriving.values()];
     return homes.flatMap((home) => {
       const taken = intersect(region.source, home);
-      const seen = firstMember(taken);
-      return seen === undefined ? [] : [{ part: { ...state, region: { ...region, source: taken } }, seen }];
+      if (taken.length === 0) return [];
+      const seen = this.#examples.pick(taken);
+      return [{ part: { ...state, region: { ...region, source: taken } }, seen }];
     });
   }
 
@@ -135,6 +139,7 @@ function representative(
     mark: 0,
     original: tuple,
     reply: { source: destination, destination: source },
+    isConfirmed: false,
     sourceTranslated: sourceNat !== undefined,
     destinationTranslated: destinationNat !== undefined,
   };

@@ -169,14 +169,14 @@ function take(walk: TableWalk, state: SymbolicState, { rule, path, fell }: Takin
     case "reject":
       return end({ kind: "refused", because: `${place} (${target.with})`, placed });
     case "mark":
-      return [{ ...state, mark: changedMark(state.mark, target) }];
+      return [{ ...decidedBy(), mark: changedMark(state.mark, target) }];
     case "connmark":
       return (
         connectionMark(state, target) ??
         end({ kind: "undecided", because: "the connection's mark is not known", placed })
       );
     case "ct":
-      return [target.notrack && state.conntrack === "unseen" ? { ...state, conntrack: "untracked" } : state];
+      return [target.notrack && state.conntrack === "unseen" ? { ...decidedBy(), conntrack: "untracked" } : state];
     case "jump":
     case "goto": {
       const chain = walk.chains.get(target.chain);
