@@ -1,0 +1,4 @@
+import { defineProject } from "vitest/config";
+
+// What the scenarios stand on; they themselves run by `pnpm e2e`.
+export default defineProject({ test: { name: "e2e", include: ["src/**/*.test.ts"] } });
