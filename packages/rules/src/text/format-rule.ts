@@ -10,8 +10,7 @@ import { formatTarget } from "./format-target.ts";
  *   iptables-restore cannot read
  */
 export function formatRule(rule: Rule, options: FormatOptions): string {
-  const words = options.style === "save" ? savedMatches(rule.matches, options) : writtenMatches(rule.matches, options);
-  const text = words.join(" ");
+  const text = options.style === "save" ? savedMatches(rule.matches, options) : writtenMatches(rule.matches, options);
   const target = formatTarget(rule.target, options);
   return text === "" ? target : target === "" ? text : `${text} ${target}`;
 }
@@ -20,27 +19,31 @@ export function formatRule(rule: Rule, options: FormatOptions): string {
  * In the order of the value. A module that is named before its protocol gets its options behind the destination, as
  * kube-proxy writes it: `-m tcp -p tcp -d 10.1.1.1 --dport 80`.
  */
-function writtenMatches(matches: readonly Match[], options: FormatOptions): readonly string[] {
-  const words: string[] = [];
+function writtenMatches(matches: readonly Match[], options: FormatOptions): string {
+  let text = "";
   let heldBack = "";
-  for (const [index, match] of matches.entries()) {
+  for (let index = 0; index < matches.length; index++) {
+    const match = matches[index];
+    if (match === undefined) break;
     const next = matches[index + 1]?.kind;
-    let text = formatMatch(match, options);
+    let words = formatMatch(match, options);
     if ((match.kind === "tcp" || match.kind === "udp" || match.kind === "sctp") && next === "protocol") {
       const module = `-m ${match.kind}`;
-      heldBack = text.slice(module.length);
-      text = module;
+      heldBack = words.slice(module.length);
+      words = module;
     } else if (match.kind === "destination" || (match.kind === "protocol" && next !== "destination")) {
-      text += heldBack;
+      words += heldBack;
       heldBack = "";
     }
-    words.push(text);
+    text += index === 0 ? words : ` ${words}`;
   }
-  return words;
+  return text;
 }
 
-function savedMatches(matches: readonly Match[], options: FormatOptions): readonly string[] {
-  return inSavedOrder(matches).map((match) => formatMatch(match, options));
+function savedMatches(matches: readonly Match[], options: FormatOptions): string {
+  return inSavedOrder(matches)
+    .map((match) => formatMatch(match, options))
+    .join(" ");
 }
 
 /** iptables-save prints what belongs to no module first, in this order. */

@@ -26,9 +26,13 @@ export function quoteWord(word: string, { style }: FormatOptions): string {
   switch (style) {
     case "command":
       return quoteShellWord(word.replaceAll("\0", " ").toWellFormed());
-    case "restore":
-      if (LINE_BREAK.test(word)) throw new RangeError(`iptables-restore cannot read ${JSON.stringify(word)}`);
-      return quoteRestoreWord(word);
+    case "restore": {
+      const quoted = quoteRestoreWord(word);
+      // What needs no quotes has no line break either, and nearly no word needs them.
+      if (quoted !== word && LINE_BREAK.test(word))
+        throw new RangeError(`iptables-restore cannot read ${JSON.stringify(word)}`);
+      return quoted;
+    }
     case "save":
       return quoteRestoreWord(word);
   }
