@@ -32,6 +32,13 @@ export interface EndpointChainsInput {
   readonly serviceName: (port: ServicePortPlan) => string;
 }
 
+/** The chains of one address. */
+interface AddressChains {
+  readonly wanted: WantedChain[];
+  /** In the order of `wanted`; empty until they have their place among all. */
+  chains: readonly EndpointChain[];
+}
+
 /**
  * One chain for each address, port and protocol that serves, shared by the services that it serves. Session affinity is
  * a service port's own, so there each has a chain of its own.
@@ -39,34 +46,33 @@ export interface EndpointChainsInput {
 export function endpointChains(plan: HostPlan, { family, serviceName }: EndpointChainsInput): EndpointChains {
   const ownerOf = (port: ServicePortPlan) => (port.affinity === undefined ? undefined : serviceName(port));
   // By address first: the string exists already, and few chains share one.
-  const wanted = new Map<IpAddress, WantedChain[]>();
+  const byAddress = new Map<IpAddress, AddressChains>();
   for (const port of plan.ports) {
     if (port.family !== family) continue;
     const { protocol } = port.port;
     const owner = ownerOf(port);
     for (const endpoint of port.reachableEndpoints) {
-      const siblings = wanted.get(endpoint.address);
-      if (siblings === undefined) wanted.set(endpoint.address, [{ endpoint, protocol, owner }]);
-      else if (indexOf(siblings, { endpoint, protocol, owner }) < 0) siblings.push({ endpoint, protocol, owner });
+      const chain = { endpoint, protocol, owner };
+      const siblings = byAddress.get(endpoint.address)?.wanted;
+      if (siblings === undefined) byAddress.set(endpoint.address, { wanted: [chain], chains: [] });
+      else if (indexOf(siblings, chain) < 0) siblings.push(chain);
     }
   }
-  const ordered = inPodOrder(plan, wanted);
-  const names = nameEndpoints(ordered);
-  const chains = new Map<IpAddress, readonly EndpointChain[]>();
+  const groups = inPodOrder(plan, byAddress);
+  const names = nameEndpoints(groups.map(({ wanted }) => wanted));
   let next = 0;
-  for (const siblings of ordered) {
-    const made = siblings.map((chain) => {
+  for (const group of groups) {
+    group.chains = group.wanted.map(({ endpoint, protocol, owner }) => {
       const name = `KUBE-SEP-${names[next++] ?? ""}`;
-      return { ...chain, name, target: jump(name) };
+      return { endpoint, protocol, owner, name, target: jump(name) };
     });
-    const [first] = siblings;
-    if (first !== undefined) chains.set(first.endpoint.address, made);
   }
   return {
-    ordered: [...chains.values()].flat(),
+    ordered: groups.flatMap(({ chains }) => chains),
     of(port, endpoint) {
-      const key = { endpoint, protocol: port.port.protocol, owner: ownerOf(port) };
-      const chain = chains.get(endpoint.address)?.[indexOf(wanted.get(endpoint.address) ?? [], key)];
+      const group = byAddress.get(endpoint.address);
+      const wanted = { endpoint, protocol: port.port.protocol, owner: ownerOf(port) };
+      const chain = group?.chains[indexOf(group.wanted, wanted)];
       if (chain === undefined) throw new TypeError(`no chain leads to ${endpoint.address}`);
       return chain;
     },
@@ -79,20 +85,17 @@ function indexOf(chains: readonly WantedChain[], { endpoint, protocol, owner }: 
   );
 }
 
-function inPodOrder(
-  { hosts }: HostPlan,
-  wanted: ReadonlyMap<IpAddress, readonly WantedChain[]>,
-): readonly (readonly WantedChain[])[] {
-  const ordered = new Set<readonly WantedChain[]>();
+function inPodOrder({ hosts }: HostPlan, byAddress: ReadonlyMap<IpAddress, AddressChains>): readonly AddressChains[] {
+  const ordered = new Set<AddressChains>();
   for (const { pods } of hosts) {
     for (const { addresses } of pods) {
       for (const { address } of addresses) {
-        const chains = wanted.get(address);
-        if (chains !== undefined) ordered.add(chains);
+        const group = byAddress.get(address);
+        if (group !== undefined) ordered.add(group);
       }
     }
   }
-  for (const chains of wanted.values()) ordered.add(chains);
+  for (const group of byAddress.values()) ordered.add(group);
   return [...ordered];
 }
 
