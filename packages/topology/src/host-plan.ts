@@ -106,7 +106,8 @@ export interface Deviation {
     | "host-traffic-masqueraded"
     | "nodeport-on-loopback"
     | "whole-mark"
-    | "outside-clusterip-not-masqueraded";
+    | "outside-clusterip-not-masqueraded"
+    | "host-to-external-not-refused";
   /** A sentence for people. */
   readonly text: string;
 }

@@ -203,7 +203,9 @@ describe("what the document's dialect does otherwise", () => {
       "whole-mark",
       "outside-clusterip-not-masqueraded",
     ]);
-    expect(planHost(topology({}), { host: "h1", dialect: "kubernetes" }).deviations).toEqual([]);
+    expect(planHost(topology({}), { host: "h1", dialect: "kubernetes" }).deviations).toMatchObject([
+      { kind: "host-to-external-not-refused" },
+    ]);
   });
 });
 

@@ -47,7 +47,7 @@ export function planHost(topology: Topology, { host: name, dialect }: PlanOption
       ),
     ),
     healthChecks: topology.services.flatMap((service) => planHealthCheck(host, service)),
-    deviations: dialect === "document" ? DOCUMENT_DEVIATIONS : [],
+    deviations: dialect === "document" ? DOCUMENT_DEVIATIONS : KUBERNETES_DEVIATIONS,
   };
 }
 
@@ -185,6 +185,13 @@ function planHealthCheck(host: Host, service: Service): readonly HealthCheck[] {
   }
   return [{ service, port: service.healthCheckNodePort, localReadyEndpoints: ready.size }];
 }
+
+const KUBERNETES_DEVIATIONS: readonly Deviation[] = [
+  {
+    kind: "host-to-external-not-refused",
+    text: "The host's own connections to an external or load-balancer IP without usable endpoints leave the host: kube-proxy refuses them for packets that come in or pass through only",
+  },
+];
 
 const DOCUMENT_DEVIATIONS: readonly Deviation[] = [
   {

@@ -369,6 +369,14 @@ function checkTurnedAway(check: CheckContext, promise: Promised, { state, ending
     handling.kind === "refuse"
       ? "it has no endpoint: it should be refused at once"
       : "its endpoints are elsewhere: it should be dropped";
+  const isOut = promise.client === "host" && ending.kind === "delivered" && state.destinationNat === undefined;
+  const isExternal = ["externalIP", "loadBalancerIP"].includes(promise.frontend.frontend.kind);
+  const finding = (): Finding => ({
+    packet: check.examples.of(state.region),
+    message: `${fate}, and is not ${wanted}`,
+    frontend: promise.frontend.name,
+  });
+  if (isOut && isExternal && check.findings.byDesign("host-to-external-not-refused", finding)) return;
   const placed =
     "placed" in ending ? ending.placed : (state.destinationNat ?? foreignDecision(state, check.isOwn, isBeforeRouting));
   report(check, promise, state, { claim: 3, message: `${fate}, but ${why}`, placed });
