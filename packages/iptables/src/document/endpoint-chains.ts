@@ -16,7 +16,8 @@ export interface EndpointChain extends WantedChain {
 export interface EndpointChains {
   /** In the order of the file's pods; endpoints that are no pod's behind them, in order of use. */
   readonly ordered: readonly EndpointChain[];
-  of(port: ServicePortPlan, endpoint: Endpoint): EndpointChain;
+  /** The chains that lead to some of the port's reachable endpoints, in the same order. */
+  of(port: ServicePortPlan, endpoints: readonly Endpoint[]): readonly EndpointChain[];
 }
 
 /** A chain that somebody needs: for one address, port and protocol. */
@@ -47,16 +48,21 @@ export function endpointChains(plan: HostPlan, { family, serviceName }: Endpoint
   const ownerOf = (port: ServicePortPlan) => (port.affinity === undefined ? undefined : serviceName(port));
   // By address first: the string exists already, and few chains share one.
   const byAddress = new Map<IpAddress, AddressChains>();
+  const ofPort = new Map<ServicePortPlan, readonly AddressChains[]>();
   for (const port of plan.ports) {
     if (port.family !== family) continue;
     const { protocol } = port.port;
     const owner = ownerOf(port);
-    for (const endpoint of port.reachableEndpoints) {
+    const groups = port.reachableEndpoints.map((endpoint) => {
       const chain = { endpoint, protocol, owner };
-      const siblings = byAddress.get(endpoint.address)?.wanted;
-      if (siblings === undefined) byAddress.set(endpoint.address, { wanted: [chain], chains: [] });
-      else if (indexOf(siblings, chain) < 0) siblings.push(chain);
-    }
+      let group = byAddress.get(endpoint.address);
+      if (group === undefined) {
+        group = { wanted: [chain], chains: [] };
+        byAddress.set(endpoint.address, group);
+      } else if (indexOf(group.wanted, chain) < 0) group.wanted.push(chain);
+      return group;
+    });
+    ofPort.set(port, groups);
   }
   const groups = inPodOrder(plan, byAddress);
   const names = nameEndpoints(groups.map(({ wanted }) => wanted));
@@ -69,12 +75,16 @@ export function endpointChains(plan: HostPlan, { family, serviceName }: Endpoint
   }
   return {
     ordered: groups.flatMap(({ chains }) => chains),
-    of(port, endpoint) {
-      const group = byAddress.get(endpoint.address);
-      const wanted = { endpoint, protocol: port.port.protocol, owner: ownerOf(port) };
-      const chain = group?.chains[indexOf(group.wanted, wanted)];
-      if (chain === undefined) throw new TypeError(`no chain leads to ${endpoint.address}`);
-      return chain;
+    of(port, endpoints) {
+      const { protocol } = port.port;
+      const owner = ownerOf(port);
+      const inOrder = endpoints === port.reachableEndpoints ? ofPort.get(port) : undefined;
+      return endpoints.map((endpoint, index) => {
+        const group = inOrder?.[index] ?? byAddress.get(endpoint.address);
+        const chain = group?.chains[indexOf(group.wanted, { endpoint, protocol, owner })];
+        if (chain === undefined) throw new TypeError(`no chain leads to ${endpoint.address}`);
+        return chain;
+      });
     },
   };
 }

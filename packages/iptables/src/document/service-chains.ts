@@ -67,10 +67,7 @@ function choiceRules(
   port: ServicePortPlan,
   { among, endpoints, chooser }: ServiceChainsInput & { among: readonly Endpoint[] },
 ): readonly Rule[] {
-  const choices = among.map((endpoint): Choice => {
-    const chain = endpoints.of(port, endpoint);
-    return { chain: chain.name, target: chain.target };
-  });
+  const choices = endpoints.of(port, among).map(({ name, target }): Choice => ({ chain: name, target }));
   const spread = chooser.choose(choices);
   if (port.affinity === undefined) return spread;
   const { timeoutSeconds } = port.affinity;

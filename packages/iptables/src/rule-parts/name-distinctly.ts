@@ -30,10 +30,18 @@ export function nameDistinctly(
     const claims = isFirst(index) ? holdersAmongFirst : holders;
     claims.set(wish, claims.has(wish) ? NOBODY : index);
   }
+  // Where no two want the same, which is the rule, there is nothing to look up.
+  const isDisputed = holders.size + holdersAmongFirst.size < wishes.length || holdersAmongFirst.size > 0;
   const isGranted = (wish: string, index: number) =>
-    wish !== "" && wish.length <= NAME_MAX_LENGTH && (holdersAmongFirst.get(wish) ?? holders.get(wish)) === index;
-  const taken = new Set<string>([...holders.keys(), ...holdersAmongFirst.keys()]);
-  return wishes.map((wish, index) => (isGranted(wish, index) ? wish : hashedName(wish, { index, identityOf, taken })));
+    wish !== "" &&
+    wish.length <= NAME_MAX_LENGTH &&
+    (!isDisputed || (holdersAmongFirst.get(wish) ?? holders.get(wish)) === index);
+  let taken: Set<string> | undefined;
+  return wishes.map((wish, index) => {
+    if (isGranted(wish, index)) return wish;
+    taken ??= new Set([...holders.keys(), ...holdersAmongFirst.keys()]);
+    return hashedName(wish, { index, identityOf, taken });
+  });
 }
 
 function hashedName(
