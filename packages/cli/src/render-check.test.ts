@@ -69,6 +69,13 @@ test("check says in words what a service asks for, what this host does, and what
   ]);
 });
 
+test("check says so where there is nothing", async () => {
+  const { exitCode, stdout } = await runInMemory(["check", "-"], {
+    stdin: "{ apiVersion: v1, kind: List, items: [] }",
+  });
+  expect([exitCode, stdout]).toEqual([0, "No hosts, pods or services\n"]);
+});
+
 test("check --json is the same as data", async () => {
   const { stdout } = await runInMemory(["check", "-", "--host", "h1", "--json"], { stdin: EVERYTHING });
   expect(JSON.parse(stdout)).toMatchObject({

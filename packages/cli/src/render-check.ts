@@ -13,7 +13,8 @@ export function renderCheck(report: CheckReport): string {
     planSection(report),
     listSection("Limits", report.limits),
   ];
-  return `${sections.filter((section) => section !== "").join("\n\n")}\n`;
+  const shown = sections.filter((section) => section !== "");
+  return shown.length === 0 ? "No hosts, pods or services\n" : `${shown.join("\n\n")}\n`;
 }
 
 function tableSection(title: string, titles: readonly string[], rows: readonly (readonly string[])[]): string {
