@@ -75,7 +75,8 @@ function startFailure(
   if (timeout.aborted)
     return new EnvironmentError("TOOL_FAILED", `${tool} did not end within ${TIMEOUT_MS / 1000} s`, { cause: error });
   if (!(error instanceof Error) || !("code" in error)) return error;
-  if (error.code === "ENOENT") return new MissingTool(tool, missingHint(tool));
+  // A program that nobody may run is as good as none.
+  if (error.code === "ENOENT" || error.code === "EACCES") return new MissingTool(tool, missingHint(tool));
   return new EnvironmentError("TOOL_FAILED", `Cannot run ${tool}: ${error.message}`, { cause: error });
 }
 

@@ -110,15 +110,13 @@ export class TableBackend implements RuleBackend {
     // What was interrupted is to be undone all the same.
     const { signal } = new AbortController();
     const old = before.find((rules) => rules.family === family) ?? { family, tables: [] };
-    for (let attempt = 1; ; attempt++) {
+    let failure: unknown;
+    for (let attempt = 0; attempt <= ROLLBACK_ATTEMPTS; attempt++) {
       const change = planRollback(table, { now: await this.#tables.save(family, { signal }), before: old });
       if (change === undefined) return;
-      try {
-        await this.#tables.restore(change);
-      } catch (error) {
-        if (attempt === ROLLBACK_ATTEMPTS) throw error;
-      }
+      failure = await this.#tables.restore(change).catch((error: unknown) => error);
     }
+    throw failure ?? new Error("another program changed it each time");
   }
 
   async #saveAll(options: Pick<ApplyOptions, "families" | "signal">): Promise<readonly SavedRules[]> {
