@@ -8,7 +8,7 @@ import { terminationOf } from "./termination.ts";
 
 /** What there is to say of a TCP connection that has ended. */
 export function tcpRecord(connection: TcpConnection): AccessRecord {
-  const { clientAddress, frontend, endpoint, dialMs, reason } = connection;
+  const { clientAddress, frontend, endpoint, dialMs, reason, relay } = connection;
   return {
     protocol: "tcp",
     ...clientFields(clientAddress),
@@ -17,12 +17,12 @@ export function tcpRecord(connection: TcpConnection): AccessRecord {
     attempts: connection.attempts,
     ...timeFields(connection.startedAtMs),
     ...(dialMs < 0 ? {} : { dialMs }),
-    bytesFromClient: connection.bytesFromClient,
-    bytesToClient: connection.bytesToClient,
+    bytesFromClient: relay?.bytesFromClient ?? 0,
+    bytesToClient: relay?.bytesToClient ?? 0,
     reason,
     termination: terminationOf(reason, {
-      opened: dialMs >= 0,
-      halfClosed: connection.clientEnded || connection.endpointEnded,
+      opened: relay !== undefined,
+      halfClosed: relay !== undefined && (relay.clientEnded || relay.endpointEnded),
     }),
   };
 }
