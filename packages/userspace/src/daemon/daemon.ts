@@ -36,6 +36,8 @@ export class Daemon {
   readonly #watched: FollowedFile[] = [];
   #topology: TopologyStatus;
   #host = "";
+  /** The first plan is carried out. */
+  #isServing = false;
   #proxy: RunningProxy | undefined;
   #claim: InstanceClaim | undefined;
   #server: ObserveServer | undefined;
@@ -100,6 +102,7 @@ export class Daemon {
     if (predecessorPid === undefined) await this.#serveMetrics();
     await this.#vips.serve(plan);
     const report = await this.#proxy.apply(plan);
+    this.#isServing = true;
     this.#reporter.report(report);
     if (options.requireAll) requireEveryFrontend(report);
     await this.#sayLimits();
@@ -161,7 +164,7 @@ export class Daemon {
       startedAt: this.#startedAt,
       host: this.#host,
       topology: this.#topology,
-      ready: isReady(snapshot),
+      ready: this.#isServing && isReady(snapshot),
       vipsNotLocal: Object.fromEntries(this.#vips.notLocal),
       ...(this.#vips.command === undefined ? {} : { vipCommand: this.#vips.command }),
       ...snapshot,

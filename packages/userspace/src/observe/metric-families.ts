@@ -13,7 +13,6 @@ import {
   seconds,
   single,
 } from "./metric-samples.ts";
-import { isReady } from "./status-document.ts";
 
 /** Connections that ended before a byte could move. */
 const FAILURES: readonly EndReason[] = [
@@ -40,7 +39,7 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     type: "gauge",
     name: "svcproxy_ready",
     help: "1 while every frontend listens and the proxy is not draining.",
-    samples: single((status) => (isReady(status) ? 1 : 0)),
+    samples: single(({ ready }) => (ready ? 1 : 0)),
   },
   {
     type: "gauge",

@@ -37,6 +37,12 @@ test("/readyz names the frontend that does not listen", async () => {
   expect(await response.text()).toBe("not every frontend listens\ntcp 10.100.100.1:7070: the port is taken\n");
 });
 
+test("/readyz is not ready before the first plan", async () => {
+  const { get } = await serve(exampleStatus({ ready: false, frontends: [] }));
+  const response = await get("/readyz");
+  expect([response.status, await response.text()]).toEqual([503, "starting\n"]);
+});
+
 test("/readyz is not ready while the proxy drains, and /healthz is well", async () => {
   const { get } = await serve(exampleStatus({ ready: false, state: "draining" }));
   expect((await get("/readyz")).status).toBe(503);

@@ -92,11 +92,11 @@ async function answer({ method, url }: IncomingMessage, { status }: ObserveServe
 
 function readiness(status: StatusDocument): Reply {
   if (status.ready) return { code: 200, type: TEXT, body: "ready\n" };
-  const lines = frontendsNotReady(status.frontends).map(
-    ({ key, state }) => `${key}: ${state.kind === "failed" ? state.reason : state.kind}\n`,
-  );
-  const why = status.state === "draining" ? "draining\n" : "not every frontend listens\n";
-  return { code: 503, type: TEXT, body: `${why}${lines.join("")}` };
+  if (status.state === "draining") return { code: 503, type: TEXT, body: "draining\n" };
+  const failed = frontendsNotReady(status.frontends);
+  if (failed.length === 0) return { code: 503, type: TEXT, body: "starting\n" };
+  const lines = failed.map(({ key, state }) => `${key}: ${state.kind === "failed" ? state.reason : state.kind}\n`);
+  return { code: 503, type: TEXT, body: `not every frontend listens\n${lines.join("")}` };
 }
 
 function send(response: ServerResponse, { code, type, body, isHead }: Reply): void {

@@ -9,7 +9,7 @@ export interface StatusDocument extends ProxySnapshot {
   /** Name of the host whose plan is served. */
   readonly host: string;
   readonly topology: TopologyStatus;
-  /** Whether every frontend listens and the proxy is not draining. */
+  /** Whether the first plan is carried out, every frontend listens and the proxy is not draining. */
   readonly ready: boolean;
   /** VIPs that could not be made local, with the reason. */
   readonly vipsNotLocal: Readonly<Record<string, string>>;

@@ -1,7 +1,7 @@
 import { addressWidth, type Cidr, cidrContains, familyOf, type IpAddress } from "@svcproxy/topology";
 import type { HostNetwork } from "./host-network.ts";
 import { type IpRefusal, refusalOf, runIpBatch } from "./ip-batch.ts";
-import { type LocalAddresses, readLocalAddresses } from "./local-addresses.ts";
+import { type DeviceAddress, type LocalAddresses, readLocalAddresses } from "./local-addresses.ts";
 import { commandForVips } from "./vip-hint.ts";
 import { NONLOCAL_BIND, VIP_DEVICE_KINDS, VIP_MARK } from "./vip-mark.ts";
 import { ensureRanges, removeRanges } from "./vip-ranges.ts";
@@ -137,21 +137,22 @@ async function retainLocal(
   if (!state.complete) return [];
   const wanted = new Set(vips);
   const left = await removeRanges(network, { wanted: ranges, existing: state.ranges });
-  const stale = state.addresses.filter(({ ours, address }) => ours && !wanted.has(address));
+  const isStale = ({ ours, address }: DeviceAddress) => ours && !wanted.has(address);
+  // With nothing else on it, our device goes whole: ten thousand addresses at once. One that someone gave an address stays.
+  const goesWhole =
+    state.vipDevice?.ours === true &&
+    state.addresses.every((entry) => entry.device !== VIP_MARK.device || isStale(entry) || isLinkLocal(entry.address));
+  if (goesWhole) {
+    const removed = await network.ip(["link", "delete", VIP_MARK.device]);
+    if (removed.kind !== "done") left.push(`Cannot remove ${VIP_MARK.device}: ${refusalOf(removed).text}`);
+  }
+  const stale = state.addresses.filter((entry) => isStale(entry) && !(goesWhole && entry.device === VIP_MARK.device));
   const refusals = await runIpBatch(
     network,
     stale.map(({ address, prefixLength, device }) => `address del ${address}/${prefixLength} dev ${device}`),
   );
   for (const [index, refusal] of refusals) {
     left.push(`Cannot remove ${stale[index]?.address} from ${stale[index]?.device}: ${refusal.text}`);
-  }
-  // A device that someone else gave an address in the meantime stays for them.
-  const isEmpty = !state.addresses.some(
-    (entry) => entry.device === VIP_MARK.device && !isLinkLocal(entry.address) && !stale.includes(entry),
-  );
-  if (state.vipDevice?.ours === true && isEmpty && refusals.size === 0) {
-    const removed = await network.ip(["link", "delete", VIP_MARK.device]);
-    if (removed.kind !== "done") left.push(`Cannot remove ${VIP_MARK.device}: ${refusalOf(removed).text}`);
   }
   return left;
 }
