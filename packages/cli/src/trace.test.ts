@@ -1,0 +1,152 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runInMemory } from "./testing/memory-context.ts";
+
+let folder = "";
+const path = (name: string) => join(folder, name);
+const packet = ["--from", "10.5.75.2", "--to", "10.100.100.1:7070"];
+
+const STATE = {
+  addr: [
+    { ifname: "lo", flags: ["LOOPBACK"], addr_info: [{ local: "127.0.0.1", prefixlen: 8, scope: "host" }] },
+    { ifname: "eth0", addr_info: [{ local: "192.168.1.6", prefixlen: 24, scope: "global" }] },
+  ],
+  route: [{ dst: "default", dev: "eth0" }],
+  sysctls: { "net.ipv4.ip_forward": "1" },
+};
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "svcproxy-trace-"));
+  writeFileSync(path("rules.txt"), "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp --dport 25 -j DROP\nCOMMIT\n");
+  writeFileSync(path("state.json"), JSON.stringify(STATE));
+  writeFileSync(
+    path("good.yaml"),
+    `- { from: 10.5.75.2, to: "10.100.100.1:7070", expect: { verdict: accepted, endpoints: ["10.5.88.2:3000", "10.5.75.2:3000"] } }
+- { from: 192.168.1.6, to: "10.100.100.1:7070", expect: { masqueraded: true } }
+- { from: 10.5.75.2, to: 10.5.75.3, proto: icmp, expect: { verdict: untouched, masqueraded: false } }
+`,
+  );
+  writeFileSync(
+    path("bad.jsonl"),
+    `{"from":"10.5.75.2","to":"10.100.100.1:7070","expect":{"verdict":"refused","endpoints":["10.5.75.2:3000"]}}\n`,
+  );
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("svcproxy trace", () => {
+  test("follows a packet through the document's rules, and says whose topology that is", async () => {
+    const run = await runInMemory(["trace", "--host", "cloudos1", ...packet]);
+    expect(run.exitCode).toBe(0);
+    expect(run.stderr).toContain("built-in example");
+    expect(run.stdout).toContain("accepted at 10.5.75.2:3000 as 10.5.75.1 (masqueraded)");
+  });
+
+  test("gives probabilities as fractions and numbers, and what was intended", async () => {
+    const run = await runInMemory(["trace", "--host", "cloudos1", ...packet, "--sport", "40001", "--json"]);
+    const half = { fraction: "1/2", value: 0.5 };
+    expect(JSON.parse(run.stdout)).toMatchObject({
+      packet: { from: "10.5.75.2:40001", to: "10.100.100.1:7070", protocol: "tcp" },
+      branches: [
+        {
+          probability: half,
+          share: half,
+          verdict: "accepted",
+          destination: "10.5.75.2:3000",
+          source: "10.5.75.1:40001",
+          masqueraded: true,
+          endpoint: "10.5.75.2:3000",
+          undecidedBy: null,
+          reply: { returns: true },
+        },
+        {
+          probability: half,
+          share: half,
+          verdict: "accepted",
+          destination: "10.5.88.2:3000",
+          source: "10.5.75.2:40001",
+          masqueraded: false,
+        },
+      ],
+    });
+  });
+
+  test("follows Kubernetes' rules, too", async () => {
+    const run = await runInMemory(["trace", "--host", "cloudos1", "--dialect", "kubernetes", ...packet, "--json"]);
+    const { branches } = JSON.parse(run.stdout);
+    expect(branches.map((branch: { endpoint: string }) => branch.endpoint).sort()).toEqual([
+      "10.5.75.2:3000",
+      "10.5.88.2:3000",
+    ]);
+  });
+
+  test("needs no topology where rules and host are given; one of them may be stdin", async () => {
+    const argv = ["trace", "--rules", "-", "--host-state", path("state.json"), "--from", "192.168.1.9"];
+    const stdin = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp --dport 25 -j DROP\nCOMMIT\n";
+    const run = await runInMemory([...argv, "--to", "192.168.1.6:25", "--json"], { stdin });
+    expect(run.stderr).toBe("");
+    expect(JSON.parse(run.stdout).branches).toMatchObject([{ verdict: "dropped", because: "rule 1 of filter INPUT" }]);
+  });
+
+  test("an empty rules file is a host without rules", async () => {
+    const argv = ["trace", "--rules", "-", "--host-state", path("state.json"), "--from", "192.168.1.9"];
+    const run = await runInMemory([...argv, "--to", "192.168.1.6:25", "--json"]);
+    expect(JSON.parse(run.stdout).branches).toMatchObject([{ verdict: "untouched" }]);
+  });
+
+  test.for(["mermaid", "dot"])("draws %s", async (format) => {
+    const run = await runInMemory(["trace", "--host", "cloudos1", ...packet, "--format", format]);
+    expect(run.stdout).toMatch(format === "dot" ? /^digraph/ : /^flowchart/);
+  });
+
+  test.for([
+    { name: "no packet", argv: [], code: "PACKET_REQUIRED" },
+    { name: "no port", argv: ["--from", "10.5.75.2", "--to", "10.100.100.1"], code: "PORT_REQUIRED" },
+    { name: "no address", argv: ["--from", "pod", "--to", "10.100.100.1:7070"], code: "BAD_PACKET" },
+    { name: "two families", argv: ["--from", "fd00::1", "--to", "10.100.100.1:7070"], code: "MIXED_FAMILIES" },
+    { name: "an interface that is not there", argv: [...packet, "--in-interface", "eth9"], code: "UNKNOWN_INTERFACE" },
+    { name: "a state that is none", argv: [...packet, "--state", "OLD"], code: "BAD_PACKET" },
+    { name: "two sources of rules", argv: [...packet, "--live", "--rules", "x"], code: "CONFLICTING_FLAGS" },
+    { name: "a file that is not there", argv: [...packet, "--rules", "/nowhere"], code: "FILE_UNREADABLE" },
+  ])("$name: exit 2 with $code", async ({ argv, code }) => {
+    const run = await runInMemory(["trace", "--host", "cloudos1", ...argv]);
+    expect(run.stderr).toContain(`[${code}]`);
+    expect(run).toMatchObject({ exitCode: 2, stdout: "" });
+  });
+});
+
+describe("svcproxy trace --packets", () => {
+  test("prints an object a line, and is silent where all is as expected", async () => {
+    const run = await runInMemory(["trace", "--host", "cloudos1", "--packets", path("good.yaml")]);
+    const lines = run.stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(lines.map(({ differences }) => differences)).toEqual([[], [], []]);
+    expect(run.exitCode).toBe(0);
+  });
+
+  test("ends with 3 and says what differs", async () => {
+    const run = await runInMemory(["trace", "--host", "cloudos1", "--packets", path("bad.jsonl")]);
+    expect(run.exitCode).toBe(3);
+    expect(run.stderr).toContain("verdict is accepted, not refused");
+    expect(run.stderr).toContain("endpoints are 10.5.75.2:3000, 10.5.88.2:3000, not 10.5.75.2:3000");
+  });
+
+  test("names every packet that cannot be read", async () => {
+    const stdin = '{"from":"10.5.75.2","to":"10.100.100.1:7070","sprot":1}\n{"from":"x","to":"10.100.100.1:7070"}\n';
+    const run = await runInMemory(["trace", "--host", "cloudos1", "--packets", "-"], { stdin });
+    expect(run.exitCode).toBe(2);
+    expect(run.stderr).toMatch(/:1: .*sprot.*UNKNOWN_KEY[\s\S]*Did you mean sport[\s\S]*:2: .*from "x"/);
+  });
+});
+
+test("host-state prints what trace --host-state reads", async () => {
+  const state = await runInMemory(["host-state"]);
+  writeFileSync(path("own.json"), state.stdout);
+  const argv = ["trace", "--rules", path("rules.txt"), "--host-state", path("own.json")];
+  const run = await runInMemory([...argv, "--from", "127.0.0.1", "--to", "127.0.0.1:25", "--json"]);
+  expect(JSON.parse(run.stdout).branches).toMatchObject([{ verdict: "dropped" }]);
+});

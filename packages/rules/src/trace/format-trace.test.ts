@@ -1,0 +1,71 @@
+import { exampleTopology, parseIpAddress } from "@svcproxy/topology";
+import { describe, expect, test } from "vitest";
+import { hostStateOf } from "../host-state-of.ts";
+import { DOCUMENT_RULES } from "../testing/document-rules.ts";
+import { parseSave } from "../text/parse-save.ts";
+import { formatTrace } from "./format-trace.ts";
+import { drawTrace } from "./trace-graph.ts";
+import { tracePacket } from "./trace-packet.ts";
+
+const { topology } = exampleTopology();
+
+function traceOf(text: string, to: string, port: number) {
+  const [from, destination] = [parseIpAddress("10.5.75.2"), parseIpAddress(to)];
+  if (from === undefined || destination === undefined) throw new TypeError("no address");
+  return tracePacket({
+    rules: parseSave(text, { family: 4 }),
+    hostState: hostStateOf(topology, { host: "cloudos1" }),
+    packet: { from, to: destination, port },
+  });
+}
+
+describe("a trace for people", () => {
+  const text = formatTrace(traceOf(DOCUMENT_RULES, "10.100.100.1", 7070), { hostName: "cloudos1" });
+
+  test("fits 80 columns", () => {
+    expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
+  });
+
+  test("says first what may happen, then rule by rule how", () => {
+    expect(text).toMatch(
+      /^The first packet of a new TCP connection from 10\.5\.75\.2 to 10\.100\.100\.1:7070, on\ncloudos1\./,
+    );
+    expect(text).toContain("     50 %  accepted at 10.5.75.2:3000 as 10.5.75.1 (masqueraded)");
+    expect(text.indexOf("50 %")).toBeLessThan(text.indexOf("nat PREROUTING"));
+    expect(text).toContain("> mark 0x0 becomes 0x4000");
+    expect(text).toContain("> destination 10.100.100.1:7070 becomes 10.5.75.2:3000");
+    expect(text).toContain("> source 10.5.75.2 becomes 10.5.75.1");
+    expect(text).toContain("The answer: it comes back the same way");
+  });
+
+  test("tells what branches have in common once", () => {
+    expect(text.match(/-d 10\.100\.100\.1\/32 -p tcp -m tcp --dport 7070 -j KUBE-SVC-1/g)).toHaveLength(1);
+  });
+
+  test("folds long runs of rules that did not match", () => {
+    const others = Array.from(
+      { length: 9998 },
+      (_, index) => `-A KUBE-SERVICES -d 10.101.${index >> 8}.${index & 255} -j KUBE-SVC-2\n`,
+    );
+    const many = DOCUMENT_RULES.replace(
+      "-A KUBE-SERVICES -d 10.100.100.1/32",
+      `${others.join("")}-A KUBE-SERVICES -d 10.100.100.1/32`,
+    );
+    const folded = formatTrace(traceOf(many, "10.100.100.1", 7070));
+    expect(folded).toContain("… 9,998 rules of KUBE-SERVICES did not match");
+    expect(folded.split("\n").length).toBeLessThan(80);
+  });
+
+  test("makes visible what a rule file brings along", () => {
+    const evil = DOCUMENT_RULES.replaceAll("KUBE-SVC-1", "KUBE-\u001b[2J");
+    expect(formatTrace(traceOf(evil, "10.100.100.1", 7070))).not.toContain("\u001b");
+  });
+});
+
+test.for(["mermaid", "dot"] as const)("a %s picture has a node for each end and an edge for each chance", (format) => {
+  const picture = drawTrace(traceOf(DOCUMENT_RULES, "10.100.100.1", 7070), format);
+  expect(picture).toContain("accepted at 10.5.75.2:3000");
+  expect(picture).toContain("accepted at 10.5.88.2:3000");
+  expect(picture.match(/50 %/g)).toHaveLength(2);
+  for (const line of picture.split("\n")) expect((line.match(/(?<!\\)"/g) ?? []).length % 2, line).toBe(0);
+});
