@@ -47,12 +47,21 @@ export async function detectVariant({
 
 export async function surveyVariants(signal: AbortSignal): Promise<readonly VariantSurvey[]> {
   const plain = await plainVariant(signal);
-  const named = await Promise.all(
+  const named = await Promise.allSettled(
     (["nft", "legacy"] as const).map((variant) =>
       surveyVariant({ variant, suffix: `-${variant}` }, { isDefault: plain === variant, signal }),
     ),
   );
-  const found = named.filter((survey) => survey !== undefined);
+  const found: VariantSurvey[] = [];
+  let denied: EnvironmentError | undefined;
+  for (const survey of named) {
+    if (survey.status === "fulfilled") {
+      if (survey.value !== undefined) found.push(survey.value);
+    } else if (survey.reason instanceof EnvironmentError && survey.reason.code === "NEEDS_ROOT") denied = survey.reason;
+    else throw survey.reason;
+  }
+  // In a user namespace that does not map root, /proc keeps legacy's tables from us, whatever our capabilities; nft's are open.
+  if (found.length === 0 && denied !== undefined) throw denied;
   if (plain !== undefined && !found.some(({ tools }) => tools.variant === plain)) {
     const survey = await surveyVariant({ variant: plain, suffix: "" }, { isDefault: true, signal });
     if (survey !== undefined) found.push(survey);
