@@ -98,7 +98,11 @@ export class Ledger {
   /** Forgets what is over. Call now and then. */
   sweep(nowMs: number): void {
     for (const [key, clients] of this.#sticky) {
-      for (const [client, { untilMs }] of clients) if (untilMs <= nowMs) clients.delete(client);
+      for (const [client, { untilMs }] of clients) {
+        // The order of use is the order in which they end.
+        if (untilMs > nowMs) break;
+        clients.delete(client);
+      }
       if (clients.size === 0) this.#sticky.delete(key);
     }
   }
