@@ -143,7 +143,8 @@ export class RuleSetBuilder {
   #chain(table: OpenTable, name: string): OpenChain {
     let chain = table.chains.get(name);
     if (chain === undefined) {
-      const mayBeThere = this.#isPartial || (table.chains.size === 0 && isBuiltIn(table, name));
+      // The kernel has its own chains, declared or not.
+      const mayBeThere = this.#isPartial || isBuiltIn(table, name);
       if (!mayBeThere)
         throw new RuleFault(`there is no chain ${shown(name)} in table ${visible(table.name)}`, "CHAIN_MISSING");
       chain = { name, rules: [] };

@@ -1,0 +1,135 @@
+import { describe, expect, test } from "vitest";
+import { applyCommands } from "../apply/apply-commands.ts";
+import type { RuleSet } from "../rule-set.ts";
+import { documentFixture, type ProveFixture, richFixture } from "../testing/prove-fixtures.ts";
+import { parseCommands } from "../text/parse-commands.ts";
+import { describePacket } from "./describe-packet.ts";
+import { formatProof } from "./format-proof.ts";
+import type { Proof } from "./proof.ts";
+import { proveRules } from "./prove-rules.ts";
+
+function proveAfter(fixture: ProveFixture, script: string): Proof {
+  const { family } = fixture;
+  return proveRules({ ...fixture, rules: applyCommands(fixture.rules, parseCommands(script, { family })) });
+}
+
+/** `1 broken: PACKET`, and for undecided ones what they hang on. */
+function verdicts({ claims }: Proof): string[] {
+  return claims
+    .filter(({ status }) => status !== "held")
+    .map(({ number, status, broken, undecided }) => {
+      const [finding] = [...broken, ...undecided];
+      return `${number} ${status}: ${finding === undefined ? "" : describePacket(finding.packet)}`;
+    });
+}
+
+describe("the founding document's rules", () => {
+  const fixture = documentFixture();
+
+  test("hold, and what they do beside the promise is shown with a packet each", () => {
+    const proof = proveRules(fixture);
+    expect(verdicts(proof)).toEqual([]);
+    expect(proof.holds).toBe(true);
+    expect(proof.deviations.map(({ kind, finding }) => [kind, finding && describePacket(finding.packet)])).toEqual([
+      ["host-traffic-masqueraded", "192.168.1.6 → 127.0.0.1:80/tcp"],
+      ["nodeport-on-loopback", "127.0.0.1 → 127.0.0.1:34211/tcp"],
+      ["whole-mark", "10.5.75.2 → 10.100.100.1:7070/tcp, mark 0x1"],
+      ["outside-clusterip-not-masqueraded", "10.5.88.3 → 10.100.100.1:7070/tcp"],
+    ]);
+  });
+
+  test("without the last one break with the document's own packet", () => {
+    const proof = proveAfter(fixture, "iptables -t nat -D POSTROUTING -s 192.168.1.6 -j MASQUERADE");
+    expect(verdicts(proof)).toEqual(["2 broken: 192.168.1.6 → 10.100.100.1:7070/tcp"]);
+    expect(proof.claims[1]?.broken.map(({ message }) => message)).toContain(
+      "leaves by flannel.1 for 10.5.88.2:3000 as 192.168.1.6, which the plan wants rewritten",
+    );
+    const text = formatProof(proof, {
+      hostName: "cloudos1",
+      traceCommand: ["svcproxy", "trace", "--host", "cloudos1"],
+    });
+    expect(text).toContain("$ svcproxy trace --host cloudos1 --from 192.168.1.6 --to 10.100.100.1:7070\n");
+  });
+
+  test.for([
+    ["iptables -t nat -I PREROUTING 1 -s 10.5.75.3 -j ACCEPT", "nat PREROUTING 1"],
+    ["iptables -t nat -I PREROUTING 1 -d 10.100.100.2 -j RETURN", "nat PREROUTING 1"],
+    ["iptables -t nat -I OUTPUT 1 -d 10.100.100.1 -j DNAT --to-destination 10.9.9.9", "nat OUTPUT 1"],
+    ["iptables -t nat -I POSTROUTING 1 -d 10.5.75.0/24 -j ACCEPT", "nat POSTROUTING 1"],
+    ["iptables -t nat -I POSTROUTING 1 -s 10.5.75.0/24 ! -o cni0 -j MASQUERADE", "nat POSTROUTING 1"],
+    ["iptables -t raw -A PREROUTING -d 10.5.75.0/24 ! -i cni0 -j DROP", "raw PREROUTING 1"],
+    ["iptables -t raw -A PREROUTING -s 10.5.75.3 -j NOTRACK", "raw PREROUTING 1"],
+    // What Docker writes for a container: the answers that a service's endpoint sends it come by another interface.
+    ["iptables -t raw -A PREROUTING -d 172.17.0.2 ! -i docker0 -j DROP", "raw PREROUTING 1"],
+    ["iptables -A FORWARD -i eth0 -p tcp --dport 3000 -j REJECT", "filter FORWARD 1"],
+    ["iptables -A FORWARD -s 10.5.88.2 -m conntrack --ctstate ESTABLISHED -j DROP", "filter FORWARD 1"],
+    ["iptables -t nat -I KUBE-SERVICES 1 -j RETURN", undefined],
+    ["iptables -P FORWARD DROP", undefined],
+  ] as const)("%s breaks them, and is named", ([script, place]) => {
+    const { claims, holds } = proveAfter(fixture, script);
+    const foreign = claims[5]?.broken[0];
+    expect(holds).toBe(false);
+    const { table, chain, number } = foreign?.placed ?? {};
+    if (place !== undefined) expect(`${table} ${chain} ${number}`).toBe(place);
+    if (script.includes("-P")) expect(foreign?.message).toContain("the policy of filter FORWARD is DROP");
+  });
+
+  test.for([
+    ["iptables -t nat -I POSTROUTING 1 -s 10.5.75.0/24 ! -d 10.5.0.0/16 -j MASQUERADE"],
+    ["iptables -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"],
+    ["iptables -A INPUT -p tcp --dport 22 -j ACCEPT"],
+    ["iptables -A FORWARD -m limit --limit 5/min -j LOG"],
+    ["iptables -A INPUT -m string --string x --algo bm -j ACCEPT"],
+    ["iptables -t mangle -A FORWARD -p tcp --syn -j TCPMSS --clamp-mss-to-pmtu"],
+  ] as const)("%s takes nothing from them", ([script]) => {
+    expect(verdicts(proveAfter(fixture, script))).toEqual([]);
+  });
+
+  test.for([
+    ["iptables -A FORWARD -m limit --limit 5/min -j DROP", "-m limit --limit 5/min"],
+    ["iptables -A FORWARD -m string --string x --algo bm -j DROP", "-m string --string x --algo bm"],
+    ["iptables -t nat -I PREROUTING 1 -m set --match-set banned src -j ACCEPT", "-m set --match-set banned src"],
+  ] as const)("%s leaves it open, and the match is named", ([script, match]) => {
+    const { claims } = proveAfter(fixture, script);
+    expect(claims.map(({ status }) => status)).toContain("undecided");
+    expect(claims.map(({ status }) => status)).not.toContain("broken");
+    expect(claims[0]?.undecided[0]?.message).toContain(match);
+  });
+});
+
+describe.for([
+  ["document", 4],
+  ["document", 6],
+  ["kubernetes", 4],
+  ["kubernetes", 6],
+] as const)("one of everything, %s, IPv%i", ([dialect, family]) => {
+  const fixture = richFixture(dialect, family);
+
+  test("holds", () => {
+    expect(verdicts(proveRules(fixture))).toEqual([]);
+  });
+
+  test("and does not without any one of the rules that lead to endpoints", () => {
+    const isLeading = (rule: string) => /^(jump KUBE-(SVC|SVL|SEP|EXT|FW)|dnat)/.test(rule);
+    let tried = 0;
+    for (const { rules, removed } of withoutEach(fixture.rules)) {
+      if (!isLeading(removed)) continue;
+      tried++;
+      expect(proveRules({ ...fixture, rules }).holds, removed).toBe(false);
+    }
+    expect(tried).toBeGreaterThan(20);
+  });
+});
+
+function* withoutEach(ruleSet: RuleSet): Generator<{ rules: RuleSet; removed: string }> {
+  for (const [t, table] of ruleSet.tables.entries()) {
+    for (const [c, chain] of table.chains.entries()) {
+      for (const [r, { target }] of chain.rules.entries()) {
+        if (table.name !== "nat") continue;
+        const removed = `${target.kind} ${"chain" in target ? target.chain : ""} in ${chain.name} ${r + 1}`;
+        const chains = table.chains.with(c, { ...chain, rules: chain.rules.toSpliced(r, 1) });
+        yield { removed, rules: { ...ruleSet, tables: ruleSet.tables.with(t, { ...table, chains }) } };
+      }
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import { readFileSync } from "node:fs";
+import type { Dialect, Family, HostPlan } from "@svcproxy/topology";
+import { exampleTopology, parseTopology, planHost } from "@svcproxy/topology";
+import type { HostState } from "../host-state.ts";
+import { hostStateOf } from "../host-state-of.ts";
+import type { PlacedRule } from "../prove/symbolic-state.ts";
+import type { RuleSet } from "../rule-set.ts";
+import { parseSave } from "../text/parse-save.ts";
+
+/** A plan with rules that carry it out, as `svcproxy iptables --format restore` printed them. */
+export interface ProveFixture {
+  readonly name: string;
+  readonly family: Family;
+  readonly plan: HostPlan;
+  readonly hostState: HostState;
+  readonly rules: RuleSet;
+  readonly isOwn: (placed: PlacedRule) => boolean;
+}
+
+function readFixture(name: string): string {
+  return readFileSync(new URL(`../../fixtures/prove/${name}`, import.meta.url), "utf8");
+}
+
+/** The founding document's set-up and rules. */
+export function documentFixture(): ProveFixture {
+  return fixture("cloudos1", {
+    topology: exampleTopology().topology,
+    host: "cloudos1",
+    dialect: "document",
+    family: 4,
+  });
+}
+
+/** One of everything that a plan can promise. */
+export function richFixture(dialect: Dialect, family: Family): ProveFixture {
+  const { topology } = parseTopology(new TextEncoder().encode(readFixture("rich.yaml")), { file: "rich.yaml" });
+  return fixture(`${dialect}-${family}`, { topology, host: "node1", dialect, family });
+}
+
+interface FixtureInput {
+  readonly topology: Parameters<typeof planHost>[0];
+  readonly host: string;
+  readonly dialect: Dialect;
+  readonly family: Family;
+}
+
+function fixture(name: string, { topology, host, dialect, family }: FixtureInput): ProveFixture {
+  const rules = parseSave(readFixture(`${name}.restore`), { family, file: name });
+  // Whatever the fixture has in a built-in chain is a hook of ours.
+  const hooks = new Set(
+    rules.tables.flatMap(({ chains }) =>
+      chains.filter(({ name: chain }) => !chain.startsWith("KUBE-")).flatMap((chain) => chain.rules),
+    ),
+  );
+  return {
+    name,
+    family,
+    plan: planHost(topology, { host, dialect }),
+    hostState: { ...hostStateOf(topology, { host }), recentLists: {} },
+    rules,
+    isOwn: ({ chain, rule }) => chain.startsWith("KUBE-") || hooks.has(rule),
+  };
+}
