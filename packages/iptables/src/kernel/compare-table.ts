@@ -45,6 +45,7 @@ export function compareTable(table: OwnedTable, desired: DesiredRules | undefine
     if (!isOwnChain(name, planned)) throw new TypeError(`chain ${name} of the plan has no name of ours`);
   }
   const hooks = (desired?.hooks ?? []).filter((hook) => hook.table === table.name);
+  const holders = findHolders(table);
   const marks =
     planned.size === 0 && hooks.length === 0
       ? new Set<string>()
@@ -56,7 +57,7 @@ export function compareTable(table: OwnedTable, desired: DesiredRules | undefine
     missingChains: [...planned.values()].filter(({ name }) => !table.ownChains.has(name)),
     extraChains: [...table.ownChains.values()]
       .filter(({ name }) => !planned.has(name))
-      .map((chain) => ({ chain, heldBy: findHolder(table, chain.name) })),
+      .map((chain) => ({ chain, heldBy: holders.get(chain.name) })),
     changedChains: [...planned.values()].flatMap((chain) => {
       const current = table.ownChains.get(chain.name);
       const findings = current === undefined ? [] : compareChain(current.rules, chain.rules);
@@ -66,13 +67,15 @@ export function compareTable(table: OwnedTable, desired: DesiredRules | undefine
   };
 }
 
-function findHolder(table: OwnedTable, chain: string): string | undefined {
-  for (const foreign of table.foreignChains.values()) {
-    for (const { target } of foreign.rules) {
-      if ((target.kind === "jump" || target.kind === "goto") && target.chain === chain) return foreign.name;
+/** By chain, a foreign chain with a rule that jumps to it. */
+function findHolders(table: OwnedTable): ReadonlyMap<string, string> {
+  const holders = new Map<string, string>();
+  for (const { name, rules } of table.foreignChains.values()) {
+    for (const { target } of rules) {
+      if (target.kind === "jump" || target.kind === "goto") holders.set(target.chain, name);
     }
   }
-  return undefined;
+  return holders;
 }
 
 function placeAll(

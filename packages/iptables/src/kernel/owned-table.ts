@@ -24,14 +24,18 @@ export interface BuiltInEntry {
   readonly isOurs: boolean;
 }
 
+/** What a plan has in one table. */
+export interface TablePlan {
+  readonly name: string;
+  readonly chains: ReadonlySet<string>;
+  readonly hooks: readonly Hook[];
+}
+
 /**
- * @param hooks those that the plan has in this table; they are needed where there is no mark yet: what somebody typed by
- * hand, and what is equal to a rule of ours by chance
+ * Tells a table apart. The plan is needed where there is no mark yet, for what somebody typed by hand and what is equal to a
+ * rule of ours by chance, and for chains that we share with a kubelet.
  */
-export function ownedTable(
-  table: Table | undefined,
-  { name, hooks }: { name: string; hooks: readonly Hook[] },
-): OwnedTable {
+export function ownedTable(table: Table | undefined, plan: TablePlan): OwnedTable {
   const chains = new Map((table?.chains ?? []).map((chain) => [chain.name, chain]));
   const marks = new Set<string>();
   const ownChains = new Map<string, Chain>();
@@ -42,7 +46,7 @@ export function ownedTable(
       marks.add(chain.name);
       // Whoever put a rule into a mark put it into a chain of ours.
       if (chain.rules.length > 0) ownChains.set(chain.name, chain);
-    } else if (isOwnChain(chain.name, chains)) ownChains.set(chain.name, chain);
+    } else if (plan.chains.has(chain.name) || isOwnChain(chain.name, chains)) ownChains.set(chain.name, chain);
     else foreignChains.set(chain.name, chain);
   }
   const isMarked = marks.size > 0;
@@ -50,7 +54,7 @@ export function ownedTable(
   const builtIn = new Map<string, readonly BuiltInEntry[]>();
   for (const chain of chains.values()) {
     if (chain.policy === undefined) continue;
-    const planned = new Set(hooks.filter((hook) => hook.chain === chain.name).map(({ rule }) => ruleKey(rule)));
+    const planned = new Set(plan.hooks.filter((hook) => hook.chain === chain.name).map(({ rule }) => ruleKey(rule)));
     builtIn.set(
       chain.name,
       tellApart(chain, {
@@ -60,7 +64,12 @@ export function ownedTable(
       }),
     );
   }
-  return { name, isMarked, marks, ownChains, foreignChains, builtIn, chains };
+  return { name: plan.name, isMarked, marks, ownChains, foreignChains, builtIn, chains };
+}
+
+/** For a look at what is ours without a plan. */
+export function unplanned(name: string): TablePlan {
+  return { name, chains: new Set(), hooks: [] };
 }
 
 function jumpsTo(rule: Rule, ownChains: ReadonlyMap<string, Chain>, marks: ReadonlySet<string>): boolean {
@@ -135,7 +144,7 @@ export function ownRules({ family, tables }: RuleSet): RuleSet {
   return {
     family,
     tables: tables.flatMap((table) => {
-      const { name, isMarked, builtIn, ownChains } = ownedTable(table, { name: table.name, hooks: [] });
+      const { name, isMarked, builtIn, ownChains } = ownedTable(table, unplanned(table.name));
       if (!isMarked) return [];
       const chains = table.chains.flatMap((chain) => {
         const entries = builtIn.get(chain.name);

@@ -3,7 +3,7 @@ import type { Family } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import { compareTable, type TableComparison } from "./compare-table.ts";
 import { isMark } from "./own-chains.ts";
-import { ownedTable } from "./owned-table.ts";
+import { ownedTable, unplanned } from "./owned-table.ts";
 import type { TableChange } from "./table-change.ts";
 
 /** How the kernel's rules of one family differ from the plan, table by table. */
@@ -15,7 +15,9 @@ export function compareRules(
   return tablesInPlay(current, desired, adopt).map((name) => {
     const hooks = (desired?.hooks ?? []).filter((hook) => hook.table === name);
     const table = current.tables.find((candidate) => candidate.name === name);
-    return compareTable(ownedTable(table, { name, hooks }), desired);
+    const planned = (desired?.tables ?? []).filter((candidate) => candidate.name === name);
+    const chains = new Set(planned.flatMap((candidate) => candidate.chains.map((chain) => chain.name)));
+    return compareTable(ownedTable(table, { name, chains, hooks }), desired);
   });
 }
 
@@ -26,7 +28,7 @@ function tablesInPlay(current: RuleSet, desired: DesiredRules | undefined, adopt
     ...(desired?.hooks ?? []).map(({ table }) => table),
   ];
   const owned = current.tables.filter((table) => {
-    const { marks, ownChains } = ownedTable(table, { name: table.name, hooks: [] });
+    const { marks, ownChains } = ownedTable(table, unplanned(table.name));
     return marks.size > 0 || (adopt && ownChains.size > 0);
   });
   return [...new Set([...planned, ...owned.map(({ name }) => name)])];

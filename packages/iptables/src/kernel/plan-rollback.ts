@@ -1,5 +1,5 @@
 import { type Chain, type Command, type Rule, type RuleSet, ruleKey, type Table } from "@svcproxy/rules";
-import { type BuiltInEntry, ownedTable } from "./owned-table.ts";
+import { type BuiltInEntry, ownedTable, unplanned } from "./owned-table.ts";
 import { appendAll } from "./plan-changes.ts";
 import type { TableChange } from "./table-change.ts";
 
@@ -13,8 +13,8 @@ export function planRollback(
   table: string,
   { now, before }: { now: RuleSet; before: RuleSet },
 ): TableChange | undefined {
-  const present = ownedTable(tableOf(now, table), { name: table, hooks: [] });
-  const past = ownedTable(tableOf(before, table), { name: table, hooks: [] });
+  const present = ownedTable(tableOf(now, table), unplanned(table));
+  const past = ownedTable(tableOf(before, table), unplanned(table));
   const lostMarks = [...past.marks].filter((mark) => !present.marks.has(mark));
   const lost = [...past.ownChains.values()].filter(({ name }) => !present.chains.has(name));
   const changed = [...past.ownChains.values()].filter((chain) => {

@@ -82,6 +82,30 @@ test("where putting back fails too, the error says what the host has", async () 
   });
 });
 
+test("KUBE-FIREWALL is shared with a kubelet: taken over where it is equal, and left to it in the end", async () => {
+  const guard: DesiredRules = {
+    family: 4,
+    tables: [
+      { name: "filter", chains: [{ name: "KUBE-FIREWALL", rules: [{ matches: [], target: { kind: "drop" } }] }] },
+    ],
+    hooks: [
+      {
+        ...{ table: "filter", chain: "INPUT", placement: "first" },
+        rule: { matches: [], target: { kind: "jump", chain: "KUBE-FIREWALL" } },
+      },
+    ],
+  };
+  const tables = new TroubledTables(() => {});
+  for (const command of handTyped(guard)) await tables.meddle(command);
+  await tables.meddle("iptables -N KUBE-KUBELET-CANARY");
+  const before = tables.dump();
+  const backend = new TableBackend(tables);
+  await backend.apply([guard], { signal });
+  expect((await backend.apply([guard], { signal })).changes).toEqual([]);
+  await backend.apply([], { signal });
+  expect(tables.dump()).toBe(before);
+});
+
 test("a change that met another program's is planned anew", async () => {
   const tables = new TroubledTables(async (number, troubled) => {
     if (number === 2) await troubled.meddle("iptables -t nat -D OUTPUT -j KUBE-SERVICES");
@@ -116,7 +140,9 @@ test("a program that undoes each change is told of in the end", async () => {
   });
 }, 20_000);
 
-test("any walk of plans, with others at the rules meanwhile, ends where a fresh start would", { timeout: 60_000 }, async () => {
+test("any walk of plans, with others at the rules meanwhile, ends where a fresh start would", {
+  timeout: 60_000,
+}, async () => {
   const anyPlan = fc.record({
     address: fc.constantFrom("192.168.1.6", "192.168.1.7"),
     endpoints: fc.subarray(["a", "b"]),
