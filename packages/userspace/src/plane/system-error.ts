@@ -22,17 +22,8 @@ function systemErrorText(errorNumber: number): string {
   return getSystemErrorMap().get(errorNumber)?.[1] ?? getSystemErrorName(errorNumber);
 }
 
-/** Faults of this host, not of the endpoint that was being dialled. */
-const LOCAL_FAULTS = new Set([
-  "EMFILE",
-  "ENFILE",
-  "ENOBUFS",
-  "ENOMEM",
-  "EADDRNOTAVAIL",
-  "EADDRINUSE",
-  "EPERM",
-  "EACCES",
-]);
+/** Faults of this host, not of the endpoint that was being dialled. A route or a firewall that forbids an endpoint is about that endpoint. */
+const LOCAL_FAULTS = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EADDRNOTAVAIL", "EADDRINUSE"]);
 
 export function isLocalFault(code: string): boolean {
   return LOCAL_FAULTS.has(code);

@@ -59,6 +59,8 @@ function askForBuffers(handle: UdpHandle, bytes: number): void {
 export class DatagramSender {
   readonly #native: NativeHandles;
   #spare: SendRequest;
+  /** Used again as long as the kernel takes datagrams at once. */
+  #list: Uint8Array[] = [];
   #waiting = 0;
 
   constructor(native: NativeHandles) {
@@ -69,25 +71,26 @@ export class DatagramSender {
   /** @returns an error code, `EAGAIN` where too much waits already; undefined where it is on its way */
   sendConnected(handle: UdpHandle, bytes: Uint8Array): string | undefined {
     if (this.#waiting >= MAX_WAITING_SENDS) return "EAGAIN";
-    const list = [bytes];
-    return this.#sent(handle.send(this.#spare, list, 1, true), list);
+    this.#list[0] = bytes;
+    return this.#sent(handle.send(this.#spare, this.#list, 1, true));
   }
 
   sendTo(handle: UdpHandle, bytes: Uint8Array, to: { address: string; port: number }): string | undefined {
     if (this.#waiting >= MAX_WAITING_SENDS) return "EAGAIN";
-    const list = [bytes];
+    this.#list[0] = bytes;
     const result = to.address.includes(":")
-      ? handle.send6(this.#spare, list, 1, to.port, to.address, true)
-      : handle.send(this.#spare, list, 1, to.port, to.address, true);
-    return this.#sent(result, list);
+      ? handle.send6(this.#spare, this.#list, 1, to.port, to.address, true)
+      : handle.send(this.#spare, this.#list, 1, to.port, to.address, true);
+    return this.#sent(result);
   }
 
-  #sent(result: number, list: readonly Uint8Array[]): string | undefined {
+  #sent(result: number): string | undefined {
     if (result < 0) return systemErrorCode(result);
     if (result > 0) return undefined; // the kernel has it, and the request is free again
     this.#waiting++;
     const request = this.#spare;
-    request.list = list;
+    request.list = this.#list;
+    this.#list = [];
     request.oncomplete = () => {
       this.#waiting--;
     };
