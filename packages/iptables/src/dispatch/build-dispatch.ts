@@ -36,7 +36,7 @@ const INLINE_MAX_RULES = 2;
 /** Binary choices that one chain makes: at most 16 jumps. */
 const BITS_PER_STEP = 4;
 const PORT_BITS = 16;
-const PROTOCOLS: readonly Protocol[] = ["tcp", "udp", "sctp"];
+const PROTOCOL_DIGITS: Readonly<Record<Protocol, 0 | 1 | 2>> = { tcp: 0, udp: 1, sctp: 2 };
 
 /**
  * Splits the walk over `entries` into a tree of chains by destination prefix, then protocol, then port range. Which block
@@ -51,7 +51,7 @@ export function buildDispatch<Entry extends DispatchEntry>(
   const width = entries.some((entry) => entry.address !== undefined) ? addressWidth(options.family) : 0;
   const keyed = entries.map((entry) => ({
     entry,
-    address: entry.address === undefined ? 0n : addressBits(entry.address),
+    words: entry.address === undefined ? [] : addressWords(entry.address, width),
   }));
   const tree: Tree<Entry> = { ...options, width, chains: [] };
   return { rules: stepRules({ start: 0, keyed }, tree), chains: tree.chains };
@@ -65,7 +65,15 @@ interface Tree<Entry> extends DispatchOptions<Entry> {
 
 interface Keyed<Entry> {
   readonly entry: Entry;
-  readonly address: bigint;
+  /** The address in words of 32 bits, the highest first: for so many bits that are asked for, a bigint is slow. */
+  readonly words: readonly number[];
+}
+
+function addressWords(address: IpAddress, width: number): readonly number[] {
+  const bits = addressBits(address);
+  return Array.from({ length: width / 32 }, (_, word) =>
+    Number(BigInt.asUintN(32, bits >> BigInt(width - 32 * (word + 1)))),
+  );
 }
 
 /** Entries whose keys (the bits of the address, the protocol as one digit, the bits of the port) agree before digit `start`. */
@@ -94,11 +102,11 @@ function splitBlock<Entry extends DispatchEntry>(
   { end, tree }: { end: number; tree: Tree<Entry> },
 ): readonly Block<Entry>[] {
   if (block.start === end || isLeafBlock(block, tree)) return [block];
-  const digits = block.keyed.map((keyed) => digitAt(keyed, { position: block.start, tree }));
-  return [0, 1, 2].flatMap((digit) => {
-    const keyed = block.keyed.filter((_, index) => digits[index] === digit);
-    return keyed.length === 0 ? [] : splitBlock({ start: block.start + 1, keyed }, { end, tree });
-  });
+  const parts: [Keyed<Entry>[], Keyed<Entry>[], Keyed<Entry>[]] = [[], [], []];
+  for (const keyed of block.keyed) parts[digitAt(keyed, { position: block.start, tree })].push(keyed);
+  return parts
+    .filter((keyed) => keyed.length > 0)
+    .flatMap((keyed) => splitBlock({ start: block.start + 1, keyed }, { end, tree }));
 }
 
 /** Follows a block downwards as long as there is nothing to tell apart: a lone cluster network takes one jump, not one a step. */
@@ -118,12 +126,15 @@ function stepEnd(start: number, width: number): number {
 }
 
 function digitAt<Entry extends DispatchEntry>(
-  { entry, address }: Keyed<Entry>,
+  { entry, words }: Keyed<Entry>,
   { position, tree: { width } }: { position: number; tree: { width: number } },
-): number {
-  if (position < width) return Number((address >> BigInt(width - 1 - position)) & 1n);
-  if (position === width) return PROTOCOLS.indexOf(entry.protocol);
-  return (entry.port >> (PORT_BITS - (position - width))) & 1;
+): 0 | 1 | 2 {
+  if (position === width) return PROTOCOL_DIGITS[entry.protocol];
+  const bit =
+    position < width
+      ? (words[position >> 5] ?? 0) >>> (31 - (position & 31))
+      : entry.port >> (PORT_BITS - (position - width));
+  return (bit & 1) === 0 ? 0 : 1;
 }
 
 function describeBlock<Entry extends DispatchEntry>(
