@@ -1,7 +1,8 @@
 import { familyOf, inputError } from "@svcproxy/topology";
+import type { NetworkInterface } from "../host-state.ts";
 import type { ConnectionView, HostView, PacketView, Tuple } from "./packet-view.ts";
 import { CLIENT_PORTS, checkRequest, hasPorts, type TraceRequest } from "./request.ts";
-import { bridgeAsksRules, isBridge } from "./walk-path.ts";
+import { bridgeAsksRules, isBridge, isTunnel } from "./walk-path.ts";
 
 /** Where a packet enters the host, and as what. */
 export interface Entry {
@@ -42,8 +43,14 @@ export function enterHost(host: HostView, request: TraceRequest): Entry {
       inInterface: inside.name,
       ...(bridge ? { bridge: { isBridged: false, ...inPort } } : {}),
     },
-    told: `It comes in by ${inside.name}${inside === device ? "" : ` (port ${device.name})`}.`,
+    told: `It comes from ${originOf(inside)}: in by ${inside.name}${inside === device ? "" : `, port ${device.name}`}.`,
   };
+}
+
+/** What lives behind an interface, as far as its kind tells. */
+function originOf(device: NetworkInterface): string {
+  if (isBridge(device)) return "behind this host's bridge";
+  return isTunnel(device) ? "another host, over the overlay" : "outside";
 }
 
 function interfaceBehind(host: HostView, { from, to, mark = 0 }: TraceRequest): string {

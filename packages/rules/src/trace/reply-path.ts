@@ -9,6 +9,7 @@ import {
   isBridge,
   isLoopbackAddress,
   isOnLink,
+  isTunnel,
   rerouteOutput,
   walkArriving,
   walkLocalOutput,
@@ -125,12 +126,6 @@ function isOwnSegment({ state }: HostView, device: NetworkInterface): boolean {
   const kind = device.linkKind ?? (ports.length > 0 ? "bridge" : "");
   if (kind !== "bridge") return ["veth", "dummy", "netkit", "ipvlan"].includes(kind);
   return ports.every(({ linkKind }) => linkKind === undefined || ["veth", "tun", "dummy"].includes(linkKind));
-}
-
-const TUNNELS: readonly string[] = ["vxlan", "geneve", "ipip", "gre", "sit", "ip6tnl", "wireguard", "tun"];
-
-function isTunnel({ linkKind, name }: NetworkInterface): boolean {
-  return linkKind === undefined ? /^(flannel|vxlan|cilium_vxlan|wg|tunl)/.test(name) : TUNNELS.includes(linkKind);
 }
 
 function walkReply(context: WalkContext, state: WalkState, arrivesBy: string | undefined): ReplyPath {

@@ -48,6 +48,13 @@ export function isBridge({ linkKind }: NetworkInterface): boolean {
   return linkKind === "bridge";
 }
 
+const TUNNELS: readonly string[] = ["vxlan", "geneve", "ipip", "gre", "sit", "ip6tnl", "wireguard", "tun"];
+
+/** Whether an interface leads to other hosts through packets of packets. */
+export function isTunnel({ linkKind, name }: NetworkInterface): boolean {
+  return linkKind === undefined ? /^(flannel|vxlan|cilium_vxlan|wg|tunl)/.test(name) : TUNNELS.includes(linkKind);
+}
+
 export function isOnLink({ addresses }: NetworkInterface, address: IpAddress): boolean {
   return addresses.some(
     (own) =>
@@ -106,7 +113,7 @@ function decideInput(
     return deliver(passage, withNote(routed, `${packet.destination} is the host's own address`));
   const toSameBridge = packet.bridge !== undefined && route.interface === packet.inInterface;
   if (toSameBridge && destinationChanged) {
-    const text = `the bridge ${packet.inInterface} sends it on to another of its ports`;
+    const text = `the bridge ${packet.inInterface} passes it on to one of its ports`;
     return bridgeOn(passage, withNote(routed, text));
   }
   if (isStuck) return ends(routed, NOT_FORWARDING);
