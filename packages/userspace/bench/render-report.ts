@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { cpus, release } from "node:os";
+import { cpus, loadavg, release } from "node:os";
 import process from "node:process";
 import type { Figures } from "./measurements.ts";
 import { median, significant } from "./statistics.ts";
@@ -25,7 +25,8 @@ export function renderReport({
 Made by \`pnpm bench:userspace\` (\`--quick\` for a first look): ${rounds} rounds of ${seconds} s in which all programs take turns, on
 ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}) that load and servers share, Linux ${release()}, Node ${process.versions.node}, ${versionOf("haproxy", "-v")},
 ${versionOf("nginx", "-v")}. Figures are medians; in parentheses the median of each round's ratio to the first row. Gaps under 10 %
-(keep-alive requests: 15 %) are noise. HAProxy runs with \`nbthread 1\`, nginx with one worker.
+(keep-alive requests: 15 %) are noise. HAProxy runs with \`nbthread 1\`, nginx with one worker. Load average at the end: ${loadAverage()};
+the benchmark itself makes two to three of it, and with much more the rates say little, CPU seconds still something.
 
 **Bulk depends on the buffer before anything else.** svcproxy's buffers grow to 256 KiB in a burst, HAProxy's and nginx's
 default is 16 KiB: compare it with the rows at 256 KiB. CPU seconds are those of the proxy alone and the fairest figures
@@ -53,6 +54,10 @@ function renderComparison({ measurement, results }: Comparison): string {
 |---|${figures.map(() => "---").join("|")}|
 ${rows.join("\n")}
 `;
+}
+
+function loadAverage(): string {
+  return significant(loadavg()[1] ?? Number.NaN);
 }
 
 function versionOf(program: string, flag: string): string {
