@@ -129,6 +129,20 @@ describe("a UDP frontend", () => {
     expect(dead).toMatchObject({ state: "ejected", counters: { active: 0 } });
   });
 
+  test("an endpoint that dies in the middle of a session is left for another, and no question is lost twice", async () => {
+    const [first, second] = [await startUdpEcho("first "), await startUdpEcho("second ")];
+    const vip = someVip();
+    const endpoints = [first, second].map(({ port }) => ["127.0.0.1", port] as const);
+    await startProxy([{ vip, port: PORT, protocol: "udp", endpoints }]);
+    const client = await openSocket();
+    const { text } = await ask(client, { vip, send: "1" });
+    const [dying, left] = text.startsWith("first") ? [first, "second 3"] : [second, "first 3"];
+    dying.socket.close();
+    client.send("2", PORT, vip); // the kernel answers this one with an ICMP error
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect((await ask(client, { vip, send: "3" })).text).toBe(left);
+  });
+
   test.for([
     { name: "answered", options: { udpIdleTimeoutMs: 300 }, answers: true },
     { name: "one-way", options: { udpOneWayTimeoutMs: 300 }, answers: false },

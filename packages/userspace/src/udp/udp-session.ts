@@ -8,6 +8,9 @@ import type { FrontendState } from "../policy/frontend-state.ts";
 import { NONE_TRIED, pickEndpoint } from "../policy/pick-endpoint.ts";
 import type { UdpCarrier, UdpListener } from "./udp-carrier.ts";
 
+/** A datagram that could not be sent for a reason that lies here, or in itself. */
+const OWN_SEND_FAULTS = new Set(["EAGAIN", "ENOBUFS", "ENOMEM", "EMSGSIZE", "EINVAL"]);
+
 /** A native socket knows its session, so that one `onmessage` serves all of them. */
 interface OwnedUdpHandle extends UdpHandle {
   session?: UdpSession;
@@ -130,9 +133,13 @@ export class UdpSession {
       endpoint.counters.bytesToEndpoint += bytes.length;
       return;
     }
+    if (OWN_SEND_FAULTS.has(failed)) {
+      this.frontend.counters.datagramsDropped++;
+      return;
+    }
     // An ICMP error that came in the meantime is told by the next call, which has not sent anything then.
-    if (failed === "ECONNREFUSED") this.#endpointFailed(failed);
-    else this.frontend.counters.datagramsDropped++;
+    this.#unanswered = bytes;
+    this.#endpointFailed(failed);
   }
 
   fromEndpoint(count: number, bytes: Uint8Array | undefined): void {
