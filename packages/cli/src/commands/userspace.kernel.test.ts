@@ -178,6 +178,22 @@ describe.skipIf(reason !== undefined)(
       expect(strict.stderr).toContain("[FRONTENDS_NOT_SERVED]");
     });
 
+    test("as an ordinary user with the two capabilities of its unit it serves ports below 1024 on VIPs of its own", async () => {
+      await using host = await ProxyHost.create();
+      const before = await addresses(host);
+      await host.shell(`chmod 755 ${host.folder} && install -d -o nobody -m 700 ${host.folder}/run`);
+      await startNamed(host, "127.0.1.1", "one");
+      await startNamed(host, "::1", "six");
+      const file = await host.writeTopology(topologyOf({ ipv6: true }));
+      const flags = ["--host", "a", "--require-all", "--vip-range", "fd00:96::/64"];
+      const proxy = host.svcproxy(["userspace", file, ...flags], AS_UNIT);
+      await proxy.serves();
+      expect(await ask(host, VIP)).toBe("one");
+      expect(await ask(host, "[fd00:96::1]")).toBe("six");
+      expect(await proxy.kill("SIGTERM")).toBe(0);
+      expect(await addresses(host)).toBe(before);
+    });
+
     test("a range is one route; the sysctl for IPv6 is set and put back", async () => {
       await using host = await ProxyHost.create();
       const before = await addresses(host);
@@ -254,6 +270,12 @@ describe.skipIf(reason !== undefined)(
 );
 
 const AS_NOBODY = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
+
+const UNIT_CAPABILITIES = "-all,+net_admin,+net_bind_service";
+const AS_UNIT = [
+  ...["setpriv", "--reuid=65534", "--clear-groups", "--no-new-privs"],
+  ...[`--bounding-set=${UNIT_CAPABILITIES}`, `--inh-caps=${UNIT_CAPABILITIES}`, `--ambient-caps=${UNIT_CAPABILITIES}`],
+];
 
 /** Tells the name to whoever connects. */
 async function startNamed(host: ProxyHost, address: string, name: string, port = 8080): Promise<HostProgram> {
