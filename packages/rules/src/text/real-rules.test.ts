@@ -1,0 +1,28 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { formatRestore, formatSave } from "./format-restore.ts";
+import { parseSave } from "./parse-save.ts";
+
+const folder = new URL("../../fixtures/real/", import.meta.url);
+
+/** What these programs leave in iptables-save, written from their documentation and source. */
+test.for(readdirSync(folder))("%s is read without loss", (name) => {
+  const text = readFileSync(new URL(name, folder), "utf8");
+  const ruleSet = parseSave(text);
+  const withoutNotes = text
+    .split("\n")
+    .filter((line) => !line.startsWith("#"))
+    .join("\n");
+  expect(formatSave(ruleSet)).toBe(withoutNotes);
+  expect(formatSave(parseSave(formatRestore(ruleSet.tables, ruleSet)))).toBe(withoutNotes);
+  const unknown = ruleSet.tables.flatMap(({ chains }) =>
+    chains.flatMap(({ rules }) =>
+      rules.flatMap(({ matches, target }) => [...matches, target].filter(({ kind }) => kind === "unknown")),
+    ),
+  );
+  expect(unknown).toEqual(
+    name.startsWith("kubernetes")
+      ? [{ kind: "unknown", module: "nfacct", words: ["--nfacct-name", "ct_state_invalid_dropped_pkts"] }]
+      : [],
+  );
+});
