@@ -30,12 +30,22 @@ async function main(): Promise<number> {
     return 0;
   }
   const results = await playAll(flags);
-  mkdirSync(dirname(REPORT), { recursive: true });
-  writeFileSync(REPORT, renderJUnit(results));
+  const isWritten = writeReport(renderJUnit(results));
   process.stdout.write(`\n${renderMatrix(results)}\n`);
   const count = (kind: Result["outcome"]["kind"]) => results.filter(({ outcome }) => outcome.kind === kind).length;
   process.stdout.write(`${count("ok")} passed, ${count("failed")} failed\n`);
-  return count("failed") === 0 && count("ok") > 0 ? 0 : 1;
+  return isWritten && count("failed") === 0 && count("ok") > 0 ? 0 : 1;
+}
+
+function writeReport(text: string): boolean {
+  try {
+    mkdirSync(dirname(REPORT), { recursive: true });
+    writeFileSync(REPORT, text);
+    return true;
+  } catch (error) {
+    process.stderr.write(`e2e: cannot write the report: ${error instanceof Error ? error.message : error}\n`);
+    return false;
+  }
 }
 
 /** Plays the stages side by side, as many as the machine has processors. */

@@ -1,7 +1,7 @@
 import { chiSquare, chiSquareTail } from "./chi-square.ts";
 import type { Scenario } from "./scenario.ts";
 
-const CONNECTIONS = 1000;
+const CONNECTIONS = 2000;
 
 /**
  * The chance that a right build fails one test. A whole run has 18 of them (three services on six stages), so it fails

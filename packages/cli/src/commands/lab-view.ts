@@ -42,7 +42,7 @@ export async function watch(
   if (context.stdoutIsTerminal) {
     let painted = 0;
     const paint = (counts: Readonly<Record<string, ServedCount>>) => {
-      const table = renderPlaces(started.lab.process.places, counts);
+      const table = crop(renderPlaces(started.lab.process.places, counts));
       // Back to where the last table began; each line is cleared to its end before it is written anew.
       const up = painted === 0 ? "" : `\u001b[${painted}A`;
       painted = table.split("\n").length;
@@ -53,4 +53,13 @@ export async function watch(
   }
   if (signal.aborted) return;
   await Promise.race([started.ended, once(signal, "abort")]);
+}
+
+/** As much of a table as the terminal shows without scrolling: lines beyond could not be painted over. */
+function crop(table: string): string {
+  const { rows = 24, columns = 80 } = process.stdout;
+  const lines = table.split("\n").map((line) => [...line].slice(0, columns - 1).join(""));
+  const fitting = rows - 2;
+  if (lines.length <= fitting) return lines.join("\n");
+  return [...lines.slice(0, fitting - 1), `(${lines.length - fitting + 1} more: svcproxy lab status)`].join("\n");
 }
