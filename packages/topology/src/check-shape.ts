@@ -28,41 +28,64 @@ export function checkShape(
   schema: JsonSchema,
   { document, report }: { document: SourceDocument; report: FaultReport },
 ): unknown {
-  return new ShapeCheck(schema, document, report).check(schema, document.value);
+  return new ShapeCheck(document, report).check(shapeOf(schema, schema.$defs ?? {}), document.value);
+}
+
+/** A schema with its references followed, and every part of the same make: a big file comes through here value by value. */
+interface Shape {
+  readonly type: string | undefined;
+  readonly properties: ReadonlyMap<string, Shape>;
+  readonly required: readonly string[];
+  readonly items: Shape | undefined;
+  readonly words: readonly string[] | undefined;
+  readonly minLength: number;
+  /** Where there is no type of its own. */
+  readonly options: readonly Shape[];
+}
+
+function shapeOf(schema: JsonSchema, definitions: Readonly<Record<string, JsonSchema>>): Shape {
+  const { $ref, items } = schema;
+  if ($ref !== undefined) {
+    const definition = definitions[$ref.slice("#/$defs/".length)];
+    if (definition === undefined) throw new TypeError(`the schema lacks ${$ref}`);
+    return shapeOf(definition, definitions);
+  }
+  const properties = Object.entries(schema.properties ?? {});
+  return {
+    type: schema.type,
+    properties: new Map(properties.map(([key, part]) => [key, shapeOf(part, definitions)])),
+    required: schema.required ?? [],
+    items: items === undefined ? undefined : shapeOf(items, definitions),
+    words: schema.enum,
+    minLength: schema.minLength ?? 0,
+    // Beside a type, anyOf is for editors: whoever reads the value says it better.
+    options: schema.type === undefined ? (schema.anyOf ?? []).map((part) => shapeOf(part, definitions)) : [],
+  };
 }
 
 class ShapeCheck {
-  readonly #definitions: ReadonlyMap<string, JsonSchema>;
   readonly #document: SourceDocument;
   readonly #report: FaultReport;
   /** The way to the value in hand; copied only into a fault. */
   readonly #path: (string | number)[] = [];
 
-  constructor(schema: JsonSchema, document: SourceDocument, report: FaultReport) {
-    this.#definitions = new Map(Object.entries(schema.$defs ?? {}).map(([name, part]) => [`#/$defs/${name}`, part]));
+  constructor(document: SourceDocument, report: FaultReport) {
     this.#document = document;
     this.#report = report;
   }
 
-  check(schema: JsonSchema, value: unknown): unknown {
-    const { $ref } = schema;
-    if ($ref !== undefined) {
-      const definition = this.#definitions.get($ref);
-      if (definition === undefined) throw new TypeError(`the schema lacks ${$ref}`);
-      return this.check(definition, value);
-    }
-    // Beside a type, anyOf is for editors: whoever reads the value says it better.
-    if (schema.type === undefined && schema.anyOf !== undefined) return this.#checkUnion(schema.anyOf, value);
-    if (typeOf(value) !== schema.type) return this.#wrongType([schema], value);
-    if (isMapping(value)) return this.#checkObject(schema, value);
-    if (Array.isArray(value)) return this.#checkList(schema.items ?? {}, value);
-    if (typeof value === "string") return this.#checkText(schema, value);
+  check(shape: Shape, value: unknown): unknown {
+    if (shape.options.length > 0) return this.#checkUnion(shape.options, value);
+    if (typeOf(value) !== shape.type) return this.#wrongType([shape], value);
+    if (typeof value === "string") return this.#checkText(shape, value);
+    if (isMapping(value)) return this.#checkObject(shape, value);
+    if (Array.isArray(value) && shape.items !== undefined) return this.#checkList(shape.items, value);
     return value;
   }
 
-  #checkPart(schema: JsonSchema, value: unknown, key: string | number): unknown {
+  #checkPart(shape: Shape, value: unknown, key: string | number): unknown {
     this.#path.push(key);
-    const checked = this.check(schema, value);
+    const checked = this.check(shape, value);
     this.#path.pop();
     return checked;
   }
@@ -71,19 +94,18 @@ class ShapeCheck {
     return { document: this.#document, path: [...this.#path, ...further] };
   }
 
-  #checkObject(schema: JsonSchema, value: Readonly<Record<string, unknown>>): unknown {
-    const properties = schema.properties ?? {};
+  #checkObject({ properties, required }: Shape, value: Readonly<Record<string, unknown>>): unknown {
     let checked: Record<string, unknown> | undefined;
     for (const key of Object.keys(value)) {
-      const known = Object.hasOwn(properties, key) ? key : this.#meantKey(key, { value, properties });
-      const property = known === undefined ? undefined : properties[known];
+      const known = properties.has(key) ? key : this.#meantKey(key, { value, properties });
+      const property = known === undefined ? undefined : properties.get(known);
       if (known === undefined || property === undefined) continue;
       const member = this.#checkPart(property, value[key], key);
       if (known === key && member === value[key]) continue;
       checked ??= { ...value };
       checked[known] = member;
     }
-    for (const key of schema.required ?? []) {
+    for (const key of required) {
       if (Object.hasOwn(checked ?? value, key)) continue;
       this.#report.error("MISSING_KEY", this.#place(), `${subject(this.#path)} lacks \`${key}\``);
     }
@@ -93,9 +115,9 @@ class ShapeCheck {
   /** Reports an unknown key. Where a known one was clearly meant, reading goes on with that one, so that its lack is no second fault. */
   #meantKey(
     key: string,
-    { value, properties }: { value: Readonly<Record<string, unknown>>; properties: Properties },
+    { value, properties }: { value: Readonly<Record<string, unknown>>; properties: ReadonlyMap<string, Shape> },
   ): string | undefined {
-    const known = Object.keys(properties);
+    const known = [...properties.keys()];
     const near = nearestWord(key, known);
     this.#report.error(
       "UNKNOWN_KEY",
@@ -106,7 +128,7 @@ class ShapeCheck {
     return near === undefined || Object.hasOwn(value, near) ? undefined : near;
   }
 
-  #checkList(items: JsonSchema, value: readonly unknown[]): unknown {
+  #checkList(items: Shape, value: readonly unknown[]): unknown {
     let checked: unknown[] | undefined;
     value.forEach((item, index) => {
       const result = this.#checkPart(items, item, index);
@@ -117,30 +139,30 @@ class ShapeCheck {
     return checked ?? value;
   }
 
-  #checkText(schema: JsonSchema, value: string): unknown {
-    if (schema.minLength !== undefined && value.length < schema.minLength) {
+  #checkText({ words, minLength }: Shape, value: string): unknown {
+    if (value.length < minLength) {
       this.#report.error("EMPTY_VALUE", this.#place(), `\`${lastKey(this.#path)}\` is empty`);
       return undefined;
     }
-    if (schema.enum === undefined || schema.enum.includes(value)) return value;
+    if (words === undefined || words.includes(value)) return value;
     const key = lastKey(this.#path);
     const code = key === "protocol" ? "UNKNOWN_PROTOCOL" : "UNKNOWN_VALUE";
-    const near = nearestWord(value, schema.enum);
+    const near = nearestWord(value, words);
     this.#report.error(
       code,
       this.#place(),
       `Unknown ${key} ${JSON.stringify(value)}`,
-      near === undefined ? `It can be ${alternatives(schema.enum)}` : `Did you mean ${near}?`,
+      near === undefined ? `It can be ${alternatives(words)}` : `Did you mean ${near}?`,
     );
     return undefined;
   }
 
-  #checkUnion(options: readonly JsonSchema[], value: unknown): unknown {
+  #checkUnion(options: readonly Shape[], value: unknown): unknown {
     const option = options.find(({ type }) => type === typeOf(value));
     return option === undefined ? this.#wrongType(options, value) : this.check(option, value);
   }
 
-  #wrongType(expected: readonly JsonSchema[], value: unknown): undefined {
+  #wrongType(expected: readonly Shape[], value: unknown): undefined {
     const wanted = alternatives(expected.map(({ type = "value" }) => TYPE_NAMES[type] ?? type));
     this.#report.error(
       "WRONG_TYPE",
@@ -150,8 +172,6 @@ class ShapeCheck {
     );
   }
 }
-
-type Properties = Readonly<Record<string, JsonSchema>>;
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   object: "a mapping",
@@ -175,7 +195,7 @@ function describe(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
-function typeHint(expected: readonly JsonSchema[], value: unknown): string | undefined {
+function typeHint(expected: readonly Shape[], value: unknown): string | undefined {
   const types = expected.map(({ type }) => type);
   if (types.includes("string") && (typeof value === "number" || typeof value === "boolean")) {
     return `Quote it: "${value}"`;

@@ -12,6 +12,7 @@ export { type LoadedDocuments, loadDocuments } from "./load-documents.ts";
 export * from "./load-input.ts";
 export * from "./model.ts";
 export * from "./nearest-word.ts";
+export * from "./node-port-addresses.ts";
 export * from "./parse-kubernetes.ts";
 export * from "./parse-proxy-configuration.ts";
 export * from "./parse-topology.ts";
