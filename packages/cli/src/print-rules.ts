@@ -51,6 +51,12 @@ export function printRules(
   }
 }
 
+/** What restore text cannot say: a sysctl without which NodePorts on 127.0.0.1 get no answer. */
+export function sysctlNeed(plan: HostPlan): string | undefined {
+  if (!servesLocalhost(plan, 4)) return undefined;
+  return `NodePorts on 127.0.0.1 need ${ROUTE_LOCALNET}=1; set it once these rules, which guard it, are loaded`;
+}
+
 function familiesInUse({ ports }: HostPlan): readonly Family[] {
   const used = ([4, 6] as const).filter((family) => ports.some((port) => port.family === family));
   return used.length === 0 ? [4] : used;

@@ -50,7 +50,7 @@ export function registerIptables(program: Command, run: RunCommand): Command {
     );
   iptables.action((files: string[], flags: IptablesFlags) =>
     run(async (context) => {
-      const [{ planHost, readTopology, resolveHost }, { printRules }] = await Promise.all([
+      const [{ planHost, readTopology, resolveHost }, { printRules, sysctlNeed }] = await Promise.all([
         import("../read-topology.ts"),
         import("../print-rules.ts"),
       ]);
@@ -63,6 +63,8 @@ export function registerIptables(program: Command, run: RunCommand): Command {
         families: familiesOf(flags.family),
       });
       for (const piece of pieces) await context.print(piece);
+      const need = flags.format === "restore" ? sysctlNeed(plan) : undefined;
+      if (need !== undefined) context.note(`svcproxy: ${need}`);
       return 0;
     }),
   );
