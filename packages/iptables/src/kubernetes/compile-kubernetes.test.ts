@@ -1,0 +1,69 @@
+import { parseTopology, planHost } from "@svcproxy/topology";
+import { describe, expect, test } from "vitest";
+import type { CompileOptions } from "../compile-options.ts";
+import { compileScript } from "../compile-rules.ts";
+import { formatRestoreScript } from "../script/format-script.ts";
+
+const HOSTS = `
+hosts:
+  - { name: node1, address: 192.0.2.1, podCIDR: 10.1.0.0/16, pods: [{ name: web, address: "10.1.0.2:80" }] }
+`;
+
+function rules(services: string, options: Partial<CompileOptions> = {}): string[] {
+  const { topology } = parseTopology(Buffer.from(`${HOSTS}${services}`), { file: "test" });
+  const plan = planHost(topology, { host: "node1", dialect: "kubernetes" });
+  return [...formatRestoreScript(compileScript(plan, { family: 4, ...options }))].join("").trimEnd().split("\n");
+}
+
+const addresses = (count: number) =>
+  Array.from({ length: count }, (_, index) => `"198.51.${index >> 8}.${index & 255}:80"`).join(", ");
+const serviceOf = (endpoints: string) =>
+  `services: [{ name: web, clusterIP: 10.96.0.1, ports: [{ name: p80, port: 80 }], endpoints: [${endpoints}] }]`;
+
+describe("the kubernetes dialect", () => {
+  test("has ten decimals of 1/(n - i), and endpoints in the order of their text", () => {
+    const lines = rules(serviceOf('"198.51.100.10:80", "198.51.100.9:80", "198.51.100.1:80"'));
+    const choices = lines.filter((line) => line.startsWith("-A KUBE-SVC-") && line.includes(" -> "));
+    expect(choices.map((line) => /-> ([\d.]+:80)".*?(?:--probability ([\d.]+)|$)/.exec(line)?.slice(1))).toEqual([
+      ["198.51.100.10:80", "0.3333333333"],
+      ["198.51.100.1:80", "0.5000000000"],
+      ["198.51.100.9:80", undefined],
+    ]);
+  });
+
+  test("writes 3n + 2 nat rules for a ClusterIP with n endpoints, and five that are always there", () => {
+    const counts = [0, 1, 3].map((count) => {
+      const lines = rules(serviceOf(addresses(count)));
+      return lines.slice(lines.indexOf("*nat")).filter((line) => line.startsWith("-A")).length;
+    });
+    expect(counts).toEqual([5, 5 + 5, 5 + 11]);
+  });
+
+  test("leaves out the comments of which there are most above 1,000 endpoints", () => {
+    const comments = (count: number) =>
+      rules(serviceOf(addresses(count)), { dispatch: "linear" }).filter((line) => line.includes("--comment"));
+    expect(comments(1000).length).toBeGreaterThan(3000);
+    expect(comments(1001).some((line) => /KUBE-SEP-/.test(line))).toBe(false);
+    expect(comments(1001).some((line) => line.includes("default/web:p80 cluster IP"))).toBe(true);
+  });
+
+  test("says --random-fully and drops INVALID unless the host cannot or must not", () => {
+    const service = serviceOf("web");
+    expect(rules(service).filter((line) => /random-fully|INVALID/.test(line))).toHaveLength(2);
+    const without = rules(service, { randomFully: false, dropInvalid: false });
+    expect(without.filter((line) => /random-fully|INVALID/.test(line))).toEqual([]);
+  });
+
+  test("jumps to no chain that is not there, and has no chain of a service that nothing jumps to", () => {
+    const lines = rules(`services:
+  - { name: local, clusterIP: 10.96.0.1, internalTrafficPolicy: Local, externalTrafficPolicy: Local, ports: [{ port: 80, nodePort: 30080 }], endpoints: ["198.51.100.7:80"] }
+  - { name: inside, clusterIP: 10.96.0.2, internalTrafficPolicy: Local, ports: [{ port: 80 }], endpoints: [web, "198.51.100.7:80"] }
+  - { name: guarded, clusterIP: 10.96.0.3, loadBalancerIPs: [203.0.113.1], loadBalancerSourceRanges: [192.0.2.0/24], ports: [{ port: 80 }], endpoints: [web] }
+  - { name: empty, clusterIP: 10.96.0.4, loadBalancerIPs: [203.0.113.2], loadBalancerSourceRanges: [192.0.2.0/24], ports: [{ port: 80, nodePort: 30081 }] }`);
+    const nat = lines.slice(lines.indexOf("*nat"));
+    const declared = nat.filter((line) => line.startsWith(":")).map((line) => line.slice(1).split(" ")[0]);
+    const reached = new Set(nat.flatMap((line) => / -j (KUBE-\S+)$/.exec(line)?.[1] ?? []));
+    expect([...reached].filter((chain) => !declared.includes(chain))).toEqual([]);
+    expect(declared.filter((chain) => chain !== undefined && !reached.has(chain))).toEqual([]);
+  });
+});
