@@ -1,5 +1,7 @@
-import type { InstanceOptions } from "../contract.ts";
-import { claimInstance } from "../instance.ts";
+import { EnvironmentError } from "@svcproxy/topology";
+import type { InstanceClaim, InstanceOptions } from "../contract.ts";
+import { claimInstance, queryInstance } from "../instance.ts";
+import { isStatusDocument } from "../observe/status-document.ts";
 import { hostNetwork } from "../vip/host-network.ts";
 import { removeLocalVips } from "../vip/local-vips.ts";
 
@@ -10,10 +12,24 @@ import { removeLocalVips } from "../vip/local-vips.ts";
  * @throws EnvironmentError ALREADY_RUNNING where a proxy runs: they are its
  */
 export async function cleanUpAfterKill(options: InstanceOptions): Promise<readonly string[]> {
-  const claim = await claimInstance({ ...options, takeOver: false });
+  const claim = await claimForCleanUp(options);
   try {
     return await removeLocalVips(hostNetwork);
   } finally {
     await claim.release();
+  }
+}
+
+async function claimForCleanUp(options: InstanceOptions): Promise<InstanceClaim> {
+  try {
+    return await claimInstance({ ...options, takeOver: false });
+  } catch (error) {
+    if (!(error instanceof EnvironmentError) || error.code !== "ALREADY_RUNNING") throw error;
+    const status = await queryInstance(options).catch(() => undefined);
+    const who = isStatusDocument(status) ? `pid ${status.pid}` : "a proxy";
+    throw new EnvironmentError("ALREADY_RUNNING", `Cannot clean up: ${who} runs here and needs what there is`, {
+      cause: error,
+      hint: "Stop it: it cleans up when it ends",
+    });
   }
 }
