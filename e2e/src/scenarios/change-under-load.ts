@@ -22,6 +22,9 @@ const CHANGES = [
   { endpoints: ["os1_my1", "os2_my1"], late: false },
 ] as const;
 
+/** In all of CHANGES, so its connections have to live through them. */
+const STAYING = "os1_my1";
+
 interface Connection {
   readonly row: string;
   /** Both by `performance.now()`; the connection was made in between. */
@@ -40,16 +43,17 @@ interface Calm {
 export const CHANGE_UNDER_LOAD: Scenario = {
   name: "change-under-load",
   promise:
-    "While endpoints and services come and go, no connection is refused or lost, and an endpoint that is gone gets no new one",
+    "While endpoints and services come and go, no connection is refused or reset, and an endpoint that is gone gets no new one",
   async play(stage) {
+    const faults: string[] = await keepConnections(stage);
     const load = startLoad(stage);
-    const faults: string[] = [];
     const calms: Calm[] = [];
     try {
       await pause(300);
       for (const change of CHANGES) {
         await stage.change(hostsWith(change));
         const from = performance.now();
+        faults.push(...(await faultsOfKept(stage)));
         if (change.late) faults.push(...(await faultsOfLate(stage)));
         await pause(400);
         calms.push({ from, to: performance.now(), endpoints: change.endpoints });
@@ -82,6 +86,33 @@ function startLoad(stage: Stage): { stop(): Promise<readonly Connection[]> } {
       return connections;
     },
   };
+}
+
+/** Connections that stay open through the changes, enough that each client has one to the endpoint that stays. */
+async function keepConnections(stage: Stage): Promise<string[]> {
+  const faults = await Promise.all(
+    MOVING.map(async ({ from, to }) => {
+      const outcomes = await stage.ask(from, to, { times: 48, keep: true });
+      const stay = outcomes.filter((outcome) => outcome.kind === "answered" && outcome.by === STAYING);
+      return stay.length === 0 ? [`${from} to ${to}: ${STAYING} did not answer any of ${outcomes.length}`] : [];
+    }),
+  );
+  return faults.flat();
+}
+
+async function faultsOfKept(stage: Stage): Promise<readonly string[]> {
+  const places = [...new Set(MOVING.map(({ from }) => from))];
+  const faults = await Promise.all(
+    places.map(async (place) => {
+      const outcomes = await stage.poke(place);
+      return outcomes.flatMap((outcome) =>
+        outcome.kind === "failed" && outcome.by === STAYING
+          ? [`a connection of ${place} to ${STAYING}, which stays: ${outcome.code}`]
+          : [],
+      );
+    }),
+  );
+  return [...new Set(faults.flat())];
 }
 
 async function faultsOfLate(stage: Stage): Promise<readonly string[]> {

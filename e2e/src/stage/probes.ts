@@ -3,7 +3,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { endInside, type Lab } from "@svcproxy/lab";
-import type { Ask, AskOutcome } from "./ask.ts";
+import type { Ask, AskOutcome, ProbeAnswer, ProbeRequest } from "./ask.ts";
 
 interface Probe {
   readonly child: ChildProcess;
@@ -21,11 +21,20 @@ export class Probes {
   }
 
   ask(place: string, ask: Ask): Promise<readonly AskOutcome[]> {
+    return this.#send(place, (id) => ({ id, kind: "ask", ask }));
+  }
+
+  /** Uses the connections that asks have kept. */
+  poke(place: string, timeoutMs: number): Promise<readonly AskOutcome[]> {
+    return this.#send(place, (id) => ({ id, kind: "poke", timeoutMs }));
+  }
+
+  #send(place: string, request: (id: number) => ProbeRequest): Promise<readonly AskOutcome[]> {
     const probe = this.#probes.get(place) ?? this.#start(place);
     const id = this.#nextId++;
     const answer = Promise.withResolvers<readonly AskOutcome[]>();
     probe.waiting.set(id, answer);
-    probe.child.stdin?.write(`${JSON.stringify({ id, ask })}\n`);
+    probe.child.stdin?.write(`${JSON.stringify(request(id))}\n`);
     return answer.promise;
   }
 
@@ -41,7 +50,7 @@ export class Probes {
     this.#probes.set(place, probe);
     if (child.stdout === null) throw new Error("a probe has no stdout");
     createInterface({ input: child.stdout }).on("line", (line) => {
-      const { id, outcomes }: { id: number; outcomes: readonly AskOutcome[] } = JSON.parse(line);
+      const { id, outcomes }: ProbeAnswer = JSON.parse(line);
       probe.waiting.get(id)?.resolve(outcomes);
       probe.waiting.delete(id);
     });

@@ -57,6 +57,11 @@ export class Stage implements AsyncDisposable {
     return this.#probes.ask(place, { ...ask, address: six ?? four ?? "", port: Number(port) });
   }
 
+  /** Uses the connections that a place has kept open (`keep`), each once. */
+  poke(place: string): Promise<readonly AskOutcome[]> {
+    return this.#probes.poke(place, 3000);
+  }
+
   capture(request: CaptureRequest, action: () => Promise<void>): Promise<string> {
     return captureWhile(this.lab, request, action);
   }
