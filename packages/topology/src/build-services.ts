@@ -54,7 +54,7 @@ class ServicesBuilder {
     const externalIPs = this.#addresses(raw.externalIPs, { owner, key: "externalIPs", families });
     const loadBalancerIPs = this.#addresses(raw.loadBalancerIPs, { owner, key: "loadBalancerIPs", families });
     const list = owner.at("endpoints");
-    const targets = mapItems(raw.endpoints, (text, index) => this.#endpoints.target(text, { list, index }));
+    const targets = this.#endpoints.targets(raw.endpoints ?? [], list);
     const context: ServiceContext = { owner, families, targets };
     const ports = mapItems(raw.ports, (port, index) => {
       const read = this.#port(port, { ...context, index });

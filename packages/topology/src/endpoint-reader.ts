@@ -43,18 +43,32 @@ export class EndpointReader {
     this.#directory = directory;
   }
 
-  /** A pod's name, or an address with or without a port. */
-  target(text: string, { list, index }: { readonly list: Spot; readonly index: number }): Target | undefined {
-    const named = this.#directory.podsByName.get(text);
-    if (named !== undefined) return { addresses: named.pod.addresses, placed: named, index };
+  /** What a service lists, each a pod's name or an address with or without a port. */
+  targets(texts: readonly (string | undefined)[], list: Spot): readonly Target[] {
+    const targets: Target[] = [];
+    texts.forEach((text, index) => {
+      if (text === undefined) return;
+      const placed = this.#directory.podsByName.get(text);
+      if (placed !== undefined) targets.push({ addresses: placed.pod.addresses, placed, index });
+      else {
+        const addresses = this.#addresses(text, list.at(index));
+        const [first] = addresses;
+        if (first !== undefined) {
+          targets.push({ addresses, placed: this.#directory.podsByAddress.get(first.address), index });
+        }
+      }
+    });
+    return targets;
+  }
+
+  #addresses(text: string, spot: Spot): readonly PodAddress[] {
     const socket = parseSocketAddress(text);
-    const address = socket?.address ?? parseIpAddress(text);
-    if (address !== undefined) {
-      return { addresses: [socket ?? { address }], placed: this.#directory.podsByAddress.get(address), index };
-    }
+    if (socket !== undefined) return [socket];
+    const address = parseIpAddress(text);
+    if (address !== undefined) return [{ address }];
     const reason = `no host lists the endpoint ${JSON.stringify(text)}`;
-    this.#reader.error("UNKNOWN_ENDPOINT", list.at(index), reason, this.#hint(text));
-    return undefined;
+    this.#reader.error("UNKNOWN_ENDPOINT", spot, reason, this.#hint(text));
+    return [];
   }
 
   /** The endpoints of one port, each `address:port` once. */
