@@ -116,7 +116,11 @@ describe("a match of a new TCP packet from a pod", () => {
     ["-m recent --rcheck --name seen --rsource", "yes"],
     ["-m recent --rcheck --seconds 60 --name seen --rsource", "unknown"],
     ["-m recent --rcheck --name other --rsource", "no"],
-    ["-m recent --set --name other --rsource -m recent --rcheck --seconds 60 --name other --rsource", "no"],
+    ["-m recent --set --name other --rsource -m recent --rcheck --seconds 60 --name other --rsource", "yes"],
+    [
+      "-m recent --set --name other --rsource -m recent --update --seconds 30 --hitcount 6 --name other --rsource",
+      "no",
+    ],
     ["-m comment --comment anything", "yes"],
     ["-m set --match-set web dst,dst", "no"],
     ["-m set ! --match-set web dst,dst", "yes"],

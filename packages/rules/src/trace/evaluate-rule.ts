@@ -22,7 +22,8 @@ export function evaluateRule(rule: Rule, packet: PacketView, host: HostView): Ru
   let drawn: Match | undefined;
   let undecided: { readonly match: Match; readonly because: string } | undefined;
   for (const match of inKernelOrder(rule.matches)) {
-    const result = evaluateMatch(match, packet, host);
+    // What a match wrote on a list, the next one of the same rule reads.
+    const result = evaluateMatch(match, recent === packet.recent ? packet : { ...packet, recent }, host);
     switch (result.outcome) {
       case "no":
         return { outcome: "no", failed: match, recent };

@@ -2,7 +2,7 @@ import { addressBits, addressFromBits, familyOf, type IpAddress } from "@svcprox
 import type { HostState } from "../host-state.ts";
 import type { Match } from "../rule-set.ts";
 import { decided, type MatchResult, NO, unknown } from "./match-result.ts";
-import type { PacketView } from "./packet-view.ts";
+import type { PacketView, RecentNote } from "./packet-view.ts";
 
 type RecentMatch = Extract<Match, { readonly kind: "recent" }>;
 
@@ -28,9 +28,12 @@ export function matchRecent(packet: PacketView, match: RecentMatch, state: HostS
     case "update": {
       if (listed.outcome === "no") return decided(match.negated);
       if (listed.outcome === "unknown") return listed;
+      // Who was not on the list before this walk was seen as often as the walk wrote it.
+      if (listed.seen !== undefined && match.hitCount !== undefined && listed.seen < match.hitCount)
+        return decided(match.negated);
       const hangsOn = [
         ...(match.seconds === undefined || listed.writtenNow ? [] : ["how long ago"]),
-        ...(match.hitCount === undefined || match.hitCount <= 1 ? [] : ["how often"]),
+        ...(match.hitCount === undefined || match.hitCount <= (listed.seen ?? 1) ? [] : ["how often"]),
         ...(match.rttl === true ? ["with which TTL"] : []),
       ];
       if (hangsOn.length > 0)
@@ -41,7 +44,12 @@ export function matchRecent(packet: PacketView, match: RecentMatch, state: HostS
 }
 
 type Listed =
-  | { readonly outcome: "yes"; readonly writtenNow: boolean }
+  | {
+      readonly outcome: "yes";
+      readonly writtenNow: boolean;
+      /** How often, where that is known. */
+      readonly seen?: number;
+    }
   | { readonly outcome: "no" }
   | { readonly outcome: "unknown"; readonly because: string };
 
@@ -52,11 +60,24 @@ function isListed(
   for (let note = packet.recent; note !== undefined; note = note.earlier) {
     if (note.list !== list || note.address !== address) continue;
     if (!note.certain) return { outcome: "unknown", because: `whether ${address} is on the list ${list} is not known` };
-    return note.action === "set" ? { outcome: "yes", writtenNow: true } : { outcome: "no" };
+    if (note.action === "remove") return { outcome: "no" };
+    const wasListed = state.recentLists === undefined || (state.recentLists[list] ?? []).includes(address);
+    return { outcome: "yes", writtenNow: true, ...(wasListed ? {} : { seen: writtenTimes(note) }) };
   }
   if (state.recentLists === undefined)
     return { outcome: "unknown", because: `whether ${address} is on the list ${list} is not known` };
   return (state.recentLists[list] ?? []).includes(address) ? { outcome: "yes", writtenNow: false } : { outcome: "no" };
+}
+
+/** How often one address was written since it was taken off its list, `note` included. */
+function writtenTimes(latest: RecentNote): number {
+  let times = 0;
+  for (let note: RecentNote | undefined = latest; note !== undefined; note = note.earlier) {
+    if (note.list !== latest.list || note.address !== latest.address) continue;
+    if (note.action === "remove") break;
+    times++;
+  }
+  return times;
 }
 
 function masked(address: IpAddress, mask: IpAddress | undefined): IpAddress {
