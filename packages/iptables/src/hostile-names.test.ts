@@ -122,7 +122,8 @@ test.for(["document", "kubernetes"] as const)("nor the lines of a restore text (
       const lines = [...formatRestoreScript(script)].join("").trimEnd().split("\n");
       const tables = new Set(commands.map(({ table }) => table));
       expect(lines).toHaveLength(commands.length + 2 * tables.size);
-      for (const line of lines) expect(line).toMatch(/^(\*\w+|COMMIT|:KUBE-[\w.-]{1,23} - \[0:0\]|-[AI] [A-Z]\S* [^\n]*)$/);
+      for (const line of lines)
+        expect(line).toMatch(/^(\*\w+|COMMIT|:KUBE-[\w.-]{1,23} - \[0:0\]|-[AI] [A-Z]\S* [^\n]*)$/);
     }),
     { numRuns: 100 },
   );
