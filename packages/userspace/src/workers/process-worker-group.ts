@@ -5,7 +5,7 @@ import type { FailureLog } from "../failure-log.ts";
 import { isUdpHandle } from "../plane/native-handles.ts";
 import { Ledger } from "../policy/ledger.ts";
 import { mergeEndpoints, mergeFrontendCounters } from "./merge-readings.ts";
-import { SlotPool } from "./slot-pool.ts";
+import { SlotPools } from "./slot-pools.ts";
 import type { WorkerPlan } from "./worker.ts";
 import type { GroupReading, GroupReadings, RetiredReading, WorkerGroup } from "./worker-group.ts";
 import type { AffinityMove, FromWorker } from "./worker-messages.ts";
@@ -32,7 +32,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
   readonly #workers: WorkerProcess[] = [];
   readonly #listeners = new Map<string, HandedListener>();
   readonly #ledger: Ledger;
-  readonly #slots: SlotPool<WorkerProcess>;
+  readonly #slots: SlotPools<WorkerProcess>;
   readonly #ledgerSweep: NodeJS.Timeout;
   /** What workers that died had counted: counters never go back. */
   #retired: RetiredReading = { frontends: [], endpoints: [] };
@@ -45,12 +45,13 @@ export class ProcessWorkerGroup implements WorkerGroup {
   constructor(surroundings: ProcessGroupOptions) {
     this.#surroundings = surroundings;
     const { options } = surroundings;
-    this.#ledger = new Ledger(options);
+    // Clients are counted by slots; the ledger is for affinity.
+    this.#ledger = new Ledger({ maxPerClient: 0 });
     this.#ledgerSweep = setInterval(() => this.#ledger.sweep(performance.now()), LEDGER_SWEEP_MS);
-    this.#slots = new SlotPool({
-      size: options.maxConnections,
-      callBack: (worker) => worker.send({ kind: "give-back" }),
-      grant: (worker, granted) => worker.send({ kind: "slots", granted }),
+    this.#slots = new SlotPools({
+      sizes: options,
+      callBack: (worker, pool) => worker.send({ kind: "give-back", pool }),
+      grant: (worker, loan) => worker.send({ kind: "slots", ...loan }),
     });
     for (let index = 0; index < options.workers; index++) this.#start(index, 0);
   }
@@ -97,9 +98,6 @@ export class ProcessWorkerGroup implements WorkerGroup {
 
   #takeBack(worker: WorkerProcess): void {
     this.#slots.gone(worker);
-    for (const [client, count] of worker.clients) {
-      for (let index = 0; index < count; index++) this.#ledger.leave(client);
-    }
     if (worker.lastReading !== undefined) this.#retired = retire([this.#retired, worker.lastReading]);
   }
 
@@ -115,17 +113,14 @@ export class ProcessWorkerGroup implements WorkerGroup {
       case "admit":
         this.#admit(from, message);
         break;
-      case "leave":
-        this.#leave(from, message.client);
-        break;
       case "move":
         this.#move(message.client, message.choice);
         break;
       case "want-slots":
-        this.#slots.want(from, this.#others(from));
+        this.#slots.want(message.pool, from);
         break;
       case "gave-back":
-        this.#slots.gaveBack(from, message.slots);
+        this.#slots.gaveBack(message.pool, { worker: from, slots: message.slots });
         break;
       case "drained":
         this.#drained.add(from);
@@ -139,27 +134,13 @@ export class ProcessWorkerGroup implements WorkerGroup {
     }
   }
 
-  #others(worker: WorkerProcess): WorkerProcess[] {
-    return this.#workers.filter((other) => other !== worker && other.state !== "gone");
-  }
-
   #tellOthers(from: WorkerProcess, endpoint: string): void {
-    for (const other of this.#others(from)) other.send({ kind: "failed", endpoint });
+    for (const worker of this.#workers) if (worker !== from) worker.send({ kind: "failed", endpoint });
   }
 
   #admit(from: WorkerProcess, { id, request }: Extract<FromWorker, { kind: "admit" }>): void {
     const admission = this.#ledger.admit(request, performance.now());
-    if (request.counted && admission.kind === "admitted") {
-      from.clients.set(request.client, (from.clients.get(request.client) ?? 0) + 1);
-    }
     from.send({ kind: "admission", id, admission });
-  }
-
-  #leave(from: WorkerProcess, client: string): void {
-    const count = from.clients.get(client) ?? 0;
-    if (count <= 1) from.clients.delete(client);
-    else from.clients.set(client, count - 1);
-    this.#ledger.leave(client);
   }
 
   #move(client: string, choice: AffinityMove): void {

@@ -94,10 +94,10 @@ class WorkerProcess {
         this.#close();
         break;
       case "slots":
-        this.#desk.onSlots(message.granted);
+        this.#desk.onSlots(message.pool, message.granted);
         break;
       case "give-back":
-        this.#desk.onGiveBack();
+        this.#desk.onGiveBack(message.pool);
         break;
       case "admission":
         this.#desk.onAdmission(message.id, message.admission);

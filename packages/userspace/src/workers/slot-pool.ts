@@ -48,6 +48,11 @@ export class SlotPool<Borrower extends SlotBorrower> {
     this.#serve();
   }
 
+  /** Somebody waits for slots, or was told to give some back. */
+  get isAsked(): boolean {
+    return this.#asking.length > 0 || this.#called.size > 0;
+  }
+
   /** A worker has died. */
   gone(borrower: Borrower): void {
     const index = this.#asking.indexOf(borrower);

@@ -2,6 +2,9 @@ import type { AccessRecord, ProxyOptions } from "../contract.ts";
 import type { Admission, AdmissionRequest } from "../policy/ledger.ts";
 import type { DialFailureReport, WorkerPlan, WorkerReading } from "./worker.ts";
 
+/** The pool of slots for all connections; every other pool is a client's own and has its address for a name. */
+export const ALL_CONNECTIONS = "";
+
 /** From the supervisor to a worker process. */
 export type ToWorker =
   | { readonly kind: "start"; readonly options: ProxyOptions; readonly wantsRecords: boolean }
@@ -17,9 +20,9 @@ export type ToWorker =
   | { readonly kind: "sync"; readonly id: number }
   | { readonly kind: "drain" }
   | { readonly kind: "close" }
-  | { readonly kind: "slots"; readonly granted: number }
+  | { readonly kind: "slots"; readonly pool: string; readonly granted: number }
   /** Somebody else needs the slots that are not in use. */
-  | { readonly kind: "give-back" }
+  | { readonly kind: "give-back"; readonly pool: string }
   | { readonly kind: "admission"; readonly id: number; readonly admission: Admission };
 
 /** From a worker process to the supervisor. */
@@ -31,10 +34,9 @@ export type FromWorker =
   | { readonly kind: "drained" }
   | { readonly kind: "dial-failed"; readonly report: DialFailureReport }
   | { readonly kind: "ended"; readonly records: readonly AccessRecord[] }
-  | { readonly kind: "want-slots" }
-  | { readonly kind: "gave-back"; readonly slots: number }
+  | { readonly kind: "want-slots"; readonly pool: string }
+  | { readonly kind: "gave-back"; readonly pool: string; readonly slots: number }
   | { readonly kind: "admit"; readonly id: number; readonly request: AdmissionRequest }
-  | { readonly kind: "leave"; readonly client: string }
   | { readonly kind: "move"; readonly client: string; readonly choice: AffinityMove };
 
 export interface AffinityMove {

@@ -14,10 +14,6 @@ export class WorkerProcess {
   state: "starting" | "running" | "gone" = "starting";
   /** What it said last, for when it dies. */
   lastReading: WorkerReading | undefined;
-  /** Of `maxConnections`. */
-  slots = 0;
-  /** Counted connections by client, to be taken back when it dies. */
-  readonly clients = new Map<string, number>();
   readonly #child: ChildProcess;
   readonly #readings = new Map<number, (reading: WorkerReading | undefined) => void>();
   readonly #syncs = new Map<number, () => void>();
