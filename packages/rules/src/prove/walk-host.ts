@@ -1,6 +1,6 @@
 import type { Hook } from "../trace/apply-target.ts";
+import { isBridge, isOnLink } from "../trace/interface-kind.ts";
 import { CONNECTION_STATES } from "../trace/packet-view.ts";
-import { isBridge, isOnLink } from "../trace/walk-path.ts";
 import type { RouteClass } from "./host-space.ts";
 import type { IndexSet } from "./index-set.ts";
 import { hasMember, intersect, singleSet, subtract, unite } from "./index-set.ts";

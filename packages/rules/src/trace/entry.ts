@@ -1,8 +1,8 @@
 import { familyOf, inputError } from "@svcproxy/topology";
 import type { NetworkInterface } from "../host-state.ts";
+import { bridgeAsksRules, isBridge, isTunnel } from "./interface-kind.ts";
 import type { ConnectionView, HostView, PacketView, Tuple } from "./packet-view.ts";
 import { CLIENT_PORTS, checkRequest, hasPorts, type TraceRequest } from "./request.ts";
-import { bridgeAsksRules, isBridge, isTunnel } from "./walk-path.ts";
 
 /** Where a packet enters the host, and as what. */
 export interface Entry {

@@ -1,12 +1,4 @@
-import {
-  addressBits,
-  addressWidth,
-  type Cidr,
-  cidrContains,
-  cidrOf,
-  familyOf,
-  type IpAddress,
-} from "@svcproxy/topology";
+import { addressBits, cidrContains, familyOf, type IpAddress } from "@svcproxy/topology";
 import type { HostState } from "../host-state.ts";
 import type { IpSet, IpSetElement, IpSetMember } from "../ip-set.ts";
 import type { Match } from "../rule-set.ts";
@@ -93,9 +85,4 @@ export function addressInRange(
   if (familyOf(address) !== familyOf(from)) return false;
   const bits = addressBits(address);
   return bits >= addressBits(from) && bits <= addressBits(to);
-}
-
-/** The block of one address. */
-export function singleAddress(address: IpAddress): Cidr {
-  return cidrOf(address, addressWidth(familyOf(address)));
 }

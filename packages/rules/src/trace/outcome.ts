@@ -1,6 +1,6 @@
 import type { IpAddress } from "@svcproxy/topology";
 import type { NumberRange } from "../rule-set.ts";
-import type { Ended, Ending, NatNote, WalkState } from "./walk-state.ts";
+import type { Ended, Ending, WalkState } from "./walk-state.ts";
 
 export const VERDICTS = ["accepted", "untouched", "refused", "dropped", "undecided"] as const;
 export type Verdict = (typeof VERDICTS)[number];
@@ -74,9 +74,4 @@ export function outcomeKey({ verdict, destination, source, masqueraded, leftBy, 
   const isDelivered = verdict === "accepted" || verdict === "untouched";
   // Which mark a packet had that nobody gets is of no interest.
   return JSON.stringify([verdict, destination, source, masqueraded, ...(isDelivered ? [leftBy, mark] : [because])]);
-}
-
-/** Who set up the translations of a way, for those who ask why. */
-export function translators({ destinationNat, sourceNat }: WalkState): readonly NatNote[] {
-  return [destinationNat, sourceNat].filter((note) => note !== undefined);
 }

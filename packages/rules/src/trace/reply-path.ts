@@ -1,19 +1,11 @@
 import type { NetworkInterface } from "../host-state.ts";
 import { connectionOf, reverse, tupleOf } from "./entry.ts";
 import { ONE } from "./fraction.ts";
+import { bridgeAsksRules, isBridge, isLoopbackAddress, isOnLink, isTunnel } from "./interface-kind.ts";
 import type { HostView, PacketView, Tuple } from "./packet-view.ts";
 import { resolveBranches } from "./resolve-branches.ts";
 import type { WalkContext } from "./walk-chain.ts";
-import {
-  bridgeAsksRules,
-  isBridge,
-  isLoopbackAddress,
-  isOnLink,
-  isTunnel,
-  rerouteOutput,
-  walkArriving,
-  walkLocalOutput,
-} from "./walk-path.ts";
+import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk-path.ts";
 import type { Ended, Past, WalkState } from "./walk-state.ts";
 
 /** Whether the answer to a delivered packet finds back to who sent it, with its addresses mapped back. */

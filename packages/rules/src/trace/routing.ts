@@ -1,4 +1,4 @@
-import { addressWidth, cidrContains, type Family, familyOf, type IpAddress } from "@svcproxy/topology";
+import { cidrContains, type Family, familyOf, type IpAddress } from "@svcproxy/topology";
 import type { HostState, NetworkInterface, PolicyRule, Route } from "../host-state.ts";
 
 /** What the kernel asks its routing tables. */
@@ -184,9 +184,4 @@ function typeOfAddress(tables: Tables, address: IpAddress, onInterface: string |
     case "unicast":
       return "UNICAST";
   }
-}
-
-/** Whether the block is a single address. */
-export function isHostRoute(route: Route): boolean {
-  return route.destination.prefixLength === addressWidth(familyOf(route.destination.address));
 }

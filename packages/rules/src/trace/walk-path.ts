@@ -1,7 +1,7 @@
-import { cidrContains, cidrOf, familyOf, type IpAddress } from "@svcproxy/topology";
-import type { NetworkInterface } from "../host-state.ts";
+import type { IpAddress } from "@svcproxy/topology";
+import { isForHost, isForwarding, martianReason, needsStrictInterface, reversePath } from "./incoming-checks.ts";
+import { hasFlag, isBridge, isLoopback, isLoopbackAddress, isOnLink, loopbackName } from "./interface-kind.ts";
 import type { HostView, PacketView } from "./packet-view.ts";
-import { checkReversePath, type ReversePathCheck } from "./reverse-path.ts";
 import type { RouteAnswer } from "./routing.ts";
 import type { WalkContext } from "./walk-chain.ts";
 import { type Passage, walkHook } from "./walk-hook.ts";
@@ -42,29 +42,6 @@ export function rerouteOutput(context: WalkContext): Stage {
 function isSwitched({ router }: HostView, { inInterface, destination }: PacketView): boolean {
   const device = router.interfaceOf(inInterface ?? "");
   return device !== undefined && isBridge(device) && isOnLink(device, destination) && !router.isLocal(destination);
-}
-
-export function isBridge({ linkKind }: NetworkInterface): boolean {
-  return linkKind === "bridge";
-}
-
-const TUNNELS: readonly string[] = ["vxlan", "geneve", "ipip", "gre", "sit", "ip6tnl", "wireguard", "tun"];
-
-/** Whether an interface leads to other hosts through packets of packets. */
-export function isTunnel({ linkKind, name }: NetworkInterface): boolean {
-  return linkKind === undefined ? /^(flannel|vxlan|cilium_vxlan|wg|tunl)/.test(name) : TUNNELS.includes(linkKind);
-}
-
-export function isOnLink({ addresses }: NetworkInterface, address: IpAddress): boolean {
-  return addresses.some(
-    (own) =>
-      familyOf(own.address) === familyOf(address) && cidrContains(cidrOf(own.address, own.prefixLength), address),
-  );
-}
-
-/** Whether iptables sees what the host's bridges switch. */
-export function bridgeAsksRules({ router }: HostView, family: 4 | 6): boolean {
-  return router.sysctl(`net.bridge.bridge-nf-call-${family === 4 ? "iptables" : "ip6tables"}`) === 1;
 }
 
 function walkSwitched(passage: Passage, entering: WalkState): StageResult {
@@ -121,72 +98,6 @@ function decideInput(
 }
 
 const NOT_FORWARDING: Ending = { kind: "dropped", because: "the host does not forward (ip_forward is 0)" };
-
-/** Addresses that mean something on one link only are looked for on that link. @see linux rt6_need_strict */
-function needsStrictInterface({ family, destination }: PacketView): boolean {
-  return family === 6 && (destination === "::1" || /^(fe[89ab][0-9a-f]|ff[0-9a-f]{2}):/.test(destination));
-}
-
-function isForHost(answer: RouteAnswer): boolean {
-  return answer.kind === "found" && ["local", "broadcast", "multicast", "anycast"].includes(answer.route.type);
-}
-
-function isForwarding({ router }: HostView, { family }: PacketView): boolean {
-  return family === 4
-    ? router.sysctl("net.ipv4.ip_forward") === 1 || router.sysctl("net.ipv4.conf.all.forwarding") === 1
-    : router.sysctl("net.ipv6.conf.all.forwarding") === 1;
-}
-
-/** Addresses that the kernel takes from no wire. @see linux ip_route_input_slow */
-function martianReason(host: HostView, packet: PacketView): string | undefined {
-  const { router } = host;
-  const { source, destination, inInterface = "" } = packet;
-  if (packet.family === 6)
-    return source === "::1" && !isLoopback(host, inInterface) ? "::1 came in from outside" : undefined;
-  const type = router.addressType(source);
-  if (type === "MULTICAST" || (type === "BROADCAST" && !(source === "0.0.0.0" && destination === "255.255.255.255")))
-    return `${source} is no address to send from`;
-  if (isLoopback(host, inInterface)) return undefined;
-  const takesLoopback = hasFlag(host, inInterface, "route_localnet");
-  if (isLoopbackAddress(source) && !takesLoopback) return `${source} came in from outside (no route_localnet)`;
-  if (isLoopbackAddress(destination) && !takesLoopback)
-    return `${destination} was dialled from outside (no route_localnet)`;
-  return undefined;
-}
-
-export function isLoopbackAddress(address: IpAddress): boolean {
-  return address.startsWith("127.") || address === "::1";
-}
-
-/** Whether a switch of `net.ipv4.conf` is on for the interface, or for all. */
-function hasFlag({ router }: HostView, device: string, flag: string): boolean {
-  return router.sysctl(`net.ipv4.conf.all.${flag}`) === 1 || router.sysctl(`net.ipv4.conf.${device}.${flag}`) === 1;
-}
-
-function reversePath(host: HostView, packet: PacketView): ReversePathCheck {
-  const { router } = host;
-  const { family, source, destination, inInterface = "" } = packet;
-  if (family === 6 || isLoopback(host, inInterface)) return { kind: "passed" };
-  const mode = Math.max(
-    router.sysctl("net.ipv4.conf.all.rp_filter") ?? 0,
-    router.sysctl(`net.ipv4.conf.${inInterface}.rp_filter`) ?? 0,
-  );
-  const acceptLocal = hasFlag(host, inInterface, "accept_local");
-  if (mode === 0) {
-    return router.isLocal(source) && !acceptLocal
-      ? { kind: "failed", because: `${source} is the host's own address, and came in from outside` }
-      : { kind: "passed" };
-  }
-  const mark = hasFlag(host, inInterface, "src_valid_mark") ? packet.mark : 0;
-  return checkReversePath(router, {
-    source,
-    destination,
-    inInterface,
-    mark,
-    mode: mode === 2 ? "loose" : "strict",
-    acceptLocal,
-  });
-}
 
 function noRoute(answer: RouteAnswer, { destination }: PacketView): Ending {
   if (answer.kind === "unknown") return { kind: "undecided", because: answer.because };
@@ -321,12 +232,4 @@ function loopBack(passage: Passage, state: WalkState): StageResult {
 function withOutInterface(packet: PacketView, out: string | undefined): PacketView {
   const { outInterface: _, ...rest } = packet;
   return out === undefined ? rest : { ...rest, outInterface: out };
-}
-
-function isLoopback({ router }: HostView, name: string | undefined): boolean {
-  return name === "lo" || (name !== undefined && router.interfaceOf(name)?.isLoopback === true);
-}
-
-function loopbackName({ state }: HostView): string {
-  return state.interfaces.find(({ isLoopback: found }) => found)?.name ?? "lo";
 }

@@ -1,6 +1,6 @@
 import type { Family } from "@svcproxy/topology";
 import type { SentPacket } from "./kernel-world.ts";
-import { randomAddress } from "./random-rules.ts";
+import { randomAddress } from "./random-addresses.ts";
 import type { RandomSource } from "./random-source.ts";
 import { PORTS, SIDES, type Side, WORLD } from "./world-plan.ts";
 

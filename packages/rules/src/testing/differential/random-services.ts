@@ -1,6 +1,6 @@
 import type { Family } from "@svcproxy/topology";
 import type { Chain, Match, Rule, RuleSet, Target } from "../../rule-set.ts";
-import { randomAddress, singleBlock } from "./random-rules.ts";
+import { randomAddress, singleBlock } from "./random-addresses.ts";
 import type { RandomSource } from "./random-source.ts";
 import { WORLD } from "./world-plan.ts";
 

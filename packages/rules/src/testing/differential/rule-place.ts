@@ -1,0 +1,13 @@
+import type { Family } from "@svcproxy/topology";
+
+export type HookName = "PREROUTING" | "INPUT" | "FORWARD" | "OUTPUT" | "POSTROUTING";
+
+/** A chain that rules are made for: what may stand in it hangs on the hooks from which it can be reached. */
+export interface Place {
+  readonly family: Family;
+  readonly table: string;
+  readonly hooks: readonly HookName[];
+  readonly isBuiltIn: boolean;
+  /** Chains that it may jump to; the kernel refuses loops. */
+  readonly below: readonly string[];
+}
