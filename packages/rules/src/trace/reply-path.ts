@@ -4,7 +4,7 @@ import { ONE } from "./fraction.ts";
 import { bridgeAsksRules, isBridge, isLoopbackAddress, isOnLink, isTunnel } from "./interface-kind.ts";
 import type { HostView, PacketView, Tuple } from "./packet-view.ts";
 import { resolveBranches } from "./resolve-branches.ts";
-import type { WalkContext } from "./walk-chain.ts";
+import type { WalkContext } from "./rule-visit.ts";
 import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk-path.ts";
 import type { Ended, Past, WalkState } from "./walk-state.ts";
 

@@ -9,7 +9,8 @@ import { type ReplyPath, traceReply } from "./reply-path.ts";
 import type { TraceRequest } from "./request.ts";
 import { type ResolvedBranch, resolveBranches } from "./resolve-branches.ts";
 import { createRouter } from "./routing.ts";
-import { indexTables, type WalkContext } from "./walk-chain.ts";
+import type { WalkContext } from "./rule-visit.ts";
+import { indexTables } from "./walk-chain.ts";
 import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk-path.ts";
 import type { RulePosition } from "./walk-state.ts";
 

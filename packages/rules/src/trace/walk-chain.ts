@@ -1,33 +1,30 @@
-import type { Chain, Match, Rule, RuleSet, Table, Target } from "../rule-set.ts";
+import type { Chain, Match, RuleSet, Table, Target } from "../rule-set.ts";
 import { applyTarget, type Hook, type TargetEffect } from "./apply-target.ts";
 import { isVolatile } from "./evaluate-match.ts";
 import { evaluateRule, type RuleResult } from "./evaluate-rule.ts";
 import { complement, type Fraction, multiply, ONE } from "./fraction.ts";
 import { mergeStates } from "./merge-states.ts";
-import type { HostView, PacketView } from "./packet-view.ts";
+import type { PacketView } from "./packet-view.ts";
 import {
-  type Assumption,
+  type ChainWalk,
+  earlierAnswer,
+  placeOf,
+  type RuleVisit,
+  ruleEvent,
+  targetQuestion,
+  type WalkContext,
+  withMiss,
+} from "./rule-visit.ts";
+import {
   type Ended,
   ends,
   goesOn,
   type Question,
   type RuleEvent,
-  type RulePosition,
   type StageResult,
   type WalkState,
   withEvent,
 } from "./walk-state.ts";
-
-/** What stays the same during one trace. */
-export interface WalkContext {
-  readonly host: HostView;
-  /** Chains by table and name. */
-  readonly tables: ReadonlyMap<string, ReadonlyMap<string, Chain>>;
-  /** Whether a rule that translates is the service proxy's own; `path` names the chains that led to it, the built-in one first. */
-  isOwn(position: RulePosition, rule: Rule, path: readonly string[]): boolean;
-  /** Runs of rules that did not match are folded when they are longer than this. */
-  readonly foldMissesAfter: number;
-}
 
 /** More ways than these are not followed: the rest of the trace would be of no use to anyone. */
 export const MAX_WAYS = 20_000;
@@ -65,13 +62,6 @@ export function walkTable(
   };
 }
 
-interface ChainWalk {
-  readonly context: WalkContext;
-  readonly table: string;
-  readonly hook: Hook;
-  readonly path: readonly string[];
-}
-
 interface ChainResult extends StageResult {
   /** Left the table by ACCEPT or by a translation; `going` came to the chain's end. */
   readonly accepted: readonly WalkState[];
@@ -86,7 +76,7 @@ interface Visit {
 }
 
 function walkChain(walk: ChainWalk, chain: Chain, entering: WalkState): ChainResult {
-  const visit = { accepted: [] as WalkState[], returned: [] as WalkState[], ended: [] as Ended[] };
+  const visit: Omit<Visit, "next"> = { accepted: [], returned: [], ended: [] };
   let live: readonly WalkState[] = [entering];
   for (const [index, rule] of chain.rules.entries()) {
     const next: WalkState[] = [];
@@ -102,13 +92,6 @@ function walkChain(walk: ChainWalk, chain: Chain, entering: WalkState): ChainRes
     }
   }
   return { accepted: visit.accepted, ended: visit.ended, going: mergeStates([...visit.returned, ...live]) };
-}
-
-interface RuleVisit {
-  readonly state: WalkState;
-  readonly rule: Rule;
-  readonly chain: string;
-  readonly number: number;
 }
 
 function visitRule(walk: ChainWalk, asked: RuleVisit, visit: Visit): void {
@@ -140,51 +123,6 @@ function withRecent(state: WalkState, { recent }: RuleResult): WalkState {
 /** Targets that leave the packet and its way as they are. */
 function isImmaterial({ kind }: Target): boolean {
   return ["none", "log", "nflog", "tcpmss", "checksum", "trace"].includes(kind);
-}
-
-function ruleEvent(
-  { table, path }: ChainWalk,
-  { state, rule, chain, number }: RuleVisit,
-  { outcome, after }: { outcome: RuleEvent["outcome"]; after?: PacketView },
-): RuleEvent {
-  return {
-    kind: "rule",
-    table,
-    chain,
-    number,
-    depth: path.length - 1,
-    rule,
-    outcome,
-    before: state.packet,
-    after: after ?? state.packet,
-  };
-}
-
-/** Adds a rule that did not take the packet; long runs of them are kept as a count. */
-function withMiss(
-  { context, table, path }: ChainWalk,
-  { state, rule, chain, number }: RuleVisit,
-  { failed, lost }: { failed: Match; lost?: Fraction },
-): WalkState {
-  const last = state.past?.event;
-  const missed = { number, rule, failed, ...(lost === undefined ? {} : { lost }) };
-  const byChance = lost === undefined ? 0 : 1;
-  if (last?.kind !== "misses" || last.chain !== chain || last.table !== table || last.last !== number - 1) {
-    const depth = path.length - 1;
-    return withEvent(state, {
-      kind: "misses",
-      table,
-      chain,
-      depth,
-      first: number,
-      last: number,
-      byChance,
-      rules: [missed],
-    });
-  }
-  const rules = last.rules.length < context.foldMissesAfter ? [...last.rules, missed] : last.rules;
-  const event = { ...last, last: number, byChance: last.byChance + byChance, rules };
-  return { ...state, past: { event, earlier: state.past?.earlier } };
 }
 
 function draw(
@@ -231,15 +169,6 @@ function assume(
     const outcome = { kind: "assumed", took: false, because: result.because } as const;
     visit.next.push(withEvent(assuming(1), ruleEvent(walk, asked, { outcome })));
   }
-}
-
-/** The same condition asked twice of the same packet answers the same. */
-function earlierAnswer(assumption: Assumption | undefined, match: Match): number | undefined {
-  for (let node = assumption; node !== undefined; node = node.earlier) {
-    if (node.question.match !== undefined && JSON.stringify(node.question.match) === JSON.stringify(match))
-      return node.answer;
-  }
-  return undefined;
 }
 
 interface TakenRule extends RuleVisit {
@@ -302,26 +231,6 @@ function carryOut(walk: ChainWalk, taken: TakenRule, effect: TargetEffect, visit
       return;
     }
   }
-}
-
-function placeOf({ table }: ChainWalk, { chain, number }: RuleVisit): string {
-  return `rule ${number} of ${table} ${chain}`;
-}
-
-function targetQuestion(
-  { table }: ChainWalk,
-  { state, rule, chain, number }: RuleVisit,
-  { because, answers }: { because: string; answers: number },
-): Question {
-  return {
-    position: { table, chain, number },
-    rule,
-    match: undefined,
-    because,
-    answers,
-    reached: state.probability,
-    past: state.past,
-  };
 }
 
 function translate(

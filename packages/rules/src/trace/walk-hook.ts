@@ -1,6 +1,7 @@
 import type { Hook } from "./apply-target.ts";
 import type { ConnectionState, ConnectionView, PacketView, Tuple } from "./packet-view.ts";
-import { type WalkContext, walkTable } from "./walk-chain.ts";
+import type { WalkContext } from "./rule-visit.ts";
+import { walkTable } from "./walk-chain.ts";
 import { goesOn, nextStage, type StageResult, type WalkState, withEvent } from "./walk-state.ts";
 
 /** What goes through the hooks: a connection's first packet, or an answer to it. */

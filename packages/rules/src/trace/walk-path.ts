@@ -3,7 +3,7 @@ import { isForHost, isForwarding, martianReason, needsStrictInterface, reversePa
 import { hasFlag, isBridge, isLoopback, isLoopbackAddress, isOnLink, loopbackName } from "./interface-kind.ts";
 import type { HostView, PacketView } from "./packet-view.ts";
 import type { RouteAnswer } from "./routing.ts";
-import type { WalkContext } from "./walk-chain.ts";
+import type { WalkContext } from "./rule-visit.ts";
 import { type Passage, walkHook } from "./walk-hook.ts";
 import { type Ending, ends, goesOn, nextStage, type StageResult, type WalkState, withNote } from "./walk-state.ts";
 
