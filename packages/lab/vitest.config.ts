@@ -1,6 +1,4 @@
 import { defineProject } from "vitest/config";
+import { SLOW_MACHINE } from "../../vitest.config.ts";
 
-// A lab takes a second or two to come up, more where the machine has other work.
-export default defineProject({
-  test: { name: "lab", include: ["src/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 },
-});
+export default defineProject({ test: { name: "lab", include: ["src/**/*.test.ts"], ...SLOW_MACHINE } });

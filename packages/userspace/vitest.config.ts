@@ -1,5 +1,4 @@
 import { defineProject } from "vitest/config";
+import { SLOW_MACHINE } from "../../vitest.config.ts";
 
-export default defineProject({
-  test: { name: "userspace", include: ["src/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000 },
-});
+export default defineProject({ test: { name: "userspace", include: ["src/**/*.test.ts"], ...SLOW_MACHINE } });
