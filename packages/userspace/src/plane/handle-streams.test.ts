@@ -118,3 +118,22 @@ test("a stream that was closed does nothing more", async () => {
   expect([stream.pendingBytes(), stream.peer()]).toEqual([0, undefined]);
   await once(client.resume(), "end");
 });
+
+test("a stream that is reset while its FIN still waits lets go of its socket", async () => {
+  const { stream, client } = await accepted();
+  client.pause();
+  stream.owner = { onBytes: () => {}, onEnd: () => {}, onFault: () => {}, onWritten: () => {} };
+  let sent = 1024 * 1024;
+  while (stream.write(Buffer.alloc(1024 * 1024))) sent += 1024 * 1024; // until the FIN has to wait
+  let heard = 0;
+  client.on("data", (bytes) => {
+    heard += bytes.length;
+  });
+  client.on("error", () => {});
+  const gone = once(client, "close");
+  stream.finish();
+  stream.reset();
+  client.resume();
+  await gone;
+  expect(heard).toBeLessThan(sent); // a handle that did not let go would deliver all of it first
+});

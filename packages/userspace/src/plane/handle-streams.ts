@@ -6,6 +6,7 @@ import {
   type ConnectRequest,
   isTcpHandle,
   type NativeHandles,
+  type ShutdownRequest,
   type TcpHandle,
   type WriteRequest,
 } from "./native-handles.ts";
@@ -133,6 +134,10 @@ interface OwnedWriteRequest extends WriteRequest {
   stream?: HandleStream;
 }
 
+interface OwnedShutdownRequest extends ShutdownRequest {
+  stream?: HandleStream;
+}
+
 class HandleStream implements ByteStream {
   owner: StreamOwner | undefined = undefined;
   isClient = false;
@@ -143,6 +148,8 @@ class HandleStream implements ByteStream {
   #write: WriteRequest | undefined = undefined;
   #closed = false;
   #reading = false;
+  /** The kernel has not taken our FIN yet. */
+  #finishing = false;
 
   constructor(handle: TcpHandle, { native, buffers }: { native: NativeHandles; buffers: ReadBuffers }) {
     this.#handle = handle;
@@ -194,7 +201,8 @@ class HandleStream implements ByteStream {
     // While reading goes on, the bytes have left the buffer; otherwise a write of the peer still points into it.
     if (this.#closed || !this.#reading) return undefined;
     if (full) this.#buffer = this.#buffers.grow(buffer);
-    else if (count * 8 < buffer.length) this.#buffer = this.#buffers.shrink(buffer);
+    // One step only: a slow sender's bursts have small reads in between.
+    else if (count * 8 < buffer.length) this.#buffer = this.#buffers.stepDown(buffer);
     return this.#buffer;
   }
 
@@ -245,9 +253,14 @@ class HandleStream implements ByteStream {
 
   finish(): void {
     if (this.#closed) return;
-    const request = this.#native.newShutdownRequest();
-    request.oncomplete = ignore;
-    this.#handle.shutdown(request);
+    const request: OwnedShutdownRequest = this.#native.newShutdownRequest();
+    request.oncomplete = onFinished;
+    request.stream = this;
+    this.#finishing = this.#handle.shutdown(request) === 0;
+  }
+
+  didFinish(): void {
+    this.#finishing = false;
   }
 
   keepAlive(): void {
@@ -270,8 +283,9 @@ class HandleStream implements ByteStream {
   reset(): void {
     if (this.#closed) return;
     this.#forget();
-    // Refused while a shutdown is under way.
-    if (this.#handle.reset() !== 0) this.#handle.close();
+    // libuv refuses it while a shutdown is under way, and Node's handle would then not let itself be closed either.
+    if (this.#finishing) this.#handle.close();
+    else this.#handle.reset();
   }
 
   #forget(): void {
@@ -291,4 +305,6 @@ function onWritten(this: OwnedWriteRequest, status: number): void {
   this.stream?.didWrite(status);
 }
 
-function ignore(): void {}
+function onFinished(this: OwnedShutdownRequest): void {
+  this.stream?.didFinish();
+}

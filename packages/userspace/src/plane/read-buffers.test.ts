@@ -12,6 +12,19 @@ test("a buffer grows to the largest and comes back to the smallest", () => {
   expect(buffers.grownBytes).toBe(0);
 });
 
+test("a buffer steps down one size at a time", () => {
+  const buffers = new ReadBuffers();
+  let buffer = buffers.take();
+  for (let read = 0; read < 3; read++) buffer = buffers.grow(buffer);
+  const sizes: number[] = [];
+  for (let read = 0; read < 4; read++) {
+    buffer = buffers.stepDown(buffer);
+    sizes.push(buffer.length / 1024);
+  }
+  expect(sizes).toEqual([64, 16, 2, 2]);
+  expect(buffers.grownBytes).toBe(0);
+});
+
 test("what is given back is used again, and never by two at a time", () => {
   const buffers = new ReadBuffers();
   const held = Array.from({ length: 200 }, () => buffers.take());

@@ -37,7 +37,16 @@ export class ReadBuffers {
 
   /** A larger buffer in place of this one; the same where it cannot grow. */
   grow(buffer: Uint8Array): Uint8Array {
-    const index = sizeIndex(buffer.length) + 1;
+    return this.#replace(buffer, sizeIndex(buffer.length) + 1);
+  }
+
+  /** The next smaller buffer in place of this one. */
+  stepDown(buffer: Uint8Array): Uint8Array {
+    const index = sizeIndex(buffer.length) - 1;
+    return index <= 0 ? this.shrink(buffer) : this.#replace(buffer, index);
+  }
+
+  #replace(buffer: Uint8Array, index: number): Uint8Array {
     const size = SIZES[index];
     if (size === undefined || this.#grownBytes + size > MAX_GROWN_BYTES) return buffer;
     this.release(buffer);
@@ -48,7 +57,7 @@ export class ReadBuffers {
     return free;
   }
 
-  /** A small buffer in place of this one. */
+  /** The smallest buffer in place of this one. */
   shrink(buffer: Uint8Array): Uint8Array {
     if (buffer.length === SIZES[0]) return buffer;
     this.release(buffer);
