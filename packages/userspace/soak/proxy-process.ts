@@ -1,5 +1,5 @@
 // The proxy under test, in a process of its own: takes orders by IPC, one after the other, and answers each.
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createProxy, DEFAULT_PROXY_OPTIONS } from "@svcproxy/userspace";
@@ -20,6 +20,8 @@ export interface Report {
   readonly heapBytes: number;
   readonly residentBytes: number;
   readonly endings: Readonly<Record<string, number>>;
+  /** The lines of /proc/net/tcp that are this process's, to name what is left. */
+  readonly sockets: readonly string[];
 }
 
 const [workers = "1"] = process.argv.slice(2);
@@ -71,7 +73,23 @@ async function report(): Promise<Report> {
     heapBytes: heapUsed + external,
     residentBytes: rss,
     endings,
+    sockets: tcpSockets(),
   };
+}
+
+function tcpSockets(): readonly string[] {
+  const inodes = new Set<string>();
+  for (const fd of readdirSync("/proc/self/fd")) {
+    try {
+      inodes.add(/^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? "");
+    } catch {
+      // Closed since.
+    }
+  }
+  return readFileSync("/proc/self/net/tcp", "utf8")
+    .split("\n")
+    .filter((line) => inodes.has(line.trim().split(/\s+/)[9] ?? "none"))
+    .map((line) => line.trim().split(/\s+/).slice(1, 6).join(" "));
 }
 
 function countEach(names: readonly string[]): Record<string, number> {

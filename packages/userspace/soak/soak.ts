@@ -174,7 +174,7 @@ function leftOvers(before: Report, after: Report): readonly string[] {
     ([kind, count]) => `${count} ${kind} are left, ${before.resources[kind] ?? 0} were there before`,
   );
   if (after.descriptors > before.descriptors)
-    left.push(`${after.descriptors - before.descriptors} descriptors are left`);
+    left.push(`${after.descriptors - before.descriptors} descriptors are left; TCP: ${after.sockets.join("; ")}`);
   return left;
 }
 
