@@ -13,8 +13,8 @@ import type { Region } from "./symbolic-state.ts";
 /** Picks packets that people know: from the host's own address, from a pod of the topology. */
 export class ExamplePackets {
   readonly #context: ProofContext;
-  /** Pieces in the order of preference. */
-  readonly #known: readonly number[];
+  /** The first choices, in this order. */
+  readonly #best: readonly number[];
   readonly #anyKnown: IndexSet;
 
   constructor(context: ProofContext, plan?: HostPlan) {
@@ -26,10 +26,12 @@ export class ExamplePackets {
       ...host.pods.flatMap((pod) => pod.addresses.map(({ address }) => address)),
     ]);
     const own = context.view.state.interfaces.flatMap((device) => device.addresses.map(({ address }) => address));
-    this.#known = [...addresses, ...own]
+    const known = [...addresses, ...own]
       .filter((address) => familyOf(address) === space.family)
       .map((address) => space.indexOf(address));
-    this.#anyKnown = unite(this.#known.map(singleSet));
+    // Large topologies have many pods, and any will do.
+    this.#best = known.slice(0, 16);
+    this.#anyKnown = unite(known.map(singleSet));
   }
 
   of(region: Region, { source }: { readonly source?: number } = {}): ProofPacket {
@@ -57,7 +59,8 @@ export class ExamplePackets {
 
   /** The member that people know best. */
   pick(set: IndexSet): number {
-    return this.#known.find((piece) => hasMember(set, piece)) ?? firstMember(set) ?? 0;
+    const best = this.#best.find((piece) => hasMember(set, piece));
+    return best ?? firstMember(intersect(set, this.#anyKnown)) ?? firstMember(set) ?? 0;
   }
 }
 
