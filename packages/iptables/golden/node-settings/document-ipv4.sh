@@ -23,6 +23,7 @@ iptables -t nat -N KUBE-SERVICES
 iptables -t nat -N KUBE-SVC-web
 iptables -t nat -N KUBE-SVL-web
 iptables -t nat -N KUBE-EXT-web
+iptables -t nat -N KUBE-SVL-here
 iptables -t nat -N KUBE-SEP-web1
 
 # KUBE-MARK-MASQ
@@ -41,6 +42,8 @@ iptables -t nat -A OUTPUT -j KUBE-SERVICES
 # Each service's address into KUBE-SERVICES
 iptables -t nat -A KUBE-SERVICES -d 10.96.0.80 -p tcp -m tcp --dport 80 -j KUBE-MARK-MASQ
 iptables -t nat -A KUBE-SERVICES -d 10.96.0.80 -p tcp -m tcp --dport 80 -j KUBE-SVC-web
+iptables -t nat -A KUBE-SERVICES -d 10.96.0.81 -p tcp -m tcp --dport 80 -j KUBE-MARK-MASQ
+iptables -t nat -A KUBE-SERVICES -d 10.96.0.81 -p tcp -m tcp --dport 80 -j KUBE-SVL-here
 
 # KUBE-SVC-web, KUBE-SVL-web, KUBE-EXT-web: one of the endpoints at random
 iptables -t nat -A KUBE-SVC-web -j KUBE-SEP-web1
@@ -49,6 +52,9 @@ iptables -t nat -A KUBE-EXT-web -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ
 iptables -t nat -A KUBE-EXT-web -m addrtype --src-type LOCAL -j KUBE-SVC-web
 iptables -t nat -A KUBE-EXT-web -i veth+ -j KUBE-SVC-web
 iptables -t nat -A KUBE-EXT-web -j KUBE-SVL-web
+
+# KUBE-SVL-here: one of the endpoints at random
+iptables -t nat -A KUBE-SVL-here -j KUBE-SEP-web1
 
 # Endpoints: prepare SNAT for a client that reaches itself
 iptables -t nat -A KUBE-SEP-web1 -s 10.20.0.2 -j KUBE-MARK-MASQ

@@ -80,7 +80,7 @@ function frontendEntry(
     port: frontend.port,
     matches,
     // EXT and FW chains mark for themselves.
-    marked: chain === cluster && Object.values(frontend.clients).every(isRewritten),
+    marked: (chain === cluster || chain === local) && Object.values(frontend.clients).every(isRewritten),
     chain: chain.name,
   };
 }

@@ -31,6 +31,11 @@ const SETTLED: readonly Settled[] = [
     expected: ["accepted", "10.20.0.2", true],
   },
   {
+    name: "under internal policy Local too",
+    ...{ from: "10.20.0.9", to: "10.96.0.81", port: 80 },
+    expected: ["accepted", "10.20.0.2", true],
+  },
+  {
     name: "a NodePort is served on the addresses that are listed",
     ...{ from: "172.31.0.99", to: "172.31.0.10", port: 30080 },
     expected: ["accepted", "10.20.0.2", false],
