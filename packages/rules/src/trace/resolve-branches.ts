@@ -1,4 +1,4 @@
-import { add, compareFractions, type Fraction, formatFraction } from "./fraction.ts";
+import { add, compareFractions, type Fraction } from "./fraction.ts";
 import { type Outcome, outcomeKey, outcomeOf } from "./outcome.ts";
 import type { Assumption, Ended, Question } from "./walk-state.ts";
 
@@ -26,7 +26,7 @@ export interface PossibleOutcome {
  */
 export function resolveBranches(ends: readonly Ended[]): readonly ResolvedBranch[] {
   const leaves = ends.map((ended): Leaf => ({ ended, outcome: outcomeOf(ended), path: answersOf(ended) }));
-  const branches = resolve(leaves, 0, { ids: new Map() });
+  const branches = resolve(leaves, 0, new Interning());
   return [...branches].sort((a, b) => compareFractions(b.probability, a.probability));
 }
 
@@ -37,9 +37,36 @@ interface Leaf {
   readonly path: readonly Assumption[];
 }
 
-/** Short names for distributions, so that comparing nested ones stays cheap. */
-interface Interning {
-  readonly ids: Map<string, number>;
+/** Numbers for texts and outcomes, equal for equal ones: with a thousand questions in a row, texts would be compared for seconds. */
+class Interning {
+  private readonly ids = new Map<string, number>();
+  private readonly outcomes = new WeakMap<Outcome, number>();
+
+  idOf(text: string): number {
+    const known = this.ids.get(text);
+    if (known !== undefined) return known;
+    this.ids.set(text, this.ids.size);
+    return this.ids.size - 1;
+  }
+
+  ofOutcome(outcome: Outcome): number {
+    const known = this.outcomes.get(outcome) ?? this.idOf(outcomeKey(outcome));
+    this.outcomes.set(outcome, known);
+    return known;
+  }
+
+  ofBranch(branch: ResolvedBranch): number {
+    if (branch.kind === "decided") return this.ofOutcome(branch.outcome);
+    return this.idOf(`? ${branch.possible.map(({ outcome }) => this.ofOutcome(outcome)).join(" ")}`);
+  }
+
+  ofDistribution(branches: readonly ResolvedBranch[]): number {
+    const parts = branches.map((branch) => {
+      const { numerator, bits } = branch.probability;
+      return `${this.ofBranch(branch)} ${numerator.toString(16)}/${bits}`;
+    });
+    return this.idOf(`= ${parts.sort().join("; ")}`);
+  }
 }
 
 function answersOf({ state }: Ended): readonly Assumption[] {
@@ -54,11 +81,17 @@ function resolve(leaves: readonly Leaf[], depth: number, interning: Interning): 
   for (const leaf of leaves) {
     const question = leaf.path[depth]?.question;
     if (question === undefined) decided.push(leaf);
-    else asked.set(question, [...(asked.get(question) ?? []), leaf]);
+    else append(asked, question, leaf);
   }
   const branches = [...mergeOutcomes(decided)];
   for (const [question, ofQuestion] of asked) branches.push(...resolveQuestion(question, ofQuestion, depth, interning));
-  return mergeBranches(branches);
+  return mergeBranches(branches, interning);
+}
+
+function append<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
 }
 
 function mergeOutcomes(leaves: readonly Leaf[]): readonly ResolvedBranch[] {
@@ -83,7 +116,7 @@ function resolveQuestion(
       interning,
     ),
   );
-  const names = new Set(answers.map((branches) => distributionName(branches, interning)));
+  const names = new Set(answers.map((branches) => interning.ofDistribution(branches)));
   // Whatever the answer, the same follows: the question makes no difference. The last answer tells it with the least.
   if (names.size === 1) return answers.at(-1) ?? [];
   const possible = answers.flatMap((branches, answer) =>
@@ -91,45 +124,26 @@ function resolveQuestion(
       branch.kind === "decided" ? [{ outcome: branch.outcome, given: { question, answer } }] : branch.possible,
     ),
   );
-  return [{ kind: "undecided", probability: question.reached, question, possible: distinct(possible) }];
+  return [{ kind: "undecided", probability: question.reached, question, possible: distinct(possible, interning) }];
 }
 
-function distinct(possible: readonly PossibleOutcome[]): readonly PossibleOutcome[] {
-  const byKey = new Map<string, PossibleOutcome>();
+function distinct(possible: readonly PossibleOutcome[], interning: Interning): readonly PossibleOutcome[] {
+  const byKey = new Map<number, PossibleOutcome>();
   for (const one of possible) {
-    const key = outcomeKey(one.outcome);
+    const key = interning.ofOutcome(one.outcome);
     if (!byKey.has(key)) byKey.set(key, one);
   }
   return [...byKey.values()];
 }
 
-function distributionName(branches: readonly ResolvedBranch[], { ids }: Interning): number {
-  const text = branches
-    .map((branch) => `${branchKey(branch, ids)} ${formatFraction(branch.probability)}`)
-    .sort()
-    .join("\n");
-  return idOf(text, ids);
-}
-
-function idOf(text: string, ids: Map<string, number>): number {
-  const known = ids.get(text);
-  if (known !== undefined) return known;
-  ids.set(text, ids.size);
-  return ids.size - 1;
-}
-
-function branchKey(branch: ResolvedBranch, ids: Map<string, number>): string {
-  if (branch.kind === "decided") return outcomeKey(branch.outcome);
-  return `? ${idOf(branch.possible.map(({ outcome }) => outcomeKey(outcome)).join("\n"), ids)}`;
-}
-
 /** Branches with equal outcomes, or that hang on the same match of the same rule, become one. */
-function mergeBranches(branches: readonly ResolvedBranch[]): readonly ResolvedBranch[] {
-  const merged = new Map<string, ResolvedBranch>();
+function mergeBranches(branches: readonly ResolvedBranch[], interning: Interning): readonly ResolvedBranch[] {
+  const merged = new Map<number, ResolvedBranch>();
   for (const branch of branches) {
-    const key = branch.kind === "decided" ? outcomeKey(branch.outcome) : questionKey(branch.question);
+    const isDecided = branch.kind === "decided";
+    const key = isDecided ? interning.ofOutcome(branch.outcome) : interning.idOf(questionKey(branch.question));
     const other = merged.get(key);
-    merged.set(key, other === undefined ? branch : mergePair(other, branch));
+    merged.set(key, other === undefined ? branch : mergePair(other, branch, interning));
   }
   return [...merged.values()];
 }
@@ -138,9 +152,9 @@ function questionKey({ position, match, because }: Question): string {
   return `? ${JSON.stringify([position, match, because])}`;
 }
 
-function mergePair(a: ResolvedBranch, b: ResolvedBranch): ResolvedBranch {
+function mergePair(a: ResolvedBranch, b: ResolvedBranch, interning: Interning): ResolvedBranch {
   const [likelier, other] = compareFractions(b.probability, a.probability) > 0 ? [b, a] : [a, b];
   const probability = add(a.probability, b.probability);
   if (likelier.kind === "decided" || other.kind === "decided") return { ...likelier, probability };
-  return { ...likelier, probability, possible: distinct([...likelier.possible, ...other.possible]) };
+  return { ...likelier, probability, possible: distinct([...likelier.possible, ...other.possible], interning) };
 }
