@@ -42,13 +42,28 @@ export function printRules(
         "Cannot print restore text for both families: each has a program of its own",
         { hint: "Ask for one with --family 4 (iptables-restore) or --family 6 (ip6tables-restore)" },
       );
-    case "json": {
-      const ruleSets = scripts.map((each) => fullRuleSet(foldScript(each)));
-      return [JSON.stringify(second === undefined ? ruleSets[0] : ruleSets, null, 2), "\n"];
-    }
+    case "json":
+      return json(scripts);
     default:
       return unreachable(format);
   }
+}
+
+/** One chain a line: of a large cluster, all of it in one string would be more than a string can hold. */
+function* json(scripts: readonly Script[]): Generator<string> {
+  const isList = scripts.length > 1;
+  if (isList) yield "[\n";
+  for (const [index, script] of scripts.entries()) {
+    const { family, tables } = fullRuleSet(foldScript(script));
+    yield `${index === 0 ? "" : ",\n"}{ "family": ${family}, "tables": [`;
+    for (const [place, { name, chains }] of tables.entries()) {
+      yield `${place === 0 ? "" : ","}\n  { "name": ${JSON.stringify(name)}, "chains": [`;
+      for (const [row, chain] of chains.entries()) yield `${row === 0 ? "" : ","}\n    ${JSON.stringify(chain)}`;
+      yield "\n  ] }";
+    }
+    yield "\n] }";
+  }
+  yield isList ? "\n]\n" : "\n";
 }
 
 /** What restore text cannot say: a sysctl without which NodePorts on 127.0.0.1 get no answer. */
