@@ -67,7 +67,13 @@ function jsonLines(text: string, file: string): readonly Entry[] | undefined {
 function readEntry(value: unknown): ListedPacket {
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw fault("BAD_PACKET", "a packet is an object", {});
-  const words: Readonly<Record<string, unknown>> = { ...value };
+  // The flags' spelling is understood, too: `in-interface`.
+  const words: Readonly<Record<string, unknown>> = Object.fromEntries(
+    Object.entries(value).map(([key, word]) => [
+      key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+      word,
+    ]),
+  );
   for (const key of Object.keys(words)) {
     if (KEYS.includes(key)) continue;
     const near = nearestWord(key, KEYS);

@@ -25,7 +25,7 @@ beforeAll(() => {
     path("good.yaml"),
     `- { from: 10.5.75.2, to: "10.100.100.1:7070", expect: { verdict: accepted, endpoints: ["10.5.88.2:3000", "10.5.75.2:3000"] } }
 - { from: 192.168.1.6, to: "10.100.100.1:7070", expect: { masqueraded: true } }
-- { from: 10.5.75.2, to: 10.5.75.3, proto: icmp, expect: { verdict: untouched, masqueraded: false } }
+- { from: 10.5.75.2, to: 10.5.75.3, proto: icmp, in-interface: cni0, expect: { verdict: untouched, masqueraded: false } }
 `,
   );
   writeFileSync(
