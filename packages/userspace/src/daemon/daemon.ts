@@ -120,10 +120,15 @@ export class Daemon {
     await this.#systemd.ready(this.#statusLine(report));
   }
 
-  /** Reads the topology again; one that is broken is reported, and the old plan stays. */
+  /** Reads the topology again; one that is broken is reported, and the old plan stays. Never rejects: the proxy goes on. */
   reload(): Promise<void> {
-    const turn = this.#turn.then(() => this.#reload());
-    this.#turn = turn.catch(() => {});
+    const { logger } = this.#surroundings;
+    const turn = this.#turn
+      .then(() => this.#reload())
+      .catch((error: unknown) =>
+        logger.error({ err: error }, "this is a bug in svcproxy: the plan could not be changed"),
+      );
+    this.#turn = turn;
     return turn;
   }
 
@@ -256,8 +261,7 @@ export class Daemon {
   #follow(path: string): FollowedFile {
     const { logger } = this.#surroundings;
     return new FollowedFile(path, {
-      onChange: () =>
-        this.reload().catch((error: unknown) => logger.error({ err: error }, "the plan could not be changed")),
+      onChange: () => this.reload(),
       onUnreadable: (error) => logger.error({ err: error }, "the topology cannot be read any more, the old plan stays"),
     });
   }
