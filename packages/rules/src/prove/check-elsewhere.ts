@@ -1,6 +1,6 @@
 import type { HealthCheck } from "@svcproxy/topology";
 import { CONNECTION_STATES } from "../trace/packet-view.ts";
-import type { CheckContext } from "./check-frontend.ts";
+import type { CheckContext } from "./check-context.ts";
 import { ALL_PORTS, ALL_PROTOCOLS, protocols } from "./compile-match.ts";
 import type { IndexSet } from "./index-set.ts";
 import { hasMember, intersect, isSubset, singleSet, subtract, unite } from "./index-set.ts";

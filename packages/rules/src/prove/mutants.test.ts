@@ -19,7 +19,7 @@ interface Mutant {
   readonly rules: RuleSet;
 }
 
-const MUTANTS = 60;
+const MUTANTS = 40;
 
 describe.for([
   ["document", documentFixture()],

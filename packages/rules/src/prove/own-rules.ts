@@ -30,3 +30,9 @@ export function markBitsWeTouch({ decisions }: SymbolicState, isOwn: IsOwn): num
   }
   return bits >>> 0;
 }
+
+/** What can keep a packet from our rules: an end of nat's chain, or no tracking at all. */
+export function isBeforeRouting({ table, chain, rule }: PlacedRule): boolean {
+  if (table === "nat") return chain !== "POSTROUTING" && chain !== "INPUT";
+  return table === "raw" && rule.target.kind === "ct";
+}

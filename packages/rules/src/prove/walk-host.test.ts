@@ -16,7 +16,7 @@ import { ANY_MARK } from "./mark-set.ts";
 import { proofContexts } from "./proof-context.ts";
 import { enteringState, walkHost } from "./walk-host.ts";
 
-const RULE_SETS = 80;
+const RULE_SETS = 60;
 const PACKETS = 40;
 
 /** The tracer is tested against the kernel; here the sets of the prover are tested against the tracer. */

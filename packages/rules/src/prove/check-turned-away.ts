@@ -1,0 +1,58 @@
+import type { CheckContext, Promised } from "./check-context.ts";
+import { describeDestination } from "./check-context.ts";
+import { hasMark } from "./mark-set.ts";
+import { foreignDecision, isBeforeRouting } from "./own-rules.ts";
+import type { Finding } from "./proof.ts";
+import { report } from "./report-fault.ts";
+import type { EndedState } from "./symbolic-state.ts";
+
+export function checkTurnedAway(check: CheckContext, promise: Promised, { state, ending }: EndedState): void {
+  const { handling } = promise;
+  const wanted = handling.kind === "refuse" ? "refused" : "dropped";
+  if (ending.kind === wanted) return;
+  if (ending.kind === "undecided") {
+    check.findings.undecided(3, {
+      packet: check.examples.of(state.region),
+      message: ending.because,
+      frontend: promise.frontend.name,
+    });
+    return;
+  }
+  const fate =
+    ending.kind === "delivered"
+      ? `goes to ${describeDestination(check.proof, state)}`
+      : `is ${ending.kind} (${ending.because})`;
+  const why =
+    handling.kind === "refuse"
+      ? "it has no endpoint: it should be refused at once"
+      : "its endpoints are elsewhere: it should be dropped";
+  const isOut = promise.client === "host" && ending.kind === "delivered" && state.destinationNat === undefined;
+  const isExternal = ["externalIP", "loadBalancerIP"].includes(promise.frontend.frontend.kind);
+  const finding = (): Finding => ({
+    packet: check.examples.of(state.region),
+    message: `${fate}, and is not ${wanted}`,
+    frontend: promise.frontend.name,
+  });
+  if (isOut && isExternal && check.findings.byDesign("host-to-external-not-refused", finding)) return;
+  const placed =
+    "placed" in ending ? ending.placed : (state.destinationNat ?? foreignDecision(state, check.isOwn, isBeforeRouting));
+  report(check, promise, state, { claim: 3, message: `${fate}, but ${why}`, placed });
+}
+
+/** Clients outside of the source ranges get nothing. */
+export function checkForbidden(check: CheckContext, promise: Promised, ends: readonly EndedState[]): void {
+  for (const { state, ending } of ends) {
+    if (!hasMark(state.region.mark, 0) || ending.kind === "dropped") continue;
+    check.countCases(1);
+    if (ending.kind === "refused" && promise.handling.kind !== "forward") continue;
+    const fate =
+      ending.kind === "delivered"
+        ? `goes to ${describeDestination(check.proof, state)}`
+        : `is ${ending.kind} (${ending.because})`;
+    report(check, promise, state, {
+      claim: 5,
+      message: `${fate}, but its source may not use this frontend`,
+      placed: state.destinationNat,
+    });
+  }
+}
