@@ -1,0 +1,82 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runInMemory } from "./testing/memory-context.ts";
+
+let folder = "";
+let rules = "";
+const path = (name: string) => join(folder, name);
+const lastRule = /^-I POSTROUTING .*\n/m;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "svcproxy-prove-"));
+  rules = (await runInMemory(["iptables", "--host", "cloudos1", "--format", "restore"])).stdout;
+  writeFileSync(path("document.txt"), rules);
+  writeFileSync(path("without.txt"), rules.replace(lastRule, ""));
+  writeFileSync(path("cut.txt"), rules.slice(0, -10));
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("svcproxy prove", () => {
+  test("holds for the document's rules, and shows what they do by design", async () => {
+    const run = await runInMemory(["prove", "--host", "cloudos1"]);
+    expect(run.exitCode).toBe(0);
+    expect(run.stderr).toContain("built-in example");
+    expect(run.stdout.match(/^held /gm)).toHaveLength(7);
+    expect(run.stdout.match(/^by design /gm)).toHaveLength(4);
+  });
+
+  test.for(["document", "kubernetes"])("holds for the example in the %s dialect", async (dialect) => {
+    expect((await runInMemory(["prove", "--host", "cloudos2", "--dialect", dialect])).exitCode).toBe(0);
+  });
+
+  test("breaks without the last rule, with the document's packet and a trace that runs", async () => {
+    expect(lastRule.test(rules)).toBe(true);
+    const run = await runInMemory(["prove", "--host", "cloudos1", "--rules", path("without.txt")]);
+    expect(run.exitCode).toBe(3);
+    expect(run.stdout).toContain("192.168.1.6 → 10.100.100.1:7070/tcp");
+    expect(run.stdout).toContain("leaves by flannel.1 for 10.5.88.2:3000 as 192.168.1.6");
+    const command = /\$ svcproxy (trace .*10\.100\.100\.1:7070)$/m.exec(run.stdout)?.[1] ?? "";
+    const trace = await runInMemory(command.split(" "));
+    expect(trace.stdout).toContain("as 192.168.1.6");
+  });
+
+  test("reads rules from stdin, and prints JSON", async () => {
+    const stdin = rules.replace("COMMIT", "-I PREROUTING 1 -j ACCEPT\nCOMMIT");
+    const run = await runInMemory(["prove", "--host", "cloudos1", "--rules", "-", "--json"], { stdin });
+    expect(run.exitCode).toBe(3);
+    const { holds, proofs } = JSON.parse(run.stdout);
+    expect(holds).toBe(false);
+    expect(proofs[0].claims.map(({ status }: { status: string }) => status)).toEqual([
+      ...["broken", "held", "held", "held", "held", "broken", "held"],
+    ]);
+    expect(proofs[0].claims[5].broken[0]).toMatchObject({
+      packet: { from: "10.5.75.2", to: "10.100.100.1:7070", protocol: "tcp" },
+      rule: { table: "nat", chain: "PREROUTING", number: 1, text: "-j ACCEPT" },
+    });
+  });
+
+  test("names the line of rules that cannot be read", async () => {
+    const run = await runInMemory(["prove", "--host", "cloudos1", "--rules", path("cut.txt")]);
+    expect(run.exitCode).toBe(2);
+    expect(run.stderr).toContain("its COMMIT is missing");
+  });
+});
+
+describe("svcproxy prove --same", () => {
+  test("tells two rule sets apart by a packet, and finds equal ones the same", async () => {
+    const same = ["prove", "--host", "cloudos1", "--same"];
+    const equal = await runInMemory([...same, path("document.txt"), path("document.txt")]);
+    expect([equal.exitCode, equal.stdout.slice(0, 9)]).toEqual([0, "The same:"]);
+    const other = await runInMemory([...same, path("document.txt"), path("without.txt")]);
+    expect(other.exitCode).toBe(3);
+    expect(other.stdout).toMatch(/^Different: 192\.168\.1\.6 → /);
+  });
+
+  test("takes two files", async () => {
+    const run = await runInMemory(["prove", "--host", "cloudos1", "--same", path("document.txt")]);
+    expect([run.exitCode, run.stderr.includes("TWO_FILES")]).toEqual([2, true]);
+  });
+});
