@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import process from "node:process";
 import { type Lab, startInBackground } from "@svcproxy/lab";
+import type { Dialect } from "@svcproxy/topology";
 import { TOPOLOGY_FILE } from "./stage/stage.ts";
 
 /** One way to keep the promise; every scenario that it can carry runs on it. */
@@ -17,19 +18,34 @@ export interface DataPath {
 }
 
 /** Each entry is a column of the matrix. A new data path joins by an entry of its own. */
-export const DATA_PATHS: readonly DataPath[] = [iptables("nft"), iptables("legacy"), userspace()];
+export const DATA_PATHS: readonly DataPath[] = [
+  iptables("nft", "document"),
+  iptables("legacy", "document"),
+  iptables("nft", "kubernetes"),
+  userspace(),
+];
 
 /** The command from this checkout, run by our own Node. */
 const SVCPROXY = [process.execPath, resolve(import.meta.dirname, "../../packages/cli/src/main.ts")];
 
-function iptables(variant: "nft" | "legacy"): DataPath {
+function iptables(variant: "nft" | "legacy", dialect: Dialect): DataPath {
   const apply = async (lab: Lab, host: string) => {
-    await svcproxy(lab, host, ["iptables", "apply", TOPOLOGY_FILE, "--host", host, "--variant", variant]);
+    await svcproxy(lab, host, [
+      "iptables",
+      "apply",
+      TOPOLOGY_FILE,
+      "--host",
+      host,
+      "--variant",
+      variant,
+      "--dialect",
+      dialect,
+    ]);
   };
   return {
-    name: `iptables-${variant}`,
+    name: dialect === "document" ? `iptables-${variant}` : `iptables-${variant}-${dialect}`,
     showsClient: true,
-    documentRules: `iptables-${variant}`,
+    ...(dialect === "document" ? { documentRules: `iptables-${variant}` } : {}),
     start: apply,
     change: apply,
   };

@@ -9,8 +9,8 @@ const LOOKS = [
   ["log of the proxy", "cat /run/userspace.log"],
 ] as const;
 
-/** Packets of the second try that are shown for each host. */
-const PACKETS_SHOWN = 120;
+/** Lines that are shown of what may run to thousands: packets of the second try, connections of the first. */
+const LINES_SHOWN = 120;
 
 /**
  * What explains a failure: what the hosts look like, and the packets that pass them when `again` tries it once more.
@@ -25,7 +25,8 @@ async function look(stage: Stage, host: string): Promise<string> {
   const parts = await Promise.all(
     LOOKS.map(async ([title, command]) => {
       const { stdout } = await stage.lab.run(host, ["sh", "-c", `{ ${command}; } 2>/dev/null`]);
-      return stdout.trim() === "" ? "" : `--- ${host}: ${title}\n${stdout.trimEnd()}\n`;
+      if (stdout.trim() === "") return "";
+      return `--- ${host}: ${title}\n${title === "rules" ? stdout.trimEnd() : crop(stdout)}\n`;
     }),
   );
   return parts.join("");
@@ -48,8 +49,11 @@ async function captureOnAll(
   const packets = await stage.capture(request, async () => {
     inner = await captureOnAll(stage, rest, again);
   });
-  const lines = packets.trimEnd().split("\n");
-  const shown = lines.slice(0, PACKETS_SHOWN).join("\n");
-  const more = lines.length > PACKETS_SHOWN ? `\n(${lines.length - PACKETS_SHOWN} more)` : "";
-  return [`--- ${host}: packets when it was tried again\n${shown}${more}\n`, ...inner];
+  return [`--- ${host}: packets when it was tried again\n${crop(packets)}\n`, ...inner];
+}
+
+function crop(text: string): string {
+  const lines = text.trimEnd().split("\n");
+  if (lines.length <= LINES_SHOWN) return lines.join("\n");
+  return `${lines.slice(0, LINES_SHOWN).join("\n")}\n(${lines.length - LINES_SHOWN} more)`;
 }

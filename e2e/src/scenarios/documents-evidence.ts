@@ -18,7 +18,7 @@ export const DOCUMENTS_EVIDENCE: Scenario = {
   promise:
     "Only by the document's last rule does a host reach a pod on the other host: with it, packets leave as 10.5.75.0",
   notApplicable({ dataPath, overlay }) {
-    if (dataPath.documentRules === undefined) return "it has no rules";
+    if (dataPath.documentRules === undefined) return "it has not the document's rules";
     return overlay === "vxlan" ? undefined : "there is no flannel.1";
   },
   async play(stage) {

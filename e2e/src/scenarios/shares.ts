@@ -4,7 +4,7 @@ import type { Scenario } from "./scenario.ts";
 const CONNECTIONS = 2000;
 
 /**
- * The chance that a right build fails one test. A whole run has 18 of them (three services on six stages), so it fails
+ * The chance that a right build fails one test. A whole run has 24 of them (three services on eight stages), so it fails
  * by chance in fewer than one of a million runs; even shares of 0.4 and 0.6 instead of halves are found nearly always.
  */
 const ERROR_RATE = 1e-8;
