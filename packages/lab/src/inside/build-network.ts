@@ -42,8 +42,11 @@ function refusal(complaint: string, batch: readonly string[] = []): Error {
 /** A namespace's set-up as a shell script. Its last command takes the shell's place, which saves a process. */
 export function renderSetup({ sysctls, ip, bridge }: NamespaceSetup): string {
   return [
-    // Older kernels lack some of the settings; what is there must take its value.
-    'set_in() { while [ $# -gt 0 ]; do [ ! -e "$folder/$1" ] || echo "$2" >"$folder/$1"; shift 2; done; }',
+    // Older kernels lack some of the settings; what is there must have its value. Most have it already, and a write may
+    // have to wait for the lock of all the machine's network settings.
+    'set_in() { while [ $# -gt 0 ]; do [ ! -e "$folder/$1" ] || set_to "$folder/$1" "$2"; shift 2; done; }',
+    // The kernel gives a setting to the first read only, and dash reads byte by byte: it gets one digit, and sees no line's end.
+    'set_to() { read -r now <"$1" || :; [ "$now" = "$2" ] || echo "$2" >"$1"; }',
     "cd /proc/sys/net",
     ...groupByFolder(sysctls).map(
       ([folders, settings]) => `for folder in ${folders}; do set_in ${settings.join(" ")}; done`,
