@@ -68,7 +68,7 @@ export function compareTable(table: OwnedTable, desired: DesiredRules | undefine
 }
 
 /** By chain, a foreign chain with a rule that jumps to it. */
-function findHolders(table: OwnedTable): ReadonlyMap<string, string> {
+export function findHolders(table: OwnedTable): ReadonlyMap<string, string> {
   const holders = new Map<string, string>();
   for (const { name, rules } of table.foreignChains.values()) {
     for (const { target } of rules) {

@@ -1,11 +1,12 @@
 import { type Chain, type Command, type Rule, type RuleSet, ruleKey, type Table } from "@svcproxy/rules";
+import { findHolders } from "./compare-table.ts";
 import { type BuiltInEntry, ownedTable, unplanned } from "./owned-table.ts";
 import { appendAll } from "./plan-changes.ts";
 import type { TableChange } from "./table-change.ts";
 
 /**
  * The change that gives a table the rules of ours that it had before: chains, marks, and rules in built-in chains at the
- * places where they stood. Counters start anew.
+ * places where they stood. Counters start anew. A new chain that a foreign rule jumps to by now stays, empty.
  *
  * @returns undefined where nothing is to be put back
  */
@@ -24,12 +25,14 @@ export function planRollback(
   const surplus = [...new Set([...present.ownChains.keys(), ...present.marks])].filter(
     (name) => !past.chains.has(name),
   );
+  const holders = findHolders(present);
+  const emptied = surplus.filter((name) => !holders.has(name) || present.chains.get(name)?.rules.length !== 0);
   const touched = [...new Set([...past.builtIn.keys(), ...present.builtIn.keys()])]
     .map((chain) => ({ chain, was: past.builtIn.get(chain) ?? [], is: present.builtIn.get(chain) ?? [] }))
     .filter(({ was, is }) => was.length !== is.length || was.some(({ key }, index) => key !== is[index]?.key));
   const commands = [
     ...[...lostMarks, ...lost.map(({ name }) => name)].map((chain): Command => ({ kind: "newChain", table, chain })),
-    ...[...changed.map(({ name }) => name), ...surplus].map((chain): Command => ({ kind: "flush", table, chain })),
+    ...[...changed.map(({ name }) => name), ...emptied].map((chain): Command => ({ kind: "flush", table, chain })),
     ...touched.flatMap(({ chain, is }) =>
       is.filter(({ isOurs }) => isOurs).map(({ rule }): Command => ({ kind: "delete", table, chain, rule })),
     ),
@@ -37,7 +40,7 @@ export function planRollback(
     ...touched.flatMap(({ chain, was, is }) =>
       insertAgain(was, is).map((insertion): Command => ({ kind: "insert", table, chain, ...insertion })),
     ),
-    ...surplus.map((chain): Command => ({ kind: "deleteChain", table, chain })),
+    ...surplus.filter((name) => !holders.has(name)).map((chain): Command => ({ kind: "deleteChain", table, chain })),
   ];
   return commands.length === 0 ? undefined : { family: now.family, table, commands };
 }

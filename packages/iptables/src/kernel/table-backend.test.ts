@@ -72,14 +72,54 @@ test("what was typed by hand, and is ours by now, is put back too", async () => 
   expect(withoutEmptyTables(tables.dump())).toBe(withoutEmptyTables(before));
 });
 
-test("where putting back fails too, the error says what the host has", async () => {
+test("where putting back fails too, the error names each table that kept its new rules, and why", async () => {
   const tables = new TroubledTables((number) => {
     if (number >= 3) refuse();
   });
   await expect(new TableBackend(tables).apply(dual(), { signal })).rejects.toMatchObject({
-    message: expect.stringMatching(/could not be put back: (nat|filter) \(IPv4\), (nat|filter) \(IPv4\)/),
+    message: expect.stringMatching(
+      /could not be put back: (nat|filter) \(IPv4\): .*does not have the table; (nat|filter) \(IPv4\): .*does not have/,
+    ),
     hint: expect.stringContaining("diff"),
   });
+});
+
+test("one table that cannot be put back does not keep the others from it", async () => {
+  class Stuck extends MemoryTables {
+    #fed: string[] = [];
+    override async restore(change: TableChange): Promise<void> {
+      // The IPv6 tables never take anything; the IPv4 table that went in last does not take it back.
+      if (change.family === 6 || (this.#fed.length === 2 && this.#fed[1] === change.table)) refuse();
+      this.#fed.push(change.table);
+      await super.restore(change);
+    }
+    get first(): string | undefined {
+      return this.#fed[0];
+    }
+  }
+  const tables = new Stuck();
+  const failure = await new TableBackend(tables).apply(dual(), { signal }).catch((error: unknown) => error);
+  expect(String(failure)).not.toContain(`${tables.first} (IPv4)`);
+  const { tables: left } = await tables.save(4);
+  const kept = left.filter(({ chains }) => chains.some(({ policy }) => policy === undefined)).map(({ name }) => name);
+  expect(kept).toHaveLength(1);
+  expect(kept).not.toContain(tables.first);
+});
+
+test("a new chain that somebody's rule jumps to meanwhile is put back to nothing but its name", async () => {
+  const tables = new TroubledTables(async (number, troubled) => {
+    if (number !== 2) return;
+    await troubled.meddle("iptables -t nat -N THEIRS\niptables -t nat -A THEIRS -j KUBE-SERVICES");
+    refuse();
+  });
+  await expect(new TableBackend(tables).apply(rulesOf(planOf({ v6: true })), { signal })).rejects.toMatchObject({
+    message: expect.stringContaining("the host has its old rules again"),
+  });
+  expect(tables.dump().match(/^(:\S+ -|-A .*)/gm)).toEqual([
+    ":KUBE-SERVICES -",
+    ":THEIRS -",
+    "-A THEIRS -j KUBE-SERVICES",
+  ]);
 });
 
 test("KUBE-FIREWALL is shared with a kubelet: taken over where it is equal, and left to it in the end", async () => {

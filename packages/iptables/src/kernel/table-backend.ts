@@ -85,14 +85,19 @@ export class TableBackend implements RuleBackend {
   /** Gives the host its old rules again. @returns the error with what became of them */
   async #putBack(error: unknown, { before, changes }: ApplyRun): Promise<unknown> {
     if (!(error instanceof SvcproxyError) || (changes.length === 0 && !(error instanceof RestoreRefused))) return error;
-    const tables = new Map(changes.toReversed().map((change) => [`${change.family} ${change.table}`, change]));
-    try {
-      for (const { family, table } of tables.values()) await this.#putTableBack(table, before, family);
-    } catch (cause) {
-      const names = [...tables.values()].map(({ family, table }) => `${table} (IPv${family})`).join(", ");
+    const changed = new Map(changes.toReversed().map((change) => [`${change.table} (IPv${change.family})`, change]));
+    const failures: string[] = [];
+    for (const [name, { family, table }] of changed) {
+      try {
+        await this.#putTableBack(table, before, family);
+      } catch (cause) {
+        failures.push(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`);
+      }
+    }
+    if (failures.length > 0) {
       return new EnvironmentError(
         error.code,
-        `${error.message}; these tables had changed before and could not be put back: ${names}: ${cause instanceof Error ? cause.message : String(cause)}`,
+        `${error.message}; these tables had changed before and could not be put back: ${failures.join("; ")}`,
         {
           cause: error,
           hint: "`svcproxy iptables diff` tells what the host has; `apply` mends it once the cause is gone",
