@@ -1,4 +1,4 @@
-import type { HealthCheck } from "@svcproxy/topology";
+import type { HostPlan } from "@svcproxy/topology";
 import { CONNECTION_STATES } from "../trace/packet-view.ts";
 import type { CheckContext } from "./check-context.ts";
 import { ALL_PORTS, ALL_PROTOCOLS, protocols } from "./compile-match.ts";
@@ -23,8 +23,9 @@ const FIRST_STATES = unite((["NEW", "RELATED"] as const).map((state) => singleSe
 export function checkElsewhere(
   check: CheckContext,
   frontends: readonly FrontendSpace[],
-  healthChecks: readonly HealthCheck[],
+  { node }: Pick<HostPlan, "node">,
 ): void {
+  const onLoopback = node.localhostNodePorts;
   const { proof } = check;
   const arriving = unite(proof.host.arriving.values());
   const parts = [
@@ -34,7 +35,6 @@ export function checkElsewhere(
   const nodePorts = unite(
     frontends.filter(({ frontend }) => frontend.kind === "nodePort").map(({ frontend }) => singleSet(frontend.port)),
   );
-  const health = unite(healthChecks.map(({ port }) => singleSet(port)));
   for (const part of parts) {
     for (const [from, source] of [
       ["host", proof.host.local],
@@ -42,15 +42,17 @@ export function checkElsewhere(
     ] as const) {
       const region: Region = { ...part, source, sourcePort: ALL_PORTS, mark: ANY_MARK };
       if (source.length === 0 || region.protocol.length === 0) continue;
-      for (const end of walkHost(proof, enteringState(region, from))) checkUntouched(check, end, { nodePorts, health });
+      for (const end of walkHost(proof, enteringState(region, from)))
+        checkUntouched(check, end, { nodePorts, onLoopback });
     }
   }
 }
 
 interface Known {
+  /** Whether NodePorts are meant to be served on 127.0.0.0/8. */
+  readonly onLoopback: boolean;
   /** NodePorts on any address. */
   readonly nodePorts: IndexSet;
-  readonly health: IndexSet;
 }
 
 function checkUntouched(check: CheckContext, { state, ending }: EndedState, known: Known): void {
@@ -74,6 +76,7 @@ function checkUntouched(check: CheckContext, { state, ending }: EndedState, know
   const isTelling = () => check.examples.isKnown(part.region);
   const { destinationNat, sourceNat } = state;
   if (destinationNat !== undefined && isOwn(destinationNat)) {
+    if (known.onLoopback && isLoopbackNodePort(check, state, known)) return;
     if (
       isLoopbackNodePort(check, state, known) &&
       check.findings.byDesign(

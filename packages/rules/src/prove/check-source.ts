@@ -1,9 +1,10 @@
 import { formatSocketAddress } from "@svcproxy/topology";
+import { isOwnSegment } from "../trace/reply-path.ts";
 import type { CheckContext, Promised, Reached } from "./check-context.ts";
-import { hasMember, intersect, onlyMember, singleSet, subtract } from "./index-set.ts";
+import { hasMember, intersect, isSubset, onlyMember, singleSet, subtract } from "./index-set.ts";
 import { foreignDecision } from "./own-rules.ts";
 import { report } from "./report-fault.ts";
-import type { PlacedRule } from "./symbolic-state.ts";
+import type { PlacedRule, SymbolicState } from "./symbolic-state.ts";
 
 export function checkSource(check: CheckContext, promise: Promised, { state, endpoint }: Reached): void {
   const { handling, client } = promise;
@@ -53,12 +54,14 @@ function isSourceNat({ table, chain }: PlacedRule): boolean {
 export function checkReply(check: CheckContext, promise: Promised, { state, endpoint }: Reached): void {
   for (const way of check.replies.follow(state)) {
     if (way.returns === true) continue;
+    const isPromised = isReplyPromised(check, promise, way.part);
     const message = `reaches ${formatSocketAddress(endpoint)}, but ${way.because}`;
     const finding = () => ({ packet: check.examples.of(way.part.region), message, frontend: promise.frontend.name });
     const isAstray =
       promise.client === "outside" && promise.frontend.frontend.kind === "clusterIP" && way.placed === undefined;
     if (way.returns === false && isAstray && check.findings.byDesign("outside-clusterip-not-masqueraded", finding))
       continue;
+    if (!isPromised && way.placed === undefined) continue;
     if (way.returns === undefined) {
       const what = way.question === undefined ? message : `${message} (\`${way.question}\`)`;
       const placed = way.placed === undefined ? {} : { placed: way.placed };
@@ -67,4 +70,20 @@ export function checkReply(check: CheckContext, promise: Promised, { state, endp
         check.findings.undecided(6, { ...finding(), message: what, ...placed });
     } else report(check, promise, way.part, { claim: 2, message, placed: way.placed });
   }
+}
+
+/**
+ * Whether a client whose source is kept can count on an answer. A pod's own host serves its ClusterIPs: one of another host
+ * that comes here all the same is promised none, and nobody outside is on a ClusterIP.
+ */
+function isReplyPromised(
+  { proof }: CheckContext,
+  { client, frontend }: Promised,
+  { region, sourceNat }: SymbolicState,
+): boolean {
+  if (client === "host" || sourceNat !== undefined) return true;
+  if (client === "outside" && frontend.frontend.kind !== "clusterIP") return true;
+  const home = [...proof.host.arriving].find(([, sources]) => isSubset(region.source, sources));
+  const device = proof.view.router.interfaceOf(home?.[0] ?? "");
+  return device !== undefined && isOwnSegment(proof.view, device);
 }

@@ -56,7 +56,7 @@ export function proveRules({ rules, plan, hostState, isOwn = isKubernetesRule }:
   };
   const frontends = frontendSpaces(plan, proof);
   for (const frontend of frontends) if (frontend.destination.length > 0) checkFrontend(check, frontend);
-  checkElsewhere(check, frontends, plan.healthChecks);
+  checkElsewhere(check, frontends, plan);
   if (proof.host.caveat !== undefined) {
     const [first] = frontends;
     if (first !== undefined) {

@@ -112,7 +112,7 @@ function interfaceHolding(host: HostView, address: PacketView["source"]): Networ
  * Interfaces behind which there is nothing but this host's own pods: they have no way but through it. One by which a
  * gateway is reached leads further, and so does a bridge with a port of another kind.
  */
-function isOwnSegment({ state }: HostView, device: NetworkInterface): boolean {
+export function isOwnSegment({ state }: HostView, device: NetworkInterface): boolean {
   if (state.routes.some((route) => route.interface === device.name && route.gateway !== undefined)) return false;
   const ports = state.interfaces.filter(({ master }) => master === device.name);
   const kind = device.linkKind ?? (ports.length > 0 ? "bridge" : "");
