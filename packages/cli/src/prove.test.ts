@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -7,6 +7,7 @@ import { runInMemory } from "./testing/memory-context.ts";
 let folder = "";
 let rules = "";
 const path = (name: string) => join(folder, name);
+const example = new URL("../../../examples/cloudos.yaml", import.meta.url);
 const lastRule = /^-I POSTROUTING .*\n/m;
 
 beforeAll(async () => {
@@ -30,6 +31,21 @@ describe("svcproxy prove", () => {
 
   test.for(["document", "kubernetes"])("holds for the example in the %s dialect", async (dialect) => {
     expect((await runInMemory(["prove", "--host", "cloudos2", "--dialect", dialect])).exitCode).toBe(0);
+  });
+
+  test.for([
+    "masqueradeAll: true",
+    "clusterCIDR: 10.5.0.0/16",
+    "localhostNodePorts: true",
+    "nodePortAddresses: [192.168.1.0/24]",
+    "masqueradeBit: 3",
+    "detectLocalMode: BridgeInterface, detectLocal: { bridgeInterface: cni0 }",
+  ])("holds with { %s }", async (settings) => {
+    writeFileSync(path("node.yaml"), `${readFileSync(example, "utf8")}\nnode: { ${settings} }\n`);
+    for (const dialect of ["document", "kubernetes"]) {
+      const run = await runInMemory(["prove", path("node.yaml"), "--host", "cloudos1", "--dialect", dialect]);
+      expect(run.exitCode, run.stdout).toBe(0);
+    }
   });
 
   test("breaks without the last rule, with the document's packet and a trace that runs", async () => {
