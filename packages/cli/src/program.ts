@@ -36,11 +36,17 @@ export async function runProgram(argv: readonly string[], context: CommandContex
   return exitCode;
 }
 
+type Register = (program: Command, run: RunCommand, argv: readonly string[]) => void;
+
+const IPTABLES_WORDS: ReadonlySet<string> = new Set(["apply", "diff", "cleanup", "help", "--help", "-h"]);
+
 /** Declares the flags of each command, in the order in which the help lists them. */
-const COMMANDS: Readonly<Record<string, (program: Command, run: RunCommand) => void>> = {
+const COMMANDS: Readonly<Record<string, Register>> = {
   check: registerCheck,
-  iptables: (program, run) => {
+  iptables: (program, run, argv) => {
     const iptables = registerIptables(program, run);
+    // Printing is what people wait for; its sub-commands are declared where the line may name one, or asks for help.
+    if (!argv.some((word) => IPTABLES_WORDS.has(word))) return;
     addIptablesApply(iptables, run);
     addIptablesDiff(iptables, run);
     addIptablesCleanup(iptables, run);
@@ -72,6 +78,6 @@ function buildProgram(argv: readonly string[], run: RunCommand): Command {
   const named = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
   const asksForVersion = first === "--version" || first === "-V";
   const registered = named !== undefined ? [named] : asksForVersion ? [] : Object.values(COMMANDS);
-  for (const register of registered) register(program, run);
+  for (const register of registered) register(program, run, argv);
   return program;
 }

@@ -96,7 +96,7 @@ async function configure({ topology, warnings }: ParsedTopology, path: string): 
 export function resolveHost(
   topology: Topology,
   flag: string | undefined,
-  { localAddresses = ownAddresses() }: { readonly localAddresses?: readonly string[] } = {},
+  { localAddresses }: { readonly localAddresses?: readonly string[] } = {},
 ): string {
   const hint = knownHosts(topology);
   if (flag !== undefined) {
@@ -104,7 +104,7 @@ export function resolveHost(
     const what = topology.source === "kubernetes" ? "The objects have no Node" : "The topology lists no host";
     throw inputError("UNKNOWN_HOST", `${what} ${JSON.stringify(flag)}`, { hint });
   }
-  const [host, another] = hostsAt(topology, localAddresses);
+  const [host, another] = hostsAt(topology, localAddresses ?? ownAddresses());
   if (host !== undefined && another === undefined) return host;
   const reason =
     host === undefined
