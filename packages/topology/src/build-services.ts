@@ -145,6 +145,7 @@ class ServicesBuilder {
     const [port, targetPort, nodePort] = [read("port"), read("targetPort"), read("nodePort")];
     const endpoints = this.#endpoints.endpoints(context.targets, {
       index,
+      number: raw.port,
       list: owner.at("endpoints"),
       families: context.families,
       targetPort,

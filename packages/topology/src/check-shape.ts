@@ -191,7 +191,8 @@ function typeOf(value: unknown): string {
 function describe(value: unknown): string {
   const type = typeOf(value);
   if (type === "object" || type === "array") return TYPE_NAMES[type] ?? type;
-  const text = JSON.stringify(value);
+  // JSON has no word for .inf and .nan.
+  const text = typeof value === "number" ? String(value) : JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 

@@ -20,6 +20,8 @@ export interface Target {
 export interface TargetedPort {
   /** 0-based place in the list as written. */
   readonly index: number;
+  /** As written; undefined where it could not be read. */
+  readonly number: number | undefined;
   /** Where the service lists its endpoints. */
   readonly list: Spot;
   /** Undefined for a headless service: endpoints of any family are right. */
@@ -125,7 +127,8 @@ export class EndpointReader {
   #reportNoPort({ placed, index }: Target, port: TargetedPort): void {
     if (port.isTargetPortBroken) return;
     const owner = placed === undefined ? "the endpoint" : `pod ${JSON.stringify(placed.pod.name)}`;
-    const reason = `${owner} has no port, and port ${port.index + 1} of the service has no \`targetPort\``;
+    const named = port.number === undefined ? `item ${port.index + 1} of \`ports\`` : `port ${port.number}`;
+    const reason = `${owner} has no port, and ${named} of the service has no \`targetPort\``;
     const hint = "Give the service port a `targetPort`, or the pod's address a port";
     this.#reader.error("NO_TARGET_PORT", port.list.at(index), reason, hint);
   }

@@ -7,6 +7,7 @@ export type FaultCode =
   | "SYNTAX"
   | "ALIAS_BOMB"
   | "DUPLICATE_KEY"
+  | "TOO_MANY_FAULTS"
   | "SEVERAL_DOCUMENTS"
   // The shape
   | "UNKNOWN_KEY"

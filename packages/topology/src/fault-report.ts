@@ -23,10 +23,15 @@ export interface PlacedFault {
   readonly first?: Place;
 }
 
+/** So many are kept in full; a file of 64 MiB can have millions, which no one reads and no memory holds. */
+const MAX_FAULTS = 100_000;
+
 /** Gathers all that is wrong with the input, so that one run names every fault. */
 export class FaultReport {
   readonly #faults: PlacedFault[] = [];
   readonly #said = new Set<string>();
+  #leftOut = 0;
+  #leftOutErrors = 0;
 
   error(code: FaultCode, place: Place, message: string, hint?: string): void {
     this.#add("error", { code, place, message, hint });
@@ -38,11 +43,30 @@ export class FaultReport {
 
   /** An error of something that stands a second time. */
   errorAgain(code: FaultCode, place: Place, { first, message }: { first: Place; message: string }): void {
-    this.#faults.push({ severity: "error", code, place, message, first });
+    this.#keep({ severity: "error", code, place, message, first });
   }
 
   get faults(): readonly PlacedFault[] {
     return this.#faults;
+  }
+
+  /** What says that there were more than are kept; as grave as the worst of them. */
+  get leftOut(): Fault | undefined {
+    if (this.#leftOut === 0) return undefined;
+    return {
+      severity: this.#leftOutErrors > 0 ? "error" : "warning",
+      code: "TOO_MANY_FAULTS",
+      message: `Of ${MAX_FAULTS + this.#leftOut} faults the first ${MAX_FAULTS} that were found are listed`,
+    };
+  }
+
+  #keep(fault: PlacedFault): void {
+    if (this.#faults.length < MAX_FAULTS) {
+      this.#faults.push(fault);
+      return;
+    }
+    this.#leftOut++;
+    if (fault.severity === "error") this.#leftOutErrors++;
   }
 
   #add(
@@ -53,7 +77,7 @@ export class FaultReport {
     const { source, index } = rest.place.document;
     const key = JSON.stringify([source.file, index, rest.place.path, rest.message]);
     if (this.#said.has(key)) return;
-    this.#said.add(key);
-    this.#faults.push({ severity, ...rest, ...(hint === undefined ? {} : { hint }) });
+    if (this.#said.size < MAX_FAULTS) this.#said.add(key);
+    this.#keep({ severity, ...rest, ...(hint === undefined ? {} : { hint }) });
   }
 }

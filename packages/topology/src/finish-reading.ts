@@ -16,11 +16,24 @@ export interface ParsedTopology {
  * @throws InputError with all faults, warnings among them, in the order of the text
  */
 export function finishReading(report: FaultReport, faults: readonly Fault[] = []): readonly Fault[] {
-  const found = inOrder([...faults, ...locateFaults(report.faults)]);
+  const found = [...inOrder(eachOnce([...faults, ...locateFaults(report.faults)])), ...leftOut(report)];
   const [first, ...others] = found;
   if (first !== undefined && found.some(({ severity }) => severity === "error"))
     throw new InputError([first, ...others]);
   return found;
+}
+
+function leftOut({ leftOut: fault }: FaultReport): readonly Fault[] {
+  return fault === undefined ? [] : [fault];
+}
+
+/** Where aliases bring the same text to several places, what is wrong with it is said once. */
+function eachOnce(faults: readonly Fault[]): readonly Fault[] {
+  const said = new Set<string>();
+  return faults.filter(({ at, code, message }) => {
+    const key = JSON.stringify([at, code, message]);
+    return at === undefined || (!said.has(key) && said.add(key));
+  });
 }
 
 /** File by file, as the files come up; within a file from top to bottom. */

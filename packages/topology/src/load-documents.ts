@@ -1,7 +1,7 @@
 import { CORE_SCHEMA, loadAll, mergeTag, YAMLException } from "js-yaml";
 import { fileFault } from "./decode-text.ts";
-import { duplicateKeys } from "./duplicate-keys.ts";
-import type { Fault } from "./errors.ts";
+import { type Fault, InputError } from "./errors.ts";
+import { keyFaults } from "./key-faults.ts";
 import type { SourceDocument, SourceText } from "./source-document.ts";
 import { positionAt } from "./text-position.ts";
 
@@ -30,7 +30,7 @@ interface ParsedValues {
   readonly faults: readonly Fault[];
 }
 
-/** @returns undefined where the text is no JSON, or has a key twice: YAML's parser then says where */
+/** @returns undefined where the text is no JSON, has a key twice or is nested too deep: YAML's parser then says where */
 function parseJson(text: string): ParsedValues | undefined {
   if (!/^\s*[[{]/.test(text)) return undefined;
   try {
@@ -65,15 +65,23 @@ function isEscaped(text: string, index: number): boolean {
   return backslashes % 2 === 1;
 }
 
+/** As deep as YAML's parser goes. */
+const MAX_DEPTH = 100;
+
+/** @returns NaN where the values are nested deeper than YAML's parser would go */
 function countKeys(root: unknown): number {
   let count = 0;
-  const pending: unknown[] = [root];
-  while (pending.length > 0) {
-    const value = pending.pop();
-    if (typeof value !== "object" || value === null) continue;
-    const members: readonly unknown[] = Array.isArray(value) ? value : Object.values(value);
-    if (!Array.isArray(value)) count += members.length;
-    for (const member of members) pending.push(member);
+  let level: unknown[] = [root];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) return Number.NaN;
+    const below: unknown[] = [];
+    for (const value of level) {
+      if (typeof value !== "object" || value === null) continue;
+      const members: readonly unknown[] = Array.isArray(value) ? value : Object.values(value);
+      if (!Array.isArray(value)) count += members.length;
+      for (const member of members) if (typeof member === "object") below.push(member);
+    }
+    level = below;
   }
   return count;
 }
@@ -86,10 +94,11 @@ function parseYaml(source: SourceText): ParsedValues {
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error;
     try {
-      const faults = duplicateKeys(source);
-      if (faults.length === 0) throw error;
+      const [fault, ...others] = keyFaults(source);
+      if (fault === undefined) throw error;
       // Only keys stand twice: take the last of each, so that the other faults are found in the same run.
-      parsed = { values: loadAll(source.text, { schema, json: true }), faults };
+      const faults = [fault, ...others] as const;
+      parsed = { values: loadLeniently(source, { schema, faults }), faults };
     } catch (other) {
       throw other instanceof YAMLException ? syntaxFault(source, other) : other;
     }
@@ -98,13 +107,31 @@ function parseYaml(source: SourceText): ParsedValues {
   return parsed;
 }
 
+/** The last of keys that stand twice. @throws InputError with the faults of the keys where one of them cannot be a key at all */
+function loadLeniently(
+  { text }: SourceText,
+  { schema, faults }: { schema: ReturnType<typeof CORE_SCHEMA.withTags>; faults: readonly [Fault, ...Fault[]] },
+): readonly unknown[] {
+  if (faults.some(({ code }) => code !== "DUPLICATE_KEY")) throw new InputError(faults);
+  return loadAll(text, { schema, json: true });
+}
+
 function syntaxFault({ file, text }: SourceText, { reason, mark }: YAMLException): Error {
-  const tabbed = reason.includes("tab");
+  const position = mark?.position ?? 0;
+  // The mark of an alias that means nothing is behind its star.
+  const offset = reason.startsWith("unidentified alias") && text[position - 1] === "*" ? position - 1 : position;
+  const hint = SYNTAX_HINTS.find(({ words }) => words.test(reason))?.hint;
   return fileFault("SYNTAX", file, `Cannot read ${/^\s*[[{]/.test(text) ? "JSON or YAML" : "YAML"}: ${reason}`, {
-    at: { file, ...positionAt(text, mark?.position ?? 0) },
-    ...(tabbed ? { hint: "Indent by spaces" } : {}),
+    at: { file, ...positionAt(text, offset) },
+    ...(hint === undefined ? {} : { hint }),
   });
 }
+
+const SYNTAX_HINTS: readonly { readonly words: RegExp; readonly hint: string }[] = [
+  { words: /\btabs?\b/, hint: "Indent by spaces" },
+  { words: /deficient indentation|unexpected end/, hint: "Is a quote or a bracket still open on a line above?" },
+  { words: /unidentified alias/, hint: "A text that starts with * must be quoted" },
+];
 
 /** A file without aliases has fewer values than characters, and none that is honest comes near a million through aliases. */
 const MAX_EXPANDED_VALUES = 1_000_000;

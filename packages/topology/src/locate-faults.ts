@@ -19,17 +19,16 @@ export function locateFaults(faults: readonly PlacedFault[]): readonly Fault[] {
     }
   }
   for (const offsets of indexes.values()) offsets.find();
-  const locate = ({ document, path, atKey = false }: Place): SourcePosition | undefined => {
+  const locate = ({ document, path, atKey = false }: Place): SourcePosition => {
     const position = indexes.get(document.source)?.positionOf(document.index, path, atKey);
-    return position === undefined ? undefined : { file: document.source.file, ...position };
+    return { file: document.source.file, ...(position ?? { line: 1, column: 1 }) };
   };
   return faults.map(({ place, first, ...fault }) => {
-    const at = locate(place);
     const firstAt = first === undefined ? undefined : locate(first);
     return {
       ...fault,
       path: place.path,
-      ...(at === undefined ? {} : { at }),
+      at: locate(place),
       ...(firstAt === undefined ? {} : { hint: `The first is at ${firstAt.file}:${firstAt.line}:${firstAt.column}` }),
     };
   });
@@ -91,7 +90,7 @@ function getOrAdd<Key>(map: Map<Key, Wanted>, key: Key): Wanted {
   return added;
 }
 
-/** JSON that YAML's parser does not take (a key of more than 1,024 characters, say) goes without places. */
+/** JSON that YAML's parser does not take (a key of more than 1,024 characters, say) goes without places: its faults stand at the start of the file. */
 function eventsOf(text: string): readonly Event[] | undefined {
   try {
     return parseEvents(text, { maxDepth: 1000 });

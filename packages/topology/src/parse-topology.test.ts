@@ -156,6 +156,14 @@ services:
 /** `‸` stands where the fault must be reported; the first one, where there are two of a kind. */
 const FAULTS: readonly { name: string; text: string; code: FaultCode; hint?: RegExp }[] = [
   { name: "bad syntax", text: "hosts:\n  - name: [a\n  ‸- b: c", code: "SYNTAX" },
+  { name: "a quote left open", text: 'hosts: [{ name: "a }]\n‸', code: "SYNTAX", hint: /quote or a bracket/ },
+  { name: "an alias of nothing", text: "hosts: ‸*nope", code: "SYNTAX", hint: /quoted/ },
+  { name: "a list as a key", text: "hosts: []\n? ‸[a, b]\n: c", code: "WRONG_TYPE" },
+  {
+    name: "JSON that is nested too deep",
+    text: `{ "hosts": ${"[".repeat(98)}‸${"[".repeat(9000)}${"]".repeat(9098)} }`,
+    code: "SYNTAX",
+  },
   { name: "a tab as indentation", text: "hosts:\n‸\t- name: a", code: "SYNTAX", hint: /spaces/ },
   {
     name: "a key twice",
@@ -499,6 +507,40 @@ describe("a fault", () => {
     expect(
       faultsOf(plain).map(({ severity, code: found, at }) => `${severity} ${found} ${at?.line}:${at?.column}`),
     ).toEqual([`warning ${code} ${places[0]}`]);
+  });
+
+  test("of each port is told by the port's number", () => {
+    const text = topology({ endpoints: "[p2]" }).replace("port: 80", "port: 8443");
+    expect(faultsOf(text)[0]?.message).toContain("port 8443 of the service has no `targetPort`");
+  });
+
+  test("names a number that JSON has no word for", () => {
+    expect(faultsOf("hosts: [{ name: .inf, address: 10.0.0.1 }]")[0]?.message).toBe(
+      "`name` must be a text, not Infinity",
+    );
+  });
+
+  test("that an alias brings along twice is said once", () => {
+    expect(faultsOf("hosts:\n  - { name: a, address: &a 10.0.0 }\n  - { name: b, address: *a }").length).toBe(2);
+    expect(
+      faultsOf("hosts: [{ name: a, address: 10.0.0.1, pods: &p [{}] }, { name: b, address: 10.0.0.2, pods: *p }]"),
+    ).toHaveLength(faultsOf("hosts: [{ name: a, address: 10.0.0.1, pods: [{}] }]").length);
+  });
+
+  test("in JSON has its place, whatever the indentation", () => {
+    const { plain, places } = marked(
+      JSON.stringify({ hosts: [], ["k".repeat(2000)]: 1 }, null, "\t").replace('"k', '‸"k'),
+    );
+    expect(faultsOf(plain).map(({ code, at }) => `${code} ${at?.line}:${at?.column}`)).toEqual([
+      `UNKNOWN_KEY ${places[0]}`,
+    ]);
+  });
+
+  test("too many to hold are counted, and an error among them is still one", () => {
+    const faults = faultsOf(JSON.stringify({ hosts: Array(100_010).fill("x") }));
+    expect(faults).toHaveLength(100_001);
+    expect(faults.at(-1)).toMatchObject({ severity: "error", code: "TOO_MANY_FAULTS" });
+    expect(faults.at(-1)?.message).toContain("100010");
   });
 
   test("stands in line with all others of the file", () => {

@@ -11,11 +11,11 @@ interface OpenNode {
 }
 
 /**
- * Every key that stands twice in one mapping of a YAML or JSON text, at its second place.
+ * Every key of a YAML or JSON text that stands twice in one mapping, at its second place, and every key that is no text.
  *
  * @throws YAMLException where the text is not YAML
  */
-export function duplicateKeys({ file, text }: SourceText): readonly Fault[] {
+export function keyFaults({ file, text }: SourceText): readonly Fault[] {
   const positionOf = positionFinder(text);
   const faults: Fault[] = [];
   const open: OpenNode[] = [];
@@ -27,7 +27,15 @@ export function duplicateKeys({ file, text }: SourceText): readonly Fault[] {
     const parent = open.at(-1);
     const isKey = parent?.keys !== undefined && parent.expectsKey;
     if (parent?.keys !== undefined) parent.expectsKey = !parent.expectsKey;
-    if (isKey && event.type === EVENT_ID.SCALAR) {
+    if (isKey && (event.type === EVENT_ID.SEQUENCE || event.type === EVENT_ID.MAPPING)) {
+      const what = event.type === EVENT_ID.SEQUENCE ? "a list" : "a mapping";
+      faults.push({
+        severity: "error",
+        code: "WRONG_TYPE",
+        message: `A key must be a text, not ${what}`,
+        at: { file, ...positionOf(event.start) },
+      });
+    } else if (isKey && event.type === EVENT_ID.SCALAR) {
       const key = getScalarValue(text, event);
       const offset = scalarOffset(event) ?? 0;
       const first = parent.keys?.get(key);
