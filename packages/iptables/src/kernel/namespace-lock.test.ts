@@ -35,7 +35,16 @@ test("a wait can be interrupted", async () => {
   await using _held = await lockNamespace({ signal, waitMs: 1000, name });
   const abort = new AbortController();
   const waiting = lockNamespace({ signal: abort.signal, waitMs: 60_000, name, onWait: () => abort.abort() });
-  await expect(waiting).rejects.toMatchObject({ code: "INTERRUPTED" });
+  await expect(waiting).rejects.toMatchObject({
+    code: "INTERRUPTED",
+    message: "Interrupted while waiting for another svcproxy",
+  });
+});
+
+test("whoever is interrupted before there was anybody to wait for is not told of a wait", async () => {
+  const name = someName();
+  const interrupted = lockNamespace({ signal: AbortSignal.abort(), waitMs: 1000, name });
+  await expect(interrupted).rejects.toMatchObject({ code: "INTERRUPTED", message: "Interrupted" });
 });
 
 test("of many who want it, one has it at a time and all get it", async () => {

@@ -43,7 +43,9 @@ export async function lockNamespace({ signal, waitMs, onWait, name = LOCK_NAME }
     hasTold = true;
   };
   for (;;) {
-    if (signal.aborted) throw new EnvironmentError("INTERRUPTED", "Interrupted while waiting for another svcproxy");
+    if (signal.aborted) {
+      throw new EnvironmentError("INTERRUPTED", `Interrupted${hasTold ? " while waiting for another svcproxy" : ""}`);
+    }
     if (deadline.aborted) throw locked(holder, waitMs);
     const lock = await tryLock(name);
     if (lock !== undefined) return lock;

@@ -50,6 +50,8 @@ export async function runTool(tool: string, args: readonly string[], options: To
     env: { ...process.env, LC_ALL: "C" },
     signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
     killSignal: "SIGKILL",
+    // A session of its own: a Ctrl-C is for us, and must not end a program that is about to commit.
+    detached: true,
   });
   const stdout = collect(child.stdout, MAX_OUTPUT_BYTES, () => child.kill("SIGKILL"));
   const stderr = collect(child.stderr, MAX_ERROR_BYTES, () => {});

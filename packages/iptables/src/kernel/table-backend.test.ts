@@ -1,5 +1,5 @@
 import { type Command, formatCommand, formatSave, parseCommands, type RuleSet } from "@svcproxy/rules";
-import type { Family } from "@svcproxy/topology";
+import { EnvironmentError, type Family } from "@svcproxy/topology";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { DesiredRules } from "../desired-rules.ts";
@@ -250,6 +250,23 @@ test("an interrupted run puts back what went in", async () => {
   await expect(new TableBackend(tables).apply(dual(), { signal: abort.signal })).rejects.toMatchObject({
     code: "INTERRUPTED",
     message: "Interrupted; the host has its old rules again",
+  });
+  expect(withoutEmptyTables(tables.dump())).toBe("");
+});
+
+test("a change that went in although its program was stopped is put back too", async () => {
+  class Stopped extends MemoryTables {
+    #restored = 0;
+    override async restore(change: TableChange): Promise<void> {
+      await super.restore(change);
+      this.#restored += 1;
+      if (this.#restored === 2) throw new EnvironmentError("TOOL_FAILED", "iptables-restore was stopped");
+    }
+  }
+  const tables = new Stopped();
+  await expect(new TableBackend(tables).apply(dual(), { signal })).rejects.toMatchObject({
+    code: "TOOL_FAILED",
+    message: "iptables-restore was stopped; the host has its old rules again",
   });
   expect(withoutEmptyTables(tables.dump())).toBe("");
 });

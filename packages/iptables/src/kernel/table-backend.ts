@@ -75,6 +75,8 @@ export class TableBackend implements RuleBackend {
         await this.#tables.restore(change);
       } catch (error) {
         if (error instanceof RestoreRefused) return { change, error };
+        // Whoever was stopped in the middle may have committed before.
+        run.changes.push(change);
         throw error;
       }
       run.changes.push(change);
@@ -132,7 +134,7 @@ export class TableBackend implements RuleBackend {
 
 interface ApplyRun {
   readonly before: readonly SavedRules[];
-  /** What went in so far. */
+  /** What went in so far, and at the end what may have gone in. */
   readonly changes: TableChange[];
 }
 
