@@ -81,8 +81,10 @@ export async function finishApply(
       `chain ${chain} (IPv${family} ${table}) is no longer needed, but stays, empty: foreign chain ${heldBy} jumps to it`,
     );
   }
+  // Not interrupted: no later run can tell where the flows of a service that is gone came from.
+  const { signal } = new AbortController();
   try {
-    const deleted = await deleteStaleUdpFlows({ before: outcome.before, after: desired, signal: context.signal });
+    const deleted = await deleteStaleUdpFlows({ before: outcome.before, after: desired, signal });
     if (deleted > 0) log.info({ deleted }, `deleted ${deleted} UDP flows that went to endpoints that are gone`);
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;

@@ -42,6 +42,15 @@ describe.skipIf(reason !== undefined)(
       return file;
     };
 
+    /** An environment whose conntrack sends SIGTERM to whoever asks it for the IPv4 flows: once, a second one would end it. */
+    const withSignallingConntrack = async () => {
+      const bin = await mkdtemp(join(folder, "bin-"));
+      const path = process.env["PATH"] ?? "";
+      const script = `#!/bin/sh\ncase "$*" in -L*ipv4) kill -TERM $PPID ;; esac\nPATH='${path}' exec conntrack "$@"\n`;
+      await writeFile(join(bin, "conntrack"), script, { mode: 0o755 });
+      return { PATH: `${bin}:${path}` };
+    };
+
     for (const variant of ["nft", "legacy"] as const) {
       describe(`with iptables-${variant}`, () => {
         const flags = ["--variant", variant];
@@ -209,7 +218,9 @@ describe.skipIf(reason !== undefined)(
             stderr: expect.stringContaining("deleted 3 UDP flows"),
           });
           expect(await flows()).toEqual(["10.5.75.11", "10.5.75.13", "fd00:5::11"]);
-          await runCli(namespace, onOne("apply", none));
+          // The rules are in by then: a signal that comes now must not leave the flows behind.
+          const signalling = await withSignallingConntrack();
+          expect(await runCli(namespace, onOne("apply", none), { env: signalling })).toMatchObject({ exitCode: 0 });
           expect(await flows()).toEqual(["10.5.75.13"]);
           await namespace.run("sh", ["-e"], { input: flow("10.5.75.14", "10.100.0.2", "") });
           await runCli(namespace, onOne("apply", one));
