@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { LARGE_HOST, type LargeTopologyOptions, largeTopologyText } from "./large-topology.ts";
 import { median } from "./median.ts";
@@ -35,6 +36,8 @@ interface Measured {
 const svcproxy = fileURLToPath(new URL("../../../scripts/svcproxy", import.meta.url));
 const measurer = fileURLToPath(new URL("measure.py", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "svcproxy-bench-"));
+// iptables-legacy's own lock is one for the whole machine, whatever the namespace: whoever else works there is not to wait for us.
+process.env["XTABLES_LOCKFILE"] = join(folder, "xtables.lock");
 
 function measure(command: readonly string[], { input, output }: { input: string; output: string }): Measured {
   return JSON.parse(execFileSync("python3", [measurer, input, output, ...command], { encoding: "utf8" }));

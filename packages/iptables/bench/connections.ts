@@ -5,6 +5,10 @@
  */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
 import { createInterface, type Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -87,6 +91,10 @@ async function addHost(
 }
 
 await using stack = new AsyncDisposableStack();
+const folder = mkdtempSync(join(tmpdir(), "svcproxy-bench-"));
+stack.defer(() => rmSync(folder, { recursive: true }));
+// iptables-legacy's own lock is one for the whole machine, whatever the namespace: whoever else works there is not to wait for us.
+process.env["XTABLES_LOCKFILE"] = join(folder, "xtables.lock");
 const client = stack.use(await createNetworkNamespace());
 const backend = stack.use(await createNetworkNamespace());
 await lay(backend, ["ip route add local 10.0.0.0/8 dev lo"]);

@@ -56,16 +56,15 @@ describe.skipIf(reason !== undefined)(
         }
       }
 
-      test(`10,000 services go into iptables-${variant}, one more of them too, and out again`, {
-        timeout: 120_000,
-      }, async ({ expect }) => {
+      // Enough chains for the order of commands in which iptables-nft is quick; bench/apply.ts does the same with 10,000.
+      test(`1,000 services go into iptables-${variant}, one more of them too, and out again`, async ({ expect }) => {
         await using host = await createKernelHost(variant);
         const rulesOf = (count: number) => [
           compileRules(planHost(manyServices(count), { host: "one", dialect: "document" }), { family: 4 }),
         ];
-        await host.backend.apply(rulesOf(9_999), { signal });
-        const { changes } = await host.backend.apply(rulesOf(10_000), { signal });
-        expect(changes.flatMap(({ commands }) => commands).length).toBeLessThan(12_000);
+        await host.backend.apply(rulesOf(999), { signal });
+        const { changes } = await host.backend.apply(rulesOf(1_000), { signal });
+        expect(changes.flatMap(({ commands }) => commands).length).toBeLessThan(1_200);
         await host.backend.apply([], { signal });
         expect(await host.dump()).toBe("");
       });
