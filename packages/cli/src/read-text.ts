@@ -1,27 +1,18 @@
-import { readFile } from "node:fs/promises";
-import { inputError } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
+import { readFileBytes, tooLarge } from "./read-file-bytes.ts";
 
-/** A file that the user named, as text; `-` is stdin. Empty is a text too: iptables-save prints nothing where there are no rules. @throws InputError FILE_UNREADABLE */
+/** 256 MiB: rules of 100,000 endpoints take 60, and a text of more than 512 is more than a string can hold. */
+const MAX_TEXT_BYTES = 256 * 1024 * 1024;
+
+/**
+ * A file of rules or facts that the user named, as text; `-` is stdin. Empty is a text too: iptables-save prints nothing
+ * where there are no rules.
+ *
+ * @throws InputError FILE_UNREADABLE or FILE_TOO_LARGE
+ */
 export async function readText(context: CommandContext, file: string): Promise<string> {
-  if (file === "-") return (await context.readStdin()).toString("utf8");
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    if (!(error instanceof Error && "syscall" in error && "code" in error)) throw error;
-    throw inputError(
-      "FILE_UNREADABLE",
-      `Cannot read ${JSON.stringify(file)}: ${REASONS[String(error.code)] ?? error.message}`,
-      {
-        cause: error,
-      },
-    );
-  }
+  if (file !== "-") return readFileBytes(file, { maxBytes: MAX_TEXT_BYTES }).toString("utf8");
+  const bytes = await context.readStdin({ maxBytes: MAX_TEXT_BYTES });
+  if (bytes.length > MAX_TEXT_BYTES) throw tooLarge("<stdin>", MAX_TEXT_BYTES);
+  return bytes.toString("utf8");
 }
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  EACCES: "permission denied",
-  EISDIR: "it is a directory",
-  ENOTDIR: "a part of the path is no directory",
-};
