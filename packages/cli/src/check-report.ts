@@ -1,12 +1,15 @@
 import {
   type Endpoint,
+  type Family,
   type Fault,
   type Frontend,
+  familyOf,
   formatCidr,
   formatSocketAddress,
   type Handling,
   type Host,
   type HostPlan,
+  type IpAddress,
   type NodeSettings,
   type PodAddress,
   planHost,
@@ -53,14 +56,22 @@ interface ServiceReport {
   readonly ports: readonly PortReport[];
 }
 
-interface PortReport {
+export interface PortReport {
   readonly name: string;
   readonly protocol: ServicePort["protocol"];
   readonly port: number;
   readonly nodePort?: number;
   /** `ClusterIP 10.100.100.1:7070`, `NodePort *:34211`, … */
   readonly frontends: readonly string[];
+  /** How many endpoints stand behind each of `frontends`, in its order: those of its family; a NodePort has both. */
+  readonly readiness: readonly (readonly Readiness[])[];
   readonly endpoints: readonly EndpointReport[];
+}
+
+interface Readiness {
+  readonly family: Family;
+  readonly ready: number;
+  readonly endpoints: number;
 }
 
 interface EndpointReport {
@@ -159,24 +170,48 @@ function reportService(service: Service): ServiceReport {
     name: service.name,
     ...(service.id === undefined ? {} : { id: service.id }),
     policies: policiesOf(service),
-    ports: service.ports.map((port) => ({
-      name: port.name,
-      protocol: port.protocol,
-      port: port.port,
-      ...(port.nodePort === undefined ? {} : { nodePort: port.nodePort }),
-      frontends: frontendsOf(service, port),
-      endpoints: port.endpoints.map(reportEndpoint),
-    })),
+    ports: service.ports.map((port) => reportPort(service, port)),
   };
 }
 
-function frontendsOf(service: Service, { port, nodePort }: ServicePort): readonly string[] {
-  if (service.clusterIPs.length === 0) return [];
+function reportPort(service: Service, port: ServicePort): PortReport {
+  const frontends = frontendsOf(service, port);
+  const readiness = new Map(([4, 6] as const).map((family) => [family, readinessOf(port, family)]));
+  return {
+    name: port.name,
+    protocol: port.protocol,
+    port: port.port,
+    ...(port.nodePort === undefined ? {} : { nodePort: port.nodePort }),
+    frontends: frontends.map(({ name }) => name),
+    readiness: frontends.map(({ families }) => families.flatMap((family) => readiness.get(family) ?? [])),
+    endpoints: port.endpoints.map(reportEndpoint),
+  };
+}
+
+function readinessOf({ endpoints }: ServicePort, family: Family): Readiness {
+  const those = endpoints.filter(({ address }) => familyOf(address) === family);
+  return { family, ready: those.filter(({ ready }) => ready).length, endpoints: those.length };
+}
+
+interface NamedFrontend {
+  readonly name: string;
+  readonly families: readonly Family[];
+}
+
+function frontendsOf(service: Service, { port, nodePort }: ServicePort): readonly NamedFrontend[] {
+  const { clusterIPs, externalIPs, loadBalancerIPs } = service;
+  if (clusterIPs.length === 0) return [];
+  const at = (addresses: readonly IpAddress[], kind: keyof typeof FRONTEND_NAMES) =>
+    addresses.map((address) => ({
+      name: `${FRONTEND_NAMES[kind]} ${formatSocketAddress({ address, port })}`,
+      families: [familyOf(address)],
+    }));
+  const onNodes = { name: `NodePort *:${nodePort}`, families: clusterIPs.map(familyOf) };
   return [
-    ...service.clusterIPs.map((address) => `ClusterIP ${formatSocketAddress({ address, port })}`),
-    ...service.externalIPs.map((address) => `external IP ${formatSocketAddress({ address, port })}`),
-    ...service.loadBalancerIPs.map((address) => `load-balancer IP ${formatSocketAddress({ address, port })}`),
-    ...(nodePort === undefined ? [] : [`NodePort *:${nodePort}`]),
+    ...at(clusterIPs, "clusterIP"),
+    ...at(externalIPs, "externalIP"),
+    ...at(loadBalancerIPs, "loadBalancerIP"),
+    ...(nodePort === undefined ? [] : [onNodes]),
   ];
 }
 

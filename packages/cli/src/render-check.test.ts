@@ -69,6 +69,30 @@ test("check says in words what a service asks for, what this host does, and what
   ]);
 });
 
+test("check counts behind each frontend the endpoints of its family", async () => {
+  const stdin = `
+hosts: [{ name: h1, addresses: [192.168.0.1, "fd00::1"], pods: [
+  { name: both, addresses: ["10.1.0.2:80", "[fd00:1::2]:80"] }, { name: four, address: "10.1.0.3:80" },
+  { name: off, addresses: ["10.1.0.4:80", "[fd00:1::4]:80"], ready: false }] }]
+services:
+  - { name: uneven, clusterIPs: [10.100.0.1, "fd00:100::1"], ports: [{ port: 80, nodePort: 30080 }], endpoints: [both, four, off] }
+  - { name: even, clusterIPs: [10.100.0.2, "fd00:100::2"], ports: [{ port: 80, nodePort: 30081 }], endpoints: [both, off] }
+`;
+  const { stdout } = await runInMemory(["check", "-"], { stdin });
+  const counts = stdout.split("\n").flatMap((line) => {
+    const [, , , frontend = "", readiness = ""] = line.split(/ {2,}/);
+    return /^(ClusterIP|NodePort) /.test(frontend) ? [[frontend, readiness]] : [];
+  });
+  expect(counts).toEqual([
+    ["ClusterIP 10.100.0.1:80", "2 of 3 ready"],
+    ["ClusterIP [fd00:100::1]:80", "1 of 2 ready"],
+    ["NodePort *:30080", "IPv4: 2 of 3 ready, IPv6: 1 of 2 ready"],
+    ["ClusterIP 10.100.0.2:80", "1 of 2 ready"],
+    ["ClusterIP [fd00:100::2]:80", "1 of 2 ready"],
+    ["NodePort *:30081", "1 of 2 ready"],
+  ]);
+});
+
 test("check says so where there is nothing", async () => {
   const { exitCode, stdout } = await runInMemory(["check", "-"], {
     stdin: "{ apiVersion: v1, kind: List, items: [] }",

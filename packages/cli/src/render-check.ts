@@ -1,5 +1,5 @@
 import { DEFAULT_NODE_SETTINGS, visible } from "@svcproxy/topology";
-import type { CheckReport } from "./check-report.ts";
+import type { CheckReport, PortReport } from "./check-report.ts";
 import { renderTable } from "./text-table.ts";
 
 /** The report as tables with a title each; a section without rows is left out. */
@@ -51,16 +51,29 @@ function servicesSection({ services }: CheckReport): string {
   const rows = services.flatMap(({ namespace, name, policies, ports }) => {
     const service = `${namespace}/${name}`;
     if (ports.length === 0) return [[service, "", "", "", "", policies.join("; ")]];
-    return ports.flatMap(({ name: portName, port, protocol, frontends, endpoints }) => {
+    return ports.flatMap(({ name: portName, port, protocol, frontends, readiness, endpoints }) => {
+      const shared = [service, `${port}/${protocol}`, portName];
       const ready = endpoints.filter(({ state }) => state === "ready").length;
-      const shared = [`${port}/${protocol}`, portName];
-      const rest = [`${ready} of ${endpoints.length} ready`, policies.join("; ")];
-      const shown = frontends.length === 0 ? [""] : frontends;
-      return shown.map((frontend) => [service, ...shared, frontend, ...rest]);
+      // A headless service has no frontend, but clients find its endpoints by name.
+      if (frontends.length === 0)
+        return [[...shared, "", `${ready} of ${endpoints.length} ready`, policies.join("; ")]];
+      return frontends.map((frontend, index) => [
+        ...shared,
+        frontend,
+        describeReadiness(readiness[index] ?? []),
+        policies.join("; "),
+      ]);
     });
   });
   const table = renderTable(["SERVICE", "PORT", "PORT NAME", "FRONTEND", "ENDPOINTS", "POLICIES"], rows);
   return services.length === 0 ? "" : `Services (${services.length})\n${table}`;
+}
+
+/** `2 of 3 ready`; where the families of a NodePort differ, each with its own. */
+function describeReadiness(readiness: PortReport["readiness"][number]): string {
+  const counts = readiness.map(({ ready, endpoints }) => `${ready} of ${endpoints} ready`);
+  if (new Set(counts).size === 1) return counts[0] ?? "";
+  return readiness.map(({ family }, index) => `IPv${family}: ${counts[index]}`).join(", ");
 }
 
 function endpointsSection({ services }: CheckReport): string {
