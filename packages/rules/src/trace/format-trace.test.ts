@@ -4,18 +4,19 @@ import { hostStateOf } from "../host-state-of.ts";
 import { DOCUMENT_RULES } from "../testing/document-rules.ts";
 import { parseSave } from "../text/parse-save.ts";
 import { formatTrace } from "./format-trace.ts";
+import type { TraceRequest } from "./request.ts";
 import { drawTrace } from "./trace-graph.ts";
 import { tracePacket } from "./trace-packet.ts";
 
 const { topology } = exampleTopology();
 
-function traceOf(text: string, to: string, port: number) {
+function traceOf(text: string, to: string, port: number, more: Partial<TraceRequest> = {}) {
   const [from, destination] = [parseIpAddress("10.5.75.2"), parseIpAddress(to)];
   if (from === undefined || destination === undefined) throw new TypeError("no address");
   return tracePacket({
     rules: parseSave(text, { family: 4 }),
     hostState: hostStateOf(topology, { host: "cloudos1" }),
-    packet: { from, to: destination, port },
+    packet: { from, to: destination, port, ...more },
   });
 }
 
@@ -24,6 +25,20 @@ describe("a trace for people", () => {
 
   test("fits 80 columns", () => {
     expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
+  });
+
+  test("fits 80 columns where the answer's way is told rule by rule", () => {
+    const wide = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+      .map((digit) => `-A FORWARD -m comment --comment "${"x".repeat(20 + digit)}" -m mark --mark 0x40 -j ACCEPT\n`)
+      .join("");
+    const told = formatTrace(traceOf(`*filter\n:FORWARD ACCEPT [0:0]\n${wide}COMMIT\n`, "10.5.88.2", 3000));
+    expect(told).toContain("The answer");
+    expect(Math.max(...told.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
+  });
+
+  test("says why an established connection's packet meets no rule of nat", () => {
+    const told = formatTrace(traceOf(DOCUMENT_RULES, "10.100.100.1", 7070, { state: "ESTABLISHED" }));
+    expect(told.replaceAll("\n", " ")).toContain("Only a connection's first packet asks the nat table");
   });
 
   test("says first what may happen, then rule by rule how", () => {

@@ -10,7 +10,9 @@ import {
   tellRule,
 } from "./describe-event.ts";
 import { complement, type Fraction, formatFraction, isZero, toNumber } from "./fraction.ts";
+import type { Share } from "./intended-share.ts";
 import type { Outcome } from "./outcome.ts";
+import type { TraceRequest } from "./request.ts";
 import { tellGiven, tellQuestion, tellShare } from "./trace-json.ts";
 import type { Trace, TracedBranch } from "./trace-packet.ts";
 import type { MissedRule, WalkEvent } from "./walk-state.ts";
@@ -68,7 +70,21 @@ function headline({ request, entry }: Trace, hostName: string | undefined): read
   );
   const mark = packet.mark === 0 ? "" : ` It carries mark ${tellMark(packet.mark)}.`;
   const on = hostName === undefined ? "" : `, on ${visible(hostName)}`;
-  return wrap(`${what} from ${from} to ${to}${on}. ${entry.told}${mark}`, { indent: "" });
+  return wrap(`${what} from ${from} to ${to}${on}. ${entry.told}${mark}${tellState(request)}`, { indent: "" });
+}
+
+/** Why a packet that opens no connection meets no rule of the nat table. */
+function tellState({ state = "NEW" }: TraceRequest): string {
+  switch (state) {
+    case "NEW":
+    case "RELATED":
+      return "";
+    case "ESTABLISHED":
+      return " Only a connection's first packet asks the nat table: this one is followed as part of a connection that was left as it was.";
+    case "INVALID":
+    case "UNTRACKED":
+      return " It belongs to no connection, so the nat table is not asked.";
+  }
 }
 
 function summary(
@@ -88,7 +104,7 @@ function summary(
 function tellBranch(branch: TracedBranch, family: Family): string {
   if (branch.kind === "undecided") return `not decided: ${tellQuestion(branch.question, family)}`;
   const { outcome } = branch;
-  const share = branch.share === undefined ? "" : `; meant to be ${tellShare(branch.share)}`;
+  const share = branch.share === undefined ? "" : `; ${tellMeant(branch.share)}`;
   const back =
     branch.reply?.returns === false
       ? "; NO ANSWER COMES BACK"
@@ -98,13 +114,19 @@ function tellBranch(branch: TracedBranch, family: Family): string {
   return `${tellOutcomeOf(outcome)}${share}${back}`;
 }
 
+function tellMeant(share: Share): string {
+  return share.numerator === 0 ? "this is not meant to happen" : `meant to be ${tellShare(share)}`;
+}
+
 function tellOutcomeOf(outcome: Outcome): string {
   const { verdict, destination, source, masqueraded, because } = outcome;
   switch (verdict) {
     case "accepted":
       return `accepted at ${tellEnd(destination)} as ${tellEnd(source)}${masqueraded ? " (masqueraded)" : ""}`;
     case "untouched":
-      return `left as it was, to ${tellEnd(destination)} as ${tellEnd(source)}${masqueraded ? " (masqueraded)" : ""}: ${because}`;
+      return masqueraded
+        ? `passed on to ${tellEnd(destination)} as ${tellEnd(source)} (masqueraded): ${because}`
+        : `left as it was, to ${tellEnd(destination)} as ${tellEnd(source)}: ${because}`;
     case "refused":
       return `refused at once: ${because}`;
     case "dropped":
@@ -141,19 +163,19 @@ function commonLength(ways: readonly (readonly WalkEvent[])[]): number {
   return index < 0 ? first.length : index;
 }
 
-/** Hooks at which no rule was asked are passed over. */
-function eventLines(events: readonly WalkEvent[], family: Family): readonly string[] {
+/** Hooks at which no rule was asked are passed over; `margin` stands ahead of every line. */
+function eventLines(events: readonly WalkEvent[], family: Family, margin = ""): readonly string[] {
   const lines: string[] = [];
   let pendingHook: string | undefined;
   let place = "";
   for (const event of events) {
     if (event.kind === "hook") {
-      pendingHook = `  ${event.hook}: ${HOOK_MEANINGS[event.hook]}`;
+      pendingHook = `${margin}  ${event.hook}: ${HOOK_MEANINGS[event.hook]}`;
       place = "";
       continue;
     }
     if (event.kind === "note" || event.kind === "translatedBack") {
-      lines.push(...wrap(`${capital(event.text)}.`, { indent: "  " }));
+      lines.push(...wrap(`${capital(event.text)}.`, { indent: `${margin}  ` }));
       continue;
     }
     if (pendingHook !== undefined) {
@@ -161,7 +183,7 @@ function eventLines(events: readonly WalkEvent[], family: Family): readonly stri
       pendingHook = undefined;
     }
     const here = `${event.table} ${event.chain}`;
-    const indent = " ".repeat(4 + 2 * event.depth);
+    const indent = `${margin}${" ".repeat(4 + 2 * event.depth)}`;
     if (here !== place && event.kind !== "chainEnd") lines.push(`${indent}${visible(here)}`);
     // A chain in which nothing was asked leaves no trace to come back from.
     if (event.kind !== "chainEnd") place = here;
@@ -256,7 +278,7 @@ function ending(branch: TracedBranch, family: Family): readonly string[] {
 /** An answer's way is told where a rule was asked on it. */
 function replyLines(events: readonly WalkEvent[], family: Family): readonly string[] {
   const asked = events.some((event) => event.kind === "rule" || event.kind === "misses");
-  return asked ? eventLines(events, family).map((line) => `  ${line}`) : [];
+  return asked ? eventLines(events, family, "  ") : [];
 }
 
 function capital(text: string): string {

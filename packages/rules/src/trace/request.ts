@@ -1,6 +1,6 @@
 import { familyOf, type IpAddress, inputError } from "@svcproxy/topology";
 import type { NumberRange } from "../rule-set.ts";
-import { protocolName } from "../text/protocol-names.ts";
+import { protocolName, protocolNumber } from "../text/protocol-names.ts";
 import type { ConnectionState } from "./packet-view.ts";
 
 /** The packet that a trace follows, as far as it is known. */
@@ -39,17 +39,21 @@ export function hasPorts(protocol: string): boolean {
   return PORT_PROTOCOLS.includes(protocol);
 }
 
+/** The header has 8 bits for it. */
+const MAX_PROTOCOL = 255;
+
 /**
- * The request's protocol in iptables' words.
+ * The request's protocol in iptables' words; `icmp` is the one of the packet's family.
  *
  * @throws InputError where the request makes no packet
  */
 export function checkRequest(request: TraceRequest): string {
-  const protocol = protocolName(request.protocol ?? "tcp");
-  if (protocol === undefined)
+  const named = protocolName(request.protocol ?? "tcp");
+  const protocol = named === "icmp" && familyOf(request.from) === 6 ? "ipv6-icmp" : named;
+  if (protocol === undefined || (protocolNumber(protocol) ?? Number.POSITIVE_INFINITY) > MAX_PROTOCOL)
     throw inputError(
       "UNKNOWN_PROTOCOL",
-      `Cannot trace protocol ${JSON.stringify(request.protocol)}: a packet has one`,
+      `Cannot trace a packet of protocol ${JSON.stringify(request.protocol)}: there is no such protocol`,
       {
         hint: "Use tcp, udp, sctp, icmp or a number from 1 to 255",
       },

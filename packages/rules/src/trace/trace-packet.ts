@@ -74,7 +74,11 @@ function traceOne(context: WalkContext, plan: HostPlan | undefined, request: Tra
   const { ended } = entry.kind === "local" ? walkLocalOutput(passage, entering) : walkArriving(passage, entering);
   const branches = resolveBranches(ended).map((branch): TracedBranch => {
     if (branch.kind === "undecided") return branch;
-    const share = plan === undefined ? undefined : intendedShare(plan, { entry, router: context.host.router, branch });
+    // A plan shares out new connections; what belongs to one goes where that went.
+    const share =
+      plan === undefined || (request.state ?? "NEW") !== "NEW"
+        ? undefined
+        : intendedShare(plan, { entry, router: context.host.router, branch });
     const reply = traceReply(context, branch.ended);
     return {
       ...branch,
