@@ -1,10 +1,10 @@
 import { type Trace, traceToJson, VERDICTS, type Verdict } from "@svcproxy/rules";
-import { inputError } from "@svcproxy/topology";
+import { formatSocketAddress, inputError, parseIpAddress, parseSocketAddress } from "@svcproxy/topology";
 
 /** What a user says that a packet's trace comes to; what is left out may be anything. */
 export interface Expectation {
   readonly verdict?: Verdict;
-  /** All endpoints that may get the packet, `ip:port`, in any order. */
+  /** All endpoints that may get the packet, `ip:port` (`ip` where the protocol has no ports), in any order. */
   readonly endpoints?: readonly string[];
   readonly masqueraded?: boolean;
 }
@@ -29,8 +29,11 @@ export function readExpectation(value: unknown): Expectation {
 function readEndpoints(value: unknown): readonly string[] {
   if (!Array.isArray(value)) throw bad("`endpoints` is a list of ip:port");
   return value.map((entry: unknown) => {
-    if (typeof entry === "string") return entry;
-    throw bad("`endpoints` is a list of ip:port");
+    const text = typeof entry === "string" ? entry : "";
+    const socket = parseSocketAddress(text);
+    const endpoint = socket === undefined ? parseIpAddress(text) : formatSocketAddress(socket);
+    if (endpoint !== undefined) return endpoint;
+    throw bad(`${JSON.stringify(entry)} is no ip:port`);
   });
 }
 

@@ -1,5 +1,13 @@
 import type { TraceRequest } from "@svcproxy/rules";
-import { type Fault, InputError, loadDocuments, nearestWord } from "@svcproxy/topology";
+import {
+  type Fault,
+  InputError,
+  inputError,
+  loadDocuments,
+  locateFaults,
+  nearestWord,
+  type SourcePosition,
+} from "@svcproxy/topology";
 import { type Expectation, readExpectation } from "./packet-expectation.ts";
 import { readPacket } from "./read-packet.ts";
 
@@ -7,6 +15,8 @@ import { readPacket } from "./read-packet.ts";
 export interface ListedPacket {
   readonly request: TraceRequest;
   readonly expect: Expectation | undefined;
+  /** Where the entry starts; found when it is asked for. */
+  place(): SourcePosition | undefined;
 }
 
 const KEYS = [
@@ -17,56 +27,100 @@ const KEYS = [
 /**
  * Reads a list of packets: a YAML or JSON list, or JSON objects one a line.
  *
- * @throws InputError with every entry that cannot be read
+ * @throws InputError with every entry that cannot be read, each at its line
  */
 export function readPacketList(text: string, file: string): readonly ListedPacket[] {
   const faults: Fault[] = [];
-  const packets = entriesOf(text, file).flatMap(({ value, place }) => {
+  const entries = isJsonLines(text) ? entriesOfLines(text, { file, faults }) : entriesOf(text, { file, faults });
+  const packets = entries.flatMap(({ value, place }) => {
     try {
-      return [readEntry(value)];
+      return [{ ...readEntry(value), place }];
     } catch (error) {
-      if (!(error instanceof InputError)) throw error;
-      faults.push(...error.faults.map((fault) => ({ ...fault, message: `${place}: ${fault.message}` })));
+      faults.push(...faultsAt(error, place()));
       return [];
     }
   });
-  const [first, ...rest] = faults;
+  const [first, ...rest] = faults.toSorted((one, other) => (one.at?.line ?? 0) - (other.at?.line ?? 0));
   if (first !== undefined) throw new InputError([first, ...rest]);
   return packets;
 }
 
+/** The faults of an entry, at the place where it stands. @throws what is no InputError */
+export function faultsAt(error: unknown, at: SourcePosition | undefined): readonly Fault[] {
+  if (!(error instanceof InputError)) throw error;
+  return at === undefined ? error.faults : error.faults.map((fault) => ({ at, ...fault }));
+}
+
 interface Entry {
   readonly value: unknown;
-  readonly place: string;
+  place(): SourcePosition | undefined;
 }
 
-function entriesOf(text: string, file: string): readonly Entry[] {
-  const lines = jsonLines(text, file);
-  if (lines !== undefined) return lines;
-  const { documents } = loadDocuments({ file, text });
-  return documents
-    .flatMap(({ value }): readonly unknown[] => (Array.isArray(value) ? value : [value]))
-    .map((value, index) => ({ value, place: `${file}: packet ${index + 1}` }));
+interface Reading {
+  readonly file: string;
+  readonly faults: Fault[];
 }
 
-/** @returns undefined where the lines are no JSON objects */
-function jsonLines(text: string, file: string): readonly Entry[] | undefined {
-  const entries: Entry[] = [];
-  for (const [index, line] of text.split("\n").entries()) {
-    if (line.trim() === "") continue;
-    if (!line.trimStart().startsWith("{")) return undefined;
-    try {
-      entries.push({ value: JSON.parse(line), place: `${file}:${index + 1}` });
-    } catch {
-      return undefined;
-    }
+function entriesOf(text: string, { file, faults }: Reading): readonly Entry[] {
+  const loaded = loadDocuments({ file, text });
+  faults.push(...loaded.faults);
+  const found = loaded.documents.flatMap((document) =>
+    Array.isArray(document.value)
+      ? document.value.map((value: unknown, index) => ({ value, place: { document, path: [index] } }))
+      : [{ value: document.value, place: { document, path: [] } }],
+  );
+  // Places are looked up once, for all entries, and only where there is something to say of one.
+  let positions: readonly Fault[] | undefined;
+  const locate = () =>
+    locateFaults(found.map(({ place }) => ({ severity: "error", code: "SYNTAX", message: "", place })));
+  return found.map(({ value }, index) => ({
+    value,
+    place: () => {
+      positions ??= locate();
+      return positions[index]?.at;
+    },
+  }));
+}
+
+/** Whether each line is meant to be an object of its own: the first opens one, and one at least holds a whole one. */
+function isJsonLines(text: string): boolean {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  return lines.length > 1 && lines[0]?.trimStart().startsWith("{") === true && lines.some(isObjectLine);
+}
+
+function isObjectLine(line: string): boolean {
+  return line.trimStart().startsWith("{") && parseLine(line).kind === "value";
+}
+
+function entriesOfLines(text: string, { file, faults }: Reading): readonly Entry[] {
+  return text.split("\n").flatMap((line, index): readonly Entry[] => {
+    if (line.trim() === "") return [];
+    const at = { file, line: index + 1, column: 1 };
+    const parsed = parseLine(line);
+    if (parsed.kind === "value") return [{ value: parsed.value, place: () => at }];
+    faults.push({ severity: "error", code: "SYNTAX", message: `Cannot read JSON: ${parsed.because}`, at });
+    return [];
+  });
+}
+
+type ParsedLine =
+  | { readonly kind: "value"; readonly value: unknown }
+  | { readonly kind: "fault"; readonly because: string };
+
+function parseLine(line: string): ParsedLine {
+  try {
+    return { kind: "value", value: JSON.parse(line) };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return { kind: "fault", because: error.message };
   }
-  return entries;
 }
 
-function readEntry(value: unknown): ListedPacket {
+function readEntry(value: unknown): Omit<ListedPacket, "place"> {
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw fault("BAD_PACKET", "a packet is an object", {});
+    throw inputError("BAD_PACKET", `Cannot trace ${JSON.stringify(value)}: a packet is an object`, {
+      hint: '{ from: 10.5.75.2, to: "10.100.100.1:7070" }',
+    });
   // The flags' spelling is understood, too: `in-interface`.
   const words: Readonly<Record<string, unknown>> = Object.fromEntries(
     Object.entries(value).map(([key, word]) => [
@@ -77,9 +131,9 @@ function readEntry(value: unknown): ListedPacket {
   for (const key of Object.keys(words)) {
     if (KEYS.includes(key)) continue;
     const near = nearestWord(key, KEYS);
-    throw fault(
+    throw inputError(
       "UNKNOWN_KEY",
-      `a packet has no key ${JSON.stringify(key)}`,
+      `A packet has no key ${JSON.stringify(key)}`,
       near === undefined ? {} : { hint: `Did you mean ${near}?` },
     );
   }
@@ -87,8 +141,4 @@ function readEntry(value: unknown): ListedPacket {
     request: readPacket(words),
     expect: words["expect"] === undefined ? undefined : readExpectation(words["expect"]),
   };
-}
-
-function fault(code: string, message: string, options: Pick<Fault, "hint">): InputError {
-  return new InputError([{ severity: "error", code, message, ...options }]);
 }

@@ -1,4 +1,4 @@
-import { CONNECTION_STATES, type ConnectionState, type TraceRequest } from "@svcproxy/rules";
+import { CONNECTION_STATES, type ConnectionState, checkRequest, type TraceRequest } from "@svcproxy/rules";
 import { type IpAddress, inputError, parseIpAddress, parseSocketAddress } from "@svcproxy/topology";
 
 /** A packet as a command line or a line of `--packets` writes it: text, or numbers. */
@@ -21,18 +21,18 @@ export interface PacketWords {
  *
  * @param words.from `IP`, or `IP:PORT` with the source port
  * @param words.to `IP:PORT`, `[IPv6]:PORT`, or `IP` where the protocol has no ports
- * @throws InputError BAD_PACKET
+ * @throws InputError BAD_PACKET, or as `checkRequest`
  */
 export function readPacket(words: PacketWords): TraceRequest {
   const from = readEnd("from", words.from);
   const to = readEnd("to", words.to);
-  const sourcePort = readNumber("sport", words.sport, 65535) ?? from.port;
-  const mark = readNumber("mark", words.mark, 0xffffffff);
+  const sourcePort = readNumber("sport", words.sport, { min: 1, max: 65535 }) ?? from.port;
+  const mark = readNumber("mark", words.mark, { max: 0xffffffff });
   const state = readState(words.state);
   const icmp = readIcmpType(words.icmpType);
-  const length = readNumber("length", words.length, 65535);
-  const ttl = readNumber("ttl", words.ttl, 255);
-  return {
+  const length = readNumber("length", words.length, { max: 65535 });
+  const ttl = readNumber("ttl", words.ttl, { max: 255 });
+  const request: TraceRequest = {
     from: from.address,
     to: to.address,
     ...(to.port === undefined ? {} : { port: to.port }),
@@ -46,6 +46,8 @@ export function readPacket(words: PacketWords): TraceRequest {
     ...(ttl === undefined ? {} : { ttl }),
     ...(words.mac === undefined ? {} : { macSource: String(words.mac) }),
   };
+  checkRequest(request);
+  return request;
 }
 
 function readEnd(name: "from" | "to", value: unknown): { readonly address: IpAddress; readonly port?: number } {
@@ -65,13 +67,17 @@ function readEnd(name: "from" | "to", value: unknown): { readonly address: IpAdd
   );
 }
 
-function readNumber(name: string, value: unknown, max: number): number | undefined {
+function readNumber(
+  name: string,
+  value: unknown,
+  { min = 0, max }: { readonly min?: number; readonly max: number },
+): number | undefined {
   if (value === undefined) return undefined;
   const number =
     typeof value === "number" ? value : Number(typeof value === "string" && value !== "" ? value : Number.NaN);
-  if (Number.isInteger(number) && number >= 0 && number <= max) return number;
+  if (Number.isInteger(number) && number >= min && number <= max) return number;
   throw inputError("BAD_PACKET", `Cannot trace a packet with ${name} ${JSON.stringify(value)}`, {
-    hint: `Use a number from 0 to ${max}`,
+    hint: `Use a number from ${min} to ${max}`,
   });
 }
 

@@ -34,6 +34,7 @@ export interface RuleSource {
 /**
  * Finds rules, host and plan as the flags say: rules from `--rules`, `--live` or the plan; the host's state from
  * `--host-state`, `--live` or the topology. The topology is not asked for where nothing of it is needed; `needsPlan` asks.
+ * `otherInput` is a file that the command reads besides, so that not both are stdin.
  *
  * @throws InputError for contradicting flags and for unreadable input
  * @throws EnvironmentError where this host cannot be read
@@ -42,11 +43,11 @@ export async function openRuleSource(
   context: CommandContext,
   files: readonly string[],
   flags: RuleSourceFlags,
-  { needsPlan = false }: { readonly needsPlan?: boolean } = {},
+  { needsPlan = false, otherInput }: { readonly needsPlan?: boolean; readonly otherInput?: string } = {},
 ): Promise<RuleSource> {
   if (flags.live === true && flags.rules !== undefined)
     throw inputError("CONFLICTING_FLAGS", "Cannot take the rules from --rules and from --live: name one of them");
-  const stdin = [...(flags.rules ?? []), flags.hostState, ...files].filter((name) => name === "-");
+  const stdin = [...(flags.rules ?? []), flags.hostState, otherInput, ...files].filter((name) => name === "-");
   if (stdin.length > 1)
     throw inputError("STDIN_TWICE", "Cannot read two things from stdin: `-` is given more than once");
   const needsTopology = needsPlan || files.length > 0 || !isComplete(flags);

@@ -7,12 +7,12 @@ import {
   type Tracer,
   traceToJson,
 } from "@svcproxy/rules";
-import { type Family, familyOf, inputError, visible } from "@svcproxy/topology";
+import { type Family, type Fault, familyOf, formatFault, InputError, inputError } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 import type { ExitCode } from "./exit-code.ts";
 import { compareExpectation } from "./packet-expectation.ts";
 import { readPacket } from "./read-packet.ts";
-import { readPacketList } from "./read-packet-list.ts";
+import { faultsAt, type ListedPacket, readPacketList } from "./read-packet-list.ts";
 import { readText } from "./read-text.ts";
 import { openRuleSource, type RuleSource } from "./rule-source.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
@@ -68,13 +68,16 @@ function show(trace: Trace, { hostName }: RuleSource, { json, format, all }: Tra
   });
 }
 
+/** Traces each packet of a list, an object a line; exit code 3 where one came to something else than its `expect` says. */
 async function traceList(
   context: CommandContext,
   files: readonly string[],
   flags: TraceFlags & { readonly packets: string },
 ): Promise<ExitCode> {
+  refuseWithList(flags);
+  const source = await openRuleSource(context, files, flags, { otherInput: flags.packets });
   const packets = readPacketList(await readText(context, flags.packets), flags.packets);
-  const source = await openRuleSource(context, files, flags);
+  if (packets.length === 0) context.note(`svcproxy: ${JSON.stringify(flags.packets)} lists no packet`);
   const tracers = new Map<Family, Tracer>();
   const tracerOf = async ({ from }: TraceRequest) => {
     const family = familyOf(from);
@@ -82,19 +85,59 @@ async function traceList(
     tracers.set(family, tracer);
     return tracer;
   };
+  const faults: Fault[] = [];
   let failed = 0;
-  for (const [index, { request, expect }] of packets.entries()) {
-    const trace = (await tracerOf(request)).trace(request);
-    const differences = expect === undefined ? [] : compareExpectation(trace, expect);
-    if (differences.length > 0) {
-      failed++;
-      const { packet } = traceToJson(trace);
-      for (const difference of differences)
-        context.note(visible(`packet ${index + 1}, ${packet["from"]} to ${packet["to"]}: ${difference}`));
-    }
-    const outcome = expect === undefined ? {} : { expect, differences };
-    await context.print(`${JSON.stringify({ ...traceToJson(trace), ...outcome })}\n`);
+  for (const packet of packets) {
+    const tracer = await tracerOf(packet.request);
+    const told = tellListed(tracer, packet, faults);
+    if (told === undefined) continue;
+    if (told.differences.length > 0) failed++;
+    for (const difference of told.differences) context.note(formatFault(difference));
+    await context.print(`${told.line}\n`);
   }
+  const [first, ...others] = faults;
+  if (first !== undefined) throw new InputError([first, ...others]);
   if (failed > 0) context.note(`svcproxy: ${failed} of ${packets.length} packets came to something else than expected`);
   return failed > 0 ? 3 : 0;
+}
+
+/** What a list says of its packets is not said a second time. @throws InputError CONFLICTING_FLAGS */
+function refuseWithList(flags: TraceFlags): void {
+  const others = ["from", "to", "proto", "sport", "inInterface", "mark", "state"] as const;
+  const given = others.find((name) => flags[name] !== undefined);
+  if (given !== undefined)
+    throw inputError(
+      "CONFLICTING_FLAGS",
+      `Cannot take packets from --packets and from --${given === "inInterface" ? "in-interface" : given}`,
+      { hint: "Write it into the entries of the list" },
+    );
+  if (flags.format !== "text")
+    throw inputError(
+      "CONFLICTING_FLAGS",
+      `Cannot draw a list of packets as ${flags.format}: --packets prints JSON lines`,
+    );
+}
+
+/** @returns undefined where nobody can say how the packet comes in: `faults` has why */
+function tellListed(
+  tracer: Tracer,
+  { request, expect, place }: ListedPacket,
+  faults: Fault[],
+): { readonly line: string; readonly differences: readonly Fault[] } | undefined {
+  try {
+    const trace = tracer.trace(request);
+    const json = traceToJson(trace);
+    if (expect === undefined) return { line: JSON.stringify(json), differences: [] };
+    const differences = compareExpectation(trace, expect);
+    const { packet } = json;
+    return {
+      line: JSON.stringify({ ...json, expect, differences }),
+      differences: differences.flatMap((difference) =>
+        faultsAt(inputError("UNEXPECTED", `${packet["from"]} to ${packet["to"]}: ${difference}`), place()),
+      ),
+    };
+  } catch (error) {
+    faults.push(...faultsAt(error, place()));
+    return undefined;
+  }
 }

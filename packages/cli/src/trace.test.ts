@@ -108,6 +108,12 @@ describe("svcproxy trace", () => {
     { name: "two families", argv: ["--from", "fd00::1", "--to", "10.100.100.1:7070"], code: "MIXED_FAMILIES" },
     { name: "an interface that is not there", argv: [...packet, "--in-interface", "eth9"], code: "UNKNOWN_INTERFACE" },
     { name: "a state that is none", argv: [...packet, "--state", "OLD"], code: "BAD_PACKET" },
+    { name: "a protocol that is none", argv: [...packet, "--proto", "tpc"], code: "UNKNOWN_PROTOCOL" },
+    { name: "a protocol's number beyond 8 bits", argv: [...packet, "--proto", "256"], code: "UNKNOWN_PROTOCOL" },
+    { name: "source port 0", argv: [...packet, "--sport", "0"], code: "BAD_PACKET" },
+    { name: "a list and a packet", argv: [...packet, "--packets", "x"], code: "CONFLICTING_FLAGS" },
+    { name: "a picture of a list", argv: ["--packets", "x", "--format", "dot"], code: "CONFLICTING_FLAGS" },
+    { name: "two things from stdin", argv: ["--packets", "-", "--rules", "-"], code: "STDIN_TWICE" },
     { name: "two sources of rules", argv: [...packet, "--live", "--rules", "x"], code: "CONFLICTING_FLAGS" },
     { name: "a file that is not there", argv: [...packet, "--rules", "/nowhere"], code: "FILE_UNREADABLE" },
   ])("$name: exit 2 with $code", async ({ argv, code }) => {
@@ -131,7 +137,7 @@ describe("svcproxy trace --packets", () => {
   test("ends with 3 and says what differs", async () => {
     const run = await runInMemory(["trace", "--host", "cloudos1", "--packets", path("bad.jsonl")]);
     expect(run.exitCode).toBe(3);
-    expect(run.stderr).toContain("verdict is accepted, not refused");
+    expect(run.stderr).toMatch(/bad\.jsonl:1:1: .*verdict is accepted, not refused \[UNEXPECTED\]/);
     expect(run.stderr).toContain("endpoints are 10.5.75.2:3000, 10.5.88.2:3000, not 10.5.75.2:3000");
   });
 
@@ -139,7 +145,45 @@ describe("svcproxy trace --packets", () => {
     const stdin = '{"from":"10.5.75.2","to":"10.100.100.1:7070","sprot":1}\n{"from":"x","to":"10.100.100.1:7070"}\n';
     const run = await runInMemory(["trace", "--host", "cloudos1", "--packets", "-"], { stdin });
     expect(run.exitCode).toBe(2);
-    expect(run.stderr).toMatch(/:1: .*sprot.*UNKNOWN_KEY[\s\S]*Did you mean sport[\s\S]*:2: .*from "x"/);
+    expect(run.stderr).toMatch(/-:1:1: .*sprot.*UNKNOWN_KEY[\s\S]*Did you mean sport[\s\S]*-:2:1: .*from "x"/);
+  });
+
+  test.for([
+    { name: "no object", entry: "5", line: 2, says: "Cannot trace 5: a packet is an object [BAD_PACKET]" },
+    { name: "no port", entry: "{ from: 10.5.75.2, to: 10.5.75.3 }", line: 2, says: "[PORT_REQUIRED]" },
+    { name: "two families", entry: '{ from: "fd00::1", to: "10.5.75.3:80" }', line: 2, says: "[MIXED_FAMILIES]" },
+    {
+      name: "an interface that is not there",
+      entry: '{ from: 10.5.75.2, to: "10.5.75.3:80", inInterface: eth9 }',
+      line: 2,
+      says: "[UNKNOWN_INTERFACE]",
+    },
+    {
+      name: "an endpoint that is none",
+      entry: '{ from: 10.5.75.2, to: "10.5.75.3:80", expect: { endpoints: [pod] } }',
+      line: 2,
+      says: '"pod" is no ip:port [BAD_EXPECTATION]',
+    },
+  ])("a YAML list's bad entry is named by its line: $name", async ({ entry, line, says }) => {
+    const stdin = `- { from: 10.5.75.2, to: "10.100.100.1:7070" }\n- ${entry}\n`;
+    const run = await runInMemory(["trace", "--host", "cloudos1", "--packets", "-"], { stdin });
+    expect(run.exitCode).toBe(2);
+    expect(run.stderr).toContain(`-:${line}:3: `);
+    expect(run.stderr).toContain(says);
+  });
+
+  test("a line that is no JSON is named, and the others' faults with it", async () => {
+    const stdin = '{"from":"10.5.75.2","to":"10.100.100.1:7070"}\n{"from":"10.5.75.2" "to":1}\nnonsense\n{"from":1}\n';
+    const run = await runInMemory(["trace", "--host", "cloudos1", "--packets", "-"], { stdin });
+    expect(run).toMatchObject({ exitCode: 2, stdout: "" });
+    expect(run.stderr.match(/^-:\d+:1:/gm)).toEqual(["-:2:1:", "-:3:1:", "-:4:1:"]);
+  });
+
+  test("an endpoint is compared in its canonical spelling", async () => {
+    const expected = '{"endpoints":["[FD00:0:0::9]:80"]}';
+    const stdin = `{"from":"fd00::1","to":"[fd00::9]:80","inInterface":"eth0","expect":${expected}}\n`;
+    const run = await runInMemory(["trace", "--host", "cloudos1", "--packets", "-"], { stdin });
+    expect(run.stderr).toContain("endpoints are none, not [fd00::9]:80");
   });
 });
 

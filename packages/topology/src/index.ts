@@ -10,6 +10,7 @@ export * from "./host-plan.ts";
 export * from "./kubernetes/is-kubernetes-document.ts";
 export { type LoadedDocuments, loadDocuments } from "./load-documents.ts";
 export * from "./load-input.ts";
+export { locateFaults } from "./locate-faults.ts";
 export * from "./model.ts";
 export * from "./nearest-word.ts";
 export * from "./node-port-addresses.ts";
