@@ -80,6 +80,8 @@ function hookDifference(finding: HookFinding, text: (rule: Rule) => string): Det
       return { kind: "missing-rule", plannedRule: rule };
     case "extra":
       return { kind: "extra-rule", rule, position: finding.position };
+    case "changed":
+      return { kind: "changed-rule", rule, plannedRule: text(finding.planned), position: finding.position };
     case "duplicated":
       return { kind: "duplicated-rule", rule, positions: finding.positions };
     case "moved":

@@ -21,6 +21,7 @@ export interface HookInsertion {
 export type HookFinding =
   | { readonly kind: "missing"; readonly rule: Rule }
   | { readonly kind: "extra"; readonly rule: Rule; readonly position: number }
+  | { readonly kind: "changed"; readonly rule: Rule; readonly planned: Rule; readonly position: number }
   | { readonly kind: "duplicated"; readonly rule: Rule; readonly positions: readonly number[] }
   | { readonly kind: "moved"; readonly rule: Rule; readonly position: number }
   | { readonly kind: "foreignBefore"; readonly rule: Rule; readonly foreign: Rule; readonly position: number };
@@ -51,13 +52,31 @@ export function placeHooks(entries: readonly BuiltInEntry[], { hooks, takes }: P
       .filter(({ isOurs, key }) => isOurs && (!planned.has(key) || rebuilt.has(key)))
       .map(({ rule }) => rule),
     insertions: insertionsFor(wanted, { kept, foreignCount: foreign.length }),
-    findings: [
+    findings: pairChanged([
       ...wanted.flatMap((place) => findingsFor(place, { kept, takes, entries })),
       ...entries.flatMap(({ rule, key, isOurs }, index): HookFinding[] =>
         isOurs && !planned.has(key) ? [{ kind: "extra", rule, position: index + 1 }] : [],
       ),
-    ],
+    ]),
   };
+}
+
+/** A rule too many that leads where a missing one led is what became of it. */
+function pairChanged(findings: readonly HookFinding[]): readonly HookFinding[] {
+  const left = new Set(findings);
+  const targetOf = ({ rule }: HookFinding) => ruleKey({ matches: [], target: rule.target });
+  return findings
+    .map((finding) => {
+      if (finding.kind !== "missing") return finding;
+      const found = [...left].find((other) => other.kind === "extra" && targetOf(other) === targetOf(finding));
+      if (found?.kind !== "extra") return finding;
+      left.delete(found);
+      left.delete(finding);
+      const changed: HookFinding = { ...found, kind: "changed", planned: finding.rule };
+      left.add(changed);
+      return changed;
+    })
+    .filter((finding) => left.has(finding));
 }
 
 interface HookPlace {

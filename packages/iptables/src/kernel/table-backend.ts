@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { RuleSet } from "@svcproxy/rules";
 import { EnvironmentError, type Family, SvcproxyError } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
-import { refuseForeignChains } from "./foreign-chains.ts";
+import { isForeign, refuseForeignChains } from "./foreign-chains.ts";
 import { ownRules } from "./owned-table.ts";
 import { compareRules, planChanges } from "./plan-changes.ts";
 import { planRollback } from "./plan-rollback.ts";
@@ -156,20 +156,26 @@ function difference(
   desired: readonly DesiredRules[],
   { adopt = false }: { readonly adopt?: boolean },
 ): RuleDifference {
-  const families = current.map((rules) => ({
-    family: rules.family,
-    tables: compareRules(
-      rules,
-      desired.find(({ family }) => family === rules.family),
-      { adopt },
-    ),
-  }));
+  const compared = compareFamilies(current, desired, { adopt });
+  // Whoever has chains in our way has more of them elsewhere: all that --adopt would take is told.
+  const families = !adopt && isForeign(compared) ? compareFamilies(current, desired, { adopt: true }) : compared;
   const changes = families.flatMap(({ family, tables }) => planChanges(tables, family));
   for (const { family, table } of changes) {
     const { unreadable = [] } = current.find((rules) => rules.family === family) ?? {};
     if (unreadable.includes(table)) throw incompatible(table, family);
   }
   return { families, changes };
+}
+
+function compareFamilies(
+  current: readonly SavedRules[],
+  desired: readonly DesiredRules[],
+  options: { readonly adopt: boolean },
+): RuleDifference["families"] {
+  return current.map((rules) => {
+    const plan = desired.find(({ family }) => family === rules.family);
+    return { family: rules.family, tables: compareRules(rules, plan, options) };
+  });
 }
 
 function incompatible(table: string, family: Family): EnvironmentError {

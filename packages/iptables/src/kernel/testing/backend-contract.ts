@@ -90,6 +90,11 @@ const DRIFT: readonly { readonly name: string; readonly done: string; readonly k
     done: "iptables -t nat -R KUBE-SEP-os1my1 2 -p tcp -m tcp -j DNAT --to-destination 10.5.75.9:3000",
     kinds: ["changed-rule"],
   },
+  {
+    name: "a jump was changed",
+    done: "iptables -t nat -R OUTPUT 1 -p udp -j KUBE-SERVICES",
+    kinds: ["changed-rule"],
+  },
   { name: "a rule was deleted", done: "iptables -t nat -D KUBE-SVC-2 2", kinds: ["missing-rule"] },
   { name: "a rule was added", done: "iptables -t nat -I KUBE-SERVICES 2 -s 10.1.1.1 -j RETURN", kinds: ["extra-rule"] },
   {
@@ -208,16 +213,19 @@ export function describeBackend(name: string, createHost: () => Promise<BackendH
     test("chains of the same names that mean something else are refused, or adopted", async () => {
       await using host = await createHost();
       await host.run(
-        "iptables -t nat -N KUBE-SERVICES\niptables -t nat -N KUBE-SVC-XYZ\niptables -t nat -A KUBE-SERVICES -j KUBE-SVC-XYZ\niptables -t nat -A OUTPUT -j KUBE-SERVICES\niptables -t filter -N KUBE-FORWARD",
+        "iptables -t nat -N KUBE-SERVICES\niptables -t nat -N KUBE-SVC-XYZ\niptables -t nat -A KUBE-SERVICES -j KUBE-SVC-XYZ\niptables -t nat -A OUTPUT -j KUBE-SERVICES\niptables -t filter -N KUBE-FORWARD\nip6tables -t nat -N KUBE-SVC-SIX",
       );
       const before = await host.dump();
+      // Named are all that --adopt would take, in tables and families that the plan does not use too.
       await expect(host.backend.apply(documentRules(), { signal })).rejects.toMatchObject({
         code: "FOREIGN_CHAINS",
-        message: expect.stringContaining("KUBE-SVC-XYZ"),
+        message: expect.stringMatching(
+          /KUBE-SVC-XYZ \(IPv4 nat\).*KUBE-FORWARD \(IPv4 filter\).*KUBE-SVC-SIX \(IPv6 nat\)/,
+        ),
       });
       expect(await host.dump()).toBe(before);
       await host.backend.apply(documentRules(), { signal, adopt: true });
-      expect(await host.dump()).not.toMatch(/KUBE-SVC-XYZ|KUBE-FORWARD/);
+      expect(await host.dump()).not.toMatch(/KUBE-SVC-XYZ|KUBE-FORWARD|KUBE-SVC-SIX/);
     });
 
     test("a new plan takes the old one's chains and its rule for the old address with it", async () => {
