@@ -102,6 +102,7 @@ interface PlanReport {
 
 interface ServedFrontend {
   readonly service: string;
+  readonly family: Family;
   readonly frontend: string;
   readonly protocol: ServicePort["protocol"];
   readonly sourceRanges: readonly string[];
@@ -217,7 +218,7 @@ function frontendsOf(service: Service, { port, nodePort }: ServicePort): readonl
 
 function policiesOf(service: Service): readonly string[] {
   const policies: string[] = [];
-  if (service.clusterIPs.length === 0) policies.push("headless: nothing to do");
+  if (service.clusterIPs.length === 0) policies.push("no ClusterIP (headless or ExternalName): nothing to do");
   if (service.internalTrafficPolicy === "Local") policies.push("internal traffic: local endpoints only");
   if (service.externalTrafficPolicy === "Local") policies.push("external traffic: local endpoints only");
   if (service.sessionAffinity !== undefined) {
@@ -246,10 +247,11 @@ function reportEndpoint(endpoint: Endpoint): EndpointReport {
 function reportPlan(plan: HostPlan): PlanReport {
   return {
     host: plan.host.name,
-    frontends: plan.ports.flatMap(({ service, port, frontends }) =>
+    frontends: plan.ports.flatMap(({ service, port, family, frontends }) =>
       frontends.flatMap((frontend) =>
         addressesOf(frontend).map((address) => ({
           service: `${service.namespace}/${service.name}`,
+          family,
           frontend: `${FRONTEND_NAMES[frontend.kind]} ${address}`,
           protocol: port.protocol,
           sourceRanges: frontend.sourceRanges.map(formatCidr),

@@ -10,7 +10,11 @@ export function processContext(): CommandContext {
   let signal: AbortSignal | undefined;
   return {
     print: writeStdout,
-    note: (text) => void process.stderr.write(`${text}\n`),
+    note: (text) => {
+      // Whoever read stderr may have gone; that changes neither the work nor the exit code.
+      if (!process.stderr.listeners("error").includes(ignore)) process.stderr.on("error", ignore);
+      process.stderr.write(`${text}\n`);
+    },
     logger: () => {
       logger ??= import("./logger.ts").then(({ createLogger }) => createLogger());
       return logger;
@@ -33,6 +37,8 @@ export function processContext(): CommandContext {
     },
   };
 }
+
+function ignore(): void {}
 
 async function readStdin({ maxBytes = Number.POSITIVE_INFINITY } = {}): Promise<Buffer> {
   const chunks: Buffer[] = [];

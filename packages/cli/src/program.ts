@@ -31,7 +31,8 @@ export async function runProgram(argv: readonly string[], context: CommandContex
   } catch (error) {
     // commander has printed what is wrong; asking for help or the version is no error.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    throw error;
+    // The help or the version could not be written.
+    await run(() => Promise.reject(error));
   }
   return exitCode;
 }

@@ -48,7 +48,7 @@ async function parseArguments(
 ): Promise<ParsedTopology> {
   if (args.length === 0) {
     if (required) {
-      throw inputError("TOPOLOGY_REQUIRED", "This command needs a topology: it acts on this host", {
+      throw inputError("TOPOLOGY_REQUIRED", "This command needs a topology: it takes no example for one", {
         hint: "Name a file, or - for stdin; `svcproxy schema` prints the format",
       });
     }

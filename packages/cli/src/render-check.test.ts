@@ -47,7 +47,7 @@ test("check says in words what a service asks for, what this host does, and what
     "load-balancer IPs only from 198.51.100.0/24",
     "health check on port 32000",
     "PROXY protocol v2",
-    "headless: nothing to do",
+    "no ClusterIP (headless or ExternalName): nothing to do",
     "zone east",
     "pods are told by NodeCIDR",
     "masqueradeBit 3",
@@ -90,6 +90,19 @@ services:
     ["ClusterIP 10.100.0.2:80", "1 of 2 ready"],
     ["ClusterIP [fd00:100::2]:80", "1 of 2 ready"],
     ["NodePort *:30081", "1 of 2 ready"],
+  ]);
+});
+
+test("check tells the two families of a NodePort apart in what the host does", async () => {
+  const stdin = `
+hosts: [{ name: h1, addresses: [192.168.0.1, "fd00::1"], pods: [{ name: four, address: "10.1.0.3:80" }] }]
+services: [{ name: s, clusterIPs: [10.100.0.1, "fd00:100::1"], ports: [{ port: 80, nodePort: 30080 }], endpoints: [four] }]
+`;
+  const { stdout } = await runInMemory(["check", "-", "--host", "h1"], { stdin });
+  const rows = stdout.split("\n").map((line) => line.split(/ {2,}/));
+  expect(rows.filter(([, frontend = ""]) => frontend.startsWith("NodePort")).map((row) => row.slice(1, 4))).toEqual([
+    ["NodePort *:30080 (IPv4)", "tcp", "1 endpoint, masqueraded"],
+    ["NodePort *:30080 (IPv6)", "tcp", "refuse"],
   ]);
 });
 

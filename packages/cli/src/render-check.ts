@@ -112,12 +112,14 @@ function settingsSection({ node }: CheckReport): string {
 
 function planSection({ plan }: CheckReport): string {
   if (plan === undefined) return "";
+  const isDualStack = new Set(plan.frontends.map(({ family }) => family)).size > 1;
   const frontends = tableSection(
     `What ${visible(plan.host)} does with a new connection`,
     ["SERVICE", "FRONTEND", "PROTOCOL", "FROM A POD", "FROM THE HOST", "FROM OUTSIDE", "SOURCE RANGES"],
-    plan.frontends.map(({ service, frontend, protocol, pod, host, outside, sourceRanges }) => [
+    plan.frontends.map(({ service, family, frontend, protocol, pod, host, outside, sourceRanges }) => [
       service,
-      frontend,
+      // An address shows its family; every address of the host does not.
+      isDualStack && frontend.includes(" *:") ? `${frontend} (IPv${family})` : frontend,
       protocol,
       pod,
       host,

@@ -29,7 +29,7 @@ export function readTopologyDocuments({ documents, faults }: LoadedDocuments): P
   const report = new FaultReport();
   const [topology] = documents.map((document, index) => {
     if (index === 0) return buildTopology(document, report);
-    const hint = "Put hosts and services into one document, without `---` between them";
+    const hint = "Put hosts and services into one document of one file, without `---` between them";
     report.error("SEVERAL_DOCUMENTS", { document, path: [] }, "A topology is one document, and this is another", hint);
     return undefined;
   });
