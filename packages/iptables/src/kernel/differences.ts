@@ -20,7 +20,7 @@ export type Difference = {
   | { readonly kind: "missing-rule"; readonly plannedRule: string; readonly plannedPosition?: number }
   | { readonly kind: "extra-rule"; readonly rule: string; readonly position: number }
   | { readonly kind: "changed-rule"; readonly rule: string; readonly plannedRule: string; readonly position: number }
-  | { readonly kind: "moved-rule"; readonly rule: string; readonly position: number; readonly plannedPosition?: number }
+  | { readonly kind: "moved-rule"; readonly rule: string; readonly position: number; readonly plannedPosition: number }
   | { readonly kind: "duplicated-rule"; readonly rule: string; readonly positions: readonly number[] }
   /** `rule` is somebody else's, and can take packets that `ourRule` waits for. */
   | { readonly kind: "foreign-rule-before"; readonly rule: string; readonly ourRule: string; readonly position: number }
@@ -85,7 +85,7 @@ function hookDifference(finding: HookFinding, text: (rule: Rule) => string): Det
     case "duplicated":
       return { kind: "duplicated-rule", rule, positions: finding.positions };
     case "moved":
-      return { kind: "moved-rule", rule, position: finding.position };
+      return { kind: "moved-rule", rule, position: finding.position, plannedPosition: finding.plannedPosition };
     case "foreignBefore":
       return { kind: "foreign-rule-before", rule: text(finding.foreign), ourRule: rule, position: finding.position };
     default:
@@ -148,10 +148,11 @@ function describe(difference: Difference): readonly string[] {
       return [`rule ${difference.position} is foreign, the plan does not have it:`, found(difference.rule)];
     case "changed-rule":
       return [`rule ${difference.position} was changed:`, found(difference.rule), planned(difference.plannedRule)];
-    case "moved-rule": {
-      const place = difference.plannedPosition === undefined ? "elsewhere" : `at ${difference.plannedPosition}`;
-      return [`rule ${difference.position} was moved, the plan has it ${place}:`, `  ${difference.rule}`];
-    }
+    case "moved-rule":
+      return [
+        `rule ${difference.position} was moved, the plan has it at ${difference.plannedPosition}:`,
+        `  ${difference.rule}`,
+      ];
     case "duplicated-rule":
       return [
         `rule is there ${difference.positions.length} times, at ${difference.positions.join(", ")}:`,

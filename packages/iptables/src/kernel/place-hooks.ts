@@ -23,7 +23,8 @@ export type HookFinding =
   | { readonly kind: "extra"; readonly rule: Rule; readonly position: number }
   | { readonly kind: "changed"; readonly rule: Rule; readonly planned: Rule; readonly position: number }
   | { readonly kind: "duplicated"; readonly rule: Rule; readonly positions: readonly number[] }
-  | { readonly kind: "moved"; readonly rule: Rule; readonly position: number }
+  /** `plannedPosition`: where it will stand. */
+  | { readonly kind: "moved"; readonly rule: Rule; readonly position: number; readonly plannedPosition: number }
   | { readonly kind: "foreignBefore"; readonly rule: Rule; readonly foreign: Rule; readonly position: number };
 
 export interface PlaceOptions {
@@ -53,7 +54,9 @@ export function placeHooks(entries: readonly BuiltInEntry[], { hooks, takes }: P
       .map(({ rule }) => rule),
     insertions: insertionsFor(wanted, { kept, foreignCount: foreign.length }),
     findings: pairChanged([
-      ...wanted.flatMap((place) => findingsFor(place, { kept, takes, entries })),
+      ...wanted.flatMap((place, index) =>
+        findingsFor(place, { kept, takes, entries, plannedPosition: positionOf(place, index) }),
+      ),
       ...entries.flatMap(({ rule, key, isOurs }, index): HookFinding[] =>
         isOurs && !planned.has(key) ? [{ kind: "extra", rule, position: index + 1 }] : [],
       ),
@@ -147,6 +150,11 @@ function keptPlaces(wanted: readonly WantedPlace[]): ReadonlySet<WantedPlace> {
   return kept;
 }
 
+/** 1-based place in the chain of the hook that comes after `index` others of ours, once all are there. */
+function positionOf({ slot }: WantedPlace, index: number): number {
+  return slot + index + 1;
+}
+
 function insertionsFor(
   wanted: readonly WantedPlace[],
   { kept, foreignCount }: { kept: ReadonlySet<WantedPlace>; foreignCount: number },
@@ -158,7 +166,7 @@ function insertionsFor(
       place.hook.placement === "last" &&
       place.slot === foreignCount &&
       !wanted.slice(index + 1).some((later) => kept.has(later));
-    insertions.push({ position: isLast ? undefined : place.slot + index + 1, rule: place.hook.rule });
+    insertions.push({ position: isLast ? undefined : positionOf(place, index), rule: place.hook.rule });
   }
   return insertions;
 }
@@ -169,7 +177,12 @@ function findingsFor(
     kept,
     takes,
     entries,
-  }: Pick<PlaceOptions, "takes"> & { kept: ReadonlySet<WantedPlace>; entries: readonly BuiltInEntry[] },
+    plannedPosition,
+  }: Pick<PlaceOptions, "takes"> & {
+    kept: ReadonlySet<WantedPlace>;
+    entries: readonly BuiltInEntry[];
+    plannedPosition: number;
+  },
 ): readonly HookFinding[] {
   const { hook, copies } = place;
   const { rule } = hook;
@@ -181,6 +194,8 @@ function findingsFor(
     if (isOurs || !(hook.placement === "first" || takes(other, hook))) continue;
     findings.push({ kind: "foreignBefore", rule, foreign: other, position: index + 1 });
   }
-  if (findings.length === 0 && !kept.has(place)) findings.push({ kind: "moved", rule, position: first + 1 });
+  if (findings.length === 0 && !kept.has(place)) {
+    findings.push({ kind: "moved", rule, position: first + 1, plannedPosition });
+  }
   return findings;
 }
