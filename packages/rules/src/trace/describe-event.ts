@@ -3,7 +3,7 @@ import type { Match, Rule } from "../rule-set.ts";
 import { formatMatch } from "../text/format-match.ts";
 import { formatRule } from "../text/format-rule.ts";
 import type { Hook } from "./apply-target.ts";
-import { formatFraction } from "./fraction.ts";
+import { type Fraction, formatFraction, toNumber } from "./fraction.ts";
 import type { EndAddress } from "./outcome.ts";
 import type { PacketView } from "./packet-view.ts";
 import { CLIENT_PORTS, SHOWN_CLIENT_PORT } from "./request.ts";
@@ -55,13 +55,19 @@ export const HOOK_MEANINGS: Readonly<Record<Hook, string>> = {
   POSTROUTING: "it is about to leave",
 };
 
+/** `1/2`; with a percentage where the fraction is none that people see through. */
+export function tellChance(chance: Fraction): string {
+  const text = formatFraction(chance);
+  return text.length <= 5 ? text : `${text} (${Number((toNumber(chance) * 100).toFixed(3))} %)`;
+}
+
 /** How a rule answered, in a word or two. */
 export function tellOutcome({ outcome }: RuleEvent): string {
   switch (outcome.kind) {
     case "matched":
       return "yes";
     case "chance":
-      return `yes, by a chance of ${formatFraction(outcome.chance)}`;
+      return `yes, by a chance of ${tellChance(outcome.chance)}`;
     case "assumed":
       return outcome.took ? "if it matches" : "if it does not match";
     case "immaterial":

@@ -77,6 +77,51 @@ describe("a trace for people", () => {
   });
 });
 
+const UNSURE = `*raw
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -m time --timestart 09:00:00 -j DROP
+COMMIT
+*filter
+:FORWARD DROP [0:0]
+-A FORWARD -m bpf --bytecode "1,6 0 0 0" -j ACCEPT
+COMMIT
+`;
+
+test("what is not decided is told once, and with every answer that leads to an outcome", () => {
+  const text = formatTrace(traceOf(UNSURE, "10.5.88.2", 3000)).replace(/\n */g, " ");
+  expect(text).toContain("not decided: rule 1 of raw PREROUTING: `-m time --timestart 09:00:00` is not understood");
+  expect(text).toContain("if rule 1 of raw PREROUTING does not match, and rule 1 of filter FORWARD matches");
+});
+
+test("outcomes that differ in their mark only are told apart", () => {
+  const marking =
+    "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -m time --timestart 09:00 -j MARK --set-mark 7\nCOMMIT\n";
+  const text = formatTrace(traceOf(marking, "10.5.88.2", 3000)).replace(/\n */g, " ");
+  expect(text).toContain("with mark 0x7, if rule 1 of mangle PREROUTING matches");
+});
+
+test("a chance that is no plain fraction is told in per cent, too", () => {
+  const third = DOCUMENT_RULES.replaceAll("--probability 0.5", "--probability 0.33333");
+  const text = formatTrace(traceOf(third, "10.100.100.1", 7070));
+  expect(text.replace(/\n */g, " ")).toMatch(/yes, by a chance of \d+\/\d+ \(33\.333 %\)/);
+});
+
+test("a chain's name that is told in a reason cannot forge a line", () => {
+  const loop =
+    "*nat\n:PREROUTING ACCEPT [0:0]\n:A\u001b[2J - [0:0]\n-A PREROUTING -j A\u001b[2J\n-A A\u001b[2J -j A\u001b[2J\nCOMMIT\n";
+  const trace = traceOf(loop, "10.100.100.1", 7070);
+  for (const text of [formatTrace(trace), drawTrace(trace, "dot"), drawTrace(trace, "mermaid")]) {
+    expect(text).toContain("leads back to itself");
+    expect(text).not.toContain("\u001b");
+  }
+});
+
+test("mermaid reads no directive, comment or entity out of a rule's comment", () => {
+  const hostile = `*nat\n:PREROUTING ACCEPT [0:0]\n:A - [0:0]\n-A PREROUTING -m comment --comment "%%{init: {}}%% &lt;b&gt; #quot;" -j A\n-A A -j DNAT --to-destination 10.5.75.3:80\nCOMMIT\n`;
+  const picture = drawTrace(traceOf(hostile, "10.100.100.1", 7070), "mermaid");
+  expect(picture).toContain("#37;#37;{init: {}}#37;#37; #amp;lt;b#amp;gt; #35;quot;");
+});
+
 test.for(["mermaid", "dot"] as const)("a %s picture has a node for each end and an edge for each chance", (format) => {
   const picture = drawTrace(traceOf(DOCUMENT_RULES, "10.100.100.1", 7070), format);
   expect(picture).toContain("accepted at 10.5.75.2:3000");

@@ -2,6 +2,7 @@ import { type Family, familyOf, visible } from "@svcproxy/topology";
 import {
   eventsOf,
   HOOK_MEANINGS,
+  tellChance,
   tellChanges,
   tellEnd,
   tellMark,
@@ -112,6 +113,11 @@ function tellBranch(branch: TracedBranch, family: Family): string {
         ? "; the answer may be lost"
         : "";
   return `${tellOutcomeOf(outcome)}${share}${back}`;
+}
+
+/** Outcomes that are alike but for the mark, which another program may act on, are told apart by it. */
+function tellLastMark({ verdict, mark }: Outcome): string {
+  return mark === 0 || (verdict !== "accepted" && verdict !== "untouched") ? "" : `, with mark ${tellMark(mark)}`;
 }
 
 function tellMeant(share: Share): string {
@@ -237,7 +243,7 @@ function missedLines(
   const body = `${indent}        `;
   const why =
     lost !== undefined
-      ? [`no, by a chance of ${formatFraction(complement(lost))}`]
+      ? [`no, by a chance of ${tellChance(complement(lost))}`]
       : rule.matches.length > 1
         ? [`not so: ${tellMatch(failed, family)}`]
         : [];
@@ -253,7 +259,7 @@ function ending(branch: TracedBranch, family: Family): readonly string[] {
       ...wrap(`Not decided: ${tellQuestion(branch.question, family)}.`, { indent: "  " }),
       "  It may come to one of these:",
       ...branch.possible.slice(0, 10).flatMap(({ outcome, given }) =>
-        wrap(`${tellOutcomeOf(outcome)}, if ${tellGiven(given.question, given.answer)}`, {
+        wrap(`${tellOutcomeOf(outcome)}${tellLastMark(outcome)}, if ${tellGiven(given)}`, {
           first: "  - ",
           indent: "    ",
         }),

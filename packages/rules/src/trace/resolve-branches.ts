@@ -16,8 +16,15 @@ export type ResolvedBranch =
 
 export interface PossibleOutcome {
   readonly outcome: Outcome;
-  /** The last answer that leads here. */
-  readonly given: { readonly question: Question; readonly answer: number };
+  /** The answers that lead here; one way of several, where more do. */
+  readonly given: Given;
+}
+
+/** Answers to the questions of one way, the earliest first. */
+export interface Given {
+  readonly question: Question;
+  readonly answer: number;
+  readonly later?: Given;
 }
 
 /**
@@ -121,7 +128,9 @@ function resolveQuestion(
   if (names.size === 1) return answers.at(-1) ?? [];
   const possible = answers.flatMap((branches, answer) =>
     branches.flatMap((branch): readonly PossibleOutcome[] =>
-      branch.kind === "decided" ? [{ outcome: branch.outcome, given: { question, answer } }] : branch.possible,
+      branch.kind === "decided"
+        ? [{ outcome: branch.outcome, given: { question, answer } }]
+        : branch.possible.map(({ outcome, given }) => ({ outcome, given: { question, answer, later: given } })),
     ),
   );
   return [{ kind: "undecided", probability: question.reached, question, possible: distinct(possible, interning) }];

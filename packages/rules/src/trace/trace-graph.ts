@@ -1,6 +1,6 @@
-import { familyOf } from "@svcproxy/topology";
-import { eventsOf, tellChanges, tellEnd, tellRule } from "./describe-event.ts";
-import { formatFraction, toNumber } from "./fraction.ts";
+import { familyOf, visible } from "@svcproxy/topology";
+import { eventsOf, tellChance, tellChanges, tellEnd, tellRule } from "./describe-event.ts";
+import { toNumber } from "./fraction.ts";
 import type { Trace, TracedBranch } from "./trace-packet.ts";
 import type { WalkEvent } from "./walk-state.ts";
 
@@ -51,7 +51,7 @@ function graphOf({ entry, branches }: Trace): Graph {
       const known = byEvent.get(event);
       const node = known ?? addNode(tellEvent(event, family));
       byEvent.set(event, node);
-      if (node !== at) connect(at, node, event.outcome.kind === "chance" ? formatFraction(event.outcome.chance) : "");
+      if (node !== at) connect(at, node, event.outcome.kind === "chance" ? tellChance(event.outcome.chance) : "");
       at = node;
     }
     connect(at, addNode(tellEnding(branch), true), `${Number((toNumber(branch.probability) * 100).toFixed(3))} %`);
@@ -76,14 +76,18 @@ function isTelling(event: WalkEvent): event is RuleEvent {
 }
 
 function tellEvent(event: RuleEvent, family: 4 | 6): string {
-  const lines = [`${event.table} ${event.chain} ${event.number}`, tellRule(event.rule, family), ...tellChanges(event)];
+  const lines = [
+    `${event.table} ${visible(event.chain)} ${event.number}`,
+    tellRule(event.rule, family),
+    ...tellChanges(event),
+  ];
   return lines.join("\n");
 }
 
 function tellEnding(branch: TracedBranch): string {
-  if (branch.kind === "undecided") return `not decided\n${branch.question.because}`;
+  if (branch.kind === "undecided") return `not decided\n${visible(branch.question.because)}`;
   const { verdict, destination, source, because } = branch.outcome;
-  if (verdict !== "accepted" && verdict !== "untouched") return `${verdict}\n${because}`;
+  if (verdict !== "accepted" && verdict !== "untouched") return `${verdict}\n${visible(because)}`;
   return `${verdict} at ${tellEnd(destination)}\nas ${tellEnd(source)}`;
 }
 
@@ -91,6 +95,9 @@ function toMermaid({ nodes, edges }: Graph): string {
   const text = (label: string) =>
     label
       .replaceAll("#", "#35;")
+      .replaceAll("&", "#amp;")
+      // A comment or a directive to mermaid itself, wherever it stands.
+      .replaceAll("%%", "#37;#37;")
       .replaceAll('"', "#quot;")
       .replaceAll("<", "#lt;")
       .replaceAll(">", "#gt;")

@@ -1,8 +1,18 @@
 import { type Family, familyOf } from "@svcproxy/topology";
-import { eventsOf, formatEnd, tellChanges, tellMark, tellMatch, tellOutcome, tellRule } from "./describe-event.ts";
+import {
+  eventsOf,
+  formatEnd,
+  tellChance,
+  tellChanges,
+  tellMark,
+  tellMatch,
+  tellOutcome,
+  tellRule,
+} from "./describe-event.ts";
 import { complement, type Fraction, formatFraction, toNumber } from "./fraction.ts";
 import type { Outcome, Verdict } from "./outcome.ts";
 import type { PacketView } from "./packet-view.ts";
+import type { Given } from "./resolve-branches.ts";
 import type { Trace, TracedBranch } from "./trace-packet.ts";
 import type { Question, WalkEvent } from "./walk-state.ts";
 
@@ -44,6 +54,8 @@ export interface PossibleJson {
   readonly masqueraded: boolean;
   readonly endpoint: string | null;
   readonly because: string;
+  /** What it carries when it leaves: an outcome may differ in nothing else. */
+  readonly mark: string;
 }
 
 export interface ReplyJson {
@@ -95,8 +107,9 @@ function branchToJson(branch: TracedBranch, family: Family): BranchJson {
       because: question.because,
       undecidedBy: tellQuestion(question, family),
       possible: branch.possible.map(({ outcome, given }) => ({
-        given: tellGiven(given.question, given.answer),
+        given: tellGiven(given),
         ...outcomeToJson(outcome),
+        mark: tellMark(outcome.mark),
       })),
       steps: stepsToJson(eventsOf(question.past), family),
       reply: null,
@@ -133,11 +146,24 @@ function outcomeToJson(outcome: Outcome) {
 
 /** `rule 3 of filter FORWARD: -m time … is not understood`. */
 export function tellQuestion({ position, match, because }: Question, family: Family): string {
-  const condition = match === undefined ? "" : `${tellMatch(match, family)}: `;
+  const text = match === undefined ? "" : tellMatch(match, family);
+  // What is not understood is quoted in the reason.
+  const condition = text === "" || because.includes(text) ? "" : `${text}: `;
   return `rule ${position.number} of ${position.table} ${position.chain}: ${condition}${because}`;
 }
 
-export function tellGiven({ position, match }: Question, answer: number): string {
+/** More answers than this are not told one by one. */
+const MOST_ANSWERS = 4;
+
+/** `rule 1 of raw PREROUTING does not match, and rule 1 of filter FORWARD matches`; of a long way, its end. */
+export function tellGiven(given: Given): string {
+  const answers: string[] = [];
+  for (let node: Given | undefined = given; node !== undefined; node = node.later) answers.push(tellAnswer(node));
+  const untold = answers.length - MOST_ANSWERS;
+  return [...(untold > 0 ? [`${untold} answers before`] : []), ...answers.slice(-MOST_ANSWERS)].join(", and ");
+}
+
+function tellAnswer({ question: { position, match }, answer }: Given): string {
   const place = `rule ${position.number} of ${position.table} ${position.chain}`;
   if (match === undefined) return `${place} takes its choice ${answer + 1}`;
   return answer === 0 ? `${place} matches` : `${place} does not match`;
@@ -200,7 +226,7 @@ function missesToJson(event: Extract<WalkEvent, { readonly kind: "misses" }>, fa
     number,
     rule: tellRule(rule, family),
     matched: false,
-    answer: lost === undefined ? "no" : `no, by a chance of ${formatFraction(complement(lost))}`,
+    answer: lost === undefined ? "no" : `no, by a chance of ${tellChance(complement(lost))}`,
     by: tellMatch(failed, family),
   }));
 }
