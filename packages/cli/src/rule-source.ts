@@ -86,10 +86,22 @@ async function givenRules(context: CommandContext, { rules, live }: RuleSourceFl
   if (live === true) return (family) => readLiveRules(context, family);
   if (rules === undefined) return undefined;
   const texts = await Promise.all(rules.map(async (file) => ({ file, text: await readText(context, file) })));
+  for (const { file, text } of texts) {
+    if (isBlank(text)) context.note(`svcproxy: ${JSON.stringify(file)} has no rules (iptables-save needs root)`);
+    else if (!/^\*[a-z]/m.test(text))
+      throw inputError("NOT_SAVED_RULES", `Cannot read ${JSON.stringify(file)}: it is not what iptables-save prints`, {
+        hint: "Save the rules on the host: sudo iptables-save > rules.txt",
+      });
+  }
   return async (family) => {
     const fitting = texts.find(({ text }) => guessFamily(text) === family) ?? texts[0];
     return fitting === undefined ? { family, tables: [] } : parseSave(fitting.text, { family, file: fitting.file });
   };
+}
+
+/** Nothing but comments: so says iptables-save of a host without rules, and the shell of one that may not ask. */
+function isBlank(text: string): boolean {
+  return text.split("\n").every((line) => line.trim() === "" || line.startsWith("#"));
 }
 
 function rulesOfPlan(desired: readonly DesiredRules[], family: Family): RuleSet {

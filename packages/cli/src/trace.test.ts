@@ -96,6 +96,15 @@ describe("svcproxy trace", () => {
     expect(JSON.parse(run.stdout).branches).toMatchObject([{ verdict: "untouched" }]);
   });
 
+  test("says that a rules file is empty, and refuses one that is no rules", async () => {
+    const argv = ["trace", "--rules", "-", "--host-state", path("state.json"), "--from", "192.168.1.9"];
+    const empty = await runInMemory([...argv, "--to", "192.168.1.6:25"], { stdin: "# nothing\n" });
+    expect(empty.stderr).toContain('"-" has no rules');
+    const commands = await runInMemory([...argv, "--to", "192.168.1.6:25"], { stdin: "iptables -A INPUT -j DROP\n" });
+    expect(commands).toMatchObject({ exitCode: 2, stdout: "" });
+    expect(commands.stderr).toContain("[NOT_SAVED_RULES]");
+  });
+
   test.for(["mermaid", "dot"])("draws %s", async (format) => {
     const run = await runInMemory(["trace", "--host", "cloudos1", ...packet, "--format", format]);
     expect(run.stdout).toMatch(format === "dot" ? /^digraph/ : /^flowchart/);
