@@ -468,6 +468,34 @@ describe("a fault in a Service", () => {
     expect(codes).toContain("DUPLICATE_NAME");
   });
 
+  test("of an object without a name is that alone, once for each", () => {
+    const nameless = (metadata: string) =>
+      `apiVersion: v1\nkind: Service\nmetadata: ${metadata}\nspec: { clusterIP: None }\n---\n`;
+    expect(faultsOf(nameless("{}") + nameless("{}")).map(({ code }) => code)).toEqual(["MISSING_KEY", "MISSING_KEY"]);
+    expect(faultsOf(nameless("hello")).map(({ code, message }) => `${code} ${message}`)).toEqual([
+      expect.stringContaining('MISSING_KEY Cannot read Service "default/": metadata.name'),
+      'WRONG_TYPE Cannot read Service "default/": metadata: must be a mapping, not "hello"',
+    ]);
+  });
+
+  test("is port 0, which is shown where it stands", () => {
+    const [fault] = faultsOf(service("ports: [{ port: 0 }]"));
+    expect([fault?.code, fault?.message]).toEqual([
+      "PORT_OUT_OF_RANGE",
+      'Cannot read Service "prod/web": spec.ports[0].port: 0 is not in 1–65535',
+    ]);
+  });
+
+  test("in an address or a block has a hint", () => {
+    const hints = (spec: string) => faultsOf(service(spec)).map(({ hint }) => hint);
+    expect(hints(`externalIPs: [10.96.0.1.80]\n${PORT}`)).toEqual([
+      expect.stringContaining("Was a colon meant, 10.96.0.1:80?"),
+    ]);
+    expect(hints(`type: LoadBalancer\nloadBalancerSourceRanges: ["10.0.0.1"]\n${PORT}`)).toEqual([
+      "Give its length too: 10.0.0.1/32",
+    ]);
+  });
+
   test("is an endpoint that would open the node itself", () => {
     for (const address of ["127.0.0.1", "169.254.169.254", "0.0.0.0"]) {
       const faults = faultsOf(service(PORT) + slice(`- { addresses: [${address}] }`));

@@ -15,10 +15,11 @@ export function checkFrontends(
 ): readonly KubernetesService[] {
   const claims = new Claims();
   for (const { object, ports, vips, settings } of services) {
-    claims.claim("DUPLICATE_NAME", object.field, {
-      key: `service ${object.namespace}/${object.name}`,
-      what: "its name",
-    });
+    // That a name is missing has been said.
+    if (object.name !== "") {
+      const key = `service ${object.namespace}/${object.name}`;
+      claims.claim("DUPLICATE_NAME", object.field, { key, what: "its name" });
+    }
     for (const { nodePort, protocol, field } of ports) {
       if (nodePort === undefined) continue;
       const what = `${nodePort}/${protocol}`;

@@ -1,5 +1,6 @@
 import type { IpAddress, Port } from "../address.ts";
 import { parsePort } from "../address.ts";
+import { explainAddress } from "../explain-address.ts";
 import type { FaultCode } from "../fault-code.ts";
 import type { Path } from "../fault-report.ts";
 import { isMapping } from "../is-mapping.ts";
@@ -107,7 +108,8 @@ export class Field {
     const text = this.text();
     if (text === undefined || text === "") return undefined;
     const read = parseSloppyAddress(text);
-    if (read === undefined) this.error("BAD_ADDRESS", `${JSON.stringify(text)} is no address`);
+    if (read === undefined)
+      this.error("BAD_ADDRESS", `${JSON.stringify(text)} is no address`, explainAddress(text, "address"));
     else if (read.isSloppy) this.warning("SLOPPY_ADDRESS", `${JSON.stringify(text)} is read as ${read.address}`);
     return read?.address;
   }

@@ -98,10 +98,12 @@ function readObject(
   value: unknown,
   { spot, reader, kind }: { spot: Spot; reader: ValueReader; kind: string },
 ): KubernetesObject {
-  const metadata = Field.root(value, { spot, reader }).get("metadata");
-  const name = metadata.get("name").text() ?? "";
+  // Read aside: what is wrong here is said once the object can be named.
+  const named = isMapping(value) && isMapping(value["metadata"]) ? value["metadata"] : {};
+  const nameOf = (key: string) => (typeof named[key] === "string" ? named[key] : undefined);
+  const name = nameOf("name") ?? "";
   const isNode = kind === "Node";
-  const namespace = isNode ? "" : (metadata.get("namespace").text() ?? "default");
+  const namespace = isNode ? "" : (nameOf("namespace") ?? "default");
   const subject = spot.named({ kind, name: isNode ? name : `${namespace}/${name}` });
   const field = Field.root(value, { spot: subject, reader });
   for (const key of isNode ? ["name"] : ["name", "namespace"]) {

@@ -1,5 +1,6 @@
 import type { Cidr, IpAddress } from "../address.ts";
 import { familyOf } from "../address.ts";
+import { explainAddress } from "../explain-address.ts";
 import type { Host } from "../model.ts";
 import type { Field } from "./field.ts";
 import type { KubernetesObject } from "./kubernetes-objects.ts";
@@ -54,7 +55,8 @@ export function readCidr(field: Field): Cidr | undefined {
   const text = field.text()?.trim();
   if (text === undefined || text === "") return undefined;
   const read = parseSloppyCidr(text);
-  if (read === undefined) field.error("BAD_CIDR", `${JSON.stringify(text)} is no block of addresses`);
+  if (read === undefined)
+    field.error("BAD_CIDR", `${JSON.stringify(text)} is no block of addresses`, explainAddress(text, "cidr"));
   else if (read.isSloppy)
     field.warning(
       "SLOPPY_ADDRESS",

@@ -177,8 +177,9 @@ function readPorts(spec: Field, type: ServiceType): readonly KubernetesServicePo
     const port = field.get("port").port();
     const nodePort = readNodePort(field.get("nodePort"), type);
     if (port === undefined) {
-      const isMissing = (field.get("port").value ?? 0) === 0;
-      if (isMissing) field.error("MISSING_KEY", "it has no port");
+      const written = field.get("port");
+      if (!written.isSet) field.error("MISSING_KEY", "it has no port");
+      else if (written.value === 0) written.error("PORT_OUT_OF_RANGE", "0 is not in 1–65535");
       return [];
     }
     for (const [key, what] of [
