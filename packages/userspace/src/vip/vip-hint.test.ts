@@ -23,6 +23,17 @@ test.for([
     command:
       "sudo ip -4 route add local 10.96.1.0/27 dev lo && sudo ip -6 route add local fd00::/126 dev lo && sudo sysctl -w net.ipv6.ip_nonlocal_bind=1",
   },
+  {
+    name: "many VIPs far apart get a block each, never one that holds them all",
+    vips: addresses(
+      ...Array.from({ length: 16 }, (_, index) => `10.96.1.${index}`),
+      "203.0.113.7",
+      "fd00::1",
+      "2001:db8::1",
+    ),
+    command:
+      "sudo ip -4 route add local 10.96.1.0/28 dev lo && sudo ip -4 route add local 203.0.113.7/32 dev lo && sudo ip -6 route add local fd00::1/128 dev lo && sudo ip -6 route add local 2001:db8::1/128 dev lo && sudo sysctl -w net.ipv6.ip_nonlocal_bind=1",
+  },
 ])("$name", ({ vips, command }) => {
   expect(commandForVips(vips)).toBe(command);
 });

@@ -9,8 +9,11 @@ import {
   type IpAddress,
 } from "@svcproxy/topology";
 
-/** Up to here each address is named; a longer list is better helped by a route for the block that holds it. */
+/** Up to here each address is named; a longer list is better helped by routes for the blocks that hold it. */
 const NAMED_ADDRESSES = 16;
+
+/** No proposed block is wider: VIPs far apart would else make the Internet, or the host's own network, local. */
+const WIDEST_BLOCK: Readonly<Record<Family, number>> = { 4: 16, 6: 64 };
 
 /** The shell command with which someone who may do it makes these VIPs local; undefined where there are none. */
 export function commandForVips(vips: readonly IpAddress[]): string | undefined {
@@ -22,12 +25,19 @@ export function commandForVips(vips: readonly IpAddress[]): string | undefined {
   }
   const families: readonly Family[] = [4, 6];
   const commands = families.flatMap((family) => {
-    const block = smallestBlock(vips.filter((vip) => familyOf(vip) === family));
-    if (block === undefined) return [];
-    const route = `sudo ip -${family} route add local ${formatCidr(block)} dev lo`;
-    return family === 4 ? [route] : [route, "sudo sysctl -w net.ipv6.ip_nonlocal_bind=1"];
+    const routes = blocksOf(
+      vips.filter((vip) => familyOf(vip) === family),
+      family,
+    ).map((block) => `sudo ip -${family} route add local ${formatCidr(block)} dev lo`);
+    return family === 4 || routes.length === 0 ? routes : [...routes, "sudo sysctl -w net.ipv6.ip_nonlocal_bind=1"];
   });
   return commands.join(" && ");
+}
+
+/** Blocks that hold all of `addresses`, each as small as it can be. */
+function blocksOf(addresses: readonly IpAddress[], family: Family): readonly Cidr[] {
+  const neighbours = Map.groupBy(addresses, (address) => formatCidr(cidrOf(address, WIDEST_BLOCK[family])));
+  return [...neighbours.values()].map(smallestBlock).filter((block) => block !== undefined);
 }
 
 function hostBlock(address: IpAddress): string {
