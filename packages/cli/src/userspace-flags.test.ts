@@ -44,6 +44,19 @@ test.for([
   expect(proxyOptionsOf(parse(...line.split(" ")))).toEqual({ ...DEFAULT_PROXY_OPTIONS, [option]: value });
 });
 
+test.for([
+  "--connect-timeout 0",
+  "--udp-timeout 0",
+  "--udp-one-way-timeout 0s",
+  "--max-udp-sessions 0",
+  "--backlog 0",
+  "--backlog 65536",
+  "--udp-buffer 1073741824",
+  "--udp-buffer 99999999999",
+])("%s is refused: nothing could be served with it", (line) => {
+  expect(() => parse(...line.split(" "))).toThrow(expect.objectContaining({ code: "commander.invalidArgument" }));
+});
+
 test("--workers auto is as many as there are cores", () => {
   expect(proxyOptionsOf(parse("--workers", "auto")).workers).toBeGreaterThanOrEqual(1);
 });
@@ -89,6 +102,7 @@ test("the topology is never taken for the value of --access-log", () => {
 function parse(...args: readonly string[]): UserspaceFlags {
   return acceptUserspaceFlags(new Command())
     .exitOverride()
+    .configureOutput({ writeErr: () => {} })
     .parse([...args], { from: "user" })
     .opts<UserspaceFlags>();
 }

@@ -58,11 +58,13 @@ export function acceptUserspaceFlags(command: Command): Command {
     .option("--metrics <address:port>", "serve /metrics, /healthz, /readyz and /status there")
     .option("--access-log", "log a line for each connection")
     .option("--print-unit", "print a systemd unit that runs this command line");
-  for (const { flag, about, preset } of DURATION_FLAGS) {
-    command.addOption(new Option(`--${flag} <time>`, `${about} (default: ${preset})`).argParser(parseDuration));
+  for (const { flag, about, preset, least } of DURATION_FLAGS) {
+    const parse = (text: string) => within(parseDuration(text), { least, unit: " ms" });
+    command.addOption(new Option(`--${flag} <time>`, `${about} (default: ${preset})`).argParser(parse));
   }
-  for (const { flag, about, preset } of COUNT_FLAGS) {
-    command.addOption(new Option(`--${flag} <n>`, `${about} (default: ${preset})`).argParser(parseCount));
+  for (const { flag, about, preset, least, most } of COUNT_FLAGS) {
+    const parse = (text: string) => within(parseCount(text), { least, most });
+    command.addOption(new Option(`--${flag} <n>`, `${about} (default: ${preset})`).argParser(parse));
   }
   return acceptInstance(command)
     .addOption(
@@ -82,7 +84,17 @@ interface ValueFlag {
   /** As one would give it. */
   readonly preset: string;
   readonly option: keyof ProxyOptions;
+  /** The smallest value that means something; 0 where it is left out. */
+  readonly least?: number;
+  /** The largest that the kernel takes. */
+  readonly most?: number;
 }
+
+/** The kernel reads the size of a buffer as a 32-bit integer, and doubles it. */
+const LARGEST_BUFFER_BYTES = 2 ** 30 - 1;
+
+/** `net.core.somaxconn` cuts it further. */
+const LONGEST_BACKLOG = 65_535;
 
 /** Durations: 500ms, 30s, 15m, 1h; a bare number is seconds. */
 export const DURATION_FLAGS: readonly ValueFlag[] = [
@@ -91,6 +103,7 @@ export const DURATION_FLAGS: readonly ValueFlag[] = [
     option: "connectTimeoutMs",
     about: "how long one dial of an endpoint may take",
     preset: "1s",
+    least: 1,
   },
   {
     flag: "idle-timeout",
@@ -127,12 +140,14 @@ export const DURATION_FLAGS: readonly ValueFlag[] = [
     option: "udpIdleTimeoutMs",
     about: "end a UDP session without a datagram for so long",
     preset: "30s",
+    least: 1,
   },
   {
     flag: "udp-one-way-timeout",
     option: "udpOneWayTimeoutMs",
     about: "the same where the endpoint has never answered",
     preset: "10s",
+    least: 1,
   },
 ];
 
@@ -149,14 +164,22 @@ export const COUNT_FLAGS: readonly ValueFlag[] = [
     about: "TCP connections at a time from one address; 0: no limit",
     preset: "0",
   },
-  { flag: "max-udp-sessions", option: "maxUdpSessions", about: "UDP sessions at a time", preset: "16384" },
+  { flag: "max-udp-sessions", option: "maxUdpSessions", about: "UDP sessions at a time", preset: "16384", least: 1 },
   {
     flag: "udp-buffer",
     option: "udpBufferBytes",
     about: "bytes of buffer asked for each UDP socket",
     preset: "4194304",
+    most: LARGEST_BUFFER_BYTES,
   },
-  { flag: "backlog", option: "backlog", about: "connections that may wait to be accepted", preset: "4096" },
+  {
+    flag: "backlog",
+    option: "backlog",
+    about: "connections that may wait to be accepted",
+    preset: "4096",
+    least: 1,
+    most: LONGEST_BACKLOG,
+  },
 ];
 
 function collect(value: string, before: readonly string[] = []): readonly string[] {
@@ -168,6 +191,19 @@ export function parseCount(text: string): number {
   const count = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(count)) throw new InvalidArgumentError("Give a whole number.");
   return count;
+}
+
+function within(
+  value: number,
+  {
+    least = 0,
+    most = Number.MAX_SAFE_INTEGER,
+    unit = "",
+  }: { least?: number | undefined; most?: number | undefined; unit?: string },
+): number {
+  if (value < least) throw new InvalidArgumentError(`The least is ${least}${unit}.`);
+  if (value > most) throw new InvalidArgumentError(`The most is ${most}${unit}.`);
+  return value;
 }
 
 /** More would only take memory. */
