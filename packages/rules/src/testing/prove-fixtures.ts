@@ -37,6 +37,12 @@ export function richFixture(dialect: Dialect, family: Family): ProveFixture {
   return fixture(`${dialect}-${family}`, { topology, host: "node1", dialect, family });
 }
 
+/** A host of the differential tests' world in the kernel, IPv4. */
+export function worldFixture(dialect: Dialect): ProveFixture {
+  const { topology } = parseTopology(new TextEncoder().encode(readFixture("world.yaml")), { file: "world.yaml" });
+  return fixture(`world-${dialect}`, { topology, host: "host", dialect, family: 4 });
+}
+
 interface FixtureInput {
   readonly topology: Parameters<typeof planHost>[0];
   readonly host: string;

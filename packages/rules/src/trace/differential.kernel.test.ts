@@ -2,8 +2,8 @@ import process from "node:process";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { familyOf } from "@svcproxy/topology";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { BUILT_IN_CHAINS, type Chain, type RuleSet, type Table } from "../rule-set.ts";
 import { askAll, loadRules, runDifferential } from "../testing/differential/differential-run.ts";
+import { withEveryTable } from "../testing/differential/every-table.ts";
 import { FOUND_DISAGREEMENTS } from "../testing/differential/found-disagreements.ts";
 import { tellKernel } from "../testing/differential/judge.ts";
 import { createKernelWorld, type KernelWorld } from "../testing/differential/kernel-world.ts";
@@ -86,16 +86,3 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
     });
   });
 });
-
-/** A restore changes the tables that it names: all of them, so that none is left from the test before. */
-function withEveryTable(rules: RuleSet): RuleSet {
-  const tables = Object.entries(BUILT_IN_CHAINS).map(([name, chains]): Table => {
-    const given = rules.tables.find((table) => table.name === name)?.chains ?? [];
-    const missing = chains.filter((chain) => !given.some((one) => one.name === chain));
-    return {
-      name,
-      chains: [...missing.map((chain): Chain => ({ name: chain, policy: "ACCEPT", rules: [] })), ...given],
-    };
-  });
-  return { ...rules, tables };
-}

@@ -34,7 +34,8 @@ export interface KernelWorld extends AsyncDisposable {
   send(packets: readonly SentPacket[]): Promise<readonly Seen[]>;
 }
 
-export async function createKernelWorld(): Promise<KernelWorld> {
+/** @param change a shell script that changes the host's addresses and routes before its state is read */
+export async function createKernelWorld({ change }: { readonly change?: string } = {}): Promise<KernelWorld> {
   const stack = new AsyncDisposableStack();
   const namespaces = new Map<Side, NetworkNamespace>();
   for (const side of SIDES) namespaces.set(side, stack.use(await createNetworkNamespace()));
@@ -45,6 +46,7 @@ export async function createKernelWorld(): Promise<KernelWorld> {
   };
   const host = namespaceOf("host");
   await wire(namespaceOf);
+  if (change !== undefined) await host.run("sh", ["-e"], { input: change });
   const seen: Seen[] = [];
   const waiting = new Set<() => void>();
   for (const side of SIDES) {
