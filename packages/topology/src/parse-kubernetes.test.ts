@@ -468,6 +468,11 @@ describe("a fault in a Service", () => {
     expect(codes).toContain("DUPLICATE_NAME");
   });
 
+  test("is a Service among objects that does not say of which API", () => {
+    const faults = faultsOf(`${service(PORT)}\nkind: Service\nmetadata: { name: other }`);
+    expect(faults.map(({ code, hint }) => `${code} ${hint}`)).toEqual(["MISSING_KEY Give it one: apiVersion: v1"]);
+  });
+
   test("of an object without a name is that alone, once for each", () => {
     const nameless = (metadata: string) =>
       `apiVersion: v1\nkind: Service\nmetadata: ${metadata}\nspec: { clusterIP: None }\n---\n`;

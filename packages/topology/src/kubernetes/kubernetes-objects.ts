@@ -73,6 +73,12 @@ class Collector implements KubernetesObjects {
     }
     const target = KINDS.get(`${apiVersion}/${kind}`);
     if (target === undefined) {
+      const meant = apiVersion === "" ? [...KINDS.keys()].find((key) => key.endsWith(`/${kind}`)) : undefined;
+      if (meant !== undefined && !untyped.get("apiVersion").isSet) {
+        const version = meant.slice(0, -kind.length - 1);
+        untyped.error("MISSING_KEY", `it is of kind ${kind}, but has no apiVersion`, `Give it one: apiVersion: ${version}`);
+        return;
+      }
       const name = kind === "" ? "object without a kind" : kind;
       this.passedOver.set(name, (this.passedOver.get(name) ?? 0) + 1);
       return;
