@@ -46,3 +46,8 @@ describe("a fraction", () => {
     expect(formatFraction(left)).toMatch(/^\d+\/2\^\d+$/);
   });
 });
+
+test("what ten choices in a row give is written as numbers that any program reads", () => {
+  const chance = Array.from({ length: 10 }, () => chanceOf(715827883)).reduce(multiply);
+  expect(formatFraction(chance)).toBe(`${715827883n ** 10n}/${2n ** 310n}`);
+});

@@ -43,10 +43,13 @@ export function toNumber({ numerator, bits }: Fraction): number {
   return Number(numerator >> BigInt(dropped)) * 2 ** (dropped - bits);
 }
 
-/** `1/2`, `715827883/2147483648`, `1`; a denominator beyond 2^62 as the power that it is. */
+/** Some 1,000 digits. Ten choices in a row take 310 bits; ten thousand would make a line of 93,000 digits a branch. */
+const MOST_WRITTEN_BITS = 3321;
+
+/** `1/2`, `715827883/2147483648`, `1`; a denominator of more than 1,000 digits as the power that it is. */
 export function formatFraction({ numerator, bits }: Fraction): string {
   if (bits === 0) return String(numerator);
-  return `${numerator}/${bits <= 62 ? 1n << BigInt(bits) : `2^${bits}`}`;
+  return `${numerator}/${bits <= MOST_WRITTEN_BITS ? 1n << BigInt(bits) : `2^${bits}`}`;
 }
 
 /** Compares as a sort callback does. */
