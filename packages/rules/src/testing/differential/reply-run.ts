@@ -48,8 +48,8 @@ export async function runReplies(
       // What hangs on chance, on what is unknown, or on other hosts' routes has no single answer to compare.
       if (branch?.kind !== "decided" || another !== undefined || branch.reply?.returns === undefined) continue;
       if (branch.reply.past === undefined && !reply.side.startsWith("pod")) continue;
-      // An INPUT rule that gives a client one of the host's own addresses makes the host answer itself: not modelled.
-      if (reply.side === "host" && WORLD[family].from.host.includes(reply.packet.destination)) continue;
+      // A rule that gives a client an address of whoever answers makes that one answer itself: not modelled.
+      if (WORLD[family].from[reply.side].includes(reply.packet.destination)) continue;
       answered++;
       const came = cameBack(request.sent, back.get(reply.packet.id) ?? [], world);
       if (came) returned++;
