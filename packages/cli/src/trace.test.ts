@@ -90,6 +90,13 @@ describe("svcproxy trace", () => {
     expect(JSON.parse(run.stdout).branches).toMatchObject([{ verdict: "dropped", because: "rule 1 of filter INPUT" }]);
   });
 
+  test("icmp between IPv6 addresses is IPv6's own", async () => {
+    const stdin = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p ipv6-icmp -j DROP\nCOMMIT\n";
+    const argv = ["trace", "--rules", "-", "--host-state", path("state.json"), "--from", "fd00::9", "--to", "::1"];
+    const run = await runInMemory([...argv, "--proto", "icmp", "--in-interface", "eth0", "--json"], { stdin });
+    expect(JSON.parse(run.stdout).packet).toMatchObject({ protocol: "ipv6-icmp", to: "::1" });
+  });
+
   test("an empty rules file is a host without rules", async () => {
     const argv = ["trace", "--rules", "-", "--host-state", path("state.json"), "--from", "192.168.1.9"];
     const run = await runInMemory([...argv, "--to", "192.168.1.6:25", "--json"]);
