@@ -38,7 +38,7 @@ function useCompileCache() {
   if (!cache?.startsWith("/") || Module.enableCompileCache === undefined) return;
   const folder = `${cache}/svcproxy`;
   try {
-    fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const path of [cache, folder]) if (!fs.existsSync(path)) fs.mkdirSync(path, 0o700);
     const { uid, mode } = fs.statSync(folder);
     if (uid === process.geteuid() && (mode & 0o022) === 0) Module.enableCompileCache(folder);
   } catch {

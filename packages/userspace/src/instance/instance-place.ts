@@ -53,15 +53,28 @@ function defaultRuntimeDirectory(): string {
 
 async function makePrivateDirectory(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await makeDirectory(path);
     const { uid, mode } = await stat(path);
     if (uid !== (process.getuid?.() ?? uid)) throw new Error("it belongs to another user");
     if ((mode & 0o022) !== 0) throw new Error("others may write to it");
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new EnvironmentError("RUNTIME_DIRECTORY", `Cannot use the runtime directory ${path}: ${reason}`, {
-      hint: "Name another one by RUNTIME_DIRECTORY",
+      hint: "Name another one by --runtime-dir",
       cause,
     });
+  }
+}
+
+/** With its parents. Node's own `recursive` never returns where a file system refuses new entries by ENOENT, as /proc does. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, 0o700);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "EEXIST") return;
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+    await makeDirectory(dirname(path));
+    await mkdir(path, 0o700);
   }
 }
