@@ -74,6 +74,26 @@ describe("svcproxy prove", () => {
     });
   });
 
+  test("shows what the kubernetes dialect does as kube-proxy does: unserved NodePorts everywhere, the host past ranges", async () => {
+    const services = `services:
+  - name: nobody
+    clusterIP: 10.100.100.9
+    loadBalancerIPs: [192.0.2.9]
+    loadBalancerSourceRanges: [203.0.113.0/24]
+    ports: [{ port: 80, nodePort: 30084 }]
+    endpoints: []
+`;
+    const hosts = readFileSync(example, "utf8").replace(/^services:[^]*/m, services);
+    writeFileSync(path("nobody.yaml"), `${hosts}\nnode: { nodePortAddresses: [192.168.1.0/24] }\n`);
+    const run = await runInMemory(["prove", path("nobody.yaml"), "--host", "cloudos1", "--dialect", "kubernetes"]);
+    expect(run.exitCode, run.stdout).toBe(0);
+    expect(run.stdout).toContain("→ 10.5.75.1:30084/tcp");
+    expect(run.stdout).toContain("192.168.1.6 → 192.0.2.9:80/tcp");
+    const document = await runInMemory(["prove", path("nobody.yaml"), "--host", "cloudos1", "--dialect", "document"]);
+    expect(document.exitCode, document.stdout).toBe(0);
+    expect(document.stdout).not.toContain(":30084/tcp");
+  });
+
   test("names the line of rules that cannot be read", async () => {
     const run = await runInMemory(["prove", "--host", "cloudos1", "--rules", path("cut.txt")]);
     expect(run.exitCode).toBe(2);

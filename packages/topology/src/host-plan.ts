@@ -107,7 +107,8 @@ export interface Deviation {
     | "nodeport-on-loopback"
     | "whole-mark"
     | "outside-clusterip-not-masqueraded"
-    | "host-to-external-not-refused";
+    | "host-to-external-not-refused"
+    | "unserved-nodeport-on-every-address";
   /** A sentence for people. */
   readonly text: string;
 }

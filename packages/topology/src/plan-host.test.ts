@@ -205,6 +205,7 @@ describe("what the document's dialect does otherwise", () => {
     ]);
     expect(planHost(topology({}), { host: "h1", dialect: "kubernetes" }).deviations).toMatchObject([
       { kind: "host-to-external-not-refused" },
+      { kind: "unserved-nodeport-on-every-address" },
     ]);
   });
 });

@@ -191,6 +191,10 @@ const KUBERNETES_DEVIATIONS: readonly Deviation[] = [
     kind: "host-to-external-not-refused",
     text: "The host's own connections to an external or load-balancer IP without usable endpoints leave the host: kube-proxy refuses them for packets that come in or pass through only",
   },
+  {
+    kind: "unserved-nodeport-on-every-address",
+    text: "A NodePort without usable endpoints is refused, or dropped, on every address of the host: kube-proxy asks for nodePortAddresses only where it has endpoints",
+  },
 ];
 
 const DOCUMENT_DEVIATIONS: readonly Deviation[] = [

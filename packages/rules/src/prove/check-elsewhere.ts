@@ -35,6 +35,10 @@ export function checkElsewhere(
   const nodePorts = unite(
     frontends.filter(({ frontend }) => frontend.kind === "nodePort").map(({ frontend }) => singleSet(frontend.port)),
   );
+  const unserved = frontends.filter(
+    ({ frontend: { kind, clients } }) =>
+      kind === "nodePort" && Object.values(clients).some((handling) => handling.kind !== "forward"),
+  );
   for (const part of parts) {
     for (const [from, source] of [
       ["host", proof.host.local],
@@ -43,7 +47,7 @@ export function checkElsewhere(
       const region: Region = { ...part, source, sourcePort: ALL_PORTS, mark: ANY_MARK };
       if (source.length === 0 || region.protocol.length === 0) continue;
       for (const end of walkHost(proof, enteringState(region, from)))
-        checkUntouched(check, end, { nodePorts, onLoopback });
+        checkUntouched(check, end, { nodePorts, unserved, onLoopback });
     }
   }
 }
@@ -53,6 +57,8 @@ interface Known {
   readonly onLoopback: boolean;
   /** NodePorts on any address. */
   readonly nodePorts: IndexSet;
+  /** NodePorts that some client is turned away from. */
+  readonly unserved: readonly FrontendSpace[];
 }
 
 function checkUntouched(check: CheckContext, { state, ending }: EndedState, known: Known): void {
@@ -106,8 +112,16 @@ function checkUntouched(check: CheckContext, { state, ending }: EndedState, know
     isOwn(ending.placed) &&
     ending.kind !== "undecided" &&
     !isForLoopback(check, state)
-  )
-    fails(`is ${ending.kind} by our rules though it dials no frontend`, ending.placed);
+  ) {
+    const isShown =
+      isUnservedNodePort(check, state, known) &&
+      check.findings.byDesign(
+        "unserved-nodeport-on-every-address",
+        finding(`is ${ending.kind} on an address that serves no NodePorts`),
+        isTelling,
+      );
+    if (!isShown) fails(`is ${ending.kind} by our rules though it dials no frontend`, ending.placed);
+  }
   const changed = (markBitsWeTouch(state, isOwn) & ~check.markBit) >>> 0;
   if (ending.kind === "delivered" && changed !== 0)
     fails(`has mark bits changed that are not ours (0x${changed.toString(16)})`, undefined);
@@ -119,6 +133,16 @@ function isLoopbackNodePort({ proof }: CheckContext, { region }: SymbolicState, 
     isPort &&
     isSubset(region.destination, proof.host.loopback) &&
     intersect(region.protocol, protocols("tcp", "udp", "sctp")).length > 0
+  );
+}
+
+function isUnservedNodePort({ proof }: CheckContext, { region }: SymbolicState, { unserved }: Known): boolean {
+  return (
+    isSubset(region.destination, proof.host.local) &&
+    unserved.some(
+      ({ frontend, protocol }) =>
+        isSubset(region.destinationPort, singleSet(frontend.port)) && isSubset(region.protocol, singleSet(protocol)),
+    )
   );
 }
 

@@ -6,7 +6,8 @@ import type { Finding } from "./proof.ts";
 import { report } from "./report-fault.ts";
 import type { EndedState } from "./symbolic-state.ts";
 
-export function checkTurnedAway(check: CheckContext, promise: Promised, { state, ending }: EndedState): void {
+export function checkTurnedAway(check: CheckContext, promise: Promised, end: EndedState): void {
+  const { state, ending } = end;
   const { handling } = promise;
   const wanted = handling.kind === "refuse" ? "refused" : "dropped";
   if (ending.kind === wanted) return;
@@ -26,22 +27,28 @@ export function checkTurnedAway(check: CheckContext, promise: Promised, { state,
     handling.kind === "refuse"
       ? "it has no endpoint: it should be refused at once"
       : "its endpoints are elsewhere: it should be dropped";
-  const isOut = promise.client === "host" && ending.kind === "delivered" && state.destinationNat === undefined;
-  const isExternal = ["externalIP", "loadBalancerIP"].includes(promise.frontend.frontend.kind);
-  const finding = (): Finding => ({
-    packet: check.examples.of(state.region),
-    message: `${fate}, and is not ${wanted}`,
-    frontend: promise.frontend.name,
-  });
-  if (isOut && isExternal && check.findings.byDesign("host-to-external-not-refused", finding)) return;
+  if (leavesByDesign(check, promise, { end, message: `${fate}, and is not ${wanted}` })) return;
   const placed =
     "placed" in ending ? ending.placed : (state.destinationNat ?? foreignDecision(state, check.isOwn, isBeforeRouting));
   report(check, promise, state, { claim: 3, message: `${fate}, but ${why}`, placed });
 }
 
+/** Whether it is the host's own packet to an external address that nobody serves, which the plan's dialect lets go. */
+function leavesByDesign(
+  check: CheckContext,
+  { client, frontend }: Promised,
+  { end: { state, ending }, message }: { readonly end: EndedState; readonly message: string },
+): boolean {
+  const isOut = client === "host" && ending.kind === "delivered" && state.destinationNat === undefined;
+  const isExternal = ["externalIP", "loadBalancerIP"].includes(frontend.frontend.kind);
+  const finding = (): Finding => ({ packet: check.examples.of(state.region), message, frontend: frontend.name });
+  return isOut && isExternal && check.findings.byDesign("host-to-external-not-refused", finding);
+}
+
 /** Clients outside of the source ranges get nothing. */
 export function checkForbidden(check: CheckContext, promise: Promised, ends: readonly EndedState[]): void {
-  for (const { state, ending } of ends) {
+  for (const end of ends) {
+    const { state, ending } = end;
     if (!hasMark(state.region.mark, 0) || ending.kind === "dropped") continue;
     check.countCases(1);
     if (ending.kind === "refused" && promise.handling.kind !== "forward") continue;
@@ -49,6 +56,8 @@ export function checkForbidden(check: CheckContext, promise: Promised, ends: rea
       ending.kind === "delivered"
         ? `goes to ${describeDestination(check.proof, state)}`
         : `is ${ending.kind} (${ending.because})`;
+    const isUnserved = promise.handling.kind !== "forward";
+    if (isUnserved && leavesByDesign(check, promise, { end, message: `${fate}, and is not refused` })) continue;
     report(check, promise, state, {
       claim: 5,
       message: `${fate}, but its source may not use this frontend`,
