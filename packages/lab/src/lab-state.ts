@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { EnvironmentError, inputError } from "@svcproxy/topology";
@@ -38,18 +38,28 @@ export function claimLab(name: string): void {
   checkLabName(name);
   const claim: Claim = { claimedBy: process.pid, startTime: startTimeOf(process.pid) ?? "" };
   for (;;) {
-    try {
-      writeFileSync(statePath(name), JSON.stringify(claim), { flag: "wx", mode: 0o600 });
-      return;
-    } catch (error) {
-      if (!isSystemError(error, "EEXIST")) throw error;
-    }
+    if (writeNew(statePath(name), JSON.stringify(claim))) return;
     if (isAlive(readState(name))) {
       throw new EnvironmentError("LAB_EXISTS", `A lab named ${JSON.stringify(name)} is up already`, {
         hint: `End it with: svcproxy lab down --name ${name}, or give this one another --name`,
       });
     }
     rmSync(statePath(name), { force: true }); // left by one that was killed
+  }
+}
+
+/** Makes a file with its whole content at once, for readers at any moment. @returns false where it exists */
+function writeNew(path: string, content: string): boolean {
+  const draft = `${path}.${process.pid}`;
+  writeFileSync(draft, content, { mode: 0o600 });
+  try {
+    linkSync(draft, path);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, "EEXIST")) return false;
+    throw error;
+  } finally {
+    rmSync(draft, { force: true });
   }
 }
 
@@ -95,12 +105,14 @@ export function findLab(name: string | undefined): LabState {
   );
 }
 
-/** All labs of this user that run. */
+/** All labs of this user that run. What is left of those that were killed is cleared away. */
 export function listLabs(): readonly LabState[] {
   return readdirSync(stateFolder())
     .filter((file) => file.endsWith(".json"))
     .flatMap((file) => {
-      const state = readState(basename(file, ".json"));
+      const name = basename(file, ".json");
+      const state = readState(name);
+      if (!isAlive(state)) rmSync(statePath(name), { force: true });
       return state !== undefined && "pid" in state && isAlive(state) ? [state] : [];
     });
 }

@@ -66,6 +66,17 @@ describe("the plan of the document's set-up", () => {
     expect([rpFilterWhen(true), rpFilterWhen(false)]).toEqual(["1", "0"]);
   });
 
+  test("sets forwarding on each device, whatever the machine's devices have", () => {
+    const sysctlsOf = (namespace: string) =>
+      plan.setups.find((setup) => setup.namespace === namespace)?.sysctls.map(([path, value]) => `${path}=${value}`);
+    expect(sysctlsOf("cloudos1")).toEqual(
+      expect.arrayContaining(["ipv4/conf/*/forwarding=1", "ipv6/conf/*/forwarding=1"]),
+    );
+    expect(sysctlsOf("os1_my1")).toEqual(
+      expect.arrayContaining(["ipv4/conf/*/forwarding=0", "ipv6/conf/*/forwarding=0"]),
+    );
+  });
+
   test("needs nothing but routes with host-gw", () => {
     const routed = planLab(exampleTopology().topology, { ...OPTIONS, overlay: "host-gw" });
     expect(linesOf(routed, "cloudos1")).toContain("route add 10.5.88.0/24 via 192.168.1.7 dev eth0 onlink");

@@ -17,7 +17,9 @@ export function planSysctls({ rpFilter, forwards }: SysctlOptions): readonly (re
     // First, because it resets the redirect settings of every device.
     ["ipv4/ip_forward", forwarding],
     ["ipv6/conf/all/forwarding", forwarding],
-    ["ipv6/conf/default/forwarding", forwarding],
+    // The two above reach all devices only where they change; a machine may have a device's own setting otherwise.
+    ["ipv6/conf/*/forwarding", forwarding],
+    ["ipv4/conf/*/forwarding", forwarding],
     ["ipv4/conf/*/rp_filter", rpFilter ? "1" : "0"],
     ["ipv4/conf/*/src_valid_mark", "0"],
     ["ipv4/conf/*/accept_local", "0"],
