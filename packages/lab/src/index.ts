@@ -10,6 +10,7 @@ export * from "./lab-state.ts";
 export * from "./network-namespace.ts";
 export type * from "./plan/lab-plan.ts";
 export * from "./plan/plan-lab.ts";
+export { vxlanDevices } from "./plan/plan-overlay.ts";
 export * from "./processes.ts";
 export * from "./read-lab-status.ts";
 export * from "./start-in-background.ts";

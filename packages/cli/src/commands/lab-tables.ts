@@ -1,4 +1,4 @@
-import type { Place, PlaceStatus, ServedCount } from "@svcproxy/lab";
+import { type Place, type PlaceStatus, type ServedCount, vxlanDevices } from "@svcproxy/lab";
 import { formatSocketAddress, type Topology, visible } from "@svcproxy/topology";
 import { renderTable } from "../text-table.ts";
 
@@ -86,7 +86,8 @@ export function renderSuggestions(
     suggestions.push(lab("exec", `client -- curl -s ${formatSocketAddress({ address, port: nodePort })}`));
   }
   if (host !== undefined) {
-    const device = overlay === "vxlan" && topology.hosts.length > 1 ? "flannel.1" : "eth0";
+    const [tunnel = "eth0"] = overlay === "vxlan" && topology.hosts.length > 1 ? vxlanDevices(topology) : [];
+    const device = host.podCIDRs.length > 0 ? tunnel : "eth0";
     suggestions.push(lab("capture", `${word(host.name)} ${device} -- tcp`), lab("exec", word(host.name)));
   }
   suggestions.push(lab("status", ""), lab("down", ""));

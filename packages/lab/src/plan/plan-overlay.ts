@@ -41,8 +41,17 @@ const VXLAN_DEVICE: Readonly<Record<Family, string>> = { 4: "flannel.1", 6: "fla
  * @throws EnvironmentError LAB_NO_OVERLAY where two hosts with pods of a family share no family of addresses to carry it
  */
 export function planOverlay(topology: Topology, overlay: Overlay): OverlayPlan {
-  const carriers = ([4, 6] as const).flatMap((podFamily) => carrierFor(topology, { podFamily, overlay }));
+  const carriers = carriersOf(topology, overlay);
   return overlay === "vxlan" ? planVxlan(topology, carriers) : planHostGateway(topology, carriers);
+}
+
+/** Names of the VXLAN devices that a topology's hosts get: `flannel.1`, and `flannel-v6.1` where IPv6 carries it. */
+export function vxlanDevices(topology: Topology): readonly string[] {
+  return [...new Set(carriersOf(topology, "vxlan").map(({ hostFamily }) => VXLAN_DEVICE[hostFamily]))];
+}
+
+function carriersOf(topology: Topology, overlay: Overlay): readonly Carrier[] {
+  return ([4, 6] as const).flatMap((podFamily) => carrierFor(topology, { podFamily, overlay }));
 }
 
 function carrierFor(topology: Topology, { podFamily, overlay }: { podFamily: Family; overlay: Overlay }): Carrier[] {
