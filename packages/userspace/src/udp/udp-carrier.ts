@@ -38,11 +38,13 @@ export class UdpCarrier {
   readonly #listeners = new Map<string, UdpListener>();
   /** Those that were idle longest come first, to a tick of the clock. */
   readonly #sessions = new Set<UdpSession>();
+  #maxSessions: number;
   #draining = false;
 
   constructor({ datagrams, options, budget, random, dialFailed, sessionEnded }: UdpCarrierOptions) {
     this.datagrams = datagrams;
     this.options = options;
+    this.#maxSessions = options.maxUdpSessions;
     this.random = random;
     this.sender = datagrams.newSender();
     this.dialFailed = dialFailed;
@@ -69,7 +71,8 @@ export class UdpCarrier {
   }
 
   /** After a new plan: clients may be told apart otherwise, and sessions of endpoints that are gone end. */
-  update(classifier: ClientClassifier): void {
+  update(classifier: ClientClassifier, maxSessions: number): void {
+    this.#maxSessions = maxSessions;
     for (const listener of this.#listeners.values()) listener.classifier = classifier;
     for (const session of this.#sessions) {
       if (session.endpoint !== undefined && !session.frontend.leadsTo(session.endpoint)) session.end("removed");
@@ -78,7 +81,8 @@ export class UdpCarrier {
 
   /** Whether one more session fits, if need be in the place of the one that was idle longest. */
   makeRoom(): boolean {
-    if (this.#sessions.size >= this.options.maxUdpSessions) this.#evictOldest();
+    // More than one where a new plan has left less room.
+    while (this.#sessions.size > 0 && this.#sessions.size >= this.#maxSessions) this.#evictOldest();
     if (this.#budget.take(1)) return true;
     this.#evictOldest();
     return this.#budget.take(1);

@@ -61,6 +61,6 @@ export function mergeLimits(
   return {
     openFiles: Math.min(...readings.map(({ openFiles }) => openFiles)),
     connections: maxConnections === 0 ? fitting : Math.min(maxConnections, fitting),
-    udpSessions: maxUdpSessions * readings.length,
+    udpSessions: maxUdpSessions,
   };
 }

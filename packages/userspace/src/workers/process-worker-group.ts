@@ -31,6 +31,8 @@ export class ProcessWorkerGroup implements WorkerGroup {
   readonly #surroundings: ProcessGroupOptions;
   readonly #workers: WorkerProcess[] = [];
   readonly #listeners = new Map<string, HandedListener>();
+  /** Which worker owns a UDP listener; it stays with it when the plan changes. */
+  readonly #owners = new Map<string, number>();
   readonly #ledger: Ledger;
   readonly #slots: SlotPools<WorkerProcess>;
   readonly #ledgerSweep: NodeJS.Timeout;
@@ -67,7 +69,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
     this.#workers[index] = worker;
     const { options, onConnectionEnd } = this.#surroundings;
     worker.send({ kind: "start", options, wantsRecords: onConnectionEnd !== undefined });
-    if (this.#plan !== undefined) worker.send({ kind: "plan", plan: this.#plan });
+    if (this.#plan !== undefined) this.#sendPlan(worker, this.#plan);
     worker.send({ kind: "down", endpoints: this.#down });
     for (const listener of this.#listeners.values()) {
       if (this.#isFor(worker, listener))
@@ -149,12 +151,30 @@ export class ProcessWorkerGroup implements WorkerGroup {
 
   apply(plan: WorkerPlan): void {
     this.#plan = plan;
-    for (const worker of this.#workers) worker.send({ kind: "plan", plan });
+    this.#assignOwners(plan);
+    for (const worker of this.#workers) this.#sendPlan(worker, plan);
   }
 
-  /** TCP is accepted by all workers; a UDP frontend has one owner, because its sessions live in one process. */
+  /** A UDP frontend has one owner, because its sessions live in one process; those that share affinity share the owner. */
+  #assignOwners({ frontends }: WorkerPlan): void {
+    const udp = new Map(frontends.filter(({ protocol }) => protocol === "udp").map((spec) => [spec.key, spec]));
+    for (const key of this.#owners.keys()) if (!udp.has(key)) this.#owners.delete(key);
+    for (const [key, { affinityKey }] of udp) {
+      if (!this.#owners.has(key)) this.#owners.set(key, ownerOf(affinityKey, this.#surroundings.options.workers));
+    }
+  }
+
+  /** Each worker may have sessions by its share of the UDP frontends, so that the bound holds for all of them together. */
+  #sendPlan(worker: WorkerProcess, plan: WorkerPlan): void {
+    const { maxUdpSessions } = this.#surroundings.options;
+    const owned = [...this.#owners.values()].filter((index) => index === worker.index).length;
+    const share = Math.max(1, Math.floor((maxUdpSessions * owned) / Math.max(1, this.#owners.size)));
+    worker.send({ kind: "plan", plan: { ...plan, maxUdpSessions: share } });
+  }
+
+  /** TCP is accepted by all workers. */
   #isFor(worker: WorkerProcess, { key, handle }: HandedListener): boolean {
-    return !isUdpHandle(handle) || worker.index === ownerOf(key, this.#workers.length);
+    return !isUdpHandle(handle) || worker.index === this.#owners.get(key);
   }
 
   async listen(listener: HandedListener): Promise<void> {

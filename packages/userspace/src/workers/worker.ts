@@ -28,6 +28,8 @@ export interface WorkerPlan {
   readonly endpoints: readonly ListedEndpoint[];
   readonly podCidrs: readonly Cidr[];
   readonly hostAddresses: readonly IpAddress[];
+  /** This worker's part of `ProxyOptions.maxUdpSessions`; absent: all of it. */
+  readonly maxUdpSessions?: number;
 }
 
 /** What a worker tells; it crosses process borders. */
@@ -132,7 +134,7 @@ export class Worker implements TcpCarrier {
       this.unlisten(key);
       this.#frontends.delete(key);
     }
-    this.#udp?.update(this.classifier);
+    this.#udp?.update(this.classifier, plan.maxUdpSessions ?? this.options.maxUdpSessions);
     if (onRemove === "reset") this.#sweep(nowMs);
   }
 

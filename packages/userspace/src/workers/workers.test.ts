@@ -128,6 +128,35 @@ describe("two workers", () => {
     server.close();
   });
 
+  test("the UDP frontends of one service stick to one endpoint, and the bound on sessions is for all workers", async () => {
+    const servers = Array.from({ length: 2 }, () => createSocket("udp4").bind(0, "127.0.0.1"));
+    await Promise.all(servers.map((server) => once(server, "listening")));
+    for (const server of servers) {
+      const name = String(server.address().port);
+      server.on("message", (_message, from) => server.send(name, from.port, from.address));
+    }
+    const endpoints = servers.map((server) => ["127.0.0.1", server.address().port] as const);
+    const vips = Array.from({ length: 8 }, () => someVip());
+    const sticky = { port: PORT, protocol: "udp", name: "sticky", affinitySeconds: 60, endpoints } as const;
+    const loose = { port: PORT, protocol: "udp", endpoints } as const;
+    const services = [...vips.map((vip) => ({ ...sticky, vip })), ...vips.map(() => ({ ...loose, vip: someVip() }))];
+    const proxy = await startProxy(services, { workers: 2, maxUdpSessions: 8 });
+    const ask = async (vip: string) => {
+      const socket = createSocket("udp4").bind(0, "127.0.0.1");
+      socket.send("who", PORT, vip);
+      const [answer] = await once(socket, "message");
+      socket.close();
+      return String(answer);
+    };
+    const answers: string[] = [];
+    for (const { vip } of services) answers.push(await ask(vip));
+    expect(new Set(answers.slice(0, vips.length))).toHaveLength(1);
+    const { workers, limits } = await proxy.snapshot();
+    expect(limits.udpSessions).toBe(8);
+    expect(workers.reduce((sum, { udpSessions }) => sum + udpSessions, 0)).toBeLessThanOrEqual(8);
+    for (const server of servers) server.close();
+  });
+
   test("follow a new plan, and end with the proxy", async () => {
     const [a, b] = [await startNamed("a"), await startNamed("b")];
     const vip = someVip();
