@@ -62,10 +62,14 @@ export const REACHABILITY: readonly Scenario[] = [
   ),
   reachability("nodeport-from-hosts", "A host reaches NodePorts on its own address and on the other host's", [
     { from: HOSTS, to: "192.168.1.6:34211", servedBy: "cloudos1", answeredBy: ["os1_my1", "os2_my1"], seen: "host" },
+    { from: HOSTS, to: "192.168.1.6:34212", servedBy: "cloudos1", answeredBy: ["os1_my2", "os2_my2"], seen: "host" },
+    { from: HOSTS, to: "192.168.1.7:34211", servedBy: "cloudos2", answeredBy: ["os1_my1", "os2_my1"], seen: "host" },
     { from: HOSTS, to: "192.168.1.7:34212", servedBy: "cloudos2", answeredBy: ["os1_my2", "os2_my2"], seen: "host" },
   ]),
   reachability("nodeport-from-pods", "A pod reaches NodePorts on its own host", [
     { from: PODS_ON_1, to: "192.168.1.6:34211", answeredBy: ["os1_my1", "os2_my1"], seen: "host" },
+    { from: PODS_ON_1, to: "192.168.1.6:34212", answeredBy: ["os1_my2", "os2_my2"], seen: "host" },
+    { from: PODS_ON_2, to: "192.168.1.7:34211", answeredBy: ["os1_my1", "os2_my1"], seen: "host" },
     { from: PODS_ON_2, to: "192.168.1.7:34212", answeredBy: ["os1_my2", "os2_my2"], seen: "host" },
     // On the other host's address a pod's packet comes in by eth0. Over VXLAN the way back leads through flannel.1, so
     // that host drops it (rp_filter=1) before any rule is asked.

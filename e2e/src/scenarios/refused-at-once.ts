@@ -12,6 +12,9 @@ export const REFUSED_AT_ONCE: Scenario = {
         { from, to: "10.100.100.7:80", protocol: "tcp" as const },
         { from, to: "10.100.100.7:53", protocol: "udp" as const },
       ]),
+      { from: "os1_my1", to: "192.168.1.6:34217", protocol: "tcp" as const },
+      { from: "cloudos1", to: "192.168.1.6:34217", protocol: "tcp" as const },
+      { from: "cloudos1", to: "192.168.1.7:34217", protocol: "tcp" as const },
       { from: "client", to: "192.168.1.6:34217", protocol: "tcp" as const },
       { from: "client", to: "192.168.1.7:34217", protocol: "tcp" as const },
     ];
