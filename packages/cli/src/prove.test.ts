@@ -83,7 +83,7 @@ describe("svcproxy prove", () => {
     ports: [{ port: 80, nodePort: 30084 }]
     endpoints: []
 `;
-    const hosts = readFileSync(example, "utf8").replace(/^services:[^]*/m, services);
+    const hosts = readFileSync(example, "utf8").replace(/^services:[\s\S]*/m, services);
     writeFileSync(path("nobody.yaml"), `${hosts}\nnode: { nodePortAddresses: [192.168.1.0/24] }\n`);
     const run = await runInMemory(["prove", path("nobody.yaml"), "--host", "cloudos1", "--dialect", "kubernetes"]);
     expect(run.exitCode, run.stdout).toBe(0);
@@ -92,6 +92,30 @@ describe("svcproxy prove", () => {
     const document = await runInMemory(["prove", path("nobody.yaml"), "--host", "cloudos1", "--dialect", "document"]);
     expect(document.exitCode, document.stdout).toBe(0);
     expect(document.stdout).not.toContain(":30084/tcp");
+  });
+
+  test("proves the families whose rules it is given, and says which it is not", async () => {
+    const both = `hosts:
+  - { name: h1, addresses: [192.0.2.1, "2001:db8::1"], podCIDRs: [10.1.0.0/24, "fd01::/64"], pods: [{ name: p, addresses: ["10.1.0.2:80", "[fd01::2]:80"] }] }
+services:
+  - { name: web, clusterIPs: [10.9.0.1, "fd09::1"], ports: [{ port: 80 }], endpoints: [p] }
+`;
+    writeFileSync(path("both.yaml"), both);
+    const plan = [path("both.yaml"), "--host", "h1"];
+    for (const family of ["4", "6"]) {
+      const printed = await runInMemory(["iptables", ...plan, "--format", "restore", "--family", family]);
+      writeFileSync(path(`both-${family}.txt`), printed.stdout);
+    }
+    const rulesOf = (...families: string[]) => families.flatMap((family) => ["--rules", path(`both-${family}.txt`)]);
+    const one = await runInMemory(["prove", ...plan, ...rulesOf("4")]);
+    expect(one.exitCode, one.stdout).toBe(0);
+    expect(one.stdout).not.toContain("IPv6 rules");
+    expect(one.stderr).toContain("no IPv6 rules were given");
+    const two = await runInMemory(["prove", ...plan, ...rulesOf("4", "6")]);
+    expect([two.exitCode, two.stderr]).toEqual([0, ""]);
+    expect(two.stdout).toMatch(/IPv4 rules[\s\S]*IPv6 rules/);
+    const twice = await runInMemory(["prove", ...plan, ...rulesOf("4", "4")]);
+    expect([twice.exitCode, twice.stderr.includes("CONFLICTING_FLAGS")]).toEqual([2, true]);
   });
 
   test("names the line of rules that cannot be read", async () => {

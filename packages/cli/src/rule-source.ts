@@ -25,6 +25,8 @@ export interface RuleSource {
   readonly hostState: HostState;
   /** Undefined where no topology is in play. */
   readonly plan: HostPlan | undefined;
+  /** Of what families `--rules` gave files; undefined where rules come from elsewhere, of both. */
+  readonly givenFamilies: readonly Family[] | undefined;
   /** Every rule of the host in one family. */
   rules(family: Family): Promise<RuleSet>;
   /** Whether a rule is a service proxy's: in a chain of ours, or one of the plan's own in a built-in chain. */
@@ -63,7 +65,8 @@ export async function openRuleSource(
     hostName,
     hostState: await findHostState(context, flags, { topology, hostName, isFresh: given === undefined }),
     plan,
-    rules: given ?? (async (family) => rulesOfPlan(desired, family)),
+    givenFamilies: given?.families,
+    rules: given?.read ?? (async (family) => rulesOfPlan(desired, family)),
     isOwn: ownership(desired),
   };
 }
@@ -80,10 +83,13 @@ function planOf(topology: Topology, host: string, dialect: Dialect | undefined):
   });
 }
 
-type ReadRules = (family: Family) => Promise<RuleSet>;
+interface GivenRules {
+  readonly families: readonly Family[] | undefined;
+  readonly read: (family: Family) => Promise<RuleSet>;
+}
 
-async function givenRules(context: CommandContext, { rules, live }: RuleSourceFlags): Promise<ReadRules | undefined> {
-  if (live === true) return (family) => readLiveRules(context, family);
+async function givenRules(context: CommandContext, { rules, live }: RuleSourceFlags): Promise<GivenRules | undefined> {
+  if (live === true) return { families: undefined, read: (family) => readLiveRules(context, family) };
   if (rules === undefined) return undefined;
   const texts = await Promise.all(rules.map(async (file) => ({ file, text: await readText(context, file) })));
   for (const { file, text } of texts) {
@@ -93,10 +99,17 @@ async function givenRules(context: CommandContext, { rules, live }: RuleSourceFl
         hint: "Save the rules on the host: sudo iptables-save > rules.txt",
       });
   }
-  return async (family) => {
+  const families = texts.map(({ text }) => guessFamily(text));
+  if (new Set(families).size < texts.length) {
+    throw inputError("CONFLICTING_FLAGS", "Cannot take the rules of one family from two files", {
+      hint: "Give --rules once for IPv4 (iptables-save) and once for IPv6 (ip6tables-save)",
+    });
+  }
+  const read = async (family: Family) => {
     const fitting = texts.find(({ text }) => guessFamily(text) === family) ?? texts[0];
     return fitting === undefined ? { family, tables: [] } : parseSave(fitting.text, { family, file: fitting.file });
   };
+  return { families, read };
 }
 
 /** Nothing but comments: so says iptables-save of a host without rules, and the shell of one that may not ask. */

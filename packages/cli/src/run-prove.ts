@@ -34,7 +34,7 @@ export async function runProve(
   if (plan === undefined) throw inputError("HOST_REQUIRED", "Name the host whose rules are to be proved with --host");
   const format = formatOf(source, files, flags);
   const proofs: Proof[] = [];
-  for (const family of familiesOf(plan)) {
+  for (const family of familiesToProve(context, plan, source)) {
     const isOwn: RuleSource["isOwn"] = source.isOwn;
     proofs.push(
       proveRules({
@@ -56,6 +56,21 @@ export async function runProve(
 
 function familiesOf({ ports }: HostPlan): readonly Family[] {
   return ([4, 6] as const).filter((family) => ports.some((port) => port.family === family));
+}
+
+/** Those that the plan and the given files are about; where none is about both, what is wrong shows in the files. */
+function familiesToProve(context: CommandContext, plan: HostPlan, { givenFamilies }: RuleSource): readonly Family[] {
+  const planned = familiesOf(plan);
+  const proved = planned.filter((family) => givenFamilies === undefined || givenFamilies.includes(family));
+  if (proved.length === 0) return planned;
+  for (const family of planned) {
+    if (proved.includes(family)) continue;
+    const tool = family === 4 ? "iptables-save" : "ip6tables-save";
+    context.note(
+      `svcproxy: no IPv${family} rules were given, so nothing is proved of IPv${family} (add --rules with what ${tool} prints)`,
+    );
+  }
+  return proved;
 }
 
 /** The trace that looks at what was proved. */
