@@ -3,10 +3,18 @@ import type { RuleSet } from "@svcproxy/rules";
 import type { Family } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 
-/** The rules that this machine's kernel has, of the iptables variant in use. @throws EnvironmentError where they cannot be read */
-export async function readLiveRules(context: CommandContext, family: Family): Promise<RuleSet> {
+/** The rules that this machine's kernel has, of the iptables variant in use. */
+export interface LiveRules {
+  readonly read: (family: Family) => Promise<RuleSet>;
+  /** Set where the other variant holds rules too: a sentence for people. */
+  readonly unseen: string | undefined;
+}
+
+/** @throws EnvironmentError where they cannot be read */
+export async function openLiveRules(context: CommandContext): Promise<LiveRules> {
   const { signal } = context;
   const { tools, warning } = await detectVariant({ signal });
   if (warning !== undefined) context.note(`svcproxy: ${warning}`);
-  return new IptablesTables(tools).save(family, { signal });
+  const tables = new IptablesTables(tools);
+  return { read: (family) => tables.save(family, { signal }), unseen: warning };
 }

@@ -13,7 +13,7 @@ import {
 import { type Dialect, type Family, type HostPlan, inputError, planHost, type Topology } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 import { readHostStateJson } from "./live-host-state.ts";
-import { readLiveRules } from "./live-rules.ts";
+import { type LiveRules, openLiveRules } from "./live-rules.ts";
 import { readText } from "./read-text.ts";
 import { readTopology, resolveHost } from "./read-topology.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
@@ -27,6 +27,8 @@ export interface RuleSource {
   readonly plan: HostPlan | undefined;
   /** Of what families `--rules` gave files; undefined where rules come from elsewhere, of both. */
   readonly givenFamilies: readonly Family[] | undefined;
+  /** Why `rules` are not all that the kernel asks; undefined where they are. */
+  readonly unseen: string | undefined;
   /** Every rule of the host in one family. */
   rules(family: Family): Promise<RuleSet>;
   /** Whether a rule is a service proxy's: in a chain of ours, or one of the plan's own in a built-in chain. */
@@ -66,6 +68,7 @@ export async function openRuleSource(
     hostState: await findHostState(context, flags, { topology, hostName, isFresh: given === undefined }),
     plan,
     givenFamilies: given?.families,
+    unseen: given?.unseen,
     rules: given?.read ?? (async (family) => rulesOfPlan(desired, family)),
     isOwn: ownership(desired),
   };
@@ -83,13 +86,12 @@ function planOf(topology: Topology, host: string, dialect: Dialect | undefined):
   });
 }
 
-interface GivenRules {
+interface GivenRules extends LiveRules {
   readonly families: readonly Family[] | undefined;
-  readonly read: (family: Family) => Promise<RuleSet>;
 }
 
 async function givenRules(context: CommandContext, { rules, live }: RuleSourceFlags): Promise<GivenRules | undefined> {
-  if (live === true) return { families: undefined, read: (family) => readLiveRules(context, family) };
+  if (live === true) return { families: undefined, ...(await openLiveRules(context)) };
   if (rules === undefined) return undefined;
   const texts = await Promise.all(rules.map(async (file) => ({ file, text: await readText(context, file) })));
   for (const { file, text } of texts) {
@@ -109,7 +111,7 @@ async function givenRules(context: CommandContext, { rules, live }: RuleSourceFl
     const fitting = texts.find(({ text }) => guessFamily(text) === family) ?? texts[0];
     return fitting === undefined ? { family, tables: [] } : parseSave(fitting.text, { family, file: fitting.file });
   };
-  return { families, read };
+  return { families, read, unseen: undefined };
 }
 
 /** Nothing but comments: so says iptables-save of a host without rules, and the shell of one that may not ask. */

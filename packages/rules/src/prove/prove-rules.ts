@@ -10,8 +10,8 @@ import { Findings } from "./findings.ts";
 import { singleSet, unite } from "./index-set.ts";
 import type { IsOwn } from "./own-rules.ts";
 import { isKubernetesRule } from "./own-rules.ts";
-import { arrivingClients, frontendSpaces, mentionPlan } from "./plan-frontends.ts";
-import type { Proof } from "./proof.ts";
+import { arrivingClients, type FrontendSpace, frontendSpaces, mentionPlan } from "./plan-frontends.ts";
+import type { Proof, ProofPacket } from "./proof.ts";
 import { proofContexts } from "./proof-context.ts";
 import { ReplyWays } from "./reply-way.ts";
 
@@ -22,6 +22,8 @@ export interface ProveOptions {
   readonly hostState: HostState;
   /** Whether a rule is the service proxy's own. Default: one in a chain named KUBE-…, or that jumps to one. */
   readonly isOwn?: IsOwn;
+  /** Why `rules` are not all that the kernel asks: what is not seen may defeat any of them. */
+  readonly unseen?: string;
 }
 
 /**
@@ -30,7 +32,7 @@ export interface ProveOptions {
  *
  * @throws InputError PROOF_TOO_LARGE where the rules tell too many kinds of packets apart
  */
-export function proveRules({ rules, plan, hostState, isOwn = isKubernetesRule }: ProveOptions): Proof {
+export function proveRules({ rules, plan, hostState, isOwn = isKubernetesRule, unseen }: ProveOptions): Proof {
   const { family } = rules;
   const [proof] = proofContexts([{ rules, hostState }], (builder) => mentionPlan(builder, plan, family));
   if (proof === undefined) throw new TypeError("no context");
@@ -57,24 +59,14 @@ export function proveRules({ rules, plan, hostState, isOwn = isKubernetesRule }:
   const frontends = frontendSpaces(plan, proof);
   for (const frontend of frontends) if (frontend.destination.length > 0) checkFrontend(check, frontend);
   checkElsewhere(check, frontends, plan);
-  if (proof.host.caveat !== undefined) {
-    const [first] = frontends;
-    if (first !== undefined) {
-      const packet = check.examples.of({
-        source: [...proof.host.local],
-        destination: first.destination,
-        sourcePort: [0, 65536],
-        destinationPort: singleSet(first.frontend.port),
-        protocol: singleSet(first.protocol),
-        state: [0, 1],
-        mark: { within: { care: 0, value: 0 }, without: [] },
-      });
-      findings.undecided(2, {
-        packet,
-        message: `${proof.host.caveat}, and a proof follows routes by destination only`,
-      });
-    }
-  }
+  const caveats = [
+    { claim: 2, caveat: proof.host.caveat, because: "and a proof follows routes by destination only" },
+    { claim: 6, caveat: unseen, because: "and a proof looks at one of them" },
+  ] as const;
+  const [first] = frontends;
+  for (const { claim, caveat, because } of caveats)
+    if (caveat !== undefined && first !== undefined)
+      findings.undecided(claim, { packet: anyClientOf(check, first), message: `${caveat}, ${because}` });
   const claims = findings.claims();
   return {
     family,
@@ -83,4 +75,20 @@ export function proveRules({ rules, plan, hostState, isOwn = isKubernetesRule }:
     deviations: findings.deviations(plan),
     cases,
   };
+}
+
+/** A packet from the host to a frontend. */
+function anyClientOf(
+  { proof, examples }: CheckContext,
+  { destination, frontend, protocol }: FrontendSpace,
+): ProofPacket {
+  return examples.of({
+    source: [...proof.host.local],
+    destination,
+    sourcePort: [0, 65536],
+    destinationPort: singleSet(frontend.port),
+    protocol: singleSet(protocol),
+    state: [0, 1],
+    mark: { within: { care: 0, value: 0 }, without: [] },
+  });
 }
