@@ -47,15 +47,14 @@ describe.skipIf(reason !== undefined)(`mutants${reason === undefined ? "" : ` ($
       const hostState = { ...world.hostState, sysctls: sysctlsOf(DEFAULT_SETTINGS), recentLists: {} };
       const proofOf = (rules: RuleSet) => proveRules({ ...provedParts(fixture), hostState, rules });
       expect(proofOf(fixture.rules).claims.filter(({ status }) => status !== "held")).toEqual([]);
-      await load(world, fixture.rules);
+      expect(await load(world, fixture.rules)).toBe(true);
       const probes = planProbes(fixture.plan);
       const before = await fatesOf(world, probes);
       const random = randomSource(seed);
       const counts = { held: 0, broken: 0, byCounterExample: 0 };
       while (counts.held + counts.broken < mutants) {
         const mutant = mutateRules(fixture.rules, random);
-        if (mutant === undefined) continue;
-        await load(world, mutant.rules);
+        if (mutant === undefined || !(await load(world, mutant.rules))) continue;
         const after = await fatesOf(world, probes);
         const changed = probes.filter((_probe, place) => hasChanged(before[place], after[place]));
         const proof = proofOf(mutant.rules);
