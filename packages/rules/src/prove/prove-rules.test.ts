@@ -1,8 +1,10 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { applyCommands } from "../apply/apply-commands.ts";
 import type { RuleSet } from "../rule-set.ts";
 import { documentFixture, type ProveFixture, richFixture } from "../testing/prove-fixtures.ts";
 import { parseCommands } from "../text/parse-commands.ts";
+import { parseSave } from "../text/parse-save.ts";
 import { describePacket } from "./describe-packet.ts";
 import { formatProof } from "./format-proof.ts";
 import type { Proof } from "./proof.ts";
@@ -96,6 +98,41 @@ describe("the founding document's rules", () => {
     expect(claims[0]?.undecided[0]?.message).toContain(match);
   });
 });
+
+describe("beside the rules of a host that runs", () => {
+  const fixture = documentFixture();
+  const read = (path: string) => readFileSync(new URL(`../../fixtures/${path}`, import.meta.url), "utf8");
+
+  test.for([
+    ["docker", "the policy of filter FORWARD is DROP", undefined],
+    ["ufw", "the policy of filter FORWARD is DROP", undefined],
+    ["firewalld", "which the plan does not want", "nat POST_public_allow 1"],
+    ["libvirt", "which the plan does not want", "nat LIBVIRT_PRT 3"],
+  ] as const)("%s, claim 6 names what defeats ours", ([host, message, place]) => {
+    const rules = mergeRules(parseSave(read(`hosts/${host}.rules`), { family: 4 }), fixture.rules);
+    const proof = proveRules({ ...fixture, rules });
+    const [found] = proof.claims[5]?.broken ?? [];
+    expect(found?.message).toContain(message);
+    const { table, chain, number } = found?.placed ?? {};
+    expect(table && `${table} ${chain} ${number}`).toBe(place);
+    expect(proof.claims[3]?.status).toBe("held");
+  });
+});
+
+/** Ours after what is there, as a host has them where the other program came first. */
+function mergeRules(there: RuleSet, ours: RuleSet): RuleSet {
+  const tables = ["raw", "mangle", "nat", "filter"].flatMap((name) => {
+    const [before, added] = [there, ours].map((rules) => rules.tables.find((table) => table.name === name));
+    if (before === undefined || added === undefined) return before ?? added ?? [];
+    const chains = before.chains.map((chain) => {
+      const own = added.chains.find((one) => one.name === chain.name)?.rules ?? [];
+      return { ...chain, rules: [...chain.rules, ...own] };
+    });
+    const isNew = (chain: { readonly name: string }) => !before.chains.some(({ name: known }) => known === chain.name);
+    return { ...before, chains: [...chains, ...added.chains.filter(isNew)] };
+  });
+  return { ...there, tables };
+}
 
 test("rules that the kernel asks besides leave claim 6 undecided", () => {
   const proof = proveRules({ ...documentFixture(), unseen: "iptables-legacy holds 3 rules too" });
