@@ -5,7 +5,8 @@ import { ROOT, runStep } from "./run-step.ts";
 /** Format, lint, types and arrows. Returns the names of those that failed. */
 export async function runGates(): Promise<readonly string[]> {
   const failed: string[] = [];
-  if (!(await runStep("biome", ["ci", ...(process.stdout.isTTY ? [] : ["--colors=off"]), "."]))) failed.push("format and lint");
+  if (!(await runStep("biome", ["ci", ...(process.stdout.isTTY ? [] : ["--colors=off"]), "."])))
+    failed.push("format and lint");
   if (
     !(await runStep("tsc", ["-p", "."])) ||
     !(await runStep("turbo", ["run", "check-types", "--output-logs=errors-only"]))

@@ -76,7 +76,11 @@ class Collector implements KubernetesObjects {
       const meant = apiVersion === "" ? [...KINDS.keys()].find((key) => key.endsWith(`/${kind}`)) : undefined;
       if (meant !== undefined && !untyped.get("apiVersion").isSet) {
         const version = meant.slice(0, -kind.length - 1);
-        untyped.error("MISSING_KEY", `it is of kind ${kind}, but has no apiVersion`, `Give it one: apiVersion: ${version}`);
+        untyped.error(
+          "MISSING_KEY",
+          `it is of kind ${kind}, but has no apiVersion`,
+          `Give it one: apiVersion: ${version}`,
+        );
         return;
       }
       const name = kind === "" ? "object without a kind" : kind;
