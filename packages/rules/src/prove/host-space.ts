@@ -1,7 +1,7 @@
 import type { Family } from "@svcproxy/topology";
 import { familyOf, parseCidr } from "@svcproxy/topology";
 import type { HostState, PolicyRule, Route } from "../host-state.ts";
-import type { AddressType } from "../trace/routing.ts";
+import { type AddressType, addressTypeOfRoute } from "../trace/routing.ts";
 import type { AddressSpace, AddressSpaceBuilder } from "./address-space.ts";
 import type { IndexSet } from "./index-set.ts";
 import { NOTHING, subtract, unite } from "./index-set.ts";
@@ -160,30 +160,7 @@ function addressTypes(
     rest = subtract(rest, block);
   };
   for (const [text, type] of SPECIAL[space.family]) paint(type, blockSet(text));
-  for (const route of local.toReversed()) paint(typeOfRoute(route), space.setOf(route.destination));
+  for (const route of local.toReversed()) paint(addressTypeOfRoute(route), space.setOf(route.destination));
   add("UNICAST", rest);
   return new Map([...parts].map(([type, sets]) => [type, unite(sets)]));
-}
-
-function typeOfRoute({ type }: Route): AddressType {
-  switch (type) {
-    case "local":
-      return "LOCAL";
-    case "broadcast":
-      return "BROADCAST";
-    case "anycast":
-      return "ANYCAST";
-    case "multicast":
-      return "MULTICAST";
-    case "blackhole":
-      return "BLACKHOLE";
-    case "unreachable":
-      return "UNREACHABLE";
-    case "prohibit":
-      return "PROHIBIT";
-    case "throw":
-      return "THROW";
-    case "unicast":
-      return "UNICAST";
-  }
 }

@@ -164,7 +164,12 @@ function typeOfAddress(tables: Tables, address: IpAddress, onInterface: string |
   );
   if (route === undefined) return "UNICAST";
   if (onInterface !== undefined && route.interface !== undefined && route.interface !== onInterface) return "UNICAST";
-  switch (route.type) {
+  return addressTypeOfRoute(route);
+}
+
+/** What `addrtype` calls an address that this route leads to. */
+export function addressTypeOfRoute({ type }: Route): AddressType {
+  switch (type) {
     case "local":
       return "LOCAL";
     case "broadcast":
