@@ -28,7 +28,11 @@ const seconds = Number(flags.seconds ?? (flags.quick ? 1 : 2));
 if (flags.inside) await main();
 else process.exitCode = runInNamespace();
 
-/** A network namespace of its own: free ports, no other proxy, VIPs that disturb nobody. */
+/**
+ * A network namespace of its own: free ports, no other proxy, VIPs that disturb nobody. A load generator that closes first
+ * keeps its port for a minute, and Linux lets it reuse ports only towards 127.0.0.0/8, where the peers listen: it shall
+ * towards a VIP too, or half a minute of new connections measures the kernel's search for a free port.
+ */
 function runInNamespace(): number {
   const missing = ["haproxy", "nginx", "wrk", "iperf3", "unshare"].filter(
     (tool) => spawnSync("sh", ["-c", `command -v ${tool}`]).status !== 0,
@@ -40,7 +44,7 @@ function runInNamespace(): number {
     return 1;
   }
   const asRoot = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"];
-  const script = 'ip link set lo up && exec "$@"';
+  const script = 'ip link set lo up && echo 1 > /proc/sys/net/ipv4/tcp_tw_reuse && exec "$@"';
   const self = [process.execPath, import.meta.filename, "--inside", ...process.argv.slice(2)];
   const { status } = spawnSync(
     "unshare",

@@ -3,6 +3,7 @@ import { cpus, loadavg, release } from "node:os";
 import process from "node:process";
 import type { Figures } from "./measurements.ts";
 import { median, significant } from "./statistics.ts";
+import { renderTargets } from "./targets.ts";
 
 export interface Comparison {
   readonly measurement: string;
@@ -32,7 +33,7 @@ the benchmark itself makes two to three of it, and with much more the rates say 
 default is 16 KiB: compare it with the rows at 256 KiB. CPU seconds are those of the proxy alone and the fairest figures
 on a shared machine.
 
-${comparisons.map(renderComparison).join("\n")}`;
+${[renderTargets(comparisons), ...comparisons.map(renderComparison)].join("\n")}`;
 }
 
 function renderComparison({ measurement, results }: Comparison): string {
