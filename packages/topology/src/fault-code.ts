@@ -4,6 +4,7 @@ export type FaultCode =
   | "EMPTY_FILE"
   | "NOT_UTF8"
   | "FILE_TOO_LARGE"
+  | "TOO_MANY_VALUES"
   | "SYNTAX"
   | "ALIAS_BOMB"
   | "DUPLICATE_KEY"

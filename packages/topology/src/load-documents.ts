@@ -2,6 +2,7 @@ import { CORE_SCHEMA, loadAll, mergeTag, YAMLException } from "js-yaml";
 import { fileFault } from "./decode-text.ts";
 import { type Fault, InputError } from "./errors.ts";
 import { keyFaults } from "./key-faults.ts";
+import { refuseValueFlood } from "./refuse-value-flood.ts";
 import type { SourceDocument, SourceText } from "./source-document.ts";
 import { positionAt } from "./text-position.ts";
 
@@ -15,9 +16,10 @@ export interface LoadedDocuments {
 /**
  * The documents of a text as plain values: JSON by JSON.parse, everything else by a YAML 1.2 parser that knows `<<`.
  *
- * @throws InputError SYNTAX or ALIAS_BOMB
+ * @throws InputError TOO_MANY_VALUES, SYNTAX or ALIAS_BOMB
  */
 export function loadDocuments(source: SourceText): LoadedDocuments {
+  refuseValueFlood(source);
   const { values, faults } = parseJson(source.text) ?? parseYaml(source);
   const documents = values.flatMap((value, index) =>
     value === null || value === undefined ? [] : [{ source, index, value }],
