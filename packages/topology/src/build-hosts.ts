@@ -118,6 +118,7 @@ class HostsBuilder {
         const reason = `the address ${address} is a host's already`;
         this.#reader.duplicate("DUPLICATE_ADDRESS", at, { first, reason });
       } else this.#hostAddressSpots.set(address, at);
+      this.#reader.judge(address, "host", () => at);
       found.push({ value: address, spot: at });
     }
     return found;
@@ -180,6 +181,7 @@ class HostsBuilder {
       this.#placeSharedAddress(placed, { address, port, spot: spot ?? spotOf(placed).at("address") });
       return;
     }
+    this.#reader.judge(address, "endpoint", () => spot ?? spotOf(placed).at("address"));
     const before = this.#podsByAddress.get(address);
     if (before === undefined) this.#podsByAddress.set(address, placed);
     const owner = this.#hostsByAddress.get(address);

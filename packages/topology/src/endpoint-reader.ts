@@ -64,10 +64,13 @@ export class EndpointReader {
   }
 
   #addresses(text: string, spot: Spot): readonly PodAddress[] {
-    const socket = parseSocketAddress(text);
-    if (socket !== undefined) return [socket];
     const address = parseIpAddress(text);
-    if (address !== undefined) return [{ address }];
+    const read = parseSocketAddress(text) ?? (address === undefined ? undefined : { address });
+    if (read !== undefined) {
+      // What is wrong with a pod's address has been said of the pod.
+      if (!this.#directory.podsByAddress.has(read.address)) this.#reader.judge(read.address, "endpoint", () => spot);
+      return [read];
+    }
     const reason = `no host lists the endpoint ${JSON.stringify(text)}`;
     this.#reader.error("UNKNOWN_ENDPOINT", spot, reason, this.#hint(text));
     return [];

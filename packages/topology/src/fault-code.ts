@@ -23,6 +23,7 @@ export type FaultCode =
   | "BAD_CIDR"
   | "BAD_NAME"
   | "SLOPPY_ADDRESS"
+  | "SPECIAL_ADDRESS"
   | "PORT_OUT_OF_RANGE"
   | "NUMBER_OUT_OF_RANGE"
   // What stands twice

@@ -501,6 +501,18 @@ describe("a fault in a Service", () => {
     ]);
   });
 
+  test("is no ClusterIP or endpoint that kube-proxy takes and nothing can reach: a warning", () => {
+    const texts = [
+      service(`clusterIPs: [127.0.0.5]\n${PORT}`),
+      service(`clusterIPs: [224.1.2.3]\n${PORT}`),
+      service(`type: LoadBalancer\n${PORT}`, "status: { loadBalancer: { ingress: [{ ip: 0.0.0.0 }] } }"),
+      service(PORT) + slice("- { addresses: [239.1.2.3] }"),
+    ];
+    for (const text of texts) {
+      expect(faultsOf(text)).toEqual([expect.objectContaining({ code: "SPECIAL_ADDRESS", severity: "warning" })]);
+    }
+  });
+
   test("is an endpoint that would open the node itself", () => {
     for (const address of ["127.0.0.1", "169.254.169.254", "0.0.0.0"]) {
       const faults = faultsOf(service(PORT) + slice(`- { addresses: [${address}] }`));

@@ -460,6 +460,69 @@ describe("a fault", () => {
     if (hint !== undefined) expect(faults[0]?.hint).toMatch(hint);
   });
 
+  const SPECIAL: readonly { address: string; vip: Severity; endpoint: Severity }[] = [
+    { address: "0.0.0.0", vip: "error", endpoint: "error" },
+    { address: "::", vip: "error", endpoint: "error" },
+    { address: "127.0.0.1", vip: "error", endpoint: "warning" },
+    { address: "127.255.255.254", vip: "error", endpoint: "warning" },
+    { address: "::1", vip: "error", endpoint: "warning" },
+    { address: "224.0.0.251", vip: "error", endpoint: "error" },
+    { address: "239.1.2.3", vip: "error", endpoint: "error" },
+    { address: "ff02::1", vip: "error", endpoint: "error" },
+    { address: "ff0e::7", vip: "error", endpoint: "error" },
+    { address: "255.255.255.255", vip: "error", endpoint: "error" },
+    { address: "fe80::7", vip: "warning", endpoint: "warning" },
+    // As node-local DNS caches have it.
+    { address: "169.254.20.10", vip: undefined, endpoint: "warning" },
+    ...["0.0.0.1", "1.2.3.4", "128.0.0.1", "169.253.0.1", "223.255.255.255", "240.0.0.1", "::2", "fd00::7"].map(
+      (address) => ({ address, vip: undefined, endpoint: undefined }),
+    ),
+    ...["fe00::1", "fec0::1", "ff::1", "2001:db8::1"].map((address) => ({
+      ...{ address, vip: undefined, endpoint: undefined },
+    })),
+  ];
+
+  type Severity = "error" | "warning" | undefined;
+
+  test.for(SPECIAL)("$address as VIP: $vip; as an endpoint's, a pod's, a host's: $endpoint", (special) => {
+    const { address, vip, endpoint } = special;
+    const other = address.includes(":") ? "fd00:1::1" : "10.100.0.1";
+    const socket = address.includes(":") ? `[${address}]:80` : `${address}:80`;
+    const text = (marks: { clusterIP?: string; externalIP?: string; host?: string; pod?: string; listed?: string }) => `
+hosts:
+  - name: h1
+    address: ${marks.host ?? '"192.168.0.1"'}
+    pods: [{ name: p1, address: ${marks.pod ?? '"192.0.2.1:80"'} }]
+services:
+  - name: s
+    clusterIP: ${marks.clusterIP ?? `"${other}"`}
+    externalIPs: [${marks.externalIP ?? ""}]
+    ports: [{ port: 80 }]
+    endpoints: [${marks.listed ?? ""}]
+`;
+    const cases = [
+      { text: text({ clusterIP: `‸"${address}"` }), expected: vip },
+      { text: text({ externalIP: `‸"${address}"` }), expected: vip },
+      { text: text({ listed: `‸"${socket}"` }), expected: endpoint },
+      { text: text({ pod: `‸"${socket}"` }), expected: endpoint },
+      { text: text({ host: `‸"${address}"` }), expected: endpoint },
+    ];
+    for (const { text: marks, expected } of cases) {
+      const { plain, places } = marked(marks);
+      const found = faultsOf(plain).map(({ code, severity, at, hint }) => {
+        return { code, severity, place: `${at?.line}:${at?.column}`, hint };
+      });
+      const fault = { code: "SPECIAL_ADDRESS", severity: expected, place: places[0], hint: expect.any(String) };
+      expect(found).toEqual(expected === undefined ? [] : [fault]);
+    }
+  });
+
+  test("a pod with a special address is named once, however many services list it", () => {
+    const text = topology({ pods: '      - { name: p3, address: "127.0.0.1:80" }', endpoints: "[p3]" });
+    const codes = faultsOf(text).map(({ code }) => code);
+    expect(codes.filter((code) => code === "SPECIAL_ADDRESS")).toHaveLength(1);
+  });
+
   const WARNINGS: readonly { name: string; text: string; code: FaultCode }[] = [
     {
       name: "a pod outside its host's podCIDR",

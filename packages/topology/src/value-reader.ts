@@ -4,6 +4,7 @@ import { explainAddress } from "./explain-address.ts";
 import type { FaultCode } from "./fault-code.ts";
 import type { FaultReport, Place } from "./fault-report.ts";
 import type { SourceDocument } from "./source-document.ts";
+import { type AddressRole, judgeAddress } from "./special-address.ts";
 import type { Spot } from "./spot.ts";
 
 /** Reads what the texts and numbers of one document mean; what cannot be read is reported and comes out undefined. */
@@ -44,6 +45,15 @@ export class ValueReader {
     if (address !== undefined && !isMappedIpv4(address)) return address;
     this.error("BAD_ADDRESS", spot, `${JSON.stringify(text)} is no address`, explainAddress(text, "address"));
     return undefined;
+  }
+
+  /** Reports an address that cannot be what it is given for, or hardly. @returns whether it can */
+  judge(address: IpAddress, role: AddressRole, spot: () => Spot): boolean {
+    const finding = judgeAddress(address, role);
+    if (finding === undefined) return true;
+    const { severity, reason, hint } = finding;
+    this[severity]("SPECIAL_ADDRESS", spot(), reason, hint);
+    return severity === "warning";
   }
 
   cidr(text: string, spot: Spot): Cidr | undefined {

@@ -4,6 +4,7 @@ import { explainAddress } from "../explain-address.ts";
 import type { FaultCode } from "../fault-code.ts";
 import type { Path } from "../fault-report.ts";
 import { isMapping } from "../is-mapping.ts";
+import { type AddressRole, judgeAddress } from "../special-address.ts";
 import type { Spot } from "../spot.ts";
 import type { ValueReader } from "../value-reader.ts";
 import { parseSloppyAddress } from "./sloppy-address.ts";
@@ -112,6 +113,12 @@ export class Field {
       this.error("BAD_ADDRESS", `${JSON.stringify(text)} is no address`, explainAddress(text, "address"));
     else if (read.isSloppy) this.warning("SLOPPY_ADDRESS", `${JSON.stringify(text)} is read as ${read.address}`);
     return read?.address;
+  }
+
+  /** Warns of an address that cannot be what it is given for, or hardly: the API server takes it, and so does kube-proxy. */
+  judge(address: IpAddress, role: AddressRole): void {
+    const finding = judgeAddress(address, role);
+    if (finding !== undefined) this.warning("SPECIAL_ADDRESS", finding.reason, finding.hint);
   }
 
   error(code: FaultCode, reason: string, hint?: string): void {

@@ -1,9 +1,9 @@
 import type { Family, IpAddress, Port, Protocol } from "../address.ts";
 import { familyOf } from "../address.ts";
 import type { EndpointConditions, EndpointHints } from "../model.ts";
+import { specialAddress } from "../special-address.ts";
 import type { Field } from "./field.ts";
 import type { KubernetesObject } from "./kubernetes-objects.ts";
-import { specialAddress } from "./special-address.ts";
 
 /** Who serves one named port of a service, as one EndpointSlice, Endpoints subset or pod says. */
 export interface PortEndpoints {
@@ -158,10 +158,14 @@ function readSubset(subset: Field, { namespace }: KubernetesObject): readonly Po
 /** As the API server has it since CVE-2021-25737: an endpoint that is the node's loopback or a link-local address would open the node itself. */
 function readEndpointAddress(field: Field): IpAddress | undefined {
   const address = field.address();
-  const special = address === undefined ? undefined : specialAddress(address);
-  if (special === undefined) return address;
-  field.error("BAD_ADDRESS", `${address} is ${special}, which no endpoint may be`);
-  return undefined;
+  if (address === undefined) return undefined;
+  const special = specialAddress(address);
+  if (special?.isRefusedByApiServer === true) {
+    field.error("BAD_ADDRESS", `${address} is ${special.what}, which no endpoint may be`);
+    return undefined;
+  }
+  field.judge(address, "endpoint");
+  return address;
 }
 
 function podOf(reference: Field, namespace: string): string | undefined {

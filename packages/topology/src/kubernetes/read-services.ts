@@ -2,11 +2,11 @@ import type { Cidr, IpAddress } from "../address.ts";
 import { cidrContains, familyOf } from "../address.ts";
 import { DEFAULT_AFFINITY_SECONDS } from "../build-services.ts";
 import type { Service, ServicePort } from "../model.ts";
+import { specialAddress } from "../special-address.ts";
 import type { Field } from "./field.ts";
 import type { KubernetesObject } from "./kubernetes-objects.ts";
 import { readProtocol } from "./read-endpoints.ts";
 import { readCidr } from "./read-nodes.ts";
-import { specialAddress } from "./special-address.ts";
 
 /** A port whose endpoints are still to be found. */
 export interface KubernetesServicePort extends Omit<ServicePort, "endpoints"> {
@@ -80,6 +80,7 @@ function readClusterIPs(spec: Field, type: ServiceType): readonly KubernetesVip[
   if (one.value === "None" || fields[0]?.value === "None") return [];
   const vips = fields.flatMap((field): readonly KubernetesVip[] => {
     const address = field.address();
+    if (address !== undefined) field.judge(address, "VIP");
     return address === undefined ? [] : [{ kind: "clusterIP", address, field }];
   });
   if (!fields.some(({ value }) => value !== undefined && value !== "")) {
@@ -107,10 +108,11 @@ function readExternalIPs(spec: Field, allowed: readonly Cidr[]): readonly Kubern
       const address = field.address();
       if (address === undefined) return [];
       const special = specialAddress(address);
-      if (special !== undefined) {
-        field.error("BAD_ADDRESS", `${address} is ${special}`);
+      if (special?.isRefusedByApiServer === true) {
+        field.error("BAD_ADDRESS", `${address} is ${special.what}`);
         return [];
       }
+      field.judge(address, "VIP");
       if (allowed.some((cidr) => cidrContains(cidr, address))) return [{ kind: "externalIP", address, field }];
       const width = familyOf(address) === 4 ? 32 : 128;
       field.warning(
@@ -131,7 +133,9 @@ function readIngress(status: Field): readonly KubernetesVip[] {
       const field = item.get("ip");
       const address = field.address();
       const mode = item.get("ipMode").word(["VIP", "Proxy"]) ?? "VIP";
-      return address === undefined || mode === "Proxy" ? [] : [{ kind: "loadBalancerIP", address, field }];
+      if (address === undefined || mode === "Proxy") return [];
+      field.judge(address, "VIP");
+      return [{ kind: "loadBalancerIP", address, field }];
     });
 }
 

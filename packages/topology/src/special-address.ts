@@ -1,0 +1,82 @@
+import { type Cidr, cidrContains, familyOf, type IpAddress, parseCidr } from "./address.ts";
+
+/** An address that means something else than one machine among others. */
+export interface SpecialAddress {
+  readonly kind: "unspecified" | "loopback" | "link-local" | "multicast" | "broadcast";
+  /** `a loopback address` */
+  readonly what: string;
+  /** Whether the API server takes it neither for an endpoint nor for an external IP: ValidateNonSpecialIP in k8s.io/kubernetes/pkg/apis/core/validation. */
+  readonly isRefusedByApiServer: boolean;
+}
+
+/** @returns undefined for an ordinary address */
+export function specialAddress(address: IpAddress): SpecialAddress | undefined {
+  if (!MAYBE_SPECIAL.test(address)) return undefined;
+  return SPECIAL_BLOCKS.find(({ cidr }) => cidrContains(cidr, address))?.special;
+}
+
+/** How the text of each of the blocks below begins: a file of a million addresses comes through here. */
+const MAYBE_SPECIAL = /^(?:0\.|127\.|169\.|2[2-5]\d\.|::|fe|ff)/;
+
+const REFUSED = { isRefusedByApiServer: true };
+
+/** The first that has an address says what it is. */
+const SPECIAL_BLOCKS: readonly { readonly cidr: Cidr; readonly special: SpecialAddress }[] = (
+  [
+    [["0.0.0.0/32", "::/128"], { kind: "unspecified", what: "the unspecified address", ...REFUSED }],
+    [["127.0.0.0/8", "::1/128"], { kind: "loopback", what: "a loopback address", ...REFUSED }],
+    [["169.254.0.0/16", "fe80::/10"], { kind: "link-local", what: "a link-local address", ...REFUSED }],
+    [["224.0.0.0/24", "ff02::/16"], { kind: "multicast", what: "a link-local multicast address", ...REFUSED }],
+    [["224.0.0.0/4", "ff00::/8"], { kind: "multicast", what: "a multicast address", isRefusedByApiServer: false }],
+    [["255.255.255.255/32"], { kind: "broadcast", what: "the broadcast address", isRefusedByApiServer: false }],
+  ] as const
+).flatMap(([blocks, special]) =>
+  blocks.flatMap((text) => {
+    const cidr = parseCidr(text);
+    return cidr === undefined ? [] : [{ cidr, special }];
+  }),
+);
+
+export type AddressRole = "VIP" | "endpoint" | "host";
+
+/** Why an address cannot, or can hardly, be what it was given for. */
+export interface AddressFinding {
+  /** `error`: no packet can ever arrive. `warning`: some can, under conditions. */
+  readonly severity: "error" | "warning";
+  readonly reason: string;
+  readonly hint: string;
+}
+
+/** @returns undefined where the address can be a VIP, an endpoint's (a pod's) or a host's */
+export function judgeAddress(address: IpAddress, role: AddressRole): AddressFinding | undefined {
+  const special = specialAddress(address);
+  if (special === undefined) return undefined;
+  const { kind, what } = special;
+  const consequence = CONSEQUENCES[kind](role, address);
+  if (consequence === undefined) return undefined;
+  const severity = kind === "link-local" || (kind === "loopback" && role !== "VIP") ? "warning" : "error";
+  return { severity, reason: `${address} is ${what}: ${consequence}`, hint: HINTS[role] };
+}
+
+const HINTS: Readonly<Record<AddressRole, string>> = {
+  VIP: "Take an address that no machine has, such as one of 10.96.0.0/12 or of fd00::/8",
+  endpoint: "Give the address at which other hosts reach it",
+  host: "Give the address at which other hosts reach it",
+};
+
+type Consequence = (role: AddressRole, address: IpAddress) => string | undefined;
+
+const CONSEQUENCES: Readonly<Record<SpecialAddress["kind"], Consequence>> = {
+  unspecified: () => "no packet can be sent to it",
+  loopback: (role) =>
+    role === "VIP"
+      ? "whoever dials it reaches only itself"
+      : `each host means itself by it${role === "endpoint" ? ", and of the data paths only the userspace proxy can always send there" : ""}`,
+  // 169.254.20.10 and its like are customary for what each node serves itself, and iptables takes packets for them as for any other.
+  "link-local": (role, address) => {
+    if (familyOf(address) === 6) return "it means nothing without the link that it is on";
+    return role === "VIP" ? undefined : "it is only reached from the same link";
+  },
+  multicast: () => "no single machine has it, and no connection can be made to it",
+  broadcast: () => "no single machine has it, and no connection can be made to it",
+};
