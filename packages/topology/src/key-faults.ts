@@ -1,5 +1,6 @@
 import { EVENT_ID, getScalarValue, parseEvents } from "js-yaml";
 import type { Fault } from "./errors.ts";
+import { MAX_FAULTS } from "./fault-report.ts";
 import { scalarOffset } from "./scalar-offset.ts";
 import type { SourceText } from "./source-document.ts";
 import { positionFinder } from "./text-position.ts";
@@ -11,7 +12,8 @@ interface OpenNode {
 }
 
 /**
- * Every key of a YAML or JSON text that stands twice in one mapping, at its second place, and every key that is no text.
+ * Every key of a YAML or JSON text that stands twice in one mapping, at its second place, and every key that is no text; of
+ * very many the first ones.
  *
  * @throws YAMLException where the text is not YAML
  */
@@ -20,6 +22,10 @@ export function keyFaults({ file, text }: SourceText): readonly Fault[] {
   const faults: Fault[] = [];
   const open: OpenNode[] = [];
   for (const event of parseEvents(text, {})) {
+    if (faults.length === MAX_FAULTS) {
+      const message = `Of the keys that stand twice or are no text the first ${MAX_FAULTS} are listed`;
+      return [...faults, { severity: "error", code: "TOO_MANY_FAULTS", message }];
+    }
     if (event.type === EVENT_ID.POP) {
       open.pop();
       continue;

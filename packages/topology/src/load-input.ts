@@ -16,10 +16,10 @@ export function loadInput(files: readonly InputFile[]): LoadedDocuments {
     try {
       const loaded = loadDocuments(decodeText(file));
       for (const document of loaded.documents) documents.push(document);
-      faults.push(...loaded.faults);
+      for (const fault of loaded.faults) faults.push(fault);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
-      failures.push(...error.faults);
+      for (const fault of error.faults) failures.push(fault);
     }
   }
   const [failure, ...others] = failures;
