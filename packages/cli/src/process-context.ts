@@ -5,7 +5,6 @@ import { writeStdout } from "./write-stdout.ts";
 
 /** The command context of a real process. */
 export function processContext(): CommandContext {
-  const abort = new AbortController();
   let logger: Promise<Logger> | undefined;
   let signal: AbortSignal | undefined;
   return {
@@ -23,6 +22,7 @@ export function processContext(): CommandContext {
     // Signals are only caught once a command asks: until then they end the process as usual.
     get signal() {
       if (signal === undefined) {
+        const abort = new AbortController();
         signal = abort.signal;
         for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => abort.abort(name));
       }

@@ -1,10 +1,10 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 const run = promisify(execFile);
 const packageFolder = resolve(import.meta.dirname, "..");
@@ -32,6 +32,50 @@ test("the tarball holds one bundled file and no dependency", async () => {
   const installed = join(folder, "lib/node_modules/svcproxy");
   expect((await readdir(join(installed, "dist"))).toSorted()).toEqual(["svcproxy.cjs"]);
   expect(await readdir(installed)).not.toContain("node_modules");
+});
+
+describe("compiled code", () => {
+  const printRules = async (cache: string) =>
+    (
+      await run(command, ["iptables", example, "--host", "cloudos1"], {
+        env: { ...process.env, XDG_CACHE_HOME: cache },
+      })
+    ).stdout;
+  const makeCache = () => mkdtemp(join(folder, "cache-"));
+
+  test("is kept between runs, one file for each command, and no more once all of it is there", async () => {
+    const cache = await makeCache();
+    const first = await printRules(cache);
+    const kept = await readdir(join(cache, "svcproxy"));
+    expect(kept).toEqual([expect.stringMatching(/^iptables\.[0-9a-f]{16}\.v/)]);
+    const file = join(cache, "svcproxy", kept[0] ?? "");
+    const { ino } = await stat(file);
+    expect(await printRules(cache)).toBe(first);
+    expect((await stat(file)).ino).toBe(ino);
+  });
+
+  test("that another build, another Node or a broken disk left does no harm, and is replaced", async () => {
+    const cache = await makeCache();
+    const first = await printRules(cache);
+    const [name = ""] = await readdir(join(cache, "svcproxy"));
+    const file = join(cache, "svcproxy", name);
+    const whole = await readFile(file);
+    for (const broken of ["", "[[", '[["./main.cjs",10]]\n', whole.subarray(0, whole.length / 2), whole.toReversed()]) {
+      await writeFile(file, broken);
+      await writeFile(join(cache, "svcproxy/iptables.0123456789abcdef.v1.0.0-x64"), "old");
+      expect(await printRules(cache)).toBe(first);
+      expect(await readdir(join(cache, "svcproxy"))).toEqual([name]);
+      expect((await stat(file)).size).toBeGreaterThan(whole.length / 2);
+    }
+  });
+
+  test("is not taken from a folder that others can write to", async () => {
+    const cache = await makeCache();
+    await mkdir(join(cache, "svcproxy"));
+    await chmod(join(cache, "svcproxy"), 0o777);
+    await printRules(cache);
+    expect(await readdir(join(cache, "svcproxy"))).toEqual([]);
+  });
 });
 
 test("installed with npm, it runs without the workspace", async () => {

@@ -75,6 +75,8 @@ export function formatFault(fault: Fault): string {
 
 /** Control and bidirectional-formatting characters as `\u{…}`, so that a name from a file cannot forge or reorder a line. */
 export function visible(text: string): string {
+  // Compiling the other expression takes longer than the rest of a short command's output.
+  if (/^[ -~]*$/.test(text)) return text;
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (character) =>
     character === "\n" ? "\\n" : `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
   );
