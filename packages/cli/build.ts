@@ -36,6 +36,7 @@ async function bundle(): Promise<readonly OutputChunk[]> {
   });
   const { output } = await build.generate({
     format: "cjs",
+    dynamicImportInCjs: false,
     minify: { compress: true, mangle: { keepNames: true } },
     entryFileNames: "main.cjs",
     chunkFileNames: "[name]-[hash].cjs",
