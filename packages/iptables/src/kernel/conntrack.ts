@@ -6,6 +6,7 @@ import { runTool } from "./run-tool.ts";
 import { frontendsOf, isStale, parseUdpFlow, type UdpFlow } from "./udp-flows.ts";
 
 export interface FlushOptions {
+  /** Our own rules as they were, with the note that a killed run may have left of those before. */
   readonly before: readonly RuleSet[];
   readonly after: readonly DesiredRules[];
   readonly signal: AbortSignal;
@@ -15,7 +16,7 @@ export interface FlushOptions {
  * Deletes the UDP flows that go where the rules no longer send them, in one batch.
  *
  * It compares every flow with the rules as they are, not only with what this run changed: what a killed run left behind is
- * found by the next one.
+ * found by the next one. Frontends that are gone it knows from `before`.
  *
  * @returns how many were deleted
  * @throws MissingTool where there is UDP to look after and no `conntrack`

@@ -8,6 +8,9 @@ import * as names from "../rule-parts/chain-names.ts";
  */
 export const MARKER_CHAIN = "SVCPROXY-OWNS";
 
+/** The note of UDP frontends that are gone, see `withJournal`. */
+export const GONE_UDP = "SVCPROXY-UDP-GONE";
+
 /** The chains that plans share. */
 const OWN_NAMES: ReadonlySet<string> = new Set([
   names.SERVICES,
@@ -21,6 +24,7 @@ const OWN_NAMES: ReadonlySet<string> = new Set([
   names.MARK_OUTSIDE,
   // Not in our plans, but a kube-proxy whose chains are taken over leaves it behind.
   "KUBE-PROXY-CANARY",
+  GONE_UDP,
 ]);
 
 /** What the names of chains for one service, one endpoint, one part of a choice among many, or one block of frontends begin with. */

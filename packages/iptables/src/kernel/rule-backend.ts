@@ -19,7 +19,7 @@ export interface RuleBackend {
    *
    * @throws EnvironmentError FOREIGN_CHAINS, TABLE_INCOMPATIBLE, RESTORE_REFUSED, RULES_KEEP_CHANGING, INTERRUPTED
    */
-  apply(desired: readonly DesiredRules[], options: ApplyOptions): Promise<ApplyOutcome>;
+  apply(desired: readonly DesiredRules[], options: ApplyRunOptions): Promise<ApplyOutcome>;
 }
 
 export interface ApplyOptions extends Interruptible {
@@ -27,6 +27,14 @@ export interface ApplyOptions extends Interruptible {
   readonly families?: readonly Family[];
   /** Take over chains that have our names but that somebody else made. */
   readonly adopt?: boolean;
+}
+
+export interface ApplyRunOptions extends ApplyOptions {
+  /**
+   * Called once the rules are in, with the rules of ours that were there before: the time to delete what conntrack keeps of UDP
+   * frontends that are gone. A run that is killed before it returns leaves a note of them, by which the next run calls it again.
+   */
+  readonly settle?: (before: readonly RuleSet[]) => Promise<void>;
 }
 
 export interface FamilyDifference {

@@ -3,12 +3,14 @@ import type { RuleSet } from "@svcproxy/rules";
 import { EnvironmentError, type Family, SvcproxyError } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import { isForeign, refuseForeignChains } from "./foreign-chains.ts";
+import { GONE_UDP } from "./own-chains.ts";
 import { ownRules } from "./owned-table.ts";
 import { compareRules, planChanges } from "./plan-changes.ts";
 import { planRollback } from "./plan-rollback.ts";
-import type { ApplyOptions, ApplyOutcome, RuleBackend, RuleDifference } from "./rule-backend.ts";
+import type { ApplyOptions, ApplyOutcome, ApplyRunOptions, RuleBackend, RuleDifference } from "./rule-backend.ts";
 import { type Interruptible, RestoreRefused, type RuleTables, type SavedRules } from "./rule-tables.ts";
 import { formatChange, type TableChange } from "./table-change.ts";
+import { withJournal } from "./udp-journal.ts";
 
 /** How often we set to again when another program changes the rules between our look and our change, or undoes it. */
 const ATTEMPTS = 12;
@@ -39,17 +41,41 @@ export class TableBackend implements RuleBackend {
     return difference(await this.#saveAll(options), desired, options);
   }
 
-  async apply(desired: readonly DesiredRules[], options: ApplyOptions): Promise<ApplyOutcome> {
+  async apply(desired: readonly DesiredRules[], options: ApplyRunOptions): Promise<ApplyOutcome> {
     const before = await this.#saveAll(options);
+    const ours = options.adopt === true ? before : before.map(ownRules);
+    const noted = options.settle === undefined ? desired : withJournal(desired, ours);
     const changes: TableChange[] = [];
     let last: RuleDifference;
     try {
-      last = await this.#converge(desired, { ...options, before, changes });
+      last = await this.#converge(noted, { ...options, before, changes });
     } catch (error) {
       throw await this.#putBack(error, { before, changes });
     }
     if (last.changes.length > 0) throw keepsChanging(last.changes);
+    await options.settle?.(ours);
+    if (noted !== desired) last = await this.#forget(desired, { ...options, changes });
     return { changes, before, heldChains: heldChains(last) };
+  }
+
+  /** Takes the note of what is gone away again. The new rules are in by now: nothing is put back, and nothing interrupts it. */
+  async #forget(
+    desired: readonly DesiredRules[],
+    options: ApplyOptions & Pick<ApplyRun, "changes">,
+  ): Promise<RuleDifference> {
+    const run = { ...options, signal: new AbortController().signal };
+    try {
+      const last = await this.#converge(desired, { ...run, before: await this.#saveAll(run) });
+      if (last.changes.length > 0) throw keepsChanging(last.changes);
+      return last;
+    } catch (error) {
+      if (!(error instanceof SvcproxyError)) throw error;
+      const state = `the host has the new rules, and until the next apply chain ${GONE_UDP}, which nothing jumps to`;
+      throw new EnvironmentError(error.code, `${error.message}; ${state}`, {
+        cause: error,
+        ...(error.hint === undefined ? {} : { hint: error.hint }),
+      });
+    }
   }
 
   /** @returns what is still different at the end: nothing, unless another program undoes each of our changes */

@@ -10,6 +10,7 @@ import {
   parsePort,
 } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
+import { isOwnChain } from "./own-chains.ts";
 
 /** A UDP "connection" as conntrack has it. */
 export interface UdpFlow {
@@ -61,7 +62,8 @@ export function udpFrontends(chains: readonly Chain[]): UdpFrontends {
 }
 
 function frontendOf({ matches, target }: Rule): string | undefined {
-  if (target.kind !== "jump" && target.kind !== "goto") return undefined;
+  // A jump to a service's chain, or the note of one that is gone.
+  if (target.kind !== "jump" && target.kind !== "goto" && target.kind !== "dnat") return undefined;
   let isUdp = false;
   let destination = "";
   let port: number | undefined;
@@ -106,10 +108,11 @@ function reachable(
   return found;
 }
 
-/** UDP frontends of our own chains in a plan, or in the kernel's rules. */
+/** UDP frontends in the chains with our names of a plan, or of the kernel's rules. */
 export function frontendsOf(rules: DesiredRules | RuleSet | undefined): UdpFrontends {
   const chains = rules?.tables.filter(({ name }) => name === "nat").flatMap((table) => table.chains) ?? [];
-  return udpFrontends(chains.filter(({ policy }) => policy === undefined));
+  const names = new Set(chains.map(({ name }) => name));
+  return udpFrontends(chains.filter(({ name, policy }) => policy === undefined && isOwnChain(name, names)));
 }
 
 export interface StaleOptions {
