@@ -1,4 +1,5 @@
 import {
+  type ApplyOptions,
   type ApplyOutcome,
   compileRules,
   type DesiredRules,
@@ -7,9 +8,11 @@ import {
   type KernelSession,
   knowsRandomFully,
   openKernel,
+  type RuleBackend,
   readSysctl,
   servesLocalhost,
 } from "@svcproxy/iptables";
+import type { RuleSet } from "@svcproxy/rules";
 import { EnvironmentError, type Family, type HostPlan, planHost } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 import type { FamilyFlag, HostPlanFlags, VariantFlags } from "./iptables-flags.ts";
@@ -70,36 +73,58 @@ export async function compileForHost(
   return families.map((family) => compileRules(plan, { family, dispatch, randomFully, dropInvalid: !isLiberal }));
 }
 
-/** What is to be done and said once the rules are in. What goes wrong here leaves the new rules in place. */
-export async function finishApply(
-  context: CommandContext,
-  { outcome, desired }: { readonly outcome: ApplyOutcome; readonly desired: readonly DesiredRules[] },
-): Promise<void> {
-  const log = await context.logger();
-  for (const { family, table, chain, heldBy } of outcome.heldChains) {
-    log.warn(
-      `chain ${chain} (IPv${family} ${table}) is no longer needed, but stays, empty: foreign chain ${heldBy} jumps to it`,
-    );
-  }
-  // Not interrupted: no later run can tell where the flows of a service that is gone came from.
-  const { signal } = new AbortController();
-  try {
-    const deleted = await deleteStaleUdpFlows({ before: outcome.before, after: desired, signal });
-    if (deleted > 0) log.info({ deleted }, `deleted ${deleted} UDP flows that went to endpoints that are gone`);
-  } catch (error) {
-    if (!(error instanceof EnvironmentError)) throw error;
-    const consequence = "UDP clients that keep on sending stay with endpoints that are gone";
-    log.warn(
-      { code: error.code },
-      `${error.message}: ${consequence}${error.hint === undefined ? "" : `. ${error.hint}`}`,
-    );
-  }
+/** What became of rules that were to be changed. */
+export interface AppliedRules {
+  readonly outcome: ApplyOutcome;
+  readonly deletedUdpFlows: number;
+  /** What is less than well, in sentences; they are in the log already. */
+  readonly warnings: readonly string[];
 }
 
-export async function warnOfHost(context: CommandContext, plan: HostPlan): Promise<void> {
+/** Changes the rules, and does and says what is to be done and said once they are in. What goes wrong there leaves them in place. */
+export async function applyRules(
+  context: CommandContext,
+  {
+    backend,
+    desired,
+    options,
+  }: { readonly backend: RuleBackend; readonly desired: readonly DesiredRules[]; readonly options: ApplyOptions },
+): Promise<AppliedRules> {
+  const log = await context.logger();
+  const warnings: string[] = [];
+  let deletedUdpFlows = 0;
+  const settle = async (before: readonly RuleSet[]) => {
+    // Not interrupted: who waits for the command to end is told that all is done.
+    const { signal } = new AbortController();
+    try {
+      deletedUdpFlows = await deleteStaleUdpFlows({ before, after: desired, signal });
+    } catch (error) {
+      if (!(error instanceof EnvironmentError)) throw error;
+      const consequence = "UDP clients that keep on sending stay with endpoints that are gone";
+      const warning = `${error.message}: ${consequence}${error.hint === undefined ? "" : `. ${error.hint}`}`;
+      log.warn({ code: error.code }, warning);
+      warnings.push(warning);
+    }
+  };
+  const outcome = await backend.apply(desired, { ...options, settle });
+  if (deletedUdpFlows > 0) {
+    log.info({ deleted: deletedUdpFlows }, `deleted ${deletedUdpFlows} UDP flows that went to endpoints that are gone`);
+  }
+  for (const { family, table, chain, heldBy } of outcome.heldChains) {
+    const warning = `chain ${chain} (IPv${family} ${table}) is no longer needed, but stays, empty: foreign chain ${heldBy} jumps to it`;
+    log.warn(warning);
+    warnings.push(warning);
+  }
+  return { outcome, deletedUdpFlows, warnings };
+}
+
+/** Logs what of this host, beside its rules, keeps the plan from working. @returns the same sentences */
+export async function warnOfHost(context: CommandContext, plan: HostPlan): Promise<readonly string[]> {
   const needs = { families: familiesOf(plan), localhostNodePorts: servesLocalhost(plan, 4) };
   const log = await context.logger();
-  for (const warning of await hostWarnings(needs, context.signal)) log.warn(warning);
+  const warnings = await hostWarnings(needs, context.signal);
+  for (const warning of warnings) log.warn(warning);
+  return warnings;
 }
 
 /** The families that a command looks at and changes. */

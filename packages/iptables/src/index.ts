@@ -6,6 +6,7 @@ export * from "./full-rule-set.ts";
 export * from "./kernel/conntrack.ts";
 export * from "./kernel/detect-variant.ts";
 export * from "./kernel/differences.ts";
+export * from "./kernel/find-difference.ts";
 export * from "./kernel/foreign-chains.ts";
 export * from "./kernel/host-warnings.ts";
 export * from "./kernel/iptables-tables.ts";

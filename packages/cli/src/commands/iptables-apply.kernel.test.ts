@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { createNetworkNamespace, whyNoKernelTests } from "@svcproxy/lab";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { runCli, startCli } from "../testing/cli-in-namespace.ts";
-import { saveRules, topologyText } from "../testing/host-with-rules.ts";
+import { makeUdpFlow, saveRules, topologyText, udpClients } from "../testing/host-with-rules.ts";
 
 const EXAMPLE = fileURLToPath(new URL("../../../../examples/cloudos.yaml", import.meta.url));
 const DOCUMENT_COMMANDS = fileURLToPath(
@@ -42,11 +42,11 @@ describe.skipIf(reason !== undefined)(
       return file;
     };
 
-    /** An environment whose conntrack sends SIGTERM to whoever asks it for the IPv4 flows: once, a second one would end it. */
-    const withSignallingConntrack = async () => {
+    /** An environment whose conntrack sends a signal to whoever asks it for the IPv4 flows: once, a second one would end it. */
+    const withSignallingConntrack = async (name: "TERM" | "KILL") => {
       const bin = await mkdtemp(join(folder, "bin-"));
       const path = process.env["PATH"] ?? "";
-      const script = `#!/bin/sh\ncase "$*" in -L*ipv4) kill -TERM $PPID ;; esac\nPATH='${path}' exec conntrack "$@"\n`;
+      const script = `#!/bin/sh\ncase "$*" in -L*ipv4) kill -${name} $PPID ;; esac\nPATH='${path}' exec conntrack "$@"\n`;
       await writeFile(join(bin, "conntrack"), script, { mode: 0o755 });
       return { PATH: `${bin}:${path}` };
     };
@@ -184,47 +184,110 @@ describe.skipIf(reason !== undefined)(
           await using namespace = await createNetworkNamespace();
           const one = await withText(`udp-${variant}.yaml`, topologyText({ udp: ["b"] }));
           const none = await withText(`no-udp-${variant}.yaml`, topologyText({ udp: [] }));
-          const flow = (client: string, service: string, endpoint: string, port = "53") => {
-            const [at, back] = endpoint === "" ? [service, port] : [endpoint, "3000"];
-            return `conntrack -I -p udp -t 300 -s ${client} -d ${service} --sport 1000 --dport ${port} -r ${at} -q ${client} --reply-port-src ${back} --reply-port-dst 1000`;
-          };
           await runCli(namespace, onOne("apply", dual));
           await namespace.run("sh", ["-e"], {
             input: [
               "ip addr add 192.0.2.6/32 dev lo",
-              flow("10.5.75.10", "10.100.0.2", "10.5.75.2"),
-              flow("10.5.75.11", "10.100.0.2", "10.5.75.3"),
-              flow("10.5.75.12", "192.0.2.6", "10.5.75.2", "30053"),
-              flow("10.5.75.13", "192.0.2.99", "10.5.75.2", "30053"),
-              flow("fd00:5::10", "fd00:9::2", "fd00:5::2"),
-              flow("fd00:5::11", "fd00:9::2", "fd00:5::3"),
+              makeUdpFlow("10.5.75.10", "10.100.0.2", "10.5.75.2"),
+              makeUdpFlow("10.5.75.11", "10.100.0.2", "10.5.75.3"),
+              makeUdpFlow("10.5.75.12", "192.0.2.6", "10.5.75.2", "30053"),
+              makeUdpFlow("10.5.75.13", "192.0.2.99", "10.5.75.2", "30053"),
+              makeUdpFlow("fd00:5::10", "fd00:9::2", "fd00:5::2"),
+              makeUdpFlow("fd00:5::11", "fd00:9::2", "fd00:5::3"),
             ].join("\n"),
           });
-          const flows = async () => {
-            const dumps = await Promise.all(
-              ["ipv4", "ipv6"].map((family) => namespace.run("conntrack", ["-L", "-p", "udp", "-f", family])),
-            );
-            return [
-              ...dumps
-                .map(({ stdout }) => stdout)
-                .join("")
-                .matchAll(/^udp .*? src=(\S+)/gm),
-            ]
-              .map(([, client]) => client)
-              .sort();
-          };
           expect(await runCli(namespace, onOne("apply", one))).toMatchObject({
             exitCode: 0,
             stderr: expect.stringContaining("deleted 3 UDP flows"),
           });
-          expect(await flows()).toEqual(["10.5.75.11", "10.5.75.13", "fd00:5::11"]);
+          expect(await udpClients(namespace)).toEqual(["10.5.75.11", "10.5.75.13", "fd00:5::11"]);
           // The rules are in by then: a signal that comes now must not leave the flows behind.
-          const signalling = await withSignallingConntrack();
+          const signalling = await withSignallingConntrack("TERM");
           expect(await runCli(namespace, onOne("apply", none), { env: signalling })).toMatchObject({ exitCode: 0 });
-          expect(await flows()).toEqual(["10.5.75.13"]);
-          await namespace.run("sh", ["-e"], { input: flow("10.5.75.14", "10.100.0.2", "") });
+          expect(await udpClients(namespace)).toEqual(["10.5.75.13"]);
+          await namespace.run("sh", ["-e"], { input: makeUdpFlow("10.5.75.14", "10.100.0.2", "") });
           await runCli(namespace, onOne("apply", one));
-          expect(await flows()).toEqual(["10.5.75.13"]);
+          expect(await udpClients(namespace)).toEqual(["10.5.75.13"]);
+        });
+
+        test.for([
+          { name: "apply", next: "apply" },
+          { name: "cleanup", next: "cleanup" },
+        ])("flows that a killed run left behind are deleted by the next $name", async ({ next }, { expect }) => {
+          await using namespace = await createNetworkNamespace();
+          const without = await withText(
+            `without-dns-${variant}-${next}.yaml`,
+            topologyText().replace(/ {2}- name: dns[\s\S]*/, ""),
+          );
+          await runCli(namespace, onOne("apply", dual));
+          await namespace.run("sh", ["-e"], {
+            input: [
+              "ip addr add 192.0.2.6/32 dev lo",
+              makeUdpFlow("10.5.75.10", "10.100.0.2", "10.5.75.2"),
+              makeUdpFlow("10.5.75.12", "192.0.2.6", "10.5.75.2", "30053"),
+              // Somebody else's, on the same NodePort and VIP.
+              makeUdpFlow("10.5.75.13", "192.0.2.6", "10.7.7.7", "30053"),
+              makeUdpFlow("10.5.75.14", "10.100.0.9", "10.5.75.2"),
+              makeUdpFlow("fd00:5::10", "fd00:9::2", "fd00:5::3"),
+            ].join("\n"),
+          });
+          const run = { env: await withSignallingConntrack("KILL") };
+          const killed = next === "cleanup" ? ["iptables", "cleanup"] : onOne("apply", without);
+          expect(await runCli(namespace, killed, run)).toMatchObject({ exitCode: null });
+          expect(await udpClients(namespace)).toHaveLength(5);
+          const after = await saveRules(namespace, variant);
+          expect(after).not.toMatch(/-A KUBE-\S+ .*10\.100\.0\.2/);
+          expect(after).toContain("SVCPROXY-UDP-GONE");
+          expect(await runCli(namespace, killed)).toMatchObject({
+            exitCode: 0,
+            stderr: expect.stringContaining("deleted 3 UDP flows"),
+          });
+          expect(await udpClients(namespace)).toEqual(["10.5.75.13", "10.5.75.14"]);
+          if (next === "apply") {
+            expect(await runCli(namespace, onOne("diff", without))).toMatchObject({ exitCode: 0, stdout: "" });
+            await runCli(namespace, ["iptables", "cleanup"]);
+          }
+          expect(await saveRules(namespace, variant)).toBe("");
+        });
+
+        test("apply and cleanup tell as JSON what they changed", async ({ expect }) => {
+          await using namespace = await createNetworkNamespace();
+          const json = async (args: readonly string[]): Promise<unknown> => {
+            const { stdout, exitCode } = await runCli(namespace, [...args, "--json"]);
+            expect(exitCode).toBe(0);
+            return JSON.parse(stdout);
+          };
+          const tables = [
+            { family: 4, table: "nat" },
+            { family: 6, table: "nat" },
+          ];
+          const { stdout } = await runCli(namespace, [...onOne("diff", dual), "--json"]);
+          const { differences } = JSON.parse(stdout);
+          expect(await json([...onOne("apply", dual), "--dry-run"])).toMatchObject({
+            ...{ dryRun: true, changed: true, variant, tables, differences, deletedUdpFlows: 0 },
+            restore: [
+              { command: `iptables-${variant}-restore --noflush -w 30`, input: expect.stringMatching(/^\*nat\n/) },
+              { command: `ip6tables-${variant}-restore --noflush -w 30`, input: expect.stringMatching(/^\*nat\n/) },
+            ],
+          });
+          expect(await saveRules(namespace, variant)).toBe("");
+          expect(await json(onOne("apply", dual))).toEqual({
+            ...{ dryRun: false, changed: true, variant, tables, differences, deletedUdpFlows: 0 },
+            warnings: expect.any(Array),
+          });
+          await namespace.run("sh", ["-e"], { input: makeUdpFlow("10.5.75.10", "10.100.0.2", "10.5.75.99") });
+          expect(await json(onOne("apply", dual))).toMatchObject({
+            ...{ dryRun: false, changed: false, variant, tables: [], differences: [], deletedUdpFlows: 1 },
+          });
+          const cleanup = ["iptables", "cleanup"];
+          const removed = { changed: true, variant, tables };
+          expect(await json([...cleanup, "--dry-run"])).toMatchObject({
+            ...{ dryRun: true, changed: true, variants: [{ ...removed, restore: [{}, {}] }] },
+          });
+          expect(await json(cleanup)).toMatchObject({
+            ...{ dryRun: false, changed: true, variants: [{ ...removed, deletedUdpFlows: 0 }], warnings: [] },
+          });
+          expect(await json(cleanup)).toEqual({ dryRun: false, changed: false, variants: [], warnings: [] });
         });
       });
     }

@@ -5,6 +5,7 @@ import { acceptHostPlan, type HostPlanFlags } from "../iptables-flags.ts";
 interface ApplyFlags extends HostPlanFlags {
   readonly adopt?: boolean;
   readonly dryRun?: boolean;
+  readonly json?: boolean;
 }
 
 /** `svcproxy iptables apply TOPOLOGY`: makes this host's rules equal to the plan. */
@@ -13,33 +14,55 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
     .description("make this host's rules equal to the plan")
     .option("--adopt", "take over chains with our names that somebody else made")
     .option("--dry-run", "print what would be fed to the kernel, and change nothing")
-    .addHelpText("after", "\nExample:\n  sudo svcproxy iptables apply web.yaml --host web1")
+    .option(
+      "--json",
+      "print what was changed as JSON: tables, differences as `diff --json` has them, deleted UDP flows",
+    )
+    .addHelpText(
+      "after",
+      "\nExamples:\n  sudo svcproxy iptables apply web.yaml --host web1\n  sudo svcproxy iptables apply web.yaml --host web1 --json | jq .differences",
+    )
     .action((files: string[], flags: ApplyFlags) =>
       run(async (context) => {
         const [
-          { compileForHost, familiesInPlay, finishApply, openHostRules, readHostPlan, refuseForeignChains, warnOfHost },
+          { applyRules, compileForHost, familiesInPlay, openHostRules, readHostPlan, refuseForeignChains, warnOfHost },
           { printChanges, tablesOf },
-        ] = await Promise.all([import("../host-rules.ts"), import("../print-changes.ts")]);
+          { reportApplied, reportDryRun },
+        ] = await Promise.all([
+          import("../host-rules.ts"),
+          import("../print-changes.ts"),
+          import("../change-report.ts"),
+        ]);
         const plan = await readHostPlan(context, files, flags);
         const { signal } = context;
         await using session = await openHostRules(context, { ...flags, isExclusive: flags.dryRun !== true });
         const desired = await compileForHost(plan, { ...flags, session, signal });
-        const options = { signal, adopt: flags.adopt === true, families: familiesInPlay(flags.family) };
+        const adopt = flags.adopt === true;
+        const options = { signal, adopt, families: familiesInPlay(flags.family) };
         const backend = session.backend();
-        const { tools } = session.choice;
+        const { tools, warning } = session.choice;
+        const ofVariant = warning === undefined ? [] : [warning];
+        const printJson = (report: object) => context.print(`${JSON.stringify(report, null, 2)}\n`);
         if (flags.dryRun === true) {
-          const { families, changes } = await backend.compare(desired, options);
-          if (!options.adopt) refuseForeignChains(families);
-          await context.print(printChanges(changes, tools));
+          const found = await backend.compare(desired, options);
+          if (!adopt) refuseForeignChains(found.families);
+          if (flags.json === true) {
+            await printJson({ dryRun: true, ...reportDryRun(found, tools), warnings: ofVariant });
+          } else await context.print(printChanges(found.changes, tools));
           return 0;
         }
-        const outcome = await backend.apply(desired, options);
-        await finishApply(context, { outcome, desired });
-        await warnOfHost(context, plan);
+        const applied = await applyRules(context, { backend, desired, options });
+        const ofHost = await warnOfHost(context, plan);
+        const { changes } = applied.outcome;
+        if (flags.json === true) {
+          const report = reportApplied(applied, { tools, desired, adopt });
+          await printJson({ dryRun: false, ...report, warnings: [...ofVariant, ...applied.warnings, ...ofHost] });
+          return 0;
+        }
         await context.print(
-          outcome.changes.length === 0
+          changes.length === 0
             ? `nothing to change: iptables-${tools.variant} has these rules already\n`
-            : `done: iptables-${tools.variant} has the new rules; changed ${tablesOf(outcome.changes)}\n`,
+            : `done: iptables-${tools.variant} has the new rules; changed ${tablesOf(changes)}\n`,
         );
         return 0;
       }),

@@ -4,6 +4,7 @@ import { acceptVariant, type VariantFlags } from "../iptables-flags.ts";
 
 interface CleanupFlags extends VariantFlags {
   readonly dryRun?: boolean;
+  readonly json?: boolean;
 }
 
 /** `svcproxy iptables cleanup`: removes everything of ours from this host's rules, whichever plan and variant it came from. */
@@ -11,15 +12,27 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
   acceptVariant(iptables.command("cleanup"))
     .description("remove everything that is ours from this host's rules")
     .option("--dry-run", "print what would be fed to the kernel, and change nothing")
-    .addHelpText("after", "\nExample:\n  sudo svcproxy iptables cleanup")
+    .option("--json", "print what was removed as JSON, for each variant as `apply --json` does")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  sudo svcproxy iptables cleanup\n  sudo svcproxy iptables cleanup --dry-run --json | jq .variants",
+    )
     .action((flags: CleanupFlags) =>
       run(async (context) => {
-        const [{ finishApply, openHostRules, refuseHeldChains }, { printChanges, tablesOf }] = await Promise.all([
+        const [
+          { applyRules, openHostRules, refuseHeldChains },
+          { printChanges, tablesOf },
+          { reportApplied, reportDryRun },
+        ] = await Promise.all([
           import("../host-rules.ts"),
           import("../print-changes.ts"),
+          import("../change-report.ts"),
         ]);
         const { signal } = context;
-        await using session = await openHostRules(context, { ...flags, isExclusive: flags.dryRun !== true });
+        const isDryRun = flags.dryRun === true;
+        // A report is one value, so the lines for people are left out.
+        const say = (line: string) => (flags.json === true ? undefined : context.print(line));
+        await using session = await openHostRules(context, { ...flags, isExclusive: !isDryRun });
         const { available, tools: chosen } = session.choice;
         const marked = available.filter(
           ({ tools, hasOurMarker }) =>
@@ -29,23 +42,29 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
         const found = [];
         for (const { tools } of marked) {
           const backend = session.backend(tools);
-          const { families, changes } = await backend.compare([], { signal });
-          refuseHeldChains(families);
-          found.push({ backend, changes, tools });
+          const difference = await backend.compare([], { signal });
+          refuseHeldChains(difference.families);
+          found.push({ backend, difference, tools });
         }
-        for (const { backend, changes, tools } of found) {
-          if (flags.dryRun === true) {
-            await context.print(printChanges(changes, tools));
+        const variants = [];
+        const warnings: string[] = [];
+        for (const { backend, difference, tools } of found) {
+          if (isDryRun) {
+            variants.push(reportDryRun(difference, tools));
+            await say(printChanges(difference.changes, tools));
             continue;
           }
-          const outcome = await backend.apply([], { signal });
-          await finishApply(context, { outcome, desired: [] });
-          await context.print(`done: removed our rules from iptables-${tools.variant}: ${tablesOf(outcome.changes)}\n`);
+          const applied = await applyRules(context, { backend, desired: [], options: { signal } });
+          warnings.push(...applied.warnings);
+          if (flags.json === true) variants.push(reportApplied(applied, { tools, desired: [], adopt: false }));
+          await say(`done: removed our rules from iptables-${tools.variant}: ${tablesOf(applied.outcome.changes)}\n`);
         }
         if (found.length === 0) {
-          await context.print(
-            flags.dryRun === true ? printChanges([], chosen) : "nothing to remove: no rule here is ours\n",
-          );
+          await say(isDryRun ? printChanges([], chosen) : "nothing to remove: no rule here is ours\n");
+        }
+        if (flags.json === true) {
+          const report = { dryRun: isDryRun, changed: variants.some(({ changed }) => changed), variants, warnings };
+          await context.print(`${JSON.stringify(report, null, 2)}\n`);
         }
         return 0;
       }),

@@ -40,3 +40,18 @@ export async function saveRules(namespace: NetworkNamespace, variant: string): P
     .split(/(?<=^COMMIT\n)/m);
   return tables.filter((table) => /^(-A |:\S+ -$)/m.test(table)).join("");
 }
+
+/** The shell command that gives conntrack a UDP flow of `client` to `service`, answered by `endpoint`; an empty one: by nobody. */
+export function makeUdpFlow(client: string, service: string, endpoint: string, port = "53"): string {
+  const [at, back] = endpoint === "" ? [service, port] : [endpoint, "3000"];
+  return `conntrack -I -p udp -t 300 -s ${client} -d ${service} --sport 1000 --dport ${port} -r ${at} -q ${client} --reply-port-src ${back} --reply-port-dst 1000`;
+}
+
+/** The clients of all UDP flows that conntrack knows, sorted. */
+export async function udpClients(namespace: NetworkNamespace): Promise<readonly string[]> {
+  const dumps = await Promise.all(
+    ["ipv4", "ipv6"].map((family) => namespace.run("conntrack", ["-L", "-p", "udp", "-f", family])),
+  );
+  const text = dumps.map(({ stdout }) => stdout).join("");
+  return [...text.matchAll(/^udp .*? src=(\S+)/gm)].map(([, client = ""]) => client).sort();
+}

@@ -2,10 +2,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { RuleSet } from "@svcproxy/rules";
 import { EnvironmentError, type Family, SvcproxyError } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
-import { isForeign, refuseForeignChains } from "./foreign-chains.ts";
+import { findDifference } from "./find-difference.ts";
+import { refuseForeignChains } from "./foreign-chains.ts";
 import { GONE_UDP } from "./own-chains.ts";
 import { ownRules } from "./owned-table.ts";
-import { compareRules, planChanges } from "./plan-changes.ts";
 import { planRollback } from "./plan-rollback.ts";
 import type { ApplyOptions, ApplyOutcome, ApplyRunOptions, RuleBackend, RuleDifference } from "./rule-backend.ts";
 import { type Interruptible, RestoreRefused, type RuleTables, type SavedRules } from "./rule-tables.ts";
@@ -38,7 +38,7 @@ export class TableBackend implements RuleBackend {
   }
 
   async compare(desired: readonly DesiredRules[], options: ApplyOptions): Promise<RuleDifference> {
-    return difference(await this.#saveAll(options), desired, options);
+    return findDifference(await this.#saveAll(options), desired, options);
   }
 
   async apply(desired: readonly DesiredRules[], options: ApplyRunOptions): Promise<ApplyOutcome> {
@@ -83,7 +83,7 @@ export class TableBackend implements RuleBackend {
     let current = run.before;
     let refused: Refusal | undefined;
     for (let attempt = 0; ; attempt++) {
-      const found = difference(current, desired, run);
+      const found = findDifference(current, desired, run);
       if (run.adopt !== true) refuseForeignChains(found.families);
       if (refused !== undefined && (attempt === ATTEMPTS || isFinal(refused, found))) throw refused.error;
       if (found.changes.length === 0 || attempt === ATTEMPTS) return found;
@@ -175,41 +175,6 @@ function isFinal({ change, error }: Refusal, { changes }: RuleDifference): boole
   const isSame = (other: TableChange) =>
     other.family === change.family && other.table === change.table && formatChange(other) === text;
   return !error.isPassing && changes.some(isSame);
-}
-
-function difference(
-  current: readonly SavedRules[],
-  desired: readonly DesiredRules[],
-  { adopt = false }: { readonly adopt?: boolean },
-): RuleDifference {
-  const compared = compareFamilies(current, desired, { adopt });
-  // Whoever has chains in our way has more of them elsewhere: all that --adopt would take is told.
-  const families = !adopt && isForeign(compared) ? compareFamilies(current, desired, { adopt: true }) : compared;
-  const changes = families.flatMap(({ family, tables }) => planChanges(tables, family));
-  for (const { family, table } of changes) {
-    const { unreadable = [] } = current.find((rules) => rules.family === family) ?? {};
-    if (unreadable.includes(table)) throw incompatible(table, family);
-  }
-  return { families, changes };
-}
-
-function compareFamilies(
-  current: readonly SavedRules[],
-  desired: readonly DesiredRules[],
-  options: { readonly adopt: boolean },
-): RuleDifference["families"] {
-  return current.map((rules) => {
-    const plan = desired.find(({ family }) => family === rules.family);
-    return { family: rules.family, tables: compareRules(rules, plan, options) };
-  });
-}
-
-function incompatible(table: string, family: Family): EnvironmentError {
-  return new EnvironmentError(
-    "TABLE_INCOMPATIBLE",
-    `Cannot tell what table ${table} (IPv${family}) holds: nftables rules that iptables has no words for are in it`,
-    { hint: "Move these rules to an nftables table of their own, or try --variant legacy" },
-  );
 }
 
 function heldChains({ families }: RuleDifference): ApplyOutcome["heldChains"] {
