@@ -80,6 +80,21 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
     expect(await fingerprint(namespace)).toEqual(before);
   });
 
+  test("a range that a killed run left does not count: its VIPs outlive it", async () => {
+    await using namespace = await createNetworkNamespace();
+    const before = await fingerprint(namespace);
+    const network = networkOf(namespace);
+    const ranges = [range("10.100.0.0/16"), range("fd00:100::/64")];
+    await new LocalVips({ network, device: "svcproxy0", ranges }).ensure(BOTH);
+    const next = new LocalVips({ network, device: "svcproxy0", ranges: [] });
+    expect((await next.ensure(BOTH)).notLocal.size).toBe(0);
+    expect(await next.retain(BOTH)).toEqual([]);
+    for (const vip of BOTH) expect(await canListen(namespace, vip)).toBe(true);
+    expect(await canListen(namespace, OTHER_V4)).toBe(false);
+    await next.release();
+    expect(await fingerprint(namespace)).toEqual(before);
+  });
+
   test("cleanup takes away what a killed run left", async () => {
     await using namespace = await createNetworkNamespace();
     const before = await fingerprint(namespace);

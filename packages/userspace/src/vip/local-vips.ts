@@ -1,4 +1,4 @@
-import { addressWidth, type Cidr, cidrContains, familyOf, type IpAddress } from "@svcproxy/topology";
+import { addressWidth, type Cidr, cidrContains, familyOf, formatCidr, type IpAddress } from "@svcproxy/topology";
 import type { HostNetwork } from "./host-network.ts";
 import { type IpRefusal, refusalOf, runIpBatch } from "./ip-batch.ts";
 import { type DeviceAddress, type LocalAddresses, readLocalAddresses } from "./local-addresses.ts";
@@ -69,7 +69,7 @@ async function ensureLocal(options: LocalVipsOptions, vips: readonly IpAddress[]
   const before = await readLocalAddresses(network);
   const problems = await ensureRanges(network, { wanted: options.ranges, existing: before.ranges });
   const now = options.ranges.length === 0 ? before : await readLocalAddresses(network);
-  const isLocal = await localityOf(network, now);
+  const isLocal = await localityOf(options, now);
   const missing = [...new Set(vips)].filter((vip) => !isLocal(vip));
   const notLocal = new Map<IpAddress, string>();
   if (missing.length > 0) {
@@ -83,11 +83,20 @@ async function ensureLocal(options: LocalVipsOptions, vips: readonly IpAddress[]
   return { notLocal, problems, ...(command === undefined ? {} : { command }) };
 }
 
-/** An IPv6 address in a `local` route can only be bound with `ip_nonlocal_bind`, so without it the range does not count. */
-async function localityOf(network: HostNetwork, state: LocalAddresses): Promise<(vip: IpAddress) => boolean> {
+/**
+ * An IPv6 address in a `local` route can only be bound with `ip_nonlocal_bind`, so without it the range does not count. Neither
+ * does one that an earlier run left and this one does not want: it is about to be taken away.
+ */
+async function localityOf(
+  { network, ranges: wanted }: LocalVipsOptions,
+  state: LocalAddresses,
+): Promise<(vip: IpAddress) => boolean> {
   const addresses = new Set(state.addresses.map(({ address }) => address));
   const bindsNonlocal = (await network.readSysctl(NONLOCAL_BIND)) === "1";
-  const ranges = state.ranges.filter(({ range }) => bindsNonlocal || familyOf(range.address) === 4);
+  const stays = new Set(wanted.map(formatCidr));
+  const ranges = state.ranges.filter(
+    ({ range, ours }) => (!ours || stays.has(formatCidr(range))) && (bindsNonlocal || familyOf(range.address) === 4),
+  );
   return (vip) => addresses.has(vip) || ranges.some(({ range }) => cidrContains(range, vip));
 }
 
