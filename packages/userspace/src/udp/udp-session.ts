@@ -113,7 +113,7 @@ export class UdpSession {
   fromClient(bytes: Uint8Array): void {
     this.#touch();
     this.bytesFromClient += bytes.length;
-    if (!this.answered) this.#unanswered = bytes;
+    this.#unanswered = bytes;
     this.#send(bytes);
   }
 
@@ -151,9 +151,9 @@ export class UdpSession {
     }
     if (bytes === undefined) return;
     this.#touch();
+    this.#unanswered = undefined;
     if (!this.answered) {
       this.answered = true;
-      this.#unanswered = undefined;
       endpoint.succeeded();
     }
     const { counters } = this.frontend;
