@@ -70,7 +70,7 @@ export function acceptUserspaceFlags(command: Command): Command {
     .addOption(
       new Option(
         "--on-remove <how>",
-        "what happens to the connections of an endpoint or frontend that is removed (default: drain)",
+        "what happens to the connections of an endpoint that is removed (default: drain)",
       ).choices(["drain", "reset"]),
     )
     .addOption(

@@ -12,7 +12,7 @@ export interface ProxyOptions {
   readonly halfClosedTimeoutMs: number;
   /** Bytes wait to be written and none leaves for this long; 0: only `idleTimeoutMs` counts. */
   readonly stalledWriteTimeoutMs: number;
-  /** What happens to connections of an endpoint or frontend that a new plan no longer has. */
+  /** What happens to connections of an endpoint that a new plan no longer has; those to one that stays are never closed. */
   readonly onRemove: "drain" | "reset";
   /** How long `onRemove: "drain"` waits before it resets. */
   readonly drainTimeoutMs: number;
@@ -99,7 +99,7 @@ export interface ApplyReport {
 }
 
 /** One address and port that clients dial. */
-export interface FrontendStatus {
+export interface FrontendPlace {
   /** `tcp 10.100.100.1:7070`; unique. */
   readonly key: string;
   readonly protocol: "tcp" | "udp" | "sctp";
@@ -110,6 +110,9 @@ export interface FrontendStatus {
   readonly service: string;
   /** Empty where it has none. */
   readonly portName: string;
+}
+
+export interface FrontendStatus extends FrontendPlace {
   readonly state: FrontendState;
   readonly counters: FrontendCounters;
 }
@@ -118,9 +121,17 @@ export type FrontendState =
   | { readonly kind: "listening" }
   /** No client could be served, so nobody listens: the kernel refuses at once. Counts as ready. */
   | { readonly kind: "refusing" }
+  /** Left the plan: nobody listens, and connections to endpoints that stay go on. Does not count for readiness. */
+  | { readonly kind: "draining" }
+  /** No userspace proxy can serve it. Does not count for readiness. */
+  | {
+      readonly kind: "unsupported";
+      /** Why, for people; no full stop. */
+      readonly reason: string;
+    }
   | {
       readonly kind: "failed";
-      /** The system's error code: EADDRINUSE, EADDRNOTAVAIL, EACCES … or `UNSUPPORTED`. */
+      /** The system's error code: EADDRINUSE, EADDRNOTAVAIL, EACCES …, or `UNSUPPORTED` where this Node cannot. */
       readonly code: string;
       /** Why, for people; no full stop. */
       readonly reason: string;

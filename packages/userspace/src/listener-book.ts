@@ -183,7 +183,7 @@ function reasonFor({ address, port }: FrontendSpec, code: string): string {
     case "EADDRNOTAVAIL":
       return `${address} is no address of this host`;
     case "EACCES":
-      return `port ${port} needs the right to bind ports below net.ipv4.ip_unprivileged_port_start (CAP_NET_BIND_SERVICE)`;
+      return `port ${port} needs CAP_NET_BIND_SERVICE, or sudo sysctl -w net.ipv4.ip_unprivileged_port_start=${port}`;
     case "UNSUPPORTED":
       return "this Node lacks the native handles that datagrams need";
     case "EMFILE":

@@ -3,6 +3,8 @@ import { EnvironmentError, type HostPlan } from "@svcproxy/topology";
 import { ActiveChecks } from "./active-checks.ts";
 import type {
   ApplyReport,
+  FrontendPlace,
+  FrontendState,
   FrontendStatus,
   HandedListener,
   ProxyOptions,
@@ -22,7 +24,13 @@ import { LocalDesk } from "./policy/admission-desk.ts";
 import { newFrontendCounters } from "./policy/counters.ts";
 import { compileFrontends, type HostAddresses, type ServedPlan } from "./policy/frontend-spec.ts";
 import { localWorkerGroup } from "./workers/local-worker-group.ts";
-import { mergeEndpoints, mergeFrontendCounters, mergeLimits, workerStatus } from "./workers/merge-readings.ts";
+import {
+  mergeEndpoints,
+  mergeFrontendCounters,
+  mergeLimits,
+  placesThatLeft,
+  workerStatus,
+} from "./workers/merge-readings.ts";
 import { ProcessWorkerGroup } from "./workers/process-worker-group.ts";
 import { Worker, type WorkerReports } from "./workers/worker.ts";
 import type { RetiredReading, WorkerGroup } from "./workers/worker-group.ts";
@@ -92,6 +100,8 @@ class RunningProxy implements ServiceProxy {
   #plan: HostPlan | undefined;
   #served = NOTHING_SERVED;
   #addresses = "";
+  /** Endpoints that fail their checks. */
+  #down: ReadonlySet<string> = new Set();
   #state: ProxySnapshot["state"] = "running";
   /** Plans are carried out one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -131,7 +141,12 @@ class RunningProxy implements ServiceProxy {
   }
 
   #setDown(down: ReadonlySet<string>, logger: ProxySurroundings["logger"]): void {
-    logger.info({ endpoints: [...down] }, "endpoints that fail their checks");
+    const failing = [...down].filter((key) => !this.#down.has(key));
+    // One that left the plan is no longer checked, and is not back.
+    const back = this.#served.endpoints.map(({ key }) => key).filter((key) => this.#down.has(key) && !down.has(key));
+    if (failing.length > 0) logger.warn({ endpoints: failing }, "endpoints fail their checks and are passed over");
+    if (back.length > 0) logger.info({ endpoints: back }, "endpoints answer their checks again");
+    this.#down = down;
     this.#group.setDown(down);
   }
 
@@ -193,22 +208,20 @@ class RunningProxy implements ServiceProxy {
 
   #frontends(readings: readonly RetiredReading[]): FrontendStatus[] {
     const counters = mergeFrontendCounters(readings);
-    const served = [...this.#served.frontends.values()].map(
-      ({ key, protocol, address, port, kind, service, portName }): FrontendStatus => ({
-        ...{ key, protocol, address, port, kind, service, portName },
-        state: this.#book.stateOf(key),
-        counters: counters.get(key) ?? newFrontendCounters(),
-      }),
-    );
-    const unsupported = this.#served.unsupported.map(
-      (place): FrontendStatus => ({
-        ...place,
-        protocol: "sctp",
-        state: { kind: "failed", code: "UNSUPPORTED", reason: "Node has no SCTP sockets", retryInMs: 0 },
-        counters: newFrontendCounters(),
-      }),
-    );
-    return [...served, ...unsupported];
+    const status = (
+      { key, protocol, address, port, kind, service, portName }: FrontendPlace,
+      state: FrontendState,
+    ): FrontendStatus => ({
+      ...{ key, protocol, address, port, kind, service, portName },
+      state,
+      counters: counters.get(key) ?? newFrontendCounters(),
+    });
+    const { frontends, unsupported } = this.#served;
+    return [
+      ...[...frontends.values()].map((spec) => status(spec, this.#book.stateOf(spec.key))),
+      ...unsupported.map((place) => status(place, { kind: "unsupported", reason: "Node has no SCTP sockets" })),
+      ...placesThatLeft(readings).map((place) => status(place, { kind: "draining" })),
+    ];
   }
 
   listeners(): readonly HandedListener[] {

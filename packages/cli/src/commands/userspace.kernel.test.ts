@@ -19,7 +19,8 @@ describe.skipIf(reason !== undefined)(
       await proxy.serves();
       expect(await ask(host, VIP)).toBe("one");
       expect(await addresses(host)).toContain(VIP);
-      expect(proxy.stderr.split("SCTP").length).toBeGreaterThan(1);
+      expect(proxy.stderr.split("SCTP").length).toBe(2 + 1); // "SCTP is not served, because Node has no SCTP sockets"
+      expect(proxy.stderr).toContain("serving 1 of 1 frontends; 1 more cannot be served in userspace");
       expect(proxy.stderr).toContain("open files are allowed");
       expect(await proxy.kill("SIGTERM")).toBe(0);
       expect(await addresses(host)).toBe(before);
@@ -99,6 +100,9 @@ describe.skipIf(reason !== undefined)(
       const status = host.svcproxy(["userspace", "status"]);
       expect(await status.end()).toBe(0);
       expect(status.stdout).toContain("the file has a fault, the old plan is served");
+      await host.shell(`rm ${host.folder}/topology.yaml`);
+      await proxy.says("cannot be read any more, the old plan stays: ENOENT");
+      expect(proxy.stderr).not.toContain("    at ");
       await host.writeTopology(topologyOf({}));
       await proxy.serves(3);
       await expect(ask(host, OTHER_VIP)).rejects.toThrow();
@@ -157,6 +161,61 @@ describe.skipIf(reason !== undefined)(
       expect(await proxy.end()).toBe(1);
       expect(proxy.stderr).toContain("[FRONTENDS_NOT_SERVED]");
       expect(await addresses(host)).toBe(before);
+    });
+
+    test("what no userspace proxy can serve does not keep it from being ready; --require-all says why it ends", async () => {
+      await using host = await ProxyHost.create();
+      const topology = topologyOf({ sctp: true });
+      const proxy = await serving(host, topology, ["--metrics", "127.0.0.1:9464"]);
+      expect(await host.shell("curl -sSf http://127.0.0.1:9464/readyz")).toBe("ready\n");
+      expect(await proxy.kill("SIGTERM")).toBe(0);
+      const strict = host.svcproxy(["userspace", await host.writeTopology(topology), "--host", "a", "--require-all"]);
+      expect(await strict.end()).toBe(1);
+      expect(strict.stderr).toContain(
+        `Cannot serve sctp ${VIP}:80 (Node has no SCTP sockets), and --require-all was given`,
+      );
+      expect(strict.stderr).toContain("rules can: svcproxy iptables apply");
+    });
+
+    test.for([
+      { name: "so few that nothing can be run", openFiles: 30, frontends: 1 },
+      { name: "as many as its listeners take", openFiles: 64, frontends: 40 },
+    ])(
+      "with $name ($openFiles open files) it ends with a way out, not with a stack",
+      async ({ openFiles, frontends }) => {
+        await using host = await ProxyHost.create();
+        const before = await addresses(host);
+        const ports = Array.from({ length: frontends }, (_, index) => 1_000 + index);
+        const file = await host.writeTopology(topologyOf({ ports }));
+        const limited = ["sh", "-c", `ulimit -n ${openFiles}; exec "$@"`, "--"];
+        const proxy = host.svcproxy(["userspace", file, "--host", "a"], limited);
+        expect(await proxy.end()).toBe(1);
+        expect(proxy.stderr).toContain(`${openFiles} open files are allowed`);
+        expect(proxy.stderr).toContain("hint: Raise the limit first: ulimit -n");
+        expect(proxy.stderr).not.toContain("    at ");
+        expect(await addresses(host)).toBe(before);
+      },
+    );
+
+    test("a VIP that leaves the plan stays for as long as a connection to an endpoint that stays needs it", async () => {
+      await using host = await ProxyHost.create();
+      const echo = host.startScript(ECHO, "127.0.1.1");
+      await echo.says("listening");
+      const proxy = await serving(host, topologyOf({ vips: [VIP, OTHER_VIP] }), ["--watch", "--drain-timeout", "1ms"]);
+      const client = host.startScript(SPEAK_WHEN_TOLD, OTHER_VIP);
+      await client.says("open");
+      await host.writeTopology(topologyOf({}));
+      await proxy.serves(2);
+      // What is no longer needed is taken away after the drain timeout and a second.
+      await new Promise((resolve) => setTimeout(resolve, 2_500));
+      client.signal("SIGUSR2");
+      await client.says("answered");
+      await client.kill("SIGTERM");
+      await until(
+        async () => !(await addresses(host)).includes(OTHER_VIP),
+        () => "the VIP stays",
+      );
+      expect(await proxy.kill("SIGTERM")).toBe(0);
     });
 
     test("without the right it serves the VIPs that are there and says what would help", async () => {
@@ -298,6 +357,20 @@ const HOLD_A_CONNECTION = `
   const socket = connect(80, process.argv[1], () => socket.write("hold"));
   socket.once("data", () => console.log("open"));
   socket.on("error", (error) => { code = error.code; }).on("close", () => console.log("closed " + code));`;
+
+const ECHO = `
+  import { createServer } from "node:net";
+  createServer((socket) => socket.pipe(socket)).listen(8080, process.argv[1], () => console.log("listening"));`;
+
+/** Speaks once at its start and once for each SIGUSR2, and says what is answered. */
+const SPEAK_WHEN_TOLD = `
+  import { connect } from "node:net";
+  const socket = connect(80, process.argv[1], () => socket.write("hello"));
+  socket.once("data", () => {
+    console.log("open");
+    socket.on("data", () => console.log("answered"));
+  });
+  process.on("SIGUSR2", () => socket.write("again"));`;
 
 /** Dials one after the other until SIGTERM, then says how many got no answer. */
 const DIAL_WITHOUT_PAUSE = `

@@ -1,19 +1,23 @@
 import process from "node:process";
-import { EnvironmentError, formatFault, InputError, SvcproxyError } from "@svcproxy/topology";
+import { EnvironmentError, formatFault, InputError, type IpAddress, SvcproxyError } from "@svcproxy/topology";
 import type { ApplyReport, InstanceClaim, ServiceProxy as RunningProxy } from "../contract.ts";
 import { claimInstance } from "../instance.ts";
 import { type ObserveServer, startObserveServer } from "../observe/observe-server.ts";
 import { isReady, type StatusDocument, type TopologyStatus } from "../observe/status-document.ts";
+import { readDescriptorLimit } from "../plane/descriptor-budget.ts";
 import { createProxy } from "../proxy.ts";
 import { connectServiceManager, type ServiceManager } from "../systemd/service-manager.ts";
 import { checkVipRanges } from "../vip/check-vip-ranges.ts";
 import { FollowedFile } from "../watch/follow-file.ts";
 import type { DaemonOptions, DaemonSurroundings } from "./daemon-options.ts";
-import { PlanReporter } from "./plan-report.ts";
+import { describeServed, PlanReporter } from "./plan-report.ts";
 import { VipSteward } from "./vip-steward.ts";
 
 /** What is no longer needed is taken away this long after its last connection may have drained. */
 const TIDY_MARGIN_MS = 1_000;
+
+/** With fewer not even the `ip` command could be run. */
+const FEWEST_OPEN_FILES = 40;
 
 /** A predecessor gives its metrics address up at once; this long it is tried, this often. */
 const METRICS_PATIENCE_MS = 10_000;
@@ -55,6 +59,7 @@ export class Daemon {
       logger,
       network,
       ranges: options.vipRanges,
+      addressesInUse: () => this.#addressesInUse(),
       ...(options.vipDevice === undefined ? {} : { device: options.vipDevice }),
     });
     this.#reporter = new PlanReporter(logger);
@@ -69,7 +74,7 @@ export class Daemon {
    * Serves the first plan. What fails leaves nothing behind.
    *
    * @throws InputError where the topology or a range is wrong
-   * @throws EnvironmentError ALREADY_RUNNING, METRICS_ADDRESS, FRONTENDS_NOT_SERVED (with `requireAll`)
+   * @throws EnvironmentError ALREADY_RUNNING, METRICS_ADDRESS, TOO_FEW_OPEN_FILES, FRONTENDS_NOT_SERVED (with `requireAll`)
    */
   async start(): Promise<void> {
     const start = this.#start();
@@ -84,6 +89,8 @@ export class Daemon {
 
   async #start(): Promise<void> {
     const { options, logger } = { options: this.#options, logger: this.#surroundings.logger };
+    const { limit } = readDescriptorLimit();
+    if (limit < FEWEST_OPEN_FILES) throw tooFewFiles(limit);
     // Before the files are read, so that no change is missed in between.
     for (const path of options.watch) this.#watched.push(this.#follow(path));
     await Promise.all(this.#watched.map((file) => file.ready));
@@ -176,6 +183,12 @@ export class Daemon {
     };
   }
 
+  /** Of frontends that left the plan: connections to endpoints that stay go on by them. */
+  async #addressesInUse(): Promise<readonly IpAddress[]> {
+    const { frontends = [] } = (await this.#proxy?.snapshot()) ?? {};
+    return frontends.filter(({ state }) => state.kind === "draining").map(({ address }) => address);
+  }
+
   #handOver(successorPid: number): void {
     this.#surroundings.logger.info({ successor: successorPid }, `pid ${successorPid} takes over, draining`);
     if (this.#ending === "no") void this.#drain("taken-over");
@@ -249,9 +262,11 @@ export class Daemon {
     }
   }
 
+  /** @throws EnvironmentError TOO_FEW_OPEN_FILES where no connection would ever be served */
   async #sayLimits(): Promise<void> {
     const { limits } = (await this.#proxy?.snapshot()) ?? {};
     if (limits === undefined) return;
+    if (limits.connections === 0) throw tooFewFiles(limits.openFiles);
     this.#surroundings.logger.info(
       limits,
       `${limits.openFiles} open files are allowed, so at most ${limits.connections} connections at a time`,
@@ -262,22 +277,41 @@ export class Daemon {
     const { logger } = this.#surroundings;
     return new FollowedFile(path, {
       onChange: () => this.reload(),
-      onUnreadable: (error) => logger.error({ err: error }, "the topology cannot be read any more, the old plan stays"),
+      onUnreadable: (error) => {
+        const reason = error instanceof Error ? error.message : String(error);
+        logger.error({ file: path }, `the topology cannot be read any more, the old plan stays: ${reason}`);
+      },
     });
   }
 
   #statusLine({ frontends }: ApplyReport): string {
-    const failed = frontends.filter(({ state }) => state.kind === "failed").length;
-    return `host ${this.#host}: ${frontends.length - failed} of ${frontends.length} frontends served`;
+    return `host ${this.#host}: ${describeServed(frontends)}`;
   }
 }
 
+function tooFewFiles(openFiles: number): EnvironmentError {
+  return new EnvironmentError(
+    "TOO_FEW_OPEN_FILES",
+    `Cannot start: ${openFiles} open files are allowed, which leaves none for connections`,
+    { hint: "Raise the limit first: ulimit -n 65536, or LimitNOFILE= in the systemd unit" },
+  );
+}
+
+/** All means all: a frontend that no userspace proxy can serve is missing as well. */
 function requireEveryFrontend({ frontends }: ApplyReport): void {
-  const failed = frontends.filter(({ state }) => state.kind === "failed");
-  const [first] = failed;
+  const missing = frontends.filter(({ state }) => state.kind === "failed" || state.kind === "unsupported");
+  const [first] = missing;
   if (first === undefined) return;
-  const more = failed.length === 1 ? "" : ` and ${failed.length - 1} more`;
-  throw new EnvironmentError("FRONTENDS_NOT_SERVED", `Cannot serve ${first.key}${more}, and --require-all was given`, {
-    hint: "The lines above say why; without --require-all the others are served",
-  });
+  const more = missing.length === 1 ? "" : ` and ${missing.length - 1} more`;
+  const reason = "reason" in first.state ? ` (${first.state.reason})` : "";
+  const needsRules = missing.some(({ state }) => state.kind === "unsupported");
+  throw new EnvironmentError(
+    "FRONTENDS_NOT_SERVED",
+    `Cannot serve ${first.key}${reason}${more}, and --require-all was given`,
+    {
+      hint: needsRules
+        ? "Without --require-all the others are served; what no userspace proxy can serve, rules can: svcproxy iptables apply"
+        : "The lines above say why; without --require-all the others are served",
+    },
+  );
 }

@@ -22,10 +22,14 @@ export class PlanReporter {
     this.#reportFailures(frontends);
     const listening = frontends.filter(({ state }) => state.kind === "listening").length;
     const refusing = frontends.filter(({ state }) => state.kind === "refusing").length;
-    const failed = frontends.length - listening - refusing;
+    const unsupported = frontends.filter(({ state }) => state.kind === "unsupported").length;
+    const failed = frontends.length - listening - refusing - unsupported;
     this.#logger.info(
-      { frontends: frontends.length, listening, refusing, failed, added: added.length, removed: removed.length },
-      `serving ${listening + refusing} of ${frontends.length} frontends`,
+      {
+        ...{ frontends: frontends.length, listening, refusing, failed, unsupported },
+        ...{ added: added.length, removed: removed.length },
+      },
+      describeServed(frontends),
     );
   }
 
@@ -42,6 +46,15 @@ export class PlanReporter {
     if (more > 0) this.#logger.warn({ frontends: more }, `cannot serve ${more} more frontends; \`status\` lists them`);
     this.#saidFailures = failures;
   }
+}
+
+/** How many frontends are served, of those that a userspace proxy can serve; no full stop. */
+export function describeServed(frontends: readonly FrontendStatus[]): string {
+  const supported = frontends.filter(({ state }) => state.kind !== "unsupported");
+  const failed = supported.filter(({ state }) => state.kind === "failed").length;
+  const unsupported = frontends.length - supported.length;
+  const rest = unsupported === 0 ? "" : `; ${unsupported} more cannot be served in userspace`;
+  return `serving ${supported.length - failed} of ${supported.length} frontends${rest}`;
 }
 
 /** Why a frontend is not served and who holds its port, for people; no full stop. */

@@ -9,7 +9,12 @@ export interface VipStewardOptions {
   readonly network: HostNetwork;
   readonly device?: string;
   readonly ranges: readonly Cidr[];
+  /** Addresses that the plan no longer has and connections still need. */
+  addressesInUse(): Promise<readonly IpAddress[]>;
 }
+
+/** VIPs that are kept for connections are looked at again this often. */
+const IN_USE_CHECK_MS = 5_000;
 
 /** Keeps the VIPs of the plan local, and those of connections that still drain until they have. */
 export class VipSteward {
@@ -19,19 +24,21 @@ export class VipSteward {
   command: string | undefined;
   readonly #vips: LocalVips;
   readonly #logger: Logger;
+  readonly #addressesInUse: VipStewardOptions["addressesInUse"];
   #wanted: readonly IpAddress[] = [];
   #tidying: NodeJS.Timeout | undefined;
   #said = "";
 
-  constructor({ logger, ...options }: VipStewardOptions) {
+  constructor({ logger, addressesInUse, ...options }: VipStewardOptions) {
     this.#logger = logger;
+    this.#addressesInUse = addressesInUse;
     this.#vips = new LocalVips(options);
   }
 
   /** Makes the plan's VIPs local as far as possible; what cannot be done is logged, once. */
   async serve(plan: HostPlan): Promise<void> {
     // It would take away what is about to be made.
-    clearTimeout(this.#tidying);
+    this.abandon();
     const { vips, refused } = vipsOfPlan(plan);
     const report = await this.#vips.ensure(vips);
     this.#wanted = vips;
@@ -41,10 +48,11 @@ export class VipSteward {
     this.#sayWhatIsMissing();
   }
 
-  /** Takes away what the plan no longer needs, once `delayMs` have passed without another plan. */
+  /** Takes away what neither the plan nor a connection needs, once `delayMs` have passed without another plan. */
   tidyIn(delayMs: number): void {
-    clearTimeout(this.#tidying);
-    this.#tidying = setTimeout(() => void this.#tidy(), delayMs);
+    this.abandon();
+    const tidying = setTimeout(() => void this.#tidy(tidying), delayMs);
+    this.#tidying = tidying;
   }
 
   /** Takes away all that is ours. */
@@ -56,10 +64,15 @@ export class VipSteward {
   /** Leaves everything to a successor. */
   abandon(): void {
     clearTimeout(this.#tidying);
+    this.#tidying = undefined;
   }
 
-  async #tidy(): Promise<void> {
-    this.#sayWhatIsLeft(await this.#vips.retain(this.#wanted));
+  async #tidy(turn: NodeJS.Timeout): Promise<void> {
+    const inUse = await this.#addressesInUse();
+    // Meanwhile there may be another plan, or the end.
+    if (this.#tidying !== turn) return;
+    if (inUse.length > 0) this.tidyIn(IN_USE_CHECK_MS);
+    this.#sayWhatIsLeft(await this.#vips.retain([...this.#wanted, ...inUse]));
   }
 
   #sayWhatIsLeft(left: readonly string[]): void {

@@ -104,8 +104,14 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
   {
     type: "gauge",
     name: "svcproxy_frontend_ready",
-    help: "1 where the frontend listens, or refuses because it has no endpoint.",
-    samples: eachFrontend(({ state }) => (state.kind === "failed" ? 0 : 1)),
+    help: "1 where the frontend listens, or refuses because it has no endpoint; absent where no userspace proxy can serve it.",
+    samples: ({ frontends }) =>
+      frontends
+        .filter(({ state }) => state.kind !== "unsupported" && state.kind !== "draining")
+        .map((frontend) => ({
+          labels: frontendLabels(frontend),
+          value: frontend.state.kind === "failed" ? 0 : 1,
+        })),
   },
   {
     type: "counter",

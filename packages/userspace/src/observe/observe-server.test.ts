@@ -4,7 +4,7 @@ import process from "node:process";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { exampleFrontend, exampleStatus } from "./example-status.ts";
 import { startObserveServer } from "./observe-server.ts";
-import type { StatusDocument } from "./status-document.ts";
+import { isReady, type StatusDocument } from "./status-document.ts";
 
 test("/metrics is Prometheus text", async () => {
   const { get } = await serve(exampleStatus());
@@ -35,6 +35,16 @@ test("/readyz names the frontend that does not listen", async () => {
   const response = await get("/readyz");
   expect(response.status).toBe(503);
   expect(await response.text()).toBe("not every frontend listens\ntcp 10.100.100.1:7070: the port is taken\n");
+});
+
+test("/readyz does not wait for what no userspace proxy can serve", async () => {
+  const frontends = [
+    exampleFrontend("tcp"),
+    exampleFrontend("sctp", { kind: "unsupported", reason: "no such sockets" }),
+  ];
+  const { get } = await serve(exampleStatus({ ready: isReady({ state: "running", frontends }), frontends }));
+  const response = await get("/readyz");
+  expect([response.status, await response.text()]).toEqual([200, "ready\n"]);
 });
 
 test("/readyz is not ready before the first plan", async () => {

@@ -45,6 +45,12 @@ test("a name from the topology cannot break out of its label", async () => {
   expect(text).not.toContain("\nforged");
 });
 
+test("what no userspace proxy can serve is not counted as missing", async () => {
+  const frontends = [exampleFrontend("tcp"), exampleFrontend("sctp", { kind: "unsupported", reason: "no sockets" })];
+  const text = await renderMetrics(exampleStatus({ frontends }));
+  expect(text.match(/^svcproxy_frontend_ready\{.*$/gm)).toHaveLength(1);
+});
+
 test("many thousand frontends are rendered, none left out", async () => {
   const frontend = exampleFrontend("tcp");
   const frontends = Array.from({ length: 20_000 }, (_, port) => ({ ...frontend, key: `tcp 10.0.0.1:${port}` }));

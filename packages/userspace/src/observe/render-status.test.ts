@@ -35,20 +35,30 @@ test("a port that is taken is shown with its holder", () => {
   expect(text).toContain("failed: the port is taken, held by pid 99 (nginx)");
 });
 
+test("what left the plan and what cannot be served are told from failures", () => {
+  const frontends = [
+    exampleFrontend("tcp", { kind: "draining" }),
+    exampleFrontend("sctp", { kind: "unsupported", reason: "Node has no SCTP sockets" }),
+  ];
+  const text = renderStatus(exampleStatus({ frontends }), NOW);
+  expect(text).toContain("  draining: left the plan  ");
+  expect(text).toContain("  unsupported: Node has no SCTP sockets  ");
+});
+
 test("a faulty file and VIPs that are missing are said, with the command that would help", () => {
   const text = renderStatus(
     exampleStatus({
       topology: {
         file: "cloudos.yaml",
         loadedAt: "2026-01-01T00:01:00.000Z",
-        fault: { since: "2026-01-01T00:02:00.000Z", message: "unknown key" },
+        fault: { since: "2026-01-01T00:02:00.000Z", message: "unknown key\n  hint: \u001b[31m" },
       },
       vipsNotLocal: { "10.100.100.2": "changing addresses and routes needs CAP_NET_ADMIN" },
       vipCommand: "sudo ip address add 10.100.100.2/32 dev lo",
     }),
     NOW,
   );
-  expect(text).toContain("the file has a fault, the old plan is served: unknown key\n");
+  expect(text).toContain("the file has a fault, the old plan is served: unknown key\n    hint: \\u{1b}[31m\n");
   expect(text).toContain("10.100.100.2 (changing addresses and routes needs CAP_NET_ADMIN)\n");
   expect(text).toContain("this would help: sudo ip address add 10.100.100.2/32 dev lo\n");
 });

@@ -40,8 +40,10 @@ function headline(status: StatusDocument, now: number): string {
     `topology ${visible(topology.file)}, read ${formatAge(now - Date.parse(topology.loadedAt))} ago`,
     `limits: ${limits.connections} connections, ${limits.udpSessions} UDP sessions, ${limits.openFiles} open files`,
   ];
-  if (topology.fault !== undefined)
-    lines.push(`the file has a fault, the old plan is served: ${visible(topology.fault.message)}`);
+  if (topology.fault !== undefined) {
+    const message = topology.fault.message.split("\n").map(visible).join("\n  ");
+    lines.push(`the file has a fault, the old plan is served: ${message}`);
+  }
   const vips = Object.entries(vipsNotLocal).map(([vip, reason]) => `${vip} (${visible(reason)})`);
   if (vips.length > 0) lines.push(`VIPs that are not on this host: ${vips.join(", ")}`);
   if (vipCommand !== undefined) lines.push(`this would help: ${vipCommand}`);
@@ -70,6 +72,10 @@ function describeState(state: FrontendState): string {
       return "listening";
     case "refusing":
       return "refusing: no endpoint";
+    case "draining":
+      return "draining: left the plan";
+    case "unsupported":
+      return `unsupported: ${state.reason}`;
     case "failed": {
       const holder = state.holder === undefined ? "" : `, held by pid ${state.holder.pid} (${state.holder.command})`;
       return `failed: ${state.reason}${holder}`;

@@ -9,7 +9,7 @@ export interface StatusDocument extends ProxySnapshot {
   /** Name of the host whose plan is served. */
   readonly host: string;
   readonly topology: TopologyStatus;
-  /** Whether the first plan is carried out, every frontend listens and the proxy is not draining. */
+  /** Whether the first plan is carried out, every frontend that a userspace proxy can serve listens, and the proxy is not draining. */
   readonly ready: boolean;
   /** VIPs that could not be made local, with the reason. */
   readonly vipsNotLocal: Readonly<Record<string, string>>;
@@ -25,9 +25,9 @@ export interface TopologyStatus {
   readonly fault?: { readonly since: string; readonly message: string };
 }
 
-/** Frontends that should listen and do not. What no userspace proxy can do (SCTP) is said at the start and is no failure. */
+/** Frontends that should listen and do not. What no userspace proxy can serve (SCTP) is said at the start and is no failure. */
 export function frontendsNotReady(frontends: readonly FrontendStatus[]): readonly FrontendStatus[] {
-  return frontends.filter(({ state }) => state.kind === "failed" && state.code !== "UNSUPPORTED");
+  return frontends.filter(({ state }) => state.kind === "failed");
 }
 
 export function isReady({ state, frontends }: Pick<ProxySnapshot, "state" | "frontends">): boolean {

@@ -4,7 +4,6 @@ import {
   type Endpoint,
   type Family,
   type Frontend,
-  type FrontendKind,
   familyOf,
   formatSocketAddress,
   type Handling,
@@ -13,17 +12,11 @@ import {
   type Port,
   type ServicePortPlan,
 } from "@svcproxy/topology";
+import type { FrontendPlace } from "../contract.ts";
 
 /** One address and port to serve, as plain data: it crosses to worker processes. */
-export interface FrontendSpec {
-  /** `tcp 10.100.100.1:7070`; unique in a plan. */
-  readonly key: string;
+export interface FrontendSpec extends FrontendPlace {
   readonly protocol: "tcp" | "udp";
-  readonly address: IpAddress;
-  readonly port: Port;
-  readonly kind: FrontendKind;
-  readonly service: string;
-  readonly portName: string;
   /** What a client sticks by: one choice for all frontends of a service's port in a family. */
   readonly affinityKey: string;
   /** 0: no affinity. */
@@ -61,18 +54,9 @@ export interface ServedPlan {
   /** Sources that count as this host's pods. */
   readonly podCidrs: readonly Cidr[];
   /** SCTP: nobody can serve it. */
-  readonly unsupported: readonly UnsupportedFrontend[];
+  readonly unsupported: readonly FrontendPlace[];
   /** What a userspace proxy does otherwise than rules would; a sentence each. */
   readonly limitations: readonly string[];
-}
-
-export interface UnsupportedFrontend {
-  readonly key: string;
-  readonly address: IpAddress;
-  readonly port: Port;
-  readonly kind: FrontendKind;
-  readonly service: string;
-  readonly portName: string;
 }
 
 /** What the machine adds to a plan. */
@@ -86,7 +70,7 @@ export interface HostAddresses {
 /** Turns the promise into addresses to listen on. */
 export function compileFrontends(plan: HostPlan, host: HostAddresses): ServedPlan {
   const frontends = new Map<string, FrontendSpec>();
-  const unsupported: UnsupportedFrontend[] = [];
+  const unsupported: FrontendPlace[] = [];
   const targets = { tcp: new TargetBook("tcp"), udp: new TargetBook("udp") };
   for (const servicePort of plan.ports) {
     for (const frontend of servicePort.frontends) {
@@ -123,9 +107,10 @@ function addressesOf(
 function placeOf(
   { service, port }: ServicePortPlan,
   { frontend, address }: { frontend: Frontend; address: IpAddress },
-): UnsupportedFrontend {
+): FrontendPlace {
   return {
     key: `${port.protocol} ${formatSocketAddress({ address, port: frontend.port })}`,
+    protocol: port.protocol,
     address,
     port: frontend.port,
     kind: frontend.kind,

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:net";
+import { pino } from "pino";
 import { describe, expect, test } from "vitest";
 import type { AccessRecord } from "../contract.ts";
 import { endpointOf, loopbackPlan, someVip } from "../testing/loopback-plan.ts";
@@ -279,13 +280,20 @@ describe("dead endpoints", () => {
       ["127.0.0.1", steady.port],
       ["127.0.0.1", wavering.port],
     ] as const;
-    const proxy = await startProxy([{ vip, port: PORT, endpoints }], { healthIntervalMs: 100 });
+    const said: unknown[] = [];
+    const logger = pino({ base: null }, { write: (line: string) => said.push(JSON.parse(line)) });
+    const proxy = await startProxy([{ vip, port: PORT, endpoints }], { healthIntervalMs: 100, logger });
     const state = async () => (await proxy.snapshot()).endpoints.find(({ port }) => port === wavering.port)?.state;
     wavering.server.close();
     await until(state, (seen) => seen === "down");
     for (let dial = 0; dial < 10; dial++) expect((await talk({ host: vip, port: PORT })).text).toBe("steady");
     wavering.server.listen(wavering.port, "127.0.0.1");
     await until(state, (seen) => seen === "up");
+    const about = { endpoints: [`tcp 127.0.0.1:${wavering.port}`] };
+    expect(said).toMatchObject([
+      { ...about, level: 40, msg: "endpoints fail their checks and are passed over" },
+      { ...about, level: 30, msg: "endpoints answer their checks again" },
+    ]);
   });
 });
 
@@ -372,8 +380,29 @@ describe("changes", () => {
     await proxy.apply(loopbackPlan([{ vip: nextVip, port: PORT, endpoints }]));
     client.write("after");
     expect(String((await once(client, "data"))[0])).toBe("after");
+    const states = async () =>
+      (await proxy.snapshot()).frontends.map(({ address, state, counters }) => [address, state.kind, counters.active]);
+    expect(await states()).toEqual([
+      [nextVip, "listening", 0],
+      [vip, "draining", 1],
+    ]);
     expect((await talk({ host: vip, port: PORT })).code).toBe("ECONNREFUSED");
     expect((await talk({ host: nextVip, port: PORT }, { send: "new" })).text).toBe("new");
+    client.destroy();
+    await until(states, (seen) => seen.length === 1);
+  });
+
+  test("a frontend that comes back while it drains has its connections still", async () => {
+    const echo = await startEcho();
+    const services = [{ vip: someVip(), port: PORT, endpoints: [["127.0.0.1", echo.port]] }] as const;
+    const proxy = await startProxy(services);
+    const client = connect({ host: services[0].vip, port: PORT });
+    client.write("before");
+    await once(client, "data");
+    await proxy.apply(loopbackPlan([]));
+    await proxy.apply(loopbackPlan(services));
+    const { frontends } = await proxy.snapshot();
+    expect(frontends).toMatchObject([{ state: { kind: "listening" }, counters: { active: 1, connections: 1 } }]);
     client.destroy();
   });
 
@@ -425,7 +454,7 @@ describe("changes", () => {
     const { frontends } = await proxy.snapshot();
     expect(frontends.map(({ state }) => state)).toMatchObject([
       { kind: "failed", code: "EADDRNOTAVAIL", reason: "203.0.113.7 is no address of this host" },
-      { kind: "failed", code: "UNSUPPORTED" },
+      { kind: "unsupported", reason: "Node has no SCTP sockets" },
     ]);
   });
 });

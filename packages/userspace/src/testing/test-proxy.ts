@@ -1,4 +1,4 @@
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { onTestFinished } from "vitest";
 import { type AccessRecord, DEFAULT_PROXY_OPTIONS, type ProxyOptions, type ServiceProxy } from "../contract.ts";
 import { createProxy } from "../proxy.ts";
@@ -7,12 +7,15 @@ import { loopbackPlan, type TestService } from "./loopback-plan.ts";
 /** A proxy that serves these services until the test is over. */
 export async function startProxy(
   services: readonly TestService[],
-  options: Partial<ProxyOptions> & { readonly onConnectionEnd?: (record: AccessRecord) => void } = {},
+  options: Partial<ProxyOptions> & {
+    readonly onConnectionEnd?: (record: AccessRecord) => void;
+    readonly logger?: Logger;
+  } = {},
 ): Promise<ServiceProxy> {
-  const { onConnectionEnd, ...changed } = options;
+  const { onConnectionEnd, logger = pino({ level: "silent" }), ...changed } = options;
   const proxy = await createProxy(
     { ...DEFAULT_PROXY_OPTIONS, ...changed },
-    { logger: pino({ level: "silent" }), ...(onConnectionEnd === undefined ? {} : { onConnectionEnd }) },
+    { logger, ...(onConnectionEnd === undefined ? {} : { onConnectionEnd }) },
   );
   onTestFinished(() => proxy.close());
   await proxy.apply(loopbackPlan(services));

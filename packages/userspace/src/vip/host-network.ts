@@ -47,14 +47,18 @@ function runIp(args: readonly string[], input = ""): Promise<IpOutcome> {
     const child = spawn("ip", args, { stdio: ["pipe", "pipe", "pipe"] });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
-    child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
-    child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
-    child.stdin.on("error", () => {}); // it may end before it has read its input
-    child.on("error", () => resolve({ kind: "no-command" }));
+    child.on("error", (error) => {
+      const isMissing = "code" in error && error.code === "ENOENT";
+      resolve(isMissing ? { kind: "no-command" } : { kind: "failed", stderr: `cannot start ip: ${error.message}` });
+    });
     child.on("close", (code) => {
       if (code === 0) resolve({ kind: "done", stdout: Buffer.concat(stdout).toString() });
       else resolve({ kind: "failed", stderr: Buffer.concat(stderr).toString() });
     });
-    child.stdin.end(input);
+    // Without a descriptor to spare there are no pipes, whatever the types say; `error` follows.
+    child.stdout?.on("data", (chunk: Buffer) => stdout.push(chunk));
+    child.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk));
+    child.stdin?.on("error", () => {}); // it may end before it has read its input
+    child.stdin?.end(input);
   });
 }

@@ -1,4 +1,4 @@
-import type { EndpointStatus, ProxySnapshot, WorkerStatus } from "../contract.ts";
+import type { EndpointStatus, FrontendPlace, ProxySnapshot, WorkerStatus } from "../contract.ts";
 import {
   addEndpointCounters,
   addFrontendCounters,
@@ -22,6 +22,15 @@ export function mergeFrontendCounters(readings: readonly RetiredReading[]): Map<
     }
   }
   return merged;
+}
+
+/** Frontends that are out of the plan and still have connections, each once. */
+export function placesThatLeft(readings: readonly RetiredReading[]): readonly FrontendPlace[] {
+  const places = new Map<string, FrontendPlace>();
+  for (const { frontends } of readings) {
+    for (const { key, left } of frontends) if (left !== undefined) places.set(key, left);
+  }
+  return [...places.values()];
 }
 
 export function mergeEndpoints(readings: readonly RetiredReading[]): EndpointStatus[] {

@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import process from "node:process";
 import type { Cidr, IpAddress } from "@svcproxy/topology";
-import type { AccessRecord, EndpointStatus, FrontendCounters, ProxyOptions } from "../contract.ts";
+import type { AccessRecord, EndpointStatus, FrontendCounters, FrontendPlace, ProxyOptions } from "../contract.ts";
 import type { ByteStream, DataPlane, Listener } from "../plane/byte-stream.ts";
 import { DescriptorBudget } from "../plane/descriptor-budget.ts";
 import type { UdpHandle } from "../plane/native-handles.ts";
@@ -57,8 +57,15 @@ export interface WorkerReading {
   readonly openFiles: number;
   /** TCP connections that fit into the descriptors. */
   readonly connectionLimit: number;
-  readonly frontends: readonly { readonly key: string; readonly counters: FrontendCounters }[];
+  readonly frontends: readonly FrontendReading[];
   readonly endpoints: readonly EndpointStatus[];
+}
+
+export interface FrontendReading {
+  readonly key: string;
+  readonly counters: FrontendCounters;
+  /** Set where it has left the plan and has connections. */
+  readonly left?: FrontendPlace;
 }
 
 export interface WorkerSurroundings {
@@ -86,6 +93,8 @@ export class Worker implements TcpCarrier {
   readonly #udp: UdpCarrier | undefined;
   readonly #reports: WorkerReports;
   readonly #frontends = new Map<string, FrontendState>();
+  /** Out of the plan, with connections to endpoints that stay, or that drain. */
+  readonly #left = new Map<string, FrontendState>();
   readonly #endpoints = new EndpointTable();
   readonly #listeners = new Map<string, Listener>();
   readonly #loop = new LoopMeter();
@@ -125,14 +134,16 @@ export class Worker implements TcpCarrier {
     const current = new Set<string>();
     for (const spec of plan.frontends) {
       current.add(spec.key);
-      const known = this.#frontends.get(spec.key);
-      if (known === undefined) this.#frontends.set(spec.key, new FrontendState(spec, this.#endpoints));
-      else known.update(spec, this.#endpoints);
+      const known = this.#frontends.get(spec.key) ?? this.#left.get(spec.key);
+      this.#left.delete(spec.key);
+      known?.update(spec, this.#endpoints);
+      this.#frontends.set(spec.key, known ?? new FrontendState(spec, this.#endpoints));
     }
-    for (const key of this.#frontends.keys()) {
+    for (const [key, frontend] of this.#frontends) {
       if (current.has(key)) continue;
       this.unlisten(key);
       this.#frontends.delete(key);
+      if (frontend.counters.active > 0) this.#left.set(key, frontend);
     }
     this.#udp?.update(this.classifier, plan.maxUdpSessions ?? this.options.maxUdpSessions);
     if (onRemove === "reset") this.#sweep(nowMs);
@@ -216,6 +227,7 @@ export class Worker implements TcpCarrier {
     for (const connection of this.open) connection.check(nowMs);
     this.#udp?.sweep(nowMs);
     this.#endpoints.sweep();
+    for (const [key, { counters }] of this.#left) if (counters.active === 0) this.#left.delete(key);
     this.desk.sweep();
   }
 
@@ -227,8 +239,11 @@ export class Worker implements TcpCarrier {
       residentBytes: process.memoryUsage.rss(),
       loop: this.#loop.read(),
       openFiles: this.budget.limit,
-      connectionLimit: Math.floor(this.budget.free / DESCRIPTORS_PER_CONNECTION) + this.#connectionCount(),
-      frontends: [...this.#frontends.values()].map(({ spec, counters }) => ({ key: spec.key, counters })),
+      connectionLimit: this.#connectionCount() + Math.max(0, Math.floor(this.budget.free / DESCRIPTORS_PER_CONNECTION)),
+      frontends: [
+        ...[...this.#frontends.values()].map(({ spec, counters }) => ({ key: spec.key, counters })),
+        ...[...this.#left.values()].map(({ spec, counters }) => ({ key: spec.key, counters, left: placeOf(spec) })),
+      ],
       endpoints: [...this.#endpoints.values()].flatMap((endpoint) => endpoint.status(performance.now()) ?? []),
     };
   }
@@ -269,6 +284,10 @@ export class Worker implements TcpCarrier {
     this.#udp?.endAll("shutdown");
     this.#loop.close();
   }
+}
+
+function placeOf({ key, protocol, address, port, kind, service, portName }: FrontendSpec): FrontendPlace {
+  return { key, protocol, address, port, kind, service, portName };
 }
 
 /** Four looks within the shortest timeout, but not more often than the clock ticks. */
