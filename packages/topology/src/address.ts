@@ -22,6 +22,9 @@ export interface SocketAddress {
 
 export type Protocol = "tcp" | "udp" | "sctp";
 
+/** Six groups and a dotted quad, all digits written. */
+const MAX_ADDRESS = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255".length;
+
 /**
  * Reads an address as people write it: a dotted quad without leading zeros (inet_aton would take them for octal),
  * or RFC 4291 text without a zone.
@@ -29,6 +32,7 @@ export type Protocol = "tcp" | "udp" | "sctp";
  * @returns undefined where the text is no address
  */
 export function parseIpAddress(text: string): IpAddress | undefined {
+  if (text.length > MAX_ADDRESS) return undefined;
   if (text.includes(":")) {
     const bits = parseIpv6(text);
     return bits === undefined ? undefined : addressFromBits(6, bits);

@@ -2,6 +2,7 @@ import type { Cidr, IpAddress, Port } from "./address.ts";
 import { cidrContains, familyOf, formatCidr, parseSocketAddress } from "./address.ts";
 import { CidrIndex } from "./cidr-index.ts";
 import type { EndpointHints, Host, Pod, PodAddress } from "./model.ts";
+import { quote } from "./quote.ts";
 import type { RawHost, RawPod } from "./raw-topology.ts";
 import { allOf, mapItems } from "./raw-topology.ts";
 import { Spot } from "./spot.ts";
@@ -194,7 +195,7 @@ class HostsBuilder {
       this.#reader.duplicate("DUPLICATE_ADDRESS", at, { first: spotOf(before).at("address"), reason });
     }
     if (owner !== undefined) {
-      const reason = `the address ${address} is that of host ${JSON.stringify(owner.name)}`;
+      const reason = `the address ${address} is that of host ${quote(owner.name)}`;
       this.#reader.error("DUPLICATE_ADDRESS", at, reason);
     }
     if (isOutside) {

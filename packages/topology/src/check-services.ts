@@ -2,6 +2,7 @@ import { familyOf, formatCidr, formatSocketAddress } from "./address.ts";
 import type { HostDirectory } from "./build-hosts.ts";
 import type { FoundService } from "./build-services.ts";
 import type { FaultCode } from "./fault-code.ts";
+import { quote } from "./quote.ts";
 import type { Spot } from "./spot.ts";
 import type { ValueReader } from "./value-reader.ts";
 
@@ -45,16 +46,15 @@ class UniqueUses {
 function checkUniqueness({ service, spot, vips, portIndexes }: FoundService, uses: UniqueUses): void {
   const { name, namespace, id } = service;
   if (name !== "") {
-    const what = `the name ${JSON.stringify(name)} in namespace ${JSON.stringify(namespace)}`;
+    const what = `the name ${quote(name)} in namespace ${quote(namespace)}`;
     uses.claim("DUPLICATE_NAME", spot.at("name"), { key: JSON.stringify(["service", namespace, name]), what });
   }
-  if (id !== undefined)
-    uses.claim("DUPLICATE_ID", spot.at("id"), { key: `id ${id}`, what: `the id ${JSON.stringify(id)}` });
+  if (id !== undefined) uses.claim("DUPLICATE_ID", spot.at("id"), { key: `id ${id}`, what: `the id ${quote(id)}` });
   for (const [index, port] of service.ports.entries()) {
     const place = spot.at("ports").at(portIndexes[index] ?? index);
     if (port.name !== "") {
       const key = JSON.stringify(["port", spot.path, port.name]);
-      uses.claim("DUPLICATE_NAME", place.at("name"), { key, what: `the port name ${JSON.stringify(port.name)}` });
+      uses.claim("DUPLICATE_NAME", place.at("name"), { key, what: `the port name ${quote(port.name)}` });
     }
     for (const { value: address } of vips) {
       const what = `${formatSocketAddress({ address, port: port.port })}/${port.protocol}`;
@@ -81,7 +81,7 @@ function checkVip(
   if (!reader.judge(address, "VIP", () => spot)) return;
   const host = directory.hostsByAddress.get(address);
   if (host !== undefined) {
-    const reason = `the VIP ${address} is the address of host ${JSON.stringify(host.name)}`;
+    const reason = `the VIP ${address} is the address of host ${quote(host.name)}`;
     // People do publish services on a host's own address; a ClusterIP there would cut the host off from that port for good.
     if (kind === "clusterIP")
       reader.error("VIP_IS_HOST_ADDRESS", spot, reason, "Take an address that nothing else has");
@@ -90,13 +90,13 @@ function checkVip(
   }
   const placed = directory.podsByAddress.get(address);
   if (placed !== undefined) {
-    const reason = `the VIP ${address} is the address of pod ${JSON.stringify(placed.pod.name)}`;
+    const reason = `the VIP ${address} is the address of pod ${quote(placed.pod.name)}`;
     reader.error("VIP_IS_POD_ADDRESS", spot, reason, "Take an address that nothing else has");
     return;
   }
   const block = directory.podCIDRs.find(address);
   if (block !== undefined) {
-    const reason = `the VIP ${address} lies in the podCIDR ${formatCidr(block.cidr)} of host ${JSON.stringify(block.owner.name)}`;
+    const reason = `the VIP ${address} lies in the podCIDR ${formatCidr(block.cidr)} of host ${quote(block.owner.name)}`;
     reader.error("VIP_IN_POD_CIDR", spot, reason, `Take an IPv${familyOf(address)} address outside of all podCIDRs`);
   }
 }

@@ -1,6 +1,7 @@
 import type { FaultReport, Path, Place } from "./fault-report.ts";
 import { isMapping } from "./is-mapping.ts";
 import { nearestWord } from "./nearest-word.ts";
+import { quote } from "./quote.ts";
 import type { SourceDocument } from "./source-document.ts";
 
 /** The part of JSON Schema that the topology's schema uses. */
@@ -122,7 +123,7 @@ class ShapeCheck {
     this.#report.error(
       "UNKNOWN_KEY",
       { ...this.#place(key), atKey: true },
-      `Unknown key ${JSON.stringify(key)}`,
+      `Unknown key ${quote(key)}`,
       near === undefined ? `Known here: ${known.join(", ")}` : `Did you mean \`${near}\`?`,
     );
     return near === undefined || Object.hasOwn(value, near) ? undefined : near;
@@ -151,7 +152,7 @@ class ShapeCheck {
     this.#report.error(
       code,
       this.#place(),
-      `Unknown ${key} ${JSON.stringify(value)}`,
+      `Unknown ${key} ${quote(value)}`,
       near === undefined ? `It can be ${alternatives(words)}` : `Did you mean ${near}?`,
     );
     return undefined;

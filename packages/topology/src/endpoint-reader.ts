@@ -5,6 +5,7 @@ import { NO_HINTS } from "./build-hosts.ts";
 import { explainAddress } from "./explain-address.ts";
 import type { Endpoint, PodAddress } from "./model.ts";
 import { nearestWord } from "./nearest-word.ts";
+import { quote } from "./quote.ts";
 import type { Spot } from "./spot.ts";
 import type { ValueReader } from "./value-reader.ts";
 
@@ -71,7 +72,7 @@ export class EndpointReader {
       if (!this.#directory.podsByAddress.has(read.address)) this.#reader.judge(read.address, "endpoint", () => spot);
       return [read];
     }
-    const reason = `no host lists the endpoint ${JSON.stringify(text)}`;
+    const reason = `no host lists the endpoint ${quote(text)}`;
     this.#reader.error("UNKNOWN_ENDPOINT", spot, reason, this.#hint(text));
     return [];
   }
@@ -123,13 +124,13 @@ export class EndpointReader {
   #hint(text: string): string {
     if (/^[\d.:：,;[\]]+$/.test(text)) return explainAddress(text, "socket address");
     const near = this.#nameHints++ < MAX_NAME_HINTS ? nearestWord(text, this.#directory.podsByName.keys()) : undefined;
-    if (near !== undefined) return `Did you mean ${JSON.stringify(near)}?`;
+    if (near !== undefined) return `Did you mean ${quote(near)}?`;
     return "Name a pod of one of the hosts, or give ip:port for one that runs on none of them";
   }
 
   #reportNoPort({ placed, index }: Target, port: TargetedPort): void {
     if (port.isTargetPortBroken) return;
-    const owner = placed === undefined ? "the endpoint" : `pod ${JSON.stringify(placed.pod.name)}`;
+    const owner = placed === undefined ? "the endpoint" : `pod ${quote(placed.pod.name)}`;
     const named = port.number === undefined ? `item ${port.index + 1} of \`ports\`` : `port ${port.number}`;
     const reason = `${owner} has no port, and ${named} of the service has no \`targetPort\``;
     const hint = "Give the service port a `targetPort`, or the pod's address a port";

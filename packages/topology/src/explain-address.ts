@@ -9,8 +9,12 @@ const EXAMPLES: Readonly<Record<AddressKind, string>> = {
   "socket address": "Write ip:port like 10.5.75.2:3000, or [v6]:port like [fd00::2]:3000",
 };
 
+/** No slip of the pen in an address makes it so long, and the patterns that find slips are not made for more. */
+const MAX_SLIP = 200;
+
 /** How to mend a text that is none of what was asked for: names the slip where it is a known one. */
 export function explainAddress(text: string, kind: AddressKind): string {
+  if (text.length > MAX_SLIP) return EXAMPLES[kind];
   return slip(text.trim(), kind) ?? (text === text.trim() ? EXAMPLES[kind] : "Take away the blanks around it");
 }
 

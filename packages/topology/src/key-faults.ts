@@ -1,6 +1,7 @@
 import { EVENT_ID, getScalarValue, parseEvents } from "js-yaml";
 import type { Fault } from "./errors.ts";
 import { MAX_FAULTS } from "./fault-report.ts";
+import { quote } from "./quote.ts";
 import { scalarOffset } from "./scalar-offset.ts";
 import type { SourceText } from "./source-document.ts";
 import { positionFinder } from "./text-position.ts";
@@ -50,7 +51,7 @@ export function keyFaults({ file, text }: SourceText): readonly Fault[] {
         faults.push({
           severity: "error",
           code: "DUPLICATE_KEY",
-          message: `The key ${JSON.stringify(key)} stands twice in one mapping`,
+          message: `The key ${quote(key)} stands twice in one mapping`,
           at: { file, ...positionOf(offset) },
           hint: `The first is on line ${positionOf(first).line}`,
         });

@@ -1,8 +1,8 @@
-import { CORE_SCHEMA, loadAll, mergeTag, YAMLException } from "js-yaml";
+import { CORE_SCHEMA, type LoadOptions, loadAll, mergeTag, YAMLException } from "js-yaml";
 import { fileFault } from "./decode-text.ts";
 import { type Fault, InputError } from "./errors.ts";
 import { keyFaults } from "./key-faults.ts";
-import { refuseValueFlood } from "./refuse-value-flood.ts";
+import { MAX_MARKS, refuseValueFlood } from "./refuse-value-flood.ts";
 import type { SourceDocument, SourceText } from "./source-document.ts";
 import { positionAt } from "./text-position.ts";
 
@@ -89,10 +89,10 @@ function countKeys(root: unknown): number {
 }
 
 function parseYaml(source: SourceText): ParsedValues {
-  const schema = CORE_SCHEMA.withTags(mergeTag);
+  const options = { schema: CORE_SCHEMA.withTags(mergeTag), maxTotalMergeKeys: MAX_EXPANDED_VALUES };
   let parsed: ParsedValues;
   try {
-    parsed = { values: loadAll(source.text, { schema }), faults: [] };
+    parsed = { values: loadAll(source.text, options), faults: [] };
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error;
     try {
@@ -100,7 +100,7 @@ function parseYaml(source: SourceText): ParsedValues {
       if (fault === undefined) throw error;
       // Only keys stand twice: take the last of each, so that the other faults are found in the same run.
       const faults = [fault, ...others] as const;
-      parsed = { values: loadLeniently(source, { schema, faults }), faults };
+      parsed = { values: loadLeniently(source, { options, faults }), faults };
     } catch (other) {
       throw other instanceof YAMLException ? syntaxFault(source, other) : other;
     }
@@ -112,14 +112,21 @@ function parseYaml(source: SourceText): ParsedValues {
 /** The last of keys that stand twice. @throws InputError with the faults of the keys where one of them cannot be a key at all */
 function loadLeniently(
   { text }: SourceText,
-  { schema, faults }: { schema: ReturnType<typeof CORE_SCHEMA.withTags>; faults: readonly [Fault, ...Fault[]] },
+  { options, faults }: { options: LoadOptions; faults: readonly [Fault, ...Fault[]] },
 ): readonly unknown[] {
   if (faults.some(({ code }) => code !== "DUPLICATE_KEY")) throw new InputError(faults);
-  return loadAll(text, { schema, json: true });
+  return loadAll(text, { ...options, json: true });
 }
 
 function syntaxFault({ file, text }: SourceText, { reason, mark }: YAMLException): Error {
   const position = mark?.position ?? 0;
+  if (reason.startsWith("merge keys exceeded")) {
+    const message = `Merges (<<) bring more than ${MAX_EXPANDED_VALUES} keys into this file`;
+    return fileFault("ALIAS_BOMB", file, message, {
+      at: { file, ...positionAt(text, position) },
+      hint: "Write the keys out, or use fewer merges",
+    });
+  }
   // The mark of an alias that means nothing is behind its star.
   const offset = reason.startsWith("unidentified alias") && text[position - 1] === "*" ? position - 1 : position;
   const hint = SYNTAX_HINTS.find(({ words }) => words.test(reason))?.hint;
@@ -137,14 +144,18 @@ const SYNTAX_HINTS: readonly { readonly words: RegExp; readonly hint: string }[]
 
 /** A file without aliases has fewer values than characters, and none that is honest comes near a million through aliases. */
 const MAX_EXPANDED_VALUES = 1_000_000;
+/** What a file without aliases has at most: each mark brings a key and a value, and 64 MiB of texts count for four million. */
+const MAX_VALUES = 3 * MAX_MARKS;
 /** Aliases inside of aliases; the parser bounds the nesting that is written out (at 100). */
 const MAX_EXPANDED_DEPTH = 1000;
 
 /** Aliases share one value in memory, but whoever walks the values meets it each time: counts what a walk would meet, without walking. */
 function refuseAliasBomb({ file, text }: SourceText, values: readonly unknown[]): void {
-  const limit = Math.max(MAX_EXPANDED_VALUES, text.length);
+  const limit = Math.min(Math.max(MAX_EXPANDED_VALUES, text.length), MAX_VALUES);
   const sizes = new Map<object, number>();
   const sizeOf = (value: unknown, depth: number): number => {
+    // A long text that stands in many places is read in each: it counts for as many values as it has pieces of 16 characters.
+    if (typeof value === "string") return 1 + (value.length >> 4);
     if (typeof value !== "object" || value === null) return 1;
     const known = sizes.get(value);
     if (known !== undefined) return known;

@@ -1,14 +1,22 @@
+/** A hundred thousand names of ten letters; a hint is worth no more. */
+const MAX_STEPS = 10_000_000;
+
 /**
  * The known word that someone may have meant: same letters in another case, or the fewest typing errors.
  *
- * @returns undefined where none is near: more than a third of the letters differ
+ * @returns undefined where none is near: more than a third of the letters differ; or where the words are so many or so long that
+ *   it takes too long to find out
  */
 export function nearestWord(word: string, known: Iterable<string>): string | undefined {
   const wanted = word.toLowerCase();
   const limit = Math.max(1, Math.floor(wanted.length / 3));
   let best: { word: string; distance: number } | undefined;
+  let left = MAX_STEPS;
   for (const candidate of known) {
     if (Math.abs(candidate.length - wanted.length) > limit) continue;
+    const steps = candidate.length * wanted.length;
+    if (steps > left) continue;
+    left -= steps;
     const distance = editDistance(wanted, candidate.toLowerCase());
     if (distance <= limit && distance < (best?.distance ?? Number.POSITIVE_INFINITY))
       best = { word: candidate, distance };

@@ -9,6 +9,7 @@ import { readCidr } from "./kubernetes/read-nodes.ts";
 import { parseSloppyCidr } from "./kubernetes/sloppy-address.ts";
 import { loadInput } from "./load-input.ts";
 import type { DetectLocal, NodeSettings } from "./model.ts";
+import { quote } from "./quote.ts";
 import type { InputFile } from "./source-document.ts";
 import { Spot } from "./spot.ts";
 import { singleAddress, ValueReader } from "./value-reader.ts";
@@ -85,7 +86,7 @@ function readClusterCIDRs(field: Field): readonly Cidr[] {
   if (text === "") return [];
   const cidrs = text.split(",").flatMap((part) => {
     const cidr = parseSloppyCidr(part.trim())?.cidr;
-    if (cidr === undefined) field.error("BAD_CIDR", `${JSON.stringify(part)} is no block of addresses`);
+    if (cidr === undefined) field.error("BAD_CIDR", `${quote(part)} is no block of addresses`);
     return cidr ?? [];
   });
   const [first, second] = cidrs;

@@ -677,6 +677,33 @@ describe("a file that is no text of ours", () => {
     expect(faultsOf(levels.join("\n")).map(({ code }) => code)).toEqual(["ALIAS_BOMB"]);
   });
 
+  test("takes a merge in each of 10,000 pods, and refuses millions of merged keys", () => {
+    const pods = (count: number) =>
+      Array.from(
+        { length: count },
+        (_, n) => `      - { <<: *d, name: p${n}, address: "10.5.${n >> 8}.${n & 255}:80" }`,
+      );
+    const text = (count: number) => `
+hosts:
+  - name: h1
+    address: 192.168.0.1
+    podCIDR: 10.5.0.0/16
+    pods:
+      - &d { name: d, address: "10.5.255.1:80", ready: true, serving: true }
+${pods(count).join("\n")}
+`;
+    expect(faultsOf(text(10_000))).toEqual([]);
+    expect(faultsOf(text(250_000)).map(({ code, hint }) => [code, hint])).toEqual([
+      ["ALIAS_BOMB", "Write the keys out, or use fewer merges"],
+    ]);
+  });
+
+  test("refuses a long text in very many places", () => {
+    const services = Array.from({ length: 200 }, () => "  - name: *n");
+    const text = `hosts: []\nx: &n ${"a".repeat(100_000)}\nservices:\n${services.join("\n")}`;
+    expect(faultsOf(text).map(({ code }) => code)).toEqual(["ALIAS_BOMB"]);
+  });
+
   test("refuses an alias of what it stands in", () => {
     expect(faultsOf("hosts: &h [*h]").map(({ code }) => code)).toEqual(["ALIAS_BOMB"]);
   });

@@ -17,6 +17,7 @@ import type {
 } from "./host-plan.ts";
 import type { Endpoint, Host, NodeSettings, Service, ServicePort, Topology } from "./model.ts";
 import { nodePortAddresses } from "./node-port-addresses.ts";
+import { quote } from "./quote.ts";
 
 export interface PlanOptions {
   /** Name of the host for which the plan is made. */
@@ -32,8 +33,8 @@ export interface PlanOptions {
 export function planHost(topology: Topology, { host: name, dialect }: PlanOptions): HostPlan {
   const host = topology.hosts.find((candidate) => candidate.name === name);
   if (host === undefined) {
-    const known = topology.hosts.map((candidate) => JSON.stringify(candidate.name)).join(", ");
-    throw inputError("UNKNOWN_HOST", `Cannot plan for host ${JSON.stringify(name)}: the topology does not list it`, {
+    const known = topology.hosts.map((candidate) => quote(candidate.name)).join(", ");
+    throw inputError("UNKNOWN_HOST", `Cannot plan for host ${quote(name)}: the topology does not list it`, {
       hint: known === "" ? "List the host under `hosts:`" : `Known hosts: ${known}`,
     });
   }

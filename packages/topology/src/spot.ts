@@ -1,4 +1,5 @@
 import type { Path } from "./fault-report.ts";
+import { quote } from "./quote.ts";
 
 /**
  * A place in a document and whom it belongs to. A chain of small objects rather than a path and a text, because one is made
@@ -41,7 +42,7 @@ export class Spot {
   get subject(): string {
     if (this.kind === undefined) return this.parent?.subject ?? "";
     if (this.name === undefined) return this.kind;
-    return this.name === "" ? `a ${this.kind} without a name` : `${this.kind} ${JSON.stringify(this.name)}`;
+    return this.name === "" ? `a ${this.kind} without a name` : `${this.kind} ${quote(this.name)}`;
   }
 
   get path(): Path {

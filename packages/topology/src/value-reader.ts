@@ -3,6 +3,7 @@ import { cidrOf, familyOf, parseCidr, parseIpAddress, parsePort, parseSocketAddr
 import { explainAddress } from "./explain-address.ts";
 import type { FaultCode } from "./fault-code.ts";
 import type { FaultReport, Place } from "./fault-report.ts";
+import { quote } from "./quote.ts";
 import type { SourceDocument } from "./source-document.ts";
 import { type AddressRole, judgeAddress } from "./special-address.ts";
 import type { Spot } from "./spot.ts";
@@ -43,7 +44,7 @@ export class ValueReader {
   address(text: string, spot: Spot): IpAddress | undefined {
     const address = parseIpAddress(text);
     if (address !== undefined && !isMappedIpv4(address)) return address;
-    this.error("BAD_ADDRESS", spot, `${JSON.stringify(text)} is no address`, explainAddress(text, "address"));
+    this.error("BAD_ADDRESS", spot, `${quote(text)} is no address`, explainAddress(text, "address"));
     return undefined;
   }
 
@@ -59,7 +60,7 @@ export class ValueReader {
   cidr(text: string, spot: Spot): Cidr | undefined {
     const cidr = text.includes("/") ? parseCidr(text) : undefined;
     if (cidr === undefined) {
-      this.error("BAD_CIDR", spot, `${JSON.stringify(text)} is no block of addresses`, explainAddress(text, "cidr"));
+      this.error("BAD_CIDR", spot, `${quote(text)} is no block of addresses`, explainAddress(text, "cidr"));
     }
     return cidr;
   }
@@ -113,7 +114,7 @@ export class ValueReader {
       this.port(Number(port), spot);
       return;
     }
-    this.error("BAD_ADDRESS", spot, `${JSON.stringify(text)} is no ip:port`, explainAddress(text, "socket address"));
+    this.error("BAD_ADDRESS", spot, `${quote(text)} is no ip:port`, explainAddress(text, "socket address"));
   }
 }
 

@@ -4,6 +4,7 @@ import { explainAddress } from "../explain-address.ts";
 import type { FaultCode } from "../fault-code.ts";
 import type { Path } from "../fault-report.ts";
 import { isMapping } from "../is-mapping.ts";
+import { quote } from "../quote.ts";
 import { type AddressRole, judgeAddress } from "../special-address.ts";
 import type { Spot } from "../spot.ts";
 import type { ValueReader } from "../value-reader.ts";
@@ -90,8 +91,7 @@ export class Field {
     const text = this.text();
     if (text === undefined || text === "") return undefined;
     const word = words.find((candidate) => candidate === text);
-    if (word === undefined)
-      this.error(code, `${JSON.stringify(text)} is not supported`, `Supported: ${words.join(", ")}`);
+    if (word === undefined) this.error(code, `${quote(text)} is not supported`, `Supported: ${words.join(", ")}`);
     return word;
   }
 
@@ -109,9 +109,8 @@ export class Field {
     const text = this.text();
     if (text === undefined || text === "") return undefined;
     const read = parseSloppyAddress(text);
-    if (read === undefined)
-      this.error("BAD_ADDRESS", `${JSON.stringify(text)} is no address`, explainAddress(text, "address"));
-    else if (read.isSloppy) this.warning("SLOPPY_ADDRESS", `${JSON.stringify(text)} is read as ${read.address}`);
+    if (read === undefined) this.error("BAD_ADDRESS", `${quote(text)} is no address`, explainAddress(text, "address"));
+    else if (read.isSloppy) this.warning("SLOPPY_ADDRESS", `${quote(text)} is read as ${read.address}`);
     return read?.address;
   }
 

@@ -1,5 +1,6 @@
 import type { FaultReport } from "../fault-report.ts";
 import { isMapping } from "../is-mapping.ts";
+import { quote } from "../quote.ts";
 import type { SourceDocument } from "../source-document.ts";
 import { Spot } from "../spot.ts";
 import { ValueReader } from "../value-reader.ts";
@@ -122,7 +123,7 @@ function readObject(
     if (text === undefined && key === "namespace") continue;
     if (text === undefined || text === "") field.error("MISSING_KEY", `metadata.${key}: it must have one`);
     else if (text.length > MAX_SUBDOMAIN_LENGTH || !DNS_SUBDOMAIN.test(text)) {
-      part.error("BAD_NAME", `${JSON.stringify(text)} is no DNS name`, "Use lower-case letters, digits, - and .");
+      part.error("BAD_NAME", `${quote(text)} is no DNS name`, "Use lower-case letters, digits, - and .");
     }
   }
   return { name, namespace, field };

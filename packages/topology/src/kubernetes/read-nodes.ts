@@ -2,6 +2,7 @@ import type { Cidr, IpAddress } from "../address.ts";
 import { familyOf } from "../address.ts";
 import { explainAddress } from "../explain-address.ts";
 import type { Host } from "../model.ts";
+import { quote } from "../quote.ts";
 import type { Field } from "./field.ts";
 import type { KubernetesObject } from "./kubernetes-objects.ts";
 import { parseSloppyCidr } from "./sloppy-address.ts";
@@ -56,11 +57,8 @@ export function readCidr(field: Field): Cidr | undefined {
   if (text === undefined || text === "") return undefined;
   const read = parseSloppyCidr(text);
   if (read === undefined)
-    field.error("BAD_CIDR", `${JSON.stringify(text)} is no block of addresses`, explainAddress(text, "cidr"));
+    field.error("BAD_CIDR", `${quote(text)} is no block of addresses`, explainAddress(text, "cidr"));
   else if (read.isSloppy)
-    field.warning(
-      "SLOPPY_ADDRESS",
-      `${JSON.stringify(text)} is read as ${read.cidr.address}/${read.cidr.prefixLength}`,
-    );
+    field.warning("SLOPPY_ADDRESS", `${quote(text)} is read as ${read.cidr.address}/${read.cidr.prefixLength}`);
   return read?.cidr;
 }

@@ -2,6 +2,7 @@ import type { Cidr, IpAddress } from "../address.ts";
 import { cidrContains, familyOf } from "../address.ts";
 import { DEFAULT_AFFINITY_SECONDS } from "../build-services.ts";
 import type { Service, ServicePort } from "../model.ts";
+import { quote } from "../quote.ts";
 import { specialAddress } from "../special-address.ts";
 import type { Field } from "./field.ts";
 import type { KubernetesObject } from "./kubernetes-objects.ts";
@@ -187,7 +188,7 @@ function readPorts(spec: Field, type: ServiceType): readonly KubernetesServicePo
       return [];
     }
     for (const [key, what] of [
-      [`name ${name}`, `the name ${JSON.stringify(name)}`],
+      [`name ${name}`, `the name ${quote(name)}`],
       [`port ${port}/${protocol}`, `port ${port}/${protocol}`],
     ] as const) {
       const first = seen.get(key);
@@ -202,9 +203,7 @@ function readPortName(field: Field, { isOptional }: { isOptional: boolean }): st
   const name = field.get("name").text() ?? "";
   if (name === "" && !isOptional) field.error("MISSING_KEY", "ports need names where there are several");
   if (name !== "" && !PORT_NAME.test(name)) {
-    field
-      .get("name")
-      .error("BAD_NAME", `${JSON.stringify(name)} is no DNS label`, "Use lower-case letters, digits and -");
+    field.get("name").error("BAD_NAME", `${quote(name)} is no DNS label`, "Use lower-case letters, digits and -");
   }
   return name;
 }
