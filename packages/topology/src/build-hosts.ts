@@ -6,6 +6,7 @@ import { quote } from "./quote.ts";
 import type { RawHost, RawPod } from "./raw-topology.ts";
 import { allOf, mapItems } from "./raw-topology.ts";
 import { Spot } from "./spot.ts";
+import { portHint, swallowedPort } from "./swallowed-port.ts";
 import type { Found, ValueReader } from "./value-reader.ts";
 import { isMappedIpv4 } from "./value-reader.ts";
 
@@ -18,7 +19,7 @@ export interface PlacedPod {
   readonly index: number;
 }
 
-function spotOf({ pod, list, index }: PlacedPod): Spot {
+export function spotOf({ pod, list, index }: PlacedPod): Spot {
   return list.item(index, { kind: "pod", name: pod.name });
 }
 
@@ -200,7 +201,9 @@ class HostsBuilder {
     }
     if (isOutside) {
       const reason = `${address} is outside its host's podCIDR ${formatCidr(block)}`;
-      this.#reader.warning("POD_OUTSIDE_CIDR", at, reason);
+      const meant = swallowedPort(address);
+      const hint = meant !== undefined && cidrContains(block, meant.address) ? portHint(meant) : undefined;
+      this.#reader.warning("POD_OUTSIDE_CIDR", at, reason, hint);
     }
   }
 

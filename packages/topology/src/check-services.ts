@@ -2,8 +2,10 @@ import { familyOf, formatCidr, formatSocketAddress } from "./address.ts";
 import type { HostDirectory } from "./build-hosts.ts";
 import type { FoundService } from "./build-services.ts";
 import type { FaultCode } from "./fault-code.ts";
+import type { Service } from "./model.ts";
 import { quote } from "./quote.ts";
 import type { Spot } from "./spot.ts";
+import { swallowedPort } from "./swallowed-port.ts";
 import type { ValueReader } from "./value-reader.ts";
 
 /** Reports what services may not share, and VIPs that are something else already. */
@@ -14,7 +16,10 @@ export function checkServices(
   const uses = new UniqueUses(reader);
   for (const found of services) {
     checkUniqueness(found, uses);
-    for (const vip of found.vips) checkVip(vip, { reader, directory });
+    for (const vip of found.vips) {
+      checkVip(vip, { reader, directory });
+      warnOfSwallowedPort(vip, { service: found.service, reader });
+    }
     if (found.service.clusterIPs.length === 0 && found.vips.length > 0) {
       const reason = "a headless service has no rules, so its other addresses are not served";
       reader.warning("NO_EFFECT", found.spot.at("clusterIP"), reason);
@@ -72,6 +77,22 @@ function checkUniqueness({ service, spot, vips, portIndexes }: FoundService, use
       what,
     });
   }
+}
+
+/** A VIP that ends like a port of its service: what would be refused at once as IPv4. */
+function warnOfSwallowedPort(
+  { value: address, spot }: FoundService["vips"][number],
+  { service, reader }: { service: Service; reader: ValueReader },
+): void {
+  const meant = swallowedPort(address);
+  if (meant === undefined || !service.ports.some(({ port }) => port === meant.port)) return;
+  const reason = `the VIP ${address} is read as an address alone, although it ends in :${meant.port} like the service's port`;
+  reader.warning(
+    "PORT_IN_ADDRESS",
+    spot,
+    reason,
+    `If ${meant.address} is meant, write that; the port has a key of its own`,
+  );
 }
 
 function checkVip(

@@ -1,12 +1,13 @@
 import type { Family, IpAddress, Port } from "./address.ts";
 import { familyOf, formatSocketAddress, parseIpAddress, parseSocketAddress } from "./address.ts";
 import type { HostDirectory, PlacedPod } from "./build-hosts.ts";
-import { NO_HINTS } from "./build-hosts.ts";
+import { NO_HINTS, spotOf } from "./build-hosts.ts";
 import { explainAddress } from "./explain-address.ts";
 import type { Endpoint, PodAddress } from "./model.ts";
 import { nearestWord } from "./nearest-word.ts";
 import { quote } from "./quote.ts";
 import type { Spot } from "./spot.ts";
+import { portHint, swallowedPort } from "./swallowed-port.ts";
 import type { ValueReader } from "./value-reader.ts";
 
 /** An endpoint as a service lists it: its port may depend on the service's port. */
@@ -90,10 +91,13 @@ export class EndpointReader {
         isUsable = true;
         const targetPort = port.targetPort ?? podAddress.port;
         if (targetPort === undefined) {
-          this.#reportNoPort(target, port);
+          this.#reportNoPort(target, { address, port });
           continue;
         }
-        if (podAddress.port !== targetPort) this.#warnOverruled(target, { podAddress, port });
+        if (podAddress.port !== targetPort) {
+          this.#warnOverruled(target, { podAddress, port });
+          this.#warnSwallowedPort(target, { podAddress, targetPort, port });
+        }
         const before = seen.get(address);
         if (before === undefined) seen.set(address, targetPort);
         else if (
@@ -121,6 +125,19 @@ export class EndpointReader {
     this.#reader.warning("TARGET_PORT_DIFFERS", port.list.at(index), reason);
   }
 
+  /** An IPv6 address that ends like the very port that it is without. */
+  #warnSwallowedPort(
+    { placed, addresses, index }: Target,
+    { podAddress, targetPort, port }: { podAddress: PodAddress; targetPort: Port; port: TargetedPort },
+  ): void {
+    const meant = podAddress.port === undefined ? swallowedPort(podAddress.address) : undefined;
+    if (meant === undefined) return;
+    if (meant.port !== targetPort && !addresses.some((other) => other.port === meant.port)) return;
+    const reason = `${podAddress.address} is read as an address without a port, although it ends in :${meant.port}`;
+    const spot = placed === undefined ? port.list.at(index) : spotOf(placed).at("address");
+    this.#reader.warning("PORT_IN_ADDRESS", spot, reason, portHint(meant));
+  }
+
   #hint(text: string): string {
     if (/^[\d.:：,;[\]]+$/.test(text)) return explainAddress(text, "socket address");
     const near = this.#nameHints++ < MAX_NAME_HINTS ? nearestWord(text, this.#directory.podsByName.keys()) : undefined;
@@ -128,13 +145,15 @@ export class EndpointReader {
     return "Name a pod of one of the hosts, or give ip:port for one that runs on none of them";
   }
 
-  #reportNoPort({ placed, index }: Target, port: TargetedPort): void {
+  #reportNoPort({ placed, index }: Target, { address, port }: { address: IpAddress; port: TargetedPort }): void {
     if (port.isTargetPortBroken) return;
     const owner = placed === undefined ? "the endpoint" : `pod ${quote(placed.pod.name)}`;
     const named = port.number === undefined ? `item ${port.index + 1} of \`ports\`` : `port ${port.number}`;
     const reason = `${owner} has no port, and ${named} of the service has no \`targetPort\``;
+    const meant = swallowedPort(address);
     const hint = "Give the service port a `targetPort`, or the pod's address a port";
-    this.#reader.error("NO_TARGET_PORT", port.list.at(index), reason, hint);
+    const more = meant === undefined ? "" : `. ${portHint(meant)}: ${address} is an address alone`;
+    this.#reader.error("NO_TARGET_PORT", port.list.at(index), reason, `${hint}${more}`);
   }
 
   /** Once, at the first port: it is the same for all. */
