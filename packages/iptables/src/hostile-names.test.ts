@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { addingCommands } from "@svcproxy/rules";
 import { type Dialect, parseTopology, planHost, type Topology } from "@svcproxy/topology";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -98,7 +99,7 @@ test.for(["document", "kubernetes"] as const)("no name changes what a shell runs
   fc.assert(
     fc.property(topologies, (topology) => {
       const script = scriptOf(topology, dialect);
-      const commands = script.sections.flatMap((section) => [...section.commands]);
+      const commands = script.sections.flatMap((section) => [...addingCommands(section)]);
       const calls = shellCalls([...formatShellScript(script)].join(""));
       expect(calls.map((call) => call.slice(0, 4))).toEqual(
         commands.map(({ kind, table, chain }) => ["-t", table, OPTION[kind], chain]),
@@ -118,7 +119,7 @@ test.for(["document", "kubernetes"] as const)("nor the lines of a restore text (
   fc.assert(
     fc.property(topologies, (topology) => {
       const script = scriptOf(topology, dialect);
-      const commands = script.sections.flatMap((section) => [...section.commands]);
+      const commands = script.sections.flatMap((section) => [...addingCommands(section)]);
       const lines = [...formatRestoreScript(script)].join("").trimEnd().split("\n");
       const tables = new Set(commands.map(({ table }) => table));
       expect(lines).toHaveLength(commands.length + 2 * tables.size);
@@ -133,7 +134,7 @@ test.for(["document", "kubernetes"] as const)("every chain is distinct and fits 
   fc.assert(
     fc.property(topologies, (topology) => {
       const chains = scriptOf(topology, dialect)
-        .sections.flatMap((section) => [...section.commands])
+        .sections.flatMap((section) => [...addingCommands(section)])
         .filter(({ kind }) => kind === "newChain")
         .map(({ table, chain }) => `${table} ${chain}`);
       expect(new Set(chains).size).toBe(chains.length);

@@ -1,4 +1,4 @@
-import type { Chain, RestoreCommand, Rule } from "@svcproxy/rules";
+import type { Chain, InsertedRule, Rule } from "@svcproxy/rules";
 import type { Family, HostPlan, ServicePortPlan } from "@svcproxy/topology";
 import { familyOf } from "@svcproxy/topology";
 import type { CompileOptions } from "../compile-options.ts";
@@ -8,7 +8,7 @@ import { dispatchesByTree } from "../dispatch/dispatch-mode.ts";
 import { MARK_MASQ, NODE_PORTS, POSTROUTING, SERVICES } from "../rule-parts/chain-names.ts";
 import { hostCidr, markMatch, source } from "../rule-parts/matches.ts";
 import { jump, masquerade } from "../rule-parts/targets.ts";
-import { addChains, append, appendChains, lazily } from "../script/commands.ts";
+import { lazily } from "../script/lazily.ts";
 import type { Script, Section } from "../script/script.ts";
 import { dnatRule, type EndpointChain, type EndpointChains, endpointChains, hairpinRule } from "./endpoint-chains.ts";
 import { filterSections } from "./filter-sections.ts";
@@ -42,34 +42,34 @@ export function compileDocument(plan: HostPlan, { family, dispatch = "auto" }: C
       newChains({ services, groups: chooser.groups, endpoints, frontends }),
       {
         title: MARK_MASQ,
-        commands: [
-          ...addChains(NAT, [MARK_MASQ]),
-          append(NAT, {
-            chain: MARK_MASQ,
-            rule: { matches: [], target: { kind: "mark", value: mark, mask: WHOLE_MARK } },
-          }),
+        table: NAT,
+        newChains: [MARK_MASQ],
+        appended: [
+          { name: MARK_MASQ, rules: [{ matches: [], target: { kind: "mark", value: mark, mask: WHOLE_MARK } }] },
         ],
       },
       postroutingSection(mark),
       {
         title: `${SERVICES} into PREROUTING and OUTPUT`,
-        commands: ["PREROUTING", "OUTPUT"].map((chain) =>
-          append(NAT, { chain, rule: { matches: [], target: jump(SERVICES) } }),
-        ),
+        table: NAT,
+        appended: ["PREROUTING", "OUTPUT"].map((name) => ({ name, rules: [{ matches: [], target: jump(SERVICES) }] })),
       },
       {
         title: `Each service's address into ${SERVICES}`,
-        commands: lazily(() => appendChains(NAT, [{ name: SERVICES, rules: frontends.rules }, ...frontends.chains])),
+        table: NAT,
+        appended: [{ name: SERVICES, rules: frontends.rules }, ...frontends.chains],
       },
       ...services.map(serviceSection),
       {
         title: "Groups of endpoints, so that a large service takes few steps",
-        commands: lazily(() => appendChains(NAT, chooser.groups.values())),
+        table: NAT,
+        appended: lazily(() => chooser.groups.values()),
       },
       ...endpointSections(endpoints),
       {
         title: "SNAT for this host's own connections: its address is not routed back from a pod on another host",
-        commands: masqueradeHost(plan, family),
+        table: NAT,
+        inserted: masqueradeHost(plan, family),
       },
       nodePortSection(services, { family, byTree }),
     ],
@@ -89,28 +89,29 @@ function newChains({
 }): Section {
   return {
     title: "New chains",
-    commands: lazily(function* () {
-      yield* addChains(NAT, [SERVICES, ...frontends.chains.map(({ name }) => name)]);
-      for (const service of services) for (const { name } of chainsOf(service)) yield* addChains(NAT, [name]);
-      yield* addChains(NAT, groups.keys());
-      for (const { name } of endpoints.ordered) yield { kind: "newChain", table: NAT, chain: name };
+    table: NAT,
+    newChains: lazily(function* () {
+      yield SERVICES;
+      for (const { name } of frontends.chains) yield name;
+      for (const service of services) for (const { name } of chainsOf(service)) yield name;
+      yield* groups.keys();
+      for (const { name } of endpoints.ordered) yield name;
     }),
   };
 }
 
 function postroutingSection(mark: number): Section {
+  const masqueradeMarked: Rule = {
+    matches: [markMatch({ value: mark, mask: WHOLE_MARK })],
+    target: masquerade({ randomFully: false }),
+  };
   return {
     title: POSTROUTING,
-    commands: [
-      ...addChains(NAT, [POSTROUTING]),
-      append(NAT, { chain: "POSTROUTING", rule: { matches: [], target: jump(POSTROUTING) } }),
-      append(NAT, {
-        chain: POSTROUTING,
-        rule: {
-          matches: [markMatch({ value: mark, mask: WHOLE_MARK })],
-          target: masquerade({ randomFully: false }),
-        },
-      }),
+    table: NAT,
+    newChains: [POSTROUTING],
+    appended: [
+      { name: "POSTROUTING", rules: [{ matches: [], target: jump(POSTROUTING) }] },
+      { name: POSTROUTING, rules: [masqueradeMarked] },
     ],
   };
 }
@@ -123,29 +124,32 @@ function serviceSection(service: ServiceChains): Section {
   const chains = chainsOf(service);
   return {
     title: `${chains.map(({ name }) => name).join(", ")}: one of the endpoints at random`,
-    commands: lazily(() => appendChains(NAT, chains)),
+    table: NAT,
+    appended: chains,
   };
 }
 
 /** First all the marks, then all the ways out: the document's order. */
 function endpointSections({ ordered }: EndpointChains): Section[] {
   const rules = (ruleOf: (chain: EndpointChain) => Rule) =>
-    lazily(function* () {
-      for (const chain of ordered) yield append(NAT, { chain: chain.name, rule: ruleOf(chain) });
+    lazily(function* (): Generator<Chain> {
+      for (const chain of ordered) yield { name: chain.name, rules: [ruleOf(chain)] };
     });
   return [
-    { title: "Endpoints: prepare SNAT for a client that reaches itself", commands: rules(hairpinRule) },
-    { title: "Endpoints: DNAT", commands: rules(dnatRule) },
+    {
+      title: "Endpoints: prepare SNAT for a client that reaches itself",
+      table: NAT,
+      appended: rules(hairpinRule),
+    },
+    { title: "Endpoints: DNAT", table: NAT, appended: rules(dnatRule) },
   ];
 }
 
 /** The document's last rule, for each address that the host's own connections may come from. */
-function masqueradeHost({ host }: HostPlan, family: Family): RestoreCommand[] {
+function masqueradeHost({ host }: HostPlan, family: Family): readonly InsertedRule[] {
   return host.addresses
     .filter((address) => familyOf(address) === family)
     .map((address) => ({
-      kind: "insert",
-      table: NAT,
       chain: "POSTROUTING",
       position: 1,
       rule: { matches: [source(hostCidr(address))], target: masquerade({ randomFully: false }) },
@@ -157,14 +161,16 @@ function nodePortSection(
   { family, byTree }: { family: Family; byTree: boolean },
 ): Section {
   const nodePorts = nodePortDispatch(services, { family, byTree });
-  const commands = lazily(function* () {
-    if (nodePorts.rules.length === 0) return;
-    yield* addChains(NAT, [NODE_PORTS, ...nodePorts.chains.map(({ name }) => name)]);
-    yield* appendChains(NAT, [{ name: SERVICES, rules: nodePortTail(services) }]);
-    yield* appendChains(NAT, [{ name: NODE_PORTS, rules: nodePorts.rules }, ...nodePorts.chains]);
-  });
+  const title = `NodePorts: asked last in ${SERVICES}, marked so that the answer comes back through this host`;
+  if (nodePorts.rules.length === 0) return { title, table: NAT };
   return {
-    title: `NodePorts: asked last in ${SERVICES}, marked so that the answer comes back through this host`,
-    commands,
+    title,
+    table: NAT,
+    newChains: [NODE_PORTS, ...nodePorts.chains.map(({ name }) => name)],
+    appended: [
+      { name: SERVICES, rules: nodePortTail(services) },
+      { name: NODE_PORTS, rules: nodePorts.rules },
+      ...nodePorts.chains,
+    ],
   };
 }

@@ -1,4 +1,4 @@
-import type { RestoreCommand } from "@svcproxy/rules";
+import type { InsertedRule } from "@svcproxy/rules";
 import type { Family, HostPlan } from "@svcproxy/topology";
 import type { Dispatch } from "../dispatch/build-dispatch.ts";
 import { EXTERNAL_SERVICES, FIREWALL, NODE_PORTS, PROXY_FIREWALL, SERVICES } from "../rule-parts/chain-names.ts";
@@ -6,7 +6,6 @@ import { filterContents } from "../rule-parts/filter-contents.ts";
 import { localhostGuard, servesLocalhost } from "../rule-parts/localhost-guard.ts";
 import { NEW_CONNECTION } from "../rule-parts/matches.ts";
 import { jump } from "../rule-parts/targets.ts";
-import { addChains, appendChains } from "../script/commands.ts";
 import type { Section } from "../script/script.ts";
 import { documentMatches } from "./block-matches.ts";
 
@@ -76,9 +75,7 @@ export function filterSections(
 function filterSection({ name, purpose, content, from, onlyNew }: FilterChain): Section {
   // First, because an ACCEPT that stands there already would end the walk.
   const hooks = from.map(
-    (chain): RestoreCommand => ({
-      kind: "insert",
-      table: "filter",
+    (chain): InsertedRule => ({
       chain,
       position: 1,
       rule: { matches: onlyNew ? [NEW_CONNECTION] : [], target: jump(name) },
@@ -86,10 +83,9 @@ function filterSection({ name, purpose, content, from, onlyNew }: FilterChain): 
   );
   return {
     title: `${name} of the filter table: ${purpose}`,
-    commands: [
-      ...addChains("filter", [name, ...content.chains.map((chain) => chain.name)]),
-      ...hooks,
-      ...appendChains("filter", [{ name, rules: content.rules }, ...content.chains]),
-    ],
+    table: "filter",
+    newChains: [name, ...content.chains.map((chain) => chain.name)],
+    inserted: hooks,
+    appended: [{ name, rules: content.rules }, ...content.chains],
   };
 }

@@ -1,3 +1,4 @@
+import { addingCommands } from "@svcproxy/rules";
 import { parseTopology, planHost } from "@svcproxy/topology";
 import { expect, test } from "vitest";
 import { compileScript } from "../compile-rules.ts";
@@ -13,7 +14,7 @@ services:
 ${services}`;
   const { topology } = parseTopology(Buffer.from(text), { file: "test" });
   return compileScript(planHost(topology, { host: "one", dialect: "document" }), { family: 4 })
-    .sections.flatMap(({ commands }) => [...commands])
+    .sections.flatMap((section) => [...addingCommands(section)])
     .filter((command) => command.kind === "newChain" && command.chain.startsWith(`KUBE-${kind}-`))
     .map(({ chain }) => chain.slice(`KUBE-${kind}-`.length));
 }

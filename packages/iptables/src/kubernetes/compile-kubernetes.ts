@@ -8,12 +8,12 @@ import { EXTERNAL_SERVICES, FIREWALL, NODE_PORTS, PROXY_FIREWALL, SERVICES } fro
 import { type FilterReason, filterContents } from "../rule-parts/filter-contents.ts";
 import { localhostGuard, servesLocalhost } from "../rule-parts/localhost-guard.ts";
 import { comment } from "../rule-parts/matches.ts";
-import { addChains, appendChains, lazily } from "../script/commands.ts";
+import { lazily } from "../script/lazily.ts";
 import type { Script, Section } from "../script/script.ts";
 import { forward, markMasq, postrouting } from "./constant-rules.ts";
 import { endpointRules } from "./endpoint-chains.ts";
 import { frontendDispatch, nodePortDispatch, nodePortTail } from "./frontend-dispatch.ts";
-import { hookCommands } from "./hooks.ts";
+import { hooksOf } from "./hooks.ts";
 import { kubernetesMatches } from "./kubernetes-matches.ts";
 import { kubernetesShares } from "./kubernetes-shares.ts";
 import { nameServicePorts, type ServicePortName } from "./name-service-ports.ts";
@@ -67,18 +67,22 @@ function filterSections({ plan, family, byTree, nameOf, mark }: Context, options
   return [
     {
       title: "filter table: chains",
-      commands: lazily(() =>
-        addChains("filter", [
-          ...[SERVICES, EXTERNAL_SERVICES, forwarding.name, NODE_PORTS, PROXY_FIREWALL],
-          ...[...guard, ...below].map(({ name }) => name),
-        ]),
-      ),
+      table: "filter",
+      newChains: [
+        ...[SERVICES, EXTERNAL_SERVICES, forwarding.name, NODE_PORTS, PROXY_FIREWALL],
+        ...[...guard, ...below].map(({ name }) => name),
+      ],
     },
     {
       title: "filter table: frontends that nobody serves, source ranges, health checks, forwarding",
-      commands: lazily(() => appendChains("filter", [...guard, ...own, ...below, forwarding])),
+      table: "filter",
+      appended: [...guard, ...own, ...below, forwarding],
     },
-    { title: "filter table: jumps from the built-in chains", commands: hookCommands("filter", { guarded }) },
+    {
+      title: "filter table: jumps from the built-in chains",
+      table: "filter",
+      inserted: hooksOf("filter", { guarded }),
+    },
   ];
 }
 
@@ -106,47 +110,48 @@ function natSections(context: Context, { dispatch = "auto", randomFully = true }
   return [
     {
       title: "nat table: chains",
-      commands: lazily(function* () {
-        const names = [...constant, ...below].map(({ name }) => name);
-        yield* addChains("nat", [SERVICES, NODE_PORTS, ...names]);
+      table: "nat",
+      newChains: lazily(function* () {
+        yield* [SERVICES, NODE_PORTS];
+        for (const { name } of [...constant, ...below]) yield name;
         for (const { chains, endpoints } of services) {
-          yield* addChains(
-            "nat",
-            [...chains, ...endpoints].map(({ name }) => name),
-          );
+          for (const { name } of chains) yield name;
+          for (const { name } of endpoints) yield name;
         }
-        yield* addChains("nat", chooser.groups.keys());
+        yield* chooser.groups.keys();
       }),
     },
-    { title: "Masquerade what is marked", commands: lazily(() => appendChains("nat", constant)) },
+    { title: "Masquerade what is marked", table: "nat", appended: constant },
     {
       title: "Frontends",
-      commands: lazily(() =>
-        appendChains("nat", [
-          { name: SERVICES, rules: frontends.rules },
-          { name: NODE_PORTS, rules: nodePorts.rules },
-          ...below,
-        ]),
-      ),
+      table: "nat",
+      appended: [{ name: SERVICES, rules: frontends.rules }, { name: NODE_PORTS, rules: nodePorts.rules }, ...below],
     },
     ...services.map(({ port, name, chains, endpoints }) => ({
       title: name.text,
-      commands: lazily(function* () {
-        yield* appendChains("nat", chains);
+      table: "nat",
+      appended: lazily(function* () {
+        yield* chains;
         for (const chain of endpoints) {
-          yield* appendChains("nat", [{ name: chain.name, rules: endpointRules(port, { chain, name, isLarge }) }]);
+          yield { name: chain.name, rules: endpointRules(port, { chain, name, isLarge }) };
         }
       }),
     })),
     {
       title: "Groups of endpoints, so that a large service takes few steps",
-      commands: lazily(() => appendChains("nat", chooser.groups.values())),
+      table: "nat",
+      appended: lazily(() => chooser.groups.values()),
     },
     {
       title: "NodePorts are asked last",
-      commands: lazily(() => appendChains("nat", [{ name: SERVICES, rules: nodePortTail(plan, family) }])),
+      table: "nat",
+      appended: [{ name: SERVICES, rules: nodePortTail(plan, family) }],
     },
-    { title: "nat table: jumps from the built-in chains", commands: hookCommands("nat", { guarded: false }) },
+    {
+      title: "nat table: jumps from the built-in chains",
+      table: "nat",
+      inserted: hooksOf("nat", { guarded: false }),
+    },
   ];
 }
 

@@ -1,4 +1,4 @@
-import type { Match, RestoreCommand } from "@svcproxy/rules";
+import type { InsertedRule, Match } from "@svcproxy/rules";
 import {
   EXTERNAL_SERVICES,
   FIREWALL,
@@ -39,12 +39,11 @@ const GUARD_HOOKS: readonly HookRow[] = [
   ["filter", "OUTPUT", FIREWALL],
 ];
 
-export function hookCommands(table: "filter" | "nat", { guarded }: { readonly guarded: boolean }): RestoreCommand[] {
+/** They go into the built-in chains of a table. */
+export function hooksOf(table: "filter" | "nat", { guarded }: { readonly guarded: boolean }): readonly InsertedRule[] {
   return [...HOOKS, ...(guarded ? GUARD_HOOKS : [])]
     .filter(([inTable]) => inTable === table)
     .map(([, builtIn, chain, ...matches]) => ({
-      kind: "insert",
-      table,
       chain: builtIn,
       position: 1,
       rule: { matches, target: jump(chain) },

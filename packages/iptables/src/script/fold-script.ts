@@ -1,7 +1,6 @@
-import { BUILT_IN_CHAINS, type Chain, type RestoreCommand, type Rule } from "@svcproxy/rules";
-import { unreachable } from "@svcproxy/topology";
+import { BUILT_IN_CHAINS, type Chain, type Rule } from "@svcproxy/rules";
 import type { DesiredRules, Hook } from "../desired-rules.ts";
-import type { Script } from "./script.ts";
+import type { Script, Section } from "./script.ts";
 
 /**
  * What a script leaves behind: our chains, and our rules in the built-in ones.
@@ -11,7 +10,15 @@ import type { Script } from "./script.ts";
 export function foldScript({ family, sections }: Script): DesiredRules {
   const tables = new Map<string, Map<string, GrowingChain>>();
   const hooks: Hook[] = [];
-  for (const { commands } of sections) for (const command of commands) run(command, { tables, hooks });
+  for (const section of sections) {
+    const { table } = section;
+    let chains = tables.get(table);
+    if (chains === undefined) {
+      chains = new Map();
+      tables.set(table, chains);
+    }
+    fold(section, { chains, hooks });
+  }
   return {
     family,
     tables: [...tables].map(([name, chains]) => ({ name, chains: [...chains.values()] })),
@@ -24,32 +31,30 @@ interface GrowingChain extends Chain {
 }
 
 interface Folding {
-  readonly tables: Map<string, Map<string, GrowingChain>>;
+  /** Those of the section's table. */
+  readonly chains: Map<string, GrowingChain>;
   readonly hooks: Hook[];
 }
 
-function run(command: RestoreCommand, { tables, hooks }: Folding): void {
-  switch (command.kind) {
-    case "newChain": {
-      const chains = tables.get(command.table) ?? new Map<string, GrowingChain>();
-      tables.set(command.table, chains);
-      if (chains.has(command.chain)) throw new TypeError(`chain ${command.chain} is made twice`);
-      chains.set(command.chain, { name: command.chain, rules: [] });
-      return;
-    }
-    case "append":
-    case "insert": {
-      const { table, chain, rule } = command;
-      if (BUILT_IN_CHAINS[table]?.includes(chain) === true) {
-        hooks.push({ table, chain, rule, placement: command.kind === "append" ? "last" : "first" });
-        return;
-      }
-      const rules = tables.get(table)?.get(chain)?.rules;
-      if (rules === undefined || command.kind === "insert") throw new TypeError(`cannot add to chain ${chain}`);
-      rules.push(rule);
-      return;
-    }
-    default:
-      unreachable(command);
+function fold({ table, newChains = [], inserted = [], appended = [] }: Section, { chains, hooks }: Folding): void {
+  for (const name of newChains) {
+    if (chains.has(name)) throw new TypeError(`chain ${name} is made twice`);
+    chains.set(name, { name, rules: [] });
   }
+  for (const { chain, rule } of inserted) {
+    if (!isBuiltIn(table, chain)) throw new TypeError(`cannot insert into chain ${chain}`);
+    hooks.push({ table, chain, rule, placement: "first" });
+  }
+  for (const { name, rules } of appended) {
+    if (isBuiltIn(table, name)) for (const rule of rules) hooks.push({ table, chain: name, rule, placement: "last" });
+    else {
+      const chain = chains.get(name);
+      if (chain === undefined) throw new TypeError(`cannot add to chain ${name}`);
+      for (const rule of rules) chain.rules.push(rule);
+    }
+  }
+}
+
+function isBuiltIn(table: string, chain: string): boolean {
+  return BUILT_IN_CHAINS[table]?.includes(chain) === true;
 }
