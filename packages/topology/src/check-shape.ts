@@ -119,7 +119,7 @@ class ShapeCheck {
     { value, properties }: { value: Readonly<Record<string, unknown>>; properties: ReadonlyMap<string, Shape> },
   ): string | undefined {
     const known = [...properties.keys()];
-    const near = nearestWord(key, known);
+    const near = this.#nearest(key, known);
     this.#report.error(
       "UNKNOWN_KEY",
       { ...this.#place(key), atKey: true },
@@ -148,7 +148,7 @@ class ShapeCheck {
     if (words === undefined || words.includes(value)) return value;
     const key = lastKey(this.#path);
     const code = key === "protocol" ? "UNKNOWN_PROTOCOL" : "UNKNOWN_VALUE";
-    const near = nearestWord(value, words);
+    const near = this.#nearest(value, words);
     this.#report.error(
       code,
       this.#place(),
@@ -156,6 +156,11 @@ class ShapeCheck {
       near === undefined ? `It can be ${alternatives(words)}` : `Did you mean ${near}?`,
     );
     return undefined;
+  }
+
+  /** To look for it takes longer than all the rest of a fault. */
+  #nearest(word: string, known: readonly string[]): string | undefined {
+    return this.#report.isFull ? undefined : nearestWord(word, known);
   }
 
   #checkUnion(options: readonly Shape[], value: unknown): unknown {

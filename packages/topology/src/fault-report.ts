@@ -46,6 +46,11 @@ export class FaultReport {
     this.#keep({ severity: "error", code, place, message, first });
   }
 
+  /** Whether further faults are only counted, so that what they would say need not be found out. */
+  get isFull(): boolean {
+    return this.#faults.length >= MAX_FAULTS;
+  }
+
   get faults(): readonly PlacedFault[] {
     return this.#faults;
   }
@@ -61,7 +66,7 @@ export class FaultReport {
   }
 
   #keep(fault: PlacedFault): void {
-    if (this.#faults.length < MAX_FAULTS) {
+    if (!this.isFull) {
       this.#faults.push(fault);
       return;
     }
@@ -74,7 +79,7 @@ export class FaultReport {
     { hint, ...rest }: { code: FaultCode; place: Place; message: string; hint: string | undefined },
   ): void {
     // Those that are only counted may count double: to tell eight million of them apart takes longer than to read the file.
-    if (this.#faults.length < MAX_FAULTS) {
+    if (!this.isFull) {
       // A field that is read for two purposes is still wrong once.
       const { source, index } = rest.place.document;
       const key = JSON.stringify([source.file, index, rest.place.path, rest.message]);
