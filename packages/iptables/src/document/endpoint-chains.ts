@@ -3,8 +3,16 @@ import type { Endpoint, Family, HostPlan, IpAddress, Protocol, ServicePortPlan }
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { hostCidr, moduleMatch, protocolMatch, source } from "../rule-parts/matches.ts";
 import { remember } from "../rule-parts/recent.ts";
-import { dnat, jump } from "../rule-parts/targets.ts";
+import { dnat, jump, NO_TARGET } from "../rule-parts/targets.ts";
 import { nameEndpoints } from "./name-endpoints.ts";
+
+/** A chain that somebody needs: for one address, port and protocol. */
+export interface WantedChain {
+  readonly endpoint: Endpoint;
+  readonly protocol: Protocol;
+  /** The service port whose clients it remembers, where it does. */
+  readonly owner: string | undefined;
+}
 
 /** The chain that leads to one endpoint, KUBE-SEP-os1my1. */
 export interface EndpointChain extends WantedChain {
@@ -20,24 +28,9 @@ export interface EndpointChains {
   of(port: ServicePortPlan, endpoints: readonly Endpoint[]): readonly EndpointChain[];
 }
 
-/** A chain that somebody needs: for one address, port and protocol. */
-export interface WantedChain {
-  readonly endpoint: Endpoint;
-  readonly protocol: Protocol;
-  /** The service port whose clients it remembers, where it does. */
-  readonly owner: string | undefined;
-}
-
 export interface EndpointChainsInput {
   readonly family: Family;
   readonly serviceName: (port: ServicePortPlan) => string;
-}
-
-/** The chains of one address. */
-interface AddressChains {
-  readonly wanted: WantedChain[];
-  /** In the order of `wanted`; empty until they have their place among all. */
-  chains: readonly EndpointChain[];
 }
 
 /**
@@ -45,68 +38,102 @@ interface AddressChains {
  * a service port's own, so there each has a chain of its own.
  */
 export function endpointChains(plan: HostPlan, { family, serviceName }: EndpointChainsInput): EndpointChains {
-  const ownerOf = (port: ServicePortPlan) => (port.affinity === undefined ? undefined : serviceName(port));
-  // By address first: the string exists already, and few chains share one.
-  const byAddress = new Map<IpAddress, AddressChains>();
-  const ofPort = new Map<ServicePortPlan, readonly AddressChains[]>();
+  const wanted = new WantedChains();
+  const ofPort = new Map<ServicePortPlan, readonly EndpointChain[]>();
+  const wishOf = (port: ServicePortPlan, endpoint: Endpoint) => ({
+    endpoint,
+    protocol: port.port.protocol,
+    owner: port.affinity === undefined ? undefined : serviceName(port),
+  });
   for (const port of plan.ports) {
     if (port.family !== family) continue;
-    const { protocol } = port.port;
-    const owner = ownerOf(port);
-    const groups = port.reachableEndpoints.map((endpoint) => {
-      const chain = { endpoint, protocol, owner };
-      let group = byAddress.get(endpoint.address);
-      if (group === undefined) {
-        group = { wanted: [chain], chains: [] };
-        byAddress.set(endpoint.address, group);
-      } else if (indexOf(group.wanted, chain) < 0) group.wanted.push(chain);
-      return group;
-    });
-    ofPort.set(port, groups);
+    ofPort.set(
+      port,
+      port.reachableEndpoints.map((endpoint) => wanted.add(wishOf(port, endpoint))),
+    );
   }
-  const groups = inPodOrder(plan, byAddress);
-  const names = nameEndpoints(groups.map(({ wanted }) => wanted));
-  let next = 0;
-  for (const group of groups) {
-    group.chains = group.wanted.map(({ endpoint, protocol, owner }) => {
-      const name = `KUBE-SEP-${names[next++] ?? ""}`;
-      return { endpoint, protocol, owner, name, target: jump(name) };
-    });
-  }
+  const ordered = wanted.inPodOrder(plan);
+  for (const [index, ending] of nameEndpoints(ordered).entries()) ordered[index]?.call(`KUBE-SEP-${ending}`);
   return {
-    ordered: groups.flatMap(({ chains }) => chains),
+    ordered,
     of(port, endpoints) {
-      const { protocol } = port.port;
-      const owner = ownerOf(port);
-      const inOrder = endpoints === port.reachableEndpoints ? ofPort.get(port) : undefined;
-      return endpoints.map((endpoint, index) => {
-        const group = inOrder?.[index] ?? byAddress.get(endpoint.address);
-        const chain = group?.chains[indexOf(group.wanted, { endpoint, protocol, owner })];
-        if (chain === undefined) throw new TypeError(`no chain leads to ${endpoint.address}`);
-        return chain;
-      });
+      const all = ofPort.get(port);
+      if (all !== undefined && endpoints === port.reachableEndpoints) return all;
+      return endpoints.map((endpoint) => wanted.get(wishOf(port, endpoint)));
     },
   };
 }
 
-function indexOf(chains: readonly WantedChain[], { endpoint, protocol, owner }: WantedChain): number {
-  return chains.findIndex(
-    (chain) => chain.endpoint.port === endpoint.port && chain.protocol === protocol && chain.owner === owner,
-  );
+/** A chain that gets its name when all are known. */
+class GrowingChain implements EndpointChain {
+  readonly endpoint: Endpoint;
+  readonly protocol: Protocol;
+  readonly owner: string | undefined;
+  name = "";
+  target: Target = NO_TARGET;
+  /** The next one of the same address. */
+  sibling: GrowingChain | undefined = undefined;
+  isPlaced = false;
+
+  constructor({ endpoint, protocol, owner }: WantedChain) {
+    this.endpoint = endpoint;
+    this.protocol = protocol;
+    this.owner = owner;
+  }
+
+  call(name: string): void {
+    this.name = name;
+    this.target = jump(name);
+  }
+
+  isFor({ endpoint, protocol, owner }: WantedChain): boolean {
+    return this.endpoint.port === endpoint.port && this.protocol === protocol && this.owner === owner;
+  }
 }
 
-function inPodOrder({ hosts }: HostPlan, byAddress: ReadonlyMap<IpAddress, AddressChains>): readonly AddressChains[] {
-  const ordered = new Set<AddressChains>();
-  for (const { pods } of hosts) {
-    for (const { addresses } of pods) {
-      for (const { address } of addresses) {
-        const group = byAddress.get(address);
-        if (group !== undefined) ordered.add(group);
-      }
+class WantedChains {
+  /** The first of each address, which is a string that exists already; few addresses have another. */
+  readonly #byAddress = new Map<IpAddress, GrowingChain>();
+
+  /** The chain for a wish: that of an equal one before, or a new one. */
+  add(wish: WantedChain): GrowingChain {
+    const { address } = wish.endpoint;
+    let chain = this.#byAddress.get(address);
+    if (chain === undefined) {
+      chain = new GrowingChain(wish);
+      this.#byAddress.set(address, chain);
+      return chain;
     }
+    while (!chain.isFor(wish)) {
+      chain.sibling ??= new GrowingChain(wish);
+      chain = chain.sibling;
+    }
+    return chain;
   }
-  for (const group of byAddress.values()) ordered.add(group);
-  return [...ordered];
+
+  get(wish: WantedChain): EndpointChain {
+    const { address } = wish.endpoint;
+    let chain = this.#byAddress.get(address);
+    while (chain !== undefined && !chain.isFor(wish)) chain = chain.sibling;
+    if (chain === undefined) throw new TypeError(`no chain leads to ${address}`);
+    return chain;
+  }
+
+  /** Those of one address stand together. */
+  inPodOrder({ hosts }: HostPlan): readonly GrowingChain[] {
+    const ordered: GrowingChain[] = [];
+    const place = (first: GrowingChain | undefined) => {
+      for (let chain = first; chain !== undefined && !chain.isPlaced; chain = chain.sibling) {
+        chain.isPlaced = true;
+        ordered.push(chain);
+      }
+    };
+    for (const { pods } of hosts) {
+      for (const { addresses } of pods) for (const { address } of addresses) place(this.#byAddress.get(address));
+    }
+    for (const chain of this.#byAddress.values()) place(chain);
+    return ordered;
+  }
 }
 
 const TO_MARK_MASQ = jump(MARK_MASQ);

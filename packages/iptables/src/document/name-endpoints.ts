@@ -5,20 +5,27 @@ import type { WantedChain } from "./endpoint-chains.ts";
  * What ends the name of each endpoint chain: the pod's letters and digits; behind them the port where the pod has several,
  * the protocol where one port serves two, and the service where several remember their clients.
  *
- * @param siblings the chains, together with the others of the same address
+ * @param chains those of one address side by side
  * @returns one for each chain, in order
  */
-export function nameEndpoints(siblings: readonly (readonly WantedChain[])[]): readonly string[] {
+export function nameEndpoints(chains: readonly WantedChain[]): readonly string[] {
   const wishes: string[] = [];
-  const chains = siblings.flat();
-  for (const group of siblings) {
-    const suffixes = suffixesOf(group);
-    for (const [index, { endpoint }] of group.entries()) {
-      const base = endpoint.pod === undefined ? endpoint.address.replaceAll(":", ".") : lettersAndDigits(endpoint.pod);
-      wishes.push(base === "" ? "" : base + (suffixes[index] ?? ""));
-    }
+  for (let start = 0, end: number; start < chains.length; start = end) {
+    end = start + 1;
+    while (chains[end]?.endpoint.address === chains[start]?.endpoint.address) end++;
+    for (const wish of wishesOf(chains, { start, end })) wishes.push(wish);
   }
   return nameDistinctly(wishes, { identityOf: (index) => identityOf(chains[index]) });
+}
+
+/** The names that the chains of one address should have: nearly always, there is one. */
+function wishesOf(chains: readonly WantedChain[], { start, end }: { start: number; end: number }): readonly string[] {
+  const group = chains.slice(start, end);
+  const suffixes = suffixesOf(group);
+  return group.map(({ endpoint }, index) => {
+    const base = endpoint.pod === undefined ? endpoint.address.replaceAll(":", ".") : lettersAndDigits(endpoint.pod);
+    return base === "" ? "" : base + (suffixes[index] ?? "");
+  });
 }
 
 function identityOf(chain: WantedChain | undefined): string {

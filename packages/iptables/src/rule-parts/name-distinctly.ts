@@ -28,7 +28,9 @@ export function nameDistinctly(
   const holdersAmongFirst = new Map<string, number>();
   for (const [index, wish] of wishes.entries()) {
     const claims = isFirst(index) ? holdersAmongFirst : holders;
-    claims.set(wish, claims.has(wish) ? NOBODY : index);
+    const { size } = claims;
+    claims.set(wish, index);
+    if (claims.size === size) claims.set(wish, NOBODY);
   }
   // Where no two want the same, which is the rule, there is nothing to look up.
   const isDisputed = holders.size + holdersAmongFirst.size < wishes.length || holdersAmongFirst.size > 0;
