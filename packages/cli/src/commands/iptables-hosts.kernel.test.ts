@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -160,6 +160,39 @@ describe.skipIf(reason !== undefined)(
         stderr: expect.stringMatching(/Bridge br7 .*net\.bridge\.bridge-nf-call-iptables=1/),
       });
     });
+
+    // The words of iptables 1.8.9 where the kernel knows no table, or no type of chain, of this name.
+    test.for([
+      {
+        variant: "legacy",
+        said: "iptables-restore v1.8.9 (legacy): iptables-restore: unable to initialize table 'nat'\\n\\nError occurred at line: 1\\n",
+      },
+      {
+        variant: "nft",
+        said: "iptables-nft-restore v1.8.9 (nf_tables): \\nline 3: CHAIN_ADD failed (No such file or directory): chain OUTPUT\\n",
+      },
+    ])(
+      "a kernel without the nat table, with iptables-$variant: one clear sentence, exit 1, and the filter table as it was",
+      async ({ variant, said }, { expect }) => {
+        await using namespace = await createNetworkNamespace();
+        const bin = await mkdtemp(join(folder, "bin-"));
+        const path = process.env["PATH"] ?? "";
+        const tool = `iptables-${variant}-restore`;
+        const script = `#!/bin/sh\ninput=$(cat)\ncase "$input" in '*nat'*) printf '${said.replaceAll("'", "'\\''")}' >&2; exit 2 ;; esac\nprintf '%s\\n' "$input" | PATH='${path}' exec ${tool} "$@"\n`;
+        await writeFile(join(bin, tool), script, { mode: 0o755 });
+        const result = await runCli(namespace, ["iptables", "apply", "-", "--host", "one", "--variant", variant], {
+          ...{ env: { PATH: `${bin}:${path}` }, input: topologyText({ udp: [] }) },
+        });
+        const sentences = result.stderr.split("\n").filter((line) => line.startsWith("svcproxy: "));
+        expect(sentences).toEqual([
+          expect.stringMatching(
+            /^svcproxy: Cannot change table nat \(IPv4\): this kernel does not have the table; the host has its old rules.* \[NO_TABLE\]$/,
+          ),
+        ]);
+        expect(result).toMatchObject({ exitCode: 1, stdout: "" });
+        expect(await saveRules(namespace, variant)).toBe("");
+      },
+    );
 
     test.for([
       {
