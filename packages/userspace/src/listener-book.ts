@@ -10,7 +10,7 @@ const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 5_000;
 /** Ports whose holder is looked up in one go: each look goes through all processes' descriptors. */
 const MAX_HOLDER_LOOKS = 16;
-/** Listeners opened before the event loop gets its turn. */
+/** Listeners opened together: workers answer for each, and the event loop gets its turn between. */
 const OPEN_AT_ONCE = 256;
 
 type Entry =
@@ -63,21 +63,26 @@ export class ListenerBook {
 
   /** Frontends of the plan that do not listen yet do so. Call when the workers have the plan. */
   async open(specs: ReadonlyMap<string, FrontendSpec>): Promise<void> {
-    let opened = 0;
     this.#holderLooks = 0;
+    const opening: FrontendSpec[] = [];
     for (const [key, spec] of specs) {
       const entry = this.#entries.get(key);
       if (entry !== undefined && entry.kind !== "failed") continue;
-      if (!servesAnyone(spec)) this.#entries.set(key, { kind: "refusing", spec });
-      else await this.#listen(spec, entry);
-      if (++opened % OPEN_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (servesAnyone(spec)) opening.push(spec);
+      else this.#entries.set(key, { kind: "refusing", spec });
+    }
+    for (let first = 0; first < opening.length; first += OPEN_AT_ONCE) {
+      await Promise.all(opening.slice(first, first + OPEN_AT_ONCE).map((spec) => this.#listen(spec)));
+      await new Promise((resolve) => setImmediate(resolve));
     }
     this.#closeUnclaimed();
     this.#scheduleRetry();
   }
 
-  async #listen(spec: FrontendSpec, before: FailedEntry | undefined): Promise<void> {
+  async #listen(spec: FrontendSpec): Promise<void> {
     const { group, logger } = this.#surroundings;
+    const entry = this.#entries.get(spec.key);
+    const before = entry?.kind === "failed" ? entry : undefined;
     try {
       const listener = { key: spec.key, protocol: spec.protocol, handle: this.#handleFor(spec) };
       await group.listen(listener);
@@ -149,7 +154,7 @@ export class ListenerBook {
     const nowMs = Date.now();
     for (const entry of this.#entries.values()) {
       if (entry.kind !== "failed" || entry.retryAtMs > nowMs || this.#closed) continue;
-      await this.#listen(entry.spec, entry);
+      await this.#listen(entry.spec);
     }
     this.#scheduleRetry();
   }

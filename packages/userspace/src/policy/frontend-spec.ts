@@ -168,7 +168,7 @@ class TargetBook {
 }
 
 function listEndpoints(plan: HostPlan, targets: Record<"tcp" | "udp", TargetBook>): readonly ListedEndpoint[] {
-  const listed = new Map<string, ListedEndpoint & { services: string[] }>();
+  const listed = new Map<string, Omit<ListedEndpoint, "services"> & { services: Set<string> }>();
   for (const { service, port, family } of plan.ports) {
     if (port.protocol === "sctp") continue;
     const name = `${service.namespace}/${service.name}`;
@@ -178,11 +178,11 @@ function listEndpoints(plan: HostPlan, targets: Record<"tcp" | "udp", TargetBook
       const known = listed.get(target.key);
       if (known === undefined) {
         const pod = endpoint.pod === undefined ? {} : { pod: endpoint.pod };
-        listed.set(target.key, { ...target, protocol: port.protocol, ...pod, services: [name] });
-      } else if (!known.services.includes(name)) known.services.push(name);
+        listed.set(target.key, { ...target, protocol: port.protocol, ...pod, services: new Set([name]) });
+      } else known.services.add(name);
     }
   }
-  return [...listed.values()];
+  return [...listed.values()].map((endpoint) => ({ ...endpoint, services: [...endpoint.services] }));
 }
 
 /** Rules see the interface that a packet came in by; a proxy sees the client's address only, so it goes by the interface's subnet. */
