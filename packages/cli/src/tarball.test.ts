@@ -34,6 +34,11 @@ test("the tarball holds one bundled file and no dependency", async () => {
   expect(await readdir(installed)).not.toContain("node_modules");
 });
 
+test("no chunk has an import() left, which the script that it is run as would not know", async () => {
+  const bundle = await readFile(join(folder, "lib/node_modules/svcproxy/dist/svcproxy.cjs"), "latin1");
+  expect(bundle).not.toMatch(/(?<![\w$.])import\s*\(/);
+});
+
 describe("compiled code", () => {
   const printRules = async (cache: string) =>
     (
