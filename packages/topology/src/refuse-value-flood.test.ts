@@ -1,3 +1,4 @@
+import { dump } from "js-yaml";
 import { expect, test } from "vitest";
 import { InputError } from "./errors.ts";
 import { loadDocuments } from "./load-documents.ts";
@@ -58,6 +59,35 @@ test.for([
   };
   expect(isRefused(Math.ceil(values / 3) - 2)).toBe(true);
 });
+
+test("a document weighs as much as four items", () => {
+  for (const unit of ["--- 1\n", "1\n...\n"]) {
+    const refuse = (count: number) => () => refuseValueFlood({ file, text: unit.repeat(count) }, { limit: LIMIT });
+    expect(refuse(LIMIT / 4)).not.toThrow();
+    expect(refuse(LIMIT / 4 + 1)).toThrow(InputError);
+  }
+});
+
+test.for(["block YAML", "flow YAML", "JSON", "indented JSON"] as const)(
+  "a hundredth of the biggest honest topology, as %s, takes less than a hundredth of the limit",
+  (style) => {
+    const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
+    const pods = numbers(10_000).map((n) => ({ name: `pod-${n}`, address: `10.1.${n >> 8}.${n & 255}:8080` }));
+    const services = numbers(100).map((n) => ({
+      ...{ name: `service-${n}`, clusterIP: `10.2.0.${n}`, ports: [{ port: 80 }] },
+      endpoints: numbers(100).map((index) => `pod-${n * 100 + index}`),
+    }));
+    const topology = { hosts: [{ name: "h", address: "192.168.0.1", pods }], services };
+    const text = {
+      "block YAML": () => dump(topology),
+      "flow YAML": () => dump(topology, { flowLevel: 2 }),
+      JSON: () => JSON.stringify(topology),
+      "indented JSON": () => JSON.stringify(topology, null, 2),
+    }[style]();
+    expect(text.length).toBeGreaterThan(MAX_MARKS / 100);
+    expect(() => refuseValueFlood({ file, text }, { limit: MAX_MARKS / 100 })).not.toThrow();
+  },
+);
 
 test("long texts, names full of hyphens and IPv6 addresses are no flood", () => {
   const text = `${"# a comment: of some length\n".repeat(10)}hosts:\n${"  - fd00:10:244::12-web-1-2-3.example.net\n".repeat(20)}`;
