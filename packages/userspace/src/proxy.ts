@@ -32,7 +32,7 @@ import {
   workerStatus,
 } from "./workers/merge-readings.ts";
 import { ProcessWorkerGroup } from "./workers/process-worker-group.ts";
-import { Worker, type WorkerReports } from "./workers/worker.ts";
+import { Worker, type WorkerReports, type WorkerSurroundings } from "./workers/worker.ts";
 import type { RetiredReading, WorkerGroup } from "./workers/worker-group.ts";
 
 /** The addresses of this machine are looked at this often: new ones serve NodePorts too. */
@@ -59,7 +59,7 @@ export async function createProxy(options: ProxyOptions, surroundings: ProxySurr
   const group =
     options.workers > 1
       ? new ProcessWorkerGroup({ ...surroundings, options, failures })
-      : startLocalGroup({ options, plane, reports });
+      : startLocalGroup({ options, plane, reports, inheritedListeners: surroundings.inherited?.size ?? 0 });
   return new RunningProxy({ options, surroundings, plane, group });
 }
 
@@ -69,17 +69,10 @@ function unsupportedNode(reason: string): EnvironmentError {
   });
 }
 
-function startLocalGroup({
-  options,
-  plane,
-  reports,
-}: {
-  options: ProxyOptions;
-  plane: DataPlane;
-  reports: WorkerReports;
-}): WorkerGroup {
+function startLocalGroup(surroundings: Omit<WorkerSurroundings, "desk">): WorkerGroup {
+  const { options, plane } = surroundings;
   const desk = new LocalDesk({ ...options, nowMs: () => performance.now() });
-  return localWorkerGroup(new Worker({ options, plane, desk, reports }), plane);
+  return localWorkerGroup(new Worker({ ...surroundings, desk }), plane);
 }
 
 const NOTHING_SERVED: ServedPlan = {

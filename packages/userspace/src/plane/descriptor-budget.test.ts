@@ -34,6 +34,30 @@ function isSnapshot(value: unknown): value is ProxySnapshot {
   return typeof value === "object" && value !== null && "frontends" in value;
 }
 
+test("listeners that were taken over are counted once", async () => {
+  const runtimeDirectory = await mkdtemp(join(tmpdir(), "svcproxy-test-"));
+  onTestFinished(() => rm(runtimeDirectory, { recursive: true }));
+  const place = { name: `handed-${process.pid}`, runtimeDirectory };
+  const vip = someVip();
+  const services = Array.from({ length: 80 }, (_, index) => ({
+    vip,
+    port: PORT + index,
+    endpoints: [["127.0.0.1", 1]],
+  }));
+  const limit = async () => {
+    const status = await queryInstance(place);
+    if (!isSnapshot(status)) throw new Error("no snapshot");
+    return status.limits.connections;
+  };
+  const first = await startUnderLimit(256, { place, services, workers: 1 });
+  const before = await limit();
+  const ended = once(first, "exit");
+  await startUnderLimit(256, { place: { ...place, takeOver: true }, services, workers: 1 });
+  await ended;
+  // A descriptor of the hand-over itself may still be open.
+  expect(Math.abs((await limit()) - before)).toBeLessThan(8);
+});
+
 test("under a low ulimit what does not fit is reset at once, the rest is served, and the proxy goes on", async () => {
   const runtimeDirectory = await mkdtemp(join(tmpdir(), "svcproxy-test-"));
   onTestFinished(() => rm(runtimeDirectory, { recursive: true }));

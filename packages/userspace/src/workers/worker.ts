@@ -74,6 +74,8 @@ export interface WorkerSurroundings {
   readonly desk: AdmissionDesk;
   readonly reports: WorkerReports;
   readonly random?: () => number;
+  /** Listeners that this process has already and that `listen…` will count. */
+  readonly inheritedListeners?: number;
 }
 
 /** Carries the connections of one process: accepts on the listeners that it is given, and follows the plan. */
@@ -103,8 +105,9 @@ export class Worker implements TcpCarrier {
   #sweptAtMs = 0;
   #whenIdle: (() => void) | undefined;
 
-  constructor({ options, plane, desk, reports, random = Math.random }: WorkerSurroundings) {
+  constructor({ options, plane, desk, reports, random = Math.random, inheritedListeners = 0 }: WorkerSurroundings) {
     this.options = options;
+    this.budget.give(inheritedListeners);
     this.plane = plane;
     this.desk = desk;
     this.random = random;
