@@ -66,6 +66,17 @@ describe("compiled frontends", () => {
     );
   });
 
+  test("whose endpoint leads back to them refuse, which is said", () => {
+    const plan = loopbackPlan([
+      { ...WEB, name: "echo", endpoints: [["10.96.0.10", 80]] },
+      { ...WEB, name: "chain", port: 81, endpoints: [["10.96.0.10", 82]] },
+      { ...WEB, name: "web", port: 82 },
+    ]);
+    const { frontends, limitations } = compileFrontends(plan, NOWHERE);
+    expect([...frontends.values()].map(servesAnyone)).toEqual([false, true, true]);
+    expect(limitations).toContain("Endpoints of default/echo lead back to it, and are left out: 10.96.0.10:80");
+  });
+
   test("without an endpoint for anybody serve nobody", () => {
     const serves = (service: TestService) =>
       [...compileFrontends(loopbackPlan([service]), NOWHERE).frontends.values()].map(servesAnyone);

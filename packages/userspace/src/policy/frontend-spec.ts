@@ -13,6 +13,7 @@ import {
   type ServicePortPlan,
 } from "@svcproxy/topology";
 import type { FrontendPlace } from "../contract.ts";
+import { cutLoops, type Loop } from "./cut-loops.ts";
 
 /** One address and port to serve, as plain data: it crosses to worker processes. */
 export interface FrontendSpec extends FrontendPlace {
@@ -84,12 +85,13 @@ export function compileFrontends(plan: HostPlan, host: HostAddresses): ServedPla
       }
     }
   }
+  const cut = cutLoops(frontends);
   return {
-    frontends,
+    frontends: cut.frontends,
     endpoints: listEndpoints(plan, targets),
     podCidrs: podCidrs(plan, host),
     unsupported,
-    limitations: userspaceLimitations(plan),
+    limitations: [...userspaceLimitations(plan), ...describeLoops(cut.loops)],
   };
 }
 
@@ -183,6 +185,14 @@ function listEndpoints(plan: HostPlan, targets: Record<"tcp" | "udp", TargetBook
     }
   }
   return [...listed.values()].map((endpoint) => ({ ...endpoint, services: [...endpoint.services] }));
+}
+
+/** One sentence for all of a service: its NodePorts may lead back on every address of the host. */
+function describeLoops(loops: readonly Loop[]): readonly string[] {
+  return [...Map.groupBy(loops, ({ frontend }) => frontend.service)].map(([service, found]) => {
+    const endpoints = [...new Set(found.map(({ endpoint }) => formatSocketAddress(endpoint)))];
+    return `Endpoints of ${service} lead back to it, and are left out: ${endpoints.join(", ")}`;
+  });
 }
 
 /** Rules see the interface that a packet came in by; a proxy sees the client's address only, so it goes by the interface's subnet. */
