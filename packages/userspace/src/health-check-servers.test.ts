@@ -43,10 +43,18 @@ test("a port that is taken is tried again", async () => {
   await once(holder, "listening");
   const address = holder.address();
   if (address === null || typeof address === "string") throw new Error("no port");
-  const servers = new HealthCheckServers(pino({ level: "silent" }));
+  const said: string[] = [];
+  const servers = new HealthCheckServers(pino({ base: null }, { write: (line: string) => said.push(line) }));
   onTestFinished(() => servers.close());
   servers.apply([check(address.port, 1)]);
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await until(
+    () => said.length,
+    (count) => count === 1,
+  );
+  expect(said[0]).toContain(
+    `cannot answer health checks: listen EADDRINUSE: address already in use :::${address.port}`,
+  );
+  expect(said[0]).not.toContain("    at ");
   holder.close();
   await until(
     () => ask(address.port),

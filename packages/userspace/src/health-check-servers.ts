@@ -2,8 +2,8 @@ import { createServer, type Server } from "node:http";
 import type { HealthCheck } from "@svcproxy/topology";
 import type { Logger } from "pino";
 
-/** A port that is taken (by a predecessor that drains, say) is tried again this often. */
-const RETRY_MS = 1_000;
+/** A port that is taken (by a predecessor that is about to let it go, say) is tried again this often. */
+const RETRY_MS = 250;
 
 /**
  * Answers load balancers on `healthCheckNodePort`: 200 where this host has ready endpoints of the service, else 503.
@@ -55,7 +55,7 @@ class HealthCheckServer {
       response.end(`${JSON.stringify({ service: { namespace, name }, localEndpoints: localReadyEndpoints })}\n`);
     });
     this.#server.on("error", (error) => {
-      if (!this.#complained) logger.warn({ port: check.port, err: error }, "cannot answer health checks");
+      if (!this.#complained) logger.warn({ port: check.port }, `cannot answer health checks: ${error.message}`);
       this.#complained = true;
       this.#retry = setTimeout(() => this.#listen(), RETRY_MS);
     });
