@@ -41,34 +41,32 @@ function readChunk(name) {
   return code.latin1Slice().replaceAll("*\0/", "*/");
 }
 
-/**
- * Where the compiled code of this command is kept between runs: in a folder that nobody else can write to, because whoever
- * can write there could leave code for root to run. Undefined where there is no such folder.
- */
+/** Where the compiled code of this command is kept between runs; undefined where there is no place for it. */
 function findCodeFile() {
   const { HOME: home, XDG_CACHE_HOME: cache = home && `${home}/.cache` } = process.env;
   if (!cache?.startsWith("/")) return undefined;
-  const folder = `${cache}/svcproxy`;
-  try {
-    for (const path of [cache, folder]) if (!fs.existsSync(path)) fs.mkdirSync(path, 0o700);
-    const { uid, mode } = fs.statSync(folder);
-    if (uid !== process.geteuid() || (mode & 0o022) !== 0) return undefined;
-  } catch {
-    return undefined; // no home, or a read-only one
-  }
   const command = /[a-z]+(-[a-z]+)?/.exec(process.argv[2] ?? "")?.[0].slice(0, 16) ?? "help";
-  return { folder, command, name: `${command}.${BUILD}.${process.version}-${process.arch}` };
+  const name = `${command}.${BUILD}.${process.version}-${process.arch}`;
+  return { cache, folder: `${cache}/svcproxy`, command, name };
+}
+
+/** Whether nobody else can write to it, who could leave code there for root to run. */
+function isOurs(folder) {
+  const { uid, mode } = fs.statSync(folder);
+  return uid === process.geteuid() && (mode & 0o022) === 0;
 }
 
 /** The compiled code of each chunk; empty where none is kept. The first line of the file has the length of each. */
 function readCode() {
   const codes = new Map();
   if (codeFile === undefined) return codes;
+  const { folder, name } = codeFile;
   try {
-    const bytes = fs.readFileSync(`${codeFile.folder}/${codeFile.name}`);
+    if (!isOurs(folder)) return codes;
+    const bytes = fs.readFileSync(`${folder}/${name}`);
     let start = bytes.indexOf("\n") + 1;
-    for (const [name, length] of JSON.parse(bytes.latin1Slice(0, start))) {
-      codes.set(name, bytes.subarray(start, start + length));
+    for (const [chunk, length] of JSON.parse(bytes.latin1Slice(0, start))) {
+      codes.set(chunk, bytes.subarray(start, start + length));
       start += length;
     }
   } catch {
@@ -83,9 +81,11 @@ function readCode() {
  */
 function keepCode(exitCode) {
   if (codeFile === undefined || exitCode !== 0 || [...loaded.keys()].every((name) => kept.has(name))) return;
-  for (const [name, { script }] of loaded) kept.set(name, script.createCachedData());
-  const { folder, command, name } = codeFile;
+  const { cache, folder, command, name } = codeFile;
   try {
+    for (const path of [cache, folder]) if (!fs.existsSync(path)) fs.mkdirSync(path, 0o700);
+    if (!isOurs(folder)) return;
+    for (const [chunk, { script }] of loaded) kept.set(chunk, script.createCachedData());
     const lengths = [...kept].map(([chunk, { length }]) => [chunk, length]);
     const written = `${folder}/${name}.${process.pid}`;
     const text = `${JSON.stringify(lengths)}\n`;
@@ -97,6 +97,6 @@ function keepCode(exitCode) {
       if (other.startsWith(`${command}.`) && other !== name) fs.unlinkSync(`${folder}/${other}`);
     }
   } catch {
-    // a full disk: the next run compiles again
+    // no home, a read-only one or a full disk: the next run compiles again
   }
 }
