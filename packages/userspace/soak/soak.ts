@@ -65,6 +65,8 @@ print(atEnd);
 process.exitCode = faults.length === 0 ? 0 : 1;
 
 async function load(forSeconds: number): Promise<void> {
+  // Where nobody listens yet a client is refused, and rightly so.
+  await proxy.apply(someServices());
   const until = Date.now() + forSeconds * 1000;
   const runs = Array.from({ length: Number(flags.clients) }, async () => {
     while (Date.now() < until) await runClient();
