@@ -19,7 +19,9 @@ test.for<GoldenCase>([
   { folder: "features", host: "edge", dialect: "kubernetes", family: 4 },
   { folder: "features", host: "edge", dialect: "kubernetes", family: 6 },
   { folder: "node-settings", host: "edge", dialect: "document", family: 4 },
+  { folder: "node-settings", host: "edge", dialect: "document", family: 6 },
   { folder: "node-settings", host: "edge", dialect: "kubernetes", family: 4 },
+  { folder: "node-settings", host: "edge", dialect: "kubernetes", family: 6 },
 ])("the $dialect rules of golden/$folder for IPv$family are as reviewed", async ({ folder, host, dialect, family }) => {
   const golden = new URL(`../golden/${folder}/`, import.meta.url);
   const file = new URL("topology.yaml", golden);

@@ -1,21 +1,46 @@
 import { readFileSync } from "node:fs";
-import { parseTopology, type Topology } from "@svcproxy/topology";
-
-const features = new URL("../../golden/features/topology.yaml", import.meta.url);
+import {
+  isKubernetesDocument,
+  loadInput,
+  parseProxyConfiguration,
+  parseTopology,
+  readKubernetesDocuments,
+  readTopologyDocuments,
+  type Topology,
+} from "@svcproxy/topology";
+import type { FlowScenario } from "./flow.ts";
 
 /** Services enough to give every tree of chains some depth. */
 const FILLERS = 60;
 
-/** golden/features, with `crowded` among many other services. */
-export function flowTopology({ crowded }: { readonly crowded: boolean }): Topology {
-  const text = readFileSync(features, "utf8");
-  const fillers = Array.from({ length: crowded ? FILLERS : 0 }, (_, index) =>
-    [
-      `  - name: filler-${index}`,
-      `    clusterIPs: [10.96.0.${110 + index}, "fd96::1:${index}"]`,
-      `    ports: [{ port: 80, nodePort: ${30_100 + index} }]`,
-      `    endpoints: [${index % 2 === 0 ? "idle" : ""}]`,
-    ].join("\n"),
-  );
-  return parseTopology(Buffer.from([text, ...fillers].join("\n")), { file: features.pathname }).topology;
+/** The topology of a scenario with its settings; `crowded`: its services among many others. */
+export function flowTopology(scenario: FlowScenario, { crowded }: { readonly crowded: boolean }): Topology {
+  const { services, node, ...topology } = readFile(scenario.file);
+  return {
+    ...topology,
+    services: [...services, ...(crowded ? fillers() : [])],
+    node: { ...node, ...(scenario.configuration === undefined ? {} : settingsOf(scenario.configuration)) },
+  };
+}
+
+function readFile(file: URL): Topology {
+  const loaded = loadInput([{ file: file.pathname, bytes: readFileSync(file) }]);
+  const read = loaded.documents.some(isKubernetesDocument) ? readKubernetesDocuments : readTopologyDocuments;
+  return read(loaded).topology;
+}
+
+function settingsOf(configuration: Readonly<Record<string, unknown>>) {
+  const kind = { apiVersion: "kubeproxy.config.k8s.io/v1alpha1", kind: "KubeProxyConfiguration" };
+  const bytes = Buffer.from(JSON.stringify({ ...kind, ...configuration }));
+  return parseProxyConfiguration({ file: "configuration", bytes }).settings;
+}
+
+function fillers(): Topology["services"] {
+  const services = Array.from({ length: FILLERS }, (_, index) => ({
+    name: `filler-${index}`,
+    clusterIPs: [`10.96.0.${110 + index}`, `fd96::1:${index}`],
+    ports: [{ port: 80, nodePort: 30_100 + index }],
+    endpoints: index % 2 === 0 ? ["10.20.0.4:80", "[fd20::4]:80"] : [],
+  }));
+  return parseTopology(Buffer.from(JSON.stringify({ hosts: [], services })), { file: "fillers" }).topology.services;
 }

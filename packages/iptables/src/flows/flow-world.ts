@@ -1,109 +1,147 @@
 import { createNetworkNamespace, type NetworkNamespace } from "@svcproxy/lab";
-import type { Family, Protocol } from "@svcproxy/topology";
-import { flowAddress } from "./flow-addresses.ts";
-import { type FlowAgent, startFlowAgent } from "./flow-agent.ts";
-import type { FlowClient, FlowEndpoint } from "./flow-table.ts";
+import type { IpAddress, Topology } from "@svcproxy/topology";
+import type { FlowScenario } from "./flow.ts";
+import { type FlowAgent, type Served, startFlowAgent } from "./flow-agent.ts";
+import { DEVICES, edgeOf, flowAddress, type Quarter, quarterOf } from "./flow-places.ts";
 
-/** The host of golden/features, its pods, and the rest of the world. */
+/** The host of a scenario, its pods, and the rest of the world. */
 export interface FlowWorld extends AsyncDisposable {
+  readonly topology: Topology;
   readonly host: NetworkNamespace;
-  /** Dials for a client, from where that client is. */
-  readonly agentOf: (client: FlowClient) => FlowAgent;
+  /** Dials for an address, from where that lives. */
+  readonly agentOf: (address: IpAddress) => FlowAgent;
 }
 
 const FAMILIES = [4, 6] as const;
-const IN_PODS: readonly FlowEndpoint[] = ["web-1", "dns-1"];
-const BEHIND_OVERLAY = ["web-2", "web-3", "sig-1"] as const;
-const BEHIND_UPLINK = ["abroad", "outside", "stranger"] as const;
-const SERVED: readonly (readonly [FlowEndpoint, Protocol, number])[] = [
-  ...(["web-1", "web-2", "web-3"] as const).flatMap((name) => [
-    [name, "tcp", 8080] as const,
-    [name, "tcp", 9001] as const,
-  ]),
-  ["dns-1", "tcp", 53],
-  ["dns-1", "udp", 53],
-  ["sig-1", "sctp", 2905],
-  ["abroad", "tcp", 443],
-];
 /** The host's own address on its links to pods, and on the one to other hosts' pods. */
 const GATEWAY = { 4: "10.20.0.1", 6: "fd20::1" } as const;
 const OVERLAY = { 4: "10.20.0.0", 6: "fd20::ffff" } as const;
 
 /**
- * Four namespaces: the host; the pods that serve on it, and a pod that only asks, each behind a link of its own; and one
- * with everything else, by two links: the uplink, and one for the overlay that leads to other hosts' pods.
+ * Four namespaces: the host; the pods that serve on it, behind a link of their own; the pod that only asks, behind a bridge;
+ * and one with everything else, by two links: the uplink, and one for the overlay that leads to other hosts' pods.
  */
-export async function createFlowWorld(): Promise<FlowWorld> {
+export async function createFlowWorld(scenario: FlowScenario, topology: Topology): Promise<FlowWorld> {
   await using stack = new AsyncDisposableStack();
-  const [host, pods, pod, world] = [
-    stack.use(await createNetworkNamespace()),
-    stack.use(await createNetworkNamespace()),
-    stack.use(await createNetworkNamespace()),
-    stack.use(await createNetworkNamespace()),
-  ];
-  await shell(host, [
-    "sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
-    ...link("uplink", { to: world, peer: "eth0" }),
-    ...FAMILIES.map((family) => ownAddress(flowAddress("host", family), "uplink")),
-    "ip route add 192.0.2.0/24 dev uplink",
-    "ip -6 route add 2001:db8:1::/64 dev uplink",
-    "ip route add default via 192.0.2.11 dev uplink",
-    "ip -6 route add default via 2001:db8:1::11 dev uplink",
-    ...link("overlay", { to: world, peer: "eth1" }),
-    ...FAMILIES.map((family) => ownAddress(OVERLAY[family], "overlay")),
-    "ip route add 10.20.1.0/24 dev overlay",
-    "ip -6 route add fd20:0:0:1::/64 dev overlay",
-    ...link("pods", { to: pods, peer: "eth0" }),
-    ...link("pod", { to: pod, peer: "eth0" }),
-    ...["pods", "pod"].flatMap((device) => FAMILIES.map((family) => ownAddress(GATEWAY[family], device))),
-    ...FAMILIES.flatMap((family) => [
-      ...IN_PODS.map((name) => `ip route add ${flowAddress(name, family)} dev pods`),
-      `ip route add ${flowAddress("pod", family)} dev pod`,
-    ]),
+  const create = async () => stack.use(await createNetworkNamespace());
+  const [host, pods, pod, world] = await Promise.all([create(), create(), create(), create()]);
+  const namespaces = { host, pods, pod, overlay: world, uplink: world } as const;
+  const served = servedIn(scenario, topology);
+  const inhabitants = inhabitantsOf(topology, served);
+  await shell(host, hostCommands({ topology, inhabitants, namespaces }));
+  await Promise.all([
+    shell(pods, podCommands(inhabitants("pods"))),
+    shell(pod, podCommands(inhabitants("pod"))),
+    shell(world, worldCommands(inhabitants)),
   ]);
-  await shell(world, [
+  const agents = new Map(
+    [host, pods, pod, world].map((namespace) => [namespace, stack.use(startFlowAgent(namespace))]),
+  );
+  const agentOf = (address: IpAddress): FlowAgent => {
+    const agent = agents.get(namespaces[quarterOf(address, { topology })]);
+    if (agent === undefined) throw new TypeError("no agent in that namespace");
+    return agent;
+  };
+  const servedBy = Map.groupBy(served, ({ address }) => agentOf(address));
+  await Promise.all([...servedBy].map(([agent, there]) => agent.serve(there)));
+  const owned = stack.move();
+  return { topology, host, agentOf, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** Every endpoint, ready or not, and whoever is to get what is no service's business. */
+function servedIn({ flows }: FlowScenario, topology: Topology): readonly Served[] {
+  const endpoints = topology.services
+    .flatMap(({ ports }) => ports)
+    .flatMap((port) => port.endpoints.map((endpoint) => ({ ...endpoint, protocol: port.protocol })));
+  const others = flows.flatMap(({ expected, family, to, port, protocol = "tcp" }) =>
+    typeof expected === "object" && "leftTo" in expected
+      ? FAMILIES.filter((each) => (family ?? each) === each).map((each) => ({
+          ...{ protocol, port, address: flowAddress(to, { topology, family: each }) },
+        }))
+      : [],
+  );
+  const byText = new Map(
+    [...endpoints, ...others].map(({ protocol, address, port }) => {
+      return [`${protocol} ${address} ${port}`, { protocol, address, port }];
+    }),
+  );
+  return [...byText.values()];
+}
+
+/** Who lives in a quarter. */
+type Inhabitants = (quarter: Quarter) => readonly IpAddress[];
+
+function inhabitantsOf(topology: Topology, served: readonly Served[]): Inhabitants {
+  const strangers = (["outside", "stranger"] as const).flatMap((name) =>
+    FAMILIES.map((family) => flowAddress(name, { topology, family })),
+  );
+  const pods = topology.hosts.flatMap((host) => host.pods.flatMap((pod) => pod.addresses));
+  const everybody = new Set([...strangers, ...[...pods, ...served].map(({ address }) => address)]);
+  return (quarter) => [...everybody].filter((address) => quarterOf(address, { topology }) === quarter);
+}
+
+interface HostInput {
+  readonly topology: Topology;
+  readonly inhabitants: Inhabitants;
+  readonly namespaces: Readonly<Record<Quarter, NetworkNamespace>>;
+}
+
+function hostCommands({ topology, inhabitants, namespaces }: HostInput): readonly string[] {
+  const { pods, pod: bridge, overlay, uplink } = DEVICES;
+  return [
+    "sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
+    ...link(uplink, { to: namespaces.uplink, peer: "eth0" }),
+    ...edgeOf(topology).addresses.map((address) => ownAddress(address, uplink)),
+    `ip route add 192.0.2.0/24 dev ${uplink}`,
+    `ip -6 route add 2001:db8:1::/64 dev ${uplink}`,
+    `ip route add default via 192.0.2.11 dev ${uplink}`,
+    `ip -6 route add default via 2001:db8:1::11 dev ${uplink}`,
+    ...link(overlay, { to: namespaces.overlay, peer: "eth1" }),
+    ...FAMILIES.map((family) => ownAddress(OVERLAY[family], overlay)),
+    `ip route add 10.20.1.0/24 dev ${overlay}`,
+    `ip -6 route add fd20:0:0:1::/64 dev ${overlay}`,
+    ...link(pods, { to: namespaces.pods, peer: "eth0" }),
+    ...link("pod", { to: namespaces.pod, peer: "eth0" }),
+    `ip link add ${bridge} type bridge`,
+    `ip link set pod master ${bridge}`,
+    `ip link set ${bridge} up`,
+    ...[pods, bridge].flatMap((device) => FAMILIES.map((family) => ownAddress(GATEWAY[family], device))),
+    ...(["pods", "pod"] as const).flatMap((quarter) =>
+      inhabitants(quarter).map((address) => `ip route add ${address} dev ${DEVICES[quarter]}`),
+    ),
+  ];
+}
+
+function podCommands(addresses: readonly IpAddress[]): readonly string[] {
+  return [
+    "ip link set eth0 up",
+    ...addresses.map((address) => ownAddress(address, "eth0")),
+    ...FAMILIES.map((family) => `ip -${family} route add default via ${GATEWAY[family]} dev eth0 onlink`),
+    ...sendLoopbackTo(GATEWAY[4]),
+  ];
+}
+
+function worldCommands(inhabitants: Inhabitants): readonly string[] {
+  return [
     "ip link set eth0 up",
     "ip link set eth1 up",
-    ownAddress("192.0.2.11", "eth0"),
-    ownAddress("2001:db8:1::11", "eth0"),
-    ...BEHIND_UPLINK.flatMap((name) => ownAddresses(name, "eth0")),
-    ...BEHIND_OVERLAY.flatMap((name) => ownAddresses(name, "eth1")),
+    ...["192.0.2.11", "2001:db8:1::11", ...inhabitants("uplink")].map((address) => ownAddress(address, "eth0")),
+    ...inhabitants("overlay").map((address) => ownAddress(address, "eth1")),
     "ip route add default via 192.0.2.10 dev eth0 onlink",
     "ip -6 route add default via 2001:db8:1::10 dev eth0 onlink",
     `ip route add 10.20.0.0/24 via ${OVERLAY[4]} dev eth1 onlink`,
     `ip -6 route add fd20::/64 via ${OVERLAY[6]} dev eth1 onlink`,
-  ]);
-  for (const [namespace, names] of [[pods, IN_PODS] as const, [pod, ["pod"]] as const]) {
-    await shell(namespace, [
-      "ip link set eth0 up",
-      ...names.flatMap((name) => ownAddresses(name, "eth0")),
-      `ip route add default via ${GATEWAY[4]} dev eth0 onlink`,
-      `ip -6 route add default via ${GATEWAY[6]} dev eth0 onlink`,
-    ]);
-  }
-  const agents = { host, pods, pod, world };
-  const started = new Map<NetworkNamespace, FlowAgent>();
-  for (const namespace of Object.values(agents)) started.set(namespace, stack.use(startFlowAgent(namespace)));
-  const agentIn = (namespace: NetworkNamespace): FlowAgent => {
-    const agent = started.get(namespace);
-    if (agent === undefined) throw new TypeError("no agent in that namespace");
-    return agent;
-  };
-  const serve = (namespace: NetworkNamespace, isThere: (name: FlowEndpoint) => boolean) =>
-    agentIn(namespace).serve(
-      SERVED.filter(([name]) => isThere(name)).flatMap(([name, protocol, port]) =>
-        FAMILIES.map((family: Family) => ({ protocol, address: flowAddress(name, family), port })),
-      ),
-    );
-  await serve(pods, (name) => IN_PODS.includes(name));
-  await serve(world, (name) => !IN_PODS.includes(name));
-  const places = { host, "web-1": pods, pod, outside: world, stranger: world } as const;
-  const owned = stack.move();
-  return {
-    host,
-    agentOf: (client) => agentIn(places[client]),
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  };
+    ...sendLoopbackTo("192.0.2.10"),
+  ];
+}
+
+/** Neighbours mean no good: what they send to 127.0.0.1 goes out to the host, in frames with its MAC. */
+function sendLoopbackTo(gateway: string): readonly string[] {
+  return [
+    "ip address del 127.0.0.1/8 dev lo",
+    "sysctl -q -w net.ipv4.conf.all.route_localnet=1",
+    `ip route add 127.0.0.0/8 via ${gateway} dev eth0 onlink`,
+  ];
 }
 
 function shell(namespace: NetworkNamespace, lines: readonly string[]): Promise<unknown> {
@@ -111,12 +149,8 @@ function shell(namespace: NetworkNamespace, lines: readonly string[]): Promise<u
 }
 
 /** A cable from the host to another namespace. */
-function link(device: string, { to, peer }: { to: NetworkNamespace; peer: string }): string[] {
+function link(device: string, { to, peer }: { to: NetworkNamespace; peer: string }): readonly string[] {
   return [`ip link add ${device} type veth peer name ${peer} netns ${to.pid}`, `ip link set ${device} up`];
-}
-
-function ownAddresses(name: FlowClient | FlowEndpoint, device: string): string[] {
-  return FAMILIES.map((family) => ownAddress(flowAddress(name, family), device));
 }
 
 function ownAddress(address: string, device: string): string {

@@ -1,43 +1,9 @@
-import type { Dialect, Protocol } from "@svcproxy/topology";
-
-/** Who dials, by name; `flow-addresses.ts` has the addresses in both families. */
-export type FlowClient = "pod" | "web-1" | "host" | "outside" | "stranger";
-
-/** What the first packet of a connection meets. Written from what a Service promises, not from our rules. */
-export interface Flow {
-  readonly name: string;
-  readonly from: FlowClient;
-  /** A frontend by name. */
-  readonly to: FlowFrontend;
-  readonly port: number;
-  readonly protocol?: Protocol;
-  /** Only one of the dialects promises it. */
-  readonly only?: Dialect;
-  readonly expected:
-    | {
-        /** Each of them gets its share, on this port. */
-        readonly endpoints: readonly FlowEndpoint[];
-        readonly port: number;
-        /** Whether the endpoint sees another address than the client's; `hairpin`: only where it is the client itself. */
-        readonly masquerade: boolean | "hairpin";
-        /** A client is kept to the endpoint that it got first. */
-        readonly sticky?: true;
-      }
-    | "refused"
-    | "dropped";
-}
-
-export type FlowEndpoint = "web-1" | "web-2" | "web-3" | "dns-1" | "sig-1" | "abroad";
-
-export type FlowFrontend =
-  /** The host's own address: NodePorts. */
-  | "host"
-  | `${"web" | "local" | "away" | "dns" | "signal" | "nobody" | "abroad"} ${"clusterIP" | "externalIP" | "loadBalancerIP"}`;
+import type { Flow } from "../flow.ts";
 
 const ALL_WEB = ["web-1", "web-2", "web-3"] as const;
 
 /** The services of golden/features, as host edge serves them. */
-export const FLOWS: readonly Flow[] = [
+export const SERVICE_FLOWS: readonly Flow[] = [
   {
     name: "a pod gets every endpoint of a ClusterIP, with its own address",
     ...{ from: "pod", to: "web clusterIP", port: 80 },
@@ -63,6 +29,12 @@ export const FLOWS: readonly Flow[] = [
     ...{ from: "outside", to: "web clusterIP", port: 80 },
     only: "kubernetes",
     expected: { endpoints: ALL_WEB, port: 8080, masquerade: true, sticky: true },
+  },
+  {
+    name: "so is another host's pod",
+    ...{ from: "web-2", to: "dns clusterIP", port: 53, protocol: "udp" },
+    only: "kubernetes",
+    expected: { endpoints: ["dns-1"], port: 53, masquerade: true },
   },
   {
     name: "a NodePort under policy Cluster is masqueraded for a client from outside",
@@ -207,5 +179,11 @@ export const FLOWS: readonly Flow[] = [
     // kube-proxy asks KUBE-EXTERNAL-SERVICES from INPUT and FORWARD only.
     only: "document",
     expected: "refused",
+  },
+  {
+    name: "loopback serves no NodePort unless it was asked for",
+    ...{ from: "loopback", to: "loopback", port: 30080 },
+    only: "kubernetes",
+    expected: { leftTo: "host" },
   },
 ];

@@ -1,0 +1,77 @@
+import type { Family } from "@svcproxy/topology";
+import type { Flow, FlowExpectation } from "./flow.ts";
+import type { Answer } from "./flow-agent.ts";
+import { flowAddress } from "./flow-places.ts";
+import type { FlowWorld } from "./flow-world.ts";
+
+export interface Stage {
+  readonly world: FlowWorld;
+  readonly family: Family;
+}
+
+/** Nobody who is to be answered waits so long; who is to be met with silence need not wait longer. */
+const PATIENCE_SECONDS = { answer: 10, silence: 1 };
+/** Chance to miss one of three endpoints so often in a row: under one in a billion. */
+const MAX_DIALS = 60;
+
+export function meetsSilence({ expected }: Flow): boolean {
+  return expected === "dropped" || expected === "kept off";
+}
+
+export function dialFlow(flow: Flow, { world, family }: Stage): Promise<Answer> {
+  const ground = { topology: world.topology, family };
+  const from = flowAddress(flow.from, ground);
+  return world.agentOf(from).dial({
+    from,
+    to: flowAddress(flow.to, ground),
+    port: flow.port,
+    protocol: flow.protocol ?? "tcp",
+    seconds: meetsSilence(flow) ? PATIENCE_SECONDS.silence : PATIENCE_SECONDS.answer,
+  });
+}
+
+/** Dials as often as it takes to see every endpoint. @returns what was not as expected */
+export async function playFlow(flow: Flow, stage: Stage): Promise<readonly string[]> {
+  const complain = (answer: Answer | string) => [`${flow.name} (IPv${stage.family}): ${JSON.stringify(answer)}`];
+  const { expected } = flow;
+  if (typeof expected === "object" && "endpoints" in expected) {
+    const fault = await playForwarded(flow, { ...stage, expected });
+    return fault === undefined ? [] : complain(fault);
+  }
+  const answer = await dialFlow(flow, stage);
+  return isMet(flow, { ...stage, answer }) ? [] : complain(answer);
+}
+
+function isMet(flow: Flow, { world, family, answer }: Stage & { readonly answer: Answer }): boolean {
+  if (flow.expected === "refused") return "refused" in answer;
+  if (meetsSilence(flow)) return "silent" in answer;
+  const ground = { topology: world.topology, family };
+  const there = `${flowAddress(flow.to, ground)} ${flow.port}`;
+  return "endpoint" in answer && answer.endpoint === there && answer.source === flowAddress(flow.from, ground);
+}
+
+type Forwarded = Extract<FlowExpectation, { readonly endpoints: unknown }>;
+
+/** @returns the first answer that was not as expected, or a sentence */
+async function playForwarded(
+  flow: Flow,
+  { expected, ...stage }: Stage & { readonly expected: Forwarded },
+): Promise<Answer | string | undefined> {
+  const ground = { topology: stage.world.topology, family: stage.family };
+  const from = flowAddress(flow.from, ground);
+  const missing = new Set(expected.endpoints.map((name) => `${flowAddress(name, ground)} ${expected.port}`));
+  const all = new Set(missing);
+  for (let dials = 0; dials < MAX_DIALS && missing.size > 0; dials++) {
+    const answer = await dialFlow(flow, stage);
+    if (!("endpoint" in answer) || !all.has(answer.endpoint)) return answer;
+    const isItself = answer.endpoint === `${from} ${expected.port}`;
+    const isMasqueraded = expected.masquerade === "hairpin" ? isItself : expected.masquerade;
+    if ((answer.source !== from) !== isMasqueraded) return answer;
+    if (expected.sticky === true) {
+      // The first answer is the one to stay with.
+      if (dials === 0) for (const other of all) if (other !== answer.endpoint) all.delete(other);
+      if (dials === 3) return undefined;
+    } else missing.delete(answer.endpoint);
+  }
+  return missing.size === 0 ? undefined : `never reached ${[...missing].join(", ")}`;
+}

@@ -1,0 +1,63 @@
+import type { FlowScenario } from "../flow.ts";
+import { ENDPOINT_FLOWS } from "./endpoint-flows.ts";
+import { OBJECT_FLOWS } from "./object-flows.ts";
+import { SERVICE_FLOWS } from "./service-flows.ts";
+import {
+  BRIDGE_FLOWS,
+  CLUSTER_CIDR_FLOWS,
+  LOCALHOST_FLOWS,
+  MASQUERADE_ALL_FLOWS,
+  NO_DETECTION_FLOWS,
+  NODE_SETTING_FLOWS,
+  PRIMARY_ADDRESS_FLOWS,
+} from "./setting-flows.ts";
+
+const features = new URL("../../../golden/features/topology.yaml", import.meta.url);
+const nodeSettings = new URL("../../../golden/node-settings/topology.yaml", import.meta.url);
+const endpointChoice = new URL("endpoint-choice.yaml", import.meta.url);
+const objects = new URL("objects.yaml", import.meta.url);
+
+export const LOCALHOST: FlowScenario = {
+  name: "NodePorts on 127.0.0.1, mark bit 0",
+  file: features,
+  configuration: { iptables: { localhostNodePorts: true, masqueradeBit: 0 } },
+  flows: LOCALHOST_FLOWS,
+};
+
+export const FLOW_SCENARIOS: readonly FlowScenario[] = [
+  { name: "what a service can say", file: features, flows: SERVICE_FLOWS },
+  { name: "which endpoints count", file: endpointChoice, flows: ENDPOINT_FLOWS },
+  { name: "Kubernetes objects", file: objects, flows: OBJECT_FLOWS },
+  { name: "the settings of the data path at once", file: nodeSettings, flows: NODE_SETTING_FLOWS },
+  {
+    name: "nodePortAddresses primary",
+    file: nodeSettings,
+    configuration: { nodePortAddresses: ["primary"] },
+    flows: PRIMARY_ADDRESS_FLOWS,
+  },
+  LOCALHOST,
+  {
+    name: "masqueradeAll, mark bit 31",
+    file: features,
+    configuration: { iptables: { masqueradeAll: true, masqueradeBit: 31 } },
+    flows: MASQUERADE_ALL_FLOWS,
+  },
+  {
+    name: "detectLocalMode ClusterCIDR",
+    file: features,
+    configuration: { detectLocalMode: "ClusterCIDR", clusterCIDR: "10.20.0.0/16,fd20::/48" },
+    flows: CLUSTER_CIDR_FLOWS,
+  },
+  {
+    name: "detectLocalMode BridgeInterface",
+    file: features,
+    configuration: { detectLocalMode: "BridgeInterface", detectLocal: { bridgeInterface: "cni0" } },
+    flows: BRIDGE_FLOWS,
+  },
+  {
+    name: "detectLocalMode ClusterCIDR without clusterCIDR",
+    file: features,
+    configuration: { detectLocalMode: "ClusterCIDR" },
+    flows: NO_DETECTION_FLOWS,
+  },
+];
