@@ -1,6 +1,6 @@
-"""Plays clients and endpoints in one network namespace: reads one JSON request a line, answers one JSON object a line.
+"""Plays clients and endpoints in network namespaces: reads one JSON request a line, answers one JSON object a line.
 
-Requests run side by side; each has an "id" that comes back with its answer.
+Requests run side by side; each has an "id" that comes back with its answer, and the "pid" of a process in its namespace.
 
 {"serve": [{"protocol": "tcp", "address": ..., "port": ...}, ...]}  answers {} once all are up; each tells a client who it sees
 {"dial": {"protocol": ..., "from": ..., "to": ..., "port": ..., "seconds": ...}}
@@ -10,6 +10,7 @@ Linux without SCTP sockets still passes SCTP packets through netfilter, so that 
 that carries a port of the client's choice, and an INIT ACK that carries what the endpoint saw.
 """
 
+import ctypes
 import errno
 import json
 import random
@@ -22,6 +23,15 @@ import time
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_RAW}
 SCTP = 132
+CLONE_NEWNET = 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def enter_namespace(pid):
+    """Sockets that this thread makes from now on are in the network namespace of a process."""
+    with open(f"/proc/{pid}/ns/net") as namespace:
+        if LIBC.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
 
 
 def family_of(address):
@@ -152,6 +162,7 @@ def main():
 
 
 def answer(request):
+    enter_namespace(request["pid"])
     if "serve" in request:
         for run in [serve(**each) for each in request["serve"]]:
             threading.Thread(target=run, daemon=True).start()

@@ -29,16 +29,14 @@ export type Answer =
   | { readonly silent: true }
   | { readonly failed: string };
 
-/** Clients and endpoints in one namespace. */
+/** Clients and endpoints in any namespace. */
 export interface FlowAgent extends AsyncDisposable {
-  serve(served: readonly Served[]): Promise<void>;
-  dial(dial: Dial): Promise<Answer>;
+  serve(namespace: NetworkNamespace, served: readonly Served[]): Promise<void>;
+  dial(namespace: NetworkNamespace, dial: Dial): Promise<Answer>;
 }
 
-export function startFlowAgent(namespace: NetworkNamespace): FlowAgent {
-  const child = spawn("nsenter", [`--net=/proc/${namespace.pid}/ns/net`, "python3", script], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
+export function startFlowAgent(): FlowAgent {
+  const child = spawn("python3", [script], { stdio: ["pipe", "pipe", "inherit"] });
   const exited = once(child, "exit");
   const waiting = new Map<number, (answer: Answer) => void>();
   let next = 0;
@@ -55,8 +53,8 @@ export function startFlowAgent(namespace: NetworkNamespace): FlowAgent {
     return Promise.race([answered, gone]);
   };
   return {
-    serve: async (serve) => void (await ask({ serve })),
-    dial: (dial) => ask({ dial }),
+    serve: async ({ pid }, serve) => void (await ask({ pid, serve })),
+    dial: ({ pid }, dial) => ask({ pid, dial }),
     async [Symbol.asyncDispose]() {
       child.stdin.end();
       await exited;

@@ -1,15 +1,15 @@
 import { createNetworkNamespace, type NetworkNamespace } from "@svcproxy/lab";
 import type { IpAddress, Topology } from "@svcproxy/topology";
 import type { FlowScenario } from "./flow.ts";
-import { type FlowAgent, type Served, startFlowAgent } from "./flow-agent.ts";
+import { type Answer, type Dial, type Served, startFlowAgent } from "./flow-agent.ts";
 import { DEVICES, edgeOf, flowAddress, type Quarter, quarterOf } from "./flow-places.ts";
 
 /** The host of a scenario, its pods, and the rest of the world. */
 export interface FlowWorld extends AsyncDisposable {
   readonly topology: Topology;
   readonly host: NetworkNamespace;
-  /** Dials for an address, from where that lives. */
-  readonly agentOf: (address: IpAddress) => FlowAgent;
+  /** Dials from where the client's address lives. */
+  dial(dial: Dial): Promise<Answer>;
 }
 
 const FAMILIES = [4, 6] as const;
@@ -17,35 +17,37 @@ const FAMILIES = [4, 6] as const;
 const GATEWAY = { 4: "10.20.0.1", 6: "fd20::1" } as const;
 const OVERLAY = { 4: "10.20.0.0", 6: "fd20::ffff" } as const;
 
+/** Else nobody learns of an IPv6 neighbour in the first two seconds of a link. */
+const WITHOUT_DUPLICATE_DETECTION = ["sysctl -q -w net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0"];
+
 /**
  * Four namespaces: the host; the pods that serve on it, behind a link of their own; the pod that only asks, behind a bridge;
  * and one with everything else, by two links: the uplink, and one for the overlay that leads to other hosts' pods.
  */
 export async function createFlowWorld(scenario: FlowScenario, topology: Topology): Promise<FlowWorld> {
   await using stack = new AsyncDisposableStack();
+  const agent = stack.use(startFlowAgent());
   const create = async () => stack.use(await createNetworkNamespace());
   const [host, pods, pod, world] = await Promise.all([create(), create(), create(), create()]);
   const namespaces = { host, pods, pod, overlay: world, uplink: world } as const;
   const served = servedIn(scenario, topology);
   const inhabitants = inhabitantsOf(topology, served);
+  await Promise.all([host, pods, pod, world].map((namespace) => shell(namespace, WITHOUT_DUPLICATE_DETECTION)));
   await shell(host, hostCommands({ topology, inhabitants, namespaces }));
   await Promise.all([
     shell(pods, podCommands(inhabitants("pods"))),
     shell(pod, podCommands(inhabitants("pod"))),
     shell(world, worldCommands(inhabitants)),
   ]);
-  const agents = new Map(
-    [host, pods, pod, world].map((namespace) => [namespace, stack.use(startFlowAgent(namespace))]),
-  );
-  const agentOf = (address: IpAddress): FlowAgent => {
-    const agent = agents.get(namespaces[quarterOf(address, { topology })]);
-    if (agent === undefined) throw new TypeError("no agent in that namespace");
-    return agent;
-  };
-  const servedBy = Map.groupBy(served, ({ address }) => agentOf(address));
-  await Promise.all([...servedBy].map(([agent, there]) => agent.serve(there)));
+  const namespaceOf = (address: IpAddress) => namespaces[quarterOf(address, { topology })];
+  const servedBy = Map.groupBy(served, ({ address }) => namespaceOf(address));
+  await Promise.all([...servedBy].map(([namespace, there]) => agent.serve(namespace, there)));
   const owned = stack.move();
-  return { topology, host, agentOf, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return {
+    ...{ topology, host },
+    dial: (dial) => agent.dial(namespaceOf(dial.from), dial),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
 
 /** Every endpoint, ready or not, and whoever is to get what is no service's business. */
@@ -154,5 +156,5 @@ function link(device: string, { to, peer }: { to: NetworkNamespace; peer: string
 }
 
 function ownAddress(address: string, device: string): string {
-  return `ip address add ${address.includes(":") ? `${address}/128 nodad` : `${address}/32`} dev ${device}`;
+  return `ip address add ${address.includes(":") ? `${address}/128` : `${address}/32`} dev ${device}`;
 }

@@ -20,9 +20,8 @@ export function meetsSilence({ expected }: Flow): boolean {
 
 export function dialFlow(flow: Flow, { world, family }: Stage): Promise<Answer> {
   const ground = { topology: world.topology, family };
-  const from = flowAddress(flow.from, ground);
-  return world.agentOf(from).dial({
-    from,
+  return world.dial({
+    from: flowAddress(flow.from, ground),
     to: flowAddress(flow.to, ground),
     port: flow.port,
     protocol: flow.protocol ?? "tcp",
