@@ -205,7 +205,7 @@ const DOCUMENT_DEVIATIONS: readonly Deviation[] = [
   },
   {
     kind: "nodeport-on-loopback",
-    text: "NodePorts match on 127.0.0.0/8 too, where no answer comes back (no route_localnet)",
+    text: "NodePorts match on 127.0.0.0/8 and ::1 too, where no answer comes back (no route_localnet, and nothing like it in IPv6)",
   },
   {
     kind: "whole-mark",
