@@ -43,19 +43,19 @@ export const FLOW_SCENARIOS: readonly FlowScenario[] = [
     flows: MASQUERADE_ALL_FLOWS,
   },
   {
-    name: "detectLocalMode ClusterCIDR",
+    name: "pods by their block, two of them in IPv6",
     file: features,
-    configuration: { detectLocalMode: "ClusterCIDR", clusterCIDR: "10.20.0.0/16,fd20::/48" },
+    configuration: { detectLocalMode: "ClusterCIDR", clusterCIDR: "10.20.0.0/16,fd20::/64,fd20:0:0:1::/64" },
     flows: CLUSTER_CIDR_FLOWS,
   },
   {
-    name: "detectLocalMode BridgeInterface",
+    name: "pods by their bridge",
     file: features,
     configuration: { detectLocalMode: "BridgeInterface", detectLocal: { bridgeInterface: "cni0" } },
     flows: BRIDGE_FLOWS,
   },
   {
-    name: "detectLocalMode ClusterCIDR without clusterCIDR",
+    name: "pods like other clients",
     file: features,
     configuration: { detectLocalMode: "ClusterCIDR" },
     flows: NO_DETECTION_FLOWS,
