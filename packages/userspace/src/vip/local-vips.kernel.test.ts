@@ -186,6 +186,25 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
     expect(await canListen(namespace, V4)).toBe(true);
   });
 
+  test("an address that somebody adds meanwhile is local, and stays", async () => {
+    await using namespace = await createNetworkNamespace();
+    const network = networkOf(namespace);
+    const meanwhile: HostNetwork = {
+      ...network,
+      ip: async (args, input) => {
+        if (input?.includes("address add") === true) {
+          await namespace.run("ip", ["address", "add", `${V4}/32`, "dev", "lo"]);
+        }
+        return network.ip(args, input);
+      },
+    };
+    const vips = new LocalVips({ network: meanwhile, device: "lo", ranges: [] });
+    expect((await vips.ensure([V4, OTHER_V4])).notLocal.size).toBe(0);
+    await vips.release();
+    expect(await canListen(namespace, V4)).toBe(true);
+    expect(await canListen(namespace, OTHER_V4)).toBe(false);
+  });
+
   test("without a device nothing is made", async () => {
     await using namespace = await createNetworkNamespace();
     const before = await fingerprint(namespace);

@@ -111,10 +111,12 @@ async function addAddresses(
     const refusal = state.vipDevice === undefined ? await makeVipDevice(network) : undefined;
     if (refusal !== undefined) return everyVip(refusal);
   }
-  return runIpBatch(
+  const refusals = await runIpBatch(
     network,
     vips.map((vip) => `address add ${addressCommand(vip, device)}`),
   );
+  // Somebody was faster: the `ip` of a start that was killed a moment ago goes on to the end of what it was told.
+  return new Map([...refusals].filter(([, { text }]) => !/file exists|already assigned/i.test(text)));
 }
 
 function addressCommand(vip: IpAddress, device: string): string {
