@@ -83,7 +83,16 @@ function handleSignals(daemon: Daemon): () => void {
 function accessLog(context: CommandContext, logger: Logger) {
   if (context.stderrIsTerminal) return { onConnectionEnd: lineTo(logger), flush: () => {} };
   const destination = pino.destination({ dest: 2, sync: false, maxLength: ACCESS_LOG_BYTES });
-  return { onConnectionEnd: lineTo(pino({ base: null }, destination)), flush: () => destination.flushSync() };
+  // On a full disk lines are lost, and tried again with the next one. Waiting for it at the end would be for ever.
+  let fails = false;
+  destination.on("error", () => {
+    fails = true;
+  });
+  destination.on("write", () => {
+    fails = false;
+  });
+  const flush = () => (fails ? destination.destroy() : destination.flushSync());
+  return { onConnectionEnd: lineTo(pino({ base: null }, destination)), flush };
 }
 
 function lineTo(logger: Logger): NonNullable<DaemonSurroundings["onConnectionEnd"]> {

@@ -287,6 +287,25 @@ describe.skipIf(reason !== undefined)(
       expect(JSON.parse(status.stdout)).toMatchObject({ ready: true, host: "a", pid: proxy.pid });
     });
 
+    test("a log that cannot be written is lost, and nothing else", async () => {
+      await using host = await ProxyHost.create();
+      await startNamed(host, "127.0.1.1", "one");
+      const file = await host.writeTopology(topologyOf({}));
+      const onFullDisk = ["sh", "-c", 'exec "$@" 2> /dev/full', "--"];
+      const proxy = host.svcproxy(["userspace", file, "--host", "a", "--access-log"], onFullDisk);
+      await until(
+        () =>
+          ask(host, VIP).then(
+            (name) => name === "one",
+            () => false,
+          ),
+        () => "it does not serve",
+      );
+      for (let dial = 0; dial < 5; dial++) expect(await ask(host, VIP)).toBe("one");
+      expect(await proxy.kill("SIGTERM")).toBe(0);
+      expect(await addresses(host)).not.toContain(VIP);
+    });
+
     test("status without a proxy says so", async () => {
       await using host = await ProxyHost.create();
       const status = host.svcproxy(["userspace", "status"]);
