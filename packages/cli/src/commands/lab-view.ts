@@ -31,7 +31,7 @@ export async function announce(context: CommandContext, { topology, started, fla
 /** How the user called us, for commands that they can copy. */
 function commandName(): string {
   const script = process.argv[1] ?? "svcproxy";
-  return script.endsWith("/main.ts") ? "scripts/svcproxy" : "svcproxy";
+  return /\/packages\/cli\/(src|dist)\/[^/]+$/.test(script) ? "scripts/svcproxy" : "svcproxy";
 }
 
 /** Waits until the lab ends or the user ends it. On a terminal the table of places counts what the pods serve. */
