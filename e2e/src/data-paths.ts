@@ -1,5 +1,4 @@
 import { resolve } from "node:path";
-import process from "node:process";
 import { type Lab, startInBackground } from "@svcproxy/lab";
 import type { Dialect } from "@svcproxy/topology";
 import { TOPOLOGY_FILE } from "./stage/stage.ts";
@@ -25,8 +24,8 @@ export const DATA_PATHS: readonly DataPath[] = [
   userspace(),
 ];
 
-/** The command from this checkout, run by our own Node. */
-const SVCPROXY = [process.execPath, resolve(import.meta.dirname, "../../packages/cli/src/main.ts")];
+/** The command as people run it from a checkout. */
+const SVCPROXY = [resolve(import.meta.dirname, "../../scripts/svcproxy")];
 
 function iptables(variant: "nft" | "legacy", dialect: Dialect): DataPath {
   const apply = async (lab: Lab, host: string) => {
