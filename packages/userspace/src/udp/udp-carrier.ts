@@ -2,7 +2,7 @@ import { performance } from "node:perf_hooks";
 import { parseIpAddress, parsePort, type SocketAddress } from "@svcproxy/topology";
 import type { EndReason, ProxyOptions } from "../contract.ts";
 import type { DescriptorBudget } from "../plane/descriptor-budget.ts";
-import type { UdpHandle } from "../plane/native-handles.ts";
+import type { AddressInfo, UdpHandle } from "../plane/native-handles.ts";
 import type { ClientClassifier } from "../policy/client-classifier.ts";
 import type { EndpointState } from "../policy/endpoint-table.ts";
 import type { FrontendState, Route } from "../policy/frontend-state.ts";
@@ -162,7 +162,8 @@ export class UdpListener {
   classifier: ClientClassifier;
   readonly handle: UdpHandle;
   readonly #carrier: UdpCarrier;
-  readonly #sessions = new Map<string, UdpSession>();
+  /** By address, then by port: one text for both would be made, and hashed, for each datagram. */
+  readonly #sessions = new Map<string, Map<number, UdpSession>>();
   #stopped = false;
 
   constructor(
@@ -178,17 +179,16 @@ export class UdpListener {
   start(): void {
     this.handle.onmessage = (count, _handle, bytes, from) => {
       if (count < 0 || bytes === undefined || from === undefined) return;
-      this.#received(bytes, { address: from.address ?? "", port: from.port ?? 0 });
+      this.#received(bytes, from);
     };
     this.handle.recvStart();
   }
 
-  #received(bytes: Uint8Array, from: { address: string; port: number }): void {
+  #received(bytes: Uint8Array, { address = "", port = 0 }: AddressInfo): void {
     const { counters } = this.frontend;
     counters.datagramsFromClient++;
     counters.bytesFromClient += bytes.length;
-    const key = `${from.address} ${from.port}`;
-    const session = this.#sessions.get(key) ?? this.#open(key, from);
+    const session = this.#sessions.get(address)?.get(port) ?? this.#open({ address, port });
     if (session === undefined || session.isOver) {
       counters.datagramsDropped++;
       return;
@@ -196,10 +196,9 @@ export class UdpListener {
     session.fromClient(bytes);
   }
 
-  #open(key: string, from: { address: string; port: number }): UdpSession | undefined {
-    const client = clientOf(from);
+  #open(answerTo: UdpSession["answerTo"]): UdpSession | undefined {
+    const client = clientOf(answerTo);
     if (client === undefined) return undefined;
-    const answerTo = from;
     const route = this.#route(client);
     if (route === undefined) return undefined;
     const carrier = this.#carrier;
@@ -209,7 +208,9 @@ export class UdpListener {
     }
     const session = new UdpSession(client, { listener: this, carrier, candidates: route.endpoints, answerTo });
     carrier.add(session);
-    this.#sessions.set(key, session);
+    const ofAddress = this.#sessions.get(answerTo.address);
+    if (ofAddress === undefined) this.#sessions.set(answerTo.address, new Map([[answerTo.port, session]]));
+    else ofAddress.set(answerTo.port, session);
     session.open(carrier.stickyEndpoint(session, route));
     return session;
   }
@@ -222,8 +223,10 @@ export class UdpListener {
     return route.kind === "forward" ? route : undefined;
   }
 
-  forget({ answerTo }: UdpSession): void {
-    this.#sessions.delete(`${answerTo.address} ${answerTo.port}`);
+  forget({ answerTo: { address, port } }: UdpSession): void {
+    const ofAddress = this.#sessions.get(address);
+    ofAddress?.delete(port);
+    if (ofAddress?.size === 0) this.#sessions.delete(address);
     this.#closeWhenIdle();
   }
 
@@ -239,7 +242,7 @@ export class UdpListener {
   }
 
   endSessions(reason: EndReason): void {
-    for (const session of this.#sessions.values()) session.end(reason);
+    for (const ofAddress of this.#sessions.values()) for (const session of ofAddress.values()) session.end(reason);
   }
 }
 

@@ -11,6 +11,9 @@ import type { UdpCarrier, UdpListener } from "./udp-carrier.ts";
 /** A datagram that could not be sent for a reason that lies here, or in itself. */
 const OWN_SEND_FAULTS = new Set(["EAGAIN", "ENOBUFS", "ENOMEM", "EMSGSIZE", "EINVAL"]);
 
+/** Larger questions are not kept for another endpoint: of each of 16,384 clients one may be. */
+const MAX_KEPT_BYTES = 4 * 1024;
+
 /** A native socket knows its session, so that one `onmessage` serves all of them. */
 interface OwnedUdpHandle extends UdpHandle {
   session?: UdpSession;
@@ -113,7 +116,7 @@ export class UdpSession {
   fromClient(bytes: Uint8Array): void {
     this.#touch();
     this.bytesFromClient += bytes.length;
-    this.#unanswered = bytes;
+    this.#unanswered = bytes.length <= MAX_KEPT_BYTES ? bytes : undefined;
     this.#send(bytes);
   }
 
