@@ -20,7 +20,7 @@ import { median } from "./median.ts";
 
 const SERVICES = 10_000;
 const ROUNDS = Number(process.env["ROUNDS"] ?? 160);
-/** In a row: with 200 of them hardly one of 1,000 endpoints is met twice before another host's rules have taken its place in the cache. */
+/** In a row: of 1,000 endpoints 200 connections hardly meet one twice, and come out two to six hundredths slower than 500. */
 const CONNECTIONS = Number(process.env["CONNECTIONS"] ?? 500);
 const VARIANTS = ["nft", "legacy"] as const;
 
