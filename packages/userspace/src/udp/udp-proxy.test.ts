@@ -143,6 +143,26 @@ describe("a UDP frontend", () => {
     expect((await ask(client, { vip, send: "3" })).text).toBe(`${left} 3`);
   });
 
+  test("a question of more than 4 KiB is not kept for another endpoint, but the session moves on", async () => {
+    const [first, second] = [await startUdpEcho("first "), await startUdpEcho("second ")];
+    const vip = someVip();
+    const endpoints = [first, second].map(({ port }) => ["127.0.0.1", port] as const);
+    const proxy = await startProxy([{ vip, port: PORT, protocol: "udp", endpoints }]);
+    const client = await openSocket();
+    const { text } = await ask(client, { vip, send: "1" });
+    const [dying, left] = text.startsWith("first") ? [first, "second"] : [second, "first"];
+    dying.socket.close();
+    const heard: string[] = [];
+    client.on("message", (message) => heard.push(String(message)));
+    client.send("x".repeat(4097), PORT, vip);
+    await until(
+      async () => (await proxy.snapshot()).endpoints.filter(({ state }) => state === "ejected").length,
+      (ejected) => ejected === 1,
+    );
+    await ask(client, { vip, send: "3" });
+    expect(heard).toEqual([`${left} 3`]);
+  });
+
   test.for([
     { name: "answered", options: { udpIdleTimeoutMs: 300 }, answers: true },
     { name: "one-way", options: { udpOneWayTimeoutMs: 300 }, answers: false },

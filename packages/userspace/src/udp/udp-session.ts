@@ -181,7 +181,11 @@ export class UdpSession {
     if (this.#over || this.endpoint === endpoint) return;
     endpoint.counters.retries++;
     if (this.endpoint !== undefined) this.#carrier.moved(this, this.endpoint);
-    if (this.#unanswered !== undefined) this.#send(this.#unanswered);
+    const question = this.#unanswered;
+    if (question === undefined) return;
+    // A large one, which the failed call itself has brought along, has this one further try.
+    if (question.length > MAX_KEPT_BYTES) this.#unanswered = undefined;
+    this.#send(question);
   }
 
   #closeSocket(): void {
