@@ -79,9 +79,12 @@ test("the document's rules are not those without the last one", () => {
 
 test("any rules are the same as themselves, however their chains are ordered", { timeout: 60_000 }, () => {
   for (let seed = 5; seed <= 15; seed++) {
-    const any = randomRuleSet(randomSource(seed), 4);
-    const turned = { ...any, tables: any.tables.map((table) => ({ ...table, chains: table.chains.toReversed() })) };
-    expect(sameRules({ a: any, b: turned, hostState: worldHostState(4) }).kind, `seed ${seed}`).toBe("same");
+    const ruleSet = randomRuleSet(randomSource(seed), 4);
+    const turned = {
+      ...ruleSet,
+      tables: ruleSet.tables.map((table) => ({ ...table, chains: table.chains.toReversed() })),
+    };
+    expect(sameRules({ a: ruleSet, b: turned, hostState: worldHostState(4) }).kind, `seed ${seed}`).toBe("same");
   }
   const rich = richFixture("kubernetes", 6);
   expect(sameRules({ a: rich.rules, b: rich.rules, hostState: rich.hostState }).kind).toBe("same");
