@@ -34,7 +34,7 @@ export function* addingCommands(additions: TableAdditions): Generator<AddingComm
   for (const { name: chain, rules } of appended) for (const rule of rules) yield { kind: "append", table, chain, rule };
 }
 
-/** Characters that are handed on together, or little more. */
+/** Characters that are handed on together; more, where one chain has more. */
 const CHUNK_LENGTH = 64 * 1024;
 
 /**
@@ -64,18 +64,22 @@ export function* formatRestoreChunks(
       for (const { chain, position, rule } of inserted) {
         chunk += ruleLine(`-I ${quoteWord(chain, options)} ${position}`, rule, options);
       }
-      for (const { name, rules } of appended) {
-        const head = `-A ${quoteWord(name, options)}`;
-        for (const rule of rules) {
-          chunk += ruleLine(head, rule, options);
-          if (chunk.length < CHUNK_LENGTH) continue;
-          yield chunk;
-          chunk = "";
-        }
+      for (const chain of appended) {
+        chunk += chainLines(chain, options);
+        if (chunk.length < CHUNK_LENGTH) continue;
+        yield chunk;
+        chunk = "";
       }
     }
     yield `${chunk}COMMIT\n`;
   }
+}
+
+function chainLines({ name, rules }: Chain, options: FormatOptions): string {
+  const head = `-A ${quoteWord(name, options)}`;
+  let lines = "";
+  for (const rule of rules) lines += ruleLine(head, rule, options);
+  return lines;
 }
 
 function ruleLine(head: string, rule: Rule, options: FormatOptions): string {

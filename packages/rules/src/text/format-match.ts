@@ -1,8 +1,8 @@
 import type { Cidr } from "@svcproxy/topology";
 import { addressWidth, unreachable } from "@svcproxy/topology";
 import type { Match, NegatableRange, NumberRange } from "../rule-set.ts";
-import type { FormatOptions } from "./format-style.ts";
-import { quoteWord, storableComment } from "./format-style.ts";
+import type { FormatOptions, RuleStyle } from "./format-style.ts";
+import { quoteWord, quoteWords, storableComment } from "./format-style.ts";
 import { ALL_BITS } from "./option-values.ts";
 import { protocolNumber } from "./protocol-names.ts";
 import { quoteSavedWord } from "./restore-words.ts";
@@ -23,8 +23,8 @@ export function formatMatch(match: Match, options: FormatOptions): string {
     case "fragment":
       return `${not(match)}-f`;
     case "unknown": {
-      const words = match.words.map((word) => quoteWord(word, options));
-      return (match.module === undefined ? words : ["-m", quoteWord(match.module, options), ...words]).join(" ");
+      const words = match.module === undefined ? match.words : [match.module, ...match.words];
+      return `${match.module === undefined ? "" : "-m "}${quoteWords(words, options)}`;
     }
     default:
       return `-m ${moduleName(match, options)}${formatModuleOptions(match, options)}`;
@@ -41,22 +41,20 @@ function moduleName({ kind }: ModuleMatch, { family }: FormatOptions): string {
   return kind === "icmp" ? "icmp6" : kind === "ttl" ? "hl" : kind;
 }
 
-/** The options of a module, each behind a blank. */
+/**
+ * The options of a module, each behind a blank. No closure in here takes hold of `options`: each call would then need memory
+ * for it, and a large cluster makes half a million.
+ */
 function formatModuleOptions(match: ModuleMatch, options: FormatOptions): string {
   switch (match.kind) {
     case "tcp":
-      return (
-        portOptions(match) +
-        optional(match.option, (option) => ` ${not(option)}--tcp-option ${option.number}`) +
-        optional(match.flags, (flags) => ` ${not(flags)}--tcp-flags ${flagList(flags.mask)} ${flagList(flags.set)}`)
-      );
+      return portOptions(match) + formatTcpHeader(match);
     case "udp":
       return portOptions(match);
     case "sctp": {
-      const words = (types: readonly string[]) => types.map((word) => quoteWord(word, options)).join(" ");
-      return (
-        portOptions(match) + optional(match.chunkTypes, (types) => ` ${not(types)}--chunk-types ${words(types.words)}`)
-      );
+      const { chunkTypes: types } = match;
+      if (types === undefined) return portOptions(match);
+      return `${portOptions(match)} ${not(types)}--chunk-types ${quoteWords(types.words, options)}`;
     }
     case "icmp": {
       const code = optional(match.code, ({ from, to }) => (from === to ? `/${from}` : `/${from}-${to}`));
@@ -85,26 +83,15 @@ function formatModuleOptions(match: ModuleMatch, options: FormatOptions): string
       if (options.style === "save") return ` --comment ${quoteSavedWord(match.text)}`;
       return ` --comment ${quoteWord(storableComment(match.text), options)}`;
     case "set": {
-      const rest = match.rest.map((word) => ` ${quoteWord(word, options)}`).join("");
+      const rest = match.rest.length === 0 ? "" : ` ${quoteWords(match.rest, options)}`;
       return ` ${not(match)}--match-set ${quoteWord(match.name, options)} ${match.directions.join(",")}${rest}`;
     }
     case "physdev":
-      return (
-        optional(match.inInterface, (device) => ` ${not(device)}--physdev-in ${quoteWord(device.name, options)}`) +
-        optional(match.isIn, (flag) => ` ${not(flag)}--physdev-is-in`) +
-        optional(match.outInterface, (device) => ` ${not(device)}--physdev-out ${quoteWord(device.name, options)}`) +
-        optional(match.isOut, (flag) => ` ${not(flag)}--physdev-is-out`) +
-        optional(match.isBridged, (flag) => ` ${not(flag)}--physdev-is-bridged`)
-      );
+      return formatPhysdev(match, options);
     case "limit":
       return ` --limit ${match.rate}${match.burst === 5 ? "" : ` --limit-burst ${match.burst}`}`;
     case "owner":
-      return (
-        optional(match.socketExists, (flag) => ` ${not(flag)}--socket-exists`) +
-        optional(match.user, (user) => ` ${not(user)}--uid-owner ${quoteWord(user.text, options)}`) +
-        optional(match.group, (group) => ` ${not(group)}--gid-owner ${quoteWord(group.text, options)}`) +
-        flag(match.supplementaryGroups, "--suppl-groups")
-      );
+      return formatOwner(match, options);
     case "iprange":
       return (
         optional(match.source, (range) => ` ${not(range)}--src-range ${range.from}-${range.to}`) +
@@ -165,10 +152,11 @@ function formatPorts({ from, to }: NumberRange): string {
 }
 
 function portOptions(match: Extract<Match, { kind: "tcp" | "udp" | "sctp" }>): string {
-  return (
-    optional(match.sourcePorts, (ports) => ` ${not(ports)}--sport ${formatPorts(ports)}`) +
-    optional(match.destinationPorts, (ports) => ` ${not(ports)}--dport ${formatPorts(ports)}`)
-  );
+  return portOption("--sport", match.sourcePorts) + portOption("--dport", match.destinationPorts);
+}
+
+function portOption(option: string, ports: NegatableRange | undefined): string {
+  return ports === undefined ? "" : ` ${not(ports)}${option} ${formatPorts(ports)}`;
 }
 
 /** `value`, with `/mask` where not every bit counts. */
@@ -178,6 +166,32 @@ export function formatMasked({ value, mask }: { readonly value: number; readonly
 
 export function formatHex(value: number): string {
   return `0x${value.toString(16)}`;
+}
+
+function formatTcpHeader({ option, flags }: Extract<Match, { kind: "tcp" }>): string {
+  const ofOption = option === undefined ? "" : ` ${not(option)}--tcp-option ${option.number}`;
+  return flags === undefined
+    ? ofOption
+    : `${ofOption} ${not(flags)}--tcp-flags ${flagList(flags.mask)} ${flagList(flags.set)}`;
+}
+
+function formatPhysdev(match: Extract<Match, { kind: "physdev" }>, options: FormatOptions): string {
+  return (
+    optional(match.inInterface, (device) => ` ${not(device)}--physdev-in ${quoteWord(device.name, options)}`) +
+    optional(match.isIn, (flag) => ` ${not(flag)}--physdev-is-in`) +
+    optional(match.outInterface, (device) => ` ${not(device)}--physdev-out ${quoteWord(device.name, options)}`) +
+    optional(match.isOut, (flag) => ` ${not(flag)}--physdev-is-out`) +
+    optional(match.isBridged, (flag) => ` ${not(flag)}--physdev-is-bridged`)
+  );
+}
+
+function formatOwner(match: Extract<Match, { kind: "owner" }>, options: FormatOptions): string {
+  return (
+    optional(match.socketExists, (flag) => ` ${not(flag)}--socket-exists`) +
+    optional(match.user, (user) => ` ${not(user)}--uid-owner ${quoteWord(user.text, options)}`) +
+    optional(match.group, (group) => ` ${not(group)}--gid-owner ${quoteWord(group.text, options)}`) +
+    flag(match.supplementaryGroups, "--suppl-groups")
+  );
 }
 
 function formatConntrack(match: Extract<Match, { kind: "conntrack" }>, options: FormatOptions): string {
@@ -208,9 +222,13 @@ const PROBABILITY_DECIMALS = 11;
 
 function formatStatistic(match: Extract<Match, { kind: "statistic" }>, { style }: FormatOptions): string {
   if (match.mode === "nth") return ` --mode nth ${not(match)}--every ${match.every} --packet ${match.packet}`;
-  const exact = (match.threshold / 2 ** 31).toFixed(PROBABILITY_DECIMALS);
-  const text = style === "save" ? exact : (match.text ?? exact.replace(/\.?0+$/, ""));
-  return ` --mode random ${not(match)}--probability ${text}`;
+  const written = style === "save" ? undefined : match.text;
+  return ` --mode random ${not(match)}--probability ${written ?? probabilityText(match.threshold, style)}`;
+}
+
+function probabilityText(threshold: number, style: RuleStyle): string {
+  const exact = (threshold / 2 ** 31).toFixed(PROBABILITY_DECIMALS);
+  return style === "save" ? exact : exact.replace(/\.?0+$/, "");
 }
 
 function formatRecent(match: Extract<Match, { kind: "recent" }>, options: FormatOptions): string {

@@ -14,6 +14,11 @@ export interface FormatOptions {
   readonly family: Family;
 }
 
+/** Free words, each in the quotes that it needs, with a blank between two. */
+export function quoteWords(words: readonly string[], options: FormatOptions): string {
+  return words.map((word) => quoteWord(word, options)).join(" ");
+}
+
 const LINE_BREAK = /[\n\0]/;
 
 /**

@@ -2,13 +2,11 @@ import { familyOf, unreachable } from "@svcproxy/topology";
 import type { NatRange, NumberRange, Target } from "../rule-set.ts";
 import { formatHex, formatMasked } from "./format-match.ts";
 import type { FormatOptions } from "./format-style.ts";
-import { quoteWord } from "./format-style.ts";
+import { quoteWord, quoteWords } from "./format-style.ts";
 import { ALL_BITS } from "./option-values.ts";
 
 /** `-j …` or `-g …`; empty for a rule without a target. */
 export function formatTarget(target: Target, options: FormatOptions): string {
-  const withWords = (name: string, words: readonly string[]) =>
-    ["-j", name, ...words.map((word) => quoteWord(word, options))].join(" ");
   switch (target.kind) {
     case "none":
       return "";
@@ -40,15 +38,15 @@ export function formatTarget(target: Target, options: FormatOptions): string {
         ? "-j REJECT"
         : `-j REJECT --reject-with ${quoteWord(target.with, options)}`;
     case "log":
-      return withWords("LOG", target.words);
+      return `-j LOG${moreWords(target.words, options)}`;
     case "nflog":
-      return withWords("NFLOG", target.words);
+      return `-j NFLOG${moreWords(target.words, options)}`;
     case "tcpmss":
-      return withWords("TCPMSS", target.words);
+      return `-j TCPMSS${moreWords(target.words, options)}`;
     case "ct":
-      return target.notrack && target.words.length === 0 ? "-j NOTRACK" : withWords("CT", target.words);
+      return target.notrack && target.words.length === 0 ? "-j NOTRACK" : `-j CT${moreWords(target.words, options)}`;
     case "checksum":
-      return withWords("CHECKSUM", target.words);
+      return `-j CHECKSUM${moreWords(target.words, options)}`;
     case "tproxy": {
       const address = target.address ?? (options.family === 4 ? "0.0.0.0" : "::");
       const onIp = target.address === undefined && options.style !== "save" ? "" : ` --on-ip ${address}`;
@@ -58,10 +56,14 @@ export function formatTarget(target: Target, options: FormatOptions): string {
     case "trace":
       return "-j TRACE";
     case "unknown":
-      return withWords(quoteWord(target.name, options), target.words);
+      return `-j ${quoteWords([target.name, ...target.words], options)}`;
     default:
       return unreachable(target);
   }
+}
+
+function moreWords(words: readonly string[], options: FormatOptions): string {
+  return words.length === 0 ? "" : ` ${quoteWords(words, options)}`;
 }
 
 const DEFAULT_REJECT = { 4: "icmp-port-unreachable", 6: "icmp6-port-unreachable" } as const;
