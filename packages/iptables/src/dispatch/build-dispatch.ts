@@ -102,11 +102,20 @@ function splitBlock<Entry extends DispatchEntry>(
   { end, tree }: { end: number; tree: Tree<Entry> },
 ): readonly Block<Entry>[] {
   if (block.start === end || isLeafBlock(block, tree)) return [block];
+  if (agreesAt(block, tree)) return splitBlock({ ...block, start: block.start + 1 }, { end, tree });
   const parts: [Keyed<Entry>[], Keyed<Entry>[], Keyed<Entry>[]] = [[], [], []];
   for (const keyed of block.keyed) parts[digitAt(keyed, { position: block.start, tree })].push(keyed);
   return parts
     .filter((keyed) => keyed.length > 0)
     .flatMap((keyed) => splitBlock({ start: block.start + 1, keyed }, { end, tree }));
+}
+
+/** Whether all have the same digit: of the 32 of an IPv4 address, that is most. */
+function agreesAt<Entry extends DispatchEntry>({ start, keyed }: Block<Entry>, tree: Tree<Entry>): boolean {
+  const [first] = keyed;
+  if (first === undefined) return true;
+  const digit = digitAt(first, { position: start, tree });
+  return keyed.every((other) => digitAt(other, { position: start, tree }) === digit);
 }
 
 /** Follows a block downwards as long as there is nothing to tell apart: a lone cluster network takes one jump, not one a step. */

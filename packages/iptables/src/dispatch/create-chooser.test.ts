@@ -4,7 +4,7 @@ import { jump } from "../rule-parts/targets.ts";
 import { type Choice, type Chooser, createChooser } from "./create-chooser.ts";
 
 const choicesOf = (count: number, prefix = "KUBE-SEP-"): Choice[] =>
-  Array.from({ length: count }, (_, index) => ({ chain: prefix + index, target: jump(prefix + index) }));
+  Array.from({ length: count }, (_, index) => ({ name: prefix + index, target: jump(prefix + index) }));
 
 /** The chance of each chain that leads to an endpoint, and the most rules that a packet walks past. */
 function walk(rules: readonly Rule[], chooser: Chooser): { chances: Map<string, number>; longest: number } {
@@ -36,7 +36,7 @@ test.for([1, 2, 4, 5, 16, 17, 100, 257, 1000, 5000])("a tree gives each of %d en
   const { chances, longest } = walk(chooser.choose(choicesOf(count)), chooser);
   expect([...chances.keys()].sort()).toEqual(
     choicesOf(count)
-      .map(({ chain }) => chain)
+      .map(({ name }) => name)
       .sort(),
   );
   for (const chance of chances.values()) expect(Math.abs(chance - 1 / count)).toBeLessThan(1e-9);

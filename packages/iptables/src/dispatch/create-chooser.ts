@@ -6,8 +6,8 @@ import { splitEvenly } from "./split-evenly.ts";
 
 /** One endpoint of a service. */
 export interface Choice {
-  /** Chain that leads to it. */
-  readonly chain: string;
+  /** Of the chain that leads to it. */
+  readonly name: string;
   /** Jump to that chain. */
   readonly target: Target;
   /** Says what the rule is for; written before the `statistic` match. */
@@ -41,46 +41,50 @@ const HASH_LENGTH = 16;
  */
 export function createChooser(mode: DispatchMode, shares: EqualShares = equalShares): Chooser {
   const groups = new Map<string, Chain>();
-  const sharesOf = memoize(shares);
+  const matchesOf = shareMatches(shares);
   return {
     choose: (choices) =>
-      choosesByTree(choices.length, mode) ? chooseByTree(choices, groups) : chooseOneByOne(choices, sharesOf),
+      choosesByTree(choices.length, mode) ? chooseByTree(choices, groups) : chooseOneByOne(choices, matchesOf),
     groups,
   };
 }
 
 const equalShares: EqualShares = (count) => splitEvenly(Array<number>(count).fill(1));
 
-/** Most services have one of few numbers of endpoints. */
-function memoize(shares: EqualShares): EqualShares {
-  const known = new Map<number, readonly Match[]>();
+const NO_MATCHES: readonly Match[] = [];
+
+/** The matches of each rule of a choice among `count`. */
+type ShareMatches = (count: number) => readonly (readonly Match[])[];
+
+/** Made once for each count, because most services have one of few, and rules may have the same matches. */
+function shareMatches(shares: EqualShares): ShareMatches {
+  const known = new Map<number, readonly (readonly Match[])[]>();
   return (count) => {
-    const matches = known.get(count) ?? shares(count);
+    const matches = known.get(count) ?? [...shares(count).map((share) => [share]), NO_MATCHES];
     known.set(count, matches);
     return matches;
   };
 }
 
-const NO_MATCHES: readonly Match[] = [];
+/** Of the groups of a tree. */
+const equalMatches = shareMatches(equalShares);
 
-function chooseOneByOne(choices: readonly Choice[], sharesOf: EqualShares): readonly Rule[] {
-  const shares = sharesOf(choices.length);
-  return choices.map(({ target, note }, index) => ({ matches: matchesOf(note, shares[index]), target }));
-}
-
-function matchesOf(note: Match | undefined, share: Match | undefined): readonly Match[] {
-  if (note === undefined) return share === undefined ? NO_MATCHES : [share];
-  return share === undefined ? [note] : [note, share];
+function chooseOneByOne(choices: readonly Choice[], matchesOf: ShareMatches): readonly Rule[] {
+  const matches = matchesOf(choices.length);
+  return choices.map(({ target, note }, index) => {
+    const share = matches[index] ?? NO_MATCHES;
+    return { matches: note === undefined ? share : [note, ...share], target };
+  });
 }
 
 function chooseByTree(choices: readonly Choice[], groups: Map<string, Chain>): readonly Rule[] {
-  if (choices.length <= FAN_OUT) return chooseOneByOne(choices, equalShares);
+  if (choices.length <= FAN_OUT) return chooseOneByOne(choices, equalMatches);
   const parts = partition(choices);
   const shares = splitEvenly(parts.map((part) => part.length));
-  return parts.map((part, index) => ({
-    matches: matchesOf(undefined, shares[index]),
-    target: jump(groupChain(part, groups)),
-  }));
+  return parts.map((part, index) => {
+    const share = shares[index];
+    return { matches: share === undefined ? NO_MATCHES : [share], target: jump(groupChain(part, groups)) };
+  });
 }
 
 /** Neighbours together, as few levels as the fan-out allows, all parts of nearly the same size. */
@@ -94,7 +98,7 @@ function partition(choices: readonly Choice[]): readonly (readonly Choice[])[] {
 }
 
 function groupChain(choices: readonly Choice[], groups: Map<string, Chain>): string {
-  const name = `KUBE-BAL-${hashName(choices.map(({ chain }) => chain).join(" "), HASH_LENGTH)}`;
+  const name = `KUBE-BAL-${hashName(choices.map(({ name }) => name).join(" "), HASH_LENGTH)}`;
   if (!groups.has(name)) groups.set(name, { name, rules: chooseByTree(choices, groups) });
   return name;
 }

@@ -6,12 +6,16 @@ import { remember } from "../rule-parts/recent.ts";
 import { dnat, jump, NO_TARGET } from "../rule-parts/targets.ts";
 import { nameEndpoints } from "./name-endpoints.ts";
 
-/** A chain that somebody needs: for one address, port and protocol. */
-export interface WantedChain {
-  readonly endpoint: Endpoint;
+/** What a service port wants of the chains of its endpoints. */
+interface ChainUse {
   readonly protocol: Protocol;
   /** The service port whose clients it remembers, where it does. */
   readonly owner: string | undefined;
+}
+
+/** A chain that somebody needs: for one address, port and protocol. */
+export interface WantedChain extends ChainUse {
+  readonly endpoint: Endpoint;
 }
 
 /** The chain that leads to one endpoint, KUBE-SEP-os1my1. */
@@ -40,26 +44,29 @@ export interface EndpointChainsInput {
 export function endpointChains(plan: HostPlan, { family, serviceName }: EndpointChainsInput): EndpointChains {
   const wanted = new WantedChains();
   const ofPort = new Map<ServicePortPlan, readonly EndpointChain[]>();
-  const wishOf = (port: ServicePortPlan, endpoint: Endpoint) => ({
-    endpoint,
+  const useOf = (port: ServicePortPlan): ChainUse => ({
     protocol: port.port.protocol,
     owner: port.affinity === undefined ? undefined : serviceName(port),
   });
   for (const port of plan.ports) {
     if (port.family !== family) continue;
+    const use = useOf(port);
     ofPort.set(
       port,
-      port.reachableEndpoints.map((endpoint) => wanted.add(wishOf(port, endpoint))),
+      port.reachableEndpoints.map((endpoint) => wanted.add(endpoint, use)),
     );
   }
   const ordered = wanted.inPodOrder(plan);
-  for (const [index, ending] of nameEndpoints(ordered).entries()) ordered[index]?.call(`KUBE-SEP-${ending}`);
+  nameEndpoints(ordered).forEach((ending, index) => {
+    ordered[index]?.call(`KUBE-SEP-${ending}`);
+  });
   return {
     ordered,
     of(port, endpoints) {
       const all = ofPort.get(port);
       if (all !== undefined && endpoints === port.reachableEndpoints) return all;
-      return endpoints.map((endpoint) => wanted.get(wishOf(port, endpoint)));
+      const use = useOf(port);
+      return endpoints.map((endpoint) => wanted.get(endpoint, use));
     },
   };
 }
@@ -75,7 +82,7 @@ class GrowingChain implements EndpointChain {
   sibling: GrowingChain | undefined = undefined;
   isPlaced = false;
 
-  constructor({ endpoint, protocol, owner }: WantedChain) {
+  constructor(endpoint: Endpoint, { protocol, owner }: ChainUse) {
     this.endpoint = endpoint;
     this.protocol = protocol;
     this.owner = owner;
@@ -86,8 +93,8 @@ class GrowingChain implements EndpointChain {
     this.target = jump(name);
   }
 
-  isFor({ endpoint, protocol, owner }: WantedChain): boolean {
-    return this.endpoint.port === endpoint.port && this.protocol === protocol && this.owner === owner;
+  isFor({ port }: Endpoint, { protocol, owner }: ChainUse): boolean {
+    return this.endpoint.port === port && this.protocol === protocol && this.owner === owner;
   }
 }
 
@@ -95,27 +102,25 @@ class WantedChains {
   /** The first of each address, which is a string that exists already; few addresses have another. */
   readonly #byAddress = new Map<IpAddress, GrowingChain>();
 
-  /** The chain for a wish: that of an equal one before, or a new one. */
-  add(wish: WantedChain): GrowingChain {
-    const { address } = wish.endpoint;
-    let chain = this.#byAddress.get(address);
+  /** The chain for an endpoint: that of an equal one before, or a new one. */
+  add(endpoint: Endpoint, use: ChainUse): GrowingChain {
+    let chain = this.#byAddress.get(endpoint.address);
     if (chain === undefined) {
-      chain = new GrowingChain(wish);
-      this.#byAddress.set(address, chain);
+      chain = new GrowingChain(endpoint, use);
+      this.#byAddress.set(endpoint.address, chain);
       return chain;
     }
-    while (!chain.isFor(wish)) {
-      chain.sibling ??= new GrowingChain(wish);
+    while (!chain.isFor(endpoint, use)) {
+      chain.sibling ??= new GrowingChain(endpoint, use);
       chain = chain.sibling;
     }
     return chain;
   }
 
-  get(wish: WantedChain): EndpointChain {
-    const { address } = wish.endpoint;
-    let chain = this.#byAddress.get(address);
-    while (chain !== undefined && !chain.isFor(wish)) chain = chain.sibling;
-    if (chain === undefined) throw new TypeError(`no chain leads to ${address}`);
+  get(endpoint: Endpoint, use: ChainUse): EndpointChain {
+    let chain = this.#byAddress.get(endpoint.address);
+    while (chain !== undefined && !chain.isFor(endpoint, use)) chain = chain.sibling;
+    if (chain === undefined) throw new TypeError(`no chain leads to ${endpoint.address}`);
     return chain;
   }
 

@@ -12,20 +12,26 @@ export function nameEndpoints(chains: readonly WantedChain[]): readonly string[]
   const wishes: string[] = [];
   for (let start = 0, end: number; start < chains.length; start = end) {
     end = start + 1;
-    while (chains[end]?.endpoint.address === chains[start]?.endpoint.address) end++;
-    for (const wish of wishesOf(chains, { start, end })) wishes.push(wish);
+    const first = chains[start];
+    while (chains[end]?.endpoint.address === first?.endpoint.address) end++;
+    // Nearly always, there is one.
+    if (first !== undefined && end === start + 1) wishes.push(baseOf(first));
+    else for (const wish of wishesOf(chains.slice(start, end))) wishes.push(wish);
   }
   return nameDistinctly(wishes, { identityOf: (index) => identityOf(chains[index]) });
 }
 
-/** The names that the chains of one address should have: nearly always, there is one. */
-function wishesOf(chains: readonly WantedChain[], { start, end }: { start: number; end: number }): readonly string[] {
-  const group = chains.slice(start, end);
+/** The names that several chains of one address should have. */
+function wishesOf(group: readonly WantedChain[]): readonly string[] {
   const suffixes = suffixesOf(group);
-  return group.map(({ endpoint }, index) => {
-    const base = endpoint.pod === undefined ? endpoint.address.replaceAll(":", ".") : lettersAndDigits(endpoint.pod);
+  return group.map((chain, index) => {
+    const base = baseOf(chain);
     return base === "" ? "" : base + (suffixes[index] ?? "");
   });
+}
+
+function baseOf({ endpoint: { pod, address } }: WantedChain): string {
+  return pod === undefined ? address.replaceAll(":", ".") : lettersAndDigits(pod);
 }
 
 function identityOf(chain: WantedChain | undefined): string {
@@ -35,7 +41,6 @@ function identityOf(chain: WantedChain | undefined): string {
 }
 
 function suffixesOf(group: readonly WantedChain[]): readonly string[] {
-  if (group.length === 1) return [""];
   const ofPort = countBy(group, ({ endpoint }) => endpoint.port);
   const ofSocket = countBy(group, ({ endpoint, protocol }) => `${endpoint.port}${protocol}`);
   return group.map(({ endpoint, protocol, owner }) => {

@@ -1,7 +1,7 @@
 import type { Chain, Rule } from "@svcproxy/rules";
 import type { Endpoint, Family, Frontend, HostPlan, ServicePortPlan } from "@svcproxy/topology";
 import { cidrContains } from "@svcproxy/topology";
-import type { Choice, Chooser } from "../dispatch/create-chooser.ts";
+import type { Chooser } from "../dispatch/create-chooser.ts";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { FROM_THIS_HOST, hostCidr, source } from "../rule-parts/matches.ts";
 import { podMatches } from "../rule-parts/pod-matches.ts";
@@ -67,12 +67,12 @@ function choiceRules(
   port: ServicePortPlan,
   { among, endpoints, chooser }: ServiceChainsInput & { among: readonly Endpoint[] },
 ): readonly Rule[] {
-  const choices = endpoints.of(port, among).map(({ name, target }): Choice => ({ chain: name, target }));
+  const choices = endpoints.of(port, among);
   const spread = chooser.choose(choices);
   if (port.affinity === undefined) return spread;
   const { timeoutSeconds } = port.affinity;
   const remembered = choices.map(
-    ({ chain, target }): Rule => ({ matches: [isRemembered(chain, timeoutSeconds)], target }),
+    ({ name, target }): Rule => ({ matches: [isRemembered(name, timeoutSeconds)], target }),
   );
   return [...remembered, ...spread];
 }

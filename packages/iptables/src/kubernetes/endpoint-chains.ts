@@ -62,12 +62,12 @@ export function choiceRules(
   }: EndpointChainsInput & { readonly among: readonly EndpointChain[]; readonly chooser: Chooser },
 ): readonly Rule[] {
   const choices = among.map(({ text, name: chain }): Choice => {
-    const choice = { chain, target: jump(chain) };
-    return isLarge ? choice : { ...choice, note: comment(`${name.text} -> ${text}`) };
+    const target = jump(chain);
+    return isLarge ? { name: chain, target } : { name: chain, target, note: comment(`${name.text} -> ${text}`) };
   });
   const spread = chooser.choose(choices);
   if (affinity === undefined) return spread;
-  const remembered = choices.map(({ chain, target, note }): Rule => {
+  const remembered = choices.map(({ name: chain, target, note }): Rule => {
     const known = isRemembered(chain, affinity.timeoutSeconds);
     return { matches: note === undefined ? [known] : [note, known], target };
   });

@@ -26,12 +26,12 @@ export function nameDistinctly(
 ): readonly string[] {
   const holders = new Map<string, number>();
   const holdersAmongFirst = new Map<string, number>();
-  for (const [index, wish] of wishes.entries()) {
+  wishes.forEach((wish, index) => {
     const claims = isFirst(index) ? holdersAmongFirst : holders;
     const { size } = claims;
     claims.set(wish, index);
     if (claims.size === size) claims.set(wish, NOBODY);
-  }
+  });
   // Where no two want the same, which is the rule, there is nothing to look up.
   const isDisputed = holders.size + holdersAmongFirst.size < wishes.length || holdersAmongFirst.size > 0;
   const isGranted = (wish: string, index: number) =>
