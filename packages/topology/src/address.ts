@@ -184,13 +184,25 @@ export function formatSocketAddress({ address, port }: SocketAddress): string {
 /** Reads `ip:port` or `[v6]:port`; undefined where it is neither. */
 export function parseSocketAddress(text: string): SocketAddress | undefined {
   const colon = text.lastIndexOf(":");
-  const digits = text.slice(colon + 1);
-  if (colon < 0 || !/^\d{1,5}$/.test(digits)) return undefined;
+  const port = colon < 0 ? undefined : portNumber(text, colon + 1);
+  if (port === undefined) return undefined;
   const isBracketed = text.startsWith("[") && text[colon - 1] === "]";
   const address = parseIpAddress(isBracketed ? text.slice(1, colon - 1) : text.slice(0, colon));
-  const port = parsePort(Number(digits));
-  if (address === undefined || port === undefined || (familyOf(address) === 6) !== isBracketed) return undefined;
+  if (address === undefined || (familyOf(address) === 6) !== isBracketed) return undefined;
   return { address, port };
+}
+
+/** The port in the one to five digits that end a text. */
+function portNumber(text: string, start: number): Port | undefined {
+  const length = text.length - start;
+  if (length < 1 || length > 5) return undefined;
+  let value = 0;
+  for (let index = start; index < text.length; index++) {
+    const digit = text.charCodeAt(index) - ZERO;
+    if (digit < 0 || digit > 9) return undefined;
+    value = value * 10 + digit;
+  }
+  return parsePort(value);
 }
 
 export function cidrContains(cidr: Cidr, address: IpAddress): boolean {

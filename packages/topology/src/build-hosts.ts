@@ -1,10 +1,11 @@
-import type { Cidr, IpAddress, Port } from "./address.ts";
+import type { Cidr, Family, IpAddress, Port } from "./address.ts";
 import { cidrContains, familyOf, formatCidr, parseSocketAddress } from "./address.ts";
 import { CidrIndex } from "./cidr-index.ts";
 import type { EndpointHints, Host, Pod, PodAddress } from "./model.ts";
 import { quote } from "./quote.ts";
 import type { RawHost, RawPod } from "./raw-topology.ts";
 import { allOf, mapItems } from "./raw-topology.ts";
+import { specialAddress } from "./special-address.ts";
 import { Spot } from "./spot.ts";
 import { portHint, swallowedPort } from "./swallowed-port.ts";
 import type { Found, ValueReader } from "./value-reader.ts";
@@ -120,7 +121,7 @@ class HostsBuilder {
         const reason = `the address ${address} is a host's already`;
         this.#reader.duplicate("DUPLICATE_ADDRESS", at, { first, reason });
       } else this.#hostAddressSpots.set(address, at);
-      this.#reader.judge(address, "host", () => at);
+      this.#reader.judge(address, "host", at);
       found.push({ value: address, spot: at });
     }
     return found;
@@ -183,11 +184,12 @@ class HostsBuilder {
       this.#placeSharedAddress(placed, { address, port, spot: spot ?? spotOf(placed).at("address") });
       return;
     }
-    this.#reader.judge(address, "endpoint", () => spot ?? spotOf(placed).at("address"));
+    if (specialAddress(address) !== undefined)
+      this.#reader.judge(address, "endpoint", spot ?? spotOf(placed).at("address"));
     const before = this.#podsByAddress.get(address);
     if (before === undefined) this.#podsByAddress.set(address, placed);
     const owner = this.#hostsByAddress.get(address);
-    const block = host.podCIDRs.find((cidr) => familyOf(cidr.address) === familyOf(address));
+    const block = podCidrOf(host, familyOf(address));
     const isOutside = block !== undefined && !cidrContains(block, address);
     if (before === undefined && owner === undefined && !isOutside) return;
     const at = spot ?? spotOf(placed).at("address");
@@ -221,6 +223,11 @@ class HostsBuilder {
       this.#reader.duplicate("DUPLICATE_ADDRESS", spot, { first, reason });
     }
   }
+}
+
+function podCidrOf({ podCIDRs }: Host, family: Family): Cidr | undefined {
+  for (const cidr of podCIDRs) if (familyOf(cidr.address) === family) return cidr;
+  return undefined;
 }
 
 function readHints(raw: NonNullable<RawPod["hints"]>): EndpointHints {

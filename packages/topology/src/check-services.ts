@@ -99,7 +99,7 @@ function checkVip(
   { value: address, kind, spot }: FoundService["vips"][number],
   { reader, directory }: { reader: ValueReader; directory: HostDirectory },
 ): void {
-  if (!reader.judge(address, "VIP", () => spot)) return;
+  if (!reader.judge(address, "VIP", spot)) return;
   const host = directory.hostsByAddress.get(address);
   if (host !== undefined) {
     const reason = `the VIP ${address} is the address of host ${quote(host.name)}`;

@@ -15,19 +15,25 @@ export interface EndpointChoice {
  * @see kubernetes pkg/proxy/topology.go, CategorizeEndpoints
  */
 export function chooseEndpoints(port: ServicePort, { family, host }: { family: Family; host: Host }): EndpointChoice {
-  const endpoints = port.endpoints.filter((endpoint) => familyOf(endpoint.address) === family);
+  const endpoints = only(port.endpoints, (endpoint) => familyOf(endpoint.address) === family);
   const local = endpoints.filter((endpoint) => endpoint.host === host.name);
-  const hinted = followHints(
-    endpoints.filter((endpoint) => endpoint.ready),
-    host,
-  );
+  const hinted = followHints(only(endpoints, isReady), host);
   const cluster = hinted.length > 0 ? hinted : endpoints.filter(servesWhileTerminating);
-  const localReady = local.filter((endpoint) => endpoint.ready);
+  const localReady = only(local, isReady);
   return {
     cluster,
     local: localReady.length > 0 ? localReady : local.filter(servesWhileTerminating),
     hasEndpoints: cluster.length > 0,
   };
+}
+
+/** Those that pass; the list itself where all do, which is the rule. */
+function only(endpoints: readonly Endpoint[], passes: (endpoint: Endpoint) => boolean): readonly Endpoint[] {
+  return endpoints.every(passes) ? endpoints : endpoints.filter(passes);
+}
+
+function isReady({ ready }: Endpoint): boolean {
+  return ready;
 }
 
 function servesWhileTerminating(endpoint: Endpoint): boolean {

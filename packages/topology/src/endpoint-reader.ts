@@ -70,7 +70,7 @@ export class EndpointReader {
     const read = parseSocketAddress(text) ?? (address === undefined ? undefined : { address });
     if (read !== undefined) {
       // What is wrong with a pod's address has been said of the pod.
-      if (!this.#directory.podsByAddress.has(read.address)) this.#reader.judge(read.address, "endpoint", () => spot);
+      if (!this.#directory.podsByAddress.has(read.address)) this.#reader.judge(read.address, "endpoint", spot);
       return [read];
     }
     const reason = `no host lists the endpoint ${quote(text)}`;
@@ -80,9 +80,7 @@ export class EndpointReader {
 
   /** The endpoints of one port, each `address:port` once. */
   endpoints(targets: readonly Target[], port: TargetedPort): readonly Endpoint[] {
-    const endpoints: Endpoint[] = [];
-    // By address alone: its hash is known, where `address:port` would be a new text for each of 100,000 endpoints.
-    const seen = new Map<IpAddress, Port>();
+    const endpoints = new DistinctEndpoints();
     for (const target of targets) {
       let isUsable = false;
       for (const podAddress of target.addresses) {
@@ -98,20 +96,12 @@ export class EndpointReader {
           this.#warnOverruled(target, { podAddress, port });
           this.#warnSwallowedPort(target, { podAddress, targetPort, port });
         }
-        const before = seen.get(address);
-        if (before === undefined) seen.set(address, targetPort);
-        else if (
-          before === targetPort ||
-          endpoints.some((other) => other.address === address && other.port === targetPort)
-        ) {
-          this.#warnDuplicate(target, { address, targetPort, port });
-          continue;
-        }
-        endpoints.push(endpointOf(address, targetPort, target.placed));
+        const isNew = endpoints.add(endpointOf(address, targetPort, target.placed));
+        if (!isNew) this.#warnDuplicate(target, { address, targetPort, port });
       }
       if (!isUsable) this.#reportFamily(target, port);
     }
-    return endpoints;
+    return endpoints.list;
   }
 
   /** A port that an endpoint outside of all hosts has for itself, and the service sets aside. */
@@ -181,6 +171,42 @@ export class EndpointReader {
       reason,
       "Give the service a ClusterIP of that family, or the pod an address of this one",
     );
+  }
+}
+
+/** Fewer than these are looked through faster than they are put into a map. */
+const MANY = 20;
+
+/** Endpoints in order, each `address:port` once. */
+class DistinctEndpoints {
+  readonly list: Endpoint[] = [];
+  /** Where there are many: the first port of each address, because few addresses have another. */
+  #firstPorts: Map<IpAddress, Port> | undefined;
+
+  /** @returns false, and leaves it out, where there is an equal one */
+  add(endpoint: Endpoint): boolean {
+    if (this.#holds(endpoint)) return false;
+    this.list.push(endpoint);
+    return true;
+  }
+
+  #holds({ address, port }: Endpoint): boolean {
+    if (this.list.length >= MANY) {
+      const first = this.#firstPort(address, port);
+      if (first === undefined || first === port) return first === port;
+    }
+    return this.list.some((other) => other.address === address && other.port === port);
+  }
+
+  /** The port that an address had first; one that is new has it from now on. */
+  #firstPort(address: IpAddress, port: Port): Port | undefined {
+    if (this.#firstPorts === undefined) {
+      this.#firstPorts = new Map();
+      for (const known of this.list.toReversed()) this.#firstPorts.set(known.address, known.port);
+    }
+    const first = this.#firstPorts.get(address);
+    if (first === undefined) this.#firstPorts.set(address, port);
+    return first;
   }
 }
 

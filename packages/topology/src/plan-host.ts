@@ -78,19 +78,21 @@ function planPort(context: PlanContext, planned: PlannedPort): ServicePortPlan {
   const usesCluster = service.internalTrafficPolicy === "Cluster" || isExternal;
   const usesLocal =
     service.internalTrafficPolicy === "Local" || (service.externalTrafficPolicy === "Local" && isExternal);
-  const reachable = new Set([...(usesCluster ? choice.cluster : []), ...(usesLocal ? choice.local : [])]);
   return {
     ...planned,
     clusterEndpoints: choice.cluster,
     localEndpoints: choice.local,
-    reachableEndpoints:
-      reachable.size === choice.cluster.length && usesCluster
-        ? choice.cluster
-        : port.endpoints.filter((endpoint) => reachable.has(endpoint)),
+    reachableEndpoints: usesCluster && usesLocal ? unionOf(choice, port) : usesLocal ? choice.local : choice.cluster,
     hasEndpoints: choice.hasEndpoints,
     ...(service.sessionAffinity === undefined ? {} : { affinity: service.sessionAffinity }),
     frontends: planFrontends(context, { planned, choice }),
   };
+}
+
+/** In the order listed. */
+function unionOf({ cluster, local }: EndpointChoice, { endpoints }: ServicePort): readonly Endpoint[] {
+  const either = new Set([...cluster, ...local]);
+  return either.size === cluster.length ? cluster : endpoints.filter((endpoint) => either.has(endpoint));
 }
 
 /** ClusterIP, external IPs, load-balancer IPs, NodePort. */

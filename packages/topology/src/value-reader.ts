@@ -49,11 +49,11 @@ export class ValueReader {
   }
 
   /** Reports an address that cannot be what it is given for, or hardly. @returns whether it can */
-  judge(address: IpAddress, role: AddressRole, spot: () => Spot): boolean {
+  judge(address: IpAddress, role: AddressRole, spot: Spot): boolean {
     const finding = judgeAddress(address, role);
     if (finding === undefined) return true;
     const { severity, reason, hint } = finding;
-    this[severity]("SPECIAL_ADDRESS", spot(), reason, hint);
+    this[severity]("SPECIAL_ADDRESS", spot, reason, hint);
     return severity === "warning";
   }
 
