@@ -1,7 +1,17 @@
-import { CORE_SCHEMA, type LoadOptions, loadAll, mergeTag, YAMLException } from "js-yaml";
+import {
+  CORE_SCHEMA,
+  constructFromEvents,
+  type LoadOptions,
+  loadAll,
+  mergeTag,
+  parseEvents,
+  type Schema,
+  YAMLException,
+} from "js-yaml";
 import { fileFault } from "./decode-text.ts";
 import { type Fault, InputError } from "./errors.ts";
 import { keyFaults } from "./key-faults.ts";
+import { plainValues } from "./plain-values.ts";
 import { MAX_MARKS, refuseValueFlood } from "./refuse-value-flood.ts";
 import type { SourceDocument, SourceText } from "./source-document.ts";
 import { positionAt } from "./text-position.ts";
@@ -92,7 +102,7 @@ function parseYaml(source: SourceText): ParsedValues {
   const options = { schema: CORE_SCHEMA.withTags(mergeTag), maxTotalMergeKeys: MAX_EXPANDED_VALUES };
   let parsed: ParsedValues;
   try {
-    parsed = { values: loadAll(source.text, options), faults: [] };
+    parsed = { values: valuesOf(source.text, options), faults: [] };
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error;
     try {
@@ -107,6 +117,12 @@ function parseYaml(source: SourceText): ParsedValues {
   }
   if (source.text.includes("*")) refuseAliasBomb(source, parsed.values);
   return parsed;
+}
+
+function valuesOf(text: string, options: LoadOptions & { readonly schema: Schema }): readonly unknown[] {
+  const { schema } = options;
+  const events = parseEvents(text, { maxDepth: MAX_DEPTH });
+  return plainValues(text, { events, schema }) ?? constructFromEvents(events, { ...options, source: text });
 }
 
 /** The last of keys that stand twice. @throws InputError with the faults of the keys where one of them cannot be a key at all */
