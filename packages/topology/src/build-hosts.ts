@@ -8,6 +8,7 @@ import { allOf, mapItems } from "./raw-topology.ts";
 import { specialAddress } from "./special-address.ts";
 import { Spot } from "./spot.ts";
 import { portHint, swallowedPort } from "./swallowed-port.ts";
+import { TextMap } from "./text-map.ts";
 import type { Found, ValueReader } from "./value-reader.ts";
 import { isMappedIpv4 } from "./value-reader.ts";
 
@@ -27,9 +28,9 @@ export function spotOf({ pod, list, index }: PlacedPod): Spot {
 /** The hosts, and what services need to find in them. */
 export interface HostDirectory {
   readonly hosts: readonly Host[];
-  readonly podsByName: ReadonlyMap<string, PlacedPod>;
-  readonly podsByAddress: ReadonlyMap<IpAddress, PlacedPod>;
-  readonly hostsByAddress: ReadonlyMap<IpAddress, Host>;
+  readonly podsByName: Pick<TextMap<PlacedPod>, "get" | "keys">;
+  readonly podsByAddress: Pick<TextMap<PlacedPod>, "get" | "has">;
+  readonly hostsByAddress: Pick<TextMap<Host>, "get">;
   readonly podCIDRs: CidrIndex<Host>;
 }
 
@@ -52,10 +53,10 @@ interface PodBlock {
 class HostsBuilder {
   readonly #reader: ValueReader;
   readonly #hostNames = new Map<string, Spot>();
-  readonly #hostsByAddress = new Map<IpAddress, Host>();
+  readonly #hostsByAddress = new TextMap<Host>();
   readonly #hostAddressSpots = new Map<IpAddress, Spot>();
-  readonly #podsByName = new Map<string, PlacedPod>();
-  readonly #podsByAddress = new Map<IpAddress, PlacedPod>();
+  readonly #podsByName = new TextMap<PlacedPod>();
+  readonly #podsByAddress = new TextMap<PlacedPod>();
   /** `address port` of pods in the host's own network, which share its address. */
   readonly #sharedAddresses = new Map<string, Spot>();
   readonly #podBlocks: PodBlock[] = [];

@@ -6,6 +6,7 @@ import type { Service } from "./model.ts";
 import { quote } from "./quote.ts";
 import type { Spot } from "./spot.ts";
 import { swallowedPort } from "./swallowed-port.ts";
+import { TextMap } from "./text-map.ts";
 import type { ValueReader } from "./value-reader.ts";
 
 /** Reports what services may not share, and VIPs that are something else already. */
@@ -30,7 +31,7 @@ export function checkServices(
 /** Remembers who uses what first, and reports whoever comes second. */
 class UniqueUses {
   readonly #reader: ValueReader;
-  readonly #first = new Map<string, Spot>();
+  readonly #first = new TextMap<Spot>();
 
   constructor(reader: ValueReader) {
     this.#reader = reader;

@@ -19,5 +19,6 @@ export * from "./parse-proxy-configuration.ts";
 export * from "./parse-topology.ts";
 export * from "./plan-host.ts";
 export type { InputFile } from "./source-document.ts";
+export { TextMap } from "./text-map.ts";
 export type { TopologyFile } from "./topology-file.ts";
 export * from "./topology-schema.ts";

@@ -1,5 +1,6 @@
 import type { Match, Rule, Target } from "@svcproxy/rules";
-import type { Endpoint, Family, HostPlan, IpAddress, Protocol, ServicePortPlan } from "@svcproxy/topology";
+import type { Endpoint, Family, HostPlan, Protocol, ServicePortPlan } from "@svcproxy/topology";
+import { TextMap } from "@svcproxy/topology";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { hostCidr, moduleMatch, protocolMatch, source } from "../rule-parts/matches.ts";
 import { remember } from "../rule-parts/recent.ts";
@@ -100,7 +101,7 @@ class GrowingChain implements EndpointChain {
 
 class WantedChains {
   /** The first of each address, which is a string that exists already; few addresses have another. */
-  readonly #byAddress = new Map<IpAddress, GrowingChain>();
+  readonly #byAddress = new TextMap<GrowingChain>();
 
   /** The chain for an endpoint: that of an equal one before, or a new one. */
   add(endpoint: Endpoint, use: ChainUse): GrowingChain {
