@@ -157,11 +157,8 @@ class HostsBuilder {
   }
 
   #placePodName(name: string, placed: PlacedPod): void {
-    const before = this.#podsByName.get(name);
-    if (before === undefined) {
-      this.#podsByName.set(name, placed);
-      return;
-    }
+    const before = this.#podsByName.getOrInsert(name, placed);
+    if (before === placed) return;
     const first = spotOf(before).at("name");
     this.#reader.duplicate("DUPLICATE_NAME", spotOf(placed).at("name"), { first, reason: "another pod has this name" });
   }
@@ -187,14 +184,13 @@ class HostsBuilder {
     }
     if (specialAddress(address) !== undefined)
       this.#reader.judge(address, "endpoint", spot ?? spotOf(placed).at("address"));
-    const before = this.#podsByAddress.get(address);
-    if (before === undefined) this.#podsByAddress.set(address, placed);
+    const before = this.#podsByAddress.getOrInsert(address, placed);
     const owner = this.#hostsByAddress.get(address);
     const block = podCidrOf(host, familyOf(address));
     const isOutside = block !== undefined && !cidrContains(block, address);
-    if (before === undefined && owner === undefined && !isOutside) return;
+    if (before === placed && owner === undefined && !isOutside) return;
     const at = spot ?? spotOf(placed).at("address");
-    if (before !== undefined) {
+    if (before !== placed) {
       const reason = `the address ${address} is a pod's already`;
       this.#reader.duplicate("DUPLICATE_ADDRESS", at, { first: spotOf(before).at("address"), reason });
     }
@@ -215,7 +211,7 @@ class HostsBuilder {
     placed: PlacedPod,
     { address, port, spot }: { address: IpAddress; port: Port | undefined; spot: Spot },
   ): void {
-    if (!this.#podsByAddress.has(address)) this.#podsByAddress.set(address, placed);
+    this.#podsByAddress.getOrInsert(address, placed);
     const key = `${address} ${port ?? ""}`;
     const first = this.#sharedAddresses.get(key);
     if (first === undefined) this.#sharedAddresses.set(key, spot);

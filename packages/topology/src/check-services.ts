@@ -37,46 +37,47 @@ class UniqueUses {
     this.#reader = reader;
   }
 
-  claim(code: FaultCode, spot: Spot, { key, what }: { key: string; what: string }): void {
-    const first = this.#first.get(key);
-    if (first === undefined) {
-      this.#first.set(key, spot);
-      return;
-    }
+  /** @param what asked for where there is a fault */
+  claim(code: FaultCode, spot: Spot, { key, what }: { key: string; what: () => string }): void {
+    const first = this.#first.getOrInsert(key, spot);
+    if (first === spot) return;
     const [mine, theirs] = [spot.subject, first.subject];
-    const reason = mine === theirs ? `${what} stands twice` : `${what} is used by ${theirs} already`;
+    const reason = mine === theirs ? `${what()} stands twice` : `${what()} is used by ${theirs} already`;
     this.#reader.duplicate(code, spot, { first, reason });
+  }
+
+  /** @param nodePort `30080/tcp` */
+  claimNodePort(spot: Spot, nodePort: string): void {
+    this.claim("DUPLICATE_NODE_PORT", spot, { key: `node ${nodePort}`, what: () => `the NodePort ${nodePort}` });
   }
 }
 
 function checkUniqueness({ service, spot, vips, portIndexes }: FoundService, uses: UniqueUses): void {
   const { name, namespace, id } = service;
   if (name !== "") {
-    const what = `the name ${quote(name)} in namespace ${quote(namespace)}`;
-    uses.claim("DUPLICATE_NAME", spot.at("name"), { key: JSON.stringify(["service", namespace, name]), what });
+    // The length says where the namespace ends, whatever is in it.
+    const key = `name ${namespace.length} ${namespace} ${name}`;
+    const what = () => `the name ${quote(name)} in namespace ${quote(namespace)}`;
+    uses.claim("DUPLICATE_NAME", spot.at("name"), { key, what });
   }
-  if (id !== undefined) uses.claim("DUPLICATE_ID", spot.at("id"), { key: `id ${id}`, what: `the id ${quote(id)}` });
+  if (id !== undefined) {
+    uses.claim("DUPLICATE_ID", spot.at("id"), { key: `id ${id}`, what: () => `the id ${quote(id)}` });
+  }
   for (const [index, port] of service.ports.entries()) {
     const place = spot.at("ports").at(portIndexes[index] ?? index);
     if (port.name !== "") {
-      const key = JSON.stringify(["port", spot.path, port.name]);
-      uses.claim("DUPLICATE_NAME", place.at("name"), { key, what: `the port name ${quote(port.name)}` });
+      const key = `port ${spot.path.join(" ")} ${port.name}`;
+      uses.claim("DUPLICATE_NAME", place.at("name"), { key, what: () => `the port name ${quote(port.name)}` });
     }
     for (const { value: address } of vips) {
-      const what = `${formatSocketAddress({ address, port: port.port })}/${port.protocol}`;
-      uses.claim("DUPLICATE_FRONTEND", place.at("port"), { key: `vip ${what}`, what });
+      const frontend = `${formatSocketAddress({ address, port: port.port })}/${port.protocol}`;
+      uses.claim("DUPLICATE_FRONTEND", place.at("port"), { key: `vip ${frontend}`, what: () => frontend });
     }
-    if (port.nodePort !== undefined) {
-      const what = `the NodePort ${port.nodePort}/${port.protocol}`;
-      uses.claim("DUPLICATE_NODE_PORT", place.at("nodePort"), { key: `node ${port.nodePort}/${port.protocol}`, what });
-    }
+    if (port.nodePort !== undefined) uses.claimNodePort(place.at("nodePort"), `${port.nodePort}/${port.protocol}`);
   }
-  if (service.healthCheckNodePort !== undefined) {
-    const what = `the NodePort ${service.healthCheckNodePort}/tcp`;
-    uses.claim("DUPLICATE_NODE_PORT", spot.at("healthCheckNodePort"), {
-      key: `node ${service.healthCheckNodePort}/tcp`,
-      what,
-    });
+  const { healthCheckNodePort } = service;
+  if (healthCheckNodePort !== undefined) {
+    uses.claimNodePort(spot.at("healthCheckNodePort"), `${healthCheckNodePort}/tcp`);
   }
 }
 

@@ -27,16 +27,21 @@ export class TextMap<Value> {
     return this.#indexOf(key) >= 0;
   }
 
+  /** The value that the key has already; else the key gets this one. */
+  getOrInsert(key: string, value: Value): Value {
+    const place = this.#placeOf(key);
+    const index = this.#indexAt(place, key);
+    const known = index < 0 ? undefined : this.#values[index];
+    if (known !== undefined) return known;
+    this.#insert(place, key, value);
+    return value;
+  }
+
   set(key: string, value: Value): void {
-    const index = this.#indexOf(key);
-    if (index >= 0) {
-      this.#values[index] = value;
-      return;
-    }
-    this.#keys.push(key);
-    this.#values.push(value);
-    if (this.#keys.length * 2 > this.#slots.length) this.#grow();
-    else this.#place(key, this.#keys.length - 1);
+    const place = this.#placeOf(key);
+    const index = this.#indexAt(place, key);
+    if (index < 0) this.#insert(place, key, value);
+    else this.#values[index] = value;
   }
 
   keys(): readonly string[] {
@@ -49,32 +54,43 @@ export class TextMap<Value> {
 
   /** -1 where there is no such key. */
   #indexOf(key: string): number {
-    const mask = this.#slots.length - 1;
-    const hash = hashOf(key);
-    for (let step = 0; step < MAX_STEPS; step++) {
-      const index = (this.#slots[(hash + step) & mask] ?? 0) - 1;
-      if (index < 0 || this.#keys[index] === key) return index;
-    }
-    return this.#others.get(key) ?? -1;
+    return this.#indexAt(this.#placeOf(key), key);
   }
 
-  #place(key: string, index: number): void {
+  #indexAt(place: number, key: string): number {
+    return place < 0 ? (this.#others.get(key) ?? -1) : (this.#slots[place] ?? 0) - 1;
+  }
+
+  /** The slot that holds a key or, where there is none, should; -1 where all that it could be in hold others. */
+  #placeOf(key: string): number {
     const mask = this.#slots.length - 1;
     const hash = hashOf(key);
     for (let step = 0; step < MAX_STEPS; step++) {
       const place = (hash + step) & mask;
-      if (this.#slots[place] !== 0) continue;
-      this.#slots[place] = index + 1;
-      return;
+      const index = (this.#slots[place] ?? 0) - 1;
+      if (index < 0 || this.#keys[index] === key) return place;
     }
-    this.#others.set(key, index);
+    return -1;
+  }
+
+  #insert(place: number, key: string, value: Value): void {
+    const index = this.#keys.length;
+    this.#keys.push(key);
+    this.#values.push(value);
+    if (this.#keys.length * 2 > this.#slots.length) this.#grow();
+    else this.#put(place, key, index);
+  }
+
+  #put(place: number, key: string, index: number): void {
+    if (place < 0) this.#others.set(key, index);
+    else this.#slots[place] = index + 1;
   }
 
   #grow(): void {
     this.#slots = new Int32Array(this.#slots.length * 4);
     this.#others.clear();
     this.#keys.forEach((key, index) => {
-      this.#place(key, index);
+      this.#put(this.#placeOf(key), key, index);
     });
   }
 }

@@ -106,11 +106,7 @@ class WantedChains {
   /** The chain for an endpoint: that of an equal one before, or a new one. */
   add(endpoint: Endpoint, use: ChainUse): GrowingChain {
     let chain = this.#byAddress.get(endpoint.address);
-    if (chain === undefined) {
-      chain = new GrowingChain(endpoint, use);
-      this.#byAddress.set(endpoint.address, chain);
-      return chain;
-    }
+    if (chain === undefined) return this.#byAddress.getOrInsert(endpoint.address, new GrowingChain(endpoint, use));
     while (!chain.isFor(endpoint, use)) {
       chain.sibling ??= new GrowingChain(endpoint, use);
       chain = chain.sibling;
