@@ -13,7 +13,7 @@ import { LARGE_HOST, type LargeTopologyOptions, largeTopologyText } from "./larg
 import { median } from "./median.ts";
 
 interface Case extends LargeTopologyOptions {
-  /** Seconds and MiB that the whole process may take. */
+  /** Seconds and MiB that the whole process may take, the seconds in the document's dialect, which hashes nothing. */
   readonly seconds?: number;
   readonly peakMiB?: number;
   /** What the process may take of the time that loading takes. */
@@ -79,7 +79,7 @@ try {
       const compileRatio = median(compileRatios);
       console.log(
         `${dialect}, ${each.services} x ${each.endpoints}: ` +
-          `${seconds.toFixed(2)} s${verdict(seconds, each.seconds)}, ` +
+          `${seconds.toFixed(2)} s${verdict(seconds, dialect === "document" ? each.seconds : undefined)}, ` +
           `${peakMiB.toFixed(0)} MiB${verdict(peakMiB, each.peakMiB)}, ` +
           `${ratio.toFixed(2)} of the time to load it${verdict(ratio, each.ratio)}, ` +
           `compiling ${compileRatio.toFixed(2)} of it${verdict(compileRatio, each.compileRatio)}`,

@@ -28,7 +28,9 @@ export type EqualShares = (count: number) => readonly Match[];
 /**
  * Rules of one chain where the choice is a tree. A `statistic` match costs several times a jump (140 ns against 20 ns were
  * measured with nft), and two to four rules a chain take the fewest of them. Fan-outs from 2 to 10 gave the same rate of new
- * connections, within the noise, and so did 1,000 chains that led to two addresses.
+ * connections, within the noise, and so did 1,000 chains that led to two addresses; 32 gave less. A packet that always takes
+ * the first way down is as fast as with two endpoints (0.99), 256 endpoints give 0.98 and 1,000 give 0.92 to 0.95: what is
+ * left is memory that few packets meet, a third of it that of the endpoints' own chains.
  */
 const FAN_OUT = 4;
 const HASH_LENGTH = 16;
