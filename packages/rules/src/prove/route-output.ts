@@ -1,3 +1,4 @@
+import { goesByLoopback } from "../trace/routing.ts";
 import { byRoute, FOR_HOST, noRoute } from "./by-route.ts";
 import type { IndexSet } from "./index-set.ts";
 import { intersect, subtract } from "./index-set.ts";
@@ -11,7 +12,7 @@ export function loopbackName({ view }: ProofContext): string {
 }
 
 export function leavesBy(context: ProofContext, { route }: SymbolicState): string | undefined {
-  return route?.type === "local" ? loopbackName(context) : route?.interface;
+  return route !== undefined && goesByLoopback(route) ? loopbackName(context) : route?.interface;
 }
 
 export function routeOutput(

@@ -43,6 +43,16 @@ export interface Router {
   sysctl(name: string): number | undefined;
 }
 
+/**
+ * Whether what the host sends by this route comes in again by the loopback: to its own addresses and, in IPv6, to its
+ * anycast ones, of which a host that forwards has one in each of its subnets.
+ *
+ * @see linux net/ipv6/route.c, ip6_rt_get_dev_rcu
+ */
+export function goesByLoopback({ type, destination }: Route): boolean {
+  return type === "local" || (type === "anycast" && familyOf(destination.address) === 6);
+}
+
 const DEFAULT_POLICY: readonly Omit<PolicyRule, "family">[] = [
   { priority: 0, table: "local" },
   { priority: 32766, table: "main" },

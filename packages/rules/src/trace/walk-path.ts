@@ -1,8 +1,9 @@
 import type { IpAddress } from "@svcproxy/topology";
+import type { Route } from "../host-state.ts";
 import { isForHost, isForwarding, martianReason, needsStrictInterface, reversePath } from "./incoming-checks.ts";
 import { hasFlag, isBridge, isLoopback, isLoopbackAddress, isOnLink, loopbackName } from "./interface-kind.ts";
 import type { HostView, PacketView } from "./packet-view.ts";
-import type { RouteAnswer } from "./routing.ts";
+import { goesByLoopback, type RouteAnswer } from "./routing.ts";
 import type { WalkContext } from "./rule-visit.ts";
 import { type Passage, walkHook } from "./walk-hook.ts";
 import { type Ending, ends, goesOn, nextStage, type StageResult, type WalkState, withNote } from "./walk-state.ts";
@@ -26,7 +27,7 @@ export function walkLocalOutput(passage: Passage, entering: WalkState): StageRes
   const throughOutput = nextStage(routed, (state) => walkHook(passage, state, "OUTPUT"));
   return nextStage(throughOutput, (state) => {
     // OUTPUT's rules see the first route's interface to the end; POSTROUTING sees where it leaves now.
-    const out = state.route?.type === "local" ? loopbackName(passage.context.host) : state.route?.interface;
+    const out = state.route === undefined ? undefined : leavesOutputBy(passage.context.host, state.route);
     const leaving = { ...state, packet: withOutInterface(state.packet, out) };
     const posted = walkHook(passage, leaving, "POSTROUTING");
     return nextStage(posted, (way) => (isLoopback(passage.context.host, out) ? loopBack(passage, way) : leaves(way)));
@@ -195,7 +196,7 @@ function routeOutput(context: WalkContext, state: WalkState, { isFirst }: { isFi
   if (answer.kind !== "found" || !["unicast", "local", "broadcast", "multicast", "anycast"].includes(answer.route.type))
     return ends(state, outputFailure(answer, { packet, isFirst }));
   const { route } = answer;
-  const out = route.type === "local" ? loopbackName(host) : (route.interface ?? "");
+  const out = leavesOutputBy(host, route) ?? "";
   if (
     packet.family === 4 &&
     isLoopbackAddress(packet.source) &&
@@ -207,6 +208,10 @@ function routeOutput(context: WalkContext, state: WalkState, { isFirst }: { isFi
   const routed = withNote({ ...state, route }, text);
   // A rule that reroutes does not change which interface the rest of OUTPUT sees.
   return goesOn(isFirst ? { ...routed, packet: withOutInterface(packet, out) } : routed);
+}
+
+function leavesOutputBy(host: HostView, route: Route): string | undefined {
+  return goesByLoopback(route) ? loopbackName(host) : route.interface;
 }
 
 /** A program learns at once that its first packet has no way; one that a rule sent nowhere is lost in silence. */

@@ -95,4 +95,11 @@ export const FOUND_DISAGREEMENTS: readonly FoundDisagreement[] = [
     sent: probe({ side: "host", from: "10.1.0.1", to: "192.168.7.6", port: 7070 }),
     outcome: "kept 10.1.0.1 40001 > 192.168.7.6 7070 mark 1",
   },
+  {
+    name: "what the host sends to an IPv6 anycast address of its own stays",
+    settings: {},
+    rules: table("nat", "-A OUTPUT -j DNAT --to-destination fd01::"),
+    sent: probe({ side: "host", from: "fd07::6", to: "fd64::3", port: 53 }),
+    outcome: "kept fd07::6 40001 > fd01:: 53 mark 0",
+  },
 ];
