@@ -77,11 +77,6 @@ function pushPlain(words: string[], text: string): void {
   }
 }
 
-/** By character code: what iptables-save leaves unquoted, and what of options, addresses and ports needs no quotes either. */
-const IS_PLAIN: readonly boolean[] = Array.from({ length: 128 }, (_, code) =>
-  /[\w@%+=:,./[\]!*-]/.test(String.fromCharCode(code)),
-);
-
 /** The word as iptables-restore reads it back, itself where it needs no quotes. */
 export function quoteRestoreWord(word: string): string {
   return isPlain(word) ? word : `"${word.replace(/["\\]/g, "\\$&")}"`;
@@ -89,8 +84,22 @@ export function quoteRestoreWord(word: string): string {
 
 /** Character by character: most words are short, and a regular expression takes longer to begin than to read one. */
 function isPlain(word: string): boolean {
-  for (let index = 0; index < word.length; index++) if (IS_PLAIN[word.charCodeAt(index)] !== true) return false;
+  for (let index = 0; index < word.length; index++) if (!isPlainCode(word.charCodeAt(index))) return false;
   return word !== "";
+}
+
+/** `[\w@%+=:,./[\]!*-]`: what iptables-save leaves unquoted, and what of options, addresses and ports needs no quotes either. */
+function isPlainCode(code: number): boolean {
+  return (
+    (code >= 0x61 && code <= 0x7a) || // a to z
+    (code >= 0x2a && code <= 0x3a) || // * + , - . / 0 to 9 :
+    (code >= 0x40 && code <= 0x5b) || // @ A to Z [
+    code === 0x5d || // ]
+    code === 0x5f || // _
+    code === 0x3d || // =
+    code === 0x25 || // %
+    code === 0x21 // !
+  );
 }
 
 /** The word as `xtables_save_string` prints it: line breaks stay as they are. */
