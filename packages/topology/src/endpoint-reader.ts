@@ -8,6 +8,7 @@ import { nearestWord } from "./nearest-word.ts";
 import { quote } from "./quote.ts";
 import type { Spot } from "./spot.ts";
 import { portHint, swallowedPort } from "./swallowed-port.ts";
+import { TextMap } from "./text-map.ts";
 import type { ValueReader } from "./value-reader.ts";
 
 /** An endpoint as a service lists it: its port may depend on the service's port. */
@@ -80,7 +81,9 @@ export class EndpointReader {
 
   /** The endpoints of one port, each `address:port` once. */
   endpoints(targets: readonly Target[], port: TargetedPort): readonly Endpoint[] {
-    const endpoints = new DistinctEndpoints();
+    const endpoints: Endpoint[] = [];
+    // By address alone, because few addresses have another port.
+    const seen = new TextMap<Port>();
     for (const target of targets) {
       let isUsable = false;
       for (const podAddress of target.addresses) {
@@ -96,12 +99,20 @@ export class EndpointReader {
           this.#warnOverruled(target, { podAddress, port });
           this.#warnSwallowedPort(target, { podAddress, targetPort, port });
         }
-        const isNew = endpoints.add(endpointOf(address, targetPort, target.placed));
-        if (!isNew) this.#warnDuplicate(target, { address, targetPort, port });
+        const before = seen.get(address);
+        if (before === undefined) seen.set(address, targetPort);
+        else if (
+          before === targetPort ||
+          endpoints.some((other) => other.address === address && other.port === targetPort)
+        ) {
+          this.#warnDuplicate(target, { address, targetPort, port });
+          continue;
+        }
+        endpoints.push(endpointOf(address, targetPort, target.placed));
       }
       if (!isUsable) this.#reportFamily(target, port);
     }
-    return endpoints.list;
+    return endpoints;
   }
 
   /** A port that an endpoint outside of all hosts has for itself, and the service sets aside. */
@@ -171,42 +182,6 @@ export class EndpointReader {
       reason,
       "Give the service a ClusterIP of that family, or the pod an address of this one",
     );
-  }
-}
-
-/** Fewer than these are looked through faster than they are put into a map. */
-const MANY = 20;
-
-/** Endpoints in order, each `address:port` once. */
-class DistinctEndpoints {
-  readonly list: Endpoint[] = [];
-  /** Where there are many: the first port of each address, because few addresses have another. */
-  #firstPorts: Map<IpAddress, Port> | undefined;
-
-  /** @returns false, and leaves it out, where there is an equal one */
-  add(endpoint: Endpoint): boolean {
-    if (this.#holds(endpoint)) return false;
-    this.list.push(endpoint);
-    return true;
-  }
-
-  #holds({ address, port }: Endpoint): boolean {
-    if (this.list.length >= MANY) {
-      const first = this.#firstPort(address, port);
-      if (first === undefined || first === port) return first === port;
-    }
-    return this.list.some((other) => other.address === address && other.port === port);
-  }
-
-  /** The port that an address had first; one that is new has it from now on. */
-  #firstPort(address: IpAddress, port: Port): Port | undefined {
-    if (this.#firstPorts === undefined) {
-      this.#firstPorts = new Map();
-      for (const known of this.list.toReversed()) this.#firstPorts.set(known.address, known.port);
-    }
-    const first = this.#firstPorts.get(address);
-    if (first === undefined) this.#firstPorts.set(address, port);
-    return first;
   }
 }
 
