@@ -15,6 +15,7 @@ import {
   planHost,
   type Service,
   type ServicePort,
+  servesNodePortsOnLocalhost,
   type Topology,
 } from "@svcproxy/topology";
 
@@ -88,6 +89,8 @@ type EndpointState = "ready" | "not ready" | "terminating" | "serving while term
 interface NodeReport extends Omit<NodeSettings, "clusterCIDRs" | "nodePortAddresses"> {
   readonly clusterCIDRs: readonly string[];
   readonly nodePortAddresses: readonly string[];
+  /** Whether they are served: `nodePortAddresses` may leave loopback out. */
+  readonly localhostNodePorts: boolean;
 }
 
 interface PlanReport {
@@ -129,6 +132,7 @@ export function checkReport(
       ...topology.node,
       clusterCIDRs: topology.node.clusterCIDRs.map(formatCidr),
       nodePortAddresses: topology.node.nodePortAddresses.map(formatCidr),
+      localhostNodePorts: servesNodePortsOnLocalhost(topology.node),
     },
     ...(plan === undefined ? {} : { plan: reportPlan(plan) }),
     limits: userspaceLimits(topology.services),

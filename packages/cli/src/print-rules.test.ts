@@ -68,6 +68,13 @@ test("route_localnet comes with the rule that guards it, and never before", () =
   expect(sysctlNeed(dual)).toBeUndefined();
 });
 
+test("route_localnet is left alone where nodePortAddresses leave loopback out", () => {
+  const node = "node: { localhostNodePorts: true, nodePortAddresses: [192.0.2.0/24] }";
+  const elsewhere = planOf(`${DUAL}${node}\n`);
+  expect(print(elsewhere, { families: [4] })).not.toMatch(/sysctl|KUBE-FIREWALL/);
+  expect(sysctlNeed(elsewhere)).toBeUndefined();
+});
+
 test("a host's name cannot leave its comment", () => {
   const { topology } = exampleTopology();
   const [host] = topology.hosts;

@@ -1,4 +1,4 @@
-import { cidrContains, type Family, familyOf, type IpAddress, parseIpAddress } from "./address.ts";
+import { type Cidr, cidrContains, type Family, familyOf, type IpAddress, parseIpAddress } from "./address.ts";
 import type { Frontend } from "./host-plan.ts";
 import type { Host, NodeSettings } from "./model.ts";
 
@@ -20,12 +20,30 @@ export function nodePortAddresses({
 }): Pick<Frontend, "addresses" | "everyHostAddress"> {
   const own = host.addresses.filter((address) => familyOf(address) === family);
   if (node.nodePortsOnPrimaryAddress) return { addresses: own.slice(0, 1), everyHostAddress: false };
-  const listed = node.nodePortAddresses.filter(({ address }) => familyOf(address) === family);
-  const everyHostAddress = listed.length === 0 || listed.some(({ prefixLength }) => prefixLength === 0);
-  const serves = (address: IpAddress) => everyHostAddress || listed.some((cidr) => cidrContains(cidr, address));
-  const addresses = own.filter(serves);
-  if (LOOPBACK !== undefined && family === 4 && node.localhostNodePorts && serves(LOOPBACK)) addresses.push(LOOPBACK);
+  const listed = blocksOf(node, family);
+  const everyHostAddress = listed === undefined;
+  const addresses = own.filter((address) => isIn(listed, address));
+  if (LOOPBACK !== undefined && family === 4 && servesNodePortsOnLocalhost(node)) addresses.push(LOOPBACK);
   return { addresses, everyHostAddress };
+}
+
+/**
+ * Whether NodePorts are served on 127.0.0.0/8: where they are asked for, unless the addresses that serve NodePorts leave
+ * loopback out. kube-proxy turns them off then when it starts, and with them the guard and the sysctl that they take.
+ */
+export function servesNodePortsOnLocalhost(node: NodeSettings): boolean {
+  if (LOOPBACK === undefined || !node.localhostNodePorts || node.nodePortsOnPrimaryAddress) return false;
+  return isIn(blocksOf(node, 4), LOOPBACK);
+}
+
+/** The blocks whose addresses serve NodePorts; undefined where all do. */
+function blocksOf({ nodePortAddresses: blocks }: NodeSettings, family: Family): readonly Cidr[] | undefined {
+  const listed = blocks.filter(({ address }) => familyOf(address) === family);
+  return listed.length === 0 || listed.some(({ prefixLength }) => prefixLength === 0) ? undefined : listed;
+}
+
+function isIn(blocks: readonly Cidr[] | undefined, address: IpAddress): boolean {
+  return blocks === undefined || blocks.some((cidr) => cidrContains(cidr, address));
 }
 
 const LOOPBACK = parseIpAddress("127.0.0.1");

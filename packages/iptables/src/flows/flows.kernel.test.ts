@@ -1,5 +1,5 @@
 import { whyNoKernelTests } from "@svcproxy/lab";
-import { type Dialect, planHost } from "@svcproxy/topology";
+import { type Dialect, planHost, servesNodePortsOnLocalhost } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
 import { compileScript } from "../compile-rules.ts";
 import type { DispatchMode } from "../dispatch/dispatch-mode.ts";
@@ -79,7 +79,7 @@ async function createStage({ scenario, variant, dialect, dispatch }: Setting): P
     const restore = `${family === 4 ? "iptables" : "ip6tables"}-${variant}-restore`;
     await world.host.run(restore, ["--noflush"], { input: text });
   }
-  if (topology.node.localhostNodePorts) await world.host.run("sysctl", ["-q", "-w", `${ROUTE_LOCALNET}=1`]);
+  if (servesNodePortsOnLocalhost(topology.node)) await world.host.run("sysctl", ["-q", "-w", `${ROUTE_LOCALNET}=1`]);
   stack.move();
   return world;
 }

@@ -1,5 +1,6 @@
 import type { Rule } from "@svcproxy/rules";
 import type { Cidr, Family, HostPlan, IpAddress } from "@svcproxy/topology";
+import { servesNodePortsOnLocalhost } from "@svcproxy/topology";
 import { destination } from "./matches.ts";
 import { DROP } from "./targets.ts";
 
@@ -10,7 +11,7 @@ export const ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet";
 
 /** Whether NodePorts are served on 127.0.0.0/8, which takes `route_localnet` and the guard below. */
 export function servesLocalhost({ node }: HostPlan, family: Family): boolean {
-  return family === 4 && node.localhostNodePorts;
+  return family === 4 && servesNodePortsOnLocalhost(node);
 }
 
 /**

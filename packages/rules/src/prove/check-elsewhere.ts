@@ -1,4 +1,4 @@
-import type { HostPlan } from "@svcproxy/topology";
+import { type HostPlan, servesNodePortsOnLocalhost } from "@svcproxy/topology";
 import { CONNECTION_STATES } from "../trace/packet-view.ts";
 import type { CheckContext } from "./check-context.ts";
 import { ALL_PORTS, ALL_PROTOCOLS, protocols } from "./compile-match.ts";
@@ -25,7 +25,7 @@ export function checkElsewhere(
   frontends: readonly FrontendSpace[],
   { node }: Pick<HostPlan, "node">,
 ): void {
-  const onLoopback = node.localhostNodePorts;
+  const onLoopback = servesNodePortsOnLocalhost(node);
   const { proof } = check;
   const arriving = unite(proof.host.arriving.values());
   const parts = [
