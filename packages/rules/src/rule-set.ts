@@ -46,13 +46,21 @@ export interface NegatableRange extends NumberRange {
 /** What follows a word that we do not know, word for word, unquoted. */
 export type Words = readonly string[];
 
+/** Addresses of one end of a packet. */
+export interface NetworkMatch {
+  readonly negated: boolean;
+  readonly cidr: Cidr;
+  /** Whether people write the length where it is all bits, too (`1.2.3.4/32`): it is a block to them. Means nothing else. */
+  readonly isBlock?: true;
+}
+
 /**
  * The test of a rule. `negated` belongs to the option itself (`! -s`). A match module that was named without options
  * (`-m tcp`) is that module's kind with no field set.
  */
 export type Match =
-  | { readonly kind: "source"; readonly negated: boolean; readonly cidr: Cidr }
-  | { readonly kind: "destination"; readonly negated: boolean; readonly cidr: Cidr }
+  | ({ readonly kind: "source" } & NetworkMatch)
+  | ({ readonly kind: "destination" } & NetworkMatch)
   /** An interface name; a final `+` stands for any rest. */
   | { readonly kind: "inInterface"; readonly negated: boolean; readonly name: string }
   | { readonly kind: "outInterface"; readonly negated: boolean; readonly name: string }

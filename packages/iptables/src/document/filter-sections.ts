@@ -30,6 +30,7 @@ export function filterSections(
     blockMatches: documentMatches,
     notes: () => [],
     nodePortsEverywhere: false,
+    healthCheckEachPort: false,
   });
   const guard = { rules: servesLocalhost(plan, family) ? [localhostGuard()] : [], chains: [] };
   const chains: FilterChain[] = [

@@ -1,4 +1,4 @@
-import { parseTopology, planHost } from "@svcproxy/topology";
+import { parseIpAddress, parseTopology, planHost } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
 import type { CompileOptions } from "../compile-options.ts";
 import { compileScript } from "../compile-rules.ts";
@@ -14,6 +14,9 @@ function rules(services: string, options: Partial<CompileOptions> = {}): string[
   const plan = planHost(topology, { host: "node1", dialect: "kubernetes" });
   return [...formatRestoreScript(compileScript(plan, { family: 4, ...options }))].join("").trimEnd().split("\n");
 }
+
+/** An address that a Node may have beside its main one. */
+const SECOND = [parseIpAddress("172.20.0.5")].flatMap((address) => address ?? []);
 
 const addresses = (count: number) =>
   Array.from({ length: count }, (_, index) => `"198.51.${index >> 8}.${index & 255}:80"`).join(", ");
@@ -52,6 +55,55 @@ describe("the kubernetes dialect", () => {
     expect(rules(service).filter((line) => /random-fully|INVALID/.test(line))).toHaveLength(2);
     const without = rules(service, { randomFully: false, dropInvalid: false });
     expect(without.filter((line) => /random-fully|INVALID/.test(line))).toEqual([]);
+  });
+
+  test("lets health checks in once for each port of the service", () => {
+    const lines = rules(`services:
+  - name: web
+    clusterIPs: [10.96.0.1, "fd00:96::1"]
+    externalTrafficPolicy: Local
+    healthCheckNodePort: 32000
+    loadBalancerIPs: [203.0.113.1]
+    ports: [{ name: http, port: 80 }, { name: dns, port: 53, protocol: UDP, targetPort: 53 }]
+    endpoints: [web]`);
+    expect(lines.filter((line) => line.startsWith("-A KUBE-NODEPORTS"))).toEqual([
+      '-A KUBE-NODEPORTS -m comment --comment "default/web:http health check node port" -m tcp -p tcp --dport 32000 -j ACCEPT',
+      '-A KUBE-NODEPORTS -m comment --comment "default/web:dns health check node port" -m tcp -p tcp --dport 32000 -j ACCEPT',
+    ]);
+  });
+
+  test("has no guard of localhost where nodePortAddresses leave loopback out", () => {
+    const guards = ["192.0.2.0/24", "127.0.0.0/8", "0.0.0.0/0", "fd00::/64"].map((block) =>
+      rules(`${serviceOf("web")}\nnode: { localhostNodePorts: true, nodePortAddresses: ["${block}"] }`).some((line) =>
+        line.includes("KUBE-FIREWALL"),
+      ),
+    );
+    expect(guards).toEqual([false, true, true, true]);
+  });
+
+  test("writes a block with its length where it holds one address, and an address without", () => {
+    const service = `services:
+  - { name: web, clusterIPs: ["fd00:96::1"], loadBalancerIPs: ["2001:db8::1"], loadBalancerSourceRanges: ["2001:db8:1::7/128"], ports: [{ port: 80 }], endpoints: ["[2001:db8::7]:80"] }`;
+    const lines = rules(service, { family: 6 });
+    expect(lines.filter((line) => line.includes("/128"))).toEqual([
+      expect.stringContaining("-s 2001:db8:1::7/128 -j KUBE-EXT-"),
+      expect.stringContaining("-m addrtype --dst-type LOCAL ! -d ::1/128 -j KUBE-NODEPORTS"),
+    ]);
+  });
+
+  test("lets a load-balancer IP dial itself where the ranges have the host's main address, not any other", () => {
+    const dialsItself = (range: string) => {
+      const text = `
+hosts: [{ name: node1, addresses: [192.0.2.1], podCIDR: 10.1.0.0/16 }]
+services:
+  - { name: web, clusterIP: 10.96.0.1, loadBalancerIPs: [203.0.113.1], loadBalancerSourceRanges: [${range}], ports: [{ port: 80 }], endpoints: ["198.51.100.7:80"] }`;
+      const { topology } = parseTopology(Buffer.from(text), { file: "test" });
+      const hosts = topology.hosts.map((host) => ({ ...host, addresses: [...host.addresses, ...SECOND] }));
+      const plan = planHost({ ...topology, hosts }, { host: "node1", dialect: "kubernetes" });
+      const lines = [...formatRestoreScript(compileScript(plan, { family: 4 }))].join("");
+      return lines.includes("-s 203.0.113.1 -j KUBE-EXT-");
+    };
+    expect(["192.0.2.0/24", "172.20.0.0/16"].map(dialsItself)).toEqual([true, false]);
   });
 
   test("jumps to no chain that is not there, and has no chain of a service that nothing jumps to", () => {

@@ -52,6 +52,7 @@ function filterSections({ plan, family, byTree, nameOf, mark }: Context, options
     blockMatches: kubernetesMatches,
     notes: (reason, owner) => [comment(FILTER_NOTES[reason](nameOf(owner)))],
     nodePortsEverywhere: true,
+    healthCheckEachPort: true,
   });
   const guard: Chain[] = guarded
     ? [{ name: FIREWALL, rules: [localhostGuard([comment("block incoming localnet connections")])] }]

@@ -96,6 +96,6 @@ export function nodePortTail(plan: HostPlan, family: Family): readonly Rule[] {
   const loopback = family === 6 ? LOOPBACK_6 : LOOPBACK;
   const butLoopback: Match[] = servesLocalhost(plan, family)
     ? []
-    : [{ kind: "destination", negated: true, cidr: loopback }];
+    : [{ kind: "destination", negated: true, cidr: loopback, isBlock: true }];
   return [{ matches: [TAIL_NOTE, TO_THIS_HOST, ...butLoopback], target }];
 }

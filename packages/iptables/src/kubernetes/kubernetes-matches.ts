@@ -1,6 +1,12 @@
 import type { Match } from "@svcproxy/rules";
+import type { Cidr } from "@svcproxy/topology";
 import type { FrontendBlock } from "../dispatch/frontend-block.ts";
 import { destination, destinationPorts, moduleMatch, protocolMatch } from "../rule-parts/matches.ts";
+
+/** `-s BLOCK`, with its length also where it holds one address: so kube-proxy writes what was given to it as a block. */
+export function sourceBlock(cidr: Cidr): Match {
+  return { kind: "source", negated: false, cidr, isBlock: true };
+}
 
 /** `-m tcp -p tcp -d ADDRESS --dport PORT`, in kube-proxy's order. */
 export function kubernetesMatches({ cidr, protocol, ports }: FrontendBlock): readonly Match[] {

@@ -1,6 +1,6 @@
 import type { Chain, Rule } from "@svcproxy/rules";
 import type { Family, Frontend, HostPlan, ServicePortPlan } from "@svcproxy/topology";
-import { cidrContains } from "@svcproxy/topology";
+import { cidrContains, familyOf } from "@svcproxy/topology";
 import type { Chooser } from "../dispatch/create-chooser.ts";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { comment, FROM_THIS_HOST, hostCidr, source } from "../rule-parts/matches.ts";
@@ -8,7 +8,7 @@ import { podMatches } from "../rule-parts/pod-matches.ts";
 import { isGuarded, servesSomebody } from "../rule-parts/serves-somebody.ts";
 import { jump, NO_TARGET } from "../rule-parts/targets.ts";
 import { choiceRules, type EndpointChain, endpointChains } from "./endpoint-chains.ts";
-import { kubernetesMatches } from "./kubernetes-matches.ts";
+import { kubernetesMatches, sourceBlock } from "./kubernetes-matches.ts";
 import type { ServicePortName } from "./name-service-ports.ts";
 
 export interface ServicePortChainsInput {
@@ -134,14 +134,16 @@ function externalRules(port: ServicePortPlan, { plan, family, name, names, hasLo
   ];
 }
 
-function firewallRules(guarded: readonly Frontend[], { plan, name, names }: FromOutside): readonly Rule[] {
+function firewallRules(guarded: readonly Frontend[], { plan, family, name, names }: FromOutside): readonly Rule[] {
   const ranges = guarded[0]?.sourceRanges ?? [];
   const note = comment(`${name.text} loadbalancer IP`);
-  const isAllowedItself = plan.host.addresses.some((address) => ranges.some((range) => cidrContains(range, address)));
+  const nodeAddress = plan.host.addresses.find((address) => familyOf(address) === family);
+  const isAllowedItself = nodeAddress !== undefined && ranges.some((range) => cidrContains(range, nodeAddress));
   // A node that owns the load-balancer IP reaches it from that very address.
   const itself = isAllowedItself ? guarded.flatMap(({ addresses }) => addresses.map(hostCidr)) : [];
+  const allowed = [...ranges.map(sourceBlock), ...itself.map(source)];
   return [
-    ...[...ranges, ...itself].map((cidr) => ({ matches: [note, source(cidr)], target: jump(names.external) })),
+    ...allowed.map((match) => ({ matches: [note, match], target: jump(names.external) })),
     {
       matches: [comment(`other traffic to ${name.text} will be dropped by KUBE-PROXY-FIREWALL`)],
       target: NO_TARGET,

@@ -21,6 +21,8 @@ export type FilterReason = "refused" | "dropped" | "outside-source-ranges" | "he
 export interface FilterInput extends RefusedFrontendsInput {
   readonly byTree: boolean;
   readonly blockMatches: BlockMatches;
+  /** Whether each port of a service lets its health checks in, as kube-proxy has it, or the service does once. */
+  readonly healthCheckEachPort: boolean;
   /** What a rule says about itself first. */
   readonly notes: (reason: FilterReason, owner: ServicePortPlan) => readonly Match[];
 }
@@ -104,15 +106,18 @@ function guardedEntries({ ports }: HostPlan, input: FilterInput): readonly Filte
 
 function healthCheckEntries({ ports, healthChecks }: HostPlan, input: FilterInput): readonly FilterEntry[] {
   if (healthChecks.length === 0) return [];
-  const owners = new Map<Service, ServicePortPlan>();
+  const owners = new Map<Service, ServicePortPlan[]>();
   for (const owner of ports) {
-    if (owner.family === input.family && !owners.has(owner.service)) owners.set(owner.service, owner);
+    if (owner.family !== input.family) continue;
+    const others = owners.get(owner.service);
+    if (others === undefined) owners.set(owner.service, [owner]);
+    else if (input.healthCheckEachPort) others.push(owner);
   }
-  return healthChecks.flatMap(({ service, port }): FilterEntry[] => {
-    const owner = owners.get(service);
-    if (owner === undefined) return [];
-    const entry = { protocol: "tcp" as const, port };
-    const matches = [...input.notes("health-check", owner), ...entryMatches(entry, input)];
-    return [{ ...entry, rule: { matches, target: ACCEPT } }];
-  });
+  return healthChecks.flatMap(({ service, port }) =>
+    (owners.get(service) ?? []).map((owner): FilterEntry => {
+      const entry = { protocol: "tcp" as const, port };
+      const matches = [...input.notes("health-check", owner), ...entryMatches(entry, input)];
+      return { ...entry, rule: { matches, target: ACCEPT } };
+    }),
+  );
 }

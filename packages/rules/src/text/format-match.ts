@@ -1,6 +1,6 @@
 import type { Cidr } from "@svcproxy/topology";
 import { addressWidth, unreachable } from "@svcproxy/topology";
-import type { Match, NegatableRange, NumberRange } from "../rule-set.ts";
+import type { Match, NegatableRange, NetworkMatch, NumberRange } from "../rule-set.ts";
 import type { FormatOptions, RuleStyle } from "./format-style.ts";
 import { quoteWord, quoteWords, storableComment } from "./format-style.ts";
 import { ALL_BITS } from "./option-values.ts";
@@ -11,9 +11,9 @@ import { quoteSavedWord } from "./restore-words.ts";
 export function formatMatch(match: Match, options: FormatOptions): string {
   switch (match.kind) {
     case "source":
-      return `${not(match)}-s ${formatNetwork(match.cidr, options)}`;
+      return `${not(match)}-s ${formatNetwork(match, options)}`;
     case "destination":
-      return `${not(match)}-d ${formatNetwork(match.cidr, options)}`;
+      return `${not(match)}-d ${formatNetwork(match, options)}`;
     case "inInterface":
       return `${not(match)}-i ${quoteWord(match.name, options)}`;
     case "outInterface":
@@ -142,9 +142,14 @@ function flagList(flags: readonly string[]): string {
   return flags.length === 0 ? "NONE" : flags.join(",");
 }
 
-/** People leave the length of a whole address out; iptables-save does not. */
-function formatNetwork({ address, prefixLength }: Cidr, { style, family }: FormatOptions): string {
-  return style !== "save" && prefixLength === addressWidth(family) ? address : `${address}/${prefixLength}`;
+/** People leave the length of a single address out; iptables-save does not. */
+function formatNetwork(
+  { cidr: { address, prefixLength }, isBlock }: Pick<NetworkMatch, "cidr" | "isBlock">,
+  { style, family }: FormatOptions,
+): string {
+  return style !== "save" && isBlock !== true && prefixLength === addressWidth(family)
+    ? address
+    : `${address}/${prefixLength}`;
 }
 
 function formatPorts({ from, to }: NumberRange): string {
@@ -196,7 +201,7 @@ function formatOwner(match: Extract<Match, { kind: "owner" }>, options: FormatOp
 
 function formatConntrack(match: Extract<Match, { kind: "conntrack" }>, options: FormatOptions): string {
   const address = (side: { readonly negated: boolean; readonly cidr: Cidr } | undefined, option: string) =>
-    optional(side, (value) => ` ${not(value)}${option} ${formatNetwork(value.cidr, { ...options, style: "command" })}`);
+    optional(side, (value) => ` ${not(value)}${option} ${formatNetwork(value, { ...options, style: "command" })}`);
   const range = (ports: NegatableRange | undefined, option: string) =>
     optional(ports, (value) => ` ${not(value)}${option} ${formatPorts(value)}`);
   const protocol = (name: string) => (options.style === "save" ? String(protocolNumber(name) ?? name) : name);
