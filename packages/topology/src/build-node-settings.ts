@@ -1,7 +1,9 @@
 import type { Cidr } from "./address.ts";
 import { parseIpAddress } from "./address.ts";
+import { judgeInterfaceName } from "./interface-name.ts";
 import type { DetectLocal, NodeSettings } from "./model.ts";
 import { DEFAULT_NODE_SETTINGS } from "./model.ts";
+import { quote } from "./quote.ts";
 import type { RawNode } from "./raw-topology.ts";
 import { mapItems } from "./raw-topology.ts";
 import type { Spot } from "./spot.ts";
@@ -34,6 +36,13 @@ interface NodeContext {
 
 function readDetectLocal(raw: RawNode, { reader, spot }: NodeContext): DetectLocal | undefined {
   const { bridgeInterface, interfaceNamePrefix } = raw.detectLocal ?? {};
+  const isName = (text: string, key: string, kind: "name" | "prefix"): boolean => {
+    const finding = judgeInterfaceName(text, kind);
+    if (finding === undefined) return true;
+    const at = spot.at("detectLocal").at(key);
+    reader.error("BAD_NAME", at, `${key} ${quote(text)}: ${finding.reason}`, finding.hint);
+    return false;
+  };
   switch (raw.detectLocalMode) {
     case undefined:
       return undefined;
@@ -45,11 +54,19 @@ function readDetectLocal(raw: RawNode, { reader, spot }: NodeContext): DetectLoc
     case "NodeCIDR":
       return { mode: "NodeCIDR" };
     case "BridgeInterface":
-      if (bridgeInterface !== undefined) return { mode: "BridgeInterface", bridgeInterface };
+      if (bridgeInterface !== undefined) {
+        return isName(bridgeInterface, "bridgeInterface", "name")
+          ? { mode: "BridgeInterface", bridgeInterface }
+          : undefined;
+      }
       reader.error("MISSING_KEY", spot.at("detectLocalMode"), "BridgeInterface needs `detectLocal.bridgeInterface`");
       return undefined;
     case "InterfaceNamePrefix":
-      if (interfaceNamePrefix !== undefined) return { mode: "InterfaceNamePrefix", interfaceNamePrefix };
+      if (interfaceNamePrefix !== undefined) {
+        return isName(interfaceNamePrefix, "interfaceNamePrefix", "prefix")
+          ? { mode: "InterfaceNamePrefix", interfaceNamePrefix }
+          : undefined;
+      }
       reader.error(
         "MISSING_KEY",
         spot.at("detectLocalMode"),

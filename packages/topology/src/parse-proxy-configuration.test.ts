@@ -78,14 +78,28 @@ iptables: { masqueradeAll: false, syncPeriod: 30s }`);
 });
 
 test("with mode nftables the nftables section counts", () => {
-  const { settings } = read("mode: nftables\nnftables: { masqueradeAll: true }\niptables: { masqueradeBit: 3 }");
+  const iptables = "iptables: { masqueradeBit: 3, localhostNodePorts: true }";
+  const { settings, warnings } = read(`mode: nftables\nnftables: { masqueradeAll: true }\n${iptables}`);
   expect(settings).toEqual({ masqueradeAll: true });
+  expect(warnings).toEqual(["The configuration: no effect here: iptables"]);
 });
 
 test.for([
   ["a bit that no mark has", "iptables: { masqueradeBit: 32 }", ["NUMBER_OUT_OF_RANGE 3:28"]],
   ["a block that is none", "clusterCIDR: 10.0.0.0", ["BAD_CIDR 3:14"]],
   ["two blocks of a family", "clusterCIDR: 10.0.0.0/8,11.0.0.0/8", ["FAMILY_TWICE 3:14"]],
+  ["a third block", "clusterCIDR: 10.0.0.0/8,fd00::/48,11.0.0.0/8", ["FAMILY_TWICE 3:14"]],
+  ["an empty range, which would open all addresses", 'nodePortAddresses: [""]', ["BAD_CIDR 3:21"]],
+  [
+    "a bridge whose name no interface can have",
+    'detectLocalMode: BridgeInterface\ndetectLocal: { bridgeInterface: "cni0\\n-A x" }',
+    ["BAD_NAME 4:33"],
+  ],
+  [
+    "a prefix with a + of its own",
+    "detectLocalMode: InterfaceNamePrefix\ndetectLocal: { interfaceNamePrefix: cali+ }",
+    ["BAD_NAME 4:37"],
+  ],
   ["a mode without its setting", "detectLocalMode: BridgeInterface", ["MISSING_KEY 3:18"]],
   ["an unknown mode", "detectLocalMode: Magic", ["UNKNOWN_VALUE 3:18"]],
   ["an address range that is none", "nodePortAddresses: [10.0.0.0/8, all]", ["BAD_CIDR 3:33"]],

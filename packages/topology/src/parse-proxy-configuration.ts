@@ -3,6 +3,7 @@ import { familyOf, parseIpAddress } from "./address.ts";
 import type { Fault } from "./errors.ts";
 import { FaultReport } from "./fault-report.ts";
 import { finishReading } from "./finish-reading.ts";
+import { judgeInterfaceName } from "./interface-name.ts";
 import { isMapping } from "./is-mapping.ts";
 import { Field } from "./kubernetes/field.ts";
 import { readCidr } from "./kubernetes/read-nodes.ts";
@@ -56,7 +57,8 @@ function readSettings(root: Field): Partial<NodeSettings> {
   const section = root.get(sectionOf(root));
   const masqueradeBit = readMasqueradeBit(section.get("masqueradeBit"));
   const masqueradeAll = section.get("masqueradeAll").flag();
-  const localhostNodePorts = root.at("iptables", "localhostNodePorts").flag();
+  // Of iptables alone: kube-proxy's nftables mode has no NodePorts on localhost.
+  const localhostNodePorts = section.get("localhostNodePorts").flag();
   const clusterCIDRs = readClusterCIDRs(root.get("clusterCIDR"));
   const detectLocal = readDetectLocal(root, { hasClusterCIDR: clusterCIDRs.length > 0 });
   return {
@@ -89,8 +91,7 @@ function readClusterCIDRs(field: Field): readonly Cidr[] {
     if (cidr === undefined) field.error("BAD_CIDR", `${quote(part)} is no block of addresses`);
     return cidr ?? [];
   });
-  const [first, second] = cidrs;
-  if (first !== undefined && second !== undefined && familyOf(first.address) === familyOf(second.address)) {
+  if (new Set(cidrs.map(({ address }) => familyOf(address))).size < cidrs.length) {
     field.error("FAMILY_TWICE", "there can be one block a family");
   }
   return cidrs;
@@ -99,10 +100,16 @@ function readClusterCIDRs(field: Field): readonly Cidr[] {
 function readDetectLocal(root: Field, { hasClusterCIDR }: { hasClusterCIDR: boolean }): DetectLocal | undefined {
   const field = root.get("detectLocalMode");
   const mode = field.word(["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]);
-  const setting = (key: string): string | undefined => {
-    const text = root.at("detectLocal", key).text();
-    if (text !== undefined && text !== "") return text;
-    field.error("MISSING_KEY", `${mode} needs detectLocal.${key}`);
+  const setting = (key: string, kind: "name" | "prefix"): string | undefined => {
+    const written = root.at("detectLocal", key);
+    const text = written.text();
+    if (text === undefined || text === "") {
+      field.error("MISSING_KEY", `${mode} needs detectLocal.${key}`);
+      return undefined;
+    }
+    const finding = judgeInterfaceName(text, kind);
+    if (finding === undefined) return text;
+    written.error("BAD_NAME", `${quote(text)}: ${finding.reason}`, finding.hint);
     return undefined;
   };
   switch (mode) {
@@ -114,11 +121,11 @@ function readDetectLocal(root: Field, { hasClusterCIDR }: { hasClusterCIDR: bool
     case "NodeCIDR":
       return { mode };
     case "BridgeInterface": {
-      const bridgeInterface = setting("bridgeInterface");
+      const bridgeInterface = setting("bridgeInterface", "name");
       return bridgeInterface === undefined ? undefined : { mode, bridgeInterface };
     }
     case "InterfaceNamePrefix": {
-      const interfaceNamePrefix = setting("interfaceNamePrefix");
+      const interfaceNamePrefix = setting("interfaceNamePrefix", "prefix");
       return interfaceNamePrefix === undefined ? undefined : { mode, interfaceNamePrefix };
     }
   }
@@ -148,7 +155,7 @@ function warnOfTheRest(root: Field): void {
   if (!isMapping(value)) return;
   const section = sectionOf(root);
   const unused = Object.keys(value).flatMap((key): readonly string[] => {
-    if (USED.has(key) || isZero(value[key])) return [];
+    if (USED.has(key) || isZero(value[key]) || (key === "mode" && section === "nftables")) return [];
     const part = value[key];
     if (key !== section || !isMapping(part)) return [key];
     const rest = Object.keys(part).filter((inner) => !USED_IN_SECTION.has(inner) && !isZero(part[inner]));

@@ -443,6 +443,21 @@ const FAULTS: readonly { name: string; text: string; code: FaultCode; hint?: Reg
     code: "MISSING_KEY",
   },
   {
+    name: "a bridge whose name is too long for an interface",
+    text: topology({
+      rest: "node: { detectLocalMode: BridgeInterface, detectLocal: { bridgeInterface: ‸a-bridge-of-17-xx } }",
+    }),
+    code: "BAD_NAME",
+    hint: /15 bytes/,
+  },
+  {
+    name: "a prefix that no interface's name begins with",
+    text: topology({
+      rest: "node: { detectLocalMode: InterfaceNamePrefix, detectLocal: { interfaceNamePrefix: ‸cali/ } }",
+    }),
+    code: "BAD_NAME",
+  },
+  {
     name: "a masquerade bit that no mark has",
     text: topology({ rest: "node: { masqueradeBit: ‸32 }" }),
     code: "NUMBER_OUT_OF_RANGE",
