@@ -99,6 +99,13 @@ describe("nodes", () => {
   });
 });
 
+test("a second podCIDR of a family is a fault", () => {
+  const text = NODES.replace("podCIDRs: [10.1.0.0/24,", "podCIDRs: [10.1.0.0/24, 10.3.0.0/24,");
+  expect(faultsOf(text).map(({ code, message }) => [code, message.includes("spec.podCIDRs[1]")])).toEqual([
+    ["FAMILY_TWICE", true],
+  ]);
+});
+
 describe("the objects", () => {
   const expected = read(NODES + service(PORT)).topology;
 
@@ -132,7 +139,7 @@ describe("the objects", () => {
     expect(topology).toEqual(expected);
     expect([...passedOver]).toEqual([
       ["ConfigMap", 2],
-      ["Service", 1],
+      ["Service of example.org/v1", 1],
       ["Namespace", 1],
     ]);
   });
@@ -252,7 +259,9 @@ status: ${status}
       "10.1.0.1:5353 node1 rs",
     );
     expect(endpointsOf(NODES + selecting("{ port: 80, targetPort: 81 }") + pods)?.[0]).toBe("10.1.0.1:81 node1 rs");
-    expect(endpointsOf(NODES + selecting("{ port: 80 }") + pods)?.[0]).toBe("10.1.0.1:80 node1 rs");
+    for (const port of ["{ port: 80 }", "{ port: 80, targetPort: 0 }", '{ port: 80, targetPort: "" }']) {
+      expect(endpointsOf(NODES + selecting(port) + pods)?.[0]).toBe("10.1.0.1:80 node1 rs");
+    }
     expect(endpointsOf(NODES + selecting("{ port: 80, targetPort: nothing }") + pods)).toEqual([]);
   });
 
@@ -323,6 +332,13 @@ describe("a Service", () => {
     expect(found.clusterIPs).toEqual([]);
   });
 
+  test.for(["NodePort", "LoadBalancer"])("of type %s without a ClusterIP is served nowhere, and says so", (type) => {
+    const text = service(`type: ${type}\n${PORT}`).replace("10.96.0.10", "None");
+    expect(read(text).warnings.map(({ code, message }) => [code, message.includes(`of type ${type}`)])).toEqual([
+      ["NO_EFFECT", true],
+    ]);
+  });
+
   test("has only those external IPs that are allowed", () => {
     const text = service(`externalIPs: [203.0.113.1, 203.0.114.1]\n${PORT}`);
     expect(settings(text).externalIPs).toEqual([]);
@@ -374,6 +390,43 @@ const FAULTS: readonly { name: string; spec: string; code: FaultCode; path: stri
     path: "spec.clusterIPs[0]",
   },
   {
+    name: "a first ClusterIP that is another than clusterIP",
+    spec: `clusterIPs: [‸10.96.0.11]\n${PORT}`,
+    code: "CONFLICTING_KEYS",
+    path: "spec.clusterIPs[0]",
+  },
+  {
+    name: "no ClusterIP in the one field and one in the other",
+    spec: `clusterIPs: [‸None]\n${PORT}`,
+    code: "CONFLICTING_KEYS",
+    path: "spec.clusterIPs[0]",
+  },
+  { name: "no port", spec: "ports: ‸[]", code: "MISSING_KEY", path: "spec.ports" },
+  {
+    name: "a port twice",
+    spec: "ports: [{ name: a, port: 80 }, ‸{ name: b, port: 80 }]",
+    code: "DUPLICATE_NAME",
+    path: "spec.ports[1]",
+  },
+  {
+    name: "a targetPort that is a number in quotes",
+    spec: 'ports: [{ port: 80, targetPort: ‸"8080" }]',
+    code: "BAD_NAME",
+    path: "spec.ports[0].targetPort",
+  },
+  {
+    name: "a targetPort that no port has",
+    spec: "ports: [{ port: 80, targetPort: ‸65536 }]",
+    code: "PORT_OUT_OF_RANGE",
+    path: "spec.ports[0].targetPort",
+  },
+  {
+    name: "a targetPort whose name is too long",
+    spec: "ports: [{ port: 80, targetPort: ‸sixteen-letters-x }]",
+    code: "BAD_NAME",
+    path: "spec.ports[0].targetPort",
+  },
+  {
     name: "two ClusterIPs of a family",
     spec: `clusterIPs: [10.96.0.10, ‸10.96.0.11]\n${PORT}`,
     code: "FAMILY_TWICE",
@@ -390,6 +443,24 @@ const FAULTS: readonly { name: string; spec: string; code: FaultCode; path: stri
     spec: `type: LoadBalancer\nloadBalancerSourceRanges: [‸10.0.0.0/33]\n${PORT}`,
     code: "BAD_CIDR",
     path: "spec.loadBalancerSourceRanges[0]",
+  },
+  {
+    name: "a source range that is empty, which would leave it open",
+    spec: `type: LoadBalancer\nloadBalancerSourceRanges: [‸""]\n${PORT}`,
+    code: "BAD_CIDR",
+    path: "spec.loadBalancerSourceRanges[0]",
+  },
+  {
+    name: "a source range that is null, which would leave it open",
+    spec: `type: LoadBalancer\nloadBalancerSourceRanges: [10.0.0.0/8, ‸null]\n${PORT}`,
+    code: "BAD_CIDR",
+    path: "spec.loadBalancerSourceRanges[1]",
+  },
+  {
+    name: "an external IP that is empty",
+    spec: `externalIPs: [‸""]\n${PORT}`,
+    code: "BAD_ADDRESS",
+    path: "spec.externalIPs[0]",
   },
   {
     name: "affinity for two days",
@@ -458,6 +529,14 @@ describe("a fault in a Service", () => {
     expect(faultsOf(text).map(({ code, at }) => `${code} ${at?.line}`)).toEqual(["BAD_NAME 3"]);
   });
 
+  test.for(["name: web.a", "name: web, namespace: a.b", `name: ${"a".repeat(64)}`])(
+    "is %s, which is no label",
+    (named) => {
+      const text = `apiVersion: v1\nkind: Service\nmetadata: { ${named} }\nspec: { clusterIP: 10.96.0.1, ports: [{ port: 80 }] }`;
+      expect(faultsOf(text).map(({ code, at }) => `${code} ${at?.line}`)).toEqual(["BAD_NAME 3"]);
+    },
+  );
+
   test("is a ClusterIP that two have", () => {
     const other = service(PORT).replace("name: web,", "name: other,");
     expect(faultsOf(service(PORT) + other).map(({ code }) => code)).toEqual(["DUPLICATE_FRONTEND"]);
@@ -503,8 +582,8 @@ describe("a fault in a Service", () => {
 
   test("is no ClusterIP or endpoint that kube-proxy takes and nothing can reach: a warning", () => {
     const texts = [
-      service(`clusterIPs: [127.0.0.5]\n${PORT}`),
-      service(`clusterIPs: [224.1.2.3]\n${PORT}`),
+      service(PORT).replace("10.96.0.10", "127.0.0.5"),
+      service(PORT).replace("10.96.0.10", "224.1.2.3"),
       service(`type: LoadBalancer\n${PORT}`, "status: { loadBalancer: { ingress: [{ ip: 0.0.0.0 }] } }"),
       service(PORT) + slice("- { addresses: [239.1.2.3] }"),
     ];

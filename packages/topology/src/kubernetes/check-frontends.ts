@@ -47,7 +47,8 @@ class Claims {
 
   claim(code: FaultCode, field: Field, { key, what }: { key: string; what: string }): void {
     const first = this.take(key, field);
-    if (first !== undefined) {
+    // The same field again: two ports of one Service are equal, and that has been said.
+    if (first !== undefined && first !== field) {
       field.duplicate(code, { first, reason: `${what} is used by ${first.spot.subject} already` });
     }
   }

@@ -104,10 +104,16 @@ export class Field {
     return port;
   }
 
+  /** A text, where an empty one is the same as none, except in a list: Go leaves an empty field out, but no member. */
+  filledText(): string | undefined {
+    if (this.isSet && this.value !== "") return this.text();
+    return typeof this.spot.path.at(-1) === "number" ? "" : undefined;
+  }
+
   /** An address as kube-proxy reads it: leading zeros are decimal, IPv4 in IPv6 is IPv4. */
   address(): IpAddress | undefined {
-    const text = this.text();
-    if (text === undefined || text === "") return undefined;
+    const text = this.filledText();
+    if (text === undefined) return undefined;
     const read = parseSloppyAddress(text);
     if (read === undefined) this.error("BAD_ADDRESS", `${quote(text)} is no address`, explainAddress(text, "address"));
     else if (read.isSloppy) this.warning("SLOPPY_ADDRESS", `${quote(text)} is read as ${read.address}`);

@@ -68,7 +68,7 @@ class Collector implements KubernetesObjects {
     const untyped = Field.root(value, { spot, reader });
     const kind = untyped.get("kind").text() ?? impliedKind?.kind ?? "";
     const apiVersion = untyped.get("apiVersion").text() ?? impliedKind?.apiVersion ?? "";
-    if (kind.endsWith("List")) {
+    if (kind === "List" || (kind.endsWith("List") && isMapping(value) && Object.hasOwn(value, "items"))) {
       this.#addItems(untyped, { reader, kind: kind.slice(0, -"List".length), apiVersion });
       return;
     }
@@ -84,7 +84,7 @@ class Collector implements KubernetesObjects {
         );
         return;
       }
-      const name = kind === "" ? "object without a kind" : kind;
+      const name = nameOfOther({ kind, apiVersion });
       this.passedOver.set(name, (this.passedOver.get(name) ?? 0) + 1);
       return;
     }
@@ -101,9 +101,17 @@ class Collector implements KubernetesObjects {
   }
 }
 
+/** How the log names what is passed over: with its version where the kind alone reads like one of ours. */
+function nameOfOther({ kind, apiVersion }: { kind: string; apiVersion: string }): string {
+  if (kind === "") return "object without a kind";
+  const isNamesake = [...KINDS.keys()].some((key) => key.endsWith(`/${kind}`));
+  return isNamesake ? `${kind} of ${apiVersion}` : kind;
+}
+
 /** What the API server demands of names, because they end up in comments, chains and paths. */
 const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
 const MAX_SUBDOMAIN_LENGTH = 253;
+const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 function readObject(
   value: unknown,
@@ -122,7 +130,10 @@ function readObject(
     const text = part.text();
     if (text === undefined && key === "namespace") continue;
     if (text === undefined || text === "") field.error("MISSING_KEY", `metadata.${key}: it must have one`);
-    else if (text.length > MAX_SUBDOMAIN_LENGTH || !DNS_SUBDOMAIN.test(text)) {
+    else if (kind === "Service" || key === "namespace") {
+      if (DNS_LABEL.test(text)) continue;
+      part.error("BAD_NAME", `${quote(text)} is no DNS label`, "Use up to 63 lower-case letters, digits and -");
+    } else if (text.length > MAX_SUBDOMAIN_LENGTH || !DNS_SUBDOMAIN.test(text)) {
       part.error("BAD_NAME", `${quote(text)} is no DNS name`, "Use lower-case letters, digits, - and .");
     }
   }

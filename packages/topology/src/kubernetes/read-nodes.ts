@@ -1,4 +1,4 @@
-import type { Cidr, IpAddress } from "../address.ts";
+import type { Cidr, Family, IpAddress } from "../address.ts";
 import { familyOf } from "../address.ts";
 import { explainAddress } from "../explain-address.ts";
 import type { Host } from "../model.ts";
@@ -45,16 +45,24 @@ function readAddresses(node: Field): readonly IpAddress[] {
 function readPodCIDRs(spec: Field): readonly Cidr[] {
   const several = spec.get("podCIDRs").items();
   const fields = several.length > 0 ? several : [spec.get("podCIDR")];
-  const cidrs = fields.flatMap((field) => readCidr(field) ?? []);
-  return cidrs.filter(
-    (cidr, index) => cidrs.findIndex((other) => familyOf(other.address) === familyOf(cidr.address)) === index,
-  );
+  const families = new Set<Family>();
+  return fields.flatMap((field) => {
+    const cidr = readCidr(field);
+    if (cidr === undefined) return [];
+    const family = familyOf(cidr.address);
+    if (families.has(family)) {
+      field.error("FAMILY_TWICE", `a second IPv${family} block; there can be one a family`);
+      return [];
+    }
+    families.add(family);
+    return [cidr];
+  });
 }
 
 /** A block with Kubernetes' leniency: blanks around it, leading zeros. */
 export function readCidr(field: Field): Cidr | undefined {
-  const text = field.text()?.trim();
-  if (text === undefined || text === "") return undefined;
+  const text = field.filledText()?.trim();
+  if (text === undefined) return undefined;
   const read = parseSloppyCidr(text);
   if (read === undefined)
     field.error("BAD_CIDR", `${quote(text)} is no block of addresses`, explainAddress(text, "cidr"));

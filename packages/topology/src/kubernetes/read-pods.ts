@@ -135,7 +135,10 @@ export function endpointsOfSelector(service: KubernetesObject, pods: PodsByLabel
 /** A number, the name of a container's port, or the service's own port. */
 function targetPortOf(field: Field, { pod, protocol }: { pod: KubernetesPod; protocol: Protocol }): Port | undefined {
   const target = field.get("targetPort").value;
+  // The API server's defaults take 0 and an empty name for none.
+  if ((typeof target !== "number" && typeof target !== "string") || target === 0 || target === "") {
+    return field.get("port").port();
+  }
   if (typeof target === "number") return parsePort(target);
-  if (typeof target !== "string") return field.get("port").port();
   return pod.namedPorts.find((named) => named.name === target && named.protocol === protocol)?.port;
 }

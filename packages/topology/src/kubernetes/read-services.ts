@@ -1,5 +1,5 @@
 import type { Cidr, IpAddress } from "../address.ts";
-import { cidrContains, familyOf } from "../address.ts";
+import { cidrContains, familyOf, parsePort } from "../address.ts";
 import { DEFAULT_AFFINITY_SECONDS } from "../build-services.ts";
 import type { Service, ServicePort } from "../model.ts";
 import { quote } from "../quote.ts";
@@ -8,6 +8,7 @@ import type { Field } from "./field.ts";
 import type { KubernetesObject } from "./kubernetes-objects.ts";
 import { readProtocol } from "./read-endpoints.ts";
 import { readCidr } from "./read-nodes.ts";
+import { parseSloppyAddress } from "./sloppy-address.ts";
 
 /** A port whose endpoints are still to be found. */
 export interface KubernetesServicePort extends Omit<ServicePort, "endpoints"> {
@@ -78,7 +79,11 @@ function readClusterIPs(spec: Field, type: ServiceType): readonly KubernetesVip[
   const one = spec.get("clusterIP");
   const several = spec.get("clusterIPs").items();
   const fields = several.length > 0 ? several : [one];
-  if (one.value === "None" || fields[0]?.value === "None") return [];
+  checkFirstClusterIP(one, several[0]);
+  if (one.value === "None" || fields[0]?.value === "None") {
+    if (type !== "ClusterIP") one.warning("NO_EFFECT", `without a ClusterIP nothing of type ${type} is served`);
+    return [];
+  }
   const vips = fields.flatMap((field): readonly KubernetesVip[] => {
     const address = field.address();
     if (address !== undefined) field.judge(address, "VIP");
@@ -98,6 +103,16 @@ function readClusterIPs(spec: Field, type: ServiceType): readonly KubernetesVip[
   }
   if (vips.length > 2) vips[2]?.field.error("FAMILY_TWICE", "there can be one address a family");
   return vips.slice(0, 2);
+}
+
+/** The API server holds both fields equal: one that was changed alone would leave the Service at the other's address. */
+function checkFirstClusterIP(one: Field, first: Field | undefined): void {
+  if (typeof one.value !== "string" || typeof first?.value !== "string" || one.value === "") return;
+  const [single, listed] = [one.value, first.value].map((text) => parseSloppyAddress(text)?.address ?? text);
+  // A member that is no address is reported as such.
+  if (single === listed || (listed !== "None" && parseSloppyAddress(first.value) === undefined)) return;
+  const reason = `${quote(first.value)} is not what clusterIP says, ${quote(one.value)}`;
+  first.error("CONFLICTING_KEYS", reason, "Write the same in both");
 }
 
 /** Anyone who may write a Service could claim any address with it (CVE-2020-8554): only what is allowed is served. */
@@ -174,12 +189,18 @@ const USUAL_NODE_PORTS = { from: 30000, to: 32767 };
 const PORT_NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 function readPorts(spec: Field, type: ServiceType): readonly KubernetesServicePort[] {
-  const fields = spec.get("ports").items();
+  const list = spec.get("ports");
+  const fields = list.items();
+  const isHeadless = type === "ExternalName" || spec.get("clusterIP").value === "None";
+  if (!isHeadless && (!list.isSet || (Array.isArray(list.value) && fields.length === 0))) {
+    list.error("MISSING_KEY", "there must be one at least");
+  }
   const seen = new Map<string, Field>();
   return fields.flatMap((field): readonly KubernetesServicePort[] => {
     const name = readPortName(field, { isOptional: fields.length === 1 });
     const protocol = readProtocol(field.get("protocol"));
     const port = field.get("port").port();
+    checkTargetPort(field.get("targetPort"));
     const nodePort = readNodePort(field.get("nodePort"), type);
     if (port === undefined) {
       const written = field.get("port");
@@ -198,6 +219,23 @@ function readPorts(spec: Field, type: ServiceType): readonly KubernetesServicePo
     return [{ name, protocol, port, ...(nodePort === undefined ? {} : { nodePort }), field }];
   });
 }
+
+/** Endpoints carry their own ports; this one names those of pods that a selector finds. */
+function checkTargetPort(field: Field): void {
+  if (typeof field.value !== "string") {
+    field.port();
+    return;
+  }
+  const { value } = field;
+  if (value === "" || (value.length <= 15 && IANA_SERVICE_NAME.test(value) && /[a-z]/.test(value))) return;
+  const isNumber = parsePort(Number(value)) !== undefined;
+  const hint = isNumber
+    ? `Without quotes: ${Number(value)}`
+    : "Use up to 15 lower-case letters, digits and -, one a letter";
+  field.error("BAD_NAME", `${quote(value)} is no name of a port`, hint);
+}
+
+const IANA_SERVICE_NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 
 function readPortName(field: Field, { isOptional }: { isOptional: boolean }): string {
   const name = field.get("name").text() ?? "";
