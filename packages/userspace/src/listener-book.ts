@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { FrontendState, HandedListener, InheritedListeners, PortHolder, ProxyOptions } from "./contract.ts";
 import type { DataPlane, ListenerHandle } from "./plane/byte-stream.ts";
-import { type FrontendSpec, servesAnyone } from "./policy/frontend-spec.ts";
+import { type FrontendSpec, listens } from "./policy/frontend-spec.ts";
 import { findPortHolder } from "./port-holder.ts";
 import type { WorkerGroup } from "./workers/worker-group.ts";
 
@@ -54,7 +54,7 @@ export class ListenerBook {
     for (const [key, entry] of this.#entries) {
       const spec = specs.get(key);
       if (spec === undefined) removed.push(key);
-      else if (servesAnyone(spec) === (entry.kind !== "refusing")) continue;
+      else if (listens(spec) === (entry.kind !== "refusing")) continue;
       if (entry.kind === "listening") this.#surroundings.group.unlisten(key);
       this.#entries.delete(key);
     }
@@ -68,7 +68,7 @@ export class ListenerBook {
     for (const [key, spec] of specs) {
       const entry = this.#entries.get(key);
       if (entry !== undefined && entry.kind !== "failed") continue;
-      if (servesAnyone(spec)) opening.push(spec);
+      if (listens(spec)) opening.push(spec);
       else this.#entries.set(key, { kind: "refusing", spec });
     }
     for (let first = 0; first < opening.length; first += OPEN_AT_ONCE) {

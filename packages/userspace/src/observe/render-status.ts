@@ -71,7 +71,7 @@ function describeState(state: FrontendState): string {
     case "listening":
       return "listening";
     case "refusing":
-      return "refusing: no endpoint";
+      return "refusing: no endpoint for anybody";
     case "draining":
       return "draining: left the plan";
     case "unsupported":

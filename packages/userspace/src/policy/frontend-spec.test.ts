@@ -2,7 +2,7 @@ import type { HostPlan, PodDetector } from "@svcproxy/topology";
 import { parseCidr } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
 import { ip, loopbackPlan, type TestService } from "../testing/loopback-plan.ts";
-import { compileFrontends, type HostAddresses, servesAnyone, userspaceLimitations } from "./frontend-spec.ts";
+import { compileFrontends, type HostAddresses, listens, userspaceLimitations } from "./frontend-spec.ts";
 
 const WEB: TestService = { vip: "10.96.0.10", port: 80, endpoints: [["10.0.1.2", 8080]] };
 const NOWHERE: HostAddresses = { nodePortAddresses: [], interfaces: [] };
@@ -73,18 +73,21 @@ describe("compiled frontends", () => {
       { ...WEB, name: "web", port: 82 },
     ]);
     const { frontends, limitations } = compileFrontends(plan, NOWHERE);
-    expect([...frontends.values()].map(servesAnyone)).toEqual([false, true, true]);
+    expect([...frontends.values()].map(listens)).toEqual([false, true, true]);
     expect(limitations).toContain("Endpoints of default/echo lead back to it, and are left out: 10.96.0.10:80");
   });
 
-  test("without an endpoint for anybody serve nobody", () => {
+  test("without an endpoint for anybody do not listen, unless UDP clients are owed silence", () => {
     const serves = (service: TestService) =>
-      [...compileFrontends(loopbackPlan([service]), NOWHERE).frontends.values()].map(servesAnyone);
+      [...compileFrontends(loopbackPlan([service]), NOWHERE).frontends.values()].map(listens);
     expect(serves(WEB)).toEqual([true]);
     expect(serves({ ...WEB, endpoints: [] })).toEqual([false]);
     const drop = { kind: "drop" } as const;
     expect(serves({ ...WEB, clients: { outside: drop } })).toEqual([true]);
-    expect(serves({ ...WEB, clients: { pod: drop, host: drop, outside: drop } })).toEqual([false]);
+    const silent = { ...WEB, clients: { pod: drop, host: drop, outside: drop } };
+    expect(serves(silent)).toEqual([false]);
+    expect(serves({ ...silent, protocol: "udp" })).toEqual([true]);
+    expect(serves({ ...WEB, protocol: "udp", endpoints: [] })).toEqual([false]);
   });
 
   test("list endpoints that are not for new connections too, each with all its services", () => {

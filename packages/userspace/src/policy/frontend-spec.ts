@@ -209,9 +209,12 @@ function podCidrs({ podDetector }: HostPlan, { interfaces }: HostAddresses): rea
   }
 }
 
-/** Whether any kind of client gets anywhere by it. Where none does nobody listens: then the kernel refuses at once. */
-export function servesAnyone(spec: FrontendSpec): boolean {
-  return Object.values(spec.clients).some((treatment) => treatment.kind === "forward");
+/**
+ * Whether it listens. Where no kind of client gets anywhere by it nobody does, so that the kernel refuses at once; but a
+ * UDP client that is owed silence has it only from a socket that takes its datagrams and says nothing.
+ */
+export function listens({ protocol, clients }: FrontendSpec): boolean {
+  return Object.values(clients).some(({ kind }) => kind === "forward" || (kind === "drop" && protocol === "udp"));
 }
 
 /** What a userspace proxy cannot do of this plan; a sentence each. */
@@ -232,7 +235,7 @@ export function userspaceLimitations(plan: HostPlan): readonly string[] {
   );
   if (silent) {
     limitations.push(
-      "A TCP client that the rules would leave without an answer (source ranges, policy Local) is reset",
+      "A TCP client that the rules would leave without an answer (source ranges, policy Local) is refused or reset",
     );
   }
   if (plan.ports.some(({ service, port }) => service.proxyProtocol !== undefined && port.protocol === "udp")) {

@@ -232,6 +232,33 @@ describe("a UDP frontend", () => {
     expect(error).toMatchObject({ code: "ECONNREFUSED" });
   });
 
+  test("whose endpoints are out of everybody's reach is silent, and serves once one is in reach", async () => {
+    const echo = await startUdpEcho();
+    const vip = someVip();
+    const drop = { kind: "drop" } as const;
+    const service = { vip, port: PORT, protocol: "udp", endpoints: [["127.0.0.1", echo.port]] } as const;
+    const proxy = await startProxy([{ ...service, clients: { pod: drop, host: drop, outside: drop } }]);
+    const client = await openSocket();
+    client.connect(PORT, vip);
+    await once(client, "connect");
+    const heard: string[] = [];
+    client.on("error", ({ message }) => heard.push(message));
+    client.on("message", (message) => heard.push(String(message)));
+    client.send("x");
+    await until(
+      async () => (await proxy.snapshot()).frontends[0]?.counters.datagramsDropped,
+      (dropped) => dropped === 1,
+    );
+    expect(heard).toEqual([]);
+    await proxy.apply(loopbackPlan([service]));
+    client.send("y");
+    await until(
+      () => heard.length,
+      (count) => count > 0,
+    );
+    expect(heard).toEqual(["y"]);
+  });
+
   test("clients outside the source ranges are left without an answer", async () => {
     const echo = await startUdpEcho();
     const vip = someVip();
