@@ -145,12 +145,16 @@ function syntaxFault({ file, text }: SourceText, { reason, mark }: YAMLException
   }
   // The mark of an alias that means nothing is behind its star.
   const offset = reason.startsWith("unidentified alias") && text[position - 1] === "*" ? position - 1 : position;
-  const hint = SYNTAX_HINTS.find(({ words }) => words.test(reason))?.hint;
+  // As `kubectl get -o json` twice in one pipe has it: JSON behind JSON.
+  const isAnother = /document separator is expected/.test(reason) && text[offset] === "{";
+  const hint = isAnother ? SEPARATOR_HINT : SYNTAX_HINTS.find(({ words }) => words.test(reason))?.hint;
   return fileFault("SYNTAX", file, `Cannot read ${/^\s*[[{]/.test(text) ? "JSON or YAML" : "YAML"}: ${reason}`, {
     at: { file, ...positionAt(text, offset) },
     ...(hint === undefined ? {} : { hint }),
   });
 }
+
+const SEPARATOR_HINT = "Write a line `---` between the documents, give each as a file, or make one List of them";
 
 const SYNTAX_HINTS: readonly { readonly words: RegExp; readonly hint: string }[] = [
   { words: /\btabs?\b/, hint: "Indent by spaces" },

@@ -164,6 +164,7 @@ const FAULTS: readonly { name: string; text: string; code: FaultCode; hint?: Reg
     text: `{ "hosts": ${"[".repeat(98)}‸${"[".repeat(9000)}${"]".repeat(9098)} }`,
     code: "SYNTAX",
   },
+  { name: "JSON behind JSON", text: '{"hosts": []}\n‸{"hosts": []}', code: "SYNTAX", hint: /`---` between/ },
   { name: "a tab as indentation", text: "hosts:\n‸\t- name: a", code: "SYNTAX", hint: /spaces/ },
   {
     name: "a key twice",
