@@ -11,6 +11,7 @@ import {
   type IpAddress,
   inputError,
   parseCidr,
+  servesNodePortsOnLocalhost,
   type Topology,
 } from "@svcproxy/topology";
 import type { HostState, InterfaceAddress, NetworkInterface, PolicyRule, Route } from "./host-state.ts";
@@ -30,7 +31,7 @@ export interface ImpliedHostOptions {
  * The addresses, routes and sysctls that a host of the topology has where nothing else is known, as flannel sets them up:
  * its own addresses on the uplink, its pods on a bridge that has the first address of their block, an overlay device with
  * the block's address itself, a route by it to every other host's pods, and a default route. Forwarding is on, reverse-path
- * filtering strict, and bridged packets are shown to iptables.
+ * filtering strict, bridged packets are shown to iptables, and 127.0.0.0/8 stays on loopback unless it serves NodePorts.
  *
  * @throws InputError UNKNOWN_HOST
  */
@@ -47,7 +48,8 @@ export function hostStateOf(topology: Topology, options: ImpliedHostOptions): Ho
     interfaces,
     routes: [...localRoutes(interfaces), ...mainRoutes(topology, { host, names })],
     policyRules: DEFAULT_POLICY_RULES,
-    sysctls: IMPLIED_SYSCTLS,
+    // NodePorts on 127.0.0.1 take it, and come with the rule that guards it.
+    sysctls: servesNodePortsOnLocalhost(topology.node) ? { ...IMPLIED_SYSCTLS, ...TAKES_LOOPBACK } : IMPLIED_SYSCTLS,
   };
 }
 
@@ -66,6 +68,8 @@ const IMPLIED_SYSCTLS: Readonly<Record<string, string>> = {
   "net.bridge.bridge-nf-call-iptables": "1",
   "net.bridge.bridge-nf-call-ip6tables": "1",
 };
+
+const TAKES_LOOPBACK = { "net.ipv4.conf.all.route_localnet": "1" };
 
 interface DeviceNames {
   readonly bridge: string;

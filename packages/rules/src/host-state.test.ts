@@ -38,6 +38,16 @@ describe("the host that a topology implies", () => {
     );
   });
 
+  test.for([
+    [{}, "0"],
+    [{ localhostNodePorts: true }, "1"],
+    [{ localhostNodePorts: true, nodePortsOnPrimaryAddress: true }, "0"],
+  ] as const)("routes 127.0.0.0/8 off loopback for NodePorts there: %j", ([settings, expected]) => {
+    const asking = { ...topology, node: { ...topology.node, ...settings } };
+    const { sysctls } = hostStateOf(asking, { host: "cloudos1" });
+    expect(sysctls["net.ipv4.conf.all.route_localnet"]).toBe(expected);
+  });
+
   test("is one that the topology lists", () => {
     expect(() => hostStateOf(topology, { host: "nobody" })).toThrow(InputError);
   });

@@ -1,5 +1,5 @@
 import { type HostState, hostStateOf, type Route } from "@svcproxy/rules";
-import { addressWidth, cidrOf, familyOf, servesNodePortsOnLocalhost, type Topology } from "@svcproxy/topology";
+import { addressWidth, cidrOf, familyOf, type Topology } from "@svcproxy/topology";
 import { DEVICES, EDGE, quarterOf } from "./flow-places.ts";
 
 /** The host of a topology as `createFlowWorld` sets it up: as the topology implies, but its serving pods have a device of their own. */
@@ -18,10 +18,5 @@ export function flowHostState(topology: Topology): HostState {
     ...implied,
     interfaces: [...implied.interfaces, { name: pods, isLoopback: false, linkKind: "veth", addresses: gateways }],
     routes: [...implied.routes, ...routes],
-    // NodePorts on 127.0.0.1 need it.
-    sysctls: {
-      ...implied.sysctls,
-      ...(servesNodePortsOnLocalhost(topology.node) ? { "net.ipv4.conf.all.route_localnet": "1" } : {}),
-    },
   };
 }
