@@ -50,6 +50,7 @@ export type FaultCode =
   | "NO_CLUSTER_IP"
   | "NO_NODE_ADDRESS"
   | "EXTERNAL_IP_REFUSED"
+  | "OTHER_PROXY"
   | "UNUSUAL_NODE_PORT"
   | "MIXED_INPUT"
   | "NO_EFFECT";

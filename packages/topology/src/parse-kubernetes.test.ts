@@ -332,6 +332,18 @@ describe("a Service", () => {
     expect(found.clusterIPs).toEqual([]);
   });
 
+  test("with the label of another proxy is left to it", () => {
+    const label = "labels: { service.kubernetes.io/service-proxy-name: cilium }";
+    const { topology, warnings } = read(service(PORT).replace("namespace: prod }", `namespace: prod, ${label} }`));
+    expect(topology.services).toEqual([]);
+    expect(warnings.map(({ code, message }) => [code, message])).toEqual([
+      [
+        "OTHER_PROXY",
+        'Service "prod/web": metadata.labels[service.kubernetes.io/service-proxy-name]: it is left to the proxy "cilium" and not served here',
+      ],
+    ]);
+  });
+
   test.for(["NodePort", "LoadBalancer"])("of type %s without a ClusterIP is served nowhere, and says so", (type) => {
     const text = service(`type: ${type}\n${PORT}`).replace("10.96.0.10", "None");
     expect(read(text).warnings.map(({ code, message }) => [code, message.includes(`of type ${type}`)])).toEqual([

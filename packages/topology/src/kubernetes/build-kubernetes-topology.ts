@@ -4,9 +4,10 @@ import { NO_HINTS } from "../build-hosts.ts";
 import type { FaultReport } from "../fault-report.ts";
 import type { Endpoint, Host, Pod, Service, Topology } from "../model.ts";
 import { DEFAULT_NODE_SETTINGS } from "../model.ts";
+import { quote } from "../quote.ts";
 import type { SourceDocument } from "../source-document.ts";
 import { checkFrontends } from "./check-frontends.ts";
-import { collectObjects } from "./kubernetes-objects.ts";
+import { collectObjects, type KubernetesObject } from "./kubernetes-objects.ts";
 import type { PortEndpoints, ServiceKey } from "./read-endpoints.ts";
 import { readEndpoints } from "./read-endpoints.ts";
 import { readNodes } from "./read-nodes.ts";
@@ -33,7 +34,7 @@ export function buildKubernetesTopology(
   const podsByLabel = new PodsByLabel(pods);
   const listed = readEndpoints(objects);
   const hostNames = new Set(nodes.map(({ host }) => host.name));
-  const read = objects.services.map((object) => readService(object, { allowExternalIPs }));
+  const read = objects.services.filter(isOurs).map((object) => readService(object, { allowExternalIPs }));
   const services = checkFrontends(read, { nodes }).map((service) => {
     const endpoints = endpointsOf(service, { listed, podsByLabel });
     return buildService(service, { endpoints, hostNames });
@@ -50,6 +51,14 @@ export function buildKubernetesTopology(
       node: DEFAULT_NODE_SETTINGS,
     },
   };
+}
+
+/** Whether kube-proxy would serve it: a Service with this label, whatever its value, is another proxy's. */
+function isOurs({ field }: KubernetesObject): boolean {
+  const label = field.at("metadata", "labels", "service.kubernetes.io/service-proxy-name");
+  if (!label.isSet) return true;
+  label.warning("OTHER_PROXY", `it is left to the proxy ${quote(label.text() ?? "")} and not served here`);
+  return false;
 }
 
 function endpointsOf(
