@@ -48,6 +48,14 @@ describe("svcproxy prove", () => {
     }
   });
 
+  test.for(["document", "kubernetes"])("holds where nobody serves a NodePort on localhost (%s)", async (dialect) => {
+    const unserved = "services: [{ name: web, clusterIP: 10.96.0.1, ports: [{ port: 80, nodePort: 30080 }] }]";
+    const text = `hosts: [{ name: edge, address: 192.0.2.1 }]\n${unserved}\nnode: { localhostNodePorts: true }\n`;
+    writeFileSync(path("unserved.yaml"), text);
+    const run = await runInMemory(["prove", path("unserved.yaml"), "--host", "edge", "--dialect", dialect]);
+    expect(run.exitCode, run.stdout).toBe(0);
+  });
+
   test("breaks without the last rule, with the document's packet and a trace that runs", async () => {
     expect(lastRule.test(rules)).toBe(true);
     const run = await runInMemory(["prove", "--host", "cloudos1", "--rules", path("without.txt")]);

@@ -1,5 +1,6 @@
 import type { CheckContext, Promised } from "./check-context.ts";
 import { describeDestination } from "./check-context.ts";
+import { intersect, isEmpty, isSubset } from "./index-set.ts";
 import { hasMark } from "./mark-set.ts";
 import { foreignDecision, isBeforeRouting } from "./own-rules.ts";
 import type { Finding } from "./proof.ts";
@@ -27,10 +28,23 @@ export function checkTurnedAway(check: CheckContext, promise: Promised, end: End
     handling.kind === "refuse"
       ? "it has no endpoint: it should be refused at once"
       : "its endpoints are elsewhere: it should be dropped";
+  if (isKeptOffLoopback(check, end)) return;
   if (leavesByDesign(check, promise, { end, message: `${fate}, and is not ${wanted}` })) return;
   const placed =
     "placed" in ending ? ending.placed : (state.destinationNat ?? foreignDecision(state, check.isOwn, isBeforeRouting));
   report(check, promise, state, { claim: 3, message: `${fate}, but ${why}`, placed });
+}
+
+/** NodePorts on 127.0.0.0/8 are for who has an address there: our rules keep everybody else off loopback, with no answer. */
+function isKeptOffLoopback({ proof: { host }, isOwn }: CheckContext, { state, ending }: EndedState): boolean {
+  const { region } = state;
+  return (
+    ending.kind === "dropped" &&
+    ending.placed !== undefined &&
+    isOwn(ending.placed) &&
+    isSubset(region.destination, host.loopback) &&
+    isEmpty(intersect(region.source, host.loopback))
+  );
 }
 
 /** Whether it is the host's own packet to an external address that nobody serves, which the plan's dialect lets go. */
