@@ -43,9 +43,9 @@ export const FLOW_SCENARIOS: readonly FlowScenario[] = [
     flows: MASQUERADE_ALL_FLOWS,
   },
   {
-    name: "pods by their block, two of them in IPv6",
+    name: "pods by their block, one a family",
     file: features,
-    configuration: { detectLocalMode: "ClusterCIDR", clusterCIDR: "10.20.0.0/16,fd20::/64,fd20:0:0:1::/64" },
+    configuration: { detectLocalMode: "ClusterCIDR", clusterCIDR: "10.20.0.0/16,fd20::/63" },
     flows: CLUSTER_CIDR_FLOWS,
   },
   {
