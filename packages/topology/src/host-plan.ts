@@ -15,7 +15,7 @@ export interface HostPlan {
   readonly podDetector: PodDetector;
   /** In the topology's order: services, then their ports, then families (the order of `clusterIPs`). */
   readonly ports: readonly ServicePortPlan[];
-  /** Ports on which the host answers how many endpoints it has; TCP, every address of the host. */
+  /** Ports on which the host answers how many endpoints it has; TCP, the addresses that serve NodePorts. */
   readonly healthChecks: readonly HealthCheck[];
   /** What a rule dialect does beyond or beside the promise, by design. */
   readonly deviations: readonly Deviation[];

@@ -22,3 +22,4 @@ export type { InputFile } from "./source-document.ts";
 export { TextMap } from "./text-map.ts";
 export type { TopologyFile } from "./topology-file.ts";
 export * from "./topology-schema.ts";
+export * from "./with-addresses-of.ts";

@@ -18,11 +18,14 @@ export function nodePortAddresses({
   readonly host: Host;
   readonly node: NodeSettings;
 }): Pick<Frontend, "addresses" | "everyHostAddress"> {
-  const own = host.addresses.filter((address) => familyOf(address) === family);
+  const ofFamily = (addresses: readonly IpAddress[]) => addresses.filter((address) => familyOf(address) === family);
+  const own = ofFamily(host.addresses);
   if (node.nodePortsOnPrimaryAddress) return { addresses: own.slice(0, 1), everyHostAddress: false };
   const listed = blocksOf(node, family);
   const everyHostAddress = listed === undefined;
-  const addresses = own.filter((address) => isIn(listed, address));
+  // Every address need not be listed.
+  const known = everyHostAddress ? own : [...own, ...ofFamily(host.unlistedAddresses ?? [])];
+  const addresses = known.filter((address) => isIn(listed, address));
   if (LOOPBACK !== undefined && family === 4 && servesNodePortsOnLocalhost(node)) addresses.push(LOOPBACK);
   return { addresses, everyHostAddress };
 }

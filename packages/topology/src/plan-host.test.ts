@@ -5,6 +5,7 @@ import { InputError } from "./errors.ts";
 import type { ClientKind, Frontend, FrontendKind, Handling, HostPlan } from "./host-plan.ts";
 import { parseTopology } from "./parse-topology.ts";
 import { planHost } from "./plan-host.ts";
+import { withAddressesOf } from "./with-addresses-of.ts";
 
 function read(text: string) {
   return parseTopology(new TextEncoder().encode(text), { file: "t.yaml" }).topology;
@@ -268,6 +269,23 @@ describe("NodePorts", () => {
   ] as const)("%s", ([, node, addresses, everyHostAddress]) => {
     expect(nodePort(node)).toEqual({ addresses, everyHostAddress });
   });
+
+  test.for([
+    ["10.0.0.0/8", ["10.9.0.1"], false],
+    ["fd00::/8", ["192.168.0.1"], true],
+    ["primary", ["192.168.0.1"], false],
+  ] as const)(
+    "of a machine that has 10.9.0.1 too, with nodePortAddresses %s",
+    ([block, addresses, everyHostAddress]) => {
+      const given = topology({ node: `node: { nodePortAddresses: ["${block}"] }` });
+      const seen = read("hosts: [{ name: x, addresses: [192.168.0.1, 10.9.0.1] }]").hosts[0]?.addresses ?? [];
+      const plan = planHost(withAddressesOf(given, { host: "h1", addresses: seen }), {
+        host: "h1",
+        dialect: "kubernetes",
+      });
+      expect(frontendOf(plan, "nodePort")).toMatchObject({ addresses, everyHostAddress });
+    },
+  );
 });
 
 describe("who is a pod", () => {

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
 import { HealthCheckServers } from "./health-check-servers.ts";
-import { loopbackPlan, portOf } from "./testing/loopback-plan.ts";
+import { ip, loopbackPlan, portOf } from "./testing/loopback-plan.ts";
 import { until } from "./testing/test-proxy.ts";
 import { freePort } from "./testing/test-server.ts";
 
@@ -14,9 +14,11 @@ function check(port: number, localReadyEndpoints: number) {
   return { service: servicePort.service, port: portOf(port), localReadyEndpoints };
 }
 
-async function ask(port: number): Promise<{ status: number; body: unknown } | undefined> {
-  const response = await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => undefined);
-  return response === undefined ? undefined : { status: response.status, body: await response.json() };
+async function ask(port: number, address = "127.0.0.1") {
+  const response = await fetch(`http://${address}:${port}/healthz`).catch(() => undefined);
+  if (response === undefined) return undefined;
+  const weight = response.headers.get("x-load-balancing-endpoint-weight");
+  return { status: response.status, weight, body: await response.json() };
 }
 
 test("a load balancer learns how many endpoints this host has, follows changes, and loses the port with the service", async () => {
@@ -30,12 +32,25 @@ test("a load balancer learns how many endpoints this host has, follows changes, 
   );
   expect(first).toEqual({
     status: 200,
-    body: { service: { namespace: "default", name: "web" }, localEndpoints: 2 },
+    weight: "2",
+    body: { service: { namespace: "default", name: "web" }, localEndpoints: 2, serviceProxyHealthy: true },
   });
   servers.apply([check(port, 0)]);
   expect((await ask(port))?.status).toBe(503);
   servers.apply([]);
   expect(await ask(port)).toBeUndefined();
+});
+
+test("only the addresses that serve NodePorts answer, where not all do", async () => {
+  const port = await freePort();
+  const servers = new HealthCheckServers(pino({ level: "silent" }));
+  onTestFinished(() => servers.close());
+  const answering = async () =>
+    Promise.all(["127.0.0.1", "127.0.0.2", "127.0.0.3"].map(async (address) => (await ask(port, address))?.status));
+  servers.apply([check(port, 1)], [ip("127.0.0.2"), ip("127.0.0.3")]);
+  await until(answering, (statuses) => statuses.join() === ",200,200");
+  servers.apply([check(port, 0)], [ip("127.0.0.1"), ip("127.0.0.3")]);
+  await until(answering, (statuses) => statuses.join() === "503,,503");
 });
 
 test("a port that is taken is tried again", async () => {

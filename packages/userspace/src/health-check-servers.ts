@@ -1,5 +1,5 @@
-import { createServer, type Server } from "node:http";
-import type { HealthCheck } from "@svcproxy/topology";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import { formatSocketAddress, type HealthCheck, type IpAddress } from "@svcproxy/topology";
 import type { Logger } from "pino";
 
 /** A port that is taken (by a predecessor that is about to let it go, say) is tried again this often. */
@@ -11,23 +11,28 @@ const RETRY_MS = 250;
  */
 export class HealthCheckServers {
   readonly #logger: Logger;
-  readonly #servers = new Map<HealthCheck["port"], HealthCheckServer>();
+  readonly #servers = new Map<string, HealthCheckServer>();
 
   constructor(logger: Logger) {
     this.#logger = logger;
   }
 
-  apply(checks: readonly HealthCheck[]): void {
-    const current = new Map(checks.map((check) => [check.port, check]));
-    for (const [port, server] of this.#servers) {
-      if (current.has(port)) continue;
+  /** @param addresses where they are answered; undefined: on every address of the host */
+  apply(checks: readonly HealthCheck[], addresses?: readonly IpAddress[]): void {
+    const current = new Map(
+      checks.flatMap((check) =>
+        (addresses ?? [undefined]).map((address) => [placeOf(check, address), { check, address }] as const),
+      ),
+    );
+    for (const [place, server] of this.#servers) {
+      if (current.has(place)) continue;
       server.close();
-      this.#servers.delete(port);
+      this.#servers.delete(place);
     }
-    for (const [port, check] of current) {
-      const known = this.#servers.get(port);
-      if (known === undefined) this.#servers.set(port, new HealthCheckServer(check, this.#logger));
-      else known.check = check;
+    for (const [place, { check, address }] of current) {
+      const known = this.#servers.get(place);
+      if (known !== undefined) known.check = check;
+      else this.#servers.set(place, new HealthCheckServer({ check, address, logger: this.#logger }));
     }
   }
 
@@ -37,23 +42,21 @@ export class HealthCheckServers {
   }
 }
 
+function placeOf({ port }: HealthCheck, address: IpAddress | undefined): string {
+  return address === undefined ? `*:${port}` : formatSocketAddress({ address, port });
+}
+
 class HealthCheckServer {
   check: HealthCheck;
+  readonly #address: IpAddress | undefined;
   readonly #server: Server;
   #retry: NodeJS.Timeout | undefined;
   #complained = false;
 
-  constructor(check: HealthCheck, logger: Logger) {
+  constructor({ check, address, logger }: { check: HealthCheck; address: IpAddress | undefined; logger: Logger }) {
     this.check = check;
-    this.#server = createServer((_request, response) => {
-      const { service, localReadyEndpoints } = this.check;
-      response.writeHead(localReadyEndpoints > 0 ? 200 : 503, {
-        "content-type": "application/json",
-        connection: "close", // a check that keeps its connection would hold up the end of the proxy
-      });
-      const { namespace, name } = service;
-      response.end(`${JSON.stringify({ service: { namespace, name }, localEndpoints: localReadyEndpoints })}\n`);
-    });
+    this.#address = address;
+    this.#server = createServer((_request, response) => answer(response, this.check));
     this.#server.on("error", (error) => {
       if (!this.#complained) logger.warn({ port: check.port }, `cannot answer health checks: ${error.message}`);
       this.#complained = true;
@@ -63,7 +66,8 @@ class HealthCheckServer {
   }
 
   #listen(): void {
-    this.#server.listen({ port: this.check.port });
+    const { port } = this.check;
+    this.#server.listen(this.#address === undefined ? { port } : { port, host: this.#address });
   }
 
   close(): void {
@@ -71,4 +75,21 @@ class HealthCheckServer {
     this.#server.close();
     this.#server.closeAllConnections();
   }
+}
+
+function answer(response: ServerResponse, { service: { namespace, name }, localReadyEndpoints }: HealthCheck): void {
+  const body = JSON.stringify({
+    service: { namespace, name },
+    localEndpoints: localReadyEndpoints,
+    // A proxy that stops or drains closes these servers first.
+    serviceProxyHealthy: true,
+  });
+  response.writeHead(localReadyEndpoints > 0 ? 200 : 503, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+    "x-content-type-options": "nosniff",
+    "x-load-balancing-endpoint-weight": localReadyEndpoints,
+    connection: "close", // a check that keeps its connection would hold up the end of the proxy
+  });
+  response.end(body);
 }

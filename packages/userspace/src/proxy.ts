@@ -79,6 +79,7 @@ const NOTHING_SERVED: ServedPlan = {
   frontends: new Map(),
   endpoints: [],
   podCidrs: [],
+  healthCheckAddresses: undefined,
   unsupported: [],
   limitations: [],
 };
@@ -170,7 +171,7 @@ class RunningProxy implements ServiceProxy {
       hostAddresses: [...addresses.all, ...specs.map(({ address }) => address)],
     });
     this.#checks?.follow(served.endpoints.filter(({ protocol }) => protocol === "tcp"));
-    this.#healthChecks.apply(plan.healthChecks);
+    this.#healthChecks.apply(plan.healthChecks, served.healthCheckAddresses);
     await this.#book.open(served.frontends);
     await this.#group.settle();
     return {

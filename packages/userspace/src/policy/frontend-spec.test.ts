@@ -13,17 +13,19 @@ function cidr(text: string) {
   return block;
 }
 
-/** The plan with its first frontend as a NodePort of every host address. */
-function withNodePort(plan: HostPlan): HostPlan {
+/** The plan with its first frontend as a NodePort, and a health check. */
+function withNodePort(plan: HostPlan, { nodePortAddresses = [] }: { nodePortAddresses?: string[] } = {}): HostPlan {
   return {
     ...plan,
+    node: { ...plan.node, nodePortAddresses: nodePortAddresses.map(cidr) },
+    healthChecks: plan.ports.map(({ service, port }) => ({ service, port: port.port, localReadyEndpoints: 1 })),
     ports: plan.ports.map((port) => ({
       ...port,
       frontends: port.frontends.map((frontend) => ({
         ...frontend,
         kind: "nodePort",
-        addresses: [ip("192.168.1.6")],
-        everyHostAddress: true,
+        addresses: nodePortAddresses.length === 0 ? [ip("192.168.1.6")] : [],
+        everyHostAddress: nodePortAddresses.length === 0,
       })),
     })),
   };
@@ -43,6 +45,14 @@ describe("compiled frontends", () => {
     const host = { nodePortAddresses: [ip("192.168.1.6"), ip("10.1.1.1"), ip("fd00::1")], interfaces: [] };
     const { frontends } = compileFrontends(withNodePort(loopbackPlan([WEB])), host);
     expect([...frontends.values()].map(({ address }) => address)).toEqual(["192.168.1.6", "10.1.1.1"]);
+  });
+
+  test("of a NodePort leave out what nodePortAddresses leaves out, and have what it has and the topology does not know", () => {
+    const plan = withNodePort(loopbackPlan([WEB]), { nodePortAddresses: ["10.0.0.0/8"] });
+    const host = { nodePortAddresses: [ip("192.168.1.6"), ip("10.1.1.1"), ip("fd00::1")], interfaces: [] };
+    const { frontends, healthCheckAddresses } = compileFrontends(plan, host);
+    expect([...frontends.values()].map(({ address }) => address)).toEqual(["10.1.1.1"]);
+    expect(healthCheckAddresses).toEqual(["10.1.1.1"]);
   });
 
   test("that want the same address and port: the first has it", () => {

@@ -9,6 +9,7 @@ import {
   type Handling,
   type HostPlan,
   type IpAddress,
+  nodePortAddresses,
   type Port,
   type ServicePortPlan,
 } from "@svcproxy/topology";
@@ -54,6 +55,8 @@ export interface ServedPlan {
   readonly endpoints: readonly ListedEndpoint[];
   /** Sources that count as this host's pods. */
   readonly podCidrs: readonly Cidr[];
+  /** Where health checks are answered; undefined: on every address. */
+  readonly healthCheckAddresses: readonly IpAddress[] | undefined;
   /** SCTP: nobody can serve it. */
   readonly unsupported: readonly FrontendPlace[];
   /** What a userspace proxy does otherwise than rules would; a sentence each. */
@@ -62,7 +65,7 @@ export interface ServedPlan {
 
 /** What the machine adds to a plan. */
 export interface HostAddresses {
-  /** Addresses on which a NodePort of every host address is served besides those that the plan names. */
+  /** Addresses on which a NodePort is served besides those that the plan names, unless `nodePortAddresses` leaves them out. */
   readonly nodePortAddresses: readonly IpAddress[];
   /** Blocks of the addresses that interfaces carry, for pod detection by interface. */
   readonly interfaces: readonly { readonly name: string; readonly cidr: Cidr }[];
@@ -75,7 +78,7 @@ export function compileFrontends(plan: HostPlan, host: HostAddresses): ServedPla
   const targets = { tcp: new TargetBook("tcp"), udp: new TargetBook("udp") };
   for (const servicePort of plan.ports) {
     for (const frontend of servicePort.frontends) {
-      for (const address of addressesOf(frontend, { family: servicePort.family, host })) {
+      for (const address of addressesOf(frontend, { family: servicePort.family, plan, host })) {
         const { protocol } = servicePort.port;
         const place = placeOf(servicePort, { frontend, address });
         if (protocol === "sctp") unsupported.push(place);
@@ -90,20 +93,36 @@ export function compileFrontends(plan: HostPlan, host: HostAddresses): ServedPla
     frontends: cut.frontends,
     endpoints: listEndpoints(plan, targets),
     podCidrs: podCidrs(plan, host),
+    healthCheckAddresses: healthCheckAddresses(plan, host),
     unsupported,
     limitations: [...userspaceLimitations(plan), ...describeLoops(cut.loops)],
   };
 }
 
-function addressesOf(
-  frontend: Frontend,
-  { family, host }: { family: Family; host: HostAddresses },
-): ReadonlySet<IpAddress> {
-  const addresses = new Set(frontend.addresses);
-  if (frontend.everyHostAddress) {
-    for (const address of host.nodePortAddresses) if (familyOf(address) === family) addresses.add(address);
-  }
-  return addresses;
+interface AddressInput {
+  readonly family: Family;
+  readonly plan: HostPlan;
+  readonly host: HostAddresses;
+}
+
+function addressesOf(frontend: Frontend, input: AddressInput): ReadonlySet<IpAddress> {
+  return new Set(frontend.kind === "nodePort" ? [...frontend.addresses, ...placesOf(input)] : frontend.addresses);
+}
+
+/** The addresses of this machine that serve NodePorts. */
+function placesOf({ family, plan, host }: AddressInput): readonly IpAddress[] {
+  const unlistedAddresses = host.nodePortAddresses.filter((address) => familyOf(address) === family);
+  const lookedAt = { ...plan.host, unlistedAddresses };
+  const { addresses, everyHostAddress } = nodePortAddresses({ family, host: lookedAt, node: plan.node });
+  return everyHostAddress ? unlistedAddresses : addresses;
+}
+
+/** As NodePorts are: `nodePortAddresses` is also about them. @see kubernetes pkg/proxy/healthcheck/service_health.go */
+function healthCheckAddresses(plan: HostPlan, host: HostAddresses): readonly IpAddress[] | undefined {
+  const families = new Set(plan.healthChecks.flatMap(({ service }) => service.clusterIPs.map(familyOf)));
+  const input = { host: plan.host, node: plan.node };
+  if ([...families].every((family) => nodePortAddresses({ ...input, family }).everyHostAddress)) return undefined;
+  return [...families].flatMap((family) => placesOf({ family, plan, host }));
 }
 
 function placeOf(
