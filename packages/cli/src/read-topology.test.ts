@@ -78,6 +78,15 @@ describe("a topology", () => {
     expect(stderr).toContain('"passedOver":{"ConfigMap":1}');
   });
 
+  test("that is one object without its apiVersion is told which", async () => {
+    const { exitCode, stderr } = await runInMemory(["check", "-"], {
+      stdin: SERVICE("web", "10.96.0.1").replace("apiVersion: v1", ""),
+    });
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain("it is of kind Service, but has no apiVersion [MISSING_KEY]");
+    expect(stderr).not.toContain("UNKNOWN_KEY");
+  });
+
   test("comes from several files", async () => {
     const made = folderOf({ "s.yaml": SERVICE("a", "10.96.0.1"), "n.yaml": NODE });
     const { report } = await check(join(made, "s.yaml"), join(made, "n.yaml"));
