@@ -25,6 +25,11 @@ function bySource(cidrs: readonly Cidr[]): PodDetector {
   return cidrs.length === 0 ? { kind: "none" } : { kind: "source", cidrs };
 }
 
+/** Whether the settings say how pods are told, rather than leave it to the best that there is. */
+export function isDetectionAskedFor({ detectLocal, clusterCIDRs }: NodeSettings): boolean {
+  return detectLocal !== undefined || clusterCIDRs.length > 0;
+}
+
 /** Whether the detector can tell a pod from other clients in this family. */
 export function detectsPods(detector: PodDetector, family: Family): boolean {
   if (detector.kind === "none") return false;

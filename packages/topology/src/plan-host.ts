@@ -1,7 +1,7 @@
 import type { Family, IpAddress, Port } from "./address.ts";
 import { familyOf } from "./address.ts";
 import { chooseEndpoints, type EndpointChoice, isExternallyReachable } from "./choose-endpoints.ts";
-import { detectPods, detectsPods } from "./detect-pods.ts";
+import { detectPods, detectsPods, isDetectionAskedFor } from "./detect-pods.ts";
 import { inputError } from "./errors.ts";
 import type {
   Deviation,
@@ -48,7 +48,7 @@ export function planHost(topology: Topology, { host: name, dialect }: PlanOption
       ),
     ),
     healthChecks: topology.services.flatMap((service) => planHealthCheck(host, service)),
-    deviations: dialect === "document" ? DOCUMENT_DEVIATIONS : KUBERNETES_DEVIATIONS,
+    deviations: dialect === "document" ? documentDeviations(context) : KUBERNETES_DEVIATIONS,
   };
 }
 
@@ -144,8 +144,9 @@ function internalHandling(context: PlanContext, input: HandlingInput): Frontend[
     forwardTo(endpoints, { reason: context.node.masqueradeAll ? "masquerade-all" : reason, input });
   const detects = detectsPods(context.podDetector, input.family);
   if (context.dialect === "document") {
-    // The document's last rule rewrites whatever the host itself sends; nothing rewrites clients from outside.
-    return { pod: handle("hairpin"), host: handle("host"), outside: handle("hairpin") };
+    // The document's last rule rewrites whatever the host itself sends; it tells no pods from clients outside by itself.
+    const outside = detects && isDetectionAskedFor(context.node) ? "not-a-pod" : "hairpin";
+    return { pod: handle("hairpin"), host: handle("host"), outside: handle(outside) };
   }
   return {
     pod: handle("hairpin"),
@@ -200,6 +201,11 @@ const KUBERNETES_DEVIATIONS: readonly Deviation[] = [
   },
 ];
 
+function documentDeviations({ node, podDetector }: PlanContext): readonly Deviation[] {
+  const tellsPods = isDetectionAskedFor(node) && ([4, 6] as const).every((family) => detectsPods(podDetector, family));
+  return tellsPods ? DOCUMENT_DEVIATIONS : [...DOCUMENT_DEVIATIONS, OUTSIDE_NOT_MASQUERADED];
+}
+
 const DOCUMENT_DEVIATIONS: readonly Deviation[] = [
   {
     kind: "host-traffic-masqueraded",
@@ -213,8 +219,9 @@ const DOCUMENT_DEVIATIONS: readonly Deviation[] = [
     kind: "whole-mark",
     text: "The mark is set and compared whole, so another program's mark bits are overwritten, or keep a packet from being masqueraded",
   },
-  {
-    kind: "outside-clusterip-not-masqueraded",
-    text: "A client outside the hosts that dials a ClusterIP keeps its address, so an endpoint on another host answers past this one",
-  },
 ];
+
+const OUTSIDE_NOT_MASQUERADED: Deviation = {
+  kind: "outside-clusterip-not-masqueraded",
+  text: "A client outside the hosts that dials a ClusterIP keeps its address, so an endpoint on another host answers past this one",
+};

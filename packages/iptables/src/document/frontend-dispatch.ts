@@ -11,26 +11,32 @@ import type { ServiceChains } from "./service-chains.ts";
 
 interface FrontendEntry extends DispatchEntry {
   readonly matches: readonly Match[];
-  /** Whether the source is rewritten whoever the client is. */
-  readonly marked: boolean;
+  /** The rules that mark, so that the source is rewritten: whoever the client is, or where it is no pod. */
+  readonly marks: readonly Rule[];
   readonly chain: string;
 }
 
-/** KUBE-SERVICES: every address that a service is reached at, the host's own (NodePorts) aside. */
+/**
+ * KUBE-SERVICES: every address that a service is reached at, the host's own (NodePorts) aside.
+ *
+ * @param options.notAPod ends the rule that marks those clients of a ClusterIP that are no pods, where the plan wants it
+ */
 export function frontendDispatch(
   services: readonly ServiceChains[],
-  options: { readonly family: Family; readonly byTree: boolean },
+  { notAPod, ...options }: { readonly family: Family; readonly byTree: boolean; readonly notAPod: Rule | undefined },
 ): Dispatch {
   const entries = services.flatMap((service) =>
     service.port.frontends
       .filter((frontend) => frontend.kind !== "nodePort" && servesSomebody(frontend))
-      .flatMap((frontend) => frontend.addresses.map((address) => frontendEntry(service, { frontend, address }))),
+      .flatMap((frontend) =>
+        frontend.addresses.map((address) => frontendEntry(service, { frontend, address, notAPod })),
+      ),
   );
   return dispatchRules(entries, {
     ...options,
     chainPrefix: VIP_PREFIX,
     blockMatches: documentMatches,
-    leafRules: (leaf) => leaf.flatMap((entry) => [...markRules(entry), jumpRule(entry)]),
+    leafRules: (leaf) => leaf.flatMap((entry) => [...entry.marks, jumpRule(entry)]),
   });
 }
 
@@ -46,7 +52,7 @@ export function nodePortDispatch(
     ...options,
     chainPrefix: NODE_PORT_PREFIX,
     blockMatches: documentMatches,
-    leafRules: (leaf) => [...leaf.flatMap(markRules), ...leaf.map(jumpRule)],
+    leafRules: (leaf) => [...leaf.flatMap(({ marks }) => marks), ...leaf.map(jumpRule)],
   });
 }
 
@@ -66,7 +72,7 @@ function nodePortsOf({ port }: ServiceChains): readonly Frontend[] {
 
 function frontendEntry(
   { port: { port, service }, cluster, local, external, firewall }: ServiceChains,
-  { frontend, address }: { frontend: Frontend; address?: IpAddress },
+  { frontend, address, notAPod }: { frontend: Frontend; address?: IpAddress; notAPod?: Rule | undefined },
 ): FrontendEntry {
   const block = { protocol: port.protocol, ports: { from: frontend.port, to: frontend.port } };
   const matches = documentMatches(address === undefined ? block : { ...block, cidr: hostCidr(address) });
@@ -80,9 +86,19 @@ function frontendEntry(
     port: frontend.port,
     matches,
     // EXT and FW chains mark for themselves.
-    marked: (chain === cluster || chain === local) && Object.values(frontend.clients).every(isRewritten),
+    marks: chain === cluster || chain === local ? markRules(frontend, { matches, notAPod }) : [],
     chain: chain.name,
   };
+}
+
+function markRules(
+  { clients }: Frontend,
+  { matches, notAPod }: { matches: readonly Match[]; notAPod: Rule | undefined },
+): readonly Rule[] {
+  if (Object.values(clients).every(isRewritten)) return [{ matches, target: jump(MARK_MASQ) }];
+  const { outside } = clients;
+  if (notAPod === undefined || outside.kind !== "forward" || outside.masquerade !== "not-a-pod") return [];
+  return [{ matches: [...notAPod.matches, ...matches], target: notAPod.target }];
 }
 
 /** Hairpins aside, for which the endpoint's chain marks, and the host's own connections, which the last rule rewrites. */
@@ -90,10 +106,6 @@ function isRewritten(handling: Frontend["clients"]["outside"]): boolean {
   return (
     handling.kind === "forward" && (handling.masquerade === "external" || handling.masquerade === "masquerade-all")
   );
-}
-
-function markRules({ matches, marked }: FrontendEntry): readonly Rule[] {
-  return marked ? [{ matches, target: jump(MARK_MASQ) }] : [];
 }
 
 function jumpRule({ matches, chain }: FrontendEntry): Rule {

@@ -8,6 +8,7 @@ import { EXTERNAL_SERVICES, FIREWALL, NODE_PORTS, PROXY_FIREWALL, SERVICES } fro
 import { type FilterReason, filterContents } from "../rule-parts/filter-contents.ts";
 import { localhostGuard, servesLocalhost } from "../rule-parts/localhost-guard.ts";
 import { comment } from "../rule-parts/matches.ts";
+import { notAPod } from "../rule-parts/not-a-pod.ts";
 import { lazily } from "../script/lazily.ts";
 import type { Script, Section } from "../script/script.ts";
 import { forward, markMasq, postrouting } from "./constant-rules.ts";
@@ -17,7 +18,6 @@ import { hooksOf } from "./hooks.ts";
 import { kubernetesMatches } from "./kubernetes-matches.ts";
 import { kubernetesShares } from "./kubernetes-shares.ts";
 import { nameServicePorts, type ServicePortName } from "./name-service-ports.ts";
-import { notAPod } from "./not-a-pod.ts";
 import { servicePortChains } from "./service-port-chains.ts";
 
 /** Above so many endpoints of all services, kube-proxy leaves out the comments of which there are most. */

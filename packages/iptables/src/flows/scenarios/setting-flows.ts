@@ -216,7 +216,6 @@ export const CLUSTER_CIDR_FLOWS: readonly Flow[] = [
   {
     name: "a client from outside does not",
     ...{ from: "outside", to: "dns clusterIP", port: 53, protocol: "udp" },
-    only: "kubernetes",
     expected: { endpoints: ["dns-1"], port: 53, masquerade: true },
   },
 ];
@@ -231,7 +230,6 @@ export const BRIDGE_FLOWS: readonly Flow[] = [
   {
     name: "one behind another device does not, whatever its address",
     ...{ from: "web-1", to: "dns clusterIP", port: 53, protocol: "udp" },
-    only: "kubernetes",
     expected: { endpoints: ["dns-1"], port: 53, masquerade: true },
   },
   {

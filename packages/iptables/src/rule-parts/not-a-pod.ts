@@ -1,8 +1,8 @@
 import type { Chain, Match, Rule } from "@svcproxy/rules";
 import type { Family, HostPlan } from "@svcproxy/topology";
-import { MARK_MASQ, MARK_OUTSIDE } from "../rule-parts/chain-names.ts";
-import { podMatches } from "../rule-parts/pod-matches.ts";
-import { jump, RETURN } from "../rule-parts/targets.ts";
+import { MARK_MASQ, MARK_OUTSIDE } from "./chain-names.ts";
+import { podMatches } from "./pod-matches.ts";
+import { jump, RETURN } from "./targets.ts";
 
 /** How the clients of a ClusterIP that are none of this host's pods get marked. */
 export interface NotAPod {
