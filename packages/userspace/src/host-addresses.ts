@@ -8,24 +8,31 @@ export interface LocalAddresses extends HostAddresses {
 }
 
 /** The addresses of this machine as they are now. */
-export function readLocalAddresses({ vipDevices }: { vipDevices: readonly string[] }): LocalAddresses {
+export function readLocalAddresses(
+  { vipDevices }: { readonly vipDevices: readonly string[] },
+  machine: ReturnType<typeof networkInterfaces> = networkInterfaces(),
+): LocalAddresses {
   const all: IpAddress[] = [];
   const nodePortAddresses: IpAddress[] = [];
   const interfaces: { name: string; cidr: NonNullable<ReturnType<typeof parseCidr>> }[] = [];
-  for (const [name, entries = []] of Object.entries(networkInterfaces())) {
+  for (const [name, entries = []] of Object.entries(machine)) {
     for (const { address: text, cidr: block, internal } of entries) {
       const address = parseIpAddress(text);
       const cidr = parseCidr(block ?? "");
       if (address === undefined) continue;
       all.push(address);
-      // VIPs are the plan's; loopback addresses serve NodePorts only where the plan says so.
-      if (internal || vipDevices.includes(name)) continue;
-      if (cidr !== undefined) interfaces.push({ name, cidr });
+      if (vipDevices.includes(name)) continue; // VIPs are the plan's
+      if (cidr !== undefined && !internal) interfaces.push({ name, cidr });
+      // Loopback addresses serve NodePorts only where the plan says so, but lo may have others, which are the host's like any.
       // A link-local address is of no use without its interface.
-      if (!isLinkLocal(address)) nodePortAddresses.push(address);
+      if (!isLoopback(address) && !isLinkLocal(address)) nodePortAddresses.push(address);
     }
   }
   return { all, nodePortAddresses, interfaces };
+}
+
+function isLoopback(address: IpAddress): boolean {
+  return address.startsWith("127.") || address === "::1";
 }
 
 function isLinkLocal(address: IpAddress): boolean {

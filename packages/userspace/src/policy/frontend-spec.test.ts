@@ -42,7 +42,8 @@ describe("compiled frontends", () => {
   });
 
   test("of a NodePort listen on the addresses that the topology knows and on those that the machine has, once each", () => {
-    const host = { nodePortAddresses: [ip("192.168.1.6"), ip("10.1.1.1"), ip("fd00::1")], interfaces: [] };
+    const addresses = ["192.168.1.6", "10.1.1.1", "fd00::1", WEB.vip].map(ip);
+    const host = { nodePortAddresses: addresses, interfaces: [] };
     const { frontends } = compileFrontends(withNodePort(loopbackPlan([WEB])), host);
     expect([...frontends.values()].map(({ address }) => address)).toEqual(["192.168.1.6", "10.1.1.1"]);
   });

@@ -72,7 +72,8 @@ export interface HostAddresses {
 }
 
 /** Turns the promise into addresses to listen on. */
-export function compileFrontends(plan: HostPlan, host: HostAddresses): ServedPlan {
+export function compileFrontends(plan: HostPlan, machine: HostAddresses): ServedPlan {
+  const host = { ...machine, nodePortAddresses: withoutClusterIPs(machine.nodePortAddresses, plan) };
   const frontends = new Map<string, FrontendSpec>();
   const unsupported: FrontendPlace[] = [];
   const targets = { tcp: new TargetBook("tcp"), udp: new TargetBook("udp") };
@@ -97,6 +98,12 @@ export function compileFrontends(plan: HostPlan, host: HostAddresses): ServedPla
     unsupported,
     limitations: [...userspaceLimitations(plan), ...describeLoops(cut.loops)],
   };
+}
+
+/** ClusterIPs that somebody else made local are VIPs still: with thousands of them each NodePort would be opened thousands of times. */
+function withoutClusterIPs(addresses: readonly IpAddress[], { ports }: HostPlan): readonly IpAddress[] {
+  const clusterIPs = new Set(ports.flatMap(({ service }) => service.clusterIPs));
+  return addresses.filter((address) => !clusterIPs.has(address));
 }
 
 interface AddressInput {
