@@ -77,6 +77,13 @@ iptables: { masqueradeAll: false, syncPeriod: 30s }`);
   expect(warnings).toEqual(["The configuration: no effect here: mode, bindAddress, iptables.syncPeriod"]);
 });
 
+test("a clusterCIDR with leading zeros is read as kube-proxy reads it, and that is said", () => {
+  expect(read("clusterCIDR: 010.0.0.0/08")).toEqual({
+    settings: { clusterCIDRs: ["10.0.0.0/8"] },
+    warnings: ['The configuration: clusterCIDR: "010.0.0.0/08" is read as 10.0.0.0/8'],
+  });
+});
+
 test("with mode nftables the nftables section counts", () => {
   const iptables = "iptables: { masqueradeBit: 3, localhostNodePorts: true }";
   const { settings, warnings } = read(`mode: nftables\nnftables: { masqueradeAll: true }\n${iptables}`);

@@ -1,6 +1,7 @@
 import type { Cidr } from "./address.ts";
-import { familyOf, parseIpAddress } from "./address.ts";
+import { familyOf, formatCidr, parseIpAddress } from "./address.ts";
 import type { Fault } from "./errors.ts";
+import { explainAddress } from "./explain-address.ts";
 import { FaultReport } from "./fault-report.ts";
 import { finishReading } from "./finish-reading.ts";
 import { judgeInterfaceName } from "./interface-name.ts";
@@ -87,9 +88,11 @@ function readClusterCIDRs(field: Field): readonly Cidr[] {
   const text = field.text() ?? "";
   if (text === "") return [];
   const cidrs = text.split(",").flatMap((part) => {
-    const cidr = parseSloppyCidr(part.trim())?.cidr;
-    if (cidr === undefined) field.error("BAD_CIDR", `${quote(part)} is no block of addresses`);
-    return cidr ?? [];
+    const read = parseSloppyCidr(part.trim());
+    if (read === undefined) {
+      field.error("BAD_CIDR", `${quote(part)} is no block of addresses`, explainAddress(part.trim(), "cidr"));
+    } else if (read.isSloppy) field.warning("SLOPPY_ADDRESS", `${quote(part)} is read as ${formatCidr(read.cidr)}`);
+    return read?.cidr ?? [];
   });
   if (new Set(cidrs.map(({ address }) => familyOf(address))).size < cidrs.length) {
     field.error("FAMILY_TWICE", "there can be one block a family");
