@@ -57,6 +57,22 @@ describe("the kubernetes dialect", () => {
     expect(without.filter((line) => /random-fully|INVALID/.test(line))).toEqual([]);
   });
 
+  test("has a chain for each port, also where several have no name and one is called like another's number", () => {
+    const lines = rules(`services:
+  - { name: web, clusterIP: 10.96.0.1, ports: [{ port: 80 }, { port: 81 }, { port: 90, name: "81" }, { port: 80, protocol: UDP }], endpoints: [web] }
+  - { name: "web:81", clusterIP: 10.96.0.2, ports: [{ port: 81 }], endpoints: [web] }`);
+    const called = lines.flatMap((line) => /"(\S+) cluster IP".* --dport (\d+) -j (KUBE-SVC-\S+)$/.exec(line) ?? []);
+    const ports = called.filter((_, index) => index % 4 === 1);
+    expect(ports).toEqual([
+      "default/web",
+      "default/web:81:81",
+      "default/web:81",
+      "default/web",
+      "default/web:81:81:81",
+    ]);
+    expect(new Set(called.filter((_, index) => index % 4 === 3)).size).toBe(5);
+  });
+
   test("lets health checks in once for each port of the service", () => {
     const lines = rules(`services:
   - name: web

@@ -15,23 +15,36 @@ export interface ServicePortName {
 /**
  * Names every port of a plan; a dual-stack service has the same names in both families.
  *
- * Kubernetes gives every port of a service a name of its own. A topology file need not, so a second port of the same
- * name and protocol is called by its number.
+ * Kubernetes gives every port of a service a name of its own. A topology file need not, so another port of the same name
+ * and protocol is called by its number too, after all ports that can be called as Kubernetes does.
  */
 export function nameServicePorts({ ports }: HostPlan): (port: ServicePortPlan) => ServicePortName {
   const names = new Map<ServicePort, ServicePortName>();
   const taken = new Set<string>();
-  for (const { service, port } of ports) {
-    if (names.has(port)) continue;
-    const base = `${service.namespace}/${service.name}`;
-    const named = port.name === "" ? base : `${base}:${port.name}`;
-    const text = taken.has(named + port.protocol) ? `${named}:${port.port}` : named;
-    taken.add(text + port.protocol);
-    names.set(port, { text, hash: hashName(text + port.protocol, HASH_LENGTH) });
+  const take = (port: ServicePort, text: string): boolean => {
+    const hashed = text + port.protocol;
+    if (taken.has(hashed)) return false;
+    taken.add(hashed);
+    names.set(port, { text, hash: hashName(hashed, HASH_LENGTH) });
+    return true;
+  };
+  const others: ServicePortPlan[] = [];
+  for (const plan of ports) {
+    if (!names.has(plan.port) && !take(plan.port, ownName(plan))) others.push(plan);
+  }
+  for (const plan of others) {
+    if (names.has(plan.port)) continue;
+    let text = `${ownName(plan)}:${plan.port.port}`;
+    while (!take(plan.port, text)) text += `:${plan.port.port}`;
   }
   return ({ port }) => {
     const name = names.get(port);
     if (name === undefined) throw new TypeError(`port ${port.port} is not in the plan`);
     return name;
   };
+}
+
+function ownName({ service, port }: ServicePortPlan): string {
+  const owner = `${service.namespace}/${service.name}`;
+  return port.name === "" ? owner : `${owner}:${port.name}`;
 }
