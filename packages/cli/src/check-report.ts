@@ -135,7 +135,7 @@ export function checkReport(
       localhostNodePorts: servesNodePortsOnLocalhost(topology.node),
     },
     ...(plan === undefined ? {} : { plan: reportPlan(plan) }),
-    limits: userspaceLimits(topology.services),
+    limits: [...userspaceLimits(topology.services), ...ruleLimits(topology.services)],
     warnings,
   };
 }
@@ -309,4 +309,20 @@ function userspaceLimits(services: readonly Service[]): readonly string[] {
     );
   }
   return limits;
+}
+
+/** What rules cannot do for these services. */
+function ruleLimits(services: readonly Service[]): readonly string[] {
+  return services
+    .filter(({ clusterIPs }) => clusterIPs.length > 0)
+    .flatMap(({ namespace, name, healthCheckNodePort, proxyProtocol }) => [
+      ...(healthCheckNodePort === undefined
+        ? []
+        : [
+            `${namespace}/${name}: rules do not answer health checks on port ${healthCheckNodePort}, a userspace proxy does`,
+          ]),
+      ...(proxyProtocol === undefined
+        ? []
+        : [`${namespace}/${name}: rules send no PROXY protocol header, a userspace proxy does`]),
+    ]);
 }

@@ -10,6 +10,7 @@ import {
   openKernel,
   type RuleBackend,
   readSysctl,
+  ruleLimitations,
   servesLocalhost,
 } from "@svcproxy/iptables";
 import type { RuleSet } from "@svcproxy/rules";
@@ -118,11 +119,11 @@ export async function applyRules(
   return { outcome, deletedUdpFlows, warnings };
 }
 
-/** Logs what of this host, beside its rules, keeps the plan from working. @returns the same sentences */
+/** Logs what of the plan no rule can do, and what of this host, beside its rules, keeps it from working. @returns the same sentences */
 export async function warnOfHost(context: CommandContext, plan: HostPlan): Promise<readonly string[]> {
   const needs = { families: familiesOf(plan), localhostNodePorts: servesLocalhost(plan, 4) };
   const log = await context.logger();
-  const warnings = await hostWarnings(needs, context.signal);
+  const warnings = [...ruleLimitations(plan), ...(await hostWarnings(needs, context.signal))];
   for (const warning of warnings) log.warn(warning);
   return warnings;
 }

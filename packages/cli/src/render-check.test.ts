@@ -55,6 +55,8 @@ test("check says in words what a service asks for, what this host does, and what
     "elsewhere",
     "default/web: port 32000, 1 ready here",
     "default/web port 80/sctp: a userspace proxy does not serve SCTP",
+    "default/web: rules do not answer health checks on port 32000",
+    "default/web: rules send no PROXY protocol header",
     "a\\nb",
   ]) {
     expect(stdout).toContain(words);

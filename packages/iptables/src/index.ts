@@ -18,6 +18,7 @@ export * from "./kernel/rule-tables.ts";
 export * from "./kernel/run-tool.ts";
 export * from "./kernel/table-backend.ts";
 export * from "./kernel/table-change.ts";
+export * from "./rule-limitations.ts";
 export { FIREWALL } from "./rule-parts/chain-names.ts";
 export { ROUTE_LOCALNET, servesLocalhost } from "./rule-parts/localhost-guard.ts";
 export * from "./script/fold-script.ts";
