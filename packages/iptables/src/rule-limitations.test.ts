@@ -14,11 +14,11 @@ services:
     healthCheckNodePort: 31000
     ports: [{ port: 80, name: x }, { port: 81, name: "y" }]
     endpoints: [p]
-  - { name: mail, clusterIP: 10.96.0.2, proxyProtocol: v2, ports: [{ port: 25 }], endpoints: [p] }`;
+  - { name: "mail\\e[1m", clusterIP: 10.96.0.2, proxyProtocol: v2, ports: [{ port: 25 }], endpoints: [p] }`;
   const { topology } = parseTopology(new TextEncoder().encode(text), { file: "t.yaml" });
   expect(ruleLimitations(planHost(topology, { host: "a", dialect: "kubernetes" }))).toEqual([
     "Rules let health checks in but answer none: unless another program does, load balancers get no answer on port 31000 (shop/web)",
-    "Rules send no PROXY protocol header, svcproxy userspace does: default/mail",
+    "Rules send no PROXY protocol header, svcproxy userspace does: default/mail\\u{1b}[1m",
   ]);
 });
 

@@ -1,4 +1,4 @@
-import type { HostPlan } from "@svcproxy/topology";
+import { type HostPlan, visible } from "@svcproxy/topology";
 
 /** What rules cannot do of this plan; a sentence each, worth saying once. */
 export function ruleLimitations({ healthChecks, ports }: HostPlan): readonly string[] {
@@ -17,5 +17,5 @@ export function ruleLimitations({ healthChecks, ports }: HostPlan): readonly str
   if (headed.size > 0) {
     limitations.push(`Rules send no PROXY protocol header, svcproxy userspace does: ${[...headed].join(", ")}`);
   }
-  return limitations;
+  return limitations.map(visible); // services have the names that the file gives them
 }

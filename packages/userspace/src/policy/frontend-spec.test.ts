@@ -68,12 +68,12 @@ describe("compiled frontends", () => {
   });
 
   test("are not made of SCTP, which is said", () => {
-    const plan = loopbackPlan([{ ...WEB, protocol: "sctp", name: "signalling" }]);
+    const plan = loopbackPlan([{ ...WEB, protocol: "sctp", name: "signalling\n" }]);
     const { frontends, unsupported } = compileFrontends(plan, NOWHERE);
     expect(frontends.size).toBe(0);
-    expect(unsupported).toMatchObject([{ key: "sctp 10.96.0.10:80", service: "default/signalling" }]);
+    expect(unsupported).toMatchObject([{ key: "sctp 10.96.0.10:80", service: "default/signalling\n" }]);
     expect(userspaceLimitations(plan)).toContain(
-      "SCTP is not served, because Node has no SCTP sockets: default/signalling",
+      "SCTP is not served, because Node has no SCTP sockets: default/signalling\\n",
     );
   });
 

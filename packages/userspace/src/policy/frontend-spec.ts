@@ -12,6 +12,7 @@ import {
   nodePortAddresses,
   type Port,
   type ServicePortPlan,
+  visible,
 } from "@svcproxy/topology";
 import type { FrontendPlace } from "../contract.ts";
 import { cutLoops, type Loop } from "./cut-loops.ts";
@@ -96,7 +97,7 @@ export function compileFrontends(plan: HostPlan, machine: HostAddresses): Served
     podCidrs: podCidrs(plan, host),
     healthCheckAddresses: healthCheckAddresses(plan, host),
     unsupported,
-    limitations: [...userspaceLimitations(plan), ...describeLoops(cut.loops)],
+    limitations: [...userspaceLimitations(plan), ...describeLoops(cut.loops).map(visible)],
   };
 }
 
@@ -270,5 +271,5 @@ export function userspaceLimitations(plan: HostPlan): readonly string[] {
   if (plan.podDetector.kind === "bridge" || plan.podDetector.kind === "interfacePrefix") {
     limitations.push("Pods are told by the subnet of the interface, not by the interface that a packet came in by");
   }
-  return limitations;
+  return limitations.map(visible); // services have the names that the file gives them
 }
