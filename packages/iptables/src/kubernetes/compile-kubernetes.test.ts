@@ -57,6 +57,30 @@ describe("the kubernetes dialect", () => {
     expect(without.filter((line) => /random-fully|INVALID/.test(line))).toEqual([]);
   });
 
+  test("writes the rules of a service in kube-proxy's order, and declares its chains so", () => {
+    const lines = rules(`services:
+  - name: web
+    clusterIP: 10.96.0.1
+    externalTrafficPolicy: Local
+    loadBalancerIPs: [203.0.113.1]
+    loadBalancerSourceRanges: [198.51.100.0/24]
+    ports: [{ port: 80, nodePort: 30080 }]
+    endpoints: [web]`);
+    const nat = lines.slice(lines.indexOf("*nat"));
+    const kinds = (start: string) =>
+      nat
+        .filter((line) => line.startsWith(start))
+        .map((line) => line.slice(start.length).split(/[ -]/)[0])
+        .filter((kind, index, all) => kind !== all[index - 1]);
+    expect(kinds(":KUBE-").slice(-5)).toEqual(["EXT", "FW", "SVC", "SVL", "SEP"]);
+    expect(kinds("-A KUBE-").slice(2)).toEqual([
+      ...["SERVICES", "NODEPORTS"],
+      ...["SVC", "EXT", "FW", "SVC", "SVL", "SEP"],
+      "SERVICES",
+    ]);
+    expect(nat.find((line) => line.startsWith("-A KUBE-SVC-"))).toMatch(/ ! -s 10\.1\.0\.0\/16 -j KUBE-MARK-MASQ$/);
+  });
+
   test("has a chain for each port, also where several have no name and one is called like another's number", () => {
     const lines = rules(`services:
   - { name: web, clusterIP: 10.96.0.1, ports: [{ port: 80 }, { port: 81 }, { port: 90, name: "81" }, { port: 80, protocol: UDP }], endpoints: [web] }

@@ -115,8 +115,8 @@ function natSections(context: Context, { dispatch = "auto", randomFully = true }
       newChains: lazily(function* () {
         yield* [SERVICES, NODE_PORTS];
         for (const { name } of [...constant, ...below]) yield name;
-        for (const { chains, endpoints } of services) {
-          for (const { name } of chains) yield name;
+        for (const { names, endpoints } of services) {
+          yield* names;
           for (const { name } of endpoints) yield name;
         }
         yield* chooser.groups.keys();
@@ -128,11 +128,11 @@ function natSections(context: Context, { dispatch = "auto", randomFully = true }
       table: "nat",
       appended: [{ name: SERVICES, rules: frontends.rules }, { name: NODE_PORTS, rules: nodePorts.rules }, ...below],
     },
-    ...services.map(({ port, name, chains, endpoints }) => ({
+    ...services.map(({ port, name, rules, endpoints }) => ({
       title: name.text,
       table: "nat",
       appended: lazily(function* () {
-        yield* chains;
+        yield* rules;
         for (const chain of endpoints) {
           yield { name: chain.name, rules: endpointRules(port, { chain, name, isLarge }) };
         }

@@ -46,10 +46,12 @@ export function chainNames({ service }: ServicePortPlan, { hash }: ServicePortNa
   };
 }
 
-/** The chains of a service port in one family, each kind in the order in which kube-proxy declares them. */
+/** The chains of a service port in one family, in kube-proxy's order. */
 export interface ServicePortChains {
-  /** KUBE-SVC-…, KUBE-SVL-…, KUBE-EXT-…, KUBE-FW-…: rules 7 to 12 of what kube-proxy writes for it. */
-  readonly chains: readonly Chain[];
+  /** KUBE-EXT-…, KUBE-FW-…, KUBE-SVC-…, KUBE-SVL-… */
+  readonly names: readonly string[];
+  /** Rules 7 to 12 of what kube-proxy writes for it: the one that marks, ahead of all others, has the chain come twice. */
+  readonly rules: readonly Chain[];
   /** KUBE-SEP-…: rule 13. */
   readonly endpoints: readonly EndpointChain[];
 }
@@ -67,19 +69,19 @@ export function servicePortChains(port: ServicePortPlan, input: ServicePortChain
     (isExternal && externalTrafficPolicy === "Local") || (served.length > 0 && internalTrafficPolicy === "Local");
   const cluster = usesCluster ? endpointChains(port, { name: input.name, endpoints: port.clusterEndpoints }) : [];
   const local = usesLocal ? endpointChains(port, { name: input.name, endpoints: port.localEndpoints }) : [];
-  const choice = (name: string, among: readonly EndpointChain[]): Chain[] => {
-    if (among.length === 0) return [];
-    const marking = name === names.internal ? clusterIpMarking(port, input) : [];
-    return [{ name, rules: [...marking, ...choiceRules(port, { ...input, among })] }];
-  };
+  const choice = (name: string, among: readonly EndpointChain[]): Chain[] =>
+    among.length === 0 ? [] : [{ name, rules: choiceRules(port, { ...input, among }) }];
   const fromOutside = { ...input, names, hasLocal: local.length > 0 };
+  const chains = [
+    ...(isExternal ? [{ name: names.external, rules: externalRules(port, fromOutside) }] : []),
+    ...(guarded.length > 0 ? [{ name: names.firewall, rules: firewallRules(guarded, fromOutside) }] : []),
+    ...choice(names.cluster, cluster),
+    ...choice(names.local, local),
+  ];
+  const marking = chains.some(({ name }) => name === names.internal) ? clusterIpMarking(port, input) : [];
   return {
-    chains: [
-      ...choice(names.cluster, cluster),
-      ...choice(names.local, local),
-      ...(isExternal ? [{ name: names.external, rules: externalRules(port, fromOutside) }] : []),
-      ...(guarded.length > 0 ? [{ name: names.firewall, rules: firewallRules(guarded, fromOutside) }] : []),
-    ],
+    names: chains.map(({ name }) => name),
+    rules: marking.length === 0 ? chains : [{ name: names.internal, rules: marking }, ...chains],
     endpoints: local.length === 0 ? cluster : withoutDoubles([...cluster, ...local]),
   };
 }
