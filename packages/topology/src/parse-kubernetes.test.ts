@@ -144,6 +144,16 @@ describe("the objects", () => {
     ]);
   });
 
+  test("are in the namespace default where theirs is empty, and a slice may leave its name to the API server", () => {
+    const text = (service(PORT) + slice("- { addresses: [10.1.0.5] }"))
+      .replaceAll("namespace: prod", 'namespace: ""')
+      .replace("name: web-x", "generateName: web-");
+    expect(text).toContain("generateName");
+    expect(read(text).topology.services).toMatchObject([
+      { namespace: "default", name: "web", ports: [{ endpoints: [{ address: "10.1.0.5" }] }] },
+    ]);
+  });
+
   test("cannot stand beside a topology file", () => {
     expect(faultsOf(`${service(PORT)}\nhosts: []`).map(({ code }) => code)).toEqual(["MIXED_INPUT"]);
   });

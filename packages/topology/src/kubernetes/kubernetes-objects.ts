@@ -122,13 +122,13 @@ function readObject(
   const nameOf = (key: string) => (typeof named[key] === "string" ? named[key] : undefined);
   const name = nameOf("name") ?? "";
   const isNode = kind === "Node";
-  const namespace = isNode ? "" : (nameOf("namespace") ?? "default");
+  const namespace = isNode ? "" : nameOf("namespace") || "default";
   const subject = spot.named({ kind, name: isNode ? name : `${namespace}/${name}` });
   const field = Field.root(value, { spot: subject, reader });
   for (const key of isNode ? ["name"] : ["name", "namespace"]) {
     const part = field.at("metadata", key);
     const text = part.text();
-    if (text === undefined && key === "namespace") continue;
+    if (!text && (key === "namespace" || (kind === "EndpointSlice" && nameOf("generateName")))) continue;
     if (text === undefined || text === "") field.error("MISSING_KEY", `metadata.${key}: it must have one`);
     else if (kind === "Service" || key === "namespace") {
       if (DNS_LABEL.test(text)) continue;
