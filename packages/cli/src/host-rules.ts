@@ -17,6 +17,7 @@ import type { RuleSet } from "@svcproxy/rules";
 import { EnvironmentError, type Family, type HostPlan, planHost } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 import type { FamilyFlag, HostPlanFlags, VariantFlags } from "./iptables-flags.ts";
+import { lookAtMachine } from "./machine-addresses.ts";
 import { readTopology, resolveHost } from "./read-topology.ts";
 
 export {
@@ -35,7 +36,8 @@ export async function readHostPlan(
 ): Promise<HostPlan> {
   const { topology } = await readTopology(context, files, { ...flags, required: true });
   const dialect = flags.dialect ?? (topology.source === "kubernetes" ? "kubernetes" : "document");
-  return planHost(topology, { host: resolveHost(topology, flags.host), dialect });
+  const host = resolveHost(topology, flags.host);
+  return planHost(lookAtMachine(topology, host), { host, dialect });
 }
 
 /** Opens this host's rules; the log says which iptables was chosen and why. */

@@ -10,10 +10,11 @@ import {
   readHostState,
   ruleKey,
 } from "@svcproxy/rules";
-import { type Dialect, type Family, type HostPlan, inputError, planHost, type Topology } from "@svcproxy/topology";
+import { type Family, type HostPlan, inputError, planHost, type Topology } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 import { readHostStateJson } from "./live-host-state.ts";
 import { type LiveRules, openLiveRules } from "./live-rules.ts";
+import { lookAtHostState } from "./machine-addresses.ts";
 import { readText } from "./read-text.ts";
 import { readTopology, resolveHost } from "./read-topology.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
@@ -57,15 +58,18 @@ export async function openRuleSource(
   const needsTopology = needsPlan || files.length > 0 || !isComplete(flags);
   const topology = needsTopology ? (await readTopology(context, files, flags)).topology : undefined;
   const hostName = topology === undefined ? flags.host : resolveHost(topology, flags.host);
-  const plan = topology === undefined || hostName === undefined ? undefined : planOf(topology, hostName, flags.dialect);
   const given = await givenRules(context, flags);
+  const hostState = await findHostState(context, flags, { topology, hostName, isFresh: given === undefined });
+  const seen = flags.live === true || flags.hostState !== undefined ? hostState : undefined;
+  const plan =
+    topology === undefined || hostName === undefined ? undefined : planOf(topology, { hostName, seen, flags });
   const desired =
     plan === undefined
       ? []
       : ([4, 6] as const).map((family) => compileRules(plan, { family, dispatch: flags.dispatch }));
   return {
     hostName,
-    hostState: await findHostState(context, flags, { topology, hostName, isFresh: given === undefined }),
+    hostState,
     plan,
     givenFamilies: given?.families,
     unseen: given?.unseen,
@@ -79,10 +83,14 @@ function isComplete({ rules, live, hostState }: RuleSourceFlags): boolean {
   return live === true || (rules !== undefined && hostState !== undefined);
 }
 
-function planOf(topology: Topology, host: string, dialect: Dialect | undefined): HostPlan {
-  return planHost(topology, {
-    host,
-    dialect: dialect ?? (topology.source === "kubernetes" ? "kubernetes" : "document"),
+/** @param seen the machine as it was looked at; undefined where the topology implies it */
+function planOf(
+  topology: Topology,
+  { hostName, seen, flags }: { hostName: string; seen: HostState | undefined; flags: RuleSourceFlags },
+): HostPlan {
+  return planHost(seen === undefined ? topology : lookAtHostState(topology, hostName, seen), {
+    host: hostName,
+    dialect: flags.dialect ?? (topology.source === "kubernetes" ? "kubernetes" : "document"),
   });
 }
 

@@ -272,13 +272,17 @@ describe("NodePorts", () => {
 
   test.for([
     ["10.0.0.0/8", ["10.9.0.1"], false],
+    ["96.0.0.0/3", [], false],
+    ["128.0.0.0/1", ["192.168.0.1"], false],
     ["fd00::/8", ["192.168.0.1"], true],
     ["primary", ["192.168.0.1"], false],
   ] as const)(
     "of a machine that has 10.9.0.1 too, with nodePortAddresses %s",
     ([block, addresses, everyHostAddress]) => {
       const given = topology({ node: `node: { nodePortAddresses: ["${block}"] }` });
-      const seen = read("hosts: [{ name: x, addresses: [192.168.0.1, 10.9.0.1] }]").hosts[0]?.addresses ?? [];
+      const seen =
+        read("hosts: [{ name: x, addresses: [192.168.0.1, 10.9.0.1, 127.0.0.1, 169.254.0.1] }]").hosts[0]?.addresses ??
+        [];
       const plan = planHost(withAddressesOf(given, { host: "h1", addresses: seen }), {
         host: "h1",
         dialect: "kubernetes",

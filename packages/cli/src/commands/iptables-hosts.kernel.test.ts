@@ -61,6 +61,24 @@ describe.skipIf(reason !== undefined)(
       expect(await runCli(namespace, ["iptables", "diff", "-", "--host", "one"], input)).toMatchObject({ exitCode: 3 });
     });
 
+    test("a block of nodePortAddresses holds for an address that only the machine knows", async ({ expect }) => {
+      const input = { input: `${topologyText()}\nnode: { nodePortAddresses: [198.51.100.0/24] }\n` };
+      await using namespace = await createNetworkNamespace();
+      await namespace.run("ip", ["link", "add", "lan0", "type", "bridge"]);
+      await namespace.run("ip", ["address", "add", "192.0.2.6/24", "dev", "lan0"]);
+      await namespace.run("ip", ["address", "add", "198.51.100.7/24", "dev", "lan0"]);
+      await namespace.run("ip", ["link", "set", "lan0", "up"]);
+      const onThis = ["-", "--host", "one", "--dialect", "kubernetes"];
+      expect(await runCli(namespace, ["iptables", "apply", ...onThis], input)).toMatchObject({ exitCode: 0 });
+      expect(await saveRules(namespace, "nft")).toMatch(
+        /^-A KUBE-SERVICES -d 198\.51\.100\.7\/32 .*-j KUBE-NODEPORTS$/m,
+      );
+      expect(await runCli(namespace, ["iptables", "diff", ...onThis], input)).toMatchObject({ exitCode: 0 });
+      const to = ["--from", "192.0.2.99", "--to", "198.51.100.7:30080", "--live", "--json"];
+      const { stdout } = await runCli(namespace, ["trace", ...onThis, ...to], input);
+      expect(stdout).toContain("destination 198.51.100.7:30080 becomes 10.5.75.2:3000");
+    });
+
     test("a table of native nftables rules is named, and nothing changes; beside the plan it is no matter", async ({
       expect,
     }) => {
