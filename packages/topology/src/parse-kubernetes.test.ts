@@ -564,6 +564,15 @@ describe("a fault in a Service", () => {
     expect(faultsOf(service(PORT) + other).map(({ code }) => code)).toEqual(["DUPLICATE_FRONTEND"]);
   });
 
+  test("is a ClusterIP that is a Node's address, where other VIPs may be", () => {
+    const text = service(`type: LoadBalancer\n${PORT}`, "status: { loadBalancer: { ingress: [{ ip: 192.168.0.2 }] } }");
+    expect(faultsOf(NODES + text)).toEqual([]);
+    const faults = faultsOf(NODES + text.replace("10.96.0.10", "192.168.0.1"));
+    expect(faults.map(({ code, message }) => [code, message.includes("spec.clusterIP: 192.168.0.1")])).toEqual([
+      ["VIP_IS_HOST_ADDRESS", true],
+    ]);
+  });
+
   test("is the same Service twice", () => {
     const codes = faultsOf(service(PORT) + service(PORT)).map(({ code }) => code);
     expect(codes).toContain("DUPLICATE_NAME");

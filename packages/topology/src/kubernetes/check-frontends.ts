@@ -38,6 +38,7 @@ export function checkFrontends(
       }
     }
   }
+  refuseNodeAddresses(services, nodes);
   warnOfPodBlocks(services, nodes);
   return services.map((service) => withoutTakenAddresses(service, claims));
 }
@@ -77,6 +78,22 @@ function withoutTakenAddresses(service: KubernetesService, claims: Claims): Kube
     return false;
   });
   return kept.length === vips.length ? service : { ...service, vips: kept };
+}
+
+/**
+ * A ClusterIP on a Node's own address would cut that Node off from the port for good; the API server gives out only addresses of its
+ * service range. External and load-balancer IPs on Nodes are customary where no load balancer is.
+ */
+function refuseNodeAddresses(services: readonly KubernetesService[], nodes: readonly KubernetesNode[]): void {
+  const owners = new Map(nodes.flatMap(({ host }) => host.addresses.map((address) => [address, host.name])));
+  for (const { vips } of services) {
+    for (const { kind, address, field } of vips) {
+      const owner = kind === "clusterIP" ? owners.get(address) : undefined;
+      if (owner === undefined) continue;
+      const reason = `${address} is the address of node ${owner}`;
+      field.error("VIP_IS_HOST_ADDRESS", reason, "Take an address that nothing else has");
+    }
+  }
 }
 
 function warnOfPodBlocks(services: readonly KubernetesService[], nodes: readonly KubernetesNode[]): void {
