@@ -89,3 +89,26 @@ test("any rules are the same as themselves, however their chains are ordered", {
   const rich = richFixture("kubernetes", 6);
   expect(sameRules({ a: rich.rules, b: rich.rules, hostState: rich.hostState }).kind).toBe("same");
 });
+
+test("the kinds of packets grow with the NodePorts, not with their square", () => {
+  const rulesWith = (count: number) => {
+    const numbers = Array.from({ length: count }, (_, index) => index + 1);
+    const chains = numbers.map((number) =>
+      [
+        `iptables -t nat -N POD-${number}`,
+        `iptables -t nat -A POD-${number} -s 10.5.75.${number} -j MARK --or-mark 1`,
+        `iptables -t nat -A POD-${number} -p tcp -j DNAT --to-destination 10.5.75.${number}:80`,
+        `iptables -t nat -A NODEPORTS -p tcp --dport ${30000 + number} -j POD-${number}`,
+      ].join("\n"),
+    );
+    const hook = "iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j NODEPORTS";
+    return rulesOf(["iptables -t nat -N NODEPORTS", hook, ...chains].join("\n"));
+  };
+  const casesOf = (count: number) => {
+    const rules = rulesWith(count);
+    const result = sameRules({ a: rules, b: rules, hostState });
+    if (result.kind !== "same") throw new TypeError(result.kind);
+    return result.cases;
+  };
+  expect(casesOf(80) / casesOf(20)).toBeLessThan(5);
+});
