@@ -1,5 +1,6 @@
 import type { Rule } from "@svcproxy/rules";
 import { expect, test } from "vitest";
+import { kubernetesShares } from "../kubernetes/kubernetes-shares.ts";
 import { jump } from "../rule-parts/targets.ts";
 import { type Choice, type Chooser, createChooser } from "./create-chooser.ts";
 
@@ -63,4 +64,12 @@ test("two services with the same endpoints share the chains below", () => {
   const { size } = chooser.groups;
   expect(chooser.choose(choicesOf(100))).toEqual(rules);
   expect(chooser.groups.size).toBe(size);
+});
+
+test.for(["auto", "linear", "tree"] as const)("%s: few endpoints are chosen as the dialect writes it", (mode) => {
+  const texts = createChooser(mode, kubernetesShares)
+    .choose(choicesOf(3))
+    .flatMap(({ matches }) => matches)
+    .map((match) => (match.kind === "statistic" && match.mode === "random" ? match.text : match.kind));
+  expect(texts).toEqual(["0.3333333333", "0.5000000000"]);
 });

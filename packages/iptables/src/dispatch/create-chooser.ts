@@ -39,14 +39,16 @@ const HASH_LENGTH = 16;
  * A chooser that asks one endpoint after the other or, where there are many, goes down a tree, so that the walk grows
  * with the logarithm of their number. Two services with the same endpoints in a group share its chain.
  *
- * @param shares for the choice one by one; those of a tree are exact to 1e-9
+ * @param shares for the choice one by one, which a tree of few endpoints is too; those of groups are exact to 1e-9
  */
 export function createChooser(mode: DispatchMode, shares: EqualShares = equalShares): Chooser {
   const groups = new Map<string, Chain>();
   const matchesOf = shareMatches(shares);
   return {
     choose: (choices) =>
-      choosesByTree(choices.length, mode) ? chooseByTree(choices, groups) : chooseOneByOne(choices, matchesOf),
+      choices.length > FAN_OUT && choosesByTree(choices.length, mode)
+        ? chooseByTree(choices, groups)
+        : chooseOneByOne(choices, matchesOf),
     groups,
   };
 }
