@@ -1,4 +1,5 @@
 import type { NetworkInterfaceInfo } from "node:os";
+import { formatCidr } from "@svcproxy/topology";
 import { expect, test } from "vitest";
 import { readLocalAddresses } from "./host-addresses.ts";
 
@@ -17,5 +18,8 @@ test("NodePorts are for every address but loopback ones, link-local ones and VIP
   const { all, nodePortAddresses, interfaces } = readLocalAddresses({ vipDevices: ["svcproxy0"] }, machine);
   expect(nodePortAddresses).toEqual(["203.0.113.9", "192.168.1.6", "fd00::6"]);
   expect(all).toHaveLength(8);
-  expect(new Set(interfaces.map(({ name }) => name))).toEqual(new Set(["eth0"]));
+  expect(interfaces.map(({ name, cidr }) => `${name} ${formatCidr(cidr)}`)).toEqual([
+    "eth0 192.168.1.0/24",
+    "eth0 fd00::/64",
+  ]);
 });

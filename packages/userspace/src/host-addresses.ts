@@ -22,7 +22,7 @@ export function readLocalAddresses(
       if (address === undefined) continue;
       all.push(address);
       if (vipDevices.includes(name)) continue; // VIPs are the plan's
-      if (cidr !== undefined && !internal) interfaces.push({ name, cidr });
+      if (cidr !== undefined && !internal && !isLinkLocal(address)) interfaces.push({ name, cidr });
       // Loopback addresses serve NodePorts only where the plan says so, but lo may have others, which are the host's like any.
       // A link-local address is of no use without its interface.
       if (!isLoopback(address) && !isLinkLocal(address)) nodePortAddresses.push(address);

@@ -118,13 +118,17 @@ describe("compiled frontends", () => {
     { name: "the source", detector: { kind: "source", cidrs: [cidr("10.0.0.0/16")] }, pods: ["10.0.0.0/16"] },
     { name: "the bridge's subnet", detector: { kind: "bridge", interface: "cni0" }, pods: ["10.5.75.0/24"] },
     { name: "the interfaces' subnets", detector: { kind: "interfacePrefix", prefix: "veth" }, pods: ["10.6.0.0/24"] },
+    { name: "podCIDR, without a subnet", detector: { kind: "interfacePrefix", prefix: "cali" }, pods: ["10.7.0.0/24"] },
   ])("tell pods by $name", ({ detector, pods }) => {
     const interfaces = [
       { name: "cni0", cidr: cidr("10.5.75.0/24") },
       { name: "veth1", cidr: cidr("10.6.0.0/24") },
+      { name: "cali1", cidr: cidr("10.8.0.1/32") },
       { name: "eth0", cidr: cidr("192.168.1.0/24") },
     ];
-    const served = compileFrontends(loopbackPlan([WEB], detector), { nodePortAddresses: [], interfaces });
+    const plan = loopbackPlan([WEB], detector);
+    const host = { ...plan.host, podCIDRs: [cidr("10.7.0.0/24")] };
+    const served = compileFrontends({ ...plan, host }, { nodePortAddresses: [], interfaces });
     expect(served.podCidrs.map(({ address, prefixLength }) => `${address}/${prefixLength}`)).toEqual(pods);
   });
 });

@@ -222,17 +222,26 @@ function describeLoops(loops: readonly Loop[]): readonly string[] {
   });
 }
 
-/** Rules see the interface that a packet came in by; a proxy sees the client's address only, so it goes by the interface's subnet. */
-function podCidrs({ podDetector }: HostPlan, { interfaces }: HostAddresses): readonly Cidr[] {
+/**
+ * Rules see the interface that a packet came in by; a proxy sees the client's address only, so it goes by the interface's
+ * subnet. Where each pod has a route and no interface a subnet (as Calico does it) it goes by the host's blocks of pods.
+ */
+function podCidrs({ podDetector, host }: HostPlan, { interfaces }: HostAddresses): readonly Cidr[] {
+  const subnetsOf = (isOfPods: (name: string) => boolean): readonly Cidr[] => {
+    const subnets = interfaces
+      .filter(({ name, cidr }) => isOfPods(name) && cidr.prefixLength < (familyOf(cidr.address) === 4 ? 32 : 128))
+      .map(({ cidr }) => cidr);
+    return subnets.length === 0 ? host.podCIDRs : subnets;
+  };
   switch (podDetector.kind) {
     case "none":
       return [];
     case "source":
       return podDetector.cidrs;
     case "bridge":
-      return interfaces.filter(({ name }) => name === podDetector.interface).map(({ cidr }) => cidr);
+      return subnetsOf((name) => name === podDetector.interface);
     case "interfacePrefix":
-      return interfaces.filter(({ name }) => name.startsWith(podDetector.prefix)).map(({ cidr }) => cidr);
+      return subnetsOf((name) => name.startsWith(podDetector.prefix));
   }
 }
 
@@ -269,7 +278,9 @@ export function userspaceLimitations(plan: HostPlan): readonly string[] {
     limitations.push("PROXY protocol headers are sent over TCP only");
   }
   if (plan.podDetector.kind === "bridge" || plan.podDetector.kind === "interfacePrefix") {
-    limitations.push("Pods are told by the subnet of the interface, not by the interface that a packet came in by");
+    limitations.push(
+      "Pods are told by the subnet of the interface, or by podCIDR where it has none, not by the interface that a packet came in by",
+    );
   }
   return limitations.map(visible); // services have the names that the file gives them
 }
