@@ -169,6 +169,7 @@ class RunningProxy implements ServiceProxy {
       podCidrs: served.podCidrs,
       // A host that dials a VIP of its own has that VIP as its source address.
       hostAddresses: [...addresses.all, ...specs.map(({ address }) => address)],
+      ownAddresses: [...plan.host.addresses, ...addresses.nodePortAddresses],
     });
     this.#checks?.follow(served.endpoints.filter(({ protocol }) => protocol === "tcp"));
     this.#healthChecks.apply(plan.healthChecks, served.healthCheckAddresses);

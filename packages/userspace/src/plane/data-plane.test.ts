@@ -35,7 +35,7 @@ describe.for(planes)("on $name", (plane) => {
       interfaces: [],
     });
     const frontends = [...served.frontends.values()];
-    worker.apply({ frontends, endpoints: served.endpoints, podCidrs: [], hostAddresses: [] });
+    worker.apply({ frontends, endpoints: served.endpoints, podCidrs: [], hostAddresses: [], ownAddresses: [] });
     for (const { key, address, port } of frontends) worker.listenTcp(key, plane.bind(address, port));
     return { worker, host: vip, port: PORT };
   }

@@ -9,7 +9,8 @@ function cidrs(...texts: readonly string[]) {
 
 describe("clients", () => {
   const classifier = new ClientClassifier({
-    hostAddresses: [ip("192.168.1.6"), ip("10.5.75.1"), ip("fd00::6")],
+    hostAddresses: ["192.168.1.6", "10.5.75.1", "fd00::6", "10.96.0.10", "10.97.0.1"].map(ip),
+    ownAddresses: ["192.168.1.6", "10.5.75.1", "fd00::6"].map(ip),
     podCidrs: cidrs("10.5.75.0/24", "fd00:5::/64"),
   });
 
@@ -40,6 +41,8 @@ describe("clients", () => {
       allowed: true,
     },
     { name: "where the ranges have the host at all", client: "10.96.0.10", ranges: ["203.0.113.0/24"], allowed: false },
+    { name: "which a range that has the VIP does not", client: "10.96.0.10", ranges: ["10.96.0.0/16"], allowed: false },
+    { name: "nor one that has another VIP", client: "10.96.0.10", ranges: ["10.97.0.0/16"], allowed: false },
   ])("$name", ({ client, ranges, allowed }) => {
     const rules = { ranges: cidrs(...ranges), vip: ip("10.96.0.10") };
     expect(classifier.isAllowed(ip(client), rules)).toBe(allowed);

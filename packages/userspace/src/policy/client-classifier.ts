@@ -3,15 +3,24 @@ import { type Cidr, type ClientKind, cidrContains, type IpAddress } from "@svcpr
 /** Clients whose kind is remembered; beyond this the memory is emptied. */
 const MAX_REMEMBERED = 16_384;
 
+export interface ClientFacts {
+  /** Every address that is local to this host, VIPs included; loopback addresses are always. */
+  readonly hostAddresses: readonly IpAddress[];
+  /** Those of them that it has without the proxy. */
+  readonly ownAddresses: readonly IpAddress[];
+  readonly podCidrs: readonly Cidr[];
+}
+
 /** Tells clients apart by their address: this host's own, its pods', everyone else's. The host wins over a pod. */
 export class ClientClassifier {
   readonly #hostAddresses: ReadonlySet<IpAddress>;
+  readonly #ownAddresses: readonly IpAddress[];
   readonly #podCidrs: readonly Cidr[];
   readonly #remembered = new Map<string, ClientKind>();
 
-  /** @param hostAddresses every address that is local to this host; loopback addresses are always */
-  constructor({ hostAddresses, podCidrs }: { hostAddresses: Iterable<IpAddress>; podCidrs: readonly Cidr[] }) {
+  constructor({ hostAddresses, ownAddresses, podCidrs }: ClientFacts) {
     this.#hostAddresses = new Set(hostAddresses);
+    this.#ownAddresses = ownAddresses;
     this.#podCidrs = podCidrs;
   }
 
@@ -30,12 +39,12 @@ export class ClientClassifier {
   }
 
   /**
-   * Whether source ranges let a client in. A host that dials a VIP of its own has the VIP as its source, so there its
-   * other addresses count too.
+   * Whether source ranges let a client in. A host that dials a VIP of its own has the VIP as its source, which says nothing:
+   * without the proxy, one of its own addresses would be.
    */
   isAllowed(client: IpAddress, { ranges, vip }: { ranges: readonly Cidr[]; vip: IpAddress }): boolean {
-    if (ranges.length === 0 || ranges.some((range) => cidrContains(range, client))) return true;
-    if (client !== vip) return false;
-    return ranges.some((range) => [...this.#hostAddresses].some((address) => cidrContains(range, address)));
+    if (ranges.length === 0) return true;
+    const sources = client === vip ? this.#ownAddresses : [client];
+    return ranges.some((range) => sources.some((source) => cidrContains(range, source)));
   }
 }

@@ -1,12 +1,11 @@
 import { performance } from "node:perf_hooks";
 import process from "node:process";
-import type { Cidr, IpAddress } from "@svcproxy/topology";
 import type { AccessRecord, EndpointStatus, FrontendCounters, FrontendPlace, ProxyOptions } from "../contract.ts";
 import type { ByteStream, DataPlane, Listener } from "../plane/byte-stream.ts";
 import { DescriptorBudget } from "../plane/descriptor-budget.ts";
 import type { UdpHandle } from "../plane/native-handles.ts";
 import type { AdmissionDesk } from "../policy/admission-desk.ts";
-import { ClientClassifier } from "../policy/client-classifier.ts";
+import { ClientClassifier, type ClientFacts } from "../policy/client-classifier.ts";
 import { EndpointTable } from "../policy/endpoint-table.ts";
 import type { FrontendSpec, ListedEndpoint } from "../policy/frontend-spec.ts";
 import { FrontendState } from "../policy/frontend-state.ts";
@@ -23,11 +22,9 @@ const TICK_MS = 100;
 const LONGEST_SWEEP_MS = 1_000;
 
 /** A plan as workers get it: plain data. */
-export interface WorkerPlan {
+export interface WorkerPlan extends ClientFacts {
   readonly frontends: readonly FrontendSpec[];
   readonly endpoints: readonly ListedEndpoint[];
-  readonly podCidrs: readonly Cidr[];
-  readonly hostAddresses: readonly IpAddress[];
   /** This worker's part of `ProxyOptions.maxUdpSessions`; absent: all of it. */
   readonly maxUdpSessions?: number;
 }
@@ -90,7 +87,7 @@ export class Worker implements TcpCarrier {
   readonly waiting = new Set<TcpConnection>();
   readonly dialling = new Set<TcpConnection>();
   readonly open = new Set<TcpConnection>();
-  classifier = new ClientClassifier({ hostAddresses: [], podCidrs: [] });
+  classifier = new ClientClassifier({ hostAddresses: [], ownAddresses: [], podCidrs: [] });
   coarseNowMs = performance.now();
   readonly #udp: UdpCarrier | undefined;
   readonly #reports: WorkerReports;
