@@ -203,7 +203,7 @@ interface NamedFrontend {
   readonly families: readonly Family[];
 }
 
-function frontendsOf(service: Service, { port, nodePort }: ServicePort): readonly NamedFrontend[] {
+function frontendsOf(service: Service, { port, nodePort, takenAt = [] }: ServicePort): readonly NamedFrontend[] {
   const { clusterIPs, externalIPs, loadBalancerIPs } = service;
   if (clusterIPs.length === 0) return [];
   const at = (addresses: readonly IpAddress[], kind: keyof typeof FRONTEND_NAMES) =>
@@ -211,11 +211,12 @@ function frontendsOf(service: Service, { port, nodePort }: ServicePort): readonl
       name: `${FRONTEND_NAMES[kind]} ${formatSocketAddress({ address, port })}`,
       families: [familyOf(address)],
     }));
+  const isFree = (address: IpAddress) => !takenAt.includes(address);
   const onNodes = { name: `NodePort *:${nodePort}`, families: clusterIPs.map(familyOf) };
   return [
     ...at(clusterIPs, "clusterIP"),
-    ...at(externalIPs, "externalIP"),
-    ...at(loadBalancerIPs, "loadBalancerIP"),
+    ...at(externalIPs.filter(isFree), "externalIP"),
+    ...at(loadBalancerIPs.filter(isFree), "loadBalancerIP"),
     ...(nodePort === undefined ? [] : [onNodes]),
   ];
 }

@@ -58,6 +58,9 @@ export function isExternallyReachable(
   { port, family }: { readonly port: ServicePort; readonly family: Family },
 ): boolean {
   return (
-    port.nodePort !== undefined || [...externalIPs, ...loadBalancerIPs].some((address) => familyOf(address) === family)
+    port.nodePort !== undefined ||
+    [...externalIPs, ...loadBalancerIPs].some(
+      (address) => familyOf(address) === family && port.takenAt?.includes(address) !== true,
+    )
   );
 }

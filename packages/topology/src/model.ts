@@ -84,6 +84,8 @@ export interface ServicePort {
   readonly protocol: Protocol;
   readonly port: Port;
   readonly nodePort?: Port;
+  /** External and load-balancer IPs of the service where another service has this port already: it is not served there. */
+  readonly takenAt?: readonly IpAddress[];
   /** Both families, ready or not, in the order listed; each `address:port` once. */
   readonly endpoints: readonly Endpoint[];
 }

@@ -4,6 +4,7 @@ import { formatCidr, formatSocketAddress, parseCidr } from "./address.ts";
 import { InputError } from "./errors.ts";
 import type { FaultCode } from "./fault-code.ts";
 import { parseKubernetes } from "./parse-kubernetes.ts";
+import { planHost } from "./plan-host.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const input = (...texts: readonly string[]) =>
@@ -378,6 +379,25 @@ describe("a Service", () => {
     const { topology, warnings } = read(service(`externalIPs: [203.0.113.1]\n${PORT}`) + other, ["0.0.0.0/0"]);
     expect(topology.services.map(({ externalIPs }) => externalIPs)).toEqual([["203.0.113.1"], []]);
     expect(warnings.map(({ code }) => code)).toEqual(["DUPLICATE_FRONTEND"]);
+  });
+
+  test("that two share is lost only for the ports that both have", () => {
+    const ports = (...numbers: number[]) => `ports: [${numbers.map((port) => `{ name: p${port}, port: ${port} }`)}]`;
+    const sharing = (name: string, last: string, ...numbers: number[]) =>
+      service(`externalIPs: [203.0.113.1]\n${ports(...numbers)}`)
+        .replace("name: web,", `name: ${name},`)
+        .replace("0.10", `0.${last}`);
+    const given = sharing("web", "10", 80, 81) + sharing("other", "11", 81, 82) + sharing("third", "12", 82);
+    const { topology, warnings } = read(NODES + given, ["0.0.0.0/0"]);
+    const plan = planHost(topology, { host: "node1", dialect: "kubernetes" });
+    const external = plan.ports.flatMap(({ service: { name }, frontends }) =>
+      frontends.filter(({ kind }) => kind === "externalIP").map(({ port }) => `${name}:${port}`),
+    );
+    expect(external).toEqual(["web:80", "web:81", "other:82"]);
+    expect(warnings.map(({ message }) => message.split("spec.")[1])).toEqual([
+      'externalIPs[0]: 203.0.113.1 has 81/tcp through Service "prod/web" already; this Service is not served there',
+      'externalIPs[0]: 203.0.113.1 has a port of this Service already, through Service "prod/other"; it is not served here',
+    ]);
   });
 });
 

@@ -106,6 +106,7 @@ function planFrontends(
   const atAddresses = (kind: Exclude<FrontendKind, "nodePort">, addresses: readonly IpAddress[]): readonly Frontend[] =>
     addresses
       .filter((address) => familyOf(address) === family)
+      .filter((address) => kind === "clusterIP" || port.takenAt?.includes(address) !== true)
       .map((address) => ({
         kind,
         addresses: [address],

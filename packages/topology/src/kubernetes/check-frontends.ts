@@ -1,13 +1,13 @@
-import { formatCidr } from "../address.ts";
+import { formatCidr, type IpAddress } from "../address.ts";
 import { CidrIndex } from "../cidr-index.ts";
 import type { FaultCode } from "../fault-code.ts";
 import type { Field } from "./field.ts";
 import type { KubernetesNode } from "./read-nodes.ts";
-import type { KubernetesService } from "./read-services.ts";
+import type { KubernetesService, KubernetesServicePort } from "./read-services.ts";
 
 /**
  * Reports what Services may not share. ClusterIPs and NodePorts are handed out once by the API server, so twice is an error;
- * an external or load-balancer IP can be claimed by anyone, so whoever comes second goes without it.
+ * an external or load-balancer IP can be claimed by anyone, so whoever comes second goes without it, for the ports that both have.
  */
 export function checkFrontends(
   services: readonly KubernetesService[],
@@ -66,18 +66,35 @@ function frontendKey(address: string, { port, protocol }: { port: number; protoc
   return `vip ${address} ${port}/${protocol}`;
 }
 
+/** Ports are told apart, as rules tell them apart: an address is lost for the ports that somebody else has there. */
 function withoutTakenAddresses(service: KubernetesService, claims: Claims): KubernetesService {
-  const { vips, ports } = service;
-  const kept = vips.filter((vip) => {
-    if (vip.kind === "clusterIP") return true;
-    const owners = ports.flatMap((port) => claims.take(frontendKey(vip.address, port), vip.field) ?? []);
-    const other = owners.find((owner) => owner !== vip.field);
-    if (other === undefined) return true;
-    const reason = `${vip.address} has a port of this Service already, through ${other.spot.subject}; it is not served here`;
-    vip.field.warning("DUPLICATE_FRONTEND", reason);
-    return false;
+  const { vips } = service;
+  const takenAt = new Map<KubernetesServicePort, IpAddress[]>();
+  const kept = vips.filter(({ kind, address, field }) => {
+    if (kind === "clusterIP") return true;
+    const taken = service.ports.flatMap((port) => {
+      const owner = claims.take(frontendKey(address, port), field);
+      return owner === undefined || owner === field ? [] : [{ port, owner }];
+    });
+    const [first] = taken;
+    if (first === undefined) return true;
+    const isLost = taken.length === service.ports.length;
+    const those = taken.map(
+      ({ port: { port, protocol }, owner }) => `${port}/${protocol} through ${owner.spot.subject}`,
+    );
+    const what = isLost
+      ? `${address} has a port of this Service already, through ${first.owner.spot.subject}; it is not served here`
+      : `${address} has ${those.join(", ")} already; this Service is not served there`;
+    field.warning("DUPLICATE_FRONTEND", what);
+    if (!isLost) for (const { port } of taken) takenAt.set(port, [...(takenAt.get(port) ?? []), address]);
+    return !isLost;
   });
-  return kept.length === vips.length ? service : { ...service, vips: kept };
+  if (kept.length === vips.length && takenAt.size === 0) return service;
+  const ports = service.ports.map((port) => {
+    const addresses = takenAt.get(port);
+    return addresses === undefined ? port : { ...port, takenAt: addresses };
+  });
+  return { ...service, vips: kept, ports };
 }
 
 /**
