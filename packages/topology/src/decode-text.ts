@@ -15,7 +15,10 @@ export const MAX_FILE_BYTES = 64 * 1024 * 1024;
  */
 export function decodeText({ file, bytes }: InputFile): SourceText {
   if (bytes.length > MAX_FILE_BYTES) {
-    throw fileFault("FILE_TOO_LARGE", file, `Cannot read ${bytes.length} bytes: a file may hold 64 MiB`);
+    // Who read it may have stopped at the bound: how large it is nobody knows.
+    throw fileFault("FILE_TOO_LARGE", file, "Cannot read it: a file may hold 64 MiB", {
+      hint: "Kubernetes objects can be given as several files, and Pods left out where EndpointSlices name them",
+    });
   }
   const text = decodeUtf8(bytes);
   const nullOffset = bytes.indexOf(0);

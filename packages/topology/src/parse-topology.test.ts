@@ -677,7 +677,9 @@ describe("a file that is no text of ours", () => {
   });
 
   test("is refused above 64 MiB", () => {
-    expect(faultsOf(new Uint8Array(64 * 1024 * 1024 + 1).fill(0x20))[0]?.code).toBe("FILE_TOO_LARGE");
+    const [fault] = faultsOf(new Uint8Array(64 * 1024 * 1024 + 1).fill(0x20));
+    expect(fault).toMatchObject({ code: "FILE_TOO_LARGE", message: "Cannot read it: a file may hold 64 MiB" });
+    expect(fault?.hint).toMatch(/several files/);
   });
 
   test("refuses an alias bomb without setting it off", () => {
