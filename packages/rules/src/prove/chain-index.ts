@@ -31,6 +31,11 @@ export function placesFor(chain: CompiledChain, state: SymbolicState): readonly 
   return [...ofDestination, ...ofPort, ...chain.others].sort((a, b) => a - b);
 }
 
+/** Whether all packets of a state go to the same port now. */
+export function hasOnePort(state: SymbolicState): boolean {
+  return onlyValue(state, state.destinationPort) !== undefined;
+}
+
 /** Whether a rule's protocol and port leave anything of a state; what is cheap to ask first. */
 function mayTake(rule: CompiledRule | undefined, state: SymbolicState): boolean {
   return (rule?.conditions ?? []).every((condition) => {

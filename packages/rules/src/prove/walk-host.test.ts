@@ -1,12 +1,14 @@
 import type { Family } from "@svcproxy/topology";
 import { InputError, parseIpAddress } from "@svcproxy/topology";
 import { expect, test } from "vitest";
+import { applyCommands } from "../apply/apply-commands.ts";
 import { randomPacket } from "../testing/differential/random-packet.ts";
 import { randomRuleSet } from "../testing/differential/random-rules.ts";
 import { randomSource } from "../testing/differential/random-source.ts";
 import { WORLD } from "../testing/differential/world-plan.ts";
 import { difference, provedOutcomes, tracedOutcomes, worldHostState } from "../testing/prover-agrees.ts";
 import { formatSave } from "../text/format-restore.ts";
+import { parseCommands } from "../text/parse-commands.ts";
 import { CONNECTION_STATES } from "../trace/packet-view.ts";
 import type { TraceRequest } from "../trace/request.ts";
 import { createTracer, type Trace, type Tracer } from "../trace/trace-packet.ts";
@@ -61,6 +63,35 @@ test.for([4, 6] as const)(
     expect(compared).toBeGreaterThan((RULE_SETS * PACKETS) / 3);
   },
 );
+
+test("what is marked for one of many NodePorts is not asked for all the others", () => {
+  const stepsFor = (count: number) => {
+    const ports = Array.from({ length: count }, (_, index) => 30_000 + index);
+    const rules = applyCommands(
+      { family: 4, tables: [] },
+      parseCommands(
+        [
+          "iptables -t nat -N NODEPORTS",
+          "iptables -t nat -A PREROUTING -j NODEPORTS",
+          ...ports.map((port) => `iptables -t nat -A NODEPORTS -p tcp --dport ${port} -j MARK --or-mark 1`),
+          ...ports.map(
+            (port) => `iptables -t nat -A NODEPORTS -p tcp --dport ${port} -j DNAT --to-destination 10.0.0.1`,
+          ),
+        ].join("\n"),
+      ),
+    );
+    const [context] = proofContexts([{ rules, hostState: worldHostState(4) }]);
+    if (context === undefined) throw new Error("no context");
+    let steps = 0;
+    const all = {
+      ...{ destination: context.space.everything, sourcePort: ALL_PORTS, destinationPort: ALL_PORTS },
+      ...{ protocol: ALL_PROTOCOLS, state: ALL_STATES, mark: ANY_MARK, source: unite(context.host.arriving.values()) },
+    };
+    walkHost({ ...context, count: () => steps++ }, enteringState(all, "network"));
+    return steps;
+  };
+  expect(stepsFor(160) / stepsFor(40)).toBeLessThan(5);
+});
 
 function worldAddresses(family: Family) {
   const { from, services, odd } = WORLD[family];

@@ -1,7 +1,7 @@
 import { unreachable } from "@svcproxy/topology";
 import type { Hook } from "../trace/apply-target.ts";
 import { askRule } from "./ask-rule.ts";
-import { partsByDestination, placesFor } from "./chain-index.ts";
+import { hasOnePort, partsByDestination, placesFor } from "./chain-index.ts";
 import type { CompiledChain, CompiledRule } from "./compile-rules.ts";
 import { changedMark, connectionMark } from "./mark-change.ts";
 import type { ProofContext } from "./proof-context.ts";
@@ -45,13 +45,22 @@ interface ChainEntry {
   readonly path: readonly string[];
 }
 
+/** A state on its way through a chain. */
+interface Job {
+  readonly state: SymbolicState;
+  /** Of the rules that may take it, in order. */
+  readonly places: readonly number[] | undefined;
+  /** Which of them is next. */
+  readonly at: number;
+}
+
 /** @returns the states that come to the chain's end or return from it */
 function walkChain(walk: TableWalk, chain: CompiledChain, { entering, path }: ChainEntry): SymbolicState[] {
   const fell: SymbolicState[] = [];
   for (const part of partsByDestination(chain, entering)) {
-    const places = placesFor(chain, part);
-    const work: { state: SymbolicState; at: number }[] = [{ state: part, at: 0 }];
+    const work: Job[] = [{ state: part, places: placesFor(chain, part), at: 0 }];
     for (let job = work.pop(); job !== undefined; job = work.pop()) {
+      const { places } = job;
       let { state, at } = job;
       for (; ; at++) {
         const place = places === undefined ? at : places[at];
@@ -65,8 +74,14 @@ function walkChain(walk: TableWalk, chain: CompiledChain, { entering, path }: Ch
         const { taken, passed } = askRule(state, rule, walk.context.host);
         const next = taken === undefined ? passed : [...take(walk, taken, { rule, path, fell }), ...passed];
         const [first, ...others] = next;
-        for (const other of others) work.push({ state: other, at: at + 1 });
+        for (const other of others) work.push({ state: other, places, at: at + 1 });
         if (first === undefined) break;
+        if (places !== undefined && hasOnePort(first) && !hasOnePort(state)) {
+          // Of thousands of NodePorts, what was marked for one need not be asked for the others.
+          const left = placesFor(chain, first)?.filter((other) => place === undefined || other > place);
+          work.push({ state: first, places: left, at: 0 });
+          break;
+        }
         state = first;
       }
     }
