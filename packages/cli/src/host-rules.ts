@@ -7,6 +7,7 @@ import {
   hostWarnings,
   type KernelSession,
   knowsRandomFully,
+  lostGuardWarning,
   openKernel,
   type RuleBackend,
   readSysctl,
@@ -96,7 +97,9 @@ export async function applyRules(
   const log = await context.logger();
   const warnings: string[] = [];
   let deletedUdpFlows = 0;
+  let ours: readonly RuleSet[] = [];
   const settle = async (before: readonly RuleSet[]) => {
+    ours = before;
     // Not interrupted: who waits for the command to end is told that all is done.
     const { signal } = new AbortController();
     try {
@@ -117,6 +120,11 @@ export async function applyRules(
     const warning = `chain ${chain} (IPv${family} ${table}) is no longer needed, but stays, empty: foreign chain ${heldBy} jumps to it`;
     log.warn(warning);
     warnings.push(warning);
+  }
+  const hole = await lostGuardWarning({ before: ours, after: desired });
+  if (hole !== undefined) {
+    log.warn(hole);
+    warnings.push(hole);
   }
   return { outcome, deletedUdpFlows, warnings };
 }

@@ -56,6 +56,22 @@ describe.skipIf(reason !== undefined)(
         const flags = ["--variant", variant];
         const onOne = (command: string, file: string) => ["iptables", command, file, "--host", "one", ...flags];
 
+        test("says that route_localnet is still on once its guard is gone, and not before", async ({ expect }) => {
+          await using namespace = await createNetworkNamespace();
+          const guarded = await withText(
+            `guarded-${variant}.yaml`,
+            `${topologyText()}node: { localhostNodePorts: true }\n`,
+          );
+          await namespace.run("sysctl", ["-q", "-w", "net.ipv4.conf.all.route_localnet=1"]);
+          const warned = async (argv: readonly string[]) => {
+            const { stdout } = await runCli(namespace, [...argv, "--json"]);
+            return stdout.includes("route_localnet is still on");
+          };
+          expect(await warned(onOne("apply", guarded))).toBe(false);
+          expect(await warned(onOne("apply", dual))).toBe(true);
+          expect(await warned(["iptables", "cleanup", ...flags])).toBe(false);
+        });
+
         test("applies once, finds nothing to do the second time, and cleans up to what was before", async ({
           expect,
         }) => {

@@ -1,5 +1,8 @@
+import type { RuleSet } from "@svcproxy/rules";
 import type { Family } from "@svcproxy/topology";
+import { FIREWALL } from "../rule-parts/chain-names.ts";
 import { ROUTE_LOCALNET } from "../rule-parts/localhost-guard.ts";
+import { isOwnChain } from "./own-chains.ts";
 import { readSysctl } from "./read-sysctl.ts";
 import { runTool } from "./run-tool.ts";
 
@@ -38,6 +41,36 @@ export async function hostWarnings(
     );
   }
   return warnings;
+}
+
+/**
+ * What is to be said where our rules kept neighbours off loopback and no longer do: `route_localnet` outlives them.
+ *
+ * @param before our rules as they were
+ * @param after our rules as they are
+ * @see CVE-2020-8558
+ */
+export async function lostGuardWarning({
+  before,
+  after,
+}: {
+  readonly before: readonly Guarding[];
+  readonly after: readonly Guarding[];
+}): Promise<string | undefined> {
+  if (!before.some(isGuarding) || after.some(isGuarding)) return undefined;
+  const setting = await readSysctl(ROUTE_LOCALNET);
+  if (setting === undefined || setting === "0") return undefined;
+  return `${ROUTE_LOCALNET} is still on, and our rules no longer keep neighbours off what listens on 127.0.0.1: sysctl -w ${ROUTE_LOCALNET}=0`;
+}
+
+type Guarding = Pick<RuleSet, "family" | "tables">;
+
+function isGuarding({ family, tables }: Guarding): boolean {
+  if (family !== 4) return false;
+  const chains = tables.find(({ name }) => name === "filter")?.chains ?? [];
+  const guard = chains.find(({ name }) => name === FIREWALL);
+  // Where a kubelet has made the chain, it stays.
+  return guard !== undefined && guard.rules.length > 0 && isOwnChain(FIREWALL, new Set(chains.map(({ name }) => name)));
 }
 
 /** @returns none where `ip` cannot tell */
