@@ -65,7 +65,7 @@ function askOf(words: string, asked: PacketView): string {
   const rule = tables[0]?.chains.find(({ name }) => name === "FORWARD")?.rules[0];
   if (rule === undefined) throw new TypeError("no rule");
   const result = evaluateRule(rule, asked, host);
-  return result.outcome === "chance" ? formatFraction(result.chance) : result.outcome;
+  return result.outcome === "chance" ? formatFraction(result.draw.chance) : result.outcome;
 }
 
 describe("a match of a new TCP packet from a pod", () => {

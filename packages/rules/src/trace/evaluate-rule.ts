@@ -3,13 +3,25 @@ import { evaluateMatch, inKernelOrder } from "./evaluate-match.ts";
 import { type Fraction, multiply, ONE } from "./fraction.ts";
 import type { HostView, PacketView, RecentNote } from "./packet-view.ts";
 
+/** A match that nobody can decide from the rules and the host's state, and why. */
+export interface UnknownMatch {
+  readonly match: Match;
+  readonly because: string;
+}
+
+/** The chance that all matches which draw lots hold, and the first of them. */
+export interface Draw {
+  readonly chance: Fraction;
+  readonly match: Match;
+}
+
 /** What all matches of a rule say together. */
 export type RuleResult = (
   | { readonly outcome: "yes" }
   | { readonly outcome: "no"; readonly failed: Match }
-  | { readonly outcome: "chance"; readonly chance: Fraction; readonly match: Match }
-  /** `chance` is what remains to be drawn where the unknown match holds. */
-  | { readonly outcome: "unknown"; readonly match: Match; readonly because: string; readonly chance: Fraction }
+  | { readonly outcome: "chance"; readonly draw: Draw }
+  /** `draw` is what remains to be drawn where all that is unknown holds. */
+  | { readonly outcome: "unknown"; readonly unknowns: readonly UnknownMatch[]; readonly draw: Draw | undefined }
 ) & {
   /** The `recent` lists after the matches were asked. */
   readonly recent: RecentNote | undefined;
@@ -18,9 +30,8 @@ export type RuleResult = (
 /** Asks a rule's matches in the kernel's order until one fails. */
 export function evaluateRule(rule: Rule, packet: PacketView, host: HostView): RuleResult {
   let recent = packet.recent;
-  let chance = ONE;
-  let drawn: Match | undefined;
-  let undecided: { readonly match: Match; readonly because: string } | undefined;
+  let draw: Draw | undefined;
+  const unknowns: UnknownMatch[] = [];
   for (const match of inKernelOrder(rule.matches)) {
     // What a match wrote on a list, the next one of the same rule reads.
     const result = evaluateMatch(match, recent === packet.recent ? packet : { ...packet, recent }, host);
@@ -29,17 +40,16 @@ export function evaluateRule(rule: Rule, packet: PacketView, host: HostView): Ru
         return { outcome: "no", failed: match, recent };
       case "yes":
         if (result.recent !== undefined)
-          recent = { ...result.recent, certain: undecided === undefined && drawn === undefined, earlier: recent };
+          recent = { ...result.recent, certain: unknowns.length === 0 && draw === undefined, earlier: recent };
         break;
       case "chance":
-        chance = multiply(chance, result.chance);
-        drawn ??= match;
+        draw = { chance: multiply(draw?.chance ?? ONE, result.chance), match: draw?.match ?? match };
         break;
       case "unknown":
-        undecided ??= { match, because: result.because };
+        unknowns.push({ match, because: result.because });
         break;
     }
   }
-  if (undecided !== undefined) return { outcome: "unknown", ...undecided, chance, recent };
-  return drawn === undefined ? { outcome: "yes", recent } : { outcome: "chance", chance, match: drawn, recent };
+  if (unknowns.length > 0) return { outcome: "unknown", unknowns, draw, recent };
+  return draw === undefined ? { outcome: "yes", recent } : { outcome: "chance", draw, recent };
 }

@@ -185,6 +185,15 @@ describe("what cannot be known", () => {
     expect(branch).toMatchObject({ verdict: "untouched" });
   });
 
+  test("is each match of a rule by itself, so that another rule may ask one of them alone", () => {
+    const rules = filter(
+      "-A FORWARD -m length --length 60 -m limit --limit 3/min -j DROP",
+      "-A FORWARD -m length --length 60 -j REJECT --reject-with icmp-port-unreachable",
+    );
+    const [branch] = trace(passing, { rules });
+    expect(branch?.possible?.map(({ verdict }) => verdict)).toEqual(["dropped", "refused", "untouched"]);
+  });
+
   test("is a target, too", () => {
     const [branch] = trace(passing, { rules: filter("-A FORWARD -j NFQUEUE --queue-num 1") });
     expect(branch).toMatchObject({ verdict: "undecided", undecidedBy: expect.stringContaining("NFQUEUE") });

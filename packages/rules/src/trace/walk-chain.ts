@@ -1,8 +1,8 @@
-import type { Chain, Match, RuleSet, Table, Target } from "../rule-set.ts";
+import type { Chain, RuleSet, Table, Target } from "../rule-set.ts";
 import { applyTarget, type Hook, type TargetEffect } from "./apply-target.ts";
 import { isVolatile } from "./evaluate-match.ts";
-import { evaluateRule, type RuleResult } from "./evaluate-rule.ts";
-import { complement, type Fraction, multiply, ONE } from "./fraction.ts";
+import { type Draw, evaluateRule, type RuleResult, type UnknownMatch } from "./evaluate-rule.ts";
+import { complement, multiply } from "./fraction.ts";
 import { mergeStates } from "./merge-states.ts";
 import type { PacketView } from "./packet-view.ts";
 import {
@@ -106,14 +106,15 @@ function visitRule(walk: ChainWalk, asked: RuleVisit, visit: Visit): void {
     return;
   }
   if (isImmaterial(rule.target)) {
-    const because = result.outcome === "chance" ? "by chance" : result.because;
+    const because = result.outcome === "chance" ? "by chance" : tellUnknowns(result.unknowns);
     visit.next.push(
       withEvent(withRecent(state, result), ruleEvent(walk, asked, { outcome: { kind: "immaterial", because } })),
     );
     return;
   }
-  if (result.outcome === "chance") draw(walk, asked, { chance: result.chance, match: result.match, result }, visit);
-  else assume(walk, asked, result, visit);
+  const known = { ...asked, state: withRecent(state, result) };
+  if (result.outcome === "chance") drawLots(walk, known, result.draw, visit);
+  else assume(walk, known, result, visit);
 }
 
 function withRecent(state: WalkState, { recent }: RuleResult): WalkState {
@@ -125,51 +126,53 @@ function isImmaterial({ kind }: Target): boolean {
   return ["none", "log", "nflog", "tcpmss", "checksum", "trace"].includes(kind);
 }
 
-function draw(
-  walk: ChainWalk,
-  asked: RuleVisit,
-  { chance, match, result }: { chance: Fraction; match: Match; result: RuleResult },
-  visit: Visit,
-): void {
+function drawLots(walk: ChainWalk, asked: RuleVisit, { chance, match }: Draw, visit: Visit): void {
   const { state } = asked;
-  const taken = withRecent({ ...state, probability: multiply(state.probability, chance) }, result);
+  const taken = { ...state, probability: multiply(state.probability, chance) };
   take(walk, { ...asked, outcome: { kind: "chance", chance, match }, state: taken }, visit);
-  const left = { ...withRecent(state, result), probability: multiply(state.probability, complement(chance)) };
+  const left = { ...state, probability: multiply(state.probability, complement(chance)) };
   visit.next.push(withMiss(walk, { ...asked, state: left }, { failed: match, lost: chance }));
 }
 
-function assume(
-  walk: ChainWalk,
-  asked: RuleVisit,
-  result: Extract<RuleResult, { readonly outcome: "unknown" }>,
-  visit: Visit,
-): void {
-  const { state, rule, chain, number } = asked;
-  const known = isVolatile(result.match) ? undefined : earlierAnswer(state.assumptions, result.match);
+function tellUnknowns(unknowns: readonly UnknownMatch[]): string {
+  return unknowns.map(({ because }) => because).join("; ");
+}
+
+/** Each match that is not known is a question of its own: another rule may ask one of them alone. */
+function assume(walk: ChainWalk, asked: RuleVisit, { unknowns, draw }: Assumed, visit: Visit): void {
+  const because = tellUnknowns(unknowns);
+  assumeEach(walk, { ...asked, outcome: { kind: "assumed", took: true, because } }, { unknowns, draw }, visit);
+}
+
+function assumeEach(walk: ChainWalk, taken: TakenRule, { unknowns, draw }: Assumed, visit: Visit): void {
+  const { state, rule, chain, number } = taken;
+  const [unknown, ...others] = unknowns;
+  if (unknown === undefined) {
+    if (draw === undefined) take(walk, taken, visit);
+    else drawLots(walk, taken, draw, visit);
+    return;
+  }
+  const { match, because } = unknown;
+  const known = isVolatile(match) ? undefined : earlierAnswer(state.assumptions, match);
   const question: Question = {
     position: { table: walk.table, chain, number },
     rule,
-    match: result.match,
-    because: result.because,
+    match,
+    because,
     answers: 2,
     reached: state.probability,
     past: state.past,
   };
-  const assuming = (answer: number): WalkState => {
-    const way = withRecent(state, result);
-    return known === undefined ? { ...way, assumptions: { question, answer, earlier: state.assumptions } } : way;
-  };
-  if (known !== 1) {
-    const taken = assuming(0);
-    if (result.chance.numerator === ONE.numerator && result.chance.bits === 0) {
-      take(walk, { ...asked, state: taken, outcome: { kind: "assumed", took: true, because: result.because } }, visit);
-    } else draw(walk, { ...asked, state: taken }, { chance: result.chance, match: result.match, result }, visit);
-  }
+  const assuming = (answer: number): WalkState =>
+    known === undefined ? { ...state, assumptions: { question, answer, earlier: state.assumptions } } : state;
+  if (known !== 1) assumeEach(walk, { ...taken, state: assuming(0) }, { unknowns: others, draw }, visit);
   if (known !== 0) {
-    const outcome = { kind: "assumed", took: false, because: result.because } as const;
-    visit.next.push(withEvent(assuming(1), ruleEvent(walk, asked, { outcome })));
+    const outcome = { kind: "assumed", took: false, because } as const;
+    visit.next.push(withEvent(assuming(1), ruleEvent(walk, taken, { outcome })));
   }
 }
+
+type Assumed = Pick<Extract<RuleResult, { readonly outcome: "unknown" }>, "unknowns" | "draw">;
 
 interface TakenRule extends RuleVisit {
   readonly outcome: RuleEvent["outcome"];
