@@ -89,7 +89,7 @@ export type MasqueradeReason =
 
 export type PodDetector =
   | { readonly kind: "none" }
-  /** At most one block a family in use; several clusterCIDRs of a family are all pods. */
+  /** At most one block a family. */
   | { readonly kind: "source"; readonly cidrs: readonly Cidr[] }
   | { readonly kind: "bridge"; readonly interface: string }
   | { readonly kind: "interfacePrefix"; readonly prefix: string };

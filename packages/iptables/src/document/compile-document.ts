@@ -7,7 +7,7 @@ import { createChooser } from "../dispatch/create-chooser.ts";
 import { dispatchesByTree } from "../dispatch/dispatch-mode.ts";
 import { MARK_MASQ, NODE_PORTS, POSTROUTING, SERVICES } from "../rule-parts/chain-names.ts";
 import { hostCidr, markMatch, source } from "../rule-parts/matches.ts";
-import { type NotAPod, notAPod } from "../rule-parts/not-a-pod.ts";
+import { notAPod } from "../rule-parts/not-a-pod.ts";
 import { jump, masquerade } from "../rule-parts/targets.ts";
 import { lazily } from "../script/lazily.ts";
 import type { Script, Section } from "../script/script.ts";
@@ -34,8 +34,7 @@ export function compileDocument(plan: HostPlan, { family, dispatch = "auto" }: C
     serviceChains(port, { plan, family, endpoints, chooser, name: serviceName(port) }),
   );
   const byTree = dispatchesByTree(plan, { family, mode: dispatch });
-  const outside = notAPod(plan, family);
-  const frontends = frontendDispatch(services, { family, byTree, notAPod: outside.rule });
+  const frontends = frontendDispatch(services, { family, byTree, notAPod: notAPod(plan, family) });
   const mark = 2 ** plan.node.masqueradeBit;
   return {
     family,
@@ -50,7 +49,6 @@ export function compileDocument(plan: HostPlan, { family, dispatch = "auto" }: C
           { name: MARK_MASQ, rules: [{ matches: [], target: { kind: "mark", value: mark, mask: WHOLE_MARK } }] },
         ],
       },
-      ...outsideSection(outside, frontends),
       postroutingSection(mark),
       {
         title: `${SERVICES} into PREROUTING and OUTPUT`,
@@ -101,15 +99,6 @@ function newChains({
       for (const { name } of endpoints.ordered) yield name;
     }),
   };
-}
-
-/** What tells pods by several blocks, where a frontend asks for it. */
-function outsideSection({ rule, chain }: NotAPod, frontends: Dispatch): readonly Section[] {
-  const isAsked = [frontends, ...frontends.chains].some(({ rules }) =>
-    rules.some(({ target }) => target === rule?.target),
-  );
-  if (chain === undefined || !isAsked) return [];
-  return [{ title: chain.name, table: NAT, newChains: [chain.name], appended: [chain] }];
 }
 
 function postroutingSection(mark: number): Section {

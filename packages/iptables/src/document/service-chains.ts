@@ -4,7 +4,7 @@ import { cidrContains } from "@svcproxy/topology";
 import type { Chooser } from "../dispatch/create-chooser.ts";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { FROM_THIS_HOST, hostCidr, source } from "../rule-parts/matches.ts";
-import { podMatches } from "../rule-parts/pod-matches.ts";
+import { podMatch } from "../rule-parts/pod-match.ts";
 import { isRemembered } from "../rule-parts/recent.ts";
 import { isGuarded, servesSomebody } from "../rule-parts/serves-somebody.ts";
 import { jump } from "../rule-parts/targets.ts";
@@ -94,10 +94,11 @@ function externalRules(
   }
   const rules: Rule[] = [];
   if (cluster !== undefined) {
+    const isPod = podMatch(plan.podDetector, family);
     rules.push(
       { matches: [FROM_THIS_HOST], target: jump(MARK_MASQ) },
       { matches: [FROM_THIS_HOST], target: jump(cluster) },
-      ...podMatches(plan.podDetector, family).map((isPod) => ({ matches: [isPod], target: jump(cluster) })),
+      ...(isPod === undefined ? [] : [{ matches: [isPod], target: jump(cluster) }]),
     );
   }
   if (local !== undefined) rules.push({ matches: [], target: jump(local) });

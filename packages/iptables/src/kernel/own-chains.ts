@@ -21,7 +21,6 @@ const OWN_NAMES: ReadonlySet<string> = new Set([
   names.PROXY_FIREWALL,
   names.FORWARD,
   names.FIREWALL,
-  names.MARK_OUTSIDE,
   // Not in our plans, but a kube-proxy whose chains are taken over leaves it behind.
   "KUBE-PROXY-CANARY",
   GONE_UDP,

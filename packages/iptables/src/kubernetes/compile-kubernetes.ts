@@ -102,12 +102,12 @@ function natSections(context: Context, { dispatch = "auto", randomFully = true }
   const isLarge = isLargeCluster(ports);
   const services = ports.map((port) => {
     const name = nameOf(port);
-    return { port, name, ...servicePortChains(port, { plan, family, isLarge, chooser, name, notAPod: marking.rule }) };
+    return { port, name, ...servicePortChains(port, { plan, family, isLarge, chooser, name, notAPod: marking }) };
   });
   const frontends = frontendDispatch(ports, context);
   const nodePorts = nodePortDispatch(ports, context);
   const constant = [postrouting({ mark, randomFully }), markMasq(mark)];
-  const below = [...(marking.chain === undefined ? [] : [marking.chain]), ...frontends.chains, ...nodePorts.chains];
+  const below = [...frontends.chains, ...nodePorts.chains];
   return [
     {
       title: "nat table: chains",

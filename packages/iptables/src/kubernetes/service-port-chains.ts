@@ -4,7 +4,7 @@ import { cidrContains, familyOf } from "@svcproxy/topology";
 import type { Chooser } from "../dispatch/create-chooser.ts";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { comment, FROM_THIS_HOST, hostCidr, source } from "../rule-parts/matches.ts";
-import { podMatches } from "../rule-parts/pod-matches.ts";
+import { podMatch } from "../rule-parts/pod-match.ts";
 import { isGuarded, servesSomebody } from "../rule-parts/serves-somebody.ts";
 import { jump, NO_TARGET } from "../rule-parts/targets.ts";
 import { choiceRules, type EndpointChain, endpointChains } from "./endpoint-chains.ts";
@@ -125,11 +125,12 @@ function externalRules(port: ServicePortPlan, { plan, family, name, names, hasLo
       { matches: [], target: toCluster },
     ];
   }
+  const isPod = podMatch(plan.podDetector, family);
   const fromPods = comment(`pod traffic for ${name.text} external destinations`);
   const masqueradeLocal = comment(`masquerade LOCAL traffic for ${name.text} external destinations`);
   const routeLocal = comment(`route LOCAL traffic for ${name.text} external destinations`);
   return [
-    ...podMatches(plan.podDetector, family).map((isPod) => ({ matches: [fromPods, isPod], target: toCluster })),
+    ...(isPod === undefined ? [] : [{ matches: [fromPods, isPod], target: toCluster }]),
     { matches: [masqueradeLocal, FROM_THIS_HOST], target: jump(MARK_MASQ) },
     { matches: [routeLocal, FROM_THIS_HOST], target: toCluster },
     ...(hasLocal ? [{ matches: [], target: jump(names.local) }] : []),

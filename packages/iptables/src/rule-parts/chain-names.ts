@@ -8,8 +8,7 @@ export const PROXY_FIREWALL = "KUBE-PROXY-FIREWALL";
 export const FORWARD = "KUBE-FORWARD";
 export const FIREWALL = "KUBE-FIREWALL";
 
-// Ours: what the trees of dispatch and of choice are made of, and the marking of clients that are in none of several pod networks.
-export const MARK_OUTSIDE = "KUBE-MARK-OUTSIDE";
+// Ours: what the trees of dispatch and of choice are made of.
 export const VIP_PREFIX = "KUBE-VIP-";
 export const NODE_PORT_PREFIX = "KUBE-NP-";
 export const EXTERNAL_PREFIX = "KUBE-XVIP-";
