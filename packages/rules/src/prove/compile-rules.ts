@@ -1,4 +1,5 @@
 import type { Chain, Match, RuleSet, Target } from "../rule-set.ts";
+import { visitedTables } from "../visited-tables.ts";
 import type { CompileContext, Condition } from "./compile-match.ts";
 import { compileMatch } from "./compile-match.ts";
 import type { IndexSet } from "./index-set.ts";
@@ -42,7 +43,7 @@ export function compileRuleSet(ruleSet: RuleSet, context: CompileContext): Compi
     return conditions;
   };
   return new Map(
-    ruleSet.tables.map(({ name, chains }) => [
+    visitedTables(ruleSet).map(({ name, chains }) => [
       name,
       new Map(chains.map((chain) => [chain.name, compileChain(name, chain, conditionsOf)])),
     ]),

@@ -108,7 +108,7 @@ test("a chance that is no plain fraction is told in per cent, too", () => {
 
 test("a chain's name that is told in a reason cannot forge a line", () => {
   const loop =
-    "*nat\n:PREROUTING ACCEPT [0:0]\n:A\u001b[2J - [0:0]\n-A PREROUTING -j A\u001b[2J\n-A A\u001b[2J -j A\u001b[2J\nCOMMIT\n";
+    "*mangle\n:PREROUTING ACCEPT [0:0]\n:A\u001b[2J - [0:0]\n-A PREROUTING -j A\u001b[2J\n-A A\u001b[2J -j A\u001b[2J\nCOMMIT\n";
   const trace = traceOf(loop, "10.100.100.1", 7070);
   for (const text of [formatTrace(trace), drawTrace(trace, "dot"), drawTrace(trace, "mermaid")]) {
     expect(text).toContain("leads back to itself");

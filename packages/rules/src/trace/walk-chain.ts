@@ -1,4 +1,5 @@
 import type { Chain, RuleSet, Table, Target } from "../rule-set.ts";
+import { visitedTables } from "../visited-tables.ts";
 import { applyTarget, type Hook, type TargetEffect } from "./apply-target.ts";
 import { isVolatile } from "./evaluate-match.ts";
 import { type Draw, evaluateRule, type RuleResult, type UnknownMatch } from "./evaluate-rule.ts";
@@ -29,9 +30,9 @@ import {
 /** More ways than these are not followed: the rest of the trace would be of no use to anyone. */
 export const MAX_WAYS = 20_000;
 
-export function indexTables({ tables }: RuleSet): WalkContext["tables"] {
+export function indexTables(ruleSet: RuleSet): WalkContext["tables"] {
   const byName = ({ chains }: Table) => new Map(chains.map((chain) => [chain.name, chain]));
-  return new Map(tables.map((table) => [table.name, byName(table)]));
+  return new Map(visitedTables(ruleSet).map((table) => [table.name, byName(table)]));
 }
 
 /** Walks one table at one hook, its policy included. What goes on was accepted. */

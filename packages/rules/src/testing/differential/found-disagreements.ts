@@ -102,4 +102,21 @@ export const FOUND_DISAGREEMENTS: readonly FoundDisagreement[] = [
     sent: probe({ side: "host", from: "fd07::6", to: "fd64::3", port: 53 }),
     outcome: "kept fd07::6 40001 > fd01:: 53 mark 0",
   },
+  {
+    name: "the nat table is not asked where no rule needs connections to be tracked",
+    settings: {},
+    rules: table("nat", "-A INPUT -j MARK --set-xmark 0x100/0xffffffff"),
+    sent: probe({ side: "outside", from: "192.168.7.7", to: "192.168.7.6", port: 53 }),
+    outcome: "kept 192.168.7.7 40001 > 192.168.7.6 53 mark 0",
+  },
+  {
+    name: "the nat table is asked where another table's rule needs connections to be tracked",
+    settings: {},
+    rules: [
+      table("nat", "-A INPUT -j MARK --set-xmark 0x100/0xffffffff"),
+      table("filter", "-A FORWARD -m conntrack --ctstate INVALID -j DROP"),
+    ].join(""),
+    sent: probe({ side: "outside", from: "192.168.7.7", to: "192.168.7.6", port: 53 }),
+    outcome: "kept 192.168.7.7 40001 > 192.168.7.6 53 mark 100",
+  },
 ];
