@@ -20,5 +20,6 @@ const TRACKING_TARGETS: ReadonlySet<Target["kind"]> = new Set([
 
 /** An extension that we do not know may need it, too. */
 function needsTracking({ matches, target }: Rule): boolean {
+  if (target.kind === "ct" && target.notrack) return false;
   return TRACKING_TARGETS.has(target.kind) || matches.some(({ kind }) => TRACKING_MATCHES.has(kind));
 }

@@ -49,8 +49,8 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
       });
       console.info(`${result.pairs} pairs, ${result.packets} packets, ${JSON.stringify(result.verdicts)}`);
       expect(result.disagreements.map(({ text }) => text).join("\n\n")).toBe("");
-      // One rule set in ten is beyond iptables-nft. That it is half of 23 by chance happens once in a million runs.
-      expect(result.pairs).toBeGreaterThan(ruleSets * PACKETS_PER_RULE_SET * 0.5);
+      // One rule set in six is not for iptables-nft. That it is three fifths of 23 by chance happens once in half a million runs.
+      expect(result.pairs).toBeGreaterThan(ruleSets * PACKETS_PER_RULE_SET * 0.4);
       for (const verdict of result.pairs < 1000 ? [] : ["accepted", "untouched", "dropped", "refused", "undecided"])
         expect(result.verdicts, `no packet was ${verdict}`).toHaveProperty(verdict);
     },

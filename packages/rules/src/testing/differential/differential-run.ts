@@ -46,7 +46,7 @@ export interface DifferentialResult {
   /** By verdict, how often the engine said so: a run in which everything is dropped shows nothing. */
   readonly verdicts: Readonly<Record<string, number>>;
   readonly disagreements: readonly Disagreement[];
-  /** Rule sets that the kernel did not take, with its words. */
+  /** Rule sets that the kernel did not take, with its words, or that mean something else there. */
   readonly refused: readonly string[];
 }
 
@@ -64,6 +64,10 @@ export async function runDifferential(world: KernelWorld, options: DifferentialO
     const family: Family = random.chance(0.7) ? 4 : 6;
     const rules = randomRuleSet(random, family);
     const settings = randomSettings(random);
+    if (options.variant === "nft" && hangsOnVariant(rules)) {
+      refused.push(`seed ${seed}: iptables-nft asks the tables of INPUT in another order`);
+      continue;
+    }
     const fault = await loadRules(world, { rules, settings, variant: options.variant });
     if (fault !== undefined) {
       refused.push(`seed ${seed}: ${fault}\n${formatSave(rules)}`);
@@ -103,6 +107,15 @@ export async function runDifferential(world: KernelWorld, options: DifferentialO
     if (index % 100 === 99) options.onProgress?.(`${pairs} pairs, ${disagreements.length} disagreements`);
   }
   return { pairs, packets, undecided, verdicts, disagreements, refused };
+}
+
+/** At INPUT iptables-nft has nat (100) before security (150), which the kernel has at 50; the engine knows the kernel's order. */
+function hangsOnVariant({ tables }: RuleSet): boolean {
+  return ["nat", "security"].every((name) =>
+    tables.some(
+      (table) => table.name === name && table.chains.some((chain) => chain.name === "INPUT" && chain.rules.length > 0),
+    ),
+  );
 }
 
 export function randomSettings(random: RandomSource): WorldSettings {

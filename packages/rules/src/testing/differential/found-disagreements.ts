@@ -110,6 +110,16 @@ export const FOUND_DISAGREEMENTS: readonly FoundDisagreement[] = [
     outcome: "kept 192.168.7.7 40001 > 192.168.7.6 53 mark 0",
   },
   {
+    name: "a rule that has connections not tracked needs none tracked",
+    settings: {},
+    rules: [
+      table("raw", "-A PREROUTING -s 203.0.113.0/24 -j CT --notrack"),
+      table("nat", "-A INPUT -j MARK --set-xmark 0x100/0xffffffff"),
+    ].join(""),
+    sent: probe({ side: "outside", from: "192.168.7.7", to: "192.168.7.6", port: 53 }),
+    outcome: "kept 192.168.7.7 40001 > 192.168.7.6 53 mark 0",
+  },
+  {
     name: "the nat table is asked where another table's rule needs connections to be tracked",
     settings: {},
     rules: [
