@@ -145,7 +145,15 @@ const service = z
 
 const node = z
   .strictObject({
-    detectLocalMode: optional(z.enum(["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"])),
+    detectLocalMode: optional(
+      z
+        .enum(["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"])
+        .check(
+          z.describe(
+            "How this host's pods are told from other clients; default: ClusterCIDR where clusterCIDR is given, else NodeCIDR, the host's podCIDR",
+          ),
+        ),
+    ),
     detectLocal: optional(
       z.strictObject({
         bridgeInterface: optional(text("For detectLocalMode BridgeInterface")),
