@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
+import { commitSeed } from "./commit-seed.ts";
 import { installDebianPackages } from "./debian-packages.ts";
 import { runGates } from "./gates.ts";
 import { ROOT, runStep } from "./run-step.ts";
@@ -14,12 +15,12 @@ for (const report of [unitReport, e2eReport]) rmSync(report, { force: true });
 
 await installDebianPackages();
 const failedGates = await runGates();
-const unitPassed = await runStep("vitest", [
-  "run",
-  "--reporter=default",
-  "--reporter=json",
-  `--outputFile.json=${unitReport}`,
-]);
+const seed = commitSeed();
+const unitPassed = await runStep(
+  "vitest",
+  ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${unitReport}`],
+  seed === undefined ? {} : { SVCPROXY_SEED: seed },
+);
 const e2ePassed = await runStep("pnpm", ["--filter", "@svcproxy/e2e", "e2e"]);
 
 const reports = [readVitestReport(unitReport), readJUnitReport(e2eReport)];

@@ -20,8 +20,8 @@ const reason = whyNoKernelTests([
 /** For each dialect; more for a long run. */
 const mutants = Number(process.env["SVCPROXY_MUTANTS"] ?? 100);
 
-/** Another one each run; SVCPROXY_MUTANTS_SEED=N repeats one. */
-const seed = Number(process.env["SVCPROXY_MUTANTS_SEED"] ?? Date.now() % 1_000_000_000);
+/** Another one each run; SVCPROXY_SEED=N repeats one, and the test command takes the commit's. */
+const seed = Number(process.env["SVCPROXY_SEED"] ?? Date.now() % 1_000_000_000);
 
 /** Enough to tell a share from its half. */
 const REPEATS_OF_COUNTER_EXAMPLE = 400;
@@ -58,7 +58,7 @@ describe.skipIf(reason !== undefined)(`mutants${reason === undefined ? "" : ` ($
         const after = await fatesOf(world, probes);
         const changed = probes.filter((_probe, place) => hasChanged(before[place], after[place]));
         const proof = proofOf(mutant.rules);
-        const told = `SVCPROXY_MUTANTS_SEED=${seed}: ${mutant.told}`;
+        const told = `SVCPROXY_SEED=${seed}: ${mutant.told}`;
         if (proof.holds) {
           counts.held++;
           expect(changed.slice(0, 1), `${told}: holds, but a packet fares otherwise`).toEqual([]);
@@ -79,7 +79,7 @@ describe.skipIf(reason !== undefined)(`mutants${reason === undefined ? "" : ` ($
         const differs = shown.some((_probe, place) => hasChanged(once[place], now[place]));
         expect(differs, `${told}: broken, but ${JSON.stringify(packets)} fare as before`).toBe(true);
       }
-      console.info(`${dialect}, SVCPROXY_MUTANTS_SEED=${seed}: ${JSON.stringify(counts)}`);
+      console.info(`${dialect}, SVCPROXY_SEED=${seed}: ${JSON.stringify(counts)}`);
       expect(counts.broken).toBeGreaterThan(mutants / 4);
       expect(counts.held).toBeGreaterThan(0);
     },

@@ -21,8 +21,8 @@ const PACKETS_PER_RULE_SET = 16;
 /** At least this many (rule set, packet) pairs; SVCPROXY_DIFFERENTIAL_PAIRS=100000 for the long run. */
 const pairs = Number(process.env["SVCPROXY_DIFFERENTIAL_PAIRS"] ?? 2400);
 
-/** Another one each run; SVCPROXY_DIFFERENTIAL_SEED=N repeats one. */
-const seed = Number(process.env["SVCPROXY_DIFFERENTIAL_SEED"] ?? Date.now() % 1_000_000_000);
+/** Another one each run; SVCPROXY_SEED=N repeats one, and the test command takes the commit's. */
+const seed = Number(process.env["SVCPROXY_SEED"] ?? Date.now() % 1_000_000_000);
 
 const VARIANTS = [
   { variant: "legacy", share: 0.85 },
@@ -36,9 +36,7 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
     async ({ variant, share }) => {
       await using world = await createKernelWorld();
       const ruleSets = Math.ceil((pairs * share) / PACKETS_PER_RULE_SET);
-      console.info(
-        `SVCPROXY_DIFFERENTIAL_SEED=${seed}: ${ruleSets} rule sets × ${PACKETS_PER_RULE_SET} packets, ${variant}`,
-      );
+      console.info(`SVCPROXY_SEED=${seed}: ${ruleSets} rule sets × ${PACKETS_PER_RULE_SET} packets, ${variant}`);
       const result = await runDifferential(world, {
         seed,
         ruleSets,

@@ -135,8 +135,10 @@ export function loadRules(
   return world.load({ tool, rules: formatSave(rules), settings });
 }
 
-function tracerOf(world: KernelWorld, { rules, settings }: Case): Tracer {
-  return createTracer({ rules, hostState: { ...world.hostState, sysctls: sysctlsOf(settings) } });
+function tracerOf({ hostState }: KernelWorld, { rules, settings }: Case): Tracer {
+  // The world's state was read while it forwarded: IPv6 has an anycast address in each subnet only then.
+  const routes = hostState.routes.filter(({ type }) => settings.forwarding || type !== "anycast");
+  return createTracer({ rules, hostState: { ...hostState, routes, sysctls: sysctlsOf(settings) } });
 }
 
 /** The engine's words for a packet that the kernel gets, with everything about it that a rule may ask. */

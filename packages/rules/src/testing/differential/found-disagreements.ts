@@ -103,6 +103,13 @@ export const FOUND_DISAGREEMENTS: readonly FoundDisagreement[] = [
     outcome: "kept fd07::6 40001 > fd01:: 53 mark 0",
   },
   {
+    name: "an IPv6 host that does not forward has no anycast address",
+    settings: { forwarding: false },
+    rules: table("nat", "-A OUTPUT -j DNAT --to-destination fd01::"),
+    sent: probe({ side: "host", from: "fd07::6", to: "fd64::3", port: 53 }),
+    outcome: "out by cni0 fd07::6 40001 > fd01:: 53 mark 0",
+  },
+  {
     name: "the nat table is not asked where no rule needs connections to be tracked",
     settings: {},
     rules: table("nat", "-A INPUT -j MARK --set-xmark 0x100/0xffffffff"),

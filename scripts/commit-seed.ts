@@ -1,0 +1,18 @@
+import { execFileSync } from "node:child_process";
+import process from "node:process";
+import { ROOT } from "./run-step.ts";
+
+/**
+ * What the random tests start from: `SVCPROXY_SEED`, else this commit, so that the same tree passes or fails however often
+ * it is tried and each commit tries something new. Undefined where there is no git: then each test draws its own.
+ */
+export function commitSeed(): string | undefined {
+  const given = process.env["SVCPROXY_SEED"];
+  if (given !== undefined) return given;
+  try {
+    const commit = execFileSync("git", ["rev-parse", "HEAD"], { cwd: ROOT, encoding: "utf8", stdio: "pipe" });
+    return String(Number.parseInt(commit.slice(0, 7), 16));
+  } catch {
+    return undefined;
+  }
+}
