@@ -21,7 +21,8 @@ export function translate(
       if (addresses !== undefined && addresses.from !== addresses.to)
         return fail(`which address of ${addresses.from}-${addresses.to} it gets is not known`);
       const address = addresses === undefined ? undefined : context.space.indexOf(addresses.from);
-      const drawn = target.to.random || target.to.randomFully;
+      // A destination port is drawn from a range only.
+      const drawn = target.kind === "snat" && (target.to.random || target.to.randomFully);
       const port =
         ports === undefined ? (drawn ? "unknown" : undefined) : ports.from === ports.to ? ports.from : "unknown";
       return [translated(state, { end: target.kind === "dnat" ? "destination" : "source", address, port, placed })];
@@ -35,7 +36,7 @@ export function translate(
       return [translated(state, { end: "source", address, port: drawn ? "unknown" : undefined, placed })];
     }
     case "redirect": {
-      const drawn = target.random || (target.ports !== undefined && target.ports.from !== target.ports.to);
+      const drawn = target.ports !== undefined && target.ports.from !== target.ports.to;
       const port = drawn ? "unknown" : target.ports?.from;
       return redirected(context, state, hook).map(({ part, address }) =>
         address === undefined

@@ -13,7 +13,7 @@ export interface Translation {
 /** The packet with its destination mapped, as it is from here on and as its connection remembers it. */
 export function translateDestination(packet: PacketView, translation: Translation): PacketView {
   const destination = translation.address ?? packet.destination;
-  const destinationPorts = translatePorts(packet.destinationPorts, translation);
+  const destinationPorts = intoRange(packet.destinationPorts, translation);
   return {
     ...packet,
     destination,
@@ -34,7 +34,10 @@ export function translateDestination(packet: PacketView, translation: Translatio
 /** The packet with its source mapped; a port stays where nothing speaks against it. */
 export function translateSource(packet: PacketView, translation: Translation): PacketView {
   const source = translation.address ?? packet.source;
-  const sourcePorts = translatePorts(packet.sourcePorts, translation);
+  const sourcePorts =
+    translation.ports === undefined && translation.drawsPort
+      ? sameClass(packet.sourcePorts)
+      : intoRange(packet.sourcePorts, translation);
   return {
     ...packet,
     source,
@@ -62,18 +65,21 @@ function samePorts(a: NumberRange | undefined, b: NumberRange | undefined): bool
   return a === b || (a?.from === b?.from && a?.to === b?.to);
 }
 
-function translatePorts(ports: NumberRange | undefined, translation: Translation): NumberRange | undefined {
-  if (ports === undefined) return undefined;
-  const wanted = translation.ports;
-  if (wanted === undefined) return translation.drawsPort ? sameClass(ports) : ports;
+function intoRange(ports: NumberRange | undefined, { ports: wanted, drawsPort }: Translation): NumberRange | undefined {
+  if (ports === undefined || wanted === undefined) return ports;
   const fits = ports.from >= wanted.from && ports.to <= wanted.to;
-  return fits && !translation.drawsPort ? ports : wanted;
+  return fits && !drawsPort ? ports : wanted;
 }
 
-/** Where no range is given the kernel stays within the port's class. @see linux nf_nat_l4proto_unique_tuple */
-function sameClass({ from }: NumberRange): NumberRange {
-  if (from >= 1024) return { from: 1024, to: 65535 };
-  return from > 600 ? { from: 600, to: 1023 } : { from: 1, to: 511 };
+/**
+ * Where no range is given the kernel draws a source port within the port's class; a destination port it leaves alone then.
+ *
+ * @see linux nf_nat_l4proto_unique_tuple
+ */
+function sameClass(ports: NumberRange | undefined): NumberRange | undefined {
+  if (ports === undefined) return undefined;
+  if (ports.from >= 1024) return { from: 1024, to: 65535 };
+  return ports.from > 600 ? { from: 600, to: 1023 } : { from: 1, to: 511 };
 }
 
 /** The addresses of a range, where they are few enough to look at each. */

@@ -110,6 +110,17 @@ export const FOUND_DISAGREEMENTS: readonly FoundDisagreement[] = [
     outcome: "out by cni0 fd07::6 40001 > fd01:: 53 mark 0",
   },
   {
+    name: "DNAT --random without a port leaves the port alone, so that to the same address it translates nothing",
+    settings: {},
+    rules: table(
+      "nat",
+      "-A OUTPUT -j DNAT --to-destination 192.168.7.60 --random",
+      "-A POSTROUTING -m conntrack --ctstate DNAT -j SNAT --to-source 10.1.0.2",
+    ),
+    sent: probe({ side: "host", from: "127.0.0.1", to: "192.168.7.60", port: 80 }),
+    outcome: "kept 127.0.0.1 40001 > 192.168.7.60 80 mark 0",
+  },
+  {
     name: "the nat table is not asked where no rule needs connections to be tracked",
     settings: {},
     rules: table("nat", "-A INPUT -j MARK --set-xmark 0x100/0xffffffff"),
