@@ -1,9 +1,7 @@
 import { networkInterfaces } from "node:os";
 import type { HostState } from "@svcproxy/rules";
 import { type IpAddress, parseIpAddress, type Topology, withAddressesOf } from "@svcproxy/topology";
-
-/** Where the userspace proxy puts VIPs: they are no addresses of the host. */
-const VIP_DEVICE = "svcproxy0";
+import { VIP_DEVICE } from "./vip-device.ts";
 
 /** The topology with the addresses that this machine, which is `host`, has besides those listed. */
 export function lookAtMachine(topology: Topology, host: string): Topology {

@@ -2,6 +2,7 @@ import type { ProxyOptions } from "@svcproxy/userspace";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "./parse-duration.ts";
 import { acceptTopology, type TopologyFlags } from "./topology-input.ts";
+import { VIP_DEVICE } from "./vip-device.ts";
 
 /** Names the running instance, for every command that asks for it. */
 export interface InstanceFlags {
@@ -50,8 +51,8 @@ export function acceptUserspaceFlags(command: Command): Command {
     .option("--take-over", "get the listeners of the running instance, which then drains and ends")
     .option(
       "--vip-device <name>",
-      "where VIPs are put: svcproxy0 is made, another has to be there; none: nowhere",
-      "svcproxy0",
+      `where VIPs are put: ${VIP_DEVICE} is made, another has to be there; none: nowhere`,
+      VIP_DEVICE,
     )
     .option("--vip-range <cidr>", "make a whole range local by one route (repeatable)", collect)
     .option("--require-all", "end where a frontend cannot be served")
