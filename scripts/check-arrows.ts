@@ -5,18 +5,21 @@ import { dirname, relative, resolve, sep } from "node:path";
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   topology: [],
   rules: ["topology"],
-  iptables: ["topology", "rules"],
-  userspace: ["topology"],
-  lab: ["topology"],
-  cli: ["topology", "rules", "iptables", "userspace", "lab"],
-  e2e: ["topology", "rules", "iptables", "userspace", "lab", "cli"],
+  host: ["topology", "rules"],
+  iptables: ["topology", "rules", "host"],
+  nftables: ["topology", "rules", "host"],
+  userspace: ["topology", "rules", "host"],
+  agent: ["topology", "rules", "host", "iptables", "nftables", "userspace"],
+  lab: ["topology", "host"],
+  cli: ["topology", "rules", "host", "iptables", "nftables", "userspace", "agent", "lab"],
+  e2e: ["topology", "rules", "host", "iptables", "nftables", "userspace", "agent", "lab", "cli"],
 };
 
 /** Pure packages: text in, values out. */
 const PURE = new Set(["topology", "rules"]);
 
 /** What most commands use: an import() of one of these would put all of it into every command's chunk of the bundle. */
-const SHARED = new Set(["topology", "rules", "iptables"]);
+const SHARED = new Set(["topology", "rules", "host", "iptables"]);
 
 /** What the product consists of; tests, benchmarks and build steps may stand on the lab and on what is to their right. */
 const PRODUCT = /^(packages\/\w+|e2e)\/src\/(?!(.*\/)?(testing|flows)\/)(?!.*\.test\.ts$)/;

@@ -18,6 +18,8 @@ export * from "./parse-kubernetes.ts";
 export * from "./parse-proxy-configuration.ts";
 export * from "./parse-topology.ts";
 export * from "./plan-host.ts";
+export * from "./problem.ts";
+export * from "./problem-code.ts";
 export type { InputFile } from "./source-document.ts";
 export { TextMap } from "./text-map.ts";
 export type { TopologyFile } from "./topology-file.ts";

@@ -1,0 +1,88 @@
+import type { Family, HostPlan, Problem, Protocol } from "@svcproxy/topology";
+
+export type DataPathName = "iptables" | "nftables" | "userspace";
+
+/** One way to carry out a HostPlan on this machine: in its network namespace, as the user who runs it. */
+export interface DataPath {
+  readonly name: DataPathName;
+  /** What this data path cannot do of the plan, whatever the machine. */
+  limitations(plan: HostPlan): readonly Problem[];
+  /** How what the machine has differs from the plan, by meaning; changes nothing. */
+  compare(plan: HostPlan, options: { readonly signal: AbortSignal }): Promise<PlanDifference>;
+  /** Removes whatever this data path ever put on the machine, and nobody else's; needs no plan. Twice is once. */
+  cleanup(options: { readonly signal: AbortSignal }): Promise<CleanupReport>;
+  /**
+   * Begins to keep the machine. Nothing changes before the first `apply`.
+   *
+   * @param signal ends waiting and what can be interrupted; a session is ended by disposing of it, which leaves the promise in place
+   * @throws EnvironmentError where the machine cannot carry out any plan
+   */
+  open(signal: AbortSignal): Promise<DataPathSession>;
+}
+
+/** Knows what it wrote, so that a small change costs little. Calls are made one after the other. */
+export interface DataPathSession extends AsyncDisposable {
+  /**
+   * Makes the machine keep the plan; twice is once. One service that cannot be carried out does not hold up the others: its ports
+   * are `refused` or `failed` in the status.
+   *
+   * @throws EnvironmentError where nothing of the plan could be carried out; then the machine has what it had
+   */
+  apply(plan: HostPlan, options?: ApplyOptions): Promise<ApplyReport>;
+  /** One for each port of each service and family of the plan that was applied last, in its order. */
+  status(): readonly ServicePortStatus[];
+}
+
+export interface ApplyOptions {
+  /**
+   * Services (`namespace/name`) whose part of the plan differs from the last one that was applied: only theirs is compared and
+   * written. Where it is left out, or where another program changed what is ours, everything is read and compared.
+   */
+  readonly changed?: ReadonlySet<string>;
+}
+
+export interface ApplyReport {
+  /** Whether the machine had to be changed. */
+  readonly changed: boolean;
+  /** What is less than well although the plan is carried out. */
+  readonly problems: readonly Problem[];
+}
+
+export interface PlanDifference {
+  /** None: the machine keeps the plan. */
+  readonly differences: readonly Difference[];
+  /** What could not be looked at, and what would keep the plan from working. */
+  readonly problems: readonly Problem[];
+}
+
+export interface Difference {
+  /** A word for programs, for instance `missing-chain`; each data path has its own. */
+  readonly kind: string;
+  /** Where, in the data path's own words, for instance `IPv4 nat KUBE-SVC-1`. */
+  readonly place: string;
+  /** A sentence for people. */
+  readonly text: string;
+}
+
+export interface CleanupReport {
+  /** What was removed, in the data path's own words; empty: there was nothing. */
+  readonly removed: readonly string[];
+  readonly problems: readonly Problem[];
+}
+
+/** How one port of a service stands in one family. */
+export interface ServicePortStatus {
+  /** `namespace/name`. */
+  readonly service: string;
+  /** Empty where it has none. */
+  readonly portName: string;
+  readonly protocol: Protocol;
+  readonly port: number;
+  readonly family: Family;
+  /** `in-force`: as planned; `refused`: this data path cannot do it; `failed`: the machine did not take it, the last good state stays. */
+  readonly state: "in-force" | "refused" | "failed";
+  /** Why not; always there unless `in-force`. */
+  readonly problem?: Problem;
+  /** Since when the state is this one. */
+  readonly since: Date;
+}
