@@ -1,3 +1,5 @@
+import type { EnvironmentCode, InputCode } from "./problem-code.ts";
+
 /** A place in a file; both numbers are 1-based. */
 export interface SourcePosition {
   readonly file: string;
@@ -6,9 +8,9 @@ export interface SourcePosition {
 }
 
 /** One thing that is wrong with the input, as `svcproxy check` prints it. */
-export interface Fault<Code extends string = string> {
+export interface Fault {
   readonly severity: "error" | "warning";
-  readonly code: Code;
+  readonly code: InputCode;
   /** What was being done and why it failed, the value quoted, no full stop. */
   readonly message: string;
   /** Where the data model has the fault, for instance `["services", 0, "ports", 1, "port"]`. */
@@ -27,12 +29,14 @@ export interface SvcproxyErrorOptions {
  * The root of what svcproxy throws on purpose. Callers branch on `code`, never on the text.
  * Everything else that reaches the command line is a bug of ours and is printed with its stack.
  */
-export abstract class SvcproxyError extends Error {
+export abstract class SvcproxyError<
+  Code extends InputCode | EnvironmentCode = InputCode | EnvironmentCode,
+> extends Error {
   abstract readonly exitCode: 1 | 2;
-  readonly code: string;
+  readonly code: Code;
   readonly hint: string | undefined;
 
-  constructor(code: string, message: string, options: SvcproxyErrorOptions = {}) {
+  constructor(code: Code, message: string, options: SvcproxyErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
     this.code = code;
@@ -41,7 +45,7 @@ export abstract class SvcproxyError extends Error {
 }
 
 /** The user's input or usage is wrong (exit code 2). Carries every fault that was found, not just the first. */
-export class InputError extends SvcproxyError {
+export class InputError extends SvcproxyError<InputCode> {
   override readonly exitCode = 2;
   readonly faults: readonly Fault[];
 
@@ -53,12 +57,12 @@ export class InputError extends SvcproxyError {
 }
 
 /** The machine cannot do what was asked: no root, no iptables, a port in use, no namespaces (exit code 1). */
-export class EnvironmentError extends SvcproxyError {
+export class EnvironmentError extends SvcproxyError<EnvironmentCode> {
   override readonly exitCode = 1;
 }
 
 /** A single usage fault without a place in a file. */
-export function inputError(code: string, message: string, options: SvcproxyErrorOptions = {}): InputError {
+export function inputError(code: InputCode, message: string, options: SvcproxyErrorOptions = {}): InputError {
   return new InputError(
     [{ severity: "error", code, message, ...(options.hint === undefined ? {} : { hint: options.hint }) }],
     options,

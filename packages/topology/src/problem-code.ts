@@ -2,7 +2,104 @@ import type { FaultCode } from "./fault-code.ts";
 
 /** Every code that a `Problem` can have. A code never changes its meaning; the text beside it may. */
 export type ProblemCode =
-  | FaultCode
+  | InputCode
+  | EnvironmentCode
   // What a data path cannot do of a plan
   | "HEALTH_CHECK_UNANSWERED"
   | "PROXY_PROTOCOL_UNSENT";
+
+/** Codes of an `InputError`: the user's input or usage is wrong. */
+export type InputCode =
+  | FaultCode
+  // Files and flags
+  | "FILE_UNREADABLE"
+  | "NO_FILES"
+  | "TOPOLOGY_REQUIRED"
+  | "HOST_REQUIRED"
+  | "UNKNOWN_HOST"
+  | "STDIN_TWICE"
+  | "WATCH_STDIN"
+  | "TWO_FILES"
+  | "SEVERAL_CONFIGURATIONS"
+  | "CONFLICTING_FLAGS"
+  | "UNKNOWN_CHOICE"
+  | "FAMILY_REQUIRED"
+  // Rules and facts of a host
+  | "NOT_SAVED_RULES"
+  | "RULE_SYNTAX"
+  | "CHAIN_EXISTS"
+  | "CHAIN_MISSING"
+  | "CHAIN_NAME"
+  | "CHAIN_IN_USE"
+  | "RULE_MISSING"
+  | "HOST_STATE_INVALID"
+  | "IPSET_INVALID"
+  // Packets, and what is expected of them
+  | "PACKET_REQUIRED"
+  | "PORT_REQUIRED"
+  | "BAD_PACKET"
+  | "UNKNOWN_INTERFACE"
+  | "NO_WAY_IN"
+  | "BAD_EXPECTATION"
+  | "UNEXPECTED"
+  | "PROOF_TOO_LARGE"
+  // The userspace proxy
+  | "VIP_DEVICE"
+  | "VIP_RANGE"
+  | "VIP_RANGE_TOO_WIDE"
+  | "METRICS_ADDRESS"
+  | "INSTANCE_NAME"
+  // The lab
+  | "LAB_NAME_REQUIRED"
+  | "BAD_LAB_NAME"
+  | "UNKNOWN_PLACE";
+
+/** Codes of an `EnvironmentError`: the machine cannot do what was asked. */
+export type EnvironmentCode =
+  | "INTERRUPTED"
+  | "NEEDS_ROOT"
+  | "STDOUT_UNWRITABLE"
+  // Tools
+  | "MISSING_TOOL"
+  | "TOOL_MISSING"
+  | "TOOL_FAILED"
+  | "IP_FAILED"
+  | "CONNTRACK_FAILED"
+  // Rules
+  | "VARIANT_MISSING"
+  | "LOCK_FILE_READ_ONLY"
+  | "LOCK_FILE_UNWRITABLE"
+  | "XTABLES_LOCKED"
+  | "NO_TABLE"
+  | "TABLE_INCOMPATIBLE"
+  | "RESTORE_REFUSED"
+  | "FOREIGN_CHAINS"
+  | "CHAINS_HELD"
+  | "RULES_KEEP_CHANGING"
+  | "SAVE_FAILED"
+  | "SAVE_UNREADABLE"
+  // Instances
+  | "LOCKED"
+  | "ALREADY_RUNNING"
+  | "NOT_RUNNING"
+  | "OTHER_VERSION"
+  | "TAKE_OVER_FAILED"
+  | "RUNTIME_DIRECTORY"
+  // The userspace proxy
+  | "UNSUPPORTED_NODE"
+  | "TOO_FEW_OPEN_FILES"
+  | "FRONTENDS_NOT_SERVED"
+  | "METRICS_ADDRESS"
+  // The lab
+  | "LAB_FAILED"
+  | "NO_SUCH_LAB"
+  | "LAB_STATE_UNSAFE"
+  | "LAB_ADDRESS_TAKEN"
+  | "LAB_NO_OVERLAY"
+  | "LAB_NO_SPARE_ADDRESS"
+  | "LAB_NO_NAMESPACES"
+  | "LAB_NO_HOSTS"
+  | "LAB_GONE"
+  | "LAB_EXISTS"
+  | "LAB_DATA_PATH"
+  | "LAB_COMMAND_FAILED";

@@ -1,11 +1,11 @@
-import { EnvironmentError, visible } from "@svcproxy/topology";
+import { type EnvironmentCode, EnvironmentError, visible } from "@svcproxy/topology";
 import { RestoreRefused } from "./rule-tables.ts";
 import type { ToolOutput } from "./run-tool.ts";
 import { formatChange, type TableChange } from "./table-change.ts";
 
 interface KnownFault {
   readonly pattern: RegExp;
-  readonly code: string;
+  readonly code: EnvironmentCode;
   readonly reason: string;
   readonly hint?: string;
   readonly isPassing?: boolean;

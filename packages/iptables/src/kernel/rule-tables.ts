@@ -1,5 +1,5 @@
 import type { RuleSet } from "@svcproxy/rules";
-import { EnvironmentError, type Family } from "@svcproxy/topology";
+import { type EnvironmentCode, EnvironmentError, type Family } from "@svcproxy/topology";
 import type { TableChange } from "./table-change.ts";
 
 export interface Interruptible {
@@ -31,7 +31,11 @@ export class RestoreRefused extends EnvironmentError {
   /** Whether it can go in when asked again: somebody else was at the tables. */
   readonly isPassing: boolean;
 
-  constructor(code: string, message: string, { isPassing = false, hint }: { isPassing?: boolean; hint?: string } = {}) {
+  constructor(
+    code: EnvironmentCode,
+    message: string,
+    { isPassing = false, hint }: { isPassing?: boolean; hint?: string } = {},
+  ) {
     super(code, message, hint === undefined ? {} : { hint });
     this.isPassing = isPassing;
   }
