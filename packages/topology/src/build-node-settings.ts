@@ -2,7 +2,7 @@ import type { Cidr } from "./address.ts";
 import { parseIpAddress } from "./address.ts";
 import { judgeInterfaceName } from "./interface-name.ts";
 import type { DetectLocal, NodeSettings } from "./model.ts";
-import { DEFAULT_NODE_SETTINGS } from "./model.ts";
+import { DEFAULT_NODE_SETTINGS, MAX_AFFINITY_TABLE_SIZE } from "./model.ts";
 import { quote } from "./quote.ts";
 import type { RawNode } from "./raw-topology.ts";
 import { mapItems } from "./raw-topology.ts";
@@ -18,6 +18,14 @@ export function buildNodeSettings(raw: RawNode, { reader, spot }: NodeContext): 
     raw.masqueradeBit === undefined
       ? undefined
       : reader.number(raw.masqueradeBit, spot.at("masqueradeBit"), { key: "masqueradeBit", from: 0, to: 31 });
+  const affinityTableSize =
+    raw.affinityTableSize === undefined
+      ? undefined
+      : reader.number(raw.affinityTableSize, spot.at("affinityTableSize"), {
+          key: "affinityTableSize",
+          from: 1,
+          to: MAX_AFFINITY_TABLE_SIZE,
+        });
   return {
     ...DEFAULT_NODE_SETTINGS,
     ...(detectLocal === undefined ? {} : { detectLocal }),
@@ -26,6 +34,8 @@ export function buildNodeSettings(raw: RawNode, { reader, spot }: NodeContext): 
     ...(masqueradeBit === undefined ? {} : { masqueradeBit }),
     masqueradeAll: raw.masqueradeAll ?? DEFAULT_NODE_SETTINGS.masqueradeAll,
     localhostNodePorts: raw.localhostNodePorts ?? DEFAULT_NODE_SETTINGS.localhostNodePorts,
+    serviceCIDRs: mapItems(raw.serviceCIDRs, (text, index) => reader.cidr(text, spot.at("serviceCIDRs").at(index))),
+    ...(affinityTableSize === undefined ? {} : { affinityTableSize }),
   };
 }
 

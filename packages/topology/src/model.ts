@@ -2,7 +2,7 @@ import type { Cidr, IpAddress, Port, Protocol } from "./address.ts";
 
 /** Hosts, pods and services as read from a topology file or from Kubernetes objects; everything in it has been checked. */
 export interface Topology {
-  /** What it was read from; decides the default dialect. */
+  /** What it was read from. */
   readonly source: "topology" | "kubernetes";
   readonly hosts: readonly Host[];
   readonly services: readonly Service[];
@@ -51,7 +51,7 @@ export interface Service {
   /** `default` where the file says none. */
   readonly namespace: string;
   readonly name: string;
-  /** As the user gave it; ends the chain name in the document's dialect. */
+  /** As the user gave it; ends the name of the service's chain where rules are the founding document's. */
   readonly id?: string;
   /** At most one a family; empty for a headless service. */
   readonly clusterIPs: readonly IpAddress[];
@@ -122,7 +122,14 @@ export interface NodeSettings {
   readonly nodePortsOnPrimaryAddress: boolean;
   /** NodePorts on 127.0.0.0/8 (IPv4 only). */
   readonly localhostNodePorts: boolean;
+  /** Blocks that ClusterIPs are taken from, and nothing else; empty: not known. */
+  readonly serviceCIDRs: readonly Cidr[];
+  /** Clients that each map of session affinity remembers at most, where a data path has such maps. */
+  readonly affinityTableSize: number;
 }
+
+/** Each entry takes some 200 bytes of the kernel's memory: more would be gigabytes. */
+export const MAX_AFFINITY_TABLE_SIZE = 16_777_216;
 
 export const DEFAULT_NODE_SETTINGS: NodeSettings = {
   clusterCIDRs: [],
@@ -131,4 +138,6 @@ export const DEFAULT_NODE_SETTINGS: NodeSettings = {
   nodePortAddresses: [],
   nodePortsOnPrimaryAddress: false,
   localhostNodePorts: false,
+  serviceCIDRs: [],
+  affinityTableSize: 65_536,
 };

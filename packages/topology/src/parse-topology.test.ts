@@ -115,6 +115,8 @@ node:
   masqueradeBit: 20
   nodePortAddresses: [192.168.0.0/16, "::1"]
   localhostNodePorts: true
+  serviceCIDRs: [10.100.0.0/16, "fd00:100::/112"]
+  affinityTableSize: 1024
 `);
     expect(warnings.map(({ code }) => code)).toEqual(["TARGET_PORT_DIFFERS", "TARGET_PORT_DIFFERS"]);
     expect(read_).toMatchSnapshot();
@@ -462,6 +464,16 @@ const FAULTS: readonly { name: string; text: string; code: FaultCode; hint?: Reg
     name: "a masquerade bit that no mark has",
     text: topology({ rest: "node: { masqueradeBit: ‸32 }" }),
     code: "NUMBER_OUT_OF_RANGE",
+  },
+  {
+    name: "an affinity table without room",
+    text: topology({ rest: "node: { affinityTableSize: ‸0 }" }),
+    code: "NUMBER_OUT_OF_RANGE",
+  },
+  {
+    name: "a range of ClusterIPs that is none",
+    text: topology({ rest: "node: { serviceCIDRs: [10.96.0.0/12, ‸10.96.0.1] }" }),
+    code: "BAD_CIDR",
   },
 ];
 

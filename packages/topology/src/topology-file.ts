@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { MAX_AFFINITY_TABLE_SIZE } from "./model.ts";
 
 /*
  * The shape of a topology file: the one source of the JSON Schema (topology.schema.json, written by `pnpm schema`), of the
@@ -171,6 +172,16 @@ const node = z
       list(z.string(), "Blocks of host addresses that serve NodePorts, or just `primary`; default: all of them"),
     ),
     localhostNodePorts: optional(flag("NodePorts on 127.0.0.0/8 too; default false")),
+    serviceCIDRs: optional(list(cidr, "Blocks that hold ClusterIPs and nothing else")),
+    affinityTableSize: optional(
+      z
+        .int()
+        .check(
+          z.minimum(1),
+          z.maximum(MAX_AFFINITY_TABLE_SIZE),
+          z.describe("Clients that session affinity remembers at most, a map; default 65536 (nftables)"),
+        ),
+    ),
   })
   .register(z.globalRegistry, {
     id: "Node",
