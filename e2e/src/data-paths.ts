@@ -1,6 +1,5 @@
 import { resolve } from "node:path";
 import { type Lab, startInBackground } from "@svcproxy/lab";
-import type { Dialect } from "@svcproxy/topology";
 import { TOPOLOGY_FILE } from "./stage/stage.ts";
 
 /** One way to keep the promise; every scenario that it can carry runs on it. */
@@ -27,7 +26,7 @@ export const DATA_PATHS: readonly DataPath[] = [
 /** The command as people run it from a checkout. */
 const SVCPROXY = [resolve(import.meta.dirname, "../../scripts/svcproxy")];
 
-function iptables(variant: "nft" | "legacy", dialect: Dialect): DataPath {
+function iptables(variant: "nft" | "legacy", dialect: "document" | "kubernetes"): DataPath {
   const apply = async (lab: Lab, host: string) => {
     await svcproxy(lab, host, [
       "iptables",

@@ -119,10 +119,7 @@ export function checkReport(
   topology: Topology,
   { warnings, host }: { readonly warnings: readonly Fault[]; readonly host: string | undefined },
 ): CheckReport {
-  const plan =
-    host === undefined
-      ? undefined
-      : planHost(topology, { host, dialect: topology.source === "kubernetes" ? "kubernetes" : "document" });
+  const plan = host === undefined ? undefined : planHost(topology, { host });
   return {
     source: topology.source,
     hosts: topology.hosts.map(reportHost),

@@ -1,8 +1,10 @@
 import {
   type ApplyOptions,
   type ApplyOutcome,
+  chooseDialect,
   compileRules,
   type DesiredRules,
+  type Dialect,
   deleteStaleUdpFlows,
   hostWarnings,
   type KernelSession,
@@ -29,16 +31,15 @@ export {
   refuseHeldChains,
 } from "@svcproxy/iptables";
 
-/** The plan for this host, from the topology that the command line names. */
+/** The plan for this host, from the topology that the command line names, and whose rules are to carry it out. */
 export async function readHostPlan(
   context: CommandContext,
   files: readonly string[],
   flags: HostPlanFlags,
-): Promise<HostPlan> {
+): Promise<{ readonly plan: HostPlan; readonly dialect: Dialect }> {
   const { topology } = await readTopology(context, files, { ...flags, required: true });
-  const dialect = flags.dialect ?? (topology.source === "kubernetes" ? "kubernetes" : "document");
   const host = resolveHost(topology, flags.host);
-  return planHost(lookAtMachine(topology, host), { host, dialect });
+  return { plan: planHost(lookAtMachine(topology, host), { host }), dialect: chooseDialect(topology, flags.dialect) };
 }
 
 /** Opens this host's rules; the log says which iptables was chosen and why. */
@@ -65,16 +66,19 @@ export async function compileForHost(
   plan: HostPlan,
   {
     session,
+    dialect,
     dispatch,
     family,
     signal,
-  }: Pick<HostPlanFlags, "dispatch" | "family"> & { session: KernelSession; signal: AbortSignal },
+  }: Pick<HostPlanFlags, "dispatch" | "family"> & { dialect: Dialect; session: KernelSession; signal: AbortSignal },
 ): Promise<readonly DesiredRules[]> {
   const families = familiesOf(plan).filter((used) => familiesInPlay(family).includes(used));
   if (families.length === 0) return [];
   const randomFully = await knowsRandomFully(session.choice.tools, signal);
   const isLiberal = (await readSysctl("net.netfilter.nf_conntrack_tcp_be_liberal")) === "1";
-  return families.map((family) => compileRules(plan, { family, dispatch, randomFully, dropInvalid: !isLiberal }));
+  return families.map((family) =>
+    compileRules(plan, { dialect, family, dispatch, randomFully, dropInvalid: !isLiberal }),
+  );
 }
 
 /** What became of rules that were to be changed. */

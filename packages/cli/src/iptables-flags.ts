@@ -1,5 +1,4 @@
-import type { DispatchMode, Variant } from "@svcproxy/iptables";
-import type { Dialect } from "@svcproxy/topology";
+import type { Dialect, DispatchMode, Variant } from "@svcproxy/iptables";
 import { type Command, Option } from "commander";
 import { acceptTopology, type TopologyFlags } from "./topology-input.ts";
 

@@ -12,16 +12,24 @@ services:
   - { name: web, clusterIPs: [10.96.0.1, "fd96::1"], ports: [{ port: 80 }], endpoints: [web] }
 `;
 
-const document = planHost(exampleTopology().topology, { host: "cloudos1", dialect: "document" });
+const document = planHost(exampleTopology().topology, { host: "cloudos1" });
 const dual = planOf(DUAL);
 
 function planOf(text: string): HostPlan {
   const { topology } = parseTopology(Buffer.from(text), { file: "test" });
-  return planHost(topology, { host: "edge", dialect: "document" });
+  return planHost(topology, { host: "edge" });
 }
 
 function print(plan: HostPlan, options: Partial<PrintOptions> = {}): string {
-  return [...printRules(plan, { format: "commands", dispatch: "auto", families: undefined, ...options })].join("");
+  return [
+    ...printRules(plan, {
+      dialect: "document",
+      format: "commands",
+      dispatch: "auto",
+      families: undefined,
+      ...options,
+    }),
+  ].join("");
 }
 
 test("commands are a script that stops at the first failure", () => {
@@ -80,7 +88,7 @@ test("a host's name cannot leave its comment", () => {
   const [host] = topology.hosts;
   if (host === undefined) throw new TypeError("the example has no host");
   const name = "x\nreboot";
-  const plan = planHost({ ...topology, hosts: [{ ...host, name }] }, { host: name, dialect: "document" });
+  const plan = planHost({ ...topology, hosts: [{ ...host, name }] }, { host: name });
   expect(
     print(plan)
       .split("\n")

@@ -1,5 +1,6 @@
 import {
   compileScript,
+  type Dialect,
   type DispatchMode,
   FIREWALL,
   foldScript,
@@ -12,8 +13,11 @@ import {
 } from "@svcproxy/iptables";
 import { type Family, type HostPlan, inputError, unreachable, visible } from "@svcproxy/topology";
 
+export { chooseDialect } from "@svcproxy/iptables";
+
 export interface PrintOptions {
   readonly format: "commands" | "restore" | "json";
+  readonly dialect: Dialect;
   readonly dispatch: DispatchMode;
   /** By default those in which the host has frontends; IPv4 where it has none at all. */
   readonly families: readonly Family[] | undefined;
@@ -27,14 +31,14 @@ export interface PrintOptions {
  */
 export function printRules(
   plan: HostPlan,
-  { format, dispatch, families = familiesInUse(plan) }: PrintOptions,
+  { format, dialect, dispatch, families = familiesInUse(plan) }: PrintOptions,
 ): Iterable<string> {
-  const [script, second] = families.map((family) => compileScript(plan, { family, dispatch }));
+  const [script, second] = families.map((family) => compileScript(plan, { dialect, family, dispatch }));
   if (script === undefined) throw new TypeError("no family to print rules of");
   const scripts = second === undefined ? [script] : [script, second];
   switch (format) {
     case "commands":
-      return shellScript(plan, scripts);
+      return shellScript(plan, { scripts, dialect });
     case "restore":
       if (second === undefined) return formatRestoreScript(script);
       throw inputError(
@@ -77,11 +81,14 @@ function familiesInUse({ ports }: HostPlan): readonly Family[] {
   return used.length === 0 ? [4] : used;
 }
 
-function* shellScript(plan: HostPlan, scripts: readonly Script[]): Generator<string> {
+function* shellScript(
+  plan: HostPlan,
+  { scripts, dialect }: { readonly scripts: readonly Script[]; readonly dialect: Dialect },
+): Generator<string> {
   const name = visible(JSON.stringify(plan.host.name));
   yield "#!/bin/sh -e\n";
   for (const [index, script] of scripts.entries()) {
-    const title = `IPv${script.family} rules of host ${name} in the ${plan.dialect} dialect`;
+    const title = `IPv${script.family} rules of host ${name} in the ${dialect} dialect`;
     yield `${index === 0 ? "" : "\n"}# ${title}\n\n`;
     yield* formatShellScript(script);
     if (servesLocalhost(plan, script.family)) {

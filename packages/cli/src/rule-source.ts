@@ -1,5 +1,6 @@
-import { compileRules, type DesiredRules, fullRuleSet } from "@svcproxy/iptables";
+import { chooseDialect, compileRules, type DesiredRules, dialectDeviations, fullRuleSet } from "@svcproxy/iptables";
 import {
+  type Deviation,
   guessFamily,
   type HostState,
   hostStateOf,
@@ -26,6 +27,8 @@ export interface RuleSource {
   readonly hostState: HostState;
   /** Undefined where no topology is in play. */
   readonly plan: HostPlan | undefined;
+  /** What the rules of the dialect do otherwise than the plan, by design. */
+  deviations(family: Family): readonly Deviation[];
   /** Of what families `--rules` gave files; undefined where rules come from elsewhere, of both. */
   readonly givenFamilies: readonly Family[] | undefined;
   /** Why `rules` are not all that the kernel asks; undefined where they are. */
@@ -61,16 +64,17 @@ export async function openRuleSource(
   const given = await givenRules(context, flags);
   const hostState = await findHostState(context, flags, { topology, hostName, isFresh: given === undefined });
   const seen = flags.live === true || flags.hostState !== undefined ? hostState : undefined;
-  const plan =
-    topology === undefined || hostName === undefined ? undefined : planOf(topology, { hostName, seen, flags });
+  const plan = topology === undefined || hostName === undefined ? undefined : planOf(topology, { hostName, seen });
+  const dialect = chooseDialect(topology ?? { source: "topology" }, flags.dialect);
   const desired =
     plan === undefined
       ? []
-      : ([4, 6] as const).map((family) => compileRules(plan, { family, dispatch: flags.dispatch }));
+      : ([4, 6] as const).map((family) => compileRules(plan, { dialect, family, dispatch: flags.dispatch }));
   return {
     hostName,
     hostState,
     plan,
+    deviations: (family) => (plan === undefined ? [] : dialectDeviations(plan, { dialect, family })),
     givenFamilies: given?.families,
     unseen: given?.unseen,
     rules: given?.read ?? (async (family) => rulesOfPlan(desired, family)),
@@ -84,14 +88,8 @@ function isComplete({ rules, live, hostState }: RuleSourceFlags): boolean {
 }
 
 /** @param seen the machine as it was looked at; undefined where the topology implies it */
-function planOf(
-  topology: Topology,
-  { hostName, seen, flags }: { hostName: string; seen: HostState | undefined; flags: RuleSourceFlags },
-): HostPlan {
-  return planHost(seen === undefined ? topology : lookAtHostState(topology, hostName, seen), {
-    host: hostName,
-    dialect: flags.dialect ?? (topology.source === "kubernetes" ? "kubernetes" : "document"),
-  });
+function planOf(topology: Topology, { hostName, seen }: { hostName: string; seen: HostState | undefined }): HostPlan {
+  return planHost(seen === undefined ? topology : lookAtHostState(topology, hostName, seen), { host: hostName });
 }
 
 interface GivenRules extends LiveRules {

@@ -41,6 +41,7 @@ export async function runProve(
         rules: await source.rules(family),
         plan,
         hostState,
+        deviations: source.deviations(family),
         ...(source.unseen === undefined ? {} : { unseen: source.unseen }),
         isOwn: ({ table, chain, number, rule }) => isOwn({ table, chain, number }, rule, [chain]),
       }),

@@ -68,7 +68,7 @@ function planLoader(
   return async () => {
     const { topology } = await readTopology(context, files, { ...flags, required: true });
     host = resolveHost(topology, host);
-    return planHost(topology, { host, dialect: "kubernetes" });
+    return planHost(topology, { host });
   };
 }
 

@@ -13,7 +13,8 @@ const LIMIT_SECONDS = 20;
 
 const { signal } = new AbortController();
 const desiredOf = (services: number) => [
-  compileRules(planHost(largeTopology({ services, endpoints: 1 }), { host: LARGE_HOST, dialect: "document" }), {
+  compileRules(planHost(largeTopology({ services, endpoints: 1 }), { host: LARGE_HOST }), {
+    dialect: "document",
     family: 4,
   }),
 ];

@@ -10,7 +10,7 @@ if (dialect !== "document" && dialect !== "kubernetes") throw new TypeError(`no 
 const { topology } = parseTopology(readFileSync(file), { file });
 const start = performance.now();
 let length = 0;
-const script = compileScript(planHost(topology, { host: LARGE_HOST, dialect }), { family: 4 });
+const script = compileScript(planHost(topology, { host: LARGE_HOST }), { dialect, family: 4 });
 for (const piece of formatRestoreScript(script)) length += Buffer.from(piece).length;
 if (length === 0) throw new TypeError("no text");
 console.log((performance.now() - start) / 1000);

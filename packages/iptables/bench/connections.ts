@@ -103,8 +103,8 @@ await lay(backend, ["ip route add local 10.0.0.0/8 dev lo"]);
 const targets: { readonly key: string; readonly variant: string; readonly line: string }[] = [];
 let number = 0;
 for (const { name, size, dispatch, dialled } of SUBJECTS) {
-  const plan = planHost(largeTopology(size), { host: LARGE_HOST, dialect: "document" });
-  const text = [...formatRestoreScript(compileScript(plan, { family: 4, dispatch }))].join("");
+  const plan = planHost(largeTopology(size), { host: LARGE_HOST });
+  const text = [...formatRestoreScript(compileScript(plan, { dialect: "document", family: 4, dispatch }))].join("");
   for (const variant of VARIANTS) {
     number++;
     const host = await addHost(stack, { client, backend, number });

@@ -1,7 +1,9 @@
 import type { Family } from "@svcproxy/topology";
+import type { Dialect } from "./dialect.ts";
 import type { DispatchMode } from "./dispatch/dispatch-mode.ts";
 
 export interface CompileOptions {
+  readonly dialect: Dialect;
   readonly family: Family;
   /** How frontends and endpoints are found; `auto` by default. */
   readonly dispatch?: DispatchMode;

@@ -7,15 +7,15 @@ import { compileKubernetes } from "./kubernetes/compile-kubernetes.ts";
 import { foldScript } from "./script/fold-script.ts";
 import type { Script } from "./script/script.ts";
 
-/** The commands that carry a plan out in the plan's dialect, on a host that has none of its rules. Equal plans give equal scripts. */
+/** The commands that carry a plan out in a dialect, on a host that has none of its rules. Equal plans give equal scripts. */
 export function compileScript(plan: HostPlan, options: CompileOptions): Script {
-  switch (plan.dialect) {
+  switch (options.dialect) {
     case "document":
       return compileDocument(plan, options);
     case "kubernetes":
       return compileKubernetes(plan, options);
     default:
-      return unreachable(plan.dialect);
+      return unreachable(options.dialect);
   }
 }
 

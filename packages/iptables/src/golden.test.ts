@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
-import { type Dialect, type Family, parseTopology, planHost } from "@svcproxy/topology";
+import { type Family, parseTopology, planHost } from "@svcproxy/topology";
 import { expect, test } from "vitest";
 import { compileScript } from "./compile-rules.ts";
+import type { Dialect } from "./dialect.ts";
 import { formatRestoreScript, formatShellScript } from "./script/format-script.ts";
 
 interface GoldenCase {
@@ -26,7 +27,7 @@ test.for<GoldenCase>([
   const golden = new URL(`../golden/${folder}/`, import.meta.url);
   const file = new URL("topology.yaml", golden);
   const { topology } = parseTopology(readFileSync(file), { file: file.pathname });
-  const script = compileScript(planHost(topology, { host, dialect }), { family });
+  const script = compileScript(planHost(topology, { host }), { dialect, family });
   const text = dialect === "document" ? formatShellScript(script) : formatRestoreScript(script);
   const extension = dialect === "document" ? "sh" : "restore";
   await expect([...text].join("")).toMatchFileSnapshot(

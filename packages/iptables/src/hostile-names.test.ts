@@ -1,9 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { addingCommands } from "@svcproxy/rules";
-import { type Dialect, parseTopology, planHost, type Topology } from "@svcproxy/topology";
+import { parseTopology, planHost, type Topology } from "@svcproxy/topology";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { compileScript } from "./compile-rules.ts";
+import type { Dialect } from "./dialect.ts";
 import { formatRestoreScript, formatShellScript } from "./script/format-script.ts";
 import type { Script } from "./script/script.ts";
 
@@ -75,7 +76,7 @@ services:
 `;
 
 function scriptOf(topology: Topology, dialect: Dialect): Script {
-  return compileScript(planHost(topology, { host: "host", dialect }), { family: 4 });
+  return compileScript(planHost(topology, { host: "host" }), { dialect, family: 4 });
 }
 
 /** What a real shell hands to iptables, command by command. */

@@ -1,6 +1,7 @@
 export * from "./compile-options.ts";
 export * from "./compile-rules.ts";
 export * from "./desired-rules.ts";
+export * from "./dialect.ts";
 export * from "./dispatch/dispatch-mode.ts";
 export * from "./full-rule-set.ts";
 export * from "./kernel/conntrack.ts";

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { createNetworkNamespace, type NetworkNamespace, whyNoKernelTests } from "@svcproxy/lab";
 import { parseSave } from "@svcproxy/rules";
-import { type Dialect, type Family, parseTopology, planHost, type Topology } from "@svcproxy/topology";
+import { type Family, parseTopology, planHost, type Topology } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
 import { compileRules, compileScript } from "./compile-rules.ts";
+import type { Dialect } from "./dialect.ts";
 import { fullRuleSet } from "./full-rule-set.ts";
 import { formatRestoreScript, formatShellScript } from "./script/format-script.ts";
 
@@ -76,8 +77,8 @@ async function rulesIn(namespace: NetworkNamespace, command: string, family: Fam
 describe.skipIf(reason !== undefined)(`a kernel takes the rules${reason === undefined ? "" : ` (${reason})`}`, () => {
   test.concurrent.for(CASES)("$name, $dialect dialect, IPv$family", { timeout: 60_000 }, async (each) => {
     const { topology, host, dialect, family } = each;
-    const plan = planHost(topology, { host, dialect });
-    const script = compileScript(plan, { family, dispatch: "tree" });
+    const plan = planHost(topology, { host });
+    const script = compileScript(plan, { dialect, family, dispatch: "tree" });
     const tables = family === 4 ? "iptables" : "ip6tables";
     await using byShell = await createNetworkNamespace();
     await byShell.run("sh", ["-e"], { input: [...formatShellScript(script)].join("") });
@@ -89,7 +90,7 @@ describe.skipIf(reason !== undefined)(`a kernel takes the rules${reason === unde
 
     await using legacy = await createNetworkNamespace();
     await legacy.run(`${tables}-legacy-restore`, ["--noflush"], { input: [...formatRestoreScript(script)].join("") });
-    const wanted = fullRuleSet(compileRules(plan, { family, dispatch: "tree" }));
+    const wanted = fullRuleSet(compileRules(plan, { dialect, family, dispatch: "tree" }));
     for (const namespace of [
       { found: fromShell, variant: "nft" },
       { found: await rulesIn(legacy, `${tables}-legacy`, family), variant: "legacy" },

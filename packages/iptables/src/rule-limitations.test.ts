@@ -16,13 +16,13 @@ services:
     endpoints: [p]
   - { name: "mail\\e[1m", clusterIP: 10.96.0.2, proxyProtocol: v2, ports: [{ port: 25 }], endpoints: [p] }`;
   const { topology } = parseTopology(new TextEncoder().encode(text), { file: "t.yaml" });
-  expect(ruleLimitations(planHost(topology, { host: "a", dialect: "kubernetes" }))).toEqual([
+  expect(ruleLimitations(planHost(topology, { host: "a" }))).toEqual([
     "Rules let health checks in but answer none: unless another program does, load balancers get no answer on port 31000 (shop/web)",
     "Rules send no PROXY protocol header, svcproxy userspace does: default/mail\\u{1b}[1m",
   ]);
 });
 
 test("the document's services need nothing that rules cannot do", () => {
-  const plan = planHost(exampleTopology().topology, { host: "cloudos1", dialect: "document" });
+  const plan = planHost(exampleTopology().topology, { host: "cloudos1" });
   expect(ruleLimitations(plan)).toEqual([]);
 });

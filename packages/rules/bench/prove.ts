@@ -8,6 +8,7 @@ import { parseTopology, planHost } from "@svcproxy/topology";
 import { hostStateOf } from "../src/host-state-of.ts";
 import { isKubernetesRule } from "../src/prove/own-rules.ts";
 import { proveRules } from "../src/prove/prove-rules.ts";
+import { deviationsOf } from "../src/testing/prove-fixtures.ts";
 import { parseSave } from "../src/text/parse-save.ts";
 
 const ROUNDS = 3;
@@ -18,7 +19,7 @@ const ENDPOINTS = 3;
 
 const text = rulesText();
 const { topology } = parseTopology(new TextEncoder().encode(topologyText()), { file: "bench.json" });
-const plan = planHost(topology, { host: "host0", dialect: "document" });
+const plan = planHost(topology, { host: "host0" });
 const hostState = hostStateOf(topology, { host: "host0" });
 const ratios: number[] = [];
 for (let round = 0; round < ROUNDS; round++) {
@@ -27,7 +28,7 @@ for (let round = 0; round < ROUNDS; round++) {
     const rules = parseSave(text, { family: 4 });
     const isOwn = (placed: Parameters<typeof isKubernetesRule>[0]) =>
       isKubernetesRule(placed) || placed.rule.target.kind === "masquerade";
-    const proof = proveRules({ rules, plan, hostState, isOwn });
+    const proof = proveRules({ rules, plan, hostState, isOwn, deviations: deviationsOf("document") });
     if (!proof.holds)
       throw new Error(`broken: ${JSON.stringify(proof.claims.find(({ status }) => status !== "held"))}`);
   });

@@ -5,6 +5,7 @@ export * from "./host-state-of.ts";
 export * from "./ip-set.ts";
 export * from "./parse-ip-sets.ts";
 export { describePacket } from "./prove/describe-packet.ts";
+export type { Deviation, DeviationKind } from "./prove/deviation.ts";
 export * from "./prove/format-proof.ts";
 export * from "./prove/proof.ts";
 export * from "./prove/prove-rules.ts";

@@ -85,7 +85,7 @@ process.stdout.write(
   `${SERVICES} services with ${ENDPOINTS} endpoints each, ${(yaml.length / 1e6).toFixed(1)} MB of YAML\n`,
 );
 const parsed = timed("topology file to values", () => parseTopology(encoder.encode(yaml), { file: "bench.yaml" }));
-timed("plan of one host", () => planHost(parsed.topology, { host: "node1", dialect: "document" }));
+timed("plan of one host", () => planHost(parsed.topology, { host: "node1" }));
 timed("the YAML parser alone", () => load(yaml, { schema: CORE_SCHEMA }));
 const json = encoder.encode(kubernetesJson());
 timed("Kubernetes objects to values", () => parseKubernetes([{ file: "bench.json", bytes: json }]));

@@ -15,14 +15,14 @@ node: ${node}
 `),
     { file: "web.yaml" },
   );
-  return planHost(topology, { host: "h1", dialect: "document" }).ports.map(({ family, frontends }) => {
+  return planHost(topology, { host: "h1" }).ports.map(({ family, frontends }) => {
     const outside = frontends[0]?.clients.outside;
     return [family, outside?.kind === "forward" ? outside.masquerade : outside?.kind];
   });
 };
 
 test.for([
-  ["nothing is asked for, and nobody is told apart", "{}", "hairpin", "hairpin"],
+  ["nothing is asked for, and pods are those of the host's blocks", "{}", "not-a-pod", "not-a-pod"],
   ["pods are those of the host's blocks", "{ detectLocalMode: NodeCIDR }", "not-a-pod", "not-a-pod"],
   ["pods are those of a block of one family", "{ clusterCIDR: 10.0.0.0/8 }", "not-a-pod", "hairpin"],
   [
@@ -32,7 +32,7 @@ test.for([
     "not-a-pod",
   ],
   ["everybody is rewritten", "{ detectLocalMode: NodeCIDR, masqueradeAll: true }", "masquerade-all", "masquerade-all"],
-] as const)("a ClusterIP's client from outside, by the document's dialect, where %s", ([, node, ipv4, ipv6]) => {
+] as const)("a ClusterIP's client from outside, where %s", ([, node, ipv4, ipv6]) => {
   expect(outsideOf(node)).toEqual([
     [4, ipv4],
     [6, ipv6],

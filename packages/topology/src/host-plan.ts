@@ -9,7 +9,6 @@ export interface HostPlan {
   readonly host: Host;
   /** Every host of the topology, `host` included, in the file's order: the order of pods follows from it. */
   readonly hosts: readonly Host[];
-  readonly dialect: Dialect;
   readonly node: NodeSettings;
   /** How this host tells its own pods from other clients. */
   readonly podDetector: PodDetector;
@@ -17,12 +16,7 @@ export interface HostPlan {
   readonly ports: readonly ServicePortPlan[];
   /** Ports on which the host answers how many endpoints it has; TCP, the addresses that serve NodePorts. */
   readonly healthChecks: readonly HealthCheck[];
-  /** What a rule dialect does beyond or beside the promise, by design. */
-  readonly deviations: readonly Deviation[];
 }
-
-/** Whose rules carry it out: the founding document's, or Kubernetes' own. */
-export type Dialect = "document" | "kubernetes";
 
 /** One port of one service in one family. */
 export interface ServicePortPlan {
@@ -99,16 +93,4 @@ export interface HealthCheck {
   readonly port: Port;
   /** Ready endpoints on this host. */
   readonly localReadyEndpoints: number;
-}
-
-export interface Deviation {
-  readonly kind:
-    | "host-traffic-masqueraded"
-    | "nodeport-on-loopback"
-    | "whole-mark"
-    | "outside-clusterip-not-masqueraded"
-    | "host-to-external-not-refused"
-    | "unserved-nodeport-on-every-address";
-  /** A sentence for people. */
-  readonly text: string;
 }

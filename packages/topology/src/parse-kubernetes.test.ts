@@ -389,7 +389,7 @@ describe("a Service", () => {
         .replace("0.10", `0.${last}`);
     const given = sharing("web", "10", 80, 81) + sharing("other", "11", 81, 82) + sharing("third", "12", 82);
     const { topology, warnings } = read(NODES + given, ["0.0.0.0/0"]);
-    const plan = planHost(topology, { host: "node1", dialect: "kubernetes" });
+    const plan = planHost(topology, { host: "node1" });
     const external = plan.ports.flatMap(({ service: { name }, frontends }) =>
       frontends.filter(({ kind }) => kind === "externalIP").map(({ port }) => `${name}:${port}`),
     );

@@ -182,32 +182,11 @@ const CASES: readonly {
   },
 ];
 
-describe("what a client gets, by the kubernetes dialect", () => {
+describe("what a client gets", () => {
   test.for(CASES)("$name", ({ given, internal, external }) => {
-    const plan = planHost(topology(given), { host: "h1", dialect: "kubernetes" });
+    const plan = planHost(topology(given), { host: "h1" });
     expect(gets(plan, "clusterIP")).toEqual(internal);
     for (const kind of EXTERNAL) expect([kind, ...gets(plan, kind)]).toEqual([kind, ...external]);
-  });
-});
-
-describe("what the document's dialect does otherwise", () => {
-  const plan = planHost(topology({}), { host: "h1", dialect: "document" });
-
-  test("a client from outside keeps its address on a ClusterIP, the host never does", () => {
-    expect(gets(plan, "clusterIP")).toEqual(["here+there", "here+there host", "here+there"]);
-  });
-
-  test("and each of these ways is named", () => {
-    expect(plan.deviations.map(({ kind }) => kind)).toEqual([
-      "host-traffic-masqueraded",
-      "nodeport-on-loopback",
-      "whole-mark",
-      "outside-clusterip-not-masqueraded",
-    ]);
-    expect(planHost(topology({}), { host: "h1", dialect: "kubernetes" }).deviations).toMatchObject([
-      { kind: "host-to-external-not-refused" },
-      { kind: "unserved-nodeport-on-every-address" },
-    ]);
   });
 });
 
@@ -217,10 +196,7 @@ describe("NodePorts", () => {
     const [first, ...others] = given.hosts;
     if (first === undefined) throw new Error("no host");
     const second = read("hosts: [{ name: x, addresses: [192.168.0.1, 10.9.0.1] }]").hosts[0]?.addresses ?? [];
-    const plan = planHost(
-      { ...given, hosts: [{ ...first, addresses: second }, ...others] },
-      { host: "h1", dialect: "kubernetes" },
-    );
+    const plan = planHost({ ...given, hosts: [{ ...first, addresses: second }, ...others] }, { host: "h1" });
     const { addresses, everyHostAddress } = frontendOf(plan, "nodePort");
     return { addresses, everyHostAddress };
   };
@@ -285,7 +261,6 @@ describe("NodePorts", () => {
         [];
       const plan = planHost(withAddressesOf(given, { host: "h1", addresses: seen }), {
         host: "h1",
-        dialect: "kubernetes",
       });
       expect(frontendOf(plan, "nodePort")).toMatchObject({ addresses, everyHostAddress });
     },
@@ -294,8 +269,7 @@ describe("NodePorts", () => {
 
 describe("who is a pod", () => {
   const detector = (node: string, host?: string) =>
-    planHost(topology(host === undefined ? { node } : { node, host }), { host: "h1", dialect: "kubernetes" })
-      .podDetector;
+    planHost(topology(host === undefined ? { node } : { node, host }), { host: "h1" }).podDetector;
 
   test.for([
     ["whoever has an address of the host's podCIDR", "", { kind: "source", cidrs: ["10.1.0.0/24"] }],
@@ -333,7 +307,6 @@ describe("a plan", () => {
   test("has source ranges on load-balancer IPs alone, of their family", () => {
     const plan = planHost(topology({ service: '    loadBalancerSourceRanges: [198.51.100.0/24, "fd00::/8"]' }), {
       host: "h1",
-      dialect: "kubernetes",
     });
     const ranges = plan.ports[0]?.frontends.map(({ kind, sourceRanges }) => [kind, ...sourceRanges.map(formatCidr)]);
     expect(ranges).toEqual([["clusterIP"], ["externalIP"], ["loadBalancerIP", "198.51.100.0/24"], ["nodePort"]]);
@@ -350,7 +323,7 @@ describe("a plan", () => {
             ports: service.ports.map(({ nodePort: _nodePort, ...port }) => port),
           }))
         : read_.services;
-      const plan = planHost({ ...read_, services }, { host: "h1", dialect: "kubernetes" });
+      const plan = planHost({ ...read_, services }, { host: "h1" });
       return plan.ports[0]?.reachableEndpoints.map(({ pod }) => pod);
     };
     expect(reachable({})).toEqual(["here", "there"]);
@@ -363,7 +336,6 @@ describe("a plan", () => {
     const checks = (here: string, host: string) =>
       planHost(topology({ here, service: "    externalTrafficPolicy: Local\n    healthCheckNodePort: 32000" }), {
         host,
-        dialect: "kubernetes",
       }).healthChecks.map(({ port, localReadyEndpoints }) => [port, localReadyEndpoints]);
     expect(checks("", "h1")).toEqual([[32000, 1]]);
     expect(checks(DRAINING, "h1")).toEqual([[32000, 0]]);
@@ -385,7 +357,7 @@ services:
     ports: [{ port: 80, nodePort: 30080 }]
     endpoints: [a, b]
 node: { localhostNodePorts: true }`),
-      { host: "h1", dialect: "kubernetes" },
+      { host: "h1" },
     );
     const rows = plan.ports.map(({ family, frontends, clusterEndpoints }) => ({
       family,
@@ -414,11 +386,11 @@ node: { localhostNodePorts: true }`),
     const headless = read(`
 hosts: [{ name: h1, address: 192.168.0.1, pods: [{ name: a, address: "10.1.0.2:80" }] }]
 services: [{ name: s, clusterIP: None, ports: [{ port: 80 }], endpoints: [a] }]`);
-    expect(planHost(headless, { host: "h1", dialect: "kubernetes" }).ports).toEqual([]);
+    expect(planHost(headless, { host: "h1" }).ports).toEqual([]);
   });
 
   test("cannot be made for a host that the topology does not list", () => {
-    expect(() => planHost(topology({}), { host: "h9", dialect: "document" })).toThrow(InputError);
+    expect(() => planHost(topology({}), { host: "h9" })).toThrow(InputError);
   });
 });
 
@@ -435,7 +407,7 @@ test("forwarding happens exactly where there is a usable endpoint, whatever the 
           there: conditions(there),
           service: `    internalTrafficPolicy: ${internal}\n    externalTrafficPolicy: ${external}`,
         }),
-        { host: "h1", dialect: "kubernetes" },
+        { host: "h1" },
       );
       const isUsable = (given: typeof here) => given.ready || (given.serving && given.terminating);
       const anywhere = isUsable(here) || isUsable(there);

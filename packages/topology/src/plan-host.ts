@@ -1,11 +1,9 @@
 import type { Family, IpAddress, Port } from "./address.ts";
 import { familyOf } from "./address.ts";
 import { chooseEndpoints, type EndpointChoice, isExternallyReachable } from "./choose-endpoints.ts";
-import { detectPods, detectsPods, isDetectionAskedFor } from "./detect-pods.ts";
+import { detectPods, detectsPods } from "./detect-pods.ts";
 import { inputError } from "./errors.ts";
 import type {
-  Deviation,
-  Dialect,
   Frontend,
   FrontendKind,
   Handling,
@@ -22,7 +20,6 @@ import { quote } from "./quote.ts";
 export interface PlanOptions {
   /** Name of the host for which the plan is made. */
   readonly host: string;
-  readonly dialect: Dialect;
 }
 
 /**
@@ -30,7 +27,7 @@ export interface PlanOptions {
  *
  * @throws InputError UNKNOWN_HOST where the topology lists no such host
  */
-export function planHost(topology: Topology, { host: name, dialect }: PlanOptions): HostPlan {
+export function planHost(topology: Topology, { host: name }: PlanOptions): HostPlan {
   const host = topology.hosts.find((candidate) => candidate.name === name);
   if (host === undefined) {
     const known = topology.hosts.map((candidate) => quote(candidate.name)).join(", ");
@@ -38,7 +35,7 @@ export function planHost(topology: Topology, { host: name, dialect }: PlanOption
       hint: known === "" ? "List the host under `hosts:`" : `Known hosts: ${known}`,
     });
   }
-  const context: PlanContext = { host, dialect, node: topology.node, podDetector: detectPods(host, topology.node) };
+  const context: PlanContext = { host, node: topology.node, podDetector: detectPods(host, topology.node) };
   return {
     ...context,
     hosts: topology.hosts,
@@ -48,13 +45,11 @@ export function planHost(topology: Topology, { host: name, dialect }: PlanOption
       ),
     ),
     healthChecks: topology.services.flatMap((service) => planHealthCheck(host, service)),
-    deviations: dialect === "document" ? documentDeviations(context) : KUBERNETES_DEVIATIONS,
   };
 }
 
 interface PlanContext {
   readonly host: Host;
-  readonly dialect: Dialect;
   readonly node: NodeSettings;
   readonly podDetector: PodDetector;
 }
@@ -144,11 +139,6 @@ function internalHandling(context: PlanContext, input: HandlingInput): Frontend[
   const handle = (reason: MasqueradeReason) =>
     forwardTo(endpoints, { reason: context.node.masqueradeAll ? "masquerade-all" : reason, input });
   const detects = detectsPods(context.podDetector, input.family);
-  if (context.dialect === "document") {
-    // The document's last rule rewrites whatever the host itself sends; it tells no pods from clients outside by itself.
-    const outside = detects && isDetectionAskedFor(context.node) ? "not-a-pod" : "hairpin";
-    return { pod: handle("hairpin"), host: handle("host"), outside: handle(outside) };
-  }
   return {
     pod: handle("hairpin"),
     host: handle(detects ? "host" : "hairpin"),
@@ -190,39 +180,3 @@ function planHealthCheck(host: Host, service: Service): readonly HealthCheck[] {
   }
   return [{ service, port: service.healthCheckNodePort, localReadyEndpoints: ready.size }];
 }
-
-const KUBERNETES_DEVIATIONS: readonly Deviation[] = [
-  {
-    kind: "host-to-external-not-refused",
-    text: "The host's own connections to an external or load-balancer IP without usable endpoints leave the host: kube-proxy refuses them for packets that come in or pass through only",
-  },
-  {
-    kind: "unserved-nodeport-on-every-address",
-    text: "A NodePort without usable endpoints is refused, or dropped, on every address of the host: kube-proxy asks for nodePortAddresses only where it has endpoints",
-  },
-];
-
-function documentDeviations({ node, podDetector }: PlanContext): readonly Deviation[] {
-  const tellsPods = isDetectionAskedFor(node) && ([4, 6] as const).every((family) => detectsPods(podDetector, family));
-  return tellsPods ? DOCUMENT_DEVIATIONS : [...DOCUMENT_DEVIATIONS, OUTSIDE_NOT_MASQUERADED];
-}
-
-const DOCUMENT_DEVIATIONS: readonly Deviation[] = [
-  {
-    kind: "host-traffic-masqueraded",
-    text: "The last POSTROUTING rule rewrites everything that the host sends from its address, also what goes to no service and what leaves from a second address",
-  },
-  {
-    kind: "nodeport-on-loopback",
-    text: "NodePorts match on 127.0.0.0/8 and ::1 too, where no answer comes back (no route_localnet, and nothing like it in IPv6)",
-  },
-  {
-    kind: "whole-mark",
-    text: "The mark is set and compared whole, so another program's mark bits are overwritten, or keep a packet from being masqueraded",
-  },
-];
-
-const OUTSIDE_NOT_MASQUERADED: Deviation = {
-  kind: "outside-clusterip-not-masqueraded",
-  text: "A client outside the hosts that dials a ClusterIP keeps its address, so an endpoint on another host answers past this one",
-};

@@ -33,10 +33,10 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
           import("../print-changes.ts"),
           import("../change-report.ts"),
         ]);
-        const plan = await readHostPlan(context, files, flags);
+        const { plan, dialect } = await readHostPlan(context, files, flags);
         const { signal } = context;
         await using session = await openHostRules(context, { ...flags, isExclusive: flags.dryRun !== true });
-        const desired = await compileForHost(plan, { ...flags, session, signal });
+        const desired = await compileForHost(plan, { ...flags, dialect, session, signal });
         const adopt = flags.adopt === true;
         const options = { signal, adopt, families: familiesInPlay(flags.family) };
         const backend = session.backend();

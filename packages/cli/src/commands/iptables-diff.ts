@@ -23,10 +23,10 @@ export function addIptablesDiff(iptables: Command, run: RunCommand): void {
           openHostRules,
           readHostPlan,
         } = await import("../host-rules.ts");
-        const plan = await readHostPlan(context, files, flags);
+        const { plan, dialect } = await readHostPlan(context, files, flags);
         const { signal } = context;
         await using session = await openHostRules(context, { ...flags, isExclusive: false });
-        const desired = await compileForHost(plan, { ...flags, session, signal });
+        const desired = await compileForHost(plan, { ...flags, dialect, session, signal });
         const { families } = await session
           .backend()
           .compare(desired, { signal, families: familiesInPlay(flags.family) });

@@ -1,5 +1,5 @@
-import type { DispatchMode } from "@svcproxy/iptables";
-import type { Dialect, Family } from "@svcproxy/topology";
+import type { Dialect, DispatchMode } from "@svcproxy/iptables";
+import type { Family } from "@svcproxy/topology";
 import { type Command, Option } from "commander";
 import type { RunCommand } from "../command-context.ts";
 import { acceptTopology, type TopologyFlags } from "../topology-input.ts";
@@ -50,14 +50,14 @@ export function registerIptables(program: Command, run: RunCommand): Command {
     );
   iptables.action((files: string[], flags: IptablesFlags) =>
     run(async (context) => {
-      const [{ planHost, readTopology, resolveHost }, { printRules, sysctlNeed }] = await Promise.all([
+      const [{ planHost, readTopology, resolveHost }, { chooseDialect, printRules, sysctlNeed }] = await Promise.all([
         import("../read-topology.ts"),
         import("../print-rules.ts"),
       ]);
       const { topology } = await readTopology(context, files, flags);
-      const dialect = flags.dialect ?? (topology.source === "kubernetes" ? "kubernetes" : "document");
-      const plan = planHost(topology, { host: resolveHost(topology, flags.host), dialect });
+      const plan = planHost(topology, { host: resolveHost(topology, flags.host) });
       const pieces = printRules(plan, {
+        dialect: chooseDialect(topology, flags.dialect),
         format: flags.format,
         dispatch: flags.dispatch,
         families: familiesOf(flags.family),

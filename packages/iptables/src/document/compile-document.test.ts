@@ -11,8 +11,8 @@ const documentCommands = readFileSync(new URL("../../golden/cloudos/document-clo
 const documentFile = new URL("../../../../../shared/reference/clusterip-iptables-design.md", import.meta.url);
 
 function commandsFor(host: string): string[] {
-  const plan = planHost(exampleTopology().topology, { host, dialect: "document" });
-  return [...formatShellScript(compileScript(plan, { family: 4 }))]
+  const plan = planHost(exampleTopology().topology, { host });
+  return [...formatShellScript(compileScript(plan, { dialect: "document", family: 4 }))]
     .join("")
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"));

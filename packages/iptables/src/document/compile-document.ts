@@ -2,6 +2,7 @@ import type { Chain, InsertedRule, Rule } from "@svcproxy/rules";
 import type { Family, HostPlan, ServicePortPlan } from "@svcproxy/topology";
 import { familyOf } from "@svcproxy/topology";
 import type { CompileOptions } from "../compile-options.ts";
+import { marksClientsOutside } from "../dialect.ts";
 import type { Dispatch } from "../dispatch/build-dispatch.ts";
 import { createChooser } from "../dispatch/create-chooser.ts";
 import { dispatchesByTree } from "../dispatch/dispatch-mode.ts";
@@ -34,7 +35,11 @@ export function compileDocument(plan: HostPlan, { family, dispatch = "auto" }: C
     serviceChains(port, { plan, family, endpoints, chooser, name: serviceName(port) }),
   );
   const byTree = dispatchesByTree(plan, { family, mode: dispatch });
-  const frontends = frontendDispatch(services, { family, byTree, notAPod: notAPod(plan, family) });
+  const frontends = frontendDispatch(services, {
+    family,
+    byTree,
+    notAPod: marksClientsOutside(plan, family) ? notAPod(plan, family) : undefined,
+  });
   const mark = 2 ** plan.node.masqueradeBit;
   return {
     family,

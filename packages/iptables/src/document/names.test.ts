@@ -13,7 +13,7 @@ hosts:
 services:
 ${services}`;
   const { topology } = parseTopology(Buffer.from(text), { file: "test" });
-  return compileScript(planHost(topology, { host: "one", dialect: "document" }), { family: 4 })
+  return compileScript(planHost(topology, { host: "one" }), { dialect: "document", family: 4 })
     .sections.flatMap((section) => [...addingCommands(section)])
     .filter((command) => command.kind === "newChain" && command.chain.startsWith(`KUBE-${kind}-`))
     .map(({ chain }) => chain.slice(`KUBE-${kind}-`.length));

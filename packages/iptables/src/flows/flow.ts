@@ -1,4 +1,5 @@
-import type { Dialect, Family, Protocol } from "@svcproxy/topology";
+import type { Family, Protocol } from "@svcproxy/topology";
+import type { Dialect } from "../dialect.ts";
 
 /** What the first packet of a connection meets. Written from what a Service promises, not from our rules. */
 export interface Flow {

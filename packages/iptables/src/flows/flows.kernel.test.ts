@@ -1,7 +1,8 @@
 import { whyNoKernelTests } from "@svcproxy/lab";
-import { type Dialect, planHost, servesNodePortsOnLocalhost } from "@svcproxy/topology";
+import { planHost, servesNodePortsOnLocalhost } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
 import { compileScript } from "../compile-rules.ts";
+import type { Dialect } from "../dialect.ts";
 import type { DispatchMode } from "../dispatch/dispatch-mode.ts";
 import { ROUTE_LOCALNET } from "../rule-parts/localhost-guard.ts";
 import { formatRestoreScript } from "../script/format-script.ts";
@@ -73,9 +74,9 @@ async function createStage({ scenario, variant, dialect, dispatch }: Setting): P
   await using stack = new AsyncDisposableStack();
   const topology = flowTopology(scenario, { crowded: dispatch === "tree" });
   const world = stack.use(await createFlowWorld(scenario, topology));
-  const plan = planHost(topology, { host: EDGE, dialect });
+  const plan = planHost(topology, { host: EDGE });
   for (const family of [4, 6] as const) {
-    const text = [...formatRestoreScript(compileScript(plan, { family, dispatch }))].join("");
+    const text = [...formatRestoreScript(compileScript(plan, { dialect, family, dispatch }))].join("");
     const restore = `${family === 4 ? "iptables" : "ip6tables"}-${variant}-restore`;
     await world.host.run(restore, ["--noflush"], { input: text });
   }

@@ -2,7 +2,6 @@ import { createTracer, type Outcome, type Tracer } from "@svcproxy/rules";
 import {
   type ClientKind,
   cidrContains,
-  type Dialect,
   type Family,
   type Frontend,
   formatSocketAddress,
@@ -13,6 +12,7 @@ import {
 } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
 import { compileRules } from "../compile-rules.ts";
+import type { Dialect } from "../dialect.ts";
 import type { DispatchMode } from "../dispatch/dispatch-mode.ts";
 import { fullRuleSet } from "../full-rule-set.ts";
 import { type Flow, type FlowScenario, flowsOf } from "./flow.ts";
@@ -43,8 +43,8 @@ describe.for(SETTINGS)("$scenario.name, in the $dialect dialect, IPv$family, dis
   const { scenario, dialect, family, dispatch } = setting;
   const topology = flowTopology(scenario, { crowded: dispatch === "tree" });
   const ground = { topology, family };
-  const plan = planHost(topology, { host: EDGE, dialect });
-  const rules = fullRuleSet(compileRules(plan, { family, dispatch }));
+  const plan = planHost(topology, { host: EDGE });
+  const rules = fullRuleSet(compileRules(plan, { dialect, family, dispatch }));
   const tracer = createTracer({ rules, hostState: flowHostState(topology), plan });
 
   test.for(flowsOf(scenario, setting))("$name", (flow) => {

@@ -7,9 +7,9 @@ import { hookMark, isMark, isOwnChain, MARKER_CHAIN } from "./own-chains.ts";
 test.for(["document", "kubernetes"] as const)(
   "cleanup knows every chain that the %s dialect makes, by its name",
   (dialect) => {
-    const plan = planHost(exampleTopology().topology, { host: "cloudos1", dialect });
+    const plan = planHost(exampleTopology().topology, { host: "cloudos1" });
     for (const dispatch of ["linear", "tree"] as const) {
-      const chains = compileRules(plan, { family: 4, dispatch }).tables.flatMap((table) => table.chains);
+      const chains = compileRules(plan, { dialect, family: 4, dispatch }).tables.flatMap((table) => table.chains);
       expect(chains.filter(({ name }) => !isOwnChain(name, new Set()))).toEqual([]);
     }
   },

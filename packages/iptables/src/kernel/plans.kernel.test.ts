@@ -44,8 +44,8 @@ describe.skipIf(reason !== undefined)(
             const topology = golden(folder);
             for (const { name } of topology.hosts.slice(0, 2)) {
               for (const dispatch of ["linear", "tree"] as const) {
-                const plan = planHost(topology, { host: name, dialect });
-                const desired = ([4, 6] as const).map((family) => compileRules(plan, { family, dispatch }));
+                const plan = planHost(topology, { host: name });
+                const desired = ([4, 6] as const).map((family) => compileRules(plan, { dialect, family, dispatch }));
                 await host.backend.apply(desired, { signal });
                 expect((await host.backend.compare(desired, { signal })).changes).toEqual([]);
               }
@@ -60,7 +60,7 @@ describe.skipIf(reason !== undefined)(
       test(`1,000 services go into iptables-${variant}, one more of them too, and out again`, async ({ expect }) => {
         await using host = await createKernelHost(variant);
         const rulesOf = (count: number) => [
-          compileRules(planHost(manyServices(count), { host: "one", dialect: "document" }), { family: 4 }),
+          compileRules(planHost(manyServices(count), { host: "one" }), { dialect: "document", family: 4 }),
         ];
         await host.backend.apply(rulesOf(999), { signal });
         const { changes } = await host.backend.apply(rulesOf(1_000), { signal });

@@ -11,8 +11,11 @@ hosts:
 
 function rules(services: string, options: Partial<CompileOptions> = {}): string[] {
   const { topology } = parseTopology(Buffer.from(`${HOSTS}${services}`), { file: "test" });
-  const plan = planHost(topology, { host: "node1", dialect: "kubernetes" });
-  return [...formatRestoreScript(compileScript(plan, { family: 4, ...options }))].join("").trimEnd().split("\n");
+  const plan = planHost(topology, { host: "node1" });
+  return [...formatRestoreScript(compileScript(plan, { dialect: "kubernetes", family: 4, ...options }))]
+    .join("")
+    .trimEnd()
+    .split("\n");
 }
 
 /** An address that a Node may have beside its main one. */
@@ -139,8 +142,8 @@ services:
   - { name: web, clusterIP: 10.96.0.1, loadBalancerIPs: [203.0.113.1], loadBalancerSourceRanges: [${range}], ports: [{ port: 80 }], endpoints: ["198.51.100.7:80"] }`;
       const { topology } = parseTopology(Buffer.from(text), { file: "test" });
       const hosts = topology.hosts.map((host) => ({ ...host, addresses: [...host.addresses, ...SECOND] }));
-      const plan = planHost({ ...topology, hosts }, { host: "node1", dialect: "kubernetes" });
-      const lines = [...formatRestoreScript(compileScript(plan, { family: 4 }))].join("");
+      const plan = planHost({ ...topology, hosts }, { host: "node1" });
+      const lines = [...formatRestoreScript(compileScript(plan, { dialect: "kubernetes", family: 4 }))].join("");
       return lines.includes("-s 203.0.113.1 -j KUBE-EXT-");
     };
     expect(["192.0.2.0/24", "172.20.0.0/16"].map(dialsItself)).toEqual([true, false]);

@@ -1,4 +1,5 @@
 import type { ClientKind, Endpoint, Handling } from "@svcproxy/topology";
+import type { DeviationKind } from "./deviation.ts";
 import type { ExamplePackets } from "./example-packet.ts";
 import type { Findings } from "./findings.ts";
 import type { IndexSet } from "./index-set.ts";
@@ -16,6 +17,7 @@ export interface CheckContext {
   readonly examples: ExamplePackets;
   readonly replies: ReplyWays;
   readonly isOwn: IsOwn;
+  readonly deviations: ReadonlySet<DeviationKind>;
   /** Our bit of the mark. */
   readonly markBit: number;
   /** The sources of each kind of client among packets that arrive. */
@@ -29,6 +31,7 @@ export interface CheckContext {
 export interface Promised {
   readonly frontend: FrontendSpace;
   readonly client: ClientKind;
+  /** The plan's, with what the rules do otherwise by design. */
   readonly handling: Handling;
 }
 

@@ -7,6 +7,7 @@ import { checkShares } from "./check-shares.ts";
 import { checkReply, checkSource } from "./check-source.ts";
 import { checkForbidden, checkTurnedAway } from "./check-turned-away.ts";
 import { ALL_PORTS, NEW_STATE } from "./compile-match.ts";
+import { handlingBy } from "./deviation.ts";
 import type { IndexSet } from "./index-set.ts";
 import { intersect, singleSet, subtract, unite } from "./index-set.ts";
 import { ANY_MARK, hasMark } from "./mark-set.ts";
@@ -29,7 +30,7 @@ export function checkFrontend(check: CheckContext, frontend: FrontendSpace): voi
     if (everyone.length === 0) continue;
     const ends = walkHost(proof, enteringState(regionOf(frontend, everyone), from));
     for (const [client, sources] of kinds) {
-      const promise = { frontend, client, handling: frontend.frontend.clients[client] };
+      const promise = { frontend, client, handling: handlingBy(check.deviations, { ...frontend, client }) };
       const { allowed } = frontend;
       checkEnds(check, promise, ofSources(ends, allowed === undefined ? sources : intersect(sources, allowed)));
       if (allowed !== undefined) checkForbidden(check, promise, ofSources(ends, subtract(sources, allowed)));

@@ -47,7 +47,7 @@ function isKeptOffLoopback({ proof: { host }, isOwn }: CheckContext, { state, en
   );
 }
 
-/** Whether it is the host's own packet to an external address that nobody serves, which the plan's dialect lets go. */
+/** Whether it is the host's own packet to an external address that nobody serves, which the rules let go by design. */
 function leavesByDesign(
   check: CheckContext,
   { client, frontend }: Promised,

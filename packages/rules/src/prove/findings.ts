@@ -1,4 +1,4 @@
-import type { Deviation, HostPlan } from "@svcproxy/topology";
+import type { Deviation, DeviationKind } from "./deviation.ts";
 import type { Claim, ClaimNumber, Finding, ShownDeviation } from "./proof.ts";
 import { CLAIMS } from "./proof.ts";
 
@@ -14,11 +14,13 @@ interface Collected {
 /** Collects what a proof finds, claim by claim; of many alike the first are kept. */
 export class Findings {
   readonly #claims = new Map<ClaimNumber, Collected>();
-  readonly #deviations = new Map<Deviation["kind"], { finding: Finding; isTelling: boolean }>();
-  readonly #allowed: ReadonlySet<Deviation["kind"]>;
+  readonly #shown = new Map<DeviationKind, { finding: Finding; isTelling: boolean }>();
+  readonly #deviations: readonly Deviation[];
+  readonly #allowed: ReadonlySet<DeviationKind>;
 
-  constructor(plan: Pick<HostPlan, "deviations">) {
-    this.#allowed = new Set(plan.deviations.map(({ kind }) => kind));
+  constructor(deviations: readonly Deviation[]) {
+    this.#deviations = deviations;
+    this.#allowed = new Set(deviations.map(({ kind }) => kind));
   }
 
   broken(claim: ClaimNumber, finding: Finding): void {
@@ -31,13 +33,13 @@ export class Findings {
 
   /**
    * @param isTelling whether the packet is one that people would think of: the first such is shown
-   * @returns false where the plan does not name the deviation
+   * @returns false where the rules have no such deviation by design
    */
-  byDesign(kind: Deviation["kind"], finding: () => Finding, isTelling = () => true): boolean {
+  byDesign(kind: DeviationKind, finding: () => Finding, isTelling = () => true): boolean {
     if (!this.#allowed.has(kind)) return false;
-    const shown = this.#deviations.get(kind);
+    const shown = this.#shown.get(kind);
     if (shown === undefined || (!shown.isTelling && isTelling()))
-      this.#deviations.set(kind, { finding: finding(), isTelling: isTelling() });
+      this.#shown.set(kind, { finding: finding(), isTelling: isTelling() });
     return true;
   }
 
@@ -49,8 +51,8 @@ export class Findings {
     });
   }
 
-  deviations({ deviations }: HostPlan): readonly ShownDeviation[] {
-    return deviations.map(({ kind, text }) => ({ kind, text, finding: this.#deviations.get(kind)?.finding }));
+  deviations(): readonly ShownDeviation[] {
+    return this.#deviations.map(({ kind, text }) => ({ kind, text, finding: this.#shown.get(kind)?.finding }));
   }
 
   #add(claim: ClaimNumber, list: "broken" | "undecided", finding: Finding): void {

@@ -96,6 +96,6 @@ async function load(world: KernelWorld, rules: RuleSet): Promise<boolean> {
   return fault === undefined;
 }
 
-function provedParts({ plan, isOwn }: ProveFixture): Pick<ProveOptions, "plan"> & Partial<ProveOptions> {
-  return { plan, isOwn };
+function provedParts({ plan, deviations, isOwn }: ProveFixture): Pick<ProveOptions, "plan"> & Partial<ProveOptions> {
+  return { plan, deviations, isOwn };
 }

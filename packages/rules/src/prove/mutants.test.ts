@@ -52,8 +52,8 @@ describe.for([
 });
 
 /** What the plan leaves open may change: a deviation, or what conntrack calls INVALID. */
-function isPromised({ plan }: ProveFixture, { mark = 0 }: TraceRequest): boolean {
-  return mark === 0 || plan.dialect === "kubernetes";
+function isPromised({ deviations }: ProveFixture, { mark = 0 }: TraceRequest): boolean {
+  return mark === 0 || deviations.every(({ kind }) => kind !== "whole-mark");
 }
 
 function requestOf({ state, ...packet }: ProofPacket): TraceRequest {

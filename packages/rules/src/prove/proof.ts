@@ -1,4 +1,5 @@
-import type { Deviation, Family, IpAddress } from "@svcproxy/topology";
+import type { Family, IpAddress } from "@svcproxy/topology";
+import type { DeviationKind } from "./deviation.ts";
 import type { PlacedRule } from "./symbolic-state.ts";
 
 /** What is proved of a rule set, by the number that people know it by. */
@@ -55,7 +56,7 @@ export interface Claim {
 
 /** What the rules do beyond or beside the promise, by design, with a packet that shows it. */
 export interface ShownDeviation {
-  readonly kind: Deviation["kind"];
+  readonly kind: DeviationKind;
   readonly text: string;
   /** Undefined where the rules at hand do not show it. */
   readonly finding: Finding | undefined;

@@ -5,6 +5,7 @@ import type { RuleSet } from "../rule-set.ts";
 import type { CheckContext } from "./check-context.ts";
 import { checkElsewhere } from "./check-elsewhere.ts";
 import { checkFrontend } from "./check-frontend.ts";
+import type { Deviation } from "./deviation.ts";
 import { ExamplePackets } from "./example-packet.ts";
 import { Findings } from "./findings.ts";
 import { singleSet, unite } from "./index-set.ts";
@@ -20,6 +21,8 @@ export interface ProveOptions {
   readonly rules: RuleSet;
   readonly plan: HostPlan;
   readonly hostState: HostState;
+  /** What who wrote the rules does otherwise than the plan, by design. Default: nothing. */
+  readonly deviations?: readonly Deviation[];
   /** Whether a rule is the service proxy's own. Default: one in a chain named KUBE-…, or that jumps to one. */
   readonly isOwn?: IsOwn;
   /** Why `rules` are not all that the kernel asks: what is not seen may defeat any of them. */
@@ -32,11 +35,12 @@ export interface ProveOptions {
  *
  * @throws InputError PROOF_TOO_LARGE where the rules tell too many kinds of packets apart
  */
-export function proveRules({ rules, plan, hostState, isOwn = isKubernetesRule, unseen }: ProveOptions): Proof {
+export function proveRules(options: ProveOptions): Proof {
+  const { rules, plan, hostState, deviations = [], isOwn = isKubernetesRule, unseen } = options;
   const { family } = rules;
   const [proof] = proofContexts([{ rules, hostState }], (builder) => mentionPlan(builder, plan, family));
   if (proof === undefined) throw new TypeError("no context");
-  const findings = new Findings(plan);
+  const findings = new Findings(deviations);
   const examples = new ExamplePackets(proof, plan);
   let cases = 0;
   const check: CheckContext = {
@@ -45,6 +49,7 @@ export function proveRules({ rules, plan, hostState, isOwn = isKubernetesRule, u
     examples,
     replies: new ReplyWays(proof, examples),
     isOwn,
+    deviations: new Set(deviations.map(({ kind }) => kind)),
     markBit: 2 ** plan.node.masqueradeBit,
     clients: arrivingClients(plan, proof),
     hostAddresses: unite(
@@ -72,7 +77,7 @@ export function proveRules({ rules, plan, hostState, isOwn = isKubernetesRule, u
     family,
     holds: claims.every(({ status }) => status === "held"),
     claims,
-    deviations: findings.deviations(plan),
+    deviations: findings.deviations(),
     cases,
   };
 }

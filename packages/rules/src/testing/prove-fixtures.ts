@@ -1,11 +1,24 @@
 import { readFileSync } from "node:fs";
-import type { Dialect, Family, HostPlan } from "@svcproxy/topology";
+import type { Family, HostPlan } from "@svcproxy/topology";
 import { exampleTopology, parseTopology, planHost } from "@svcproxy/topology";
 import type { HostState } from "../host-state.ts";
 import { hostStateOf } from "../host-state-of.ts";
+import type { Deviation, DeviationKind } from "../prove/deviation.ts";
 import type { PlacedRule } from "../prove/symbolic-state.ts";
 import type { RuleSet } from "../rule-set.ts";
 import { parseSave } from "../text/parse-save.ts";
+
+type Dialect = "document" | "kubernetes";
+
+/** What each dialect of the iptables data path does otherwise. */
+const DEVIATIONS: Readonly<Record<Dialect, readonly DeviationKind[]>> = {
+  document: ["host-traffic-masqueraded", "nodeport-on-loopback", "whole-mark", "outside-clusterip-not-masqueraded"],
+  kubernetes: ["host-to-external-not-refused", "unserved-nodeport-on-every-address"],
+};
+
+export function deviationsOf(dialect: Dialect): readonly Deviation[] {
+  return DEVIATIONS[dialect].map((kind) => ({ kind, text: `${kind}, by design` }));
+}
 
 /** A plan with rules that carry it out, as `svcproxy iptables --format restore` printed them. */
 export interface ProveFixture {
@@ -14,6 +27,7 @@ export interface ProveFixture {
   readonly plan: HostPlan;
   readonly hostState: HostState;
   readonly rules: RuleSet;
+  readonly deviations: readonly Deviation[];
   readonly isOwn: (placed: PlacedRule) => boolean;
 }
 
@@ -61,7 +75,8 @@ function fixture(name: string, { topology, host, dialect, family }: FixtureInput
   return {
     name,
     family,
-    plan: planHost(topology, { host, dialect }),
+    plan: planHost(topology, { host }),
+    deviations: deviationsOf(dialect),
     hostState: { ...hostStateOf(topology, { host }), recentLists: {} },
     rules,
     isOwn: ({ chain, rule }) => chain.startsWith("KUBE-") || hooks.has(rule),

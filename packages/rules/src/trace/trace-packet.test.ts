@@ -9,7 +9,7 @@ import { type BranchJson, traceToJson } from "./trace-json.ts";
 import { tracePacket } from "./trace-packet.ts";
 
 const { topology } = exampleTopology();
-const plan = planHost(topology, { host: "cloudos1", dialect: "document" });
+const plan = planHost(topology, { host: "cloudos1" });
 const cloudos1 = hostStateOf(topology, { host: "cloudos1" });
 
 interface Dialled {

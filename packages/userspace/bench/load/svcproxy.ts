@@ -28,10 +28,7 @@ const daemon = new Daemon(
     logger: pino({ level: "warn" }, pino.destination({ dest: 2, sync: true })),
     network: hostNetwork,
     loadPlan: async () =>
-      planHost(parseTopology(await readFile(topology), { file: topology }).topology, {
-        host: "bench",
-        dialect: "kubernetes",
-      }),
+      planHost(parseTopology(await readFile(topology), { file: topology }).topology, { host: "bench" }),
   },
 );
 process.on("SIGTERM", () => daemon.stop());

@@ -41,12 +41,10 @@ export function loopbackPlan(services: readonly TestService[], podDetector: PodD
   return {
     host,
     hosts: [host],
-    dialect: "kubernetes",
     node: DEFAULT_NODE_SETTINGS,
     podDetector,
     ports: services.map(planService),
     healthChecks: [],
-    deviations: [],
   };
 }
 

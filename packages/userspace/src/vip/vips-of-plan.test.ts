@@ -111,7 +111,7 @@ function planOf({
         },
       ],
     },
-    { host: "a", dialect: "kubernetes" },
+    { host: "a" },
   );
 }
 

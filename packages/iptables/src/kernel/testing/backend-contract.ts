@@ -59,17 +59,17 @@ services:
     endpoints: [${endpoints.join(", ")}]
 `;
   const { topology } = parseTopology(new TextEncoder().encode(text), { file: "test.yaml" });
-  return planHost(topology, { host: "one", dialect: "document" });
+  return planHost(topology, { host: "one" });
 }
 
 export function rulesOf(plan: HostPlan): readonly DesiredRules[] {
   return ([4, 6] as const)
     .filter((family) => plan.ports.some((port) => port.family === family))
-    .map((family) => compileRules(plan, { family }));
+    .map((family) => compileRules(plan, { dialect: "document", family }));
 }
 
 function documentRules(): readonly DesiredRules[] {
-  return rulesOf(planHost(exampleTopology().topology, { host: "cloudos1", dialect: "document" }));
+  return rulesOf(planHost(exampleTopology().topology, { host: "cloudos1" }));
 }
 
 /** The document's commands, as its author typed them. */
