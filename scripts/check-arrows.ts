@@ -1,5 +1,5 @@
 import { globSync, readFileSync } from "node:fs";
-import { dirname, relative, resolve, sep } from "node:path";
+import { dirname, posix, relative, resolve, sep } from "node:path";
 
 /** For each package, what it may import. Arrows point left: an entry names only packages to its left. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
@@ -27,19 +27,71 @@ const PRODUCT = /^(packages\/\w+|e2e)\/src\/(?!(.*\/)?(testing|flows)\/)(?!.*\.t
 const IMPORT =
   /(?:^|\n)\s*(?:import|export)\s[^"';]*?from\s*["']([^"']+)["']|import\s*\(\s*["']([^"']+)["']\s*\)|(?:^|\n)\s*import\s+["']([^"']+)["']/g;
 
+/** Circles that are known and still to be untied: the first file of each. None may come. */
+const KNOWN_CIRCLES = new Set([
+  "packages/userspace/src/policy/cut-loops.ts",
+  "packages/userspace/src/tcp/tcp-carrier.ts",
+  "packages/userspace/src/udp/udp-carrier.ts",
+]);
+
 export interface WrongArrow {
   readonly file: string;
   readonly line: number;
   readonly message: string;
 }
 
-/** Every import in the workspace that points to the right, into another package's inside, or out of a pure package. */
+/**
+ * Every import in the workspace that points to the right, into another package's inside, or out of a pure package; and
+ * every circle of files, imports of types included: who reads one file of a circle must read them all.
+ */
 export function findWrongArrows(root: string): readonly WrongArrow[] {
   const files = globSync(["packages/*/**/*.ts", "e2e/**/*.ts"], {
     cwd: root,
     exclude: (name) => name === "node_modules" || name === "dist",
-  });
-  return files.flatMap((file) => wrongArrowsOf(root, file.split(sep).join("/")));
+  }).map((file) => file.split(sep).join("/"));
+  return [...files.flatMap((file) => wrongArrowsOf(root, file)), ...findCircles(root, files)];
+}
+
+function findCircles(root: string, files: readonly string[]): readonly WrongArrow[] {
+  const known = new Set(files);
+  const imports = new Map(
+    files.map((file) => {
+      const names = [...readFileSync(resolve(root, file), "utf8").matchAll(IMPORT)].map(([, name]) => name ?? "");
+      const targets = names.filter((name) => name.startsWith(".")).map((name) => posix.join(posix.dirname(file), name));
+      return [file, targets.filter((target) => known.has(target))];
+    }),
+  );
+  return circlesOf(imports)
+    .map((circle) => circle.toSorted())
+    .filter(([first = ""]) => !KNOWN_CIRCLES.has(first))
+    .map(([file = "", ...others]) => ({
+      file,
+      line: 1,
+      message: `imports itself by way of ${others.join(", ")}: move what they share into a file of its own`,
+    }));
+}
+
+/** The groups of files of which each leads to each other. @see Tarjan, Depth-first search and linear graph algorithms */
+function circlesOf(imports: ReadonlyMap<string, readonly string[]>): readonly (readonly string[])[] {
+  const indexes = new Map<string, number>();
+  const lowest = new Map<string, number>();
+  const stack: string[] = [];
+  const circles: (readonly string[])[] = [];
+  const low = (file: string) => lowest.get(file) ?? Number.POSITIVE_INFINITY;
+  const visit = (file: string): void => {
+    indexes.set(file, indexes.size);
+    lowest.set(file, indexes.size - 1);
+    stack.push(file);
+    for (const target of imports.get(file) ?? []) {
+      if (!indexes.has(target)) visit(target);
+      if (stack.includes(target)) lowest.set(file, Math.min(low(file), low(target)));
+    }
+    if (low(file) !== indexes.get(file)) return;
+    const circle = stack.splice(stack.indexOf(file));
+    if (circle.length > 1) circles.push(circle);
+  };
+  for (const file of imports.keys()) if (!indexes.has(file)) visit(file);
+  return circles;
 }
 
 function wrongArrowsOf(root: string, file: string): readonly WrongArrow[] {

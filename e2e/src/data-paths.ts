@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { type Lab, startInBackground } from "@svcproxy/lab";
-import { TOPOLOGY_FILE } from "./stage/stage.ts";
+import { TOPOLOGY_FILE } from "./hosts.ts";
 
 /** One way to keep the promise; every scenario that it can carry runs on it. */
 export interface DataPath {

@@ -1,5 +1,8 @@
 import type { TopologyFile } from "@svcproxy/topology";
 
+/** Where every host of the lab finds the topology. */
+export const TOPOLOGY_FILE = "/run/svcproxy-lab/topology.json";
+
 /** The document's two hosts, with IPv6 beside IPv4, and a service for each thing that a scenario looks at. */
 export const HOSTS = {
   hosts: [

@@ -1,13 +1,10 @@
 import { type Lab, type Overlay, type StartedLab, startLab } from "@svcproxy/lab";
 import { parseTopology, type TopologyFile } from "@svcproxy/topology";
 import type { DataPath } from "../data-paths.ts";
-import { HOSTS } from "../hosts.ts";
+import { HOSTS, TOPOLOGY_FILE } from "../hosts.ts";
 import type { Ask, AskOutcome } from "./ask.ts";
 import { type CaptureRequest, captureWhile } from "./capture.ts";
 import { Probes } from "./probes.ts";
-
-/** Where every host of the lab finds the topology. */
-export const TOPOLOGY_FILE = "/run/svcproxy-lab/topology.json";
 
 export const HOST_NAMES = HOSTS.hosts.map(({ name }) => name);
 

@@ -5,11 +5,11 @@
 import { execFileSync } from "node:child_process";
 import process from "node:process";
 import { parseTopology, planHost } from "@svcproxy/topology";
-import { hostStateOf } from "../src/host-state-of.ts";
-import { isKubernetesRule } from "../src/prove/own-rules.ts";
+import { hostStateOf } from "../src/host/host-state-of.ts";
+import { isKubernetesRule } from "../src/prove/claims/own-rules.ts";
 import { proveRules } from "../src/prove/prove-rules.ts";
+import { parseSave } from "../src/rule-sets/parse-save.ts";
 import { deviationsOf } from "../src/testing/prove-fixtures.ts";
-import { parseSave } from "../src/text/parse-save.ts";
 
 const ROUNDS = 3;
 const MAX_RATIO = 10;

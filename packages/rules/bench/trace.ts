@@ -5,9 +5,9 @@
 import { execFileSync } from "node:child_process";
 import process from "node:process";
 import { parseIpAddress } from "@svcproxy/topology";
-import type { HostState } from "../src/host-state.ts";
-import { DEFAULT_POLICY_RULES, localRoutes } from "../src/host-state-of.ts";
-import { parseSave } from "../src/text/parse-save.ts";
+import type { HostState } from "../src/host/host-state.ts";
+import { DEFAULT_POLICY_RULES, localRoutes } from "../src/host/host-state-of.ts";
+import { parseSave } from "../src/rule-sets/parse-save.ts";
 import { createTracer } from "../src/trace/trace-packet.ts";
 import { manyServices } from "./many-services.ts";
 

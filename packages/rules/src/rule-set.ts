@@ -268,30 +268,8 @@ export type Target =
   /** `-j SET` and every other extension, word for word. */
   | { readonly kind: "unknown"; readonly name: string; readonly words: Words };
 
-/** One step of building a rule set, as one `iptables` command line does it. */
-export type Command =
-  | { readonly kind: "newChain"; readonly table: string; readonly chain: string }
-  | { readonly kind: "append"; readonly table: string; readonly chain: string; readonly rule: Rule }
-  /** `position` is 1-based, as in `-I CHAIN 1`. */
-  | {
-      readonly kind: "insert";
-      readonly table: string;
-      readonly chain: string;
-      readonly position: number;
-      readonly rule: Rule;
-    }
-  | { readonly kind: "delete"; readonly table: string; readonly chain: string; readonly rule: Rule }
-  | { readonly kind: "deleteAt"; readonly table: string; readonly chain: string; readonly position: number }
-  | {
-      readonly kind: "replace";
-      readonly table: string;
-      readonly chain: string;
-      readonly position: number;
-      readonly rule: Rule;
-    }
-  | { readonly kind: "flush"; readonly table: string; readonly chain?: string }
-  | { readonly kind: "deleteChain"; readonly table: string; readonly chain?: string }
-  | { readonly kind: "policy"; readonly table: string; readonly chain: string; readonly policy: "ACCEPT" | "DROP" };
+/** netfilter's hooks by the name of their built-in chains. */
+export type Hook = "PREROUTING" | "INPUT" | "FORWARD" | "OUTPUT" | "POSTROUTING";
 
 /** Built-in chains by table, in the order in which iptables-save lists them. */
 export const BUILT_IN_CHAINS: Readonly<Record<string, readonly string[]>> = {
@@ -304,3 +282,16 @@ export const BUILT_IN_CHAINS: Readonly<Record<string, readonly string[]>> = {
 
 /** `XT_EXTENSION_MAXNAMELEN` less one: iptables refuses longer chain names. */
 export const CHAIN_NAME_MAX_LENGTH = 28;
+
+/** Where a rule stands. */
+export interface RulePosition {
+  readonly table: string;
+  readonly chain: string;
+  /** 1-based, as `iptables -L --line-numbers` counts. */
+  readonly number: number;
+}
+
+/** A rule and where it stands. */
+export interface PlacedRule extends RulePosition {
+  readonly rule: Rule;
+}

@@ -133,3 +133,9 @@ function numberAt(value: unknown, ...path: readonly string[]): number {
   if (typeof at !== "number") throw new Error(`no number at ${path.join(".")}`);
   return at;
 }
+
+export interface Comparison {
+  readonly measurement: string;
+  /** A figure for each round, by subject; the first subject is what the others are compared with. */
+  readonly results: ReadonlyMap<string, readonly Figures[]>;
+}

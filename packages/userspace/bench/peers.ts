@@ -5,8 +5,9 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { startProcess } from "./background-process.ts";
+import type { Comparison } from "./measurements.ts";
 import { type Figures, MEASUREMENTS, type Measurement } from "./measurements.ts";
-import { type Comparison, renderReport } from "./render-report.ts";
+import { renderReport } from "./render-report.ts";
 import { BACKEND_PORTS, makeSubjects, type Subject, svcproxy } from "./subjects.ts";
 
 // Compares the proxy with HAProxy, nginx stream and a plain pipe relay. All take turns in each round, so that what else the

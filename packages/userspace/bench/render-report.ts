@@ -1,15 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { cpus, loadavg, release } from "node:os";
 import process from "node:process";
-import type { Figures } from "./measurements.ts";
+import type { Comparison } from "./measurements.ts";
 import { median, significant } from "./statistics.ts";
 import { renderTargets } from "./targets.ts";
-
-export interface Comparison {
-  readonly measurement: string;
-  /** A figure for each round, by subject; the first subject is what the others are compared with. */
-  readonly results: ReadonlyMap<string, readonly Figures[]>;
-}
 
 /** The report as Markdown: a table for each measurement, medians with the ratio to the first subject. */
 export function renderReport({

@@ -1,4 +1,4 @@
-import type { Comparison } from "./render-report.ts";
+import type { Comparison } from "./measurements.ts";
 import { median, significant } from "./statistics.ts";
 
 /** What a figure of the proxy should be, as a ratio to a peer's in the same round. */

@@ -5,19 +5,7 @@ import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { hostCidr, moduleMatch, protocolMatch, source } from "../rule-parts/matches.ts";
 import { remember } from "../rule-parts/recent.ts";
 import { dnat, jump, NO_TARGET } from "../rule-parts/targets.ts";
-import { nameEndpoints } from "./name-endpoints.ts";
-
-/** What a service port wants of the chains of its endpoints. */
-interface ChainUse {
-  readonly protocol: Protocol;
-  /** The service port whose clients it remembers, where it does. */
-  readonly owner: string | undefined;
-}
-
-/** A chain that somebody needs: for one address, port and protocol. */
-export interface WantedChain extends ChainUse {
-  readonly endpoint: Endpoint;
-}
+import { type ChainUse, nameEndpoints, type WantedChain } from "./name-endpoints.ts";
 
 /** The chain that leads to one endpoint, KUBE-SEP-os1my1. */
 export interface EndpointChain extends WantedChain {

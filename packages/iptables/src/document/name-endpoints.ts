@@ -1,5 +1,17 @@
+import type { Endpoint, Protocol } from "@svcproxy/topology";
 import { lettersAndDigits, nameDistinctly } from "../rule-parts/name-distinctly.ts";
-import type { WantedChain } from "./endpoint-chains.ts";
+
+/** What a service port wants of the chains of its endpoints. */
+export interface ChainUse {
+  readonly protocol: Protocol;
+  /** The service port whose clients it remembers, where it does. */
+  readonly owner: string | undefined;
+}
+
+/** A chain that somebody needs: for one address, port and protocol. */
+export interface WantedChain extends ChainUse {
+  readonly endpoint: Endpoint;
+}
 
 /**
  * What ends the name of each endpoint chain: the pod's letters and digits; behind them the port where the pod has several,

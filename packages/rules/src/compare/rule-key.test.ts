@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Rule } from "../rule-set.ts";
-import { parseCommands } from "../text/parse-commands.ts";
+import { parseCommands } from "../rule-sets/parse-commands.ts";
 import { ruleKey } from "./rule-key.ts";
 
 function rule(text: string): Rule {

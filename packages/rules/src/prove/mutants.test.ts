@@ -3,11 +3,11 @@ import type { RuleSet } from "../rule-set.ts";
 import { randomSource } from "../testing/differential/random-source.ts";
 import { mutateRules } from "../testing/mutate-rules.ts";
 import { documentFixture, type ProveFixture, richFixture } from "../testing/prove-fixtures.ts";
-import { toNumber } from "../trace/fraction.ts";
-import type { TraceRequest } from "../trace/request.ts";
+import { toNumber } from "../trace/packet/fraction.ts";
+import type { TraceRequest } from "../trace/packet/request.ts";
 import { createTracer, type Trace } from "../trace/trace-packet.ts";
-import type { ProofPacket } from "./proof.ts";
 import { proveRules } from "./prove-rules.ts";
+import type { ProofPacket } from "./report/proof.ts";
 
 const MUTANTS = 40;
 

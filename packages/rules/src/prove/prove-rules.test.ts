@@ -1,14 +1,13 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { applyCommands } from "../apply/apply-commands.ts";
 import type { RuleSet } from "../rule-set.ts";
+import { applyCommands } from "../rule-sets/apply-commands.ts";
+import { parseCommands } from "../rule-sets/parse-commands.ts";
+import { parseSave } from "../rule-sets/parse-save.ts";
 import { documentFixture, type ProveFixture, richFixture } from "../testing/prove-fixtures.ts";
-import { parseCommands } from "../text/parse-commands.ts";
-import { parseSave } from "../text/parse-save.ts";
-import { describePacket } from "./describe-packet.ts";
-import { formatProof } from "./format-proof.ts";
-import type { Proof } from "./proof.ts";
 import { proveRules } from "./prove-rules.ts";
+import { describePacket, formatProof } from "./report/format-proof.ts";
+import type { Proof } from "./report/proof.ts";
 
 function proveAfter(fixture: ProveFixture, script: string): Proof {
   const { family } = fixture;

@@ -1,20 +1,20 @@
 import type { HostPlan } from "@svcproxy/topology";
 import { familyOf } from "@svcproxy/topology";
-import type { HostState } from "../host-state.ts";
+import type { HostState } from "../host/host-state.ts";
 import type { RuleSet } from "../rule-set.ts";
-import type { CheckContext } from "./check-context.ts";
-import { checkElsewhere } from "./check-elsewhere.ts";
-import { checkFrontend } from "./check-frontend.ts";
-import type { Deviation } from "./deviation.ts";
-import { ExamplePackets } from "./example-packet.ts";
-import { Findings } from "./findings.ts";
-import { singleSet, unite } from "./index-set.ts";
-import type { IsOwn } from "./own-rules.ts";
-import { isKubernetesRule } from "./own-rules.ts";
-import { arrivingClients, type FrontendSpace, frontendSpaces, mentionPlan } from "./plan-frontends.ts";
-import type { Proof, ProofPacket } from "./proof.ts";
-import { proofContexts } from "./proof-context.ts";
-import { ReplyWays } from "./reply-way.ts";
+import type { CheckContext } from "./claims/check-context.ts";
+import { checkElsewhere } from "./claims/check-elsewhere.ts";
+import { checkFrontend } from "./claims/check-frontend.ts";
+import type { IsOwn } from "./claims/own-rules.ts";
+import { isKubernetesRule } from "./claims/own-rules.ts";
+import { arrivingClients, type FrontendSpace, frontendSpaces, mentionPlan } from "./claims/plan-frontends.ts";
+import { ReplyWays } from "./claims/reply-way.ts";
+import { proofContexts } from "./compile/proof-context.ts";
+import type { Deviation } from "./report/deviation.ts";
+import { ExamplePackets } from "./report/example-packet.ts";
+import { Findings } from "./report/findings.ts";
+import type { Proof, ProofPacket } from "./report/proof.ts";
+import { singleSet, unite } from "./space/index-set.ts";
 
 export interface ProveOptions {
   /** Every rule of the host in one family, the built-in chains included. */

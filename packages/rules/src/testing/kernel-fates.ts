@@ -1,5 +1,5 @@
 import { familyOf, type HostPlan, type IpAddress } from "@svcproxy/topology";
-import type { ProofPacket } from "../prove/proof.ts";
+import type { ProofPacket } from "../prove/report/proof.ts";
 import { type KernelOutcome, kernelOutcome } from "./differential/judge.ts";
 import type { KernelWorld, SentPacket } from "./differential/kernel-world.ts";
 import { address, type Side, WORLD } from "./differential/world-plan.ts";

@@ -1,8 +1,8 @@
 import type { Family } from "@svcproxy/topology";
-import { applyCommands } from "../apply/apply-commands.ts";
 import type { Chain, Match, Rule, RuleSet, Table, Target } from "../rule-set.ts";
+import { applyCommands } from "../rule-sets/apply-commands.ts";
+import { parseCommands } from "../rule-sets/parse-commands.ts";
 import { formatRule } from "../text/format-rule.ts";
-import { parseCommands } from "../text/parse-commands.ts";
 import type { RandomSource } from "./differential/random-source.ts";
 
 /** Rules with one thing changed. */

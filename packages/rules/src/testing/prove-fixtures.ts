@@ -1,12 +1,11 @@
 import { readFileSync } from "node:fs";
 import type { Family, HostPlan } from "@svcproxy/topology";
 import { exampleTopology, parseTopology, planHost } from "@svcproxy/topology";
-import type { HostState } from "../host-state.ts";
-import { hostStateOf } from "../host-state-of.ts";
-import type { Deviation, DeviationKind } from "../prove/deviation.ts";
-import type { PlacedRule } from "../prove/symbolic-state.ts";
-import type { RuleSet } from "../rule-set.ts";
-import { parseSave } from "../text/parse-save.ts";
+import type { HostState } from "../host/host-state.ts";
+import { hostStateOf } from "../host/host-state-of.ts";
+import type { Deviation, DeviationKind } from "../prove/report/deviation.ts";
+import type { PlacedRule, RuleSet } from "../rule-set.ts";
+import { parseSave } from "../rule-sets/parse-save.ts";
 
 type Dialect = "document" | "kubernetes";
 

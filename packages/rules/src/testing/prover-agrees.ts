@@ -1,16 +1,17 @@
 import type { Family, IpAddress } from "@svcproxy/topology";
 import { parseTopology } from "@svcproxy/topology";
-import type { HostState } from "../host-state.ts";
-import { hostStateOf } from "../host-state-of.ts";
-import { hasMember } from "../prove/index-set.ts";
-import { hasMark } from "../prove/mark-set.ts";
-import type { ProofContext } from "../prove/proof-context.ts";
-import type { EndedState, Region } from "../prove/symbolic-state.ts";
+import type { HostState } from "../host/host-state.ts";
+import { hostStateOf } from "../host/host-state-of.ts";
+import type { ProofContext } from "../prove/compile/proof-context.ts";
+import { hasMember } from "../prove/space/index-set.ts";
+import { hasMark } from "../prove/space/mark-set.ts";
+import type { Region } from "../prove/space/region.ts";
+import type { EndedState } from "../prove/walk/symbolic-state.ts";
 import type { NumberRange } from "../rule-set.ts";
 import { protocolNumber } from "../text/protocol-names.ts";
-import { toNumber } from "../trace/fraction.ts";
-import { CONNECTION_STATES } from "../trace/packet-view.ts";
-import type { TraceRequest } from "../trace/request.ts";
+import { toNumber } from "../trace/packet/fraction.ts";
+import { CONNECTION_STATES } from "../trace/packet/packet-view.ts";
+import type { TraceRequest } from "../trace/packet/request.ts";
 import type { Trace } from "../trace/trace-packet.ts";
 import { WORLD } from "./differential/world-plan.ts";
 

@@ -1,8 +1,9 @@
 import type { Family } from "@svcproxy/topology";
-import type { Chain, Command, Rule } from "../rule-set.ts";
+import type { Chain, Rule } from "../rule-set.ts";
 import { formatRule } from "./format-rule.ts";
 import type { FormatOptions } from "./format-style.ts";
 import { quoteWord } from "./format-style.ts";
+import type { Command } from "./parse-command.ts";
 
 /**
  * What is added to one table: first the new chains, then rules above those of a chain, then rules below them. Iterables, since

@@ -1,8 +1,9 @@
 import type { Family } from "@svcproxy/topology";
 import { unreachable } from "@svcproxy/topology";
-import type { Command, Rule } from "../rule-set.ts";
+import type { Rule } from "../rule-set.ts";
 import { formatRule } from "./format-rule.ts";
 import { quoteWord } from "./format-style.ts";
+import type { Command } from "./parse-command.ts";
 
 export interface CommandFormat {
   readonly family: Family;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { parseCommands } from "../rule-sets/parse-commands.ts";
 import { formatCommands } from "./format-commands.ts";
-import { parseCommands } from "./parse-commands.ts";
 
 test.for([
   "-A KUBE-SERVICES -d 10.1.1.1 -p tcp -m tcp --dport 80 -j KUBE-SVC-1",

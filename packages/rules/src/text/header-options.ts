@@ -1,9 +1,28 @@
-import { visible } from "@svcproxy/topology";
-import type { Match } from "../rule-set.ts";
+import { type Family, visible } from "@svcproxy/topology";
+import type { Match, Target } from "../rule-set.ts";
 import { readNetwork } from "./option-values.ts";
-import type { RuleContext } from "./parse-rule.ts";
 import { protocolName } from "./protocol-names.ts";
 import { RuleFault } from "./rule-fault.ts";
+
+/** What stays the same while one text is read; equal parts of its rules become one value. */
+export interface RuleContext {
+  readonly family: Family;
+  /** Chains of the rule's table as far as they are known: their names win over extensions of the same name. */
+  readonly chains?: Pick<ReadonlySet<string>, "has">;
+  readonly headerMatches: Map<string, Map<string, Match | undefined>>;
+  readonly matches: Map<string, Match>;
+  readonly targets: Map<string, Target>;
+}
+
+export function ruleContext(family: Family, chains?: RuleContext["chains"]): RuleContext {
+  return {
+    family,
+    ...(chains === undefined ? {} : { chains }),
+    headerMatches: new Map(),
+    matches: new Map(),
+    targets: new Map(),
+  };
+}
 
 /** The options of a rule that belong to no extension, by every spelling. */
 export const HEADER_OPTIONS: ReadonlyMap<string, string> = new Map(

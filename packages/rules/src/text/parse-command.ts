@@ -1,7 +1,8 @@
 import { visible } from "@svcproxy/topology";
-import type { Command, Counters, Rule } from "../rule-set.ts";
+import type { Counters, Rule } from "../rule-set.ts";
 import { BUILT_IN_CHAINS } from "../rule-set.ts";
-import type { RuleContext, RuleWords } from "./parse-rule.ts";
+import type { RuleContext } from "./header-options.ts";
+import type { RuleWords } from "./parse-rule.ts";
 import { FREE_TEXT_OPTIONS, parseRule } from "./parse-rule.ts";
 import { RuleFault } from "./rule-fault.ts";
 
@@ -178,3 +179,28 @@ function expandAddresses(line: RuleWords): RuleWords[] {
     .split(",")
     .flatMap((address) => expandAddresses({ words: line.words.with(at, address), quoted: line.quoted }));
 }
+
+/** One step of building a rule set, as one `iptables` command line does it. */
+export type Command =
+  | { readonly kind: "newChain"; readonly table: string; readonly chain: string }
+  | { readonly kind: "append"; readonly table: string; readonly chain: string; readonly rule: Rule }
+  /** `position` is 1-based, as in `-I CHAIN 1`. */
+  | {
+      readonly kind: "insert";
+      readonly table: string;
+      readonly chain: string;
+      readonly position: number;
+      readonly rule: Rule;
+    }
+  | { readonly kind: "delete"; readonly table: string; readonly chain: string; readonly rule: Rule }
+  | { readonly kind: "deleteAt"; readonly table: string; readonly chain: string; readonly position: number }
+  | {
+      readonly kind: "replace";
+      readonly table: string;
+      readonly chain: string;
+      readonly position: number;
+      readonly rule: Rule;
+    }
+  | { readonly kind: "flush"; readonly table: string; readonly chain?: string }
+  | { readonly kind: "deleteChain"; readonly table: string; readonly chain?: string }
+  | { readonly kind: "policy"; readonly table: string; readonly chain: string; readonly policy: "ACCEPT" | "DROP" };

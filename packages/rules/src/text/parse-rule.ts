@@ -1,32 +1,11 @@
-import type { Family } from "@svcproxy/topology";
 import { visible } from "@svcproxy/topology";
 import type { Counters, Match, Rule, Target } from "../rule-set.ts";
 import type { ExtensionSyntax, ParsedOption } from "./extension-syntax.ts";
 import { optionWords } from "./extension-syntax.ts";
-import { HEADER_OPTIONS, readHeaderMatch } from "./header-options.ts";
+import { HEADER_OPTIONS, type RuleContext, readHeaderMatch } from "./header-options.ts";
 import { MATCH_SYNTAX, PROTOCOL_MODULES } from "./match-syntax.ts";
 import { RuleFault } from "./rule-fault.ts";
 import { OTHER_TARGETS, TARGET_SYNTAX } from "./target-syntax.ts";
-
-/** What stays the same while one text is read; equal parts of its rules become one value. */
-export interface RuleContext {
-  readonly family: Family;
-  /** Chains of the rule's table as far as they are known: their names win over extensions of the same name. */
-  readonly chains?: Pick<ReadonlySet<string>, "has">;
-  readonly headerMatches: Map<string, Map<string, Match | undefined>>;
-  readonly matches: Map<string, Match>;
-  readonly targets: Map<string, Target>;
-}
-
-export function ruleContext(family: Family, chains?: RuleContext["chains"]): RuleContext {
-  return {
-    family,
-    ...(chains === undefined ? {} : { chains }),
-    headerMatches: new Map(),
-    matches: new Map(),
-    targets: new Map(),
-  };
-}
 
 /** Words as a tokenizer gives them. */
 export interface RuleWords {

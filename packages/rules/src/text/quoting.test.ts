@@ -1,13 +1,13 @@
 import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Command } from "../rule-set.ts";
+import { parseCommands } from "../rule-sets/parse-commands.ts";
+import { parseSave } from "../rule-sets/parse-save.ts";
 import { hostileText } from "../testing/arbitrary-text.ts";
 import { formatCommands } from "./format-commands.ts";
 import { formatRule } from "./format-rule.ts";
 import { storableComment } from "./format-style.ts";
-import { parseCommands } from "./parse-commands.ts";
-import { parseSave } from "./parse-save.ts";
+import type { Command } from "./parse-command.ts";
 import { quoteRestoreWord, splitRestoreLine } from "./restore-words.ts";
 import { quoteShellWord, splitShellCommands } from "./shell-words.ts";
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { formatRestore, formatSave } from "./format-restore.ts";
-import { parseSave } from "./parse-save.ts";
+import { formatRestore, formatSave } from "../rule-sets/format-restore.ts";
+import { parseSave } from "../rule-sets/parse-save.ts";
 
 const folder = new URL("../../fixtures/hosts/", import.meta.url);
 

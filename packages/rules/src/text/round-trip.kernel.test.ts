@@ -4,13 +4,14 @@ import type { Family } from "@svcproxy/topology";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ruleKey } from "../compare/rule-key.ts";
-import type { Command, Rule, RuleSet } from "../rule-set.ts";
+import type { Rule, RuleSet } from "../rule-set.ts";
+import { formatRestore, formatSave } from "../rule-sets/format-restore.ts";
+import { parseSave } from "../rule-sets/parse-save.ts";
 import { hostileText } from "../testing/arbitrary-text.ts";
 import { corpusTable, readCorpus } from "../testing/corpus.ts";
 import { formatCommands } from "./format-commands.ts";
-import { formatRestore, formatSave } from "./format-restore.ts";
 import { storableComment } from "./format-style.ts";
-import { parseSave } from "./parse-save.ts";
+import type { Command } from "./parse-command.ts";
 
 const VARIANTS = (["nft", "legacy"] as const).flatMap((variant) =>
   ([4, 6] as const).map((family) => ({

@@ -2,6 +2,7 @@ import process from "node:process";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { familyOf } from "@svcproxy/topology";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseSave } from "../rule-sets/parse-save.ts";
 import { askAll, loadRules, runDifferential } from "../testing/differential/differential-run.ts";
 import { withEveryTable } from "../testing/differential/every-table.ts";
 import { FOUND_DISAGREEMENTS } from "../testing/differential/found-disagreements.ts";
@@ -9,7 +10,6 @@ import { tellKernel } from "../testing/differential/judge.ts";
 import { createKernelWorld, type KernelWorld } from "../testing/differential/kernel-world.ts";
 import { runReplies } from "../testing/differential/reply-run.ts";
 import { DEFAULT_SETTINGS } from "../testing/differential/world-plan.ts";
-import { parseSave } from "../text/parse-save.ts";
 
 const reason = whyNoKernelTests([
   ...["ip", "bridge", "unshare", "nsenter", "taskset", "nft", "tcpdump", "perl", "ipset"],

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { parseIpAddress } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
-import { readHostState } from "../read-host-state.ts";
-import { formatSave } from "../text/format-restore.ts";
-import { parseSave } from "../text/parse-save.ts";
-import { traceToJson } from "./trace-json.ts";
+import { readHostState } from "../host/read-host-state.ts";
+import { formatSave } from "../rule-sets/format-restore.ts";
+import { parseSave } from "../rule-sets/parse-save.ts";
+import { traceToJson } from "./report/trace-json.ts";
 import { createTracer } from "./trace-packet.ts";
 
 const read = (name: string) => readFileSync(new URL(`../../fixtures/hosts/${name}.rules`, import.meta.url), "utf8");

@@ -1,11 +1,11 @@
 import { exampleTopology, type IpAddress, parseIpAddress, planHost } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
-import type { HostState } from "../host-state.ts";
-import { hostStateOf } from "../host-state-of.ts";
+import type { HostState } from "../host/host-state.ts";
+import { hostStateOf } from "../host/host-state-of.ts";
+import { parseSave } from "../rule-sets/parse-save.ts";
 import { DOCUMENT_RULES } from "../testing/document-rules.ts";
-import { parseSave } from "../text/parse-save.ts";
-import type { TraceRequest } from "./request.ts";
-import { type BranchJson, traceToJson } from "./trace-json.ts";
+import type { TraceRequest } from "./packet/request.ts";
+import { type BranchJson, traceToJson } from "./report/trace-json.ts";
 import { tracePacket } from "./trace-packet.ts";
 
 const { topology } = exampleTopology();

@@ -1,18 +1,16 @@
 import type { HostPlan } from "@svcproxy/topology";
-import type { HostState } from "../host-state.ts";
-import type { Rule, RuleSet } from "../rule-set.ts";
-import { connectionOf, type Entry, enterHost } from "./entry.ts";
-import { ONE } from "./fraction.ts";
-import { intendedShare, type Share } from "./intended-share.ts";
-import type { HostView } from "./packet-view.ts";
-import { type ReplyPath, traceReply } from "./reply-path.ts";
-import type { TraceRequest } from "./request.ts";
-import { type ResolvedBranch, resolveBranches } from "./resolve-branches.ts";
-import { createRouter } from "./routing.ts";
-import type { WalkContext } from "./rule-visit.ts";
-import { indexTables } from "./walk-chain.ts";
-import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk-path.ts";
-import type { RulePosition } from "./walk-state.ts";
+import type { HostState } from "../host/host-state.ts";
+import { createRouter, type HostView } from "../host/routing.ts";
+import type { Rule, RulePosition, RuleSet } from "../rule-set.ts";
+import { connectionOf, type Entry, enterHost } from "./packet/entry.ts";
+import { ONE } from "./packet/fraction.ts";
+import type { TraceRequest } from "./packet/request.ts";
+import { intendedShare, type Share } from "./walk/intended-share.ts";
+import { type ReplyPath, traceReply } from "./walk/reply-path.ts";
+import { type ResolvedBranch, resolveBranches } from "./walk/resolve-branches.ts";
+import type { WalkContext } from "./walk/rule-visit.ts";
+import { indexTables } from "./walk/walk-chain.ts";
+import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk/walk-path.ts";
 
 export interface TracerOptions {
   /** Every rule of the host in the family that is traced, the built-in chains included. */

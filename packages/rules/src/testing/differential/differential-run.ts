@@ -1,7 +1,7 @@
 import type { Family } from "@svcproxy/topology";
 import type { RuleSet } from "../../rule-set.ts";
-import { formatSave } from "../../text/format-restore.ts";
-import type { TraceRequest } from "../../trace/request.ts";
+import { formatSave } from "../../rule-sets/format-restore.ts";
+import type { TraceRequest } from "../../trace/packet/request.ts";
 import { createTracer, type Trace, type Tracer } from "../../trace/trace-packet.ts";
 import { buildPacket } from "./build-packet.ts";
 import { judge, type KernelOutcome, kernelOutcome, repeatsFor, tellTrace } from "./judge.ts";

@@ -1,7 +1,7 @@
 import type { IpAddress } from "@svcproxy/topology";
-import { formatFraction, toNumber } from "../../trace/fraction.ts";
-import type { EndAddress, Outcome } from "../../trace/outcome.ts";
+import { formatFraction, toNumber } from "../../trace/packet/fraction.ts";
 import type { Trace } from "../../trace/trace-packet.ts";
+import type { EndAddress, Outcome } from "../../trace/walk/outcome.ts";
 import type { Seen } from "./kernel-world.ts";
 
 /** What became of one packet in the kernel. */

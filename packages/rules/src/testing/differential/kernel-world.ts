@@ -1,6 +1,6 @@
 import { createNetworkNamespace, type NetworkNamespace } from "@svcproxy/lab";
-import type { HostState } from "../../host-state.ts";
-import { readHostState } from "../../read-host-state.ts";
+import type { HostState } from "../../host/host-state.ts";
+import { readHostState } from "../../host/read-host-state.ts";
 import { buildPacket, type ProbePacket } from "./build-packet.ts";
 import type { Observation } from "./read-observation.ts";
 import { address, SIDES, type Side, type WorldSettings } from "./world-plan.ts";

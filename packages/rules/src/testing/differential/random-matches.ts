@@ -1,12 +1,12 @@
 import type { Family } from "@svcproxy/topology";
-import type { Match, NumberRange } from "../../rule-set.ts";
+import type { Hook, Match, NumberRange } from "../../rule-set.ts";
 import { randomBlock, randomRange } from "./random-addresses.ts";
 import type { RandomSource } from "./random-source.ts";
-import type { HookName, Place } from "./rule-place.ts";
+import type { RulePlace } from "./rule-place.ts";
 
 export const DEVICES = ["cni0", "eth0", "flannel.1", "lo", "eth+", "cni+", "+", "vpod1"] as const;
 
-export function interfaceMatch(random: RandomSource, { hooks, isBuiltIn }: Place): readonly Match[] {
+export function interfaceMatch(random: RandomSource, { hooks, isBuiltIn }: RulePlace): readonly Match[] {
   const mayIn = !isBuiltIn || !hooks.some((hook) => hook === "OUTPUT" || hook === "POSTROUTING");
   const mayOut = !isBuiltIn || !hooks.some((hook) => hook === "PREROUTING" || hook === "INPUT");
   const kind = mayIn && (!mayOut || random.chance(0.5)) ? "inInterface" : "outInterface";
@@ -61,10 +61,10 @@ export function some<T>(random: RandomSource, choices: readonly T[]): readonly T
   return chosen.length > 0 ? chosen : [random.pick(choices)];
 }
 
-export function extraMatch(random: RandomSource, place: Place, protocol: string | undefined): readonly Match[] {
+export function extraMatch(random: RandomSource, place: RulePlace, protocol: string | undefined): readonly Match[] {
   const { family, hooks, table } = place;
   const negated = random.chance(0.25);
-  const within = (allowed: readonly HookName[]) => hooks.every((hook) => allowed.includes(hook));
+  const within = (allowed: readonly Hook[]) => hooks.every((hook) => allowed.includes(hook));
   const mark = () => {
     const mask = random.pick([0xffffffff, 0x4000, 0xff, 0x100]);
     return { negated, value: (random.pick([0, 1, 0x4000, 0x100, 0x4001]) & mask) >>> 0, mask };
@@ -193,7 +193,7 @@ export function conntrackEnds(random: RandomSource, family: Family): Match {
   }
 }
 
-export function addressTypes(random: RandomSource, { hooks }: Place): Match {
+export function addressTypes(random: RandomSource, { hooks }: RulePlace): Match {
   const types = (): { negated: boolean; types: readonly string[] } => ({
     negated: random.chance(0.25),
     types: [random.pick(["LOCAL", "LOCAL", "UNICAST"])],

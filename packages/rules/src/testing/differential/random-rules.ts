@@ -1,13 +1,13 @@
 import type { Family } from "@svcproxy/topology";
-import type { Chain, Match, Rule, RuleSet, Table } from "../../rule-set.ts";
+import type { Chain, Hook, Match, Rule, RuleSet, Table } from "../../rule-set.ts";
 import { randomBlock } from "./random-addresses.ts";
 import { extraMatch, interfaceMatch, protocolMatches } from "./random-matches.ts";
 import { randomServices } from "./random-services.ts";
 import type { RandomSource } from "./random-source.ts";
 import { protocolFor, randomTarget } from "./random-targets.ts";
-import type { HookName, Place } from "./rule-place.ts";
+import type { RulePlace } from "./rule-place.ts";
 
-const HOOKS: Readonly<Record<string, readonly HookName[]>> = {
+const HOOKS: Readonly<Record<string, readonly Hook[]>> = {
   raw: ["PREROUTING", "OUTPUT"],
   mangle: ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"],
   nat: ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"],
@@ -50,7 +50,7 @@ function randomTable(
 ): Table {
   const hooks = HOOKS[table] ?? [];
   // NAT's chains for destinations and for sources hold different targets.
-  const groups: readonly (readonly HookName[])[] =
+  const groups: readonly (readonly Hook[])[] =
     table === "nat"
       ? [
           ["PREROUTING", "OUTPUT"],
@@ -85,11 +85,11 @@ function randomTable(
   return { name: table, chains };
 }
 
-function randomRules(random: RandomSource, place: Place, most: number): readonly Rule[] {
+function randomRules(random: RandomSource, place: RulePlace, most: number): readonly Rule[] {
   return Array.from({ length: random.below(most + 1) }, () => randomRule(random, place));
 }
 
-function randomRule(random: RandomSource, place: Place): Rule {
+function randomRule(random: RandomSource, place: RulePlace): Rule {
   const matches: Match[] = [];
   const protocol = random.chance(0.4) ? random.pick(["tcp", "udp", "icmp", "sctp"] as const) : undefined;
   if (random.chance(0.3))

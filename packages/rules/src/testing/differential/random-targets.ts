@@ -1,8 +1,8 @@
 import type { Family, IpAddress } from "@svcproxy/topology";
-import type { NumberRange, Target } from "../../rule-set.ts";
+import type { Hook, NumberRange, Target } from "../../rule-set.ts";
 import { randomAddress, randomRange } from "./random-addresses.ts";
 import type { RandomSource } from "./random-source.ts";
-import type { HookName, Place } from "./rule-place.ts";
+import type { RulePlace } from "./rule-place.ts";
 import { WORLD } from "./world-plan.ts";
 
 /** Targets that the kernel takes behind one protocol only. */
@@ -21,7 +21,7 @@ export function protocolFor(target: Target): "tcp" | "udp" | undefined {
   }
 }
 
-export function randomTarget(random: RandomSource, place: Place): Target {
+export function randomTarget(random: RandomSource, place: RulePlace): Target {
   const { table, hooks, below, family } = place;
   if (below.length > 0 && random.chance(0.35))
     return { kind: random.chance(0.85) ? "jump" : "goto", chain: random.pick(below) };
@@ -38,7 +38,7 @@ export function randomTarget(random: RandomSource, place: Place): Target {
   return table === "nat" ? { kind: "accept" } : random.chance(0.5) ? { kind: "drop" } : { kind: "return" };
 }
 
-export function harmlessTarget(random: RandomSource, { table, hooks }: Place): Target {
+export function harmlessTarget(random: RandomSource, { table, hooks }: RulePlace): Target {
   const isOutgoing = hooks.every((hook) => hook === "FORWARD" || hook === "OUTPUT" || hook === "POSTROUTING");
   if (table === "mangle" && isOutgoing && random.chance(0.3))
     return { kind: "unknown", name: "CLASSIFY", words: ["--set-class", "1:1"] };
@@ -71,7 +71,7 @@ export function markTarget(random: RandomSource): Target {
   }
 }
 
-export function natTarget(random: RandomSource, family: Family, hooks: readonly HookName[]): Target {
+export function natTarget(random: RandomSource, family: Family, hooks: readonly Hook[]): Target {
   const world = WORLD[family];
   const draws = random.chance(0.15);
   const ports = random.chance(0.25) ? { ports: natPorts(random) } : {};

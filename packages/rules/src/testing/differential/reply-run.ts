@@ -1,5 +1,5 @@
 import type { Family } from "@svcproxy/topology";
-import { formatSave } from "../../text/format-restore.ts";
+import { formatSave } from "../../rule-sets/format-restore.ts";
 import { createTracer } from "../../trace/trace-packet.ts";
 import { type Case, loadRules, randomSettings, requestOf } from "./differential-run.ts";
 import { kernelOutcome, tellTrace } from "./judge.ts";

@@ -1,8 +1,10 @@
 import type { Chain, Rule, RuleSet } from "../../rule-set.ts";
-import type { Case } from "./differential-run.ts";
 
 /** Takes rules, matches and policies away as long as the disagreement stays. */
-export async function shrinkRules(failed: Case, stillFails: (smaller: Case) => Promise<boolean>): Promise<Case> {
+export async function shrinkRules<Case extends { readonly rules: RuleSet }>(
+  failed: Case,
+  stillFails: (smaller: Case) => Promise<boolean>,
+): Promise<Case> {
   let best = failed;
   for (let progress = true; progress; ) {
     progress = false;

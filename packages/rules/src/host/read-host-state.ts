@@ -1,0 +1,304 @@
+import {
+  type Cidr,
+  cidrOf,
+  type Family,
+  type Fault,
+  familyOf,
+  InputError,
+  type IpAddress,
+  parseCidr,
+  parseIpAddress,
+} from "@svcproxy/topology";
+import type { HostState, InterfaceAddress, NetworkInterface, PolicyRule, Route } from "./host-state.ts";
+import { DEFAULT_POLICY_RULES, localRoutes } from "./host-state-of.ts";
+import { parseIpSets } from "./ip-set.ts";
+
+/**
+ * Reads what `svcproxy host-state` prints: the JSON of `ip -j` under `addr`, `route` and `rule`, the latter two by family
+ * (`{ "4": [...], "6": [...] }`, or one list), `sysctls` by dotted name, `ipset` as `ipset save` prints it, and `recent`, the
+ * addresses on each list. Where no local table is given, the addresses imply it.
+ *
+ * @param options.file what faults name
+ * @throws InputError with every fault found
+ */
+export function readHostState(text: string, { file }: { readonly file: string }): HostState {
+  const reader = new HostStateReader(file);
+  const root = reader.object(parseJson(text, file), []);
+  const interfaces = reader.list(root["addr"], ["addr"]).map(({ value, path }) => readInterface(reader, value, path));
+  const routes = reader.byFamily(root["route"], ["route"], (value, path, family) =>
+    readRoute(reader, value, { path, family }),
+  );
+  const policyRules = reader.byFamily(root["rule"], ["rule"], (value, path, family) =>
+    readPolicyRule(reader, value, { path, family }),
+  );
+  const known = routes.filter((route) => route !== undefined);
+  const hasLocalTable = known.some(({ table }) => table === "local");
+  const devices = interfaces.filter((device) => device !== undefined);
+  const state: HostState = {
+    interfaces: devices,
+    routes: hasLocalTable ? known : [...localRoutes(devices), ...known],
+    policyRules: policyRules.length === 0 ? DEFAULT_POLICY_RULES : policyRules.filter((rule) => rule !== undefined),
+    sysctls: readSysctls(reader, root["sysctls"]),
+    ...(root["ipset"] === undefined
+      ? {}
+      : { ipSets: parseIpSets(reader.text(root["ipset"], ["ipset"]) ?? "", { file }) }),
+    ...(root["recent"] === undefined ? {} : { recentLists: readRecent(reader, root["recent"]) }),
+  };
+  reader.finish();
+  return state;
+}
+
+type Path = readonly (string | number)[];
+type JsonObject = Readonly<Record<string, unknown>>;
+
+function parseJson(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new InputError(
+      [
+        {
+          severity: "error",
+          code: "HOST_STATE_INVALID",
+          message: `Cannot read ${JSON.stringify(file)} as a host's state: ${reason}`,
+          hint: "`svcproxy host-state` on the host prints it",
+        },
+      ],
+      { cause },
+    );
+  }
+}
+
+/** Reads JSON of unknown shape and gathers what is wrong with it. */
+class HostStateReader {
+  private readonly faults: Fault[] = [];
+  private readonly file: string;
+
+  constructor(file: string) {
+    this.file = file;
+  }
+
+  fault(path: Path, what: string): undefined {
+    const where = path.length === 0 ? "" : ` at ${path.join(".")}`;
+    this.faults.push({
+      severity: "error",
+      code: "HOST_STATE_INVALID",
+      message: `Cannot read the host's state ${JSON.stringify(this.file)}${where}: ${what}`,
+      path,
+      hint: "`svcproxy host-state` on the host prints it",
+    });
+    return undefined;
+  }
+
+  object(value: unknown, path: Path): JsonObject {
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
+    this.fault(path, "it is no object");
+    return {};
+  }
+
+  list(value: unknown, path: Path): readonly { readonly value: unknown; readonly path: Path }[] {
+    if (Array.isArray(value)) return value.map((entry: unknown, index) => ({ value: entry, path: [...path, index] }));
+    this.fault(path, value === undefined ? "it is missing" : "it is no list");
+    return [];
+  }
+
+  text(value: unknown, path: Path): string | undefined {
+    return typeof value === "string" ? value : this.fault(path, "it is no text");
+  }
+
+  byFamily<T>(
+    value: unknown,
+    path: Path,
+    read: (value: unknown, path: Path, family: Family | undefined) => T,
+  ): readonly T[] {
+    if (value === undefined) return [];
+    if (Array.isArray(value)) return this.list(value, path).map((entry) => read(entry.value, entry.path, undefined));
+    const families = this.object(value, path);
+    return ([4, 6] as const).flatMap((family) => {
+      const entries = families[String(family)];
+      return entries === undefined
+        ? []
+        : this.list(entries, [...path, family]).map((entry) => read(entry.value, entry.path, family));
+    });
+  }
+
+  finish(): void {
+    const [first, ...rest] = this.faults;
+    if (first !== undefined) throw new InputError([first, ...rest]);
+  }
+}
+
+function optionalText(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+function readInterface(reader: HostStateReader, value: unknown, path: Path): NetworkInterface | undefined {
+  const entry = reader.object(value, path);
+  // `ip -j addr` prints an empty object for what it hides.
+  if (Object.keys(entry).length === 0) return undefined;
+  const name = optionalText(entry["ifname"]);
+  if (name === undefined) return reader.fault([...path, "ifname"], "the interface's name is missing");
+  const info = entry["linkinfo"] === undefined ? {} : reader.object(entry["linkinfo"], [...path, "linkinfo"]);
+  const slave = info["info_slave_data"] === undefined ? {} : reader.object(info["info_slave_data"], path);
+  const master = optionalText(entry["master"]);
+  const linkKind = optionalText(info["info_kind"]);
+  const hairpin = slave["hairpin"];
+  const flags: readonly unknown[] = Array.isArray(entry["flags"]) ? entry["flags"] : [];
+  return {
+    name,
+    isLoopback: entry["link_type"] === "loopback" || flags.includes("LOOPBACK") || name === "lo",
+    ...(master === undefined ? {} : { master }),
+    ...(linkKind === undefined ? {} : { linkKind }),
+    ...(typeof hairpin === "boolean" ? { hairpinMode: hairpin } : {}),
+    addresses: (entry["addr_info"] === undefined ? [] : reader.list(entry["addr_info"], [...path, "addr_info"]))
+      .map((address) => readAddress(reader, address.value, address.path))
+      .filter((address) => address !== undefined),
+  };
+}
+
+const SCOPES = ["global", "site", "link", "host"] as const;
+
+function readAddress(reader: HostStateReader, value: unknown, path: Path): InterfaceAddress | undefined {
+  const entry = reader.object(value, path);
+  if (Object.keys(entry).length === 0) return undefined;
+  const address = parseIpAddress(optionalText(entry["local"]) ?? "");
+  const prefixLength = entry["prefixlen"];
+  if (address === undefined || typeof prefixLength !== "number")
+    return reader.fault(path, "`local` and `prefixlen` make no address");
+  const scope = SCOPES.find((one) => one === entry["scope"]);
+  return {
+    address,
+    prefixLength,
+    ...(scope === undefined ? {} : { scope }),
+    ...(entry["secondary"] === true ? { isSecondary: true } : {}),
+  };
+}
+
+const ROUTE_TYPES = [
+  ...(["unicast", "local", "broadcast", "multicast", "anycast"] as const),
+  ...(["blackhole", "unreachable", "prohibit", "throw"] as const),
+];
+
+interface EntryPlace {
+  readonly path: Path;
+  readonly family: Family | undefined;
+}
+
+function readRoute(reader: HostStateReader, value: unknown, { path, family }: EntryPlace): Route | undefined {
+  const entry = reader.object(value, path);
+  if (isDead(entry)) return undefined;
+  const gateway = readGateway(entry);
+  const preferredSource = parseIpAddress(optionalText(entry["prefsrc"]) ?? "");
+  const near = gateway ?? preferredSource;
+  const destination = readDestination(entry["dst"], family ?? (near === undefined ? 4 : familyOf(near)));
+  if (destination === undefined)
+    return reader.fault([...path, "dst"], `${JSON.stringify(entry["dst"])} is no destination`);
+  const typeName = optionalText(entry["type"]) ?? "unicast";
+  const type = ROUTE_TYPES.find((one) => one === typeName);
+  if (type === undefined) return reader.fault([...path, "type"], `${JSON.stringify(typeName)} is no type of route`);
+  const device = optionalText(entry["dev"]);
+  const metric = entry["metric"];
+  const hops: readonly unknown[] = Array.isArray(entry["nexthops"]) ? entry["nexthops"] : [];
+  return {
+    destination,
+    type,
+    ...(device === undefined ? {} : { interface: device }),
+    ...(gateway === undefined ? {} : { gateway }),
+    ...(preferredSource === undefined ? {} : { preferredSource }),
+    metric: typeof metric === "number" ? metric : 0,
+    table: optionalText(entry["table"]) ?? "main",
+    ...(hops.length > 1
+      ? { unknown: `${hops.length} next hops` }
+      : entry["encap"] === undefined
+        ? {}
+        : { unknown: "an encapsulation" }),
+  };
+}
+
+/** A gateway of the other family stands under `via`. */
+function readGateway(entry: JsonObject): IpAddress | undefined {
+  const via = entry["via"];
+  const host = typeof via === "object" && via !== null && "host" in via ? optionalText(via.host) : undefined;
+  return parseIpAddress(optionalText(entry["gateway"]) ?? host ?? "");
+}
+
+function isDead(entry: JsonObject): boolean {
+  const flags: readonly unknown[] = Array.isArray(entry["flags"]) ? entry["flags"] : [];
+  return flags.includes("dead");
+}
+
+function readDestination(value: unknown, family: Family): Cidr | undefined {
+  if (typeof value !== "string") return undefined;
+  return parseCidr(value === "default" ? (family === 4 ? "0.0.0.0/0" : "::/0") : value);
+}
+
+/** What `ip -j rule` prints that we understand, `all` addresses aside. */
+const RULE_KEYS: readonly string[] = [
+  ...["priority", "src", "srclen", "dst", "dstlen", "fwmark", "fwmask", "iif", "oif", "table", "protocol"],
+];
+
+function readPolicyRule(reader: HostStateReader, value: unknown, { path, family }: EntryPlace): PolicyRule | undefined {
+  const entry = reader.object(value, path);
+  const { priority } = entry;
+  if (typeof priority !== "number") return reader.fault([...path, "priority"], "the rule's priority is missing");
+  const from = readRuleAddress(entry["src"], entry["srclen"]);
+  const to = readRuleAddress(entry["dst"], entry["dstlen"]);
+  const inInterface = optionalText(entry["iif"]);
+  const outInterface = optionalText(entry["oif"]);
+  const table = optionalText(entry["table"]);
+  const strange = Object.keys(entry).filter((key) => !RULE_KEYS.includes(key));
+  const near = from ?? to;
+  const mark = entry["fwmark"] === undefined ? undefined : readMark(entry["fwmark"], entry["fwmask"]);
+  return {
+    family: family ?? (near === undefined ? 4 : familyOf(near.address)),
+    priority,
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+    ...(mark === undefined ? {} : { mark }),
+    ...(inInterface === undefined ? {} : { inInterface }),
+    ...(outInterface === undefined ? {} : { outInterface }),
+    table: table ?? "main",
+    ...(strange.length > 0 || table === undefined
+      ? { unknown: strange.map((key) => `${key} ${JSON.stringify(entry[key])}`).join(" ") || "no table" }
+      : {}),
+  };
+}
+
+function readRuleAddress(value: unknown, length: unknown): Cidr | undefined {
+  const text = optionalText(value);
+  if (text === undefined || text === "all") return undefined;
+  const cidr = parseCidr(text);
+  return cidr !== undefined && typeof length === "number" ? cidrOf(cidr.address, length) : cidr;
+}
+
+function readMark(value: unknown, mask: unknown): { value: number; mask: number } | undefined {
+  const number = (text: unknown) => (typeof text === "number" ? text : Number(text));
+  const mark = number(value);
+  if (!Number.isInteger(mark)) return undefined;
+  return { value: mark, mask: mask === undefined ? 0xffffffff : number(mask) };
+}
+
+function readSysctls(reader: HostStateReader, value: unknown): Readonly<Record<string, string>> {
+  if (value === undefined) return {};
+  const entries = Object.entries(reader.object(value, ["sysctls"]));
+  return Object.fromEntries(
+    entries.map(([name, setting]) => [
+      name,
+      typeof setting === "number" ? String(setting) : (optionalText(setting) ?? ""),
+    ]),
+  );
+}
+
+function readRecent(reader: HostStateReader, value: unknown): Readonly<Record<string, readonly IpAddress[]>> {
+  const lists = Object.entries(reader.object(value, ["recent"]));
+  return Object.fromEntries(
+    lists.map(([name, addresses]) => [
+      name,
+      reader
+        .list(addresses, ["recent", name])
+        .map((entry) => parseIpAddress(optionalText(entry.value) ?? "") ?? reader.fault(entry.path, "it is no address"))
+        .filter((address) => address !== undefined),
+    ]),
+  );
+}

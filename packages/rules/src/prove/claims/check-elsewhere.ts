@@ -1,0 +1,154 @@
+import { type HostPlan, servesNodePortsOnLocalhost } from "@svcproxy/topology";
+import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
+import { ALL_PORTS, ALL_PROTOCOLS, protocols } from "../compile/compile-match.ts";
+import type { Finding } from "../report/proof.ts";
+import type { IndexSet } from "../space/index-set.ts";
+import { hasMember, intersect, isSubset, singleSet, subtract, unite } from "../space/index-set.ts";
+import { ANY_MARK, hasMark, marksWithin } from "../space/mark-set.ts";
+import type { Region } from "../space/region.ts";
+import type { EndedState, SymbolicState } from "../walk/symbolic-state.ts";
+import { enteringState, walkHost } from "../walk/walk-host.ts";
+import type { CheckContext } from "./check-context.ts";
+import { markBitsWeTouch } from "./own-rules.ts";
+import type { FrontendSpace } from "./plan-frontends.ts";
+import { elsewhere } from "./plan-frontends.ts";
+
+/** Packets of connections that began before, and those that conntrack was told to leave alone. INVALID promises nothing. */
+const OLDER_STATES = unite(
+  (["ESTABLISHED", "UNTRACKED"] as const).map((state) => singleSet(CONNECTION_STATES.indexOf(state))),
+);
+/** Those that the nat table sees. What an older connection announced (RELATED) may dial a frontend too, so it is looked at elsewhere only. */
+const FIRST_STATES = unite((["NEW", "RELATED"] as const).map((state) => singleSet(CONNECTION_STATES.indexOf(state))));
+
+/** Checks that a packet to no frontend, and every packet of an older connection, passes our rules as it came. */
+export function checkElsewhere(
+  check: CheckContext,
+  frontends: readonly FrontendSpace[],
+  { node }: Pick<HostPlan, "node">,
+): void {
+  const onLoopback = servesNodePortsOnLocalhost(node);
+  const { proof } = check;
+  const arriving = unite(proof.host.arriving.values());
+  const parts = [
+    ...elsewhere(frontends, proof).map((part) => ({ ...part, state: FIRST_STATES })),
+    { destination: proof.space.everything, protocol: ALL_PROTOCOLS, destinationPort: ALL_PORTS, state: OLDER_STATES },
+  ];
+  const nodePorts = unite(
+    frontends.filter(({ frontend }) => frontend.kind === "nodePort").map(({ frontend }) => singleSet(frontend.port)),
+  );
+  const unserved = frontends.filter(
+    ({ frontend: { kind, clients } }) =>
+      kind === "nodePort" && Object.values(clients).some((handling) => handling.kind !== "forward"),
+  );
+  for (const part of parts) {
+    for (const [from, source] of [
+      ["host", proof.host.local],
+      ["network", arriving],
+    ] as const) {
+      const region: Region = { ...part, source, sourcePort: ALL_PORTS, mark: ANY_MARK };
+      if (source.length === 0 || region.protocol.length === 0) continue;
+      for (const end of walkHost(proof, enteringState(region, from)))
+        checkUntouched(check, end, { nodePorts, unserved, onLoopback });
+    }
+  }
+}
+
+interface Known {
+  /** Whether NodePorts are meant to be served on 127.0.0.0/8. */
+  readonly onLoopback: boolean;
+  /** NodePorts on any address. */
+  readonly nodePorts: IndexSet;
+  /** NodePorts that some client is turned away from. */
+  readonly unserved: readonly FrontendSpace[];
+}
+
+function checkUntouched(check: CheckContext, { state, ending }: EndedState, known: Known): void {
+  const marks = marksWithin(state.region.mark, { care: check.markBit, value: 0 });
+  // A packet that comes with our own bit set asks for what the bit means.
+  if (marks === undefined) return;
+  check.countCases(1);
+  const part = { ...state, region: { ...state.region, mark: marks } };
+  const claim = hasMark(marks, 0) ? 4 : 7;
+  const { isOwn } = check;
+  const fails = (message: string, placed: Finding["placed"]) => {
+    const finding = { packet: check.examples.of(part.region), message, ...(placed === undefined ? {} : { placed }) };
+    if (state.assumptions === undefined) check.findings.broken(claim, finding);
+    else
+      check.findings.undecided(claim, {
+        ...finding,
+        message: `${message}, if \`${state.assumptions.question.text}\` ${state.assumptions.holds ? "holds" : "does not hold"}`,
+      });
+  };
+  const finding = (message: string) => (): Finding => ({ packet: check.examples.of(part.region), message });
+  const isTelling = () => check.examples.isKnown(part.region);
+  const { destinationNat, sourceNat } = state;
+  if (destinationNat !== undefined && isOwn(destinationNat)) {
+    if (known.onLoopback && isLoopbackNodePort(check, state, known)) return;
+    if (
+      isLoopbackNodePort(check, state, known) &&
+      check.findings.byDesign(
+        "nodeport-on-loopback",
+        finding("is sent to an endpoint, and no answer comes back"),
+        isTelling,
+      )
+    )
+      return;
+    fails("is sent elsewhere though it dials no frontend", destinationNat);
+  } else if (sourceNat !== undefined && isOwn(sourceNat)) {
+    const isHost = state.isLocal || isSubset(state.region.source, check.proof.host.local);
+    if (
+      isHost &&
+      check.findings.byDesign(
+        "host-traffic-masqueraded",
+        finding("leaves with a rewritten source though it dials no frontend"),
+        isTelling,
+      )
+    )
+      return;
+    fails("has its source rewritten though it dials no frontend", sourceNat);
+  }
+  if (
+    "placed" in ending &&
+    ending.placed !== undefined &&
+    isOwn(ending.placed) &&
+    ending.kind !== "undecided" &&
+    !isForLoopback(check, state)
+  ) {
+    const isShown =
+      isUnservedNodePort(check, state, known) &&
+      check.findings.byDesign(
+        "unserved-nodeport-on-every-address",
+        finding(`is ${ending.kind} on an address that serves no NodePorts`),
+        isTelling,
+      );
+    if (!isShown) fails(`is ${ending.kind} by our rules though it dials no frontend`, ending.placed);
+  }
+  const changed = (markBitsWeTouch(state, isOwn) & ~check.markBit) >>> 0;
+  if (ending.kind === "delivered" && changed !== 0)
+    fails(`has mark bits changed that are not ours (0x${changed.toString(16)})`, undefined);
+}
+
+function isLoopbackNodePort({ proof }: CheckContext, { region }: SymbolicState, { nodePorts }: Known): boolean {
+  const isPort = isSubset(region.destinationPort, nodePorts);
+  return (
+    isPort &&
+    isSubset(region.destination, proof.host.loopback) &&
+    intersect(region.protocol, protocols("tcp", "udp", "sctp")).length > 0
+  );
+}
+
+function isUnservedNodePort({ proof }: CheckContext, { region }: SymbolicState, { unserved }: Known): boolean {
+  return (
+    isSubset(region.destination, proof.host.local) &&
+    unserved.some(
+      ({ frontend, protocol }) =>
+        isSubset(region.destinationPort, singleSet(frontend.port)) && isSubset(region.protocol, singleSet(protocol)),
+    )
+  );
+}
+
+/** With `route_localnet` on, our rules keep others away from 127.0.0.0/8: the hole is ours, and so is the lid. */
+function isForLoopback({ proof }: CheckContext, { region, destination }: SymbolicState): boolean {
+  if (typeof destination === "number") return hasMember(proof.host.loopback, destination);
+  return subtract(region.destination, proof.host.loopback).length === 0;
+}

@@ -1,0 +1,163 @@
+import type { IpAddress } from "@svcproxy/topology";
+import type { PlacedRule } from "../../rule-set.ts";
+import { ONE } from "../../trace/packet/fraction.ts";
+import type { ConnectionView } from "../../trace/packet/packet-view.ts";
+import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
+import { wayBack } from "../../trace/walk/reply-path.ts";
+import type { WalkState } from "../../trace/walk/walk-state.ts";
+import type { ProofContext } from "../compile/proof-context.ts";
+import type { ExamplePackets } from "../report/example-packet.ts";
+import type { IndexSet } from "../space/index-set.ts";
+import { firstMember, intersect, singleSet } from "../space/index-set.ts";
+import type { SymbolicState } from "../walk/symbolic-state.ts";
+import { walkHost } from "../walk/walk-host.ts";
+
+/** A part of a delivered state whose replies fare alike. */
+export interface ReplyCase {
+  readonly part: SymbolicState;
+  /** Undefined: that hangs on something that cannot be decided here. */
+  readonly returns: boolean | undefined;
+  readonly because: string;
+  readonly placed?: PlacedRule;
+  /** The match that could not be decided. */
+  readonly question?: string;
+}
+
+const ESTABLISHED = singleSet(CONNECTION_STATES.indexOf("ESTABLISHED"));
+
+/** Follows the replies to the packets of a delivered state back to their clients. */
+export class ReplyWays {
+  readonly #context: ProofContext;
+  readonly #examples: ExamplePackets;
+  readonly #known = new Map<string, ReturnType<typeof wayBack>>();
+
+  constructor(context: ProofContext, examples: ExamplePackets) {
+    this.#context = context;
+    this.#examples = examples;
+  }
+
+  follow(state: SymbolicState): readonly ReplyCase[] {
+    return this.#byHome(state).flatMap(({ part, seen }) => this.#followAlike(part, seen));
+  }
+
+  /** Parts of which the endpoint sees sources that all live behind one interface. */
+  #byHome(state: SymbolicState): readonly { part: SymbolicState; seen: number }[] {
+    const { source, region } = state;
+    if (typeof source === "number") return [{ part: state, seen: source }];
+    const { host } = this.#context;
+    const homes: readonly IndexSet[] =
+      state.isLocal || state.inInterface === undefined || typeof state.inInterface === "object"
+        ? pieces(intersect(region.source, host.local))
+        : [...host.arriving.values()];
+    return homes.flatMap((home) => {
+      const taken = intersect(region.source, home);
+      if (taken.length === 0) return [];
+      const seen = this.#examples.pick(taken);
+      return [{ part: { ...state, region: { ...region, source: taken } }, seen }];
+    });
+  }
+
+  #followAlike(part: SymbolicState, seen: number): readonly ReplyCase[] {
+    if (part.outInterface !== undefined) {
+      const way = this.#wayBack(part, seen);
+      if (way.kind === "elsewhere") return [{ part, returns: way.returns, because: way.because }];
+    }
+    return this.#context.filters
+      ? this.#walkBack(part)
+      : [{ part, returns: true, because: "it comes back the same way" }];
+  }
+
+  #wayBack(state: SymbolicState, seen: number): ReturnType<typeof wayBack> {
+    const { space, view } = this.#context;
+    const { destination, outInterface = "", route } = state;
+    const to = typeof destination === "number" ? destination : (firstMember(state.region.destination) ?? 0);
+    const isTranslated = state.sourceNat !== undefined || state.destinationNat !== undefined;
+    // What is said besides the answer names the addresses; the answer hangs on these alone.
+    const key = [seen, outInterface, isTranslated, seen === to, route?.gateway ?? ""].join(" ");
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const way = wayBack(
+      view,
+      representative(state, { source: space.addressAt(seen), destination: space.addressAt(to) }),
+      outInterface,
+    );
+    this.#known.set(key, way);
+    return way;
+  }
+
+  /** The reply's own way through the hooks of this host. */
+  #walkBack(state: SymbolicState): readonly ReplyCase[] {
+    const isFromHere = state.outInterface === undefined;
+    const reply: SymbolicState = {
+      ...state,
+      region: { ...state.region, state: ESTABLISHED },
+      source: state.destination === "destination" ? "destination" : state.destination,
+      destination: state.source === "source" ? "source" : state.source,
+      sourcePort: state.destinationPort,
+      destinationPort: state.sourcePort,
+      mark: { kept: 0, flipped: 0 },
+      direction: "REPLY",
+      conntrack: state.conntrack === "untracked" ? "untracked" : "unseen",
+      isLocal: isFromHere,
+      inInterface: state.outInterface === undefined ? undefined : { name: state.outInterface },
+      outInterface: undefined,
+      route: undefined,
+      assumptions: undefined,
+    };
+    return walkHost(this.#context, reply).map(({ state: end, ending }): ReplyCase => {
+      const part = { ...state, region: { ...end.region, state: state.region.state } };
+      if (ending.kind === "delivered") return { part, returns: true, because: "it comes back the same way" };
+      const question = end.assumptions?.question.text;
+      const returns = ending.kind === "undecided" || question !== undefined ? undefined : false;
+      return {
+        part,
+        returns,
+        because: `the answer is ${ending.kind}: ${ending.because}`,
+        ...(ending.placed === undefined ? {} : { placed: ending.placed }),
+        ...(question === undefined ? {} : { question }),
+      };
+    });
+  }
+}
+
+function pieces(set: IndexSet): readonly IndexSet[] {
+  const result: IndexSet[] = [];
+  for (let at = 0; at < set.length; at += 2) {
+    for (let piece = set[at] ?? 0; piece < (set[at + 1] ?? 0); piece++) result.push(singleSet(piece));
+  }
+  return result;
+}
+
+/** One packet of a state as the tracer holds it, with what `wayBack` asks for. */
+function representative(
+  { sourceNat, destinationNat, route }: SymbolicState,
+  { source, destination }: { source: IpAddress; destination: IpAddress },
+): WalkState {
+  const tuple = { source, destination };
+  const connection: ConnectionView = {
+    state: "NEW",
+    direction: "ORIGINAL",
+    mark: 0,
+    original: tuple,
+    reply: { source: destination, destination: source },
+    isConfirmed: false,
+    sourceTranslated: sourceNat !== undefined,
+    destinationTranslated: destinationNat !== undefined,
+  };
+  return {
+    packet: {
+      family: source.includes(":") ? 6 : 4,
+      protocol: "tcp",
+      source,
+      destination,
+      mark: 0,
+      isLocal: false,
+      recent: undefined,
+      connection,
+    },
+    probability: ONE,
+    assumptions: undefined,
+    past: undefined,
+    ...(route === undefined ? {} : { route }),
+  };
+}

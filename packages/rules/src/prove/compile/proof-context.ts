@@ -1,0 +1,101 @@
+import type { IpAddress } from "@svcproxy/topology";
+import { familyOf, inputError, parseIpAddress } from "@svcproxy/topology";
+import type { HostState, Route } from "../../host/host-state.ts";
+import { masqueradeAddress, redirectAddress } from "../../host/masquerade-address.ts";
+import { createRouter, type HostView } from "../../host/routing.ts";
+import type { Rule, RuleSet } from "../../rule-set.ts";
+import { HARMLESS } from "../../trace/walk/apply-target.ts";
+import type { AddressSpace } from "../space/address-space.ts";
+import { AddressSpaceBuilder } from "../space/address-space.ts";
+import type { HostSpace } from "../space/host-space.ts";
+import { hostSpaceOf, mentionHost } from "../space/host-space.ts";
+import { mentionRules } from "../space/mention-rules.ts";
+import type { CompiledTables } from "./compile-rules.ts";
+import { compileRuleSet } from "./compile-rules.ts";
+
+/** Rules and host as sets: all that stays the same during one proof. */
+export interface ProofContext {
+  readonly space: AddressSpace;
+  readonly host: HostSpace;
+  readonly view: HostView;
+  readonly tables: CompiledTables;
+  /** Whether a table other than nat has anything to say. */
+  readonly filters: boolean;
+  /** Whether a rule looks at TCP flags or at a connection's mark: known for new connections only. */
+  readonly asksForConnection: boolean;
+  /** The piece of the address that MASQUERADE gives. */
+  masqueradeIndex(outInterface: string, route: Route | undefined, destination: number): number | undefined;
+  /** The piece that REDIRECT leads to for what came in by the interface; undefined: for what the host sends. */
+  redirectIndex(device: string | undefined): number | undefined;
+  isHarmless(target: string): boolean;
+  /** Counts one step. @throws InputError PROOF_TOO_LARGE where there were too many */
+  count(): void;
+}
+
+export interface ProofInput {
+  readonly rules: RuleSet;
+  readonly hostState: HostState;
+}
+
+/** So many times a rule is asked of a set of packets before a proof gives up: about a minute. */
+const MAX_STEPS = 60_000_000;
+
+/**
+ * Cuts the addresses where the rules, the host or `mention` tell them apart, and turns all of it into sets.
+ *
+ * @param others further rule sets that are to share the address space
+ */
+export function proofContexts(
+  inputs: readonly ProofInput[],
+  mention: (builder: AddressSpaceBuilder) => void = () => {},
+): readonly ProofContext[] {
+  const family = inputs[0]?.rules.family ?? 4;
+  const builder = new AddressSpaceBuilder(family);
+  for (const { rules, hostState } of inputs) {
+    mentionHost(builder, hostState, family);
+    mentionRules(builder, rules);
+  }
+  mention(builder);
+  const space = builder.build();
+  return inputs.map((input) => createContext(input, space));
+}
+
+function createContext({ rules, hostState }: ProofInput, space: AddressSpace): ProofContext {
+  const { family } = space;
+  const view: HostView = { state: hostState, router: createRouter(hostState) };
+  const host = hostSpaceOf(space, hostState);
+  const masquerades = new Map<string, number | undefined>();
+  let steps = 0;
+  const loopback = parseIpAddress(family === 4 ? "127.0.0.1" : "::1");
+  const pieceOf = (address: IpAddress | undefined) => (address === undefined ? undefined : space.indexOf(address));
+  return {
+    space,
+    host,
+    view,
+    tables: compileRuleSet(rules, { space, host }),
+    filters: rules.tables.some(
+      ({ name, chains }) => name !== "nat" && chains.some((chain) => chain.rules.length > 0 || chain.policy === "DROP"),
+    ),
+    asksForConnection: rules.tables.some(({ chains }) => chains.some((chain) => chain.rules.some(asksForConnection))),
+    masqueradeIndex(outInterface, route, destination) {
+      const gateway = route?.gateway !== undefined && familyOf(route.gateway) === family ? route.gateway : undefined;
+      const key = `${outInterface} ${family === 4 && gateway !== undefined ? gateway : destination}`;
+      if (masquerades.has(key)) return masquerades.get(key);
+      const to = space.addressAt(destination);
+      const index = pieceOf(masqueradeAddress(view, { outInterface, nextHop: gateway ?? to, destination: to }));
+      masquerades.set(key, index);
+      return index;
+    },
+    redirectIndex: (device) => pieceOf(device === undefined ? loopback : redirectAddress(view, family, device)),
+    isHarmless: (target) => HARMLESS.has(target),
+    count() {
+      if (++steps > MAX_STEPS)
+        throw inputError("PROOF_TOO_LARGE", `Cannot prove these rules: more than ${MAX_STEPS} steps were needed`);
+    },
+  };
+}
+
+function asksForConnection({ matches, target }: Rule): boolean {
+  if (target.kind === "connmark") return true;
+  return matches.some((match) => match.kind === "connmark" || (match.kind === "tcp" && match.flags !== undefined));
+}

@@ -1,0 +1,114 @@
+import { describe, expect, test } from "vitest";
+import type { RuleSet } from "../../rule-set.ts";
+import { applyCommands } from "../../rule-sets/apply-commands.ts";
+import { parseCommands } from "../../rule-sets/parse-commands.ts";
+import { randomRuleSet } from "../../testing/differential/random-rules.ts";
+import { randomSource } from "../../testing/differential/random-source.ts";
+import { documentFixture, richFixture } from "../../testing/prove-fixtures.ts";
+import { worldHostState } from "../../testing/prover-agrees.ts";
+import { describePacket } from "../report/format-proof.ts";
+import { sameRules } from "./same-rules.ts";
+
+const { hostState, rules } = documentFixture();
+
+function rulesOf(script: string): RuleSet {
+  return applyCommands({ family: 4, tables: [] }, parseCommands(script));
+}
+
+function verdict(a: string, b: string): string {
+  const result = sameRules({ a: rulesOf(a), b: rulesOf(b), hostState });
+  return result.kind === "different" ? describePacket(result.packet) : result.kind;
+}
+
+describe("these treat all packets alike", () => {
+  test.for([
+    [
+      "iptables -A FORWARD -s 10.0.0.0/8 -j DROP",
+      "iptables -A FORWARD -s 10.0.0.0/9 -j DROP\niptables -A FORWARD -s 10.128.0.0/9 -j DROP",
+    ],
+    ["iptables -A INPUT -p tcp --dport 22 -j ACCEPT", ""],
+    [
+      "iptables -A INPUT -p tcp --dport 22 -j DROP",
+      "iptables -N A\niptables -A INPUT -j A\niptables -A A -p udp -j RETURN\niptables -A A -p tcp -m multiport --dports 22 -j DROP",
+    ],
+    ["iptables -P FORWARD DROP", "iptables -A FORWARD -j DROP"],
+    [
+      "iptables -t nat -A OUTPUT -m statistic --mode random --probability 0.5 -j DNAT --to-destination 10.0.0.1\niptables -t nat -A OUTPUT -j DNAT --to-destination 10.0.0.2",
+      "iptables -t nat -A OUTPUT -m statistic --mode random --probability 0.5 -j DNAT --to-destination 10.0.0.2\niptables -t nat -A OUTPUT -j DNAT --to-destination 10.0.0.1",
+    ],
+    [
+      "iptables -t mangle -A FORWARD -j MARK --or-mark 1\niptables -t mangle -A FORWARD -j MARK --or-mark 2",
+      "iptables -t mangle -A FORWARD -j MARK --or-mark 3",
+    ],
+    ["iptables -A INPUT -m limit --limit 5/min -j ACCEPT\niptables -A INPUT -j ACCEPT", "iptables -A INPUT -j ACCEPT"],
+    [
+      "iptables -A FORWARD -m string --string x --algo bm -j DROP",
+      "iptables -A FORWARD -m string --string x --algo bm -j DROP",
+    ],
+  ] as const)("%j and %j", ([a, b]) => {
+    expect(verdict(a, b)).toBe("same");
+  });
+});
+
+describe("these do not, and a packet shows it", () => {
+  test.for([
+    ["iptables -A FORWARD -s 10.5.88.2 -j DROP", "", "10.5.88.2 → "],
+    ["iptables -A INPUT -p tcp --dport 22 -j DROP", "iptables -A INPUT -p tcp --dport 23 -j DROP", ":22/tcp"],
+    ["iptables -A FORWARD -j DROP", "iptables -A FORWARD -j REJECT", " → "],
+    ["iptables -t mangle -A FORWARD -m mark --mark 5 -j DROP", "", "mark 0x5"],
+    ["iptables -A INPUT -m conntrack --ctstate INVALID -j DROP", "", "INVALID"],
+    [
+      "iptables -t nat -A OUTPUT -m statistic --mode random --probability 0.5 -j DNAT --to-destination 10.0.0.1",
+      "iptables -t nat -A OUTPUT -m statistic --mode random --probability 0.4 -j DNAT --to-destination 10.0.0.1",
+      " → ",
+    ],
+  ] as const)("%j and %j", ([a, b, packet]) => {
+    expect(verdict(a, b)).toContain(packet);
+  });
+});
+
+test("what nobody can answer leaves it open", () => {
+  expect(verdict("iptables -A FORWARD -m limit --limit 5/min -j DROP", "")).toBe("undecided");
+});
+
+test("the document's rules are not those without the last one", () => {
+  const without = applyCommands(rules, parseCommands("iptables -t nat -D POSTROUTING -s 192.168.1.6 -j MASQUERADE"));
+  const result = sameRules({ a: rules, b: without, hostState });
+  expect(result.kind === "different" && result.packet.from).toBe("192.168.1.6");
+});
+
+test("any rules are the same as themselves, however their chains are ordered", { timeout: 60_000 }, () => {
+  for (let seed = 5; seed <= 15; seed++) {
+    const ruleSet = randomRuleSet(randomSource(seed), 4);
+    const turned = {
+      ...ruleSet,
+      tables: ruleSet.tables.map((table) => ({ ...table, chains: table.chains.toReversed() })),
+    };
+    expect(sameRules({ a: ruleSet, b: turned, hostState: worldHostState(4) }).kind, `seed ${seed}`).toBe("same");
+  }
+  const rich = richFixture("kubernetes", 6);
+  expect(sameRules({ a: rich.rules, b: rich.rules, hostState: rich.hostState }).kind).toBe("same");
+});
+
+test("the kinds of packets grow with the NodePorts, not with their square", () => {
+  const rulesWith = (count: number) => {
+    const numbers = Array.from({ length: count }, (_, index) => index + 1);
+    const chains = numbers.map((number) =>
+      [
+        `iptables -t nat -N POD-${number}`,
+        `iptables -t nat -A POD-${number} -s 10.5.75.${number} -j MARK --or-mark 1`,
+        `iptables -t nat -A POD-${number} -p tcp -j DNAT --to-destination 10.5.75.${number}:80`,
+        `iptables -t nat -A NODEPORTS -p tcp --dport ${30000 + number} -j POD-${number}`,
+      ].join("\n"),
+    );
+    const hook = "iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j NODEPORTS";
+    return rulesOf(["iptables -t nat -N NODEPORTS", hook, ...chains].join("\n"));
+  };
+  const casesOf = (count: number) => {
+    const rules = rulesWith(count);
+    const result = sameRules({ a: rules, b: rules, hostState });
+    if (result.kind !== "same") throw new TypeError(result.kind);
+    return result.cases;
+  };
+  expect(casesOf(80) / casesOf(20)).toBeLessThan(5);
+});

@@ -1,0 +1,92 @@
+import type { Hook, PlacedRule, Target } from "../../rule-set.ts";
+import type { ProofContext } from "../compile/proof-context.ts";
+import { firstMember, intersect } from "../space/index-set.ts";
+import type { EndedState, SymbolicState } from "./symbolic-state.ts";
+
+export type NatTarget = Extract<Target, { kind: "dnat" | "snat" | "masquerade" | "redirect" }>;
+
+export function translate(
+  { context, hook }: { readonly context: ProofContext; readonly hook: Hook },
+  state: SymbolicState,
+  { target, placed }: { target: NatTarget; placed: PlacedRule },
+): readonly (SymbolicState | EndedState)[] {
+  const fail = (because: string, kind: "undecided" | "dropped" = "undecided"): readonly EndedState[] => [
+    { state, ending: { kind, because, placed } },
+  ];
+  switch (target.kind) {
+    case "dnat":
+    case "snat": {
+      const { addresses, ports } = target.to;
+      if (addresses !== undefined && addresses.from !== addresses.to)
+        return fail(`which address of ${addresses.from}-${addresses.to} it gets is not known`);
+      const address = addresses === undefined ? undefined : context.space.indexOf(addresses.from);
+      // A destination port is drawn from a range only.
+      const drawn = target.kind === "snat" && (target.to.random || target.to.randomFully);
+      const port =
+        ports === undefined ? (drawn ? "unknown" : undefined) : ports.from === ports.to ? ports.from : "unknown";
+      return [translated(state, { end: target.kind === "dnat" ? "destination" : "source", address, port, placed })];
+    }
+    case "masquerade": {
+      if (state.outInterface === undefined) return fail("MASQUERADE needs an outgoing interface");
+      const destination = typeof state.destination === "number" ? state.destination : representative(state);
+      const address = context.masqueradeIndex(state.outInterface, state.route, destination);
+      if (address === undefined) return fail(`MASQUERADE finds no address on ${state.outInterface}`, "dropped");
+      const drawn = target.random || target.randomFully || target.ports !== undefined;
+      return [translated(state, { end: "source", address, port: drawn ? "unknown" : undefined, placed })];
+    }
+    case "redirect": {
+      const drawn = target.ports !== undefined && target.ports.from !== target.ports.to;
+      const port = drawn ? "unknown" : target.ports?.from;
+      return redirected(context, state, hook).map(({ part, address }) =>
+        address === undefined
+          ? { state: part, ending: { kind: "dropped", because: "REDIRECT finds no address", placed } }
+          : translated(part, { end: "destination", address, port, placed }),
+      );
+    }
+  }
+}
+
+function representative({ destination, region }: SymbolicState): number {
+  if (typeof destination === "number") return destination;
+  return destination === "unknown" ? 0 : (firstMember(region[destination]) ?? 0);
+}
+
+/** REDIRECT goes to an address of the interface by which the packet came. */
+function redirected(
+  { host, redirectIndex }: ProofContext,
+  state: SymbolicState,
+  hook: Hook,
+): readonly { part: SymbolicState; address: number | undefined }[] {
+  const name = hook === "OUTPUT" ? undefined : state.inInterface === "bySource" ? undefined : state.inInterface?.name;
+  if (hook === "OUTPUT" || state.inInterface !== "bySource")
+    return [{ part: state, address: redirectIndex(hook === "OUTPUT" ? undefined : (name ?? "")) }];
+  return [...host.arriving].flatMap(([device, sources]) => {
+    const source = intersect(state.region.source, sources);
+    if (source.length === 0) return [];
+    return [{ part: { ...state, region: { ...state.region, source } }, address: redirectIndex(device) }];
+  });
+}
+
+function translated(
+  state: SymbolicState,
+  {
+    end,
+    address,
+    port,
+    placed,
+  }: {
+    end: "source" | "destination";
+    address: number | undefined;
+    port: number | "unknown" | undefined;
+    placed: PlacedRule;
+  },
+): SymbolicState {
+  return end === "destination"
+    ? {
+        ...state,
+        destination: address ?? state.destination,
+        destinationPort: port ?? state.destinationPort,
+        destinationNat: placed,
+      }
+    : { ...state, source: address ?? state.source, sourcePort: port ?? state.sourcePort, sourceNat: placed };
+}

@@ -1,0 +1,134 @@
+import { isBridge, isOnLink } from "../../host/interface-kind.ts";
+import type { ProofContext } from "../compile/proof-context.ts";
+import type { IndexSet } from "../space/index-set.ts";
+import { hasMember, intersect, singleSet, subtract, unite } from "../space/index-set.ts";
+import type { Region } from "../space/region.ts";
+import { byRoute, FOR_HOST, noRoute } from "./route-state.ts";
+import type { SymbolicEnding, SymbolicState } from "./symbolic-state.ts";
+import { ends, goesOn, join, next, type SymbolicResult, through } from "./symbolic-steps.ts";
+import { walkHook } from "./walk-symbolic-hook.ts";
+
+export function walkArriving(context: ProofContext, state: SymbolicState): SymbolicResult {
+  return next(
+    next(
+      through(withoutSwitched(context, state), (one) => walkHook(context, one, "PREROUTING")),
+      (one) => dropMartians(context, one),
+    ),
+    (one) => routeInput(context, one),
+  );
+}
+
+/** Leaves out what a bridge switches from port to port without asking the rules. */
+function withoutSwitched({ view, space }: ProofContext, state: SymbolicState): readonly SymbolicState[] {
+  const { family } = space;
+  if (state.inInterface !== "bySource") return [state];
+  if (view.router.sysctl(`net.bridge.bridge-nf-call-${family === 4 ? "iptables" : "ip6tables"}`) === 1) return [state];
+  let rest: readonly SymbolicState[] = [state];
+  for (const device of view.state.interfaces) {
+    if (!isBridge(device)) continue;
+    rest = rest.flatMap((one) => withoutBridge(one, onLinkSet({ view, space }, device.name)));
+  }
+  return rest;
+}
+
+function withoutBridge(state: SymbolicState, { behind, own }: OnLink): readonly SymbolicState[] {
+  const { region } = state;
+  const source = intersect(region.source, behind);
+  const destination = subtract(intersect(region.destination, behind), own);
+  if (source.length === 0 || destination.length === 0) return [state];
+  const parts = [
+    { ...region, source: subtract(region.source, source) },
+    { ...region, source, destination: subtract(region.destination, destination) },
+  ];
+  return parts
+    .filter((part) => part.source.length > 0 && part.destination.length > 0)
+    .map((part) => ({ ...state, region: part }));
+}
+
+interface OnLink {
+  readonly behind: IndexSet;
+  readonly own: IndexSet;
+}
+
+function onLinkSet({ view, space }: Pick<ProofContext, "view" | "space">, name: string): OnLink {
+  const device = view.router.interfaceOf(name);
+  const behind: IndexSet[] = [];
+  const own: IndexSet[] = [];
+  for (let index = 0; device !== undefined && index < space.size; index++) {
+    const address = space.addressAt(index);
+    if (!isOnLink(device, address)) continue;
+    behind.push(singleSet(index));
+    if (view.router.isLocal(address)) own.push(singleSet(index));
+  }
+  return { behind: unite(behind), own: unite(own) };
+}
+
+/** 127.0.0.0/8 is taken from no wire, but where `route_localnet` says so. */
+function dropMartians({ host, view, space }: ProofContext, state: SymbolicState): SymbolicResult {
+  const { destination } = state;
+  const isOn = (device: string) => view.router.sysctl(`net.ipv4.conf.${device}.route_localnet`) === 1;
+  const isIpv4 = space.family === 4;
+  if (isIpv4 && isOn("all")) return goesOn(state);
+  const ending: SymbolicEnding = isIpv4
+    ? { kind: "dropped", because: "127.0.0.0/8 was dialled from outside (no route_localnet)" }
+    : { kind: "undecided", because: "::1 is looked for on the link by which the packet came" };
+  if (typeof destination === "number")
+    return hasMember(host.loopback, destination) ? ends(state, ending) : goesOn(state);
+  if (destination === "unknown") return goesOn(state);
+  const martian = intersect(state.region[destination], host.loopback);
+  if (martian.length === 0) return goesOn(state);
+  const taken = unite([...host.arriving].filter(([device]) => isIpv4 && isOn(device)).map(([, sources]) => sources));
+  const result: SymbolicResult = { going: [], ended: [] };
+  const add = (part: Partial<Region>, isDropped: boolean) => {
+    const region = { ...state.region, ...part };
+    if (region.source.length === 0 || region[destination].length === 0) return;
+    if (isDropped) result.ended.push({ state: { ...state, region }, ending });
+    else result.going.push({ ...state, region });
+  };
+  add({ [destination]: subtract(state.region[destination], martian) }, false);
+  add({ [destination]: martian, source: intersect(state.region.source, taken) }, false);
+  add({ [destination]: martian, source: subtract(state.region.source, taken) }, true);
+  return result;
+}
+
+function routeInput(context: ProofContext, state: SymbolicState): SymbolicResult {
+  return join(
+    byRoute(context, state).map(({ part, way }) => {
+      const route = way?.route;
+      if (route === undefined || way?.unknown !== undefined) return noRoute(part, way);
+      if (FOR_HOST.includes(route.type)) return walkHook(context, { ...part, route }, "INPUT");
+      if (!isForwarding(context))
+        return ends(part, { kind: "dropped", because: "the host does not forward (ip_forward is 0)" });
+      if (route.type !== "unicast") return noRoute(part, way);
+      const leaving = { ...part, route, outInterface: route.interface };
+      return next(
+        next(dropBouncing(context, leaving), (one) => walkHook(context, one, "FORWARD")),
+        (one) => walkHook(context, one, "POSTROUTING"),
+      );
+    }),
+  );
+}
+
+function isForwarding({ view, space }: ProofContext): boolean {
+  const isOn = (name: string) => view.router.sysctl(name) === 1;
+  return space.family === 4
+    ? isOn("net.ipv4.ip_forward") || isOn("net.ipv4.conf.all.forwarding")
+    : isOn("net.ipv6.conf.all.forwarding");
+}
+
+/** A bridge sends no frame back to the port by which it came, unless that port is in hairpin mode. */
+function dropBouncing({ view }: ProofContext, state: SymbolicState): SymbolicResult {
+  const { destination, outInterface, region } = state;
+  const device = view.router.interfaceOf(outInterface ?? "");
+  if (device === undefined || !isBridge(device) || state.direction === "REPLY") return goesOn(state);
+  if (view.state.interfaces.every(({ master, hairpinMode }) => master !== device.name || hairpinMode !== false))
+    return goesOn(state);
+  if (typeof destination !== "number" || !hasMember(region.source, destination)) return goesOn(state);
+  const because = `${device.name} sends no frame back to the port by which it came (hairpin mode is off)`;
+  const self = { ...state, region: { ...region, source: singleSet(destination) } };
+  const others = subtract(region.source, singleSet(destination));
+  return {
+    going: others.length === 0 ? [] : [{ ...state, region: { ...region, source: others } }],
+    ended: [{ state: self, ending: { kind: "dropped", because } }],
+  };
+}

@@ -1,0 +1,82 @@
+import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
+import type { ProofContext } from "../compile/proof-context.ts";
+import { intersect, singleSet, unite } from "../space/index-set.ts";
+import type { Region } from "../space/region.ts";
+import { leavesBy, loopbackName, routeOutput } from "./route-state.ts";
+import type { EndedState, SymbolicState } from "./symbolic-state.ts";
+import { goesOn, next, type SymbolicResult, through } from "./symbolic-steps.ts";
+import { walkArriving } from "./walk-arriving.ts";
+import { walkHook } from "./walk-symbolic-hook.ts";
+
+/** A region as it enters the host, nothing done to it yet. */
+export function enteringState(region: Region, from: "host" | "network"): SymbolicState {
+  return {
+    region,
+    source: "source",
+    destination: "destination",
+    sourcePort: "sourcePort",
+    destinationPort: "destinationPort",
+    mark: { kept: 0xffffffff, flipped: 0 },
+    connectionMark: { kept: 0, flipped: 0 },
+    direction: "ORIGINAL",
+    conntrack: "unseen",
+    isLocal: from === "host",
+    inInterface: from === "host" ? undefined : "bySource",
+    outInterface: undefined,
+    route: undefined,
+    destinationNat: undefined,
+    sourceNat: undefined,
+    natDone: [],
+    probability: 1,
+    assumptions: undefined,
+    remembered: undefined,
+    decisions: undefined,
+  };
+}
+
+/** Takes all packets of a state to their ends; the ends are disjoint but for chances and assumptions. */
+export function walkHost(context: ProofContext, state: SymbolicState): readonly EndedState[] {
+  const { going, ended } = through(byConnection(context, state), (one) =>
+    one.isLocal ? walkLocal(context, one) : walkArriving(context, one),
+  );
+  for (const one of going) ended.push({ state: one, ending: { kind: "delivered" } });
+  return ended;
+}
+
+/** Of the first group everything is known, of the second neither its mark nor its flags; the third has no connection. */
+const CONNECTION_GROUPS = ([["NEW"], ["ESTABLISHED", "RELATED"], ["INVALID", "UNTRACKED"]] as const).map((group) =>
+  unite(group.map((state) => singleSet(CONNECTION_STATES.indexOf(state)))),
+);
+
+/** Tells connections apart by what is known of them, where a rule asks for more than their state. */
+function byConnection({ asksForConnection }: ProofContext, state: SymbolicState): readonly SymbolicState[] {
+  if (!asksForConnection || state.direction === "REPLY") return [state];
+  return CONNECTION_GROUPS.flatMap((group, place) => {
+    const taken = intersect(state.region.state, group);
+    if (taken.length === 0) return [];
+    const part = { ...state, region: { ...state.region, state: taken } };
+    return [place === 1 ? { ...part, connectionMark: undefined } : part];
+  });
+}
+
+function walkLocal(context: ProofContext, state: SymbolicState): SymbolicResult {
+  const loopback = loopbackName(context);
+  return next(
+    next(
+      next(routeOutput(context, state, { isFirst: true }), (one) => walkHook(context, one, "OUTPUT")),
+      (one) => walkHook(context, { ...one, outInterface: leavesBy(context, one) }, "POSTROUTING"),
+    ),
+    (one) => (one.outInterface === loopback ? loopBack(context, one) : goesOn(one)),
+  );
+}
+
+/** What the host sends to itself comes in again by the loopback; NAT is not asked twice. */
+function loopBack(context: ProofContext, state: SymbolicState): SymbolicResult {
+  const returning: SymbolicState = {
+    ...state,
+    isLocal: false,
+    inInterface: { name: loopbackName(context) },
+    outInterface: undefined,
+  };
+  return next(walkHook(context, returning, "PREROUTING"), (one) => walkHook(context, one, "INPUT"));
+}

@@ -1,0 +1,66 @@
+import type { Hook } from "../../rule-set.ts";
+import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
+import type { ProofContext } from "../compile/proof-context.ts";
+import { intersect, singleSet, subtract, unite } from "../space/index-set.ts";
+import { routeOutput } from "./route-state.ts";
+import type { SymbolicState } from "./symbolic-state.ts";
+import { goesOn, next, type SymbolicResult } from "./symbolic-steps.ts";
+import { walkSymbolicTable } from "./walk-table.ts";
+
+const TABLES: Readonly<Record<Hook, readonly string[]>> = {
+  PREROUTING: ["raw", "mangle", "nat"],
+  INPUT: ["mangle", "filter", "security", "nat"],
+  FORWARD: ["mangle", "filter", "security"],
+  OUTPUT: ["raw", "mangle", "nat", "filter", "security"],
+  POSTROUTING: ["mangle", "nat"],
+};
+
+/** The tables of a hook in the order of their priorities. */
+export function walkHook(context: ProofContext, state: SymbolicState, hook: Hook): SymbolicResult {
+  let result = goesOn(state);
+  for (const table of TABLES[hook]) {
+    if (table === "mangle") result = next(result, track);
+    if (table !== "nat" && !context.filters) continue;
+    result = next(result, (one) =>
+      table === "nat" ? walkNat(context, one, hook) : walkSymbolicTable(context, one, { table, hook }),
+    );
+  }
+  return result;
+}
+
+function track(state: SymbolicState): SymbolicResult {
+  return goesOn(state.conntrack === "unseen" ? { ...state, conntrack: "tracked" } : state);
+}
+
+/** Connection states whose packets the nat table sees. */
+const FIRST_STATES = unite((["NEW", "RELATED"] as const).map((state) => singleSet(CONNECTION_STATES.indexOf(state))));
+
+/** Each end of a connection is decided once, by its first packet; an answer is mapped back. */
+function walkNat(context: ProofContext, state: SymbolicState, hook: Hook): SymbolicResult {
+  const end = hook === "PREROUTING" || hook === "OUTPUT" ? "destination" : "source";
+  if (state.direction === "REPLY") return goesOn(mapBack(state, end));
+  if (state.natDone.includes(end) || state.conntrack === "untracked") return goesOn(state);
+  const first = intersect(state.region.state, FIRST_STATES);
+  if (first.length === 0) return goesOn(state);
+  const done = [...state.natDone, end] as const;
+  if (first === state.region.state) return natTable(context, { ...state, natDone: done }, hook);
+  const others = { ...state, region: { ...state.region, state: subtract(state.region.state, first) } };
+  const result = natTable(context, { ...state, natDone: done, region: { ...state.region, state: first } }, hook);
+  return { going: [others, ...result.going], ended: result.ended };
+}
+
+function natTable(context: ProofContext, state: SymbolicState, hook: Hook): SymbolicResult {
+  const { destination } = state;
+  const result = walkSymbolicTable(context, state, { table: "nat", hook });
+  if (hook !== "OUTPUT") return result;
+  // A new destination is a new route; the rest of OUTPUT still sees the first one's interface.
+  return next(result, (one) =>
+    one.destination === destination ? goesOn(one) : routeOutput(context, one, { isFirst: false }),
+  );
+}
+
+function mapBack(state: SymbolicState, end: "source" | "destination"): SymbolicState {
+  return end === "destination"
+    ? { ...state, destination: "source", destinationPort: "sourcePort" }
+    : { ...state, source: "destination", sourcePort: "destinationPort" };
+}

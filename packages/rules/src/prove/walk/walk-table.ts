@@ -1,0 +1,175 @@
+import { unreachable } from "@svcproxy/topology";
+import type { Hook } from "../../rule-set.ts";
+import type { CompiledChain, CompiledRule } from "../compile/compile-rules.ts";
+import type { ProofContext } from "../compile/proof-context.ts";
+import { askRule } from "./ask-rule.ts";
+import { hasOnePort, partsByDestination, placesFor } from "./chain-index.ts";
+import { changedMark, connectionMark } from "./mark-change.ts";
+import type { EndedState, SymbolicEnding, SymbolicState } from "./symbolic-state.ts";
+import type { SymbolicResult } from "./symbolic-steps.ts";
+import { translate } from "./translate-state.ts";
+
+interface TableWalk {
+  readonly context: ProofContext;
+  readonly chains: ReadonlyMap<string, CompiledChain>;
+  readonly hook: Hook;
+  readonly accepted: SymbolicState[];
+  readonly ended: EndedState[];
+}
+
+/** Walks one table at one hook, its policy included. */
+export function walkSymbolicTable(
+  context: ProofContext,
+  entering: SymbolicState,
+  { table, hook }: { table: string; hook: Hook },
+): SymbolicResult {
+  const chains = context.tables.get(table);
+  const chain = chains?.get(hook);
+  if (chains === undefined || chain === undefined || (chain.rules.length === 0 && chain.policy !== "DROP"))
+    return { going: [entering], ended: [] };
+  const walk: TableWalk = { context, chains, hook, accepted: [], ended: [] };
+  const fell = walkChain(walk, chain, { entering, path: [hook] });
+  if (chain.policy !== "DROP") return { going: [...walk.accepted, ...fell], ended: walk.ended };
+  const because = `the policy of ${table} ${hook} is DROP`;
+  for (const state of fell) walk.ended.push({ state, ending: { kind: "dropped", because } });
+  return { going: walk.accepted, ended: walk.ended };
+}
+
+interface ChainEntry {
+  readonly entering: SymbolicState;
+  readonly path: readonly string[];
+}
+
+/** A state on its way through a chain. */
+interface Job {
+  readonly state: SymbolicState;
+  /** Of the rules that may take it, in order. */
+  readonly places: readonly number[] | undefined;
+  /** Which of them is next. */
+  readonly at: number;
+}
+
+/** @returns the states that come to the chain's end or return from it */
+function walkChain(walk: TableWalk, chain: CompiledChain, { entering, path }: ChainEntry): SymbolicState[] {
+  const fell: SymbolicState[] = [];
+  for (const part of partsByDestination(chain, entering)) {
+    const work: Job[] = [{ state: part, places: placesFor(chain, part), at: 0 }];
+    for (let job = work.pop(); job !== undefined; job = work.pop()) {
+      const { places } = job;
+      let { state, at } = job;
+      for (; ; at++) {
+        const place = places === undefined ? at : places[at];
+        const rule = place === undefined ? undefined : chain.rules[place];
+        if (rule === undefined) {
+          fell.push(state);
+          break;
+        }
+        if (isImmaterial(rule)) continue;
+        walk.context.count();
+        const { taken, passed } = askRule(state, rule, walk.context.host);
+        const next = taken === undefined ? passed : [...take(walk, taken, { rule, path, fell }), ...passed];
+        const [first, ...others] = next;
+        for (const other of others) work.push({ state: other, places, at: at + 1 });
+        if (first === undefined) break;
+        if (places !== undefined && hasOnePort(first) && !hasOnePort(state)) {
+          // Of thousands of NodePorts, what was marked for one need not be asked for the others.
+          const left = placesFor(chain, first)?.filter((other) => place === undefined || other > place);
+          work.push({ state: first, places: left, at: 0 });
+          break;
+        }
+        state = first;
+      }
+    }
+  }
+  return fell;
+}
+
+/** A rule that changes nothing and remembers nothing need not be asked. */
+function isImmaterial({ target, conditions }: CompiledRule): boolean {
+  switch (target.kind) {
+    case "none":
+    case "log":
+    case "nflog":
+    case "tcpmss":
+    case "checksum":
+    case "trace":
+      return !conditions.some(({ kind }) => kind === "recent");
+    default:
+      return false;
+  }
+}
+
+interface Taking {
+  readonly rule: CompiledRule;
+  readonly path: readonly string[];
+  /** Where states go that leave the chain. */
+  readonly fell: SymbolicState[];
+}
+
+/** Carries a rule's target out. @returns the states that go on to the next rule */
+function take(walk: TableWalk, state: SymbolicState, { rule, path, fell }: Taking): readonly SymbolicState[] {
+  const { target, placed } = rule;
+  const decidedBy = () => ({ ...state, decisions: { placed, earlier: state.decisions } });
+  const end = (ending: SymbolicEnding): readonly SymbolicState[] => {
+    walk.ended.push({ state: decidedBy(), ending });
+    return [];
+  };
+  const place = `rule ${placed.number} of ${placed.table} ${placed.chain}`;
+  switch (target.kind) {
+    case "none":
+    case "log":
+    case "nflog":
+    case "tcpmss":
+    case "checksum":
+    case "trace":
+      return [state];
+    case "accept":
+      walk.accepted.push(decidedBy());
+      return [];
+    case "return":
+      fell.push(decidedBy());
+      return [];
+    case "drop":
+      return end({ kind: "dropped", because: place, placed });
+    case "reject":
+      return end({ kind: "refused", because: `${place} (${target.with})`, placed });
+    case "mark":
+      return [{ ...decidedBy(), mark: changedMark(state.mark, target) }];
+    case "connmark":
+      return (
+        connectionMark(state, target) ??
+        end({ kind: "undecided", because: "the connection's mark is not known", placed })
+      );
+    case "ct":
+      return [target.notrack && state.conntrack === "unseen" ? { ...decidedBy(), conntrack: "untracked" } : state];
+    case "jump":
+    case "goto": {
+      const chain = walk.chains.get(target.chain);
+      if (chain === undefined || path.includes(target.chain)) {
+        const why = chain === undefined ? "does not exist" : "leads back to itself";
+        return end({ kind: "undecided", because: `the chain ${target.chain} ${why}`, placed });
+      }
+      const back = walkChain(walk, chain, { entering: state, path: [...path, target.chain] });
+      if (target.kind === "jump") return back;
+      fell.push(...back);
+      return [];
+    }
+    case "dnat":
+    case "snat":
+    case "masquerade":
+    case "redirect":
+      for (const translated of translate(walk, decidedBy(), { target, placed })) {
+        if ("ending" in translated) walk.ended.push(translated);
+        else walk.accepted.push(translated);
+      }
+      return [];
+    case "tproxy":
+      return end({ kind: "undecided", because: "TPROXY hands it to a local socket, if one listens", placed });
+    case "unknown":
+      return walk.context.isHarmless(target.name)
+        ? [state]
+        : end({ kind: "undecided", because: `the target ${target.name} is not understood`, placed });
+    default:
+      return unreachable(target);
+  }
+}

@@ -1,0 +1,77 @@
+import type { Family, IpAddress } from "@svcproxy/topology";
+import type { NumberRange } from "../../rule-set.ts";
+
+/** A packet as the rules of one chain see it: one direction of a connection, at one hook. */
+export interface PacketView {
+  readonly family: Family;
+  /** As iptables prints it: `tcp`, `udp`, `ipv6-icmp`, … or a number. */
+  readonly protocol: string;
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
+  /** Every port that it may have; undefined for protocols without ports. */
+  readonly sourcePorts?: NumberRange;
+  readonly destinationPorts?: NumberRange;
+  readonly icmp?: { readonly type: number; readonly code: number };
+  /** The TCP flags that are set, in upper case; undefined where they are not known. */
+  readonly tcpFlags?: readonly string[];
+  /** Bytes with the IP header. */
+  readonly length?: number;
+  readonly ttl?: number;
+  readonly macSource?: string;
+  /** The netfilter mark, unsigned 32 bit. */
+  readonly mark: number;
+  readonly inInterface?: string;
+  readonly outInterface?: string;
+  /** Set for what came in by a bridge port and is shown to iptables (bridge-nf-call). */
+  readonly bridge?: BridgeView;
+  /** Sent by a program on this host: it has a socket and no sender's MAC. */
+  readonly isLocal: boolean;
+  /** Undefined before conntrack has seen it. */
+  readonly connection?: ConnectionView;
+  /** What earlier rules of the same walk wrote on `recent` lists. */
+  readonly recent: RecentNote | undefined;
+}
+
+export interface BridgeView {
+  /** Undefined: not known which port. */
+  readonly inPort?: string;
+  /** Whether the frame goes straight to another port. */
+  readonly isBridged: boolean;
+  readonly outPort?: string;
+}
+
+export interface Tuple {
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
+  readonly sourcePorts?: NumberRange;
+  readonly destinationPorts?: NumberRange;
+}
+
+export const CONNECTION_STATES = ["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"] as const;
+export type ConnectionState = (typeof CONNECTION_STATES)[number];
+
+export interface ConnectionView {
+  readonly state: ConnectionState;
+  readonly direction: "ORIGINAL" | "REPLY";
+  /** Whether its first packet has left the host's hooks once, as one that comes in again by the loopback has. */
+  readonly isConfirmed: boolean;
+  /** Undefined: not known, as for a connection that began before we looked. */
+  readonly mark: number | undefined;
+  /** As the client sent it. */
+  readonly original: Tuple;
+  /** As the answer is expected: its source is the endpoint, its destination the source that the endpoint sees. */
+  readonly reply: Tuple;
+  /** Whether NAT changed the source, and the destination; undefined: not known. */
+  readonly sourceTranslated: boolean | undefined;
+  readonly destinationTranslated: boolean | undefined;
+}
+
+/** One thing written on a `recent` list; the latest first. */
+export interface RecentNote {
+  readonly list: string;
+  readonly address: IpAddress;
+  readonly action: "set" | "remove";
+  /** Whether it was certainly written. */
+  readonly certain: boolean;
+  readonly earlier: RecentNote | undefined;
+}

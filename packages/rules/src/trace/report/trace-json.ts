@@ -1,0 +1,242 @@
+import { type Family, familyOf } from "@svcproxy/topology";
+import { complement, type Fraction, formatFraction, toNumber } from "../packet/fraction.ts";
+import type { PacketView } from "../packet/packet-view.ts";
+import type { Trace, TracedBranch } from "../trace-packet.ts";
+import type { Outcome, Verdict } from "../walk/outcome.ts";
+import type { Given } from "../walk/resolve-branches.ts";
+import type { Question, WalkEvent } from "../walk/walk-state.ts";
+import {
+  eventsOf,
+  formatEnd,
+  tellChance,
+  tellChanges,
+  tellMark,
+  tellMatch,
+  tellOutcome,
+  tellRule,
+} from "./describe-event.ts";
+
+/** An exact number: the fraction, and the nearest double. */
+export interface JsonFraction {
+  readonly fraction: string;
+  readonly value: number;
+}
+
+/** A trace as `svcproxy trace --json` prints it; addresses are `ip:port`, and what does not apply is null. */
+export interface TraceJson {
+  readonly packet: Readonly<Record<string, unknown>>;
+  readonly branches: readonly BranchJson[];
+}
+
+export interface BranchJson {
+  /** What the loaded rules give. */
+  readonly probability: JsonFraction;
+  /** What the plan intends. */
+  readonly share: JsonFraction | null;
+  readonly verdict: Verdict;
+  readonly destination: string | null;
+  readonly source: string | null;
+  readonly masqueraded: boolean | null;
+  readonly endpoint: string | null;
+  readonly because: string;
+  readonly undecidedBy: string | null;
+  /** What an undecided branch may come to. */
+  readonly possible?: readonly PossibleJson[];
+  readonly steps: readonly unknown[];
+  readonly reply: ReplyJson | null;
+}
+
+export interface PossibleJson {
+  readonly given: string;
+  readonly verdict: Verdict;
+  readonly destination: string;
+  readonly source: string;
+  readonly masqueraded: boolean;
+  readonly endpoint: string | null;
+  readonly because: string;
+  /** What it carries when it leaves: an outcome may differ in nothing else. */
+  readonly mark: string;
+}
+
+export interface ReplyJson {
+  /** Null: that hangs on something beyond what is known of the host. */
+  readonly returns: boolean | null;
+  readonly because: string;
+  readonly steps: readonly unknown[];
+}
+
+export function traceToJson({ request, entry, branches }: Trace): TraceJson {
+  const { packet } = entry;
+  const family = familyOf(packet.source);
+  return {
+    packet: {
+      from: formatEnd(sourceOf(packet)),
+      to: formatEnd(destinationOf(packet)),
+      protocol: packet.protocol,
+      state: request.state ?? "NEW",
+      mark: tellMark(packet.mark),
+      inInterface: packet.inInterface ?? null,
+      ...(packet.sourcePorts !== undefined && packet.sourcePorts.from !== packet.sourcePorts.to
+        ? { sourcePorts: `${packet.sourcePorts.from}-${packet.sourcePorts.to}` }
+        : {}),
+    },
+    branches: branches.map((branch) => branchToJson(branch, family)),
+  };
+}
+
+function sourceOf({ source, sourcePorts }: PacketView) {
+  return sourcePorts === undefined ? { address: source } : { address: source, ports: sourcePorts };
+}
+
+function destinationOf({ destination, destinationPorts }: PacketView) {
+  return destinationPorts === undefined ? { address: destination } : { address: destination, ports: destinationPorts };
+}
+
+function branchToJson(branch: TracedBranch, family: Family): BranchJson {
+  const probability = fractionToJson(branch.probability);
+  if (branch.kind === "undecided") {
+    const { question } = branch;
+    return {
+      probability,
+      share: null,
+      verdict: "undecided",
+      destination: null,
+      source: null,
+      masqueraded: null,
+      endpoint: null,
+      because: question.because,
+      undecidedBy: tellQuestion(question, family),
+      possible: branch.possible.map(({ outcome, given }) => ({
+        given: tellGiven(given),
+        ...outcomeToJson(outcome),
+        mark: tellMark(outcome.mark),
+      })),
+      steps: stepsToJson(eventsOf(question.past), family),
+      reply: null,
+    };
+  }
+  const { outcome, share, reply } = branch;
+  return {
+    probability,
+    share: share === undefined ? null : { fraction: tellShare(share), value: share.numerator / share.denominator },
+    ...outcomeToJson(outcome),
+    undecidedBy: outcome.verdict === "undecided" ? outcome.because : null,
+    steps: stepsToJson(eventsOf(branch.ended.state.past), family),
+    reply:
+      reply === undefined
+        ? null
+        : { returns: reply.returns ?? null, because: reply.because, steps: stepsToJson(eventsOf(reply.past), family) },
+  };
+}
+
+export function tellShare({ numerator, denominator }: { numerator: number; denominator: number }): string {
+  return denominator === 1 ? String(numerator) : `${numerator}/${denominator}`;
+}
+
+function outcomeToJson(outcome: Outcome) {
+  return {
+    verdict: outcome.verdict,
+    destination: formatEnd(outcome.destination),
+    source: formatEnd(outcome.source),
+    masqueraded: outcome.masqueraded,
+    endpoint: outcome.endpoint === undefined ? null : formatEnd(outcome.endpoint),
+    because: outcome.because,
+  };
+}
+
+/** `rule 3 of filter FORWARD: -m time … is not understood`. */
+export function tellQuestion({ position, match, because }: Question, family: Family): string {
+  const text = match === undefined ? "" : tellMatch(match, family);
+  // What is not understood is quoted in the reason.
+  const condition = text === "" || because.includes(text) ? "" : `${text}: `;
+  return `rule ${position.number} of ${position.table} ${position.chain}: ${condition}${because}`;
+}
+
+/** More answers than this are not told one by one. */
+const MOST_ANSWERS = 4;
+
+/** `rule 1 of raw PREROUTING does not match, and rule 1 of filter FORWARD matches`; of a long way, its end. */
+export function tellGiven(given: Given): string {
+  const answers: string[] = [];
+  for (let node: Given | undefined = given; node !== undefined; node = node.later) answers.push(tellAnswer(node));
+  const untold = answers.length - MOST_ANSWERS;
+  return [...(untold > 0 ? [`${untold} answers before`] : []), ...answers.slice(-MOST_ANSWERS)].join(", and ");
+}
+
+function tellAnswer({ question: { position, match }, answer }: Given): string {
+  const place = `rule ${position.number} of ${position.table} ${position.chain}`;
+  if (match === undefined) return `${place} takes its choice ${answer + 1}`;
+  return answer === 0 ? `${place} matches` : `${place} does not match`;
+}
+
+function fractionToJson(fraction: Fraction): JsonFraction {
+  return { fraction: formatFraction(fraction), value: toNumber(fraction) };
+}
+
+function stepsToJson(events: readonly WalkEvent[], family: Family): readonly unknown[] {
+  return events.flatMap((event) => stepToJson(event, family));
+}
+
+function stepToJson(event: WalkEvent, family: Family): readonly unknown[] {
+  switch (event.kind) {
+    case "hook":
+      return [{ kind: "hook", hook: event.hook, ...packetToJson(event.packet) }];
+    case "note":
+    case "translatedBack":
+      return [{ kind: "note", text: event.text }];
+    case "misses":
+      return missesToJson(event, family);
+    case "chainEnd":
+      return [
+        {
+          kind: "chainEnd",
+          table: event.table,
+          chain: event.chain,
+          ...(event.policy === undefined ? {} : { policy: event.policy }),
+        },
+      ];
+    case "rule": {
+      const changes = tellChanges(event);
+      return [
+        {
+          kind: "rule",
+          table: event.table,
+          chain: event.chain,
+          number: event.number,
+          rule: tellRule(event.rule, family),
+          matched: event.outcome.kind === "matched" || event.outcome.kind === "chance",
+          answer: tellOutcome(event),
+          ...(event.outcome.kind === "chance" ? { by: tellMatch(event.outcome.match, family) } : {}),
+          ...("because" in event.outcome ? { because: event.outcome.because } : {}),
+          ...(changes.length === 0 ? {} : { changes }),
+        },
+      ];
+    }
+  }
+}
+
+function missesToJson(event: Extract<WalkEvent, { readonly kind: "misses" }>, family: Family): readonly unknown[] {
+  const count = event.last - event.first + 1;
+  const place = { table: event.table, chain: event.chain };
+  if (event.rules.length < count)
+    return [{ kind: "misses", ...place, first: event.first, last: event.last, count, byChance: event.byChance }];
+  return event.rules.map(({ number, rule, failed, lost }) => ({
+    kind: "rule",
+    ...place,
+    number,
+    rule: tellRule(rule, family),
+    matched: false,
+    answer: lost === undefined ? "no" : `no, by a chance of ${tellChance(complement(lost))}`,
+    by: tellMatch(failed, family),
+  }));
+}
+
+function packetToJson(packet: PacketView) {
+  return {
+    source: formatEnd(sourceOf(packet)),
+    destination: formatEnd(destinationOf(packet)),
+    mark: tellMark(packet.mark),
+    in: packet.inInterface ?? null,
+    out: packet.outInterface ?? null,
+  };
+}

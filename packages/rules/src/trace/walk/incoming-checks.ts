@@ -1,0 +1,61 @@
+import { hasFlag, isLoopback, isLoopbackAddress } from "../../host/interface-kind.ts";
+import { checkReversePath, type ReversePathCheck } from "../../host/reverse-path.ts";
+import type { HostView, RouteAnswer } from "../../host/routing.ts";
+import type { PacketView } from "../packet/packet-view.ts";
+
+/** Addresses that mean something on one link only are looked for on that link. @see linux rt6_need_strict */
+export function needsStrictInterface({ family, destination }: PacketView): boolean {
+  return family === 6 && (destination === "::1" || /^(fe[89ab][0-9a-f]|ff[0-9a-f]{2}):/.test(destination));
+}
+
+export function isForHost(answer: RouteAnswer): boolean {
+  return answer.kind === "found" && ["local", "broadcast", "multicast", "anycast"].includes(answer.route.type);
+}
+
+export function isForwarding({ router }: HostView, { family }: PacketView): boolean {
+  return family === 4
+    ? router.sysctl("net.ipv4.ip_forward") === 1 || router.sysctl("net.ipv4.conf.all.forwarding") === 1
+    : router.sysctl("net.ipv6.conf.all.forwarding") === 1;
+}
+
+/** Addresses that the kernel takes from no wire. @see linux ip_route_input_slow */
+export function martianReason(host: HostView, packet: PacketView): string | undefined {
+  const { router } = host;
+  const { source, destination, inInterface = "" } = packet;
+  if (packet.family === 6)
+    return source === "::1" && !isLoopback(host, inInterface) ? "::1 came in from outside" : undefined;
+  const type = router.addressType(source);
+  if (type === "MULTICAST" || (type === "BROADCAST" && !(source === "0.0.0.0" && destination === "255.255.255.255")))
+    return `${source} is no address to send from`;
+  if (isLoopback(host, inInterface)) return undefined;
+  const takesLoopback = hasFlag(host, inInterface, "route_localnet");
+  if (isLoopbackAddress(source) && !takesLoopback) return `${source} came in from outside (no route_localnet)`;
+  if (isLoopbackAddress(destination) && !takesLoopback)
+    return `${destination} was dialled from outside (no route_localnet)`;
+  return undefined;
+}
+
+export function reversePath(host: HostView, packet: PacketView): ReversePathCheck {
+  const { router } = host;
+  const { family, source, destination, inInterface = "" } = packet;
+  if (family === 6 || isLoopback(host, inInterface)) return { kind: "passed" };
+  const mode = Math.max(
+    router.sysctl("net.ipv4.conf.all.rp_filter") ?? 0,
+    router.sysctl(`net.ipv4.conf.${inInterface}.rp_filter`) ?? 0,
+  );
+  const acceptLocal = hasFlag(host, inInterface, "accept_local");
+  if (mode === 0) {
+    return router.isLocal(source) && !acceptLocal
+      ? { kind: "failed", because: `${source} is the host's own address, and came in from outside` }
+      : { kind: "passed" };
+  }
+  const mark = hasFlag(host, inInterface, "src_valid_mark") ? packet.mark : 0;
+  return checkReversePath(router, {
+    source,
+    destination,
+    inInterface,
+    mark,
+    mode: mode === 2 ? "loose" : "strict",
+    acceptLocal,
+  });
+}

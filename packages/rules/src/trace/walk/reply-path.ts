@@ -1,0 +1,194 @@
+import type { NetworkInterface } from "../../host/host-state.ts";
+import { bridgeAsksRules, isBridge, isLoopbackAddress, isOnLink, isTunnel } from "../../host/interface-kind.ts";
+import type { HostView } from "../../host/routing.ts";
+import { connectionOf, reverse, tupleOf } from "../packet/entry.ts";
+import { ONE } from "../packet/fraction.ts";
+import type { PacketView, Tuple } from "../packet/packet-view.ts";
+import { resolveBranches } from "./resolve-branches.ts";
+import type { WalkContext } from "./rule-visit.ts";
+import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk-path.ts";
+import type { Ended, Past, WalkState } from "./walk-state.ts";
+
+/** Whether the answer to a delivered packet finds back to who sent it, with its addresses mapped back. */
+export interface ReplyPath {
+  /** Undefined: that hangs on something that the host's state does not say. */
+  readonly returns: boolean | undefined;
+  /** A sentence. */
+  readonly because: string;
+  /** Its way through this host; undefined where it does not come here. */
+  readonly past?: Past | undefined;
+}
+
+/** Follows the answer to a delivered packet from its endpoint to the client. */
+export function traceReply(context: WalkContext, { state, ending }: Ended): ReplyPath | undefined {
+  if (ending.kind !== "delivered") return undefined;
+  const { connection } = state.packet;
+  if (connection === undefined) return { returns: true, because: "no rule of this host is asked" };
+  if (ending.to === "host") return walkReply(context, state, undefined);
+  const way = wayBack(context.host, state, ending.interface);
+  if (way.kind === "elsewhere") return { returns: way.returns, because: way.because };
+  const reply = walkReply(context, state, ending.interface);
+  return reply.returns === true && way.kind === "unsure"
+    ? { returns: undefined, because: way.because, past: reply.past }
+    : reply;
+}
+
+export type WayBack =
+  | { readonly kind: "here" }
+  /** It comes back here if something beyond this host is so. */
+  | { readonly kind: "unsure"; readonly because: string }
+  | { readonly kind: "elsewhere"; readonly returns: boolean; readonly because: string };
+
+/** Whether the endpoint's answer comes back by the interface by which its request left. */
+export function wayBack(host: HostView, state: WalkState, out: string): WayBack {
+  const { packet } = state;
+  const device = host.router.interfaceOf(out);
+  const seen = packet.source;
+  const isTranslated =
+    packet.connection?.sourceTranslated !== false || packet.connection.destinationTranslated !== false;
+  if (isLoopbackAddress(seen)) {
+    return {
+      kind: "elsewhere",
+      returns: false,
+      because: `the other side sees ${seen} as the source, which is an address of its own`,
+    };
+  }
+  if (seen === packet.destination && isTranslated) {
+    return {
+      kind: "elsewhere",
+      returns: false,
+      because: `the endpoint sees its own address ${seen} as the source, and would answer itself`,
+    };
+  }
+  if (device !== undefined && isBridge(device) && isOnLink(device, seen) && !host.router.isLocal(seen)) {
+    if (!isTranslated || bridgeAsksRules(host, packet.family)) return { kind: "here" };
+    return {
+      kind: "elsewhere",
+      returns: false,
+      because: `${out} switches the answer straight to ${seen}, past the rules that would map it back (bridge-nf-call is off)`,
+    };
+  }
+  if (device === undefined || isOwnSegment(host, device)) return { kind: "here" };
+  return wayBackOverNetwork(host, state, { device, isTranslated });
+}
+
+function wayBackOverNetwork(
+  host: HostView,
+  { packet, route }: WalkState,
+  { device, isTranslated }: { device: NetworkInterface; isTranslated: boolean },
+): WayBack {
+  const seen = packet.source;
+  const home = interfaceHolding(host, seen);
+  if (home?.name === device.name && host.router.isLocal(seen)) return { kind: "here" };
+  const segment = home === undefined ? undefined : isOwnSegment(host, home);
+  if (segment === true) {
+    // Other hosts reach our pods over the overlay; without one their routers must know the way.
+    if (isTunnel(device) || route?.gateway !== undefined) return { kind: "here" };
+    return { kind: "unsure", because: `it comes back if ${packet.destination} has a route to ${seen} by this host` };
+  }
+  if (isTunnel(device)) {
+    const because = `${seen} is not reached by ${device.name}: the other side drops the packet or answers past this host`;
+    return { kind: "elsewhere", returns: false, because };
+  }
+  if (host.router.isLocal(seen))
+    return { kind: "unsure", because: `it comes back if ${packet.destination} reaches ${seen} by ${device.name}` };
+  return isTranslated
+    ? {
+        kind: "elsewhere",
+        returns: false,
+        because: `${packet.destination} answers ${seen} straight, past the rules of this host that would map the addresses back`,
+      }
+    : { kind: "elsewhere", returns: true, because: "nothing was mapped, so any way back will do" };
+}
+
+/** The interface that has the address, or behind which it lives. */
+function interfaceHolding(host: HostView, address: PacketView["source"]): NetworkInterface | undefined {
+  const own = host.state.interfaces.find(({ addresses }) => addresses.some((one) => one.address === address));
+  if (own !== undefined) return own;
+  const answer = host.router.lookup({ destination: address, mark: 0, inInterface: "lo" });
+  return answer.kind === "found" ? host.router.interfaceOf(answer.route.interface ?? "") : undefined;
+}
+
+/**
+ * Interfaces behind which there is nothing but this host's own pods: they have no way but through it. One by which a
+ * gateway is reached leads further, and so does a bridge with a port of another kind.
+ */
+export function isOwnSegment({ state }: HostView, device: NetworkInterface): boolean {
+  if (state.routes.some((route) => route.interface === device.name && route.gateway !== undefined)) return false;
+  const ports = state.interfaces.filter(({ master }) => master === device.name);
+  const kind = device.linkKind ?? (ports.length > 0 ? "bridge" : "");
+  if (kind !== "bridge") return ["veth", "dummy", "netkit", "ipvlan"].includes(kind);
+  return ports.every(({ linkKind }) => linkKind === undefined || ["veth", "tun", "dummy"].includes(linkKind));
+}
+
+function walkReply(context: WalkContext, state: WalkState, arrivesBy: string | undefined): ReplyPath {
+  const { host } = context;
+  const { connection, family, protocol } = state.packet;
+  const request = tupleOf(state.packet);
+  const device = host.router.interfaceOf(arrivesBy ?? "");
+  // Its length and TTL are its sender's; of the request they tell nothing.
+  const packet: PacketView = {
+    family,
+    protocol,
+    ...reverse(request),
+    ...(protocol === "tcp" ? { tcpFlags: ["SYN", "ACK"] } : {}),
+    mark: 0,
+    isLocal: arrivesBy === undefined,
+    recent: undefined,
+    ...(arrivesBy === undefined ? {} : { inInterface: arrivesBy }),
+    ...(device !== undefined && isBridge(device) && bridgeAsksRules(host, family)
+      ? { bridge: { isBridged: false, ...portOfEndpoint(state.packet) } }
+      : {}),
+  };
+  // The answer to what conntrack does not know is a new connection to it.
+  const isTracked = connection !== undefined && connection.state !== "UNTRACKED" && connection.state !== "INVALID";
+  const passage = {
+    context,
+    connection: (seen: PacketView) =>
+      isTracked
+        ? { ...connection, state: "ESTABLISHED" as const, direction: "REPLY" as const, isConfirmed: true }
+        : connectionOf({ from: seen.source, to: seen.destination })(seen),
+    reroute: rerouteOutput(context),
+  };
+  const entering: WalkState = { packet, probability: ONE, assumptions: undefined, past: undefined };
+  const { ended } = arrivesBy === undefined ? walkLocalOutput(passage, entering) : walkArriving(passage, entering);
+  return judge(host, ended, reverse(isTracked ? connection.original : request));
+}
+
+/** Where an endpoint dialled itself, its answer comes in by the port by which its request came. */
+function portOfEndpoint({ bridge, destination, connection }: PacketView): { readonly inPort?: string } {
+  const isClient = destination === connection?.original.source;
+  return isClient && bridge?.inPort !== undefined ? { inPort: bridge.inPort } : {};
+}
+
+function judge(host: HostView, ended: readonly Ended[], expected: Tuple): ReplyPath {
+  const branches = resolveBranches(ended);
+  const [first] = branches;
+  if (first === undefined) return { returns: undefined, because: "its way could not be followed" };
+  if (first.kind === "undecided")
+    return { returns: undefined, because: first.question.because, past: first.question.past };
+  const { past } = first.ended.state;
+  const { ending } = first.ended;
+  const isBack = ending.kind === "delivered";
+  if (isBack && host.router.isLocal(expected.destination) && ending.to !== "host")
+    return { returns: false, because: `the host does not keep it for itself: it is ${first.outcome.because}`, past };
+  const { packet } = first.ended.state;
+  if (isBack && !isAnswer(packet, expected)) {
+    const because = `the client gets it from ${packet.source}, not from ${expected.source} that it dialled`;
+    return { returns: false, because, past };
+  }
+  if (branches.length > 1) return { returns: undefined, because: `it may be lost: ${first.outcome.because}`, past };
+  return isBack
+    ? { returns: true, because: `it comes back the same way and is ${first.outcome.because}`, past }
+    : { returns: false, because: `the answer is ${first.outcome.verdict}: ${first.outcome.because}`, past };
+}
+
+/** Whether a packet has the addresses and ports that the client waits for. */
+function isAnswer(packet: PacketView, { source, destination, sourcePorts, destinationPorts }: Tuple): boolean {
+  return (
+    packet.source === source &&
+    packet.destination === destination &&
+    packet.sourcePorts?.from === sourcePorts?.from &&
+    packet.destinationPorts?.from === destinationPorts?.from
+  );
+}

@@ -1,0 +1,106 @@
+import type { HostView } from "../../host/routing.ts";
+import type { Chain, Hook, Match, Rule, RulePosition } from "../../rule-set.ts";
+import type { Fraction } from "../packet/fraction.ts";
+import type { PacketView } from "../packet/packet-view.ts";
+import { type Assumption, type Question, type RuleEvent, type WalkState, withEvent } from "./walk-state.ts";
+
+/** What stays the same during one trace. */
+export interface WalkContext {
+  readonly host: HostView;
+  /** Chains by table and name. */
+  readonly tables: ReadonlyMap<string, ReadonlyMap<string, Chain>>;
+  /** Whether a rule that translates is the service proxy's own; `path` names the chains that led to it, the built-in one first. */
+  isOwn(position: RulePosition, rule: Rule, path: readonly string[]): boolean;
+  /** Runs of rules that did not match are folded when they are longer than this. */
+  readonly foldMissesAfter: number;
+}
+
+/** A chain that is being walked, and how it was reached. */
+export interface ChainWalk {
+  readonly context: WalkContext;
+  readonly table: string;
+  readonly hook: Hook;
+  readonly path: readonly string[];
+}
+
+/** A rule that is asked about one way. */
+export interface RuleVisit {
+  readonly state: WalkState;
+  readonly rule: Rule;
+  readonly chain: string;
+  readonly number: number;
+}
+
+export function ruleEvent(
+  { table, path }: ChainWalk,
+  { state, rule, chain, number }: RuleVisit,
+  { outcome, after }: { outcome: RuleEvent["outcome"]; after?: PacketView },
+): RuleEvent {
+  return {
+    kind: "rule",
+    table,
+    chain,
+    number,
+    depth: path.length - 1,
+    rule,
+    outcome,
+    before: state.packet,
+    after: after ?? state.packet,
+  };
+}
+
+/** Adds a rule that did not take the packet; long runs of them are kept as a count. */
+export function withMiss(
+  { context, table, path }: ChainWalk,
+  { state, rule, chain, number }: RuleVisit,
+  { failed, lost }: { failed: Match; lost?: Fraction },
+): WalkState {
+  const last = state.past?.event;
+  const missed = { number, rule, failed, ...(lost === undefined ? {} : { lost }) };
+  const byChance = lost === undefined ? 0 : 1;
+  if (last?.kind !== "misses" || last.chain !== chain || last.table !== table || last.last !== number - 1) {
+    const depth = path.length - 1;
+    return withEvent(state, {
+      kind: "misses",
+      table,
+      chain,
+      depth,
+      first: number,
+      last: number,
+      byChance,
+      rules: [missed],
+    });
+  }
+  const rules = last.rules.length < context.foldMissesAfter ? [...last.rules, missed] : last.rules;
+  const event = { ...last, last: number, byChance: last.byChance + byChance, rules };
+  return { ...state, past: { event, earlier: state.past?.earlier } };
+}
+
+/** The same condition asked twice of the same packet answers the same. */
+export function earlierAnswer(assumption: Assumption | undefined, match: Match): number | undefined {
+  for (let node = assumption; node !== undefined; node = node.earlier) {
+    if (node.question.match !== undefined && JSON.stringify(node.question.match) === JSON.stringify(match))
+      return node.answer;
+  }
+  return undefined;
+}
+
+export function placeOf({ table }: ChainWalk, { chain, number }: RuleVisit): string {
+  return `rule ${number} of ${table} ${chain}`;
+}
+
+export function targetQuestion(
+  { table }: ChainWalk,
+  { state, rule, chain, number }: RuleVisit,
+  { because, answers }: { because: string; answers: number },
+): Question {
+  return {
+    position: { table, chain, number },
+    rule,
+    match: undefined,
+    because,
+    answers,
+    reached: state.probability,
+    past: state.past,
+  };
+}

@@ -1,0 +1,280 @@
+import type { Chain, Hook, RuleSet, Table, Target } from "../../rule-set.ts";
+import { visitedTables } from "../../rule-sets/visited-tables.ts";
+import { isVolatile } from "../match/evaluate-match.ts";
+import { type Draw, evaluateRule, type RuleResult, type UnknownMatch } from "../match/evaluate-rule.ts";
+import { complement, multiply } from "../packet/fraction.ts";
+import type { PacketView } from "../packet/packet-view.ts";
+import { applyTarget, type TargetEffect } from "./apply-target.ts";
+import { mergeStates } from "./merge-states.ts";
+import {
+  type ChainWalk,
+  earlierAnswer,
+  placeOf,
+  type RuleVisit,
+  ruleEvent,
+  targetQuestion,
+  type WalkContext,
+  withMiss,
+} from "./rule-visit.ts";
+import {
+  type Ended,
+  ends,
+  goesOn,
+  type Question,
+  type RuleEvent,
+  type WalkResult,
+  type WalkState,
+  withEvent,
+} from "./walk-state.ts";
+
+/** More ways than these are not followed: the rest of the trace would be of no use to anyone. */
+export const MAX_WAYS = 20_000;
+
+export function indexTables(ruleSet: RuleSet): WalkContext["tables"] {
+  const byName = ({ chains }: Table) => new Map(chains.map((chain) => [chain.name, chain]));
+  return new Map(visitedTables(ruleSet).map((table) => [table.name, byName(table)]));
+}
+
+/** Walks one table at one hook, its policy included. What goes on was accepted. */
+export function walkTable(
+  context: WalkContext,
+  state: WalkState,
+  { table, hook }: { table: string; hook: Hook },
+): WalkResult {
+  const chain = context.tables.get(table)?.get(hook);
+  if (chain === undefined || (chain.rules.length === 0 && chain.policy !== "DROP")) return goesOn(state);
+  const walk: ChainWalk = { context, table, hook, path: [hook] };
+  const { going, ended, accepted } = walkChain(walk, chain, state);
+  const fellThrough = going.map((way) =>
+    withEvent(way, { kind: "chainEnd", table, chain: hook, depth: 0, policy: chain.policy ?? "ACCEPT" }),
+  );
+  if (chain.policy !== "DROP") return { going: mergeStates([...accepted, ...fellThrough]), ended };
+  return {
+    going: accepted,
+    ended: [
+      ...ended,
+      ...fellThrough.map(
+        (way): Ended => ({
+          state: way,
+          ending: { kind: "dropped", because: `the policy of ${table} ${hook} is DROP` },
+        }),
+      ),
+    ],
+  };
+}
+
+interface ChainResult extends WalkResult {
+  /** Left the table by ACCEPT or by a translation; `going` came to the chain's end. */
+  readonly accepted: readonly WalkState[];
+}
+
+/** What one rule did to one way. */
+interface Visit {
+  readonly next: WalkState[];
+  readonly accepted: WalkState[];
+  readonly returned: WalkState[];
+  readonly ended: Ended[];
+}
+
+function walkChain(walk: ChainWalk, chain: Chain, entering: WalkState): ChainResult {
+  const visit: Omit<Visit, "next"> = { accepted: [], returned: [], ended: [] };
+  let live: readonly WalkState[] = [entering];
+  for (const [index, rule] of chain.rules.entries()) {
+    const next: WalkState[] = [];
+    for (const state of live)
+      visitRule(walk, { state, rule, chain: chain.name, number: index + 1 }, { ...visit, next });
+    live = next.length > 1 ? mergeStates(next) : next;
+    if (live.length === 0) break;
+    if (live.length + visit.accepted.length > MAX_WAYS) {
+      const because = `there are more than ${MAX_WAYS} ways`;
+      visit.ended.push(...live.map((state): Ended => ({ state, ending: { kind: "undecided", because } })));
+      live = [];
+      break;
+    }
+  }
+  return { accepted: visit.accepted, ended: visit.ended, going: mergeStates([...visit.returned, ...live]) };
+}
+
+function visitRule(walk: ChainWalk, asked: RuleVisit, visit: Visit): void {
+  const { state, rule } = asked;
+  const result = evaluateRule(rule, state.packet, walk.context.host);
+  if (result.outcome === "no") {
+    visit.next.push(withMiss(walk, asked, { failed: result.failed }));
+    return;
+  }
+  if (result.outcome === "yes") {
+    take(walk, { ...asked, outcome: { kind: "matched" }, state: withRecent(state, result) }, visit);
+    return;
+  }
+  if (isImmaterial(rule.target)) {
+    const because = result.outcome === "chance" ? "by chance" : tellUnknowns(result.unknowns);
+    visit.next.push(
+      withEvent(withRecent(state, result), ruleEvent(walk, asked, { outcome: { kind: "immaterial", because } })),
+    );
+    return;
+  }
+  const known = { ...asked, state: withRecent(state, result) };
+  if (result.outcome === "chance") drawLots(walk, known, result.draw, visit);
+  else assume(walk, known, result, visit);
+}
+
+function withRecent(state: WalkState, { recent }: RuleResult): WalkState {
+  return recent === state.packet.recent ? state : { ...state, packet: { ...state.packet, recent } };
+}
+
+/** Targets that leave the packet and its way as they are. */
+function isImmaterial({ kind }: Target): boolean {
+  return ["none", "log", "nflog", "tcpmss", "checksum", "trace"].includes(kind);
+}
+
+function drawLots(walk: ChainWalk, asked: RuleVisit, { chance, match }: Draw, visit: Visit): void {
+  const { state } = asked;
+  const taken = { ...state, probability: multiply(state.probability, chance) };
+  take(walk, { ...asked, outcome: { kind: "chance", chance, match }, state: taken }, visit);
+  const left = { ...state, probability: multiply(state.probability, complement(chance)) };
+  visit.next.push(withMiss(walk, { ...asked, state: left }, { failed: match, lost: chance }));
+}
+
+function tellUnknowns(unknowns: readonly UnknownMatch[]): string {
+  return unknowns.map(({ because }) => because).join("; ");
+}
+
+/** Each match that is not known is a question of its own: another rule may ask one of them alone. */
+function assume(walk: ChainWalk, asked: RuleVisit, { unknowns, draw }: Assumed, visit: Visit): void {
+  const because = tellUnknowns(unknowns);
+  assumeEach(walk, { ...asked, outcome: { kind: "assumed", took: true, because } }, { unknowns, draw }, visit);
+}
+
+function assumeEach(walk: ChainWalk, taken: TakenRule, { unknowns, draw }: Assumed, visit: Visit): void {
+  const { state, rule, chain, number } = taken;
+  const [unknown, ...others] = unknowns;
+  if (unknown === undefined) {
+    if (draw === undefined) take(walk, taken, visit);
+    else drawLots(walk, taken, draw, visit);
+    return;
+  }
+  const { match, because } = unknown;
+  const known = isVolatile(match) ? undefined : earlierAnswer(state.assumptions, match);
+  const question: Question = {
+    position: { table: walk.table, chain, number },
+    rule,
+    match,
+    because,
+    answers: 2,
+    reached: state.probability,
+    past: state.past,
+  };
+  const assuming = (answer: number): WalkState =>
+    known === undefined ? { ...state, assumptions: { question, answer, earlier: state.assumptions } } : state;
+  if (known !== 1) assumeEach(walk, { ...taken, state: assuming(0) }, { unknowns: others, draw }, visit);
+  if (known !== 0) {
+    const outcome = { kind: "assumed", took: false, because } as const;
+    visit.next.push(withEvent(assuming(1), ruleEvent(walk, taken, { outcome })));
+  }
+}
+
+type Assumed = Pick<Extract<RuleResult, { readonly outcome: "unknown" }>, "unknowns" | "draw">;
+
+interface TakenRule extends RuleVisit {
+  readonly outcome: RuleEvent["outcome"];
+}
+
+function take(walk: ChainWalk, taken: TakenRule, visit: Visit): void {
+  const { state, rule } = taken;
+  const effect = applyTarget(rule.target, state.packet, {
+    host: walk.context.host,
+    hook: walk.hook,
+    nextHop: state.route?.gateway,
+  });
+  carryOut(walk, taken, effect, visit);
+}
+
+function carryOut(walk: ChainWalk, taken: TakenRule, effect: TargetEffect, visit: Visit): void {
+  const { state, outcome } = taken;
+  const told = (after?: PacketView) =>
+    withEvent(state, ruleEvent(walk, taken, after === undefined ? { outcome } : { outcome, after }));
+  switch (effect.kind) {
+    case "continue":
+      visit.next.push({ ...told(effect.packet), packet: effect.packet });
+      return;
+    case "accept":
+      visit.accepted.push(told());
+      return;
+    case "return":
+      visit.returned.push(told());
+      return;
+    case "drop":
+      visit.ended.push({ state: told(), ending: { kind: "dropped", because: effect.because ?? placeOf(walk, taken) } });
+      return;
+    case "refuse":
+      visit.ended.push({
+        state: told(),
+        ending: { kind: "refused", because: `${placeOf(walk, taken)} (${effect.how})` },
+      });
+      return;
+    case "unknown":
+      visit.ended.push({ state: told(), ending: { kind: "undecided", because: effect.because } });
+      return;
+    case "jump":
+    case "goto":
+      enter(walk, { ...taken, state: told() }, effect, visit);
+      return;
+    case "translate":
+      translate(walk, taken, effect, visit);
+      return;
+    case "either": {
+      const question = targetQuestion(walk, taken, { because: effect.because, answers: effect.effects.length });
+      for (const [answer, one] of effect.effects.entries()) {
+        carryOut(
+          walk,
+          { ...taken, state: { ...state, assumptions: { question, answer, earlier: state.assumptions } } },
+          one,
+          visit,
+        );
+      }
+      return;
+    }
+  }
+}
+
+function translate(
+  walk: ChainWalk,
+  taken: TakenRule,
+  effect: Extract<TargetEffect, { readonly kind: "translate" }>,
+  visit: Visit,
+): void {
+  const { state, rule, chain, number, outcome } = taken;
+  const position = { table: walk.table, chain, number };
+  const note = { ...position, rule, isOwn: walk.context.isOwn(position, rule, walk.path) };
+  const nat = effect.end === "source" ? { sourceNat: note } : { destinationNat: note };
+  const question =
+    effect.because === undefined
+      ? undefined
+      : targetQuestion(walk, taken, { because: effect.because, answers: effect.packets.length });
+  for (const [answer, packet] of effect.packets.entries()) {
+    const way =
+      question === undefined ? state : { ...state, assumptions: { question, answer, earlier: state.assumptions } };
+    visit.accepted.push({ ...withEvent(way, ruleEvent(walk, taken, { outcome, after: packet })), packet, ...nat });
+  }
+}
+
+function enter(
+  walk: ChainWalk,
+  taken: TakenRule,
+  { kind, chain: name }: { readonly kind: "jump" | "goto"; readonly chain: string },
+  visit: Visit,
+): void {
+  const chain = walk.context.tables.get(walk.table)?.get(name);
+  if (chain === undefined || walk.path.includes(name)) {
+    const because = chain === undefined ? `the chain ${name} does not exist` : `the chain ${name} leads back to itself`;
+    visit.ended.push(...ends(taken.state, { kind: "undecided", because }).ended);
+    return;
+  }
+  const inner = walkChain({ ...walk, path: [...walk.path, name] }, chain, taken.state);
+  visit.ended.push(...inner.ended);
+  visit.accepted.push(...inner.accepted);
+  const back = inner.going.map((state) =>
+    withEvent(state, { kind: "chainEnd", table: walk.table, chain: name, depth: walk.path.length }),
+  );
+  (kind === "jump" ? visit.next : visit.returned).push(...back);
+}
