@@ -22,7 +22,7 @@ const PURE = new Set(["topology", "rules"]);
 const SHARED = new Set(["topology", "rules", "host", "iptables"]);
 
 /** What the product consists of; tests, benchmarks and build steps may stand on the lab and on what is to their right. */
-const PRODUCT = /^(packages\/\w+|e2e)\/src\/(?!(.*\/)?(testing|flows)\/)(?!.*\.test\.ts$)/;
+const PRODUCT = /^(packages\/\w+|e2e)\/src\/(?!(.*\/)?testing\/)(?!.*\.test\.ts$)/;
 
 const IMPORT =
   /(?:^|\n)\s*(?:import|export)\s[^"';]*?from\s*["']([^"']+)["']|import\s*\(\s*["']([^"']+)["']\s*\)|(?:^|\n)\s*import\s+["']([^"']+)["']/g;
@@ -107,10 +107,13 @@ function wrongArrowsOf(root: string, file: string): readonly WrongArrow[] {
       const target = packageOf(relative(root, resolve(root, dirname(file), name)));
       if (target !== self && inProduct) say(`${name} reaches into ${target}; import @svcproxy/${target}`);
     } else if (name.startsWith("@svcproxy/")) {
-      const target = name.slice("@svcproxy/".length);
+      // What a package lends to others' tests stands apart, so that no product loads the test runner.
+      const isForTests = name.endsWith("/testing");
+      const target = name.slice("@svcproxy/".length, isForTests ? -"/testing".length : undefined);
       if (match[2] !== undefined && self === "cli" && inProduct && SHARED.has(target)) {
         say(`import ${name} in a file of this package and that one by import(): the bundle is split there`);
       } else if (target.includes("/")) say(`${name}: import a package by its name, never by a path into it`);
+      else if (isForTests && inProduct) say(`${name} is for tests`);
       else if (inProduct && target !== self && !ALLOWED[self]?.includes(target))
         say(`${self} may not import ${target}: the arrow points to the right`);
       else if (target === "e2e") say("nothing imports e2e");

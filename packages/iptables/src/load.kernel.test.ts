@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { FEATURES, NODE_SETTINGS, readFlowFile } from "@svcproxy/host/testing";
 import { createNetworkNamespace, type NetworkNamespace, whyNoKernelTests } from "@svcproxy/lab";
 import { parseSave } from "@svcproxy/rules";
 import { type Family, parseTopology, planHost, type Topology } from "@svcproxy/topology";
@@ -9,11 +9,6 @@ import { fullRuleSet } from "./full-rule-set.ts";
 import { formatRestoreScript, formatShellScript } from "./script/format-script.ts";
 
 const reason = whyNoKernelTests(["ip", "iptables", "ip6tables", "iptables-nft", "iptables-legacy"]);
-
-function golden(folder: string): Topology {
-  const file = new URL(`../golden/${folder}/topology.yaml`, import.meta.url);
-  return parseTopology(readFileSync(file), { file: file.pathname }).topology;
-}
 
 /** A topology file as a spiteful user writes it. */
 const HOSTILE = parseTopology(
@@ -52,9 +47,9 @@ interface Case {
 }
 
 const CASES: readonly Case[] = (["document", "kubernetes"] as const).flatMap((dialect) => [
-  { name: "every feature", topology: golden("features"), host: "edge", dialect, family: 4 },
-  { name: "every feature", topology: golden("features"), host: "edge", dialect, family: 6 },
-  { name: "the settings of the data path", topology: golden("node-settings"), host: "edge", dialect, family: 4 },
+  { name: "every feature", topology: readFlowFile(FEATURES), host: "edge", dialect, family: 4 },
+  { name: "every feature", topology: readFlowFile(FEATURES), host: "edge", dialect, family: 6 },
+  { name: "the settings of the data path", topology: readFlowFile(NODE_SETTINGS), host: "edge", dialect, family: 4 },
   { name: "hostile names", topology: HOSTILE, host: "edge", dialect, family: 4 },
 ]);
 

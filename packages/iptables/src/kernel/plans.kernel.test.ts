@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { FEATURES, NODE_SETTINGS, readFlowFile } from "@svcproxy/host/testing";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { parseTopology, planHost, type Topology } from "@svcproxy/topology";
 import { describe, test } from "vitest";
@@ -8,10 +8,11 @@ import { createKernelHost } from "./testing/kernel-host.ts";
 const { signal } = new AbortController();
 const reason = whyNoKernelTests(["ip", "iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy"]);
 
-function golden(folder: string): Topology {
-  const file = new URL(`../../golden/${folder}/topology.yaml`, import.meta.url);
-  return parseTopology(readFileSync(file), { file: file.pathname }).topology;
-}
+const TOPOLOGIES = {
+  features: FEATURES,
+  "kube-proxy": new URL("../../golden/kube-proxy/topology.yaml", import.meta.url),
+  "node-settings": NODE_SETTINGS,
+};
 
 function manyServices(count: number): Topology {
   const name = (index: number) => `${index >> 8}.${index & 255}`;
@@ -35,16 +36,16 @@ describe.skipIf(reason !== undefined)(
   { concurrent: true, timeout: 120_000 },
   () => {
     for (const variant of ["nft", "legacy"] as const) {
-      for (const folder of ["features", "kube-proxy", "node-settings"]) {
+      for (const [name, file] of Object.entries(TOPOLOGIES)) {
         for (const dialect of ["document", "kubernetes"] as const) {
-          test(`golden/${folder} as ${dialect} rules is read back from iptables-${variant} as it was planned, and removed without a trace`, async ({
+          test(`${name} as ${dialect} rules is read back from iptables-${variant} as it was planned, and removed without a trace`, async ({
             expect,
           }) => {
             await using host = await createKernelHost(variant);
-            const topology = golden(folder);
-            for (const { name } of topology.hosts.slice(0, 2)) {
+            const topology = readFlowFile(file);
+            for (const { name: hostName } of topology.hosts.slice(0, 2)) {
               for (const dispatch of ["linear", "tree"] as const) {
-                const plan = planHost(topology, { host: name });
+                const plan = planHost(topology, { host: hostName });
                 const desired = ([4, 6] as const).map((family) => compileRules(plan, { dialect, family, dispatch }));
                 await host.backend.apply(desired, { signal });
                 expect((await host.backend.compare(desired, { signal })).changes).toEqual([]);

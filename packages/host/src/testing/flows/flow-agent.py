@@ -4,7 +4,8 @@ Requests run side by side; each has an "id" that comes back with its answer, and
 
 {"serve": [{"protocol": "tcp", "address": ..., "port": ...}, ...]}  answers {} once all are up; each tells a client who it sees
 {"dial": {"protocol": ..., "from": ..., "to": ..., "port": ..., "seconds": ...}}
-    answers {"endpoint": "address port", "source": "address"}, {"refused": true} or {"silent": true}
+    answers {"endpoint": "address port", "source": "address"}, {"refused": true}, {"reset": true} or {"silent": true}
+Whatever went wrong elsewhere: {"failed": why}
 
 Linux without SCTP sockets still passes SCTP packets through netfilter, so that protocol is played by raw sockets: an INIT
 that carries a port of the client's choice, and an INIT ACK that carries what the endpoint saw.
@@ -124,6 +125,8 @@ def dial(protocol, to, port, seconds, **options):
     except OSError as error:
         if error.errno == errno.ECONNREFUSED:
             return {"refused": True}
+        if error.errno == errno.ECONNRESET:
+            return {"reset": True}
         return {"failed": str(error)}
     finally:
         client.close()
@@ -152,6 +155,8 @@ def dial_sctp(client, to, port, seconds):
 
 
 def answered(text):
+    if not text:
+        return {"failed": "closed without a word"}
     address, port, source = text.decode().split()
     return {"endpoint": f"{address} {port}", "source": source}
 
@@ -162,13 +167,16 @@ def main():
 
 
 def answer(request):
-    enter_namespace(request["pid"])
-    if "serve" in request:
-        for run in [serve(**each) for each in request["serve"]]:
-            threading.Thread(target=run, daemon=True).start()
-        result = {}
-    else:
-        result = dial(**request["dial"])
+    try:
+        enter_namespace(request["pid"])
+        if "serve" in request:
+            for run in [serve(**each) for each in request["serve"]]:
+                threading.Thread(target=run, daemon=True).start()
+            result = {}
+        else:
+            result = dial(**request["dial"])
+    except Exception as error:
+        result = {"failed": repr(error)}
     sys.stdout.write(json.dumps({"id": request["id"], **result}) + "\n")
     sys.stdout.flush()
 

@@ -14,8 +14,8 @@ export interface FlowWorld extends AsyncDisposable {
 
 const FAMILIES = [4, 6] as const;
 /** The host's own address on its links to pods, and on the one to other hosts' pods. */
-const GATEWAY = { 4: "10.20.0.1", 6: "fd20::1" } as const;
-const OVERLAY = { 4: "10.20.0.0", 6: "fd20::ffff" } as const;
+export const GATEWAY = { 4: "10.20.0.1", 6: "fd20::1" } as const;
+export const OVERLAY = { 4: "10.20.0.0", 6: "fd20::ffff" } as const;
 
 /** Else nobody learns of an IPv6 neighbour in the first two seconds of a link. */
 const WITHOUT_DUPLICATE_DETECTION = ["sysctl -q -w net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0"];
@@ -156,5 +156,6 @@ function link(device: string, { to, peer }: { to: NetworkNamespace; peer: string
 }
 
 function ownAddress(address: string, device: string): string {
-  return `ip address add ${address.includes(":") ? `${address}/128` : `${address}/32`} dev ${device}`;
+  // Else an IPv6 address cannot be bound until the kernel's queue has come to it, which a busy machine shows.
+  return `ip address add ${address.includes(":") ? `${address}/128 nodad` : `${address}/32`} dev ${device}`;
 }

@@ -1,5 +1,4 @@
 import type { Family, Protocol } from "@svcproxy/topology";
-import type { Dialect } from "../dialect.ts";
 
 /** What the first packet of a connection meets. Written from what a Service promises, not from our rules. */
 export interface Flow {
@@ -10,8 +9,8 @@ export interface Flow {
   readonly port: number;
   /** Default `tcp`. */
   readonly protocol?: Protocol;
-  /** Only one of the dialects promises it. */
-  readonly only?: Dialect;
+  /** Those that do not promise it. */
+  readonly except?: readonly RuleStyle[];
   /** It exists in one family only. */
   readonly family?: Family;
   readonly expected: FlowExpectation;
@@ -60,10 +59,21 @@ export interface FlowScenario {
   readonly flows: readonly Flow[];
 }
 
-/** The flows that a dialect promises in a family. */
-export function flowsOf(
-  { flows }: FlowScenario,
-  { dialect, family }: { readonly dialect: Dialect; readonly family: Family },
-): readonly Flow[] {
-  return flows.filter((flow) => (flow.only ?? dialect) === dialect && (flow.family ?? family) === family);
+/** Whose way of serving it is. Flows that one of them does not promise name it. */
+export type RuleStyle = "document" | "kubernetes" | "nftables" | "userspace";
+
+export interface FlowCarrier {
+  readonly style: RuleStyle;
+  /** Default: TCP, UDP and SCTP. */
+  readonly protocols?: readonly Protocol[];
+}
+
+/** The flows that a data path promises in a family. */
+export function flowsOf({ flows }: FlowScenario, carrier: FlowCarrier, family: Family): readonly Flow[] {
+  return flows.filter(
+    (flow) =>
+      flow.except?.includes(carrier.style) !== true &&
+      (carrier.protocols ?? ["tcp", "udp", "sctp"]).includes(flow.protocol ?? "tcp") &&
+      (flow.family ?? family) === family,
+  );
 }

@@ -15,7 +15,7 @@ const FILLERS = 60;
 
 /** The topology of a scenario with its settings; `crowded`: its services among many others. */
 export function flowTopology(scenario: FlowScenario, { crowded }: { readonly crowded: boolean }): Topology {
-  const { services, node, ...topology } = readFile(scenario.file);
+  const { services, node, ...topology } = readFlowFile(scenario.file);
   return {
     ...topology,
     services: [...services, ...(crowded ? fillers() : [])],
@@ -23,7 +23,8 @@ export function flowTopology(scenario: FlowScenario, { crowded }: { readonly cro
   };
 }
 
-function readFile(file: URL): Topology {
+/** The topology of a file, or of the Kubernetes objects in it. */
+export function readFlowFile(file: URL): Topology {
   const loaded = loadInput([{ file: file.pathname, bytes: readFileSync(file) }]);
   const read = loaded.documents.some(isKubernetesDocument) ? readKubernetesDocuments : readTopologyDocuments;
   return read(loaded).topology;

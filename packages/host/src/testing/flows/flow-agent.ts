@@ -26,6 +26,8 @@ export interface Dial {
 export type Answer =
   | { readonly endpoint: string; readonly source: string }
   | { readonly refused: true }
+  /** It was accepted first. */
+  | { readonly reset: true }
   | { readonly silent: true }
   | { readonly failed: string };
 
@@ -53,7 +55,10 @@ export function startFlowAgent(): FlowAgent {
     return Promise.race([answered, gone]);
   };
   return {
-    serve: async ({ pid }, serve) => void (await ask({ pid, serve })),
+    async serve({ pid }, serve) {
+      const answer = await ask({ pid, serve });
+      if ("failed" in answer) throw new Error(`the flow agent cannot serve: ${answer.failed}`);
+    },
     dial: ({ pid }, dial) => ask({ pid, dial }),
     async [Symbol.asyncDispose]() {
       child.stdin.end();

@@ -4,7 +4,7 @@ import type { FlowClient, FlowEndpoint, FlowFrontend } from "./flow.ts";
 /** The host on which flows are played. */
 export const EDGE = "edge";
 
-/** Who is not in a topology, IPv4 and IPv6; `outside` is in the source ranges of golden/features, `stranger` is not. */
+/** Who is not in a topology, IPv4 and IPv6; `outside` is in the source ranges of features.yaml, `stranger` is not. */
 const BEYOND: Readonly<Record<string, readonly [string, string]>> = {
   loopback: ["127.0.0.1", "::1"],
   outside: ["192.0.2.77", "2001:db8:1::77"],
