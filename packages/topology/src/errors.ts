@@ -47,7 +47,7 @@ export abstract class SvcproxyError<
 /** The user's input or usage is wrong (exit code 2). Carries every fault that was found, not just the first. */
 export class InputError extends SvcproxyError<InputCode> {
   override readonly exitCode = 2;
-  readonly faults: readonly Fault[];
+  readonly faults: readonly [Fault, ...Fault[]];
 
   constructor(faults: readonly [Fault, ...Fault[]], options: SvcproxyErrorOptions = {}) {
     const [first] = faults;

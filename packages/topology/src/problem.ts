@@ -1,4 +1,4 @@
-import type { SourcePosition } from "./errors.ts";
+import type { Fault, SourcePosition } from "./errors.ts";
 import type { ProblemCode } from "./problem-code.ts";
 
 /** Where the text that a problem is about was read: a place in a file, or an object of a cluster or a store. */
@@ -23,4 +23,25 @@ export interface Problem {
   /** How to mend it. */
   readonly hint?: string;
   readonly at?: SourcePlace;
+}
+
+/** A fault of the input as a problem: its subject is the place in the data, else the file. */
+export function problemOf({ severity, code, message, path, at, hint }: Fault): Problem {
+  const subject = path !== undefined && path.length > 0 ? formatPath(path) : (at?.file ?? "the input");
+  return {
+    severity,
+    code,
+    subject,
+    text: message,
+    ...(hint === undefined ? {} : { hint }),
+    ...(at === undefined ? {} : { at }),
+  };
+}
+
+/** `services[0].ports[1].port` */
+function formatPath(path: readonly (string | number)[]): string {
+  return path
+    .map((part) => (typeof part === "number" ? `[${part}]` : `.${part}`))
+    .join("")
+    .replace(/^\./, "");
 }

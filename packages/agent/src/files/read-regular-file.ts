@@ -1,0 +1,121 @@
+import { type BigIntStats, constants } from "node:fs";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { fileFault, inputError, MAX_FILE_BYTES } from "@svcproxy/topology";
+
+/** What tells without reading that a file is not what it was. */
+export interface FileStamp {
+  readonly identity: string;
+  readonly size: bigint;
+  readonly modifiedNs: bigint;
+  /** Moved on by renames and changes of mode as well. */
+  readonly changedNs: bigint;
+}
+
+export type PathKind = "file" | "directory";
+
+/** @throws InputError FILE_UNREADABLE where it is neither, or is not there */
+export async function stampOf(path: string): Promise<{ readonly kind: PathKind; readonly stamp: FileStamp }> {
+  const stats = await explained(path, () => stat(path, { bigint: true }));
+  if (stats.isDirectory()) return { kind: "directory", stamp: toStamp(stats) };
+  requireRegular(path, stats);
+  return { kind: "file", stamp: toStamp(stats) };
+}
+
+export interface RegularFile {
+  readonly bytes: Uint8Array;
+  /** From before it was read. */
+  readonly stamp: FileStamp;
+  /** It was written meanwhile. */
+  readonly isBeingWritten: boolean;
+}
+
+/**
+ * The bytes of a regular file of at most `MAX_FILE_BYTES`. A pipe, device or socket in its place is never waited for.
+ *
+ * @throws InputError FILE_UNREADABLE, FILE_TOO_LARGE
+ */
+export async function readRegularFile(path: string): Promise<RegularFile> {
+  // Asked before it is opened, because opening alone does something to some devices, and opened so that a pipe without a writer
+  // does not hold up, because it may have been replaced in between.
+  await stampOf(path);
+  await using file = await explained(path, () =>
+    open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY),
+  );
+  const stats = await explained(path, () => file.stat({ bigint: true }));
+  requireRegular(path, stats);
+  if (stats.size > MAX_FILE_BYTES) throw tooLarge(path);
+  const bytes = await explained(path, () => readUpTo(file, { expected: Number(stats.size), most: MAX_FILE_BYTES }));
+  if (bytes === undefined) throw tooLarge(path);
+  const stamp = toStamp(stats);
+  const after = toStamp(await explained(path, () => file.stat({ bigint: true })));
+  return { bytes, stamp, isBeingWritten: !isSameStamp(stamp, after) };
+}
+
+export function isSameStamp(a: FileStamp, b: FileStamp): boolean {
+  return a.identity === b.identity && a.size === b.size && a.modifiedNs === b.modifiedNs && a.changedNs === b.changedNs;
+}
+
+/** Undefined where there are more than `most` bytes: files of /proc tell no size, and one may grow while it is read. */
+async function readUpTo(
+  file: FileHandle,
+  { expected, most }: { expected: number; most: number },
+): Promise<Uint8Array | undefined> {
+  const chunks: Uint8Array[] = [];
+  let total = 0;
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(Math.max(expected + 1 - total, READ_CHUNK_BYTES));
+    const { bytesRead } = await file.read(chunk);
+    if (bytesRead === 0) return Buffer.concat(chunks);
+    chunks.push(chunk.subarray(0, bytesRead));
+    total += bytesRead;
+    if (total > most) return undefined;
+  }
+}
+
+const READ_CHUNK_BYTES = 64 * 1024;
+
+function tooLarge(path: string) {
+  return fileFault("FILE_TOO_LARGE", path, `Cannot read it: a file may hold ${MAX_FILE_BYTES / 1024 / 1024} MiB`);
+}
+
+function toStamp({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): FileStamp {
+  return { identity: `${dev}:${ino}`, size, modifiedNs: mtimeNs, changedNs: ctimeNs };
+}
+
+function requireRegular(path: string, stats: BigIntStats): void {
+  const kind = stats.isFIFO()
+    ? "a pipe"
+    : stats.isSocket()
+      ? "a socket"
+      : stats.isCharacterDevice() || stats.isBlockDevice()
+        ? "a device"
+        : stats.isDirectory()
+          ? "a directory"
+          : undefined;
+  if (kind !== undefined) throw unreadable(path, `it is ${kind}, and a file is needed`);
+}
+
+/** @throws InputError FILE_UNREADABLE where the system refuses it */
+export async function explained<T>(path: string, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof Error && "syscall" in error && "code" in error)) throw error;
+    throw unreadable(path, REASONS[String(error.code)] ?? error.message, error);
+  }
+}
+
+export function unreadable(path: string, reason: string, cause?: unknown) {
+  return inputError("FILE_UNREADABLE", `Cannot read ${JSON.stringify(path)}: ${reason}`, { cause });
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EACCES: "permission denied",
+  EMFILE: "too many files are open",
+  ENFILE: "too many files are open",
+  ENOTDIR: "a part of the path is not a directory",
+  ELOOP: "its symbolic links go round in a circle",
+  ENXIO: "it is a socket, or a device that is not there",
+  ENAMETOOLONG: "the name is too long",
+};
