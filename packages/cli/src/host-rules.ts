@@ -17,10 +17,10 @@ import {
   servesLocalhost,
 } from "@svcproxy/iptables";
 import type { RuleSet } from "@svcproxy/rules";
-import { EnvironmentError, type Family, type HostPlan, planHost } from "@svcproxy/topology";
+import { EnvironmentError, type Family, type HostPlan, planHost, planProblems, visible } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 import type { FamilyFlag, HostPlanFlags, VariantFlags } from "./iptables-flags.ts";
-import { lookAtMachine } from "./machine-addresses.ts";
+import { machineAddresses } from "./machine-addresses.ts";
 import { readTopology, resolveHost } from "./read-topology.ts";
 
 export {
@@ -39,7 +39,8 @@ export async function readHostPlan(
 ): Promise<{ readonly plan: HostPlan; readonly dialect: Dialect }> {
   const { topology } = await readTopology(context, files, { ...flags, required: true });
   const host = resolveHost(topology, flags.host);
-  return { plan: planHost(lookAtMachine(topology, host), { host }), dialect: chooseDialect(topology, flags.dialect) };
+  const plan = planHost(topology, { host, machineAddresses: machineAddresses() });
+  return { plan, dialect: chooseDialect(topology, flags.dialect) };
 }
 
 /** Opens this host's rules; the log says which iptables was chosen and why. */
@@ -137,7 +138,8 @@ export async function applyRules(
 export async function warnOfHost(context: CommandContext, plan: HostPlan): Promise<readonly string[]> {
   const needs = { families: familiesOf(plan), localhostNodePorts: servesLocalhost(plan, 4) };
   const log = await context.logger();
-  const warnings = [...ruleLimitations(plan), ...(await hostWarnings(needs, context.signal))];
+  const ofPlan = planProblems(plan).map(({ text }) => visible(text));
+  const warnings = [...ofPlan, ...ruleLimitations(plan), ...(await hostWarnings(needs, context.signal))];
   for (const warning of warnings) log.warn(warning);
   return warnings;
 }

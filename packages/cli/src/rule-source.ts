@@ -15,7 +15,7 @@ import { type Family, type HostPlan, inputError, planHost, type Topology } from 
 import type { CommandContext } from "./command-context.ts";
 import { readHostStateJson } from "./live-host-state.ts";
 import { type LiveRules, openLiveRules } from "./live-rules.ts";
-import { lookAtHostState } from "./machine-addresses.ts";
+import { notedAddresses } from "./machine-addresses.ts";
 import { readText } from "./read-text.ts";
 import { readTopology, resolveHost } from "./read-topology.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
@@ -89,7 +89,10 @@ function isComplete({ rules, live, hostState }: RuleSourceFlags): boolean {
 
 /** @param seen the machine as it was looked at; undefined where the topology implies it */
 function planOf(topology: Topology, { hostName, seen }: { hostName: string; seen: HostState | undefined }): HostPlan {
-  return planHost(seen === undefined ? topology : lookAtHostState(topology, hostName, seen), { host: hostName });
+  return planHost(topology, {
+    host: hostName,
+    ...(seen === undefined ? {} : { machineAddresses: notedAddresses(seen) }),
+  });
 }
 
 interface GivenRules extends LiveRules {

@@ -5,6 +5,7 @@ import { type Logger, pino } from "pino";
 import type { CommandContext } from "./command-context.ts";
 import { workerProgram } from "./commands/userspace-worker.ts";
 import type { ExitCode } from "./exit-code.ts";
+import { machineAddresses } from "./machine-addresses.ts";
 import { readTopology, resolveHost } from "./read-topology.ts";
 import type { UserspaceFlags } from "./userspace-flags.ts";
 import { metricsAddressOf, proxyOptionsOf, vipDeviceOf, vipRangesOf } from "./userspace-settings.ts";
@@ -68,7 +69,7 @@ function planLoader(
   return async () => {
     const { topology } = await readTopology(context, files, { ...flags, required: true });
     host = resolveHost(topology, host);
-    return planHost(topology, { host });
+    return planHost(topology, { host, machineAddresses: machineAddresses(vipDeviceOf(flags)) });
   };
 }
 

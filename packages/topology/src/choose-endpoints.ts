@@ -14,8 +14,11 @@ export interface EndpointChoice {
  * Each falls back on its own to endpoints that are serving while they terminate. Local ones ignore hints.
  * @see kubernetes pkg/proxy/topology.go, CategorizeEndpoints
  */
-export function chooseEndpoints(port: ServicePort, { family, host }: { family: Family; host: Host }): EndpointChoice {
-  const endpoints = only(port.endpoints, (endpoint) => familyOf(endpoint.address) === family);
+export function chooseEndpoints(
+  listed: readonly Endpoint[],
+  { family, host }: { readonly family: Family; readonly host: Host },
+): EndpointChoice {
+  const endpoints = only(listed, (endpoint) => familyOf(endpoint.address) === family);
   const local = endpoints.filter((endpoint) => endpoint.host === host.name);
   const hinted = followHints(only(endpoints, isReady), host);
   const cluster = hinted.length > 0 ? hinted : endpoints.filter(servesWhileTerminating);

@@ -12,10 +12,19 @@ export interface HostPlan {
   readonly node: NodeSettings;
   /** How this host tells its own pods from other clients. */
   readonly podDetector: PodDetector;
+  readonly nodePortAddresses: Readonly<Record<Family, NodePortAddresses>>;
   /** In the topology's order: services, then their ports, then families (the order of `clusterIPs`). */
   readonly ports: readonly ServicePortPlan[];
-  /** Ports on which the host answers how many endpoints it has; TCP, the addresses that serve NodePorts. */
+  /** Ports on which the host answers how many endpoints it has; TCP. */
   readonly healthChecks: readonly HealthCheck[];
+}
+
+/** Where this host serves NodePorts of one family. */
+export interface NodePortAddresses {
+  /** As far as they are known, to the topology or of the machine where it was looked at; 127.0.0.1 stands for all of loopback. */
+  readonly addresses: readonly IpAddress[];
+  /** Whether they are served on every address of the host but loopback, those that nobody knew of included. */
+  readonly everyHostAddress: boolean;
 }
 
 /** One port of one service in one family. */
@@ -31,20 +40,30 @@ export interface ServicePortPlan {
   readonly localEndpoints: readonly Endpoint[];
   /** Every endpoint that some client may reach through some frontend here: each once, in the order listed. */
   readonly reachableEndpoints: readonly Endpoint[];
+  /** Those of its usable endpoints that are frontends of the topology themselves. */
+  readonly onward: readonly OnwardEndpoint[];
   /** Whether there is a usable endpoint anywhere, be it out of reach from here. */
   readonly hasEndpoints: boolean;
   readonly affinity?: SessionAffinity;
   readonly frontends: readonly Frontend[];
 }
 
+/** An endpoint that is itself a VIP of the topology, or a NodePort of one of its hosts. */
+export interface OnwardEndpoint {
+  readonly endpoint: Endpoint;
+  /** The frontend that it is. */
+  readonly kind: FrontendKind;
+  /** `namespace/name` of the service that has this frontend. */
+  readonly service: string;
+  /** Whether it leads back to the port that has it: then it is left out, on every host. */
+  readonly isLoop: boolean;
+}
+
 export type FrontendKind = "clusterIP" | "externalIP" | "loadBalancerIP" | "nodePort";
 
-export interface Frontend {
+/** What clients dial; a NodePort has the plan's `nodePortAddresses`, any other its one address. */
+export interface Frontend extends NodePortAddresses {
   readonly kind: FrontendKind;
-  /** What clients dial; for a NodePort the addresses that serve it, as far as the topology knows them. */
-  readonly addresses: readonly IpAddress[];
-  /** Set for a NodePort that is served on every address of the host, those that the topology does not know included. */
-  readonly everyHostAddress: boolean;
   readonly port: Port;
   /**
    * Who may use it; empty: everyone. Others are dropped, unless nobody serves it: then all are refused alike. Where a range
@@ -91,6 +110,8 @@ export type PodDetector =
 export interface HealthCheck {
   readonly service: Service;
   readonly port: Port;
-  /** Ready endpoints on this host. */
+  /** Ready endpoints on this host, each address once: of IPv4, or of IPv6 where the service has no IPv4. */
   readonly localReadyEndpoints: number;
+  /** Where it is answered: `nodePortAddresses` holds for it too. Absent: on every address of the host. */
+  readonly addresses?: readonly IpAddress[];
 }

@@ -13,8 +13,6 @@ export interface Host {
   readonly name: string;
   /** At least one; the first of a family is the host's address in that family. */
   readonly addresses: readonly IpAddress[];
-  /** More addresses of its interfaces, where the machine was looked at: they serve NodePorts where `nodePortAddresses` has them. */
-  readonly unlistedAddresses?: readonly IpAddress[];
   /** At most one a family. */
   readonly podCIDRs: readonly Cidr[];
   readonly zone?: string;

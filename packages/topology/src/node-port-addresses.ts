@@ -1,6 +1,7 @@
 import { type Cidr, cidrContains, type Family, familyOf, type IpAddress, parseIpAddress } from "./address.ts";
-import type { Frontend } from "./host-plan.ts";
+import type { NodePortAddresses } from "./host-plan.ts";
 import type { Host, NodeSettings } from "./model.ts";
+import { specialAddress } from "./special-address.ts";
 
 /**
  * Which of a host's addresses serve NodePorts.
@@ -13,19 +14,24 @@ export function nodePortAddresses({
   family,
   host,
   node,
+  machineAddresses = [],
 }: {
   readonly family: Family;
   readonly host: Host;
   readonly node: NodeSettings;
-}): Pick<Frontend, "addresses" | "everyHostAddress"> {
+  /** Those of the host's interfaces, where its machine was looked at. */
+  readonly machineAddresses?: readonly IpAddress[];
+}): NodePortAddresses {
   const ofFamily = (addresses: readonly IpAddress[]) => addresses.filter((address) => familyOf(address) === family);
   const own = ofFamily(host.addresses);
   if (node.nodePortsOnPrimaryAddress) return { addresses: own.slice(0, 1), everyHostAddress: false };
   const listed = blocksOf(node, family);
   const everyHostAddress = listed === undefined;
-  // Every address need not be listed.
-  const known = everyHostAddress ? own : [...own, ...ofFamily(host.unlistedAddresses ?? [])];
-  const addresses = known.filter((address) => isIn(listed, address));
+  const unlisted = ofFamily(machineAddresses).filter(
+    // Loopback addresses serve NodePorts only where that is asked for; a link-local one is of no use without its interface.
+    (address) => !own.includes(address) && specialAddress(address) === undefined,
+  );
+  const addresses = [...own, ...unlisted].filter((address) => isIn(listed, address));
   if (LOOPBACK !== undefined && family === 4 && servesNodePortsOnLocalhost(node)) addresses.push(LOOPBACK);
   return { addresses, everyHostAddress };
 }

@@ -5,7 +5,6 @@ import { InputError } from "./errors.ts";
 import type { ClientKind, Frontend, FrontendKind, Handling, HostPlan } from "./host-plan.ts";
 import { parseTopology } from "./parse-topology.ts";
 import { planHost } from "./plan-host.ts";
-import { withAddressesOf } from "./with-addresses-of.ts";
 
 function read(text: string) {
   return parseTopology(new TextEncoder().encode(text), { file: "t.yaml" }).topology;
@@ -250,7 +249,7 @@ describe("NodePorts", () => {
     ["10.0.0.0/8", ["10.9.0.1"], false],
     ["96.0.0.0/3", [], false],
     ["128.0.0.0/1", ["192.168.0.1"], false],
-    ["fd00::/8", ["192.168.0.1"], true],
+    ["fd00::/8", ["192.168.0.1", "10.9.0.1"], true],
     ["primary", ["192.168.0.1"], false],
   ] as const)(
     "of a machine that has 10.9.0.1 too, with nodePortAddresses %s",
@@ -259,9 +258,7 @@ describe("NodePorts", () => {
       const seen =
         read("hosts: [{ name: x, addresses: [192.168.0.1, 10.9.0.1, 127.0.0.1, 169.254.0.1] }]").hosts[0]?.addresses ??
         [];
-      const plan = planHost(withAddressesOf(given, { host: "h1", addresses: seen }), {
-        host: "h1",
-      });
+      const plan = planHost(given, { host: "h1", machineAddresses: seen });
       expect(frontendOf(plan, "nodePort")).toMatchObject({ addresses, everyHostAddress });
     },
   );

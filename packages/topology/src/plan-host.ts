@@ -1,33 +1,31 @@
-import type { Family, IpAddress, Port } from "./address.ts";
-import { familyOf } from "./address.ts";
-import { chooseEndpoints, type EndpointChoice, isExternallyReachable } from "./choose-endpoints.ts";
-import { detectPods, detectsPods } from "./detect-pods.ts";
+import { type Family, familyOf, type IpAddress } from "./address.ts";
+import { detectPods } from "./detect-pods.ts";
 import { inputError } from "./errors.ts";
-import type {
-  Frontend,
-  FrontendKind,
-  Handling,
-  HealthCheck,
-  HostPlan,
-  MasqueradeReason,
-  PodDetector,
-  ServicePortPlan,
-} from "./host-plan.ts";
-import type { Endpoint, Host, NodeSettings, Service, ServicePort, Topology } from "./model.ts";
+import { findOnwardEndpoints } from "./find-onward-endpoints.ts";
+import type { HealthCheck, HostPlan, OnwardEndpoint, ServicePortPlan } from "./host-plan.ts";
+import type { Host, Service, ServicePort, Topology } from "./model.ts";
 import { nodePortAddresses } from "./node-port-addresses.ts";
+import { type PlanContext, planService, type ServicePlan } from "./plan-service.ts";
 import { quote } from "./quote.ts";
 
 export interface PlanOptions {
   /** Name of the host for which the plan is made. */
   readonly host: string;
+  /** Addresses of this host's interfaces, where its machine was looked at; VIPs that it made local itself are none of them. */
+  readonly machineAddresses?: readonly IpAddress[];
+  /** The last plan of this host: what nothing changed for is taken over from it, the very same objects. */
+  readonly previous?: HostPlan;
 }
 
 /**
  * Decides what `host` promises: the one place where policy is made.
  *
+ * A service is planned anew where it, or what it hangs on, is another object than in `previous`; so a topology that shares its
+ * unchanged services with the last one costs the planning of those that changed.
+ *
  * @throws InputError UNKNOWN_HOST where the topology lists no such host
  */
-export function planHost(topology: Topology, { host: name }: PlanOptions): HostPlan {
+export function planHost(topology: Topology, { host: name, machineAddresses = [], previous }: PlanOptions): HostPlan {
   const host = topology.hosts.find((candidate) => candidate.name === name);
   if (host === undefined) {
     const known = topology.hosts.map((candidate) => quote(candidate.name)).join(", ");
@@ -35,148 +33,108 @@ export function planHost(topology: Topology, { host: name }: PlanOptions): HostP
       hint: known === "" ? "List the host under `hosts:`" : `Known hosts: ${known}`,
     });
   }
-  const context: PlanContext = { host, node: topology.node, podDetector: detectPods(host, topology.node) };
+  const context = contextOf(topology, { host, machineAddresses, previous });
+  const onward = findOnwardEndpoints(topology, context);
+  const known =
+    previous !== undefined && isSameContext(previous, context)
+      ? knownServices(previous)
+      : new Map<Service, ServicePlan>();
+  const services = topology.services.map((service) => {
+    const last = known.get(service);
+    return last !== undefined && leadsOnAlike(last, onward) ? last : planService(service, { ...context, onward });
+  });
   return {
     ...context,
     hosts: topology.hosts,
-    ports: topology.services.flatMap((service) =>
-      service.ports.flatMap((port, portIndex) =>
-        servedFamilies(service).map((family) => planPort(context, { service, port, portIndex, family })),
-      ),
-    ),
-    healthChecks: topology.services.flatMap((service) => planHealthCheck(host, service)),
+    ports: services.flatMap(({ ports }) => ports),
+    healthChecks: services.flatMap(({ healthChecks }) => healthChecks),
   };
 }
 
-interface PlanContext {
-  readonly host: Host;
-  readonly node: NodeSettings;
-  readonly podDetector: PodDetector;
-}
-
-interface PlannedPort {
-  readonly service: Service;
-  readonly port: ServicePort;
-  readonly portIndex: number;
-  readonly family: Family;
-}
-
-/** A service without a ClusterIP is headless: nothing to do, as in Kubernetes. */
-function servedFamilies(service: Service): readonly Family[] {
-  return [...new Set(service.clusterIPs.map(familyOf))];
-}
-
-function planPort(context: PlanContext, planned: PlannedPort): ServicePortPlan {
-  const { service, port, family } = planned;
-  const choice = chooseEndpoints(port, { family, host: context.host });
-  const isExternal = isExternallyReachable(service, { port, family });
-  const usesCluster = service.internalTrafficPolicy === "Cluster" || isExternal;
-  const usesLocal =
-    service.internalTrafficPolicy === "Local" || (service.externalTrafficPolicy === "Local" && isExternal);
-  return {
-    ...planned,
-    clusterEndpoints: choice.cluster,
-    localEndpoints: choice.local,
-    reachableEndpoints: usesCluster && usesLocal ? unionOf(choice, port) : usesLocal ? choice.local : choice.cluster,
-    hasEndpoints: choice.hasEndpoints,
-    ...(service.sessionAffinity === undefined ? {} : { affinity: service.sessionAffinity }),
-    frontends: planFrontends(context, { planned, choice }),
-  };
-}
-
-/** In the order listed. */
-function unionOf({ cluster, local }: EndpointChoice, { endpoints }: ServicePort): readonly Endpoint[] {
-  const either = new Set([...cluster, ...local]);
-  return either.size === cluster.length ? cluster : endpoints.filter((endpoint) => either.has(endpoint));
-}
-
-/** ClusterIP, external IPs, load-balancer IPs, NodePort. */
-function planFrontends(
-  context: PlanContext,
-  { planned: { service, port, family }, choice }: { planned: PlannedPort; choice: EndpointChoice },
-): readonly Frontend[] {
-  const internal = internalHandling(context, { service, family, ...choice });
-  const external = externalHandling(context, { service, family, ...choice });
-  const sourceRanges = service.loadBalancerSourceRanges.filter((range) => familyOf(range.address) === family);
-  const atAddresses = (kind: Exclude<FrontendKind, "nodePort">, addresses: readonly IpAddress[]): readonly Frontend[] =>
-    addresses
-      .filter((address) => familyOf(address) === family)
-      .filter((address) => kind === "clusterIP" || port.takenAt?.includes(address) !== true)
-      .map((address) => ({
-        kind,
-        addresses: [address],
-        everyHostAddress: false,
-        port: port.port,
-        sourceRanges: kind === "loadBalancerIP" ? sourceRanges : [],
-        clients: kind === "clusterIP" ? internal : external,
-      }));
-  const nodePort = (number: Port): Frontend => ({
-    kind: "nodePort",
-    ...nodePortAddresses({ family, ...context }),
-    port: number,
-    sourceRanges: [],
-    clients: external,
-  });
-  return [
-    ...atAddresses("clusterIP", service.clusterIPs),
-    ...atAddresses("externalIP", service.externalIPs),
-    ...atAddresses("loadBalancerIP", service.loadBalancerIPs),
-    ...(port.nodePort === undefined ? [] : [nodePort(port.nodePort)]),
-  ];
-}
-
-interface HandlingInput {
-  readonly service: Service;
-  readonly family: Family;
-  readonly cluster: readonly Endpoint[];
-  readonly local: readonly Endpoint[];
-  readonly hasEndpoints: boolean;
-}
-
-function internalHandling(context: PlanContext, input: HandlingInput): Frontend["clients"] {
-  const isLocal = input.service.internalTrafficPolicy === "Local";
-  const endpoints = isLocal ? input.local : input.cluster;
-  const handle = (reason: MasqueradeReason) =>
-    forwardTo(endpoints, { reason: context.node.masqueradeAll ? "masquerade-all" : reason, input });
-  const detects = detectsPods(context.podDetector, input.family);
-  return {
-    pod: handle("hairpin"),
-    host: handle(detects ? "host" : "hairpin"),
-    outside: handle(detects ? "not-a-pod" : "hairpin"),
-  };
-}
-
-function externalHandling(context: PlanContext, input: HandlingInput): Frontend["clients"] {
-  if (input.service.externalTrafficPolicy === "Cluster") {
-    const everyone = forwardTo(input.cluster, { reason: "external", input });
-    return { pod: everyone, host: everyone, outside: everyone };
-  }
-  // Pods and the host itself are not sent away: for them policy Local counts as Cluster.
-  const outside = forwardTo(input.local, { reason: "hairpin", input });
-  return {
-    pod: detectsPods(context.podDetector, input.family)
-      ? forwardTo(input.cluster, { reason: "hairpin", input })
-      : outside,
-    host: forwardTo(input.cluster, { reason: "host", input }),
-    outside,
-  };
-}
-
-function forwardTo(
-  endpoints: readonly Endpoint[],
-  { reason, input }: { reason: MasqueradeReason; input: HandlingInput },
-): Handling {
-  if (endpoints.length > 0) return { kind: "forward", endpoints, masquerade: reason };
-  return input.hasEndpoints ? { kind: "drop" } : { kind: "refuse" };
-}
-
-function planHealthCheck(host: Host, service: Service): readonly HealthCheck[] {
-  if (service.healthCheckNodePort === undefined) return [];
-  const ready = new Set<string>();
-  for (const port of service.ports) {
-    for (const endpoint of port.endpoints) {
-      if (endpoint.host === host.name && endpoint.ready) ready.add(endpoint.pod ?? endpoint.address);
+/**
+ * The services (`namespace/name`) whose part of the plan is another one than in `previous`; those that came or went are among them.
+ *
+ * @param previous what `plan` was made from
+ * @returns undefined where more changed than services and hosts, and all of the plan has to be looked at
+ */
+export function changedServices(plan: HostPlan, previous: HostPlan): ReadonlySet<string> | undefined {
+  if (!isSameContext(previous, plan)) return undefined;
+  const names = new Set<string>();
+  const collect = (from: HostPlan, besides: HostPlan) => {
+    const same = new Set<ServicePortPlan | HealthCheck>([...besides.ports, ...besides.healthChecks]);
+    for (const part of [...from.ports, ...from.healthChecks]) {
+      if (!same.has(part)) names.add(`${part.service.namespace}/${part.service.name}`);
     }
-  }
-  return [{ service, port: service.healthCheckNodePort, localReadyEndpoints: ready.size }];
+  };
+  collect(previous, plan);
+  collect(plan, previous);
+  return names;
+}
+
+function contextOf(
+  { node, services }: Topology,
+  {
+    host,
+    machineAddresses,
+    previous,
+  }: { readonly host: Host; readonly machineAddresses: readonly IpAddress[]; readonly previous: HostPlan | undefined },
+): PlanContext {
+  // ClusterIPs that somebody else made local are VIPs still: with thousands of them each NodePort would be served on thousands of addresses.
+  const clusterIPs = new Set(machineAddresses.length === 0 ? [] : services.flatMap((service) => service.clusterIPs));
+  const own = machineAddresses.filter((address) => !clusterIPs.has(address));
+  const places = (family: Family) => nodePortAddresses({ family, host, node, machineAddresses: own });
+  return {
+    host,
+    node: lastIfEqual(node, previous?.node),
+    podDetector: lastIfEqual(detectPods(host, node), previous?.podDetector),
+    nodePortAddresses: lastIfEqual({ 4: places(4), 6: places(6) }, previous?.nodePortAddresses),
+  };
+}
+
+function lastIfEqual<Value>(now: Value, last: Value | undefined): Value {
+  return last !== undefined && JSON.stringify(last) === JSON.stringify(now) ? last : now;
+}
+
+/** Whether a service that is the same has the same plan. */
+function isSameContext(a: PlanContext, b: PlanContext): boolean {
+  return (
+    a.node === b.node &&
+    a.podDetector === b.podDetector &&
+    a.nodePortAddresses === b.nodePortAddresses &&
+    (a.host === b.host || factsOf(a.host) === factsOf(b.host))
+  );
+}
+
+/** What plans hang on of a host: its pods are not among it, because endpoints say where they are. */
+function factsOf({ name, addresses, podCIDRs, zone }: Host): string {
+  return JSON.stringify([name, addresses, podCIDRs, zone]);
+}
+
+/** The parts of a plan, by what they were planned from. */
+function knownServices({ ports, healthChecks }: HostPlan): ReadonlyMap<Service, ServicePlan> {
+  const checks = Map.groupBy(healthChecks, ({ service }) => service);
+  return new Map(
+    [...Map.groupBy(ports, ({ service }) => service)].map(([service, ofService]) => [
+      service,
+      { ports: ofService, healthChecks: checks.get(service) ?? [] },
+    ]),
+  );
+}
+
+function leadsOnAlike({ ports }: ServicePlan, onward: ReadonlyMap<ServicePort, readonly OnwardEndpoint[]>): boolean {
+  return ports.every((planned) => {
+    const now = onward.get(planned.port)?.filter(({ endpoint }) => familyOf(endpoint.address) === planned.family) ?? [];
+    return (
+      now.length === planned.onward.length &&
+      now.every((one, index) => {
+        const last = planned.onward[index];
+        return (
+          one.endpoint === last?.endpoint &&
+          one.kind === last.kind &&
+          one.service === last.service &&
+          one.isLoop === last.isLoop
+        );
+      })
+    );
+  });
 }

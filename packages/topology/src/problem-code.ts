@@ -4,6 +4,9 @@ import type { FaultCode } from "./fault-code.ts";
 export type ProblemCode =
   | InputCode
   | EnvironmentCode
+  // What is not as it should be in a plan
+  | "ENDPOINT_LOOP"
+  | "ENDPOINT_CHAIN"
   // What a data path cannot do of a plan
   | "HEALTH_CHECK_UNANSWERED"
   | "PROXY_PROTOCOL_UNSENT";

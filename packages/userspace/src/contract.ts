@@ -68,6 +68,8 @@ export interface ProxySurroundings {
    * Default: a file of this package.
    */
   readonly workerProgram?: readonly [script: string, ...args: string[]];
+  /** Called where the machine got or lost an address: whoever made the plan makes it anew, because NodePorts are served there too. */
+  readonly onAddressesChange?: () => void;
   /** Listeners that a running instance handed over (`claimInstance`). */
   readonly inherited?: InheritedListeners;
 }

@@ -47,9 +47,9 @@ test("only the addresses that serve NodePorts answer, where not all do", async (
   onTestFinished(() => servers.close());
   const answering = async () =>
     Promise.all(["127.0.0.1", "127.0.0.2", "127.0.0.3"].map(async (address) => (await ask(port, address))?.status));
-  servers.apply([check(port, 1)], [ip("127.0.0.2"), ip("127.0.0.3")]);
+  servers.apply([{ ...check(port, 1), addresses: [ip("127.0.0.2"), ip("127.0.0.3")] }]);
   await until(answering, (statuses) => statuses.join() === ",200,200");
-  servers.apply([check(port, 0)], [ip("127.0.0.1"), ip("127.0.0.3")]);
+  servers.apply([{ ...check(port, 0), addresses: [ip("127.0.0.1"), ip("127.0.0.3")] }]);
   await until(answering, (statuses) => statuses.join() === "503,,503");
 });
 

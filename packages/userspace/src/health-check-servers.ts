@@ -17,11 +17,10 @@ export class HealthCheckServers {
     this.#logger = logger;
   }
 
-  /** @param addresses where they are answered; undefined: on every address of the host */
-  apply(checks: readonly HealthCheck[], addresses?: readonly IpAddress[]): void {
+  apply(checks: readonly HealthCheck[]): void {
     const current = new Map(
       checks.flatMap((check) =>
-        (addresses ?? [undefined]).map((address) => [placeOf(check, address), { check, address }] as const),
+        (check.addresses ?? [undefined]).map((address) => [placeOf(check, address), { check, address }] as const),
       ),
     );
     for (const [place, server] of this.#servers) {

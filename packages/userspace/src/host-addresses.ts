@@ -5,6 +5,8 @@ import type { HostAddresses } from "./policy/frontend-spec.ts";
 export interface LocalAddresses extends HostAddresses {
   /** Every address of every interface: a client with one of them is this host. */
   readonly all: readonly IpAddress[];
+  /** Those of them that other machines can dial, but for VIPs. */
+  readonly own: readonly IpAddress[];
 }
 
 /** The addresses of this machine as they are now. */
@@ -13,7 +15,7 @@ export function readLocalAddresses(
   machine: ReturnType<typeof networkInterfaces> = networkInterfaces(),
 ): LocalAddresses {
   const all: IpAddress[] = [];
-  const nodePortAddresses: IpAddress[] = [];
+  const own: IpAddress[] = [];
   const interfaces: { name: string; cidr: NonNullable<ReturnType<typeof parseCidr>> }[] = [];
   for (const [name, entries = []] of Object.entries(machine)) {
     for (const { address: text, cidr: block, internal } of entries) {
@@ -23,12 +25,11 @@ export function readLocalAddresses(
       all.push(address);
       if (vipDevices.includes(name)) continue; // VIPs are the plan's
       if (cidr !== undefined && !internal && !isLinkLocal(address)) interfaces.push({ name, cidr });
-      // Loopback addresses serve NodePorts only where the plan says so, but lo may have others, which are the host's like any.
-      // A link-local address is of no use without its interface.
-      if (!isLoopback(address) && !isLinkLocal(address)) nodePortAddresses.push(address);
+      // But lo may have others, which are the host's like any. A link-local address is of no use without its interface.
+      if (!isLoopback(address) && !isLinkLocal(address)) own.push(address);
     }
   }
-  return { all, nodePortAddresses, interfaces };
+  return { all, own, interfaces };
 }
 
 function isLoopback(address: IpAddress): boolean {

@@ -14,7 +14,7 @@ import type {
 } from "./contract.ts";
 import { FailureLog } from "./failure-log.ts";
 import { HealthCheckServers } from "./health-check-servers.ts";
-import { readLocalAddresses } from "./host-addresses.ts";
+import { type LocalAddresses, readLocalAddresses } from "./host-addresses.ts";
 import { ListenerBook } from "./listener-book.ts";
 import type { DataPlane } from "./plane/byte-stream.ts";
 import { handleDataPlane } from "./plane/handle-streams.ts";
@@ -22,7 +22,7 @@ import { loadNativeHandles } from "./plane/native-handles.ts";
 import { socketDataPlane } from "./plane/socket-streams.ts";
 import { LocalDesk } from "./policy/admission-desk.ts";
 import { newFrontendCounters } from "./policy/counters.ts";
-import { compileFrontends, type HostAddresses, type ServedPlan } from "./policy/frontend-spec.ts";
+import { compileFrontends, type ServedPlan } from "./policy/frontend-spec.ts";
 import { localWorkerGroup } from "./workers/local-worker-group.ts";
 import {
   mergeEndpoints,
@@ -79,7 +79,6 @@ const NOTHING_SERVED: ServedPlan = {
   frontends: new Map(),
   endpoints: [],
   podCidrs: [],
-  healthCheckAddresses: undefined,
   unsupported: [],
   limitations: [],
 };
@@ -91,6 +90,7 @@ class RunningProxy implements ServiceProxy {
   readonly #addressCheck: NodeJS.Timeout;
   readonly #checks: ActiveChecks | undefined;
   readonly #healthChecks: HealthCheckServers;
+  readonly #onAddressesChange: (() => void) | undefined;
   #plan: HostPlan | undefined;
   #served = NOTHING_SERVED;
   #addresses = "";
@@ -103,7 +103,7 @@ class RunningProxy implements ServiceProxy {
 
   constructor({
     options,
-    surroundings: { logger, inherited = new Map() },
+    surroundings: { logger, inherited = new Map(), onAddressesChange },
     plane,
     group,
   }: {
@@ -114,6 +114,7 @@ class RunningProxy implements ServiceProxy {
   }) {
     this.#options = options;
     this.#group = group;
+    this.#onAddressesChange = onAddressesChange;
     this.#healthChecks = new HealthCheckServers(logger);
     this.#book = new ListenerBook({
       plane,
@@ -169,10 +170,10 @@ class RunningProxy implements ServiceProxy {
       podCidrs: served.podCidrs,
       // A host that dials a VIP of its own has that VIP as its source address.
       hostAddresses: [...addresses.all, ...specs.map(({ address }) => address)],
-      ownAddresses: [...plan.host.addresses, ...addresses.nodePortAddresses],
+      ownAddresses: [...plan.host.addresses, ...addresses.own],
     });
     this.#checks?.follow(served.endpoints.filter(({ protocol }) => protocol === "tcp"));
-    this.#healthChecks.apply(plan.healthChecks, served.healthCheckAddresses);
+    this.#healthChecks.apply(plan.healthChecks);
     await this.#book.open(served.frontends);
     await this.#group.settle();
     return {
@@ -185,7 +186,9 @@ class RunningProxy implements ServiceProxy {
 
   #followAddresses(): void {
     if (this.#plan === undefined || this.#state !== "running") return;
-    if (signatureOf(readLocalAddresses(this.#options)) !== this.#addresses) void this.apply(this.#plan);
+    if (signatureOf(readLocalAddresses(this.#options)) === this.#addresses) return;
+    void this.apply(this.#plan);
+    this.#onAddressesChange?.();
   }
 
   async snapshot(): Promise<ProxySnapshot> {
@@ -252,7 +255,7 @@ class RunningProxy implements ServiceProxy {
   }
 }
 
-/** What decides where NodePorts listen and who is a pod; VIPs come and go with plans and do not count. */
-function signatureOf({ nodePortAddresses, interfaces }: HostAddresses): string {
-  return JSON.stringify([nodePortAddresses, interfaces]);
+/** What decides where NodePorts are served and who is a pod; VIPs come and go with plans and do not count. */
+function signatureOf({ own, interfaces }: LocalAddresses): string {
+  return JSON.stringify([own, interfaces]);
 }

@@ -1,6 +1,6 @@
 import type { Match, Rule } from "@svcproxy/rules";
 import type { Family, Frontend, HostPlan, IpAddress, ServicePortPlan } from "@svcproxy/topology";
-import { cidrOf, nodePortAddresses } from "@svcproxy/topology";
+import { cidrOf } from "@svcproxy/topology";
 import type { Dispatch, DispatchEntry } from "../dispatch/build-dispatch.ts";
 import { dispatchRules } from "../dispatch/dispatch-rules.ts";
 import { NODE_PORT_PREFIX, NODE_PORTS, VIP_PREFIX } from "../rule-parts/chain-names.ts";
@@ -89,7 +89,7 @@ const LOOPBACK_6 = cidrOf("::1" as IpAddress, 128);
 /** What ends nat KUBE-SERVICES: which packets are asked for a NodePort. It stands there also where no service has one. */
 export function nodePortTail(plan: HostPlan, family: Family): readonly Rule[] {
   const target = jump(NODE_PORTS);
-  const { addresses, everyHostAddress } = nodePortAddresses({ family, host: plan.host, node: plan.node });
+  const { addresses, everyHostAddress } = plan.nodePortAddresses[family];
   if (!everyHostAddress) {
     return addresses.map((address) => ({ matches: [TAIL_NOTE, destination(hostCidr(address))], target }));
   }

@@ -102,6 +102,7 @@ export class Daemon {
     const { onConnectionEnd, workerProgram } = this.#surroundings;
     this.#proxy = await createProxy(options.proxy, {
       logger,
+      onAddressesChange: () => void this.reload(),
       ...(onConnectionEnd === undefined ? {} : { onConnectionEnd }),
       ...(workerProgram === undefined ? {} : { workerProgram }),
       ...(inherited === undefined ? {} : { inherited }),

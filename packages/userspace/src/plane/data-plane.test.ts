@@ -31,7 +31,6 @@ describe.for(planes)("on $name", (plane) => {
     const worker = new Worker({ options, plane, desk, reports: { dialFailed: () => {} } });
     onTestFinished(() => worker.close());
     const served = compileFrontends(loopbackPlan([{ vip, port: PORT, endpoints }]), {
-      nodePortAddresses: [],
       interfaces: [],
     });
     const frontends = [...served.frontends.values()];

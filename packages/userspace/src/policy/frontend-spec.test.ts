@@ -1,34 +1,16 @@
-import type { HostPlan, PodDetector } from "@svcproxy/topology";
-import { parseCidr } from "@svcproxy/topology";
+import type { PodDetector } from "@svcproxy/topology";
+import { parseCidr, parseTopology, planHost } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
 import { ip, loopbackPlan, type TestService } from "../testing/loopback-plan.ts";
 import { compileFrontends, type HostAddresses, listens, userspaceLimitations } from "./frontend-spec.ts";
 
 const WEB: TestService = { vip: "10.96.0.10", port: 80, endpoints: [["10.0.1.2", 8080]] };
-const NOWHERE: HostAddresses = { nodePortAddresses: [], interfaces: [] };
+const NOWHERE: HostAddresses = { interfaces: [] };
 
 function cidr(text: string) {
   const block = parseCidr(text);
   if (block === undefined) throw new TypeError(text);
   return block;
-}
-
-/** The plan with its first frontend as a NodePort, and a health check. */
-function withNodePort(plan: HostPlan, { nodePortAddresses = [] }: { nodePortAddresses?: string[] } = {}): HostPlan {
-  return {
-    ...plan,
-    node: { ...plan.node, nodePortAddresses: nodePortAddresses.map(cidr) },
-    healthChecks: plan.ports.map(({ service, port }) => ({ service, port: port.port, localReadyEndpoints: 1 })),
-    ports: plan.ports.map((port) => ({
-      ...port,
-      frontends: port.frontends.map((frontend) => ({
-        ...frontend,
-        kind: "nodePort",
-        addresses: nodePortAddresses.length === 0 ? [ip("192.168.1.6")] : [],
-        everyHostAddress: nodePortAddresses.length === 0,
-      })),
-    })),
-  };
 }
 
 describe("compiled frontends", () => {
@@ -41,19 +23,15 @@ describe("compiled frontends", () => {
     ]);
   });
 
-  test("of a NodePort listen on the addresses that the topology knows and on those that the machine has, once each", () => {
-    const addresses = ["192.168.1.6", "10.1.1.1", "fd00::1", WEB.vip].map(ip);
-    const host = { nodePortAddresses: addresses, interfaces: [] };
-    const { frontends } = compileFrontends(withNodePort(loopbackPlan([WEB])), host);
+  test("of a NodePort listen on each of its addresses, once", () => {
+    const plan = loopbackPlan([{ ...WEB, vip: "192.168.1.6", nodePort: true }]);
+    const addresses = ["192.168.1.6", "10.1.1.1", "192.168.1.6"].map(ip);
+    const ports = plan.ports.map((port) => ({
+      ...port,
+      frontends: port.frontends.map((frontend) => ({ ...frontend, addresses })),
+    }));
+    const { frontends } = compileFrontends({ ...plan, ports }, NOWHERE);
     expect([...frontends.values()].map(({ address }) => address)).toEqual(["192.168.1.6", "10.1.1.1"]);
-  });
-
-  test("of a NodePort leave out what nodePortAddresses leaves out, and have what it has and the topology does not know", () => {
-    const plan = withNodePort(loopbackPlan([WEB]), { nodePortAddresses: ["10.0.0.0/8"] });
-    const host = { nodePortAddresses: [ip("192.168.1.6"), ip("10.1.1.1"), ip("fd00::1")], interfaces: [] };
-    const { frontends, healthCheckAddresses } = compileFrontends(plan, host);
-    expect([...frontends.values()].map(({ address }) => address)).toEqual(["10.1.1.1"]);
-    expect(healthCheckAddresses).toEqual(["10.1.1.1"]);
   });
 
   test("that want the same address and port: the first has it", () => {
@@ -77,15 +55,17 @@ describe("compiled frontends", () => {
     );
   });
 
-  test("whose endpoint leads back to them refuse, which is said", () => {
-    const plan = loopbackPlan([
-      { ...WEB, name: "echo", endpoints: [["10.96.0.10", 80]] },
-      { ...WEB, name: "chain", port: 81, endpoints: [["10.96.0.10", 82]] },
-      { ...WEB, name: "web", port: 82 },
-    ]);
-    const { frontends, limitations } = compileFrontends(plan, NOWHERE);
-    expect([...frontends.values()].map(listens)).toEqual([false, true, true]);
-    expect(limitations).toContain("Endpoints of default/echo lead back to it, and are left out: 10.96.0.10:80");
+  test("whose endpoint leads back to them refuse, and it is no endpoint of theirs", () => {
+    const text = `
+hosts: [{ name: edge, address: 192.0.2.1 }]
+services:
+  - { name: echo, clusterIP: 10.96.0.10, ports: [{ port: 80 }], endpoints: ["10.96.0.10:80"] }
+  - { name: web, clusterIP: 10.96.0.11, ports: [{ port: 80 }], endpoints: ["10.0.1.2:8080"] }
+`;
+    const { topology } = parseTopology(Buffer.from(text), { file: "echo.yaml" });
+    const { frontends, endpoints } = compileFrontends(planHost(topology, { host: "edge" }), NOWHERE);
+    expect([...frontends.values()].map(listens)).toEqual([false, true]);
+    expect(endpoints.map(({ key }) => key)).toEqual(["tcp 10.0.1.2:8080"]);
   });
 
   test("without an endpoint for anybody do not listen, unless UDP clients are owed silence", () => {
@@ -128,7 +108,7 @@ describe("compiled frontends", () => {
     ];
     const plan = loopbackPlan([WEB], detector);
     const host = { ...plan.host, podCIDRs: [cidr("10.7.0.0/24")] };
-    const served = compileFrontends({ ...plan, host }, { nodePortAddresses: [], interfaces });
+    const served = compileFrontends({ ...plan, host }, { interfaces });
     expect(served.podCidrs.map(({ address, prefixLength }) => `${address}/${prefixLength}`)).toEqual(pods);
   });
 });

@@ -2,20 +2,18 @@ import {
   type Cidr,
   type ClientKind,
   type Endpoint,
-  type Family,
   type Frontend,
   familyOf,
   formatSocketAddress,
   type Handling,
   type HostPlan,
   type IpAddress,
-  nodePortAddresses,
   type Port,
+  planProblems,
   type ServicePortPlan,
   visible,
 } from "@svcproxy/topology";
 import type { FrontendPlace } from "../contract.ts";
-import { cutLoops, type Loop } from "./cut-loops.ts";
 
 /** One address and port to serve, as plain data: it crosses to worker processes. */
 export interface FrontendSpec extends FrontendPlace {
@@ -56,8 +54,6 @@ export interface ServedPlan {
   readonly endpoints: readonly ListedEndpoint[];
   /** Sources that count as this host's pods. */
   readonly podCidrs: readonly Cidr[];
-  /** Where health checks are answered; undefined: on every address. */
-  readonly healthCheckAddresses: readonly IpAddress[] | undefined;
   /** SCTP: nobody can serve it. */
   readonly unsupported: readonly FrontendPlace[];
   /** What a userspace proxy does otherwise than rules would; a sentence each. */
@@ -66,21 +62,18 @@ export interface ServedPlan {
 
 /** What the machine adds to a plan. */
 export interface HostAddresses {
-  /** Addresses on which a NodePort is served besides those that the plan names, unless `nodePortAddresses` leaves them out. */
-  readonly nodePortAddresses: readonly IpAddress[];
   /** Blocks of the addresses that interfaces carry, for pod detection by interface. */
   readonly interfaces: readonly { readonly name: string; readonly cidr: Cidr }[];
 }
 
 /** Turns the promise into addresses to listen on. */
-export function compileFrontends(plan: HostPlan, machine: HostAddresses): ServedPlan {
-  const host = { ...machine, nodePortAddresses: withoutClusterIPs(machine.nodePortAddresses, plan) };
+export function compileFrontends(plan: HostPlan, host: HostAddresses): ServedPlan {
   const frontends = new Map<string, FrontendSpec>();
   const unsupported: FrontendPlace[] = [];
   const targets = { tcp: new TargetBook("tcp"), udp: new TargetBook("udp") };
   for (const servicePort of plan.ports) {
     for (const frontend of servicePort.frontends) {
-      for (const address of addressesOf(frontend, { family: servicePort.family, plan, host })) {
+      for (const address of frontend.addresses) {
         const { protocol } = servicePort.port;
         const place = placeOf(servicePort, { frontend, address });
         if (protocol === "sctp") unsupported.push(place);
@@ -90,47 +83,13 @@ export function compileFrontends(plan: HostPlan, machine: HostAddresses): Served
       }
     }
   }
-  const cut = cutLoops(frontends);
   return {
-    frontends: cut.frontends,
+    frontends,
     endpoints: listEndpoints(plan, targets),
     podCidrs: podCidrs(plan, host),
-    healthCheckAddresses: healthCheckAddresses(plan, host),
     unsupported,
-    limitations: [...userspaceLimitations(plan), ...describeLoops(cut.loops).map(visible)],
+    limitations: [...planProblems(plan).map(({ text }) => visible(text)), ...userspaceLimitations(plan)],
   };
-}
-
-/** ClusterIPs that somebody else made local are VIPs still: with thousands of them each NodePort would be opened thousands of times. */
-function withoutClusterIPs(addresses: readonly IpAddress[], { ports }: HostPlan): readonly IpAddress[] {
-  const clusterIPs = new Set(ports.flatMap(({ service }) => service.clusterIPs));
-  return addresses.filter((address) => !clusterIPs.has(address));
-}
-
-interface AddressInput {
-  readonly family: Family;
-  readonly plan: HostPlan;
-  readonly host: HostAddresses;
-}
-
-function addressesOf(frontend: Frontend, input: AddressInput): ReadonlySet<IpAddress> {
-  return new Set(frontend.kind === "nodePort" ? [...frontend.addresses, ...placesOf(input)] : frontend.addresses);
-}
-
-/** The addresses of this machine that serve NodePorts. */
-function placesOf({ family, plan, host }: AddressInput): readonly IpAddress[] {
-  const unlistedAddresses = host.nodePortAddresses.filter((address) => familyOf(address) === family);
-  const lookedAt = { ...plan.host, unlistedAddresses };
-  const { addresses, everyHostAddress } = nodePortAddresses({ family, host: lookedAt, node: plan.node });
-  return everyHostAddress ? unlistedAddresses : addresses;
-}
-
-/** As NodePorts are: `nodePortAddresses` is also about them. @see kubernetes pkg/proxy/healthcheck/service_health.go */
-function healthCheckAddresses(plan: HostPlan, host: HostAddresses): readonly IpAddress[] | undefined {
-  const families = new Set(plan.healthChecks.flatMap(({ service }) => service.clusterIPs.map(familyOf)));
-  const input = { host: plan.host, node: plan.node };
-  if ([...families].every((family) => nodePortAddresses({ ...input, family }).everyHostAddress)) return undefined;
-  return [...families].flatMap((family) => placesOf({ family, plan, host }));
 }
 
 function placeOf(
@@ -198,11 +157,12 @@ class TargetBook {
 
 function listEndpoints(plan: HostPlan, targets: Record<"tcp" | "udp", TargetBook>): readonly ListedEndpoint[] {
   const listed = new Map<string, Omit<ListedEndpoint, "services"> & { services: Set<string> }>();
-  for (const { service, port, family } of plan.ports) {
+  for (const { service, port, family, onward } of plan.ports) {
     if (port.protocol === "sctp") continue;
+    const loops = new Set(onward.filter(({ isLoop }) => isLoop).map(({ endpoint }) => endpoint));
     const name = `${service.namespace}/${service.name}`;
     for (const endpoint of port.endpoints) {
-      if (familyOf(endpoint.address) !== family) continue;
+      if (familyOf(endpoint.address) !== family || loops.has(endpoint)) continue;
       const target = targets[port.protocol].targetOf(endpoint);
       const known = listed.get(target.key);
       if (known === undefined) {
@@ -212,14 +172,6 @@ function listEndpoints(plan: HostPlan, targets: Record<"tcp" | "udp", TargetBook
     }
   }
   return [...listed.values()].map((endpoint) => ({ ...endpoint, services: [...endpoint.services] }));
-}
-
-/** One sentence for all of a service: its NodePorts may lead back on every address of the host. */
-function describeLoops(loops: readonly Loop[]): readonly string[] {
-  return [...Map.groupBy(loops, ({ frontend }) => frontend.service)].map(([service, found]) => {
-    const endpoints = [...new Set(found.map(({ endpoint }) => formatSocketAddress(endpoint)))];
-    return `Endpoints of ${service} lead back to it, and are left out: ${endpoints.join(", ")}`;
-  });
 }
 
 /**

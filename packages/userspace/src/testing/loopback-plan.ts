@@ -35,6 +35,8 @@ export interface TestService {
 
 export type TestEndpoint = readonly [address: string, port: number];
 
+const NOWHERE = { addresses: [], everyHostAddress: false };
+
 /** A plan for a host on loopback addresses. */
 export function loopbackPlan(services: readonly TestService[], podDetector: PodDetector = { kind: "none" }): HostPlan {
   const host: Host = { name: "test", addresses: [ip("127.0.0.1")], podCIDRs: [], pods: [] };
@@ -43,6 +45,7 @@ export function loopbackPlan(services: readonly TestService[], podDetector: PodD
     hosts: [host],
     node: DEFAULT_NODE_SETTINGS,
     podDetector,
+    nodePortAddresses: { 4: NOWHERE, 6: NOWHERE },
     ports: services.map(planService),
     healthChecks: [],
   };
@@ -78,6 +81,7 @@ function planService(test: TestService): ServicePortPlan {
     clusterEndpoints: usable,
     localEndpoints: [],
     reachableEndpoints: usable,
+    onward: [],
     hasEndpoints: usable.length > 0,
     ...(test.affinitySeconds === undefined ? {} : { affinity: { timeoutSeconds: test.affinitySeconds } }),
     frontends: [frontendOf(test, usable)],

@@ -37,6 +37,12 @@ test("an external IP that is the host's own needs nothing", () => {
   expect(refused.size).toBe(0);
 });
 
+test("a VIP that is its own endpoint is one still: its clients are refused at once", () => {
+  const { vips, refused } = vipsOfPlan(planOf({ clusterIPs: ["10.96.0.1"], endpoint: ["10.96.0.1", 80] }));
+  expect(vips).toEqual(["10.96.0.1"]);
+  expect(refused.size).toBe(0);
+});
+
 test("a service of SCTP ports needs no VIP", () => {
   expect(vipsOfPlan(planOf({ protocol: "sctp" })).vips).toEqual([]);
 });
@@ -73,6 +79,7 @@ interface ServiceUnderTest {
   readonly externalIPs?: readonly string[];
   readonly loadBalancerIPs?: readonly string[];
   readonly protocol?: "tcp" | "sctp";
+  readonly endpoint?: readonly [address: string, port: number];
 }
 
 /** Hosts a (192.0.2.1, the plan's) and b (192.0.2.2); service web with endpoint 10.5.0.2. */
@@ -81,6 +88,7 @@ function planOf({
   externalIPs = [],
   loadBalancerIPs = [],
   protocol = "tcp",
+  endpoint: [to, toPort] = ["10.5.0.2", 8080],
 }: ServiceUnderTest): HostPlan {
   const conditions = { ready: true, serving: true, terminating: false, hints: { zones: [], nodes: [] } };
   const host = (name: string, text: string) => ({ name, addresses: [address(text)], podCIDRs: [], pods: [] });
@@ -105,7 +113,7 @@ function planOf({
               protocol,
               port: port(80),
               nodePort: port(30080),
-              endpoints: [{ address: address("10.5.0.2"), port: port(8080), ...conditions }],
+              endpoints: [{ address: address(to), port: port(toPort), ...conditions }],
             },
           ],
         },

@@ -25,9 +25,11 @@ export function vipsOfPlan(plan: HostPlan): PlannedVips {
 
 function ownersOf(plan: HostPlan): ReadonlyMap<IpAddress, string> {
   const owners = new Map<IpAddress, string>();
-  for (const { service, port } of plan.ports) {
-    for (const { address } of port.endpoints)
-      owners.set(address, `an endpoint of service ${JSON.stringify(service.name)}`);
+  for (const { service, port, onward } of plan.ports) {
+    // One that is a VIP itself is no machine's: it leads back, and is left out, or leads on.
+    const vips = new Set(onward.filter(({ kind }) => kind !== "nodePort").map(({ endpoint }) => endpoint));
+    for (const endpoint of port.endpoints)
+      if (!vips.has(endpoint)) owners.set(endpoint.address, `an endpoint of service ${JSON.stringify(service.name)}`);
   }
   for (const host of plan.hosts) {
     for (const address of host.addresses) owners.set(address, `host ${JSON.stringify(host.name)}`);
