@@ -24,9 +24,10 @@ export interface DataPath {
 export interface DataPathSession extends AsyncDisposable {
   /**
    * Makes the machine keep the plan; twice is once. One service that cannot be carried out does not hold up the others: its ports
-   * are `refused` or `failed` in the status.
+   * are `refused` or `failed` in the status, the report tells of them, the machine keeps what it had of them, and each apply tries
+   * them again, whatever it says of what changed.
    *
-   * @throws EnvironmentError where nothing of the plan could be carried out; then the machine has what it had
+   * @throws EnvironmentError where nothing of the plan could be carried out; then the machine and the status are as they were
    */
   apply(plan: HostPlan, options?: ApplyOptions): Promise<ApplyReport>;
   /** One for each port of each service and family of the plan that was applied last, in its order. */
@@ -44,7 +45,7 @@ export interface ApplyOptions {
 export interface ApplyReport {
   /** Whether the machine had to be changed. */
   readonly changed: boolean;
-  /** What is less than well although the plan is carried out. */
+  /** What is less than well although the plan is carried out, the services that are not among it as errors. */
   readonly problems: readonly Problem[];
 }
 

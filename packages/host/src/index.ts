@@ -1,1 +1,2 @@
 export * from "./data-path.ts";
+export * from "./service-port-statuses.ts";

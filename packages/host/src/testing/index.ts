@@ -1,3 +1,7 @@
+export * from "./contract/contract-plan.ts";
+export * from "./contract/data-path-contract.ts";
+export type * from "./contract/data-path-host.ts";
+export * from "./contract/memory-data-path.ts";
 export * from "./flows/describe-flows.ts";
 export * from "./flows/describe-traced-flows.ts";
 export type { RuleStyle } from "./flows/flow.ts";
