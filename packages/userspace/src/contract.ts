@@ -64,10 +64,10 @@ export interface ProxySurroundings {
   /** Called once for each TCP connection and UDP session that ended. Leave it out where nobody reads it: it costs. */
   readonly onConnectionEnd?: (record: AccessRecord) => void;
   /**
-   * The script and arguments of a program that calls `runWorkerProcess`, for workers; needed where this package is part of a bundle.
+   * The program, with arguments, that calls `runWorkerProcess`, for workers; needed where this package is part of a bundle.
    * Default: a file of this package.
    */
-  readonly workerProgram?: readonly [script: string, ...args: string[]];
+  readonly workerProgram?: readonly [program: string, ...args: string[]];
   /** Called where the machine got or lost an address: whoever made the plan makes it anew, because NodePorts are served there too. */
   readonly onAddressesChange?: () => void;
   /** Listeners that a running instance handed over (`claimInstance`). */

@@ -1,3 +1,4 @@
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import type { AccessRecord, HandedListener, ProxyOptions } from "../contract.ts";
@@ -19,7 +20,7 @@ export interface ProcessGroupOptions {
   readonly options: ProxyOptions;
   readonly logger: Logger;
   readonly failures: FailureLog;
-  readonly workerProgram?: readonly [script: string, ...args: string[]];
+  readonly workerProgram?: readonly [program: string, ...args: string[]];
   readonly onConnectionEnd?: (record: AccessRecord) => void;
 }
 
@@ -62,7 +63,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
     const worker = new WorkerProcess({
       index,
       restarts,
-      program: this.#surroundings.workerProgram ?? [fileURLToPath(new URL("worker-main.ts", import.meta.url))],
+      program: this.#surroundings.workerProgram ?? ownWorkerProgram(),
       onMessage: (from, message) => this.#onMessage(from, message),
       onExit: (from, how) => this.#onExit(from, how),
     });
@@ -267,4 +268,9 @@ function retire(readings: readonly RetiredReading[]): RetiredReading {
       counters: { ...endpoint.counters, active: 0 },
     })),
   };
+}
+
+/** From the sources of this package. */
+function ownWorkerProgram(): readonly [string, string] {
+  return [process.execPath, fileURLToPath(new URL("worker-main.ts", import.meta.url))];
 }

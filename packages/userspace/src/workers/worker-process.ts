@@ -1,10 +1,11 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import process from "node:process";
 import type { HandedListener } from "../contract.ts";
 import type { WorkerReading } from "./worker.ts";
 import { type FromWorker, isFromWorker, type ToWorker } from "./worker-messages.ts";
 
 /** A small young generation costs nothing here, and saves a third of the memory of each idle connection. */
-const NODE_FLAGS = ["--max-semi-space-size=1"];
+const NODE_FLAGS = "--max-semi-space-size=1";
 
 /** One worker process as the supervisor sees it. */
 export class WorkerProcess {
@@ -23,19 +24,24 @@ export class WorkerProcess {
   constructor({
     index,
     restarts,
-    program: [script, ...args],
+    program: [program, ...args],
     onMessage,
     onExit,
   }: {
     index: number;
     restarts: number;
-    program: readonly [script: string, ...args: string[]];
+    program: readonly [program: string, ...args: string[]];
     onMessage: (from: WorkerProcess, message: FromWorker) => void;
     onExit: (from: WorkerProcess, how: string) => void;
   }) {
     this.index = index;
     this.restarts = restarts;
-    this.#child = fork(script, args, { execArgv: NODE_FLAGS, stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    // By the environment, because a single executable takes every argument for the program's own.
+    const { NODE_OPTIONS: inherited = "" } = process.env;
+    this.#child = spawn(program, args, {
+      env: { ...process.env, NODE_OPTIONS: `${inherited} ${NODE_FLAGS}`.trim() },
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
     this.#child.on("message", (message: unknown) => {
       if (!isFromWorker(message) || this.#took(message)) return;
       onMessage(this, message);
