@@ -12,7 +12,7 @@ export interface SpecialAddress {
 /** @returns undefined for an ordinary address */
 export function specialAddress(address: IpAddress): SpecialAddress | undefined {
   if (!MAYBE_SPECIAL.test(address)) return undefined;
-  return SPECIAL_BLOCKS.find(({ cidr }) => cidrContains(cidr, address))?.special;
+  return specialBlocks().find(({ cidr }) => cidrContains(cidr, address))?.special;
 }
 
 /** How the text of each of the blocks below begins: a file of a million addresses comes through here. */
@@ -20,22 +20,32 @@ const MAYBE_SPECIAL = /^(?:0\.|127\.|169\.|2[2-5]\d\.|::|fe|ff)/;
 
 const REFUSED = { isRefusedByApiServer: true };
 
-/** The first that has an address says what it is. */
-const SPECIAL_BLOCKS: readonly { readonly cidr: Cidr; readonly special: SpecialAddress }[] = (
-  [
-    [["0.0.0.0/32", "::/128"], { kind: "unspecified", what: "the unspecified address", ...REFUSED }],
-    [["127.0.0.0/8", "::1/128"], { kind: "loopback", what: "a loopback address", ...REFUSED }],
-    [["169.254.0.0/16", "fe80::/10"], { kind: "link-local", what: "a link-local address", ...REFUSED }],
-    [["224.0.0.0/24", "ff02::/16"], { kind: "multicast", what: "a link-local multicast address", ...REFUSED }],
-    [["224.0.0.0/4", "ff00::/8"], { kind: "multicast", what: "a multicast address", isRefusedByApiServer: false }],
-    [["255.255.255.255/32"], { kind: "broadcast", what: "the broadcast address", isRefusedByApiServer: false }],
-  ] as const
-).flatMap(([blocks, special]) =>
-  blocks.flatMap((text) => {
-    const cidr = parseCidr(text);
-    return cidr === undefined ? [] : [{ cidr, special }];
-  }),
-);
+const SPECIAL_BLOCKS = [
+  [["0.0.0.0/32", "::/128"], { kind: "unspecified", what: "the unspecified address", ...REFUSED }],
+  [["127.0.0.0/8", "::1/128"], { kind: "loopback", what: "a loopback address", ...REFUSED }],
+  [["169.254.0.0/16", "fe80::/10"], { kind: "link-local", what: "a link-local address", ...REFUSED }],
+  [["224.0.0.0/24", "ff02::/16"], { kind: "multicast", what: "a link-local multicast address", ...REFUSED }],
+  [["224.0.0.0/4", "ff00::/8"], { kind: "multicast", what: "a multicast address", isRefusedByApiServer: false }],
+  [["255.255.255.255/32"], { kind: "broadcast", what: "the broadcast address", isRefusedByApiServer: false }],
+] as const;
+
+interface SpecialBlock {
+  readonly cidr: Cidr;
+  readonly special: SpecialAddress;
+}
+
+let parsedBlocks: readonly SpecialBlock[] | undefined;
+
+/** The first that has an address says what it is. Parsed on first use: most topologies have no such address. */
+function specialBlocks(): readonly SpecialBlock[] {
+  parsedBlocks ??= SPECIAL_BLOCKS.flatMap(([blocks, special]) =>
+    blocks.flatMap((text) => {
+      const cidr = parseCidr(text);
+      return cidr === undefined ? [] : [{ cidr, special }];
+    }),
+  );
+  return parsedBlocks;
+}
 
 export type AddressRole = "VIP" | "endpoint" | "host";
 
