@@ -1,5 +1,11 @@
 import type { Logger } from "pino";
-import type { ExitCode } from "./exit-code.ts";
+
+/**
+ * 0 done; 1 failed; 2 wrong usage or bad input; 3 a difference, a cause or a broken promise was found; 4 nothing is broken,
+ * but something could not be decided. `lab exec` and `lab capture` end as the command that they ran for the user: any number
+ * up to 255.
+ */
+export type ExitCode = number;
 
 /** What a command may touch of the process; one in memory serves the tests. */
 export interface CommandContext {

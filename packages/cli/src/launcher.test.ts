@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 
 const launcher = resolve(import.meta.dirname, "../../../scripts/svcproxy");
-const BUNDLE = "packages/cli/dist/svcproxy.cjs";
+const BUNDLE = "packages/cli/dist/main.cjs";
 const SOURCE = "packages/rules/src/trace.ts";
 
 /** Says what it is asked to run, and makes an empty bundle where that is the build, or fails there. */
@@ -16,7 +16,7 @@ case $1 in
   */build.ts)
     [ ! -e "$(dirname "$1")/broken" ] || exit 1
     mkdir -p "$(dirname "$1")/dist"
-    touch "$(dirname "$1")/dist/svcproxy.cjs" "$(dirname "$1")/built"
+    touch "$(dirname "$1")/dist/main.cjs" "$(dirname "$1")/built"
     ;;
   *) echo "$(basename "$1") $2" ;;
 esac
@@ -36,7 +36,7 @@ async function makeCheckout() {
   await write("node_modules/node/bin/node", { text: NODE });
   for (const path of ["pnpm-lock.yaml", "node_modules/.pnpm/lock.yaml", "packages/cli/src/main.ts", SOURCE])
     await write(path);
-  for (const name of ["build.ts", "chunk-loader.cjs", "package.json"]) await write(`packages/cli/${name}`);
+  for (const name of ["build.ts", "package.json"]) await write(`packages/cli/${name}`);
   await mkdir(join(root, "scripts"));
   await copyFile(launcher, join(root, "scripts/svcproxy"));
   const run = async () => (await promisify(execFile)(join(root, "scripts/svcproxy"), ["check"])).stdout;

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
-import process from "node:process";
 import { inputError } from "@svcproxy/topology";
 import { renderUnit } from "@svcproxy/userspace";
+import { ownProgram } from "./this-program.ts";
 import type { UserspaceFlags } from "./userspace-flags.ts";
 import { proxyOptionsOf } from "./userspace-settings.ts";
 
@@ -24,7 +24,7 @@ export function printUnit(input: {
     throw inputError("TOPOLOGY_REQUIRED", "A unit needs a topology file: name the one that the proxy is to serve");
   }
   const paths = new Set([...files, ...(flags.config === undefined ? [] : [flags.config])]);
-  const program = [process.execPath, resolve(process.argv[1] ?? "svcproxy")];
+  const program = ownProgram();
   const args = argv.filter((arg) => arg !== "--print-unit").map((arg) => (paths.has(arg) ? resolve(arg) : arg));
   const instance = flags.runtimeDir === undefined ? [] : ["--runtime-dir", resolve(flags.runtimeDir)];
   return renderUnit({

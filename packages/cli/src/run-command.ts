@@ -1,6 +1,5 @@
 import { EnvironmentError, formatFault, InputError, visible } from "@svcproxy/topology";
-import type { CommandContext } from "./command-context.ts";
-import type { ExitCode } from "./exit-code.ts";
+import type { CommandContext, ExitCode } from "./command-context.ts";
 
 /**
  * Runs one command and turns what it throws into lines on stderr and an exit code.

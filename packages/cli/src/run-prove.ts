@@ -11,8 +11,7 @@ import {
   sameRules,
 } from "@svcproxy/rules";
 import { type Family, type HostPlan, inputError } from "@svcproxy/topology";
-import type { CommandContext } from "./command-context.ts";
-import type { ExitCode } from "./exit-code.ts";
+import type { CommandContext, ExitCode } from "./command-context.ts";
 import { readText } from "./read-text.ts";
 import { openRuleSource, type RuleSource } from "./rule-source.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";

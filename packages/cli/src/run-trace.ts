@@ -8,8 +8,7 @@ import {
   traceToJson,
 } from "@svcproxy/rules";
 import { type Family, type Fault, familyOf, formatFault, InputError, inputError } from "@svcproxy/topology";
-import type { CommandContext } from "./command-context.ts";
-import type { ExitCode } from "./exit-code.ts";
+import type { CommandContext, ExitCode } from "./command-context.ts";
 import { compareExpectation } from "./packet-expectation.ts";
 import { readPacket } from "./read-packet.ts";
 import { faultsAt, type ListedPacket, readPacketList } from "./read-packet-list.ts";

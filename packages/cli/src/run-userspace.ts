@@ -2,14 +2,12 @@ import process from "node:process";
 import { inputError, planHost } from "@svcproxy/topology";
 import { accessFields, Daemon, type DaemonSurroundings, hostNetwork } from "@svcproxy/userspace";
 import { type Logger, pino } from "pino";
-import type { CommandContext } from "./command-context.ts";
-import { workerProgram } from "./commands/userspace-worker.ts";
-import type { ExitCode } from "./exit-code.ts";
+import type { CommandContext, ExitCode } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
 import { readTopology, resolveHost } from "./read-topology.ts";
+import { ownProgram, version } from "./this-program.ts";
 import type { UserspaceFlags } from "./userspace-flags.ts";
 import { metricsAddressOf, proxyOptionsOf, vipDeviceOf, vipRangesOf } from "./userspace-settings.ts";
-import { version } from "./version.ts";
 
 /** Bytes of access lines that wait for a slow reader; beyond, lines are dropped, because the proxy must not wait. */
 const ACCESS_LOG_BYTES = 8 * 1024 * 1024;
@@ -45,7 +43,7 @@ export async function runUserspace(
       logger,
       network: hostNetwork,
       loadPlan: planLoader(context, { files, flags }),
-      ...workerProgram(),
+      workerProgram: [...ownProgram(), "userspace", "worker"],
       ...(access === undefined ? {} : { onConnectionEnd: access.onConnectionEnd }),
     },
   );

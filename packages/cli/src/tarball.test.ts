@@ -9,7 +9,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 const run = promisify(execFile);
 const packageFolder = resolve(import.meta.dirname, "..");
 const example = resolve(packageFolder, "../../examples/cloudos.yaml");
+const isRoot = process.getuid?.() === 0;
 let folder = "";
+let installed = "";
 let command = "";
 
 beforeAll(async () => {
@@ -23,64 +25,15 @@ beforeAll(async () => {
   if (tarball === undefined) throw new Error("pnpm pack made no tarball");
   const npmEnv = { ...process.env, npm_config_cache: join(folder, "cache") };
   await run("npm", ["install", "--global", "--offline", "--prefix", folder, join(folder, tarball)], { env: npmEnv });
+  installed = join(folder, "lib/node_modules/svcproxy");
   command = join(folder, "bin/svcproxy");
 }, 120_000);
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test("the tarball holds one bundled file and no dependency", async () => {
-  const installed = join(folder, "lib/node_modules/svcproxy");
-  expect((await readdir(join(installed, "dist"))).toSorted()).toEqual(["svcproxy.cjs"]);
-  expect(await readdir(installed)).not.toContain("node_modules");
-});
-
-test("no chunk has an import() left, which the script that it is run as would not know", async () => {
-  const bundle = await readFile(join(folder, "lib/node_modules/svcproxy/dist/svcproxy.cjs"), "latin1");
-  expect(bundle).not.toMatch(/(?<![\w$.])import\s*\(/);
-});
-
-describe("compiled code", () => {
-  const printRules = async (cache: string) =>
-    (
-      await run(command, ["iptables", example, "--host", "cloudos1"], {
-        env: { ...process.env, XDG_CACHE_HOME: cache },
-      })
-    ).stdout;
-  const makeCache = () => mkdtemp(join(folder, "cache-"));
-
-  test("is kept between runs, one file for each command, and no more once all of it is there", async () => {
-    const cache = await makeCache();
-    const first = await printRules(cache);
-    const kept = await readdir(join(cache, "svcproxy"));
-    expect(kept).toEqual([expect.stringMatching(/^iptables\.[0-9a-f]{16}\.v/)]);
-    const file = join(cache, "svcproxy", kept[0] ?? "");
-    const { ino } = await stat(file);
-    expect(await printRules(cache)).toBe(first);
-    expect((await stat(file)).ino).toBe(ino);
-  });
-
-  test("that another build, another Node or a broken disk left does no harm, and is replaced", async () => {
-    const cache = await makeCache();
-    const first = await printRules(cache);
-    const [name = ""] = await readdir(join(cache, "svcproxy"));
-    const file = join(cache, "svcproxy", name);
-    const whole = await readFile(file);
-    for (const broken of ["", "[[", '[["./main.cjs",10]]\n', whole.subarray(0, whole.length / 2), whole.toReversed()]) {
-      await writeFile(file, broken);
-      await writeFile(join(cache, "svcproxy/iptables.0123456789abcdef.v1.0.0-x64"), "old");
-      expect(await printRules(cache)).toBe(first);
-      expect(await readdir(join(cache, "svcproxy"))).toEqual([name]);
-      expect((await stat(file)).size).toBeGreaterThan(whole.length / 2);
-    }
-  });
-
-  test("is not taken from a folder that others can write to", async () => {
-    const cache = await makeCache();
-    await mkdir(join(cache, "svcproxy"));
-    await chmod(join(cache, "svcproxy"), 0o777);
-    await printRules(cache);
-    expect(await readdir(join(cache, "svcproxy"))).toEqual([]);
-  });
+test("the tarball holds the built command, its licence and no dependency", async () => {
+  expect((await readdir(installed)).toSorted()).toEqual(["LICENSE", "README.md", "bin", "dist", "package.json"]);
+  expect(await readdir(join(installed, "dist"))).toContain("main.cjs");
 });
 
 test("installed with npm, it runs without the workspace", async () => {
@@ -98,4 +51,90 @@ test("installed with npm, it runs without the workspace", async () => {
     "cloudos1",
   ]);
   expect(commands).toBe(fromSources);
+});
+
+test("an old Node is told in one sentence which one is needed, and package.json says the same", async () => {
+  const { engines } = JSON.parse(await readFile(join(installed, "package.json"), "utf8"));
+  const pretended = join(folder, "old-node.cjs");
+  await writeFile(
+    pretended,
+    `Object.defineProperty(process, "versions", { value: { node: "22.11.0" } });
+     Object.defineProperty(process, "version", { value: "v22.11.0" });`,
+  );
+  const old = run(process.execPath, ["--require", pretended, join(installed, "bin/svcproxy.cjs"), "--version"]);
+  await expect(old).rejects.toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: `svcproxy: needs Node.js ${engines.node.replace(">=", "")} or newer, but ${process.execPath} is v22.11.0\n`,
+  });
+});
+
+describe("compiled code", () => {
+  /** As an ordinary user, in a user namespace where root runs the tests. */
+  const asUser = isRoot ? ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"] : ["env"];
+
+  async function printRules([program = "", ...prefix]: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+    const { PATH } = process.env;
+    const arguments_ = [...prefix, command, "iptables", example, "--host", "cloudos1"];
+    const { stdout, stderr } = await run(program, arguments_, { env: { PATH, ...env } });
+    expect(stdout).toMatch(/-j KUBE-SVC-2\n$/);
+    expect(stderr).toBe("");
+  }
+
+  const makeCache = () => mkdtemp(join(folder, "cache-"));
+
+  test("is kept between runs, where only its user can write", async () => {
+    const cache = join(await makeCache(), "none-yet");
+    await printRules(asUser, { XDG_CACHE_HOME: cache });
+    expect((await stat(join(cache, "svcproxy"))).mode & 0o777).toBe(0o700);
+    const kept = await readdir(join(cache, "svcproxy"), { recursive: true });
+    expect(kept.length).toBeGreaterThan(5);
+    await printRules(asUser, { XDG_CACHE_HOME: cache });
+    expect(await readdir(join(cache, "svcproxy"), { recursive: true })).toEqual(kept);
+  });
+
+  test("that is broken does no harm", async () => {
+    const cache = await makeCache();
+    await printRules(asUser, { XDG_CACHE_HOME: cache });
+    for (const entry of await readdir(join(cache, "svcproxy"), { recursive: true, withFileTypes: true })) {
+      if (entry.isFile()) await writeFile(join(entry.parentPath, entry.name), "broken");
+    }
+    await printRules(asUser, { XDG_CACHE_HOME: cache });
+  });
+
+  test("is neither taken from nor left in a folder that others can write to", async () => {
+    const cache = await makeCache();
+    await mkdir(join(cache, "svcproxy"));
+    await chmod(join(cache, "svcproxy"), 0o770);
+    await printRules(asUser, { XDG_CACHE_HOME: cache });
+    expect(await readdir(join(cache, "svcproxy"))).toEqual([]);
+  });
+
+  test("is not kept, and nothing is said, where there is no home", () => printRules(asUser, {}));
+
+  describe.skipIf(!isRoot)("of root", () => {
+    /** With a /var/cache of its own. */
+    const asRoot = (script: string) => [
+      ...["unshare", "--mount", "--", "sh", "-ec"],
+      `mount -t tmpfs -o mode=0755 tmpfs /var/cache; ${script}`,
+      "sh",
+    ];
+
+    test("is kept below /var/cache, whatever $XDG_CACHE_HOME the user under sudo had", async () => {
+      const cache = await makeCache();
+      await printRules(asRoot('"$@"; test "$(stat -c %a /var/cache/svcproxy)" = 700'), { XDG_CACHE_HOME: cache });
+      expect(await readdir(cache)).toEqual([]);
+    });
+
+    test("is not taken from another user's folder", () =>
+      printRules(
+        asRoot(
+          'mkdir -m 700 /var/cache/svcproxy; chown 65534 /var/cache/svcproxy; "$@"; test -z "$(ls /var/cache/svcproxy)"',
+        ),
+        {},
+      ));
+
+    test("is not kept, and nothing is said, where the root file system is read-only", () =>
+      printRules(asRoot('mount -o remount,ro /var/cache; "$@"'), {}));
+  });
 });

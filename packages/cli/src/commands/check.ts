@@ -9,7 +9,7 @@ interface CheckFlags extends TopologyFlags {
 }
 
 /** `svcproxy check TOPOLOGY`. */
-export function registerCheck(program: Command, run: RunCommand): void {
+export function addCheck(program: Command, run: RunCommand): void {
   acceptTopology(program.command("check"))
     .description("show what was understood of a topology, or everything that is wrong with it")
     .option("--host <name>", "whose part to show too (default: the host that this machine is)")

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
 
 /** `svcproxy host-state`: what a packet's way through this machine depends on besides rules. */
-export function registerHostState(program: Command, run: RunCommand): void {
+export function addHostState(program: Command, run: RunCommand): void {
   program
     .command("host-state")
     .description("print this host's addresses, routes and sysctls as JSON, for trace and prove --host-state")

@@ -3,6 +3,9 @@ import type { Family } from "@svcproxy/topology";
 import { type Command, Option } from "commander";
 import type { RunCommand } from "../command-context.ts";
 import { acceptTopology, type TopologyFlags } from "../topology-input.ts";
+import { addIptablesApply } from "./iptables-apply.ts";
+import { addIptablesCleanup } from "./iptables-cleanup.ts";
+import { addIptablesDiff } from "./iptables-diff.ts";
 
 interface IptablesFlags extends TopologyFlags {
   readonly host?: string;
@@ -14,8 +17,8 @@ interface IptablesFlags extends TopologyFlags {
 
 type FamilyFlag = "4" | "6" | "all";
 
-/** `svcproxy iptables [TOPOLOGY]`: prints rules. Returns the command, under which those that change a host are registered. */
-export function registerIptables(program: Command, run: RunCommand): Command {
+/** `svcproxy iptables [TOPOLOGY]`: prints rules; its sub-commands change this host, or compare it. */
+export function addIptables(program: Command, run: RunCommand): void {
   const iptables = acceptTopology(program.command("iptables"))
     .description("print the iptables rules of a host")
     // What stands behind the name of a subcommand is that subcommand's.
@@ -68,7 +71,9 @@ export function registerIptables(program: Command, run: RunCommand): Command {
       return 0;
     }),
   );
-  return iptables;
+  addIptablesApply(iptables, run);
+  addIptablesDiff(iptables, run);
+  addIptablesCleanup(iptables, run);
 }
 
 function familiesOf(flag: FamilyFlag | undefined): readonly Family[] | undefined {

@@ -1,7 +1,7 @@
-import { isAbsolute, resolve } from "node:path";
 import process from "node:process";
 import type { Lab } from "@svcproxy/lab";
 import { EnvironmentError, type Topology } from "@svcproxy/topology";
+import { ownProgram } from "../this-program.ts";
 
 export type LabDataPath = "iptables" | "userspace" | "none";
 
@@ -62,18 +62,6 @@ async function startProxy(lab: Lab, host: string, { topologyArgs }: DataPathOpti
   });
 }
 
-/** This program, as it was started. */
-export function ownProgram(): readonly string[] {
-  const [, script = ""] = process.argv;
-  return [process.execPath, ...process.execArgv, isAbsolute(script) ? script : resolve(script)];
-}
-
 function flag(name: string, value: string | undefined): readonly string[] {
   return value === undefined ? [] : [name, value];
-}
-
-/** How a lab starts its first process where all of svcproxy is one bundled file; from sources that is a file of its own. */
-export function insideProgram(): { readonly insideProgram?: readonly string[] } {
-  const isBundle = process.argv[1]?.endsWith(".ts") !== true;
-  return isBundle ? { insideProgram: [...ownProgram(), "lab", "supervise"] } : {};
 }

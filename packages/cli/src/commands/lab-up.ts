@@ -1,6 +1,7 @@
 import type { Overlay } from "@svcproxy/lab";
 import { type Command, Option } from "commander";
 import type { CommandContext, RunCommand } from "../command-context.ts";
+import { ownProgram } from "../this-program.ts";
 import { acceptTopology, type TopologyFlags } from "../topology-input.ts";
 import type { LabDataPath } from "./lab-data-path.ts";
 
@@ -41,13 +42,12 @@ export function addLabUp(lab: Command, run: RunCommand): void {
 }
 
 async function labUp(context: CommandContext, files: readonly string[], flags: LabUpFlags): Promise<number> {
-  const [{ claimLab, forgetLab, saveLab, startLab }, { applyDataPath, insideProgram }, { readLabTopology }, view] =
-    await Promise.all([
-      import("@svcproxy/lab"),
-      import("./lab-data-path.ts"),
-      import("./lab-topology.ts"),
-      import("./lab-view.ts"),
-    ]);
+  const [{ claimLab, forgetLab, saveLab, startLab }, { applyDataPath }, { readLabTopology }, view] = await Promise.all([
+    import("@svcproxy/lab"),
+    import("./lab-data-path.ts"),
+    import("./lab-topology.ts"),
+    import("./lab-view.ts"),
+  ]);
   const { signal } = context;
   const { topology, files: copies, topologyArgs } = await readLabTopology(context, files, flags);
   const { name, overlay, dataPath, rpFilter } = flags;
@@ -60,7 +60,7 @@ async function labUp(context: CommandContext, files: readonly string[], flags: L
       rpFilter,
       detached,
       files: copies,
-      ...insideProgram(),
+      insideProgram: [...ownProgram(), "lab", "supervise"],
     });
     try {
       for (const warning of started.warnings) context.note(`svcproxy: ${warning}`);

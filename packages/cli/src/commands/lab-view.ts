@@ -3,6 +3,7 @@ import process from "node:process";
 import type { ServedCount, StartedLab } from "@svcproxy/lab";
 import type { Topology } from "@svcproxy/topology";
 import type { CommandContext } from "../command-context.ts";
+import { commandName } from "../this-program.ts";
 import { renderPlaces, renderServices, renderSuggestions } from "./lab-tables.ts";
 import type { LabUpFlags } from "./lab-up.ts";
 
@@ -26,12 +27,6 @@ export async function announce(context: CommandContext, { topology, started, fla
   const parts = [title, renderServices(topology), suggestions, ...(isLive ? [] : [renderPlaces(places)])];
   await context.print(`${parts.join("\n\n")}\n${isLive ? "\n" : ""}`);
   if (flags.detach !== true) context.note("svcproxy: the lab stays until this command ends (Ctrl-C)");
-}
-
-/** How the user called us, for commands that they can copy. */
-function commandName(): string {
-  const script = process.argv[1] ?? "svcproxy";
-  return /\/packages\/cli\/(src|dist)\/[^/]+$/.test(script) ? "scripts/svcproxy" : "svcproxy";
 }
 
 /** Waits until the lab ends or the user ends it. On a terminal the table of places counts what the pods serve. */

@@ -1,14 +1,10 @@
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
-import { addLabCapture } from "./lab-capture.ts";
-import { addLabDown } from "./lab-down.ts";
-import { addLabExec } from "./lab-exec.ts";
-import { addLabStatus } from "./lab-status.ts";
-import { addLabSupervise } from "./lab-supervise.ts";
+import { addLabCapture, addLabExec } from "./lab-exec.ts";
 import { addLabUp } from "./lab-up.ts";
 
 /** `svcproxy lab`: the hosts of a topology as network namespaces. */
-export function registerLab(program: Command, run: RunCommand): void {
+export function addLab(program: Command, run: RunCommand): void {
   const lab = program
     .command("lab")
     .description("the hosts of a topology as network namespaces, to play with")
@@ -20,4 +16,75 @@ export function registerLab(program: Command, run: RunCommand): void {
   addLabCapture(lab, run);
   addLabDown(lab, run);
   addLabSupervise(lab, run);
+}
+
+interface StatusFlags {
+  readonly name?: string;
+  readonly json?: true;
+}
+
+function addLabStatus(lab: Command, run: RunCommand): void {
+  lab
+    .command("status")
+    .description("list the hosts, pods, routes and listeners of a lab")
+    .option("--name <lab>", "which lab, where several are up")
+    .option("--json", "print JSON")
+    .addHelpText("after", "\nExample:\n  svcproxy lab status --json | jq '.places[].listeners'")
+    .action((flags: StatusFlags) =>
+      run(async (context) => {
+        const [{ findLab, Lab, readLabStatus }, { renderLabStatus }] = await Promise.all([
+          import("@svcproxy/lab"),
+          import("./lab-tables.ts"),
+        ]);
+        const state = findLab(flags.name);
+        const places = await readLabStatus(new Lab(state));
+        const { name, pid, startedAt, overlay, dataPath } = state;
+        const report = { name, pid, startedAt, overlay, dataPath, places };
+        await context.print(flags.json === true ? `${JSON.stringify(report, null, 2)}\n` : renderLabStatus(report));
+        return 0;
+      }),
+    );
+}
+
+interface DownFlags {
+  readonly name?: string;
+  readonly all?: true;
+  readonly json?: true;
+}
+
+function addLabDown(lab: Command, run: RunCommand): void {
+  lab
+    .command("down")
+    .description("end a lab and everything that runs in it")
+    .option("--name <lab>", "which lab, where several are up")
+    .option("--all", "all labs of this user")
+    .option("--json", "print what was ended as JSON")
+    .addHelpText("after", "\nExample:\n  svcproxy lab down --all")
+    .action((flags: DownFlags) =>
+      run(async (context) => {
+        const { findLab, forgetLab, Lab, listLabs } = await import("@svcproxy/lab");
+        const labs = flags.all === true ? listLabs() : [findLab(flags.name)];
+        for (const found of labs) {
+          await new Lab(found).down();
+          forgetLab(found.name, found.pid);
+          if (flags.json !== true) context.note(`svcproxy: lab ${found.name} is down`);
+        }
+        if (flags.json === true) {
+          const ended = labs.map(({ name, pid }) => ({ name, pid }));
+          await context.print(`${JSON.stringify({ ended }, null, 2)}\n`);
+        }
+        return 0;
+      }),
+    );
+}
+
+/** The first process of a lab. Not for people. */
+function addLabSupervise(lab: Command, run: RunCommand): void {
+  lab.command("supervise", { hidden: true }).action(() =>
+    run(async () => {
+      const { supervise } = await import("@svcproxy/lab");
+      await supervise();
+      return 0;
+    }),
+  );
 }

@@ -4,7 +4,7 @@ import { acceptRuleSource } from "../rule-source-flags.ts";
 import type { ProveFlags } from "../run-prove.ts";
 
 /** `svcproxy prove [TOPOLOGY]`: whether rules keep the promise, over all packets. */
-export function registerProve(program: Command, run: RunCommand): void {
+export function addProve(program: Command, run: RunCommand): void {
   acceptRuleSource(program.command("prove"))
     .description("prove over all packets that a host's rules carry its plan out")
     .option("--same <files...>", "two rule files, A and B: whether they treat all packets alike")

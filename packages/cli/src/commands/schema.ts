@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
 
 /** `svcproxy schema`. */
-export function registerSchema(program: Command, run: RunCommand): void {
+export function addSchema(program: Command, run: RunCommand): void {
   program
     .command("schema")
     .description("print the JSON Schema of the topology file, for editors")

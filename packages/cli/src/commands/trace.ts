@@ -4,7 +4,7 @@ import { acceptRuleSource } from "../rule-source-flags.ts";
 import type { TraceFlags } from "../run-trace.ts";
 
 /** `svcproxy trace [TOPOLOGY]`: where one packet goes, without sending it. */
-export function registerTrace(program: Command, run: RunCommand): void {
+export function addTrace(program: Command, run: RunCommand): void {
   acceptRuleSource(program.command("trace"))
     .description("follow a new connection's first packet through a host's rules")
     .option("--from <ip>", "who sends it")

@@ -1,9 +1,10 @@
+import { EnvironmentError } from "@svcproxy/topology";
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
-import { acceptUserspaceFlags, type UserspaceFlags } from "../userspace-flags.ts";
+import { acceptInstance, acceptUserspaceFlags, type InstanceFlags, type UserspaceFlags } from "../userspace-flags.ts";
 
-/** `svcproxy userspace TOPOLOGY`: runs the proxy. Returns the command, under which `status` and `cleanup` are registered. */
-export function registerUserspace(program: Command, run: RunCommand): Command {
+/** `svcproxy userspace TOPOLOGY`: runs the proxy. */
+export function addUserspace(program: Command, run: RunCommand): void {
   const userspace = acceptUserspaceFlags(program.command("userspace"))
     .description("run the proxy for hosts without netfilter")
     // What stands behind the name of a subcommand is that subcommand's.
@@ -30,5 +31,70 @@ Examples:
       return runUserspace(context, { files, flags });
     }),
   );
-  return userspace;
+  addUserspaceStatus(userspace, run);
+  addUserspaceCleanup(userspace, run);
+  addUserspaceWorker(userspace, run);
+}
+
+interface StatusFlags extends InstanceFlags {
+  readonly json?: true;
+}
+
+/** `svcproxy userspace status`. */
+function addUserspaceStatus(userspace: Command, run: RunCommand): void {
+  acceptInstance(userspace.command("status"))
+    .description("show what the running proxy serves, and how it fares")
+    .option("--json", "print JSON")
+    .addHelpText("after", "\nExamples:\n  svcproxy userspace status\n  svcproxy userspace status --json | jq .ready")
+    .action((flags: StatusFlags) =>
+      run(async (context) => {
+        const { isStatusDocument, queryInstance, renderStatus } = await import("@svcproxy/userspace");
+        const status = await queryInstance(
+          flags.runtimeDir === undefined ? {} : { runtimeDirectory: flags.runtimeDir },
+        );
+        if (flags.json === true) {
+          await context.print(`${JSON.stringify(status, null, 2)}\n`);
+          return 0;
+        }
+        if (!isStatusDocument(status)) {
+          throw new EnvironmentError(
+            "OTHER_VERSION",
+            "Cannot show the status: the running proxy is of another version",
+            {
+              hint: "--json prints what it says",
+            },
+          );
+        }
+        await context.print(renderStatus(status, Date.now()));
+        return 0;
+      }),
+    );
+}
+
+/** `svcproxy userspace cleanup`: takes away what a killed proxy left. */
+function addUserspaceCleanup(userspace: Command, run: RunCommand): void {
+  acceptInstance(userspace.command("cleanup"))
+    .description("take away the VIPs, routes and the device that a killed proxy left on this host")
+    .addHelpText("after", "\nExample:\n  sudo svcproxy userspace cleanup")
+    .action((flags: InstanceFlags) =>
+      run(async (context) => {
+        const { cleanUpAfterKill } = await import("@svcproxy/userspace");
+        const left = await cleanUpAfterKill(
+          flags.runtimeDir === undefined ? {} : { runtimeDirectory: flags.runtimeDir },
+        );
+        for (const sentence of left) context.note(`svcproxy: ${sentence}`);
+        return left.length === 0 ? 0 : 1;
+      }),
+    );
+}
+
+/** A process of the proxy that carries connections. Not for people. */
+function addUserspaceWorker(userspace: Command, run: RunCommand): void {
+  userspace.command("worker", { hidden: true }).action(() =>
+    run(async () => {
+      const { runWorkerProcess } = await import("@svcproxy/userspace");
+      runWorkerProcess();
+      return 0;
+    }),
+  );
 }

@@ -1,6 +1,5 @@
 import { pino } from "pino";
-import type { CommandContext } from "../command-context.ts";
-import type { ExitCode } from "../exit-code.ts";
+import type { CommandContext, ExitCode } from "../command-context.ts";
 import { runProgram } from "../program.ts";
 
 export interface MemoryRun {

@@ -1,0 +1,17 @@
+import { isAbsolute, resolve } from "node:path";
+import process from "node:process";
+import manifest from "../package.json" with { type: "json" };
+
+export const version: string = manifest.version;
+
+/** The program and arguments that start this program again, for processes of its own and for systemd units. */
+export function ownProgram(): readonly [string, ...string[]] {
+  const [, script = ""] = process.argv;
+  return [process.execPath, ...process.execArgv, isAbsolute(script) ? script : resolve(script)];
+}
+
+/** How the user called it, for commands that they can copy. */
+export function commandName(): string {
+  const script = process.argv[1] ?? "svcproxy";
+  return /\/packages\/cli\/(src|bin)\/[^/]+$/.test(script) ? "scripts/svcproxy" : "svcproxy";
+}
