@@ -4,6 +4,8 @@ export * from "./host/host-state-of.ts";
 export * from "./host/ip-set.ts";
 export * from "./host/read-host-state.ts";
 export * from "./host/routing.ts";
+export * from "./nft/nft-rule-set.ts";
+export * from "./nft/parse-nft.ts";
 export * from "./prove/prove-rules.ts";
 export type { Deviation, DeviationKind } from "./prove/report/deviation.ts";
 export * from "./prove/report/format-proof.ts";

@@ -30,6 +30,7 @@ export type InputCode =
   // Rules and facts of a host
   | "NOT_SAVED_RULES"
   | "RULE_SYNTAX"
+  | "NFT_SYNTAX"
   | "CHAIN_EXISTS"
   | "CHAIN_MISSING"
   | "CHAIN_NAME"
