@@ -8,11 +8,13 @@ import { type OutputChunk, type Plugin, rolldown } from "rolldown";
 const KEEP_OLD_CHUNKS_MS = 3_600_000;
 
 /**
- * Builds dist: `main.cjs`, and a chunk for what each import() loads, so that a command reads what it uses. No run-time dependency
- * is left. CommonJS, because it starts 5 ms sooner than ES modules.
+ * Builds dist, or the folder that is named: `main.cjs`, and a chunk for what each import() loads, so that a command reads what it
+ * uses. No run-time dependency is left. CommonJS, because it starts 5 ms sooner than ES modules.
+ *
+ *     node build.ts [FOLDER]
  */
 const startedAtMs = performance.timeOrigin;
-const dist = resolve(import.meta.dirname, "dist");
+const dist = resolve(process.argv[2] ?? resolve(import.meta.dirname, "dist"));
 const chunks = await bundle();
 await mkdir(dist, { recursive: true });
 // The entry is written last: whoever starts meanwhile gets the old build or the new one, each with its own chunks.

@@ -1,11 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
-
-const main = fileURLToPath(new URL("main.ts", import.meta.url));
-const launcher = fileURLToPath(new URL("../../../node_modules/tsx/dist/cli.mjs", import.meta.url));
+import { expect, inject, test } from "vitest";
 
 interface Ended {
   readonly exitCode: number | null;
@@ -15,7 +11,7 @@ interface Ended {
 
 /** Runs svcproxy in a shell of its own, as `svcproxy` of the script; the exit code is the first that is not 0 of a pipe. */
 function runShell(script: string, stdin = ""): Promise<Ended> {
-  const run = `"${process.execPath}" "${launcher}" "${main}"`;
+  const run = `"${process.execPath}" "${inject("program")}"`;
   const shell = spawn("bash", ["-o", "pipefail", "-c", `svcproxy() { ${run} "$@"; }; ${script}`]);
   const texts = { stdout: "", stderr: "" };
   shell.stdout.on("data", (chunk) => (texts.stdout += chunk));

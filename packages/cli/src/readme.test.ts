@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
-import { expect, test } from "vitest";
+import { expect, inject, test } from "vitest";
 
 const root = resolve(import.meta.dirname, "../../..");
 const readme = await readFile(resolve(root, "README.md"), "utf8");
@@ -18,7 +18,7 @@ test("the README opens with the main job, and shows what it prints today", async
   const [first = ""] = commands.split("\n");
   const [program, ...args] = first.replace(/\s*#.*/, "").split(" ");
   expect(program).toBe("scripts/svcproxy");
-  const { stdout } = await promisify(execFile)(process.execPath, ["packages/cli/src/main.ts", ...args], { cwd: root });
+  const { stdout } = await promisify(execFile)(process.execPath, [inject("program"), ...args], { cwd: root });
   expect(printed).toBe(stdout);
 });
 

@@ -5,10 +5,9 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { type Lab, startLab, whyNoKernelTests } from "@svcproxy/lab";
 import { exampleTopology } from "@svcproxy/topology";
-import { describe, test } from "vitest";
+import { describe, inject, test } from "vitest";
 
 const EXAMPLE = fileURLToPath(new URL("../../../../examples/cloudos.yaml", import.meta.url));
-const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 
 const SERVICES = [
   { vip: "10.100.100.1:7070", nodePort: 34211, endpoints: ["os1_my1", "os2_my1"] },
@@ -45,7 +44,7 @@ function chiSquare(answered: readonly string[], endpoints: readonly string[]): n
 }
 
 async function svcproxy(lab: Lab, place: string, args: readonly string[], input?: string) {
-  return lab.run(place, [process.execPath, MAIN, ...args], input === undefined ? {} : { input });
+  return lab.run(place, [process.execPath, inject("program"), ...args], input === undefined ? {} : { input });
 }
 
 describe.skipIf(reason !== undefined)(

@@ -180,7 +180,7 @@ describe.skipIf(reason !== undefined)(
             const args = round % 6 === 5 ? ["iptables", "cleanup"] : onOne("apply", round % 2 === 0 ? dual : other);
             const { child, ended } = startCli(namespace, args);
             // From the start of Node to some time after a usual end.
-            const timer = setTimeout(() => child.kill("SIGKILL"), 150 + 30 * round + Math.random() * 100);
+            const timer = setTimeout(() => child.kill("SIGKILL"), 40 + 15 * round + Math.random() * 50);
             if ((await ended).exitCode === null) killed++;
             clearTimeout(timer);
           }

@@ -1,13 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { resolve } from "node:path";
 import process from "node:process";
 import { text } from "node:stream/consumers";
 import { whyNoKernelTests } from "@svcproxy/lab";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 
 const reason = whyNoKernelTests(["ip", "bridge", "unshare", "nsenter", "curl", "tcpdump", "iptables"]);
-const MAIN = resolve(import.meta.dirname, "../main.ts");
 const NAME = `test-${process.pid}`;
 /** A lab comes up in a second or two; on a busy machine in more. */
 const PATIENCE_MS = 60_000;
@@ -19,7 +17,7 @@ interface Ended {
 }
 
 function start(...args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [MAIN, "lab", ...args], { stdio: ["pipe", "pipe", "pipe"] });
+  return spawn(process.execPath, [inject("program"), "lab", ...args], { stdio: ["pipe", "pipe", "pipe"] });
 }
 
 async function finish(child: ChildProcess, input = ""): Promise<Ended> {

@@ -341,7 +341,7 @@ describe.skipIf(reason !== undefined)(
       await using host = await ProxyHost.create();
       const unit = host.svcproxy(["userspace", "web.yaml", "--host", "a", "--watch", "--print-unit"]);
       expect(await unit.end()).toBe(0);
-      expect(unit.stdout).toMatch(/\nExecStart=\/\S+node \/\S+main\.ts userspace \/\S+\/web\.yaml --host a --watch /);
+      expect(unit.stdout).toMatch(/\nExecStart=\/\S+node \/\S+main\.cjs userspace \/\S+\/web\.yaml --host a --watch /);
       expect(unit.stdout).toContain("\nNotifyAccess=all\n");
     });
   },

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
 import { text } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
 import type { NetworkNamespace } from "@svcproxy/lab";
+import { inject } from "vitest";
 
 export interface CliResult {
   readonly exitCode: number | null;
@@ -18,9 +18,7 @@ export interface CliOptions {
   readonly below?: readonly string[];
 }
 
-const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
-
-/** Runs the command line from source inside a network namespace, for tests; whatever its exit code. */
+/** Runs the command line inside a network namespace, for tests; whatever its exit code. */
 export async function runCli(
   namespace: NetworkNamespace,
   args: readonly string[],
@@ -37,7 +35,7 @@ export function startCli(
   args: readonly string[],
   { env = {}, below = [] }: CliOptions = {},
 ): { readonly child: ChildProcess; readonly ended: Promise<CliResult> } {
-  const command = [...below, process.execPath, "--disable-warning=ExperimentalWarning", MAIN, ...args];
+  const command = [...below, process.execPath, inject("program"), ...args];
   const child = spawn("nsenter", [`--net=/proc/${namespace.pid}/ns/net`, ...command], {
     env: { ...process.env, ...env },
   });

@@ -6,8 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { createNetworkNamespace, type NetworkNamespace } from "@svcproxy/lab";
-
-const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+import { inject } from "vitest";
 
 /** How long something may take on a busy machine. */
 const PATIENCE_MS = 20_000;
@@ -56,7 +55,7 @@ export class ProxyHost implements AsyncDisposable {
   /** Starts svcproxy; `prefix` is a command that runs it with fewer rights. */
   svcproxy(args: readonly string[], prefix: readonly string[] = []): HostProgram {
     const runtime = args[0] === "userspace" ? ["--runtime-dir", join(this.folder, "run")] : [];
-    return this.start([process.execPath, MAIN, ...args, ...runtime], { prefix });
+    return this.start([process.execPath, inject("program"), ...args, ...runtime], { prefix });
   }
 
   /** Runs a shell script to its end. @returns what it printed @throws where it fails */
