@@ -1,3 +1,4 @@
+import { readSysctl } from "@svcproxy/host";
 import {
   type ApplyOptions,
   type ApplyOutcome,
@@ -12,7 +13,6 @@ import {
   lostGuardWarning,
   openKernel,
   type RuleBackend,
-  readSysctl,
   ruleLimitations,
   servesLocalhost,
 } from "@svcproxy/iptables";

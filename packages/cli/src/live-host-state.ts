@@ -1,5 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
-import { MissingTool, readSysctl, runTool } from "@svcproxy/iptables";
+import { MissingTool, readSysctl, runTool } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 
 /** Sysctls on which a packet's way hangs; those of `net.ipv4.conf` come once an interface. */
@@ -63,23 +63,12 @@ async function readSysctls(addresses: readonly unknown[]): Promise<Readonly<Reco
   );
   const names = [
     ...SYSCTLS,
-    // A dot in an interface's name would be taken for a separator: it is read by path, and kept by name.
     ...["all", "default", ...devices].flatMap((device) =>
       INTERFACE_SYSCTLS.map((setting) => `net.ipv4.conf.${device}.${setting}`),
     ),
   ];
-  const values = await Promise.all(names.map(async (name) => [name, await readNamed(name)] as const));
+  const values = await Promise.all(names.map(async (name) => [name, await readSysctl(name)] as const));
   return Object.fromEntries(values.filter((entry): entry is readonly [string, string] => entry[1] !== undefined));
-}
-
-async function readNamed(name: string): Promise<string | undefined> {
-  const conf = /^net\.ipv4\.conf\.(.+)\.([a-z_]+)$/.exec(name);
-  if (conf === null) return readSysctl(name);
-  try {
-    return (await readFile(`/proc/sys/net/ipv4/conf/${conf[1]}/${conf[2]}`, "utf8")).trim();
-  } catch {
-    return undefined;
-  }
 }
 
 /** @returns undefined where there is no ipset, or it may not be asked */

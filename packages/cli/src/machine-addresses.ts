@@ -1,13 +1,16 @@
-import { networkInterfaces } from "node:os";
+import { readAddresses, VIP_DEVICE } from "@svcproxy/host";
 import type { HostState } from "@svcproxy/rules";
-import { type IpAddress, parseIpAddress } from "@svcproxy/topology";
-import { VIP_DEVICE } from "./vip-device.ts";
+import type { IpAddress } from "@svcproxy/topology";
 
-/** The addresses of this machine's interfaces; on a device for VIPs there are none of the host's own. */
+/**
+ * The addresses of this machine's interfaces; on a device for VIPs there are none of the host's own.
+ *
+ * @throws EnvironmentError OUT_OF_DESCRIPTORS, ADDRESSES_UNREADABLE where they were never read
+ */
 export function machineAddresses(vipDevice: string | undefined = VIP_DEVICE): readonly IpAddress[] {
-  return Object.entries(networkInterfaces()).flatMap(([name, entries = []]) =>
-    name === vipDevice ? [] : entries.flatMap(({ address }): IpAddress[] => toList(parseIpAddress(address))),
-  );
+  const { addresses, fault } = readAddresses();
+  if (fault !== undefined && addresses.length === 0) throw fault;
+  return addresses.flatMap(({ device, address }) => (device === vipDevice ? [] : [address]));
 }
 
 /** The same by what was noted of a machine. */
@@ -15,8 +18,4 @@ export function notedAddresses({ interfaces }: HostState): readonly IpAddress[] 
   return interfaces.flatMap((device) =>
     device.name === VIP_DEVICE ? [] : device.addresses.map(({ address }) => address),
   );
-}
-
-function toList<T>(value: T | undefined): T[] {
-  return value === undefined ? [] : [value];
 }

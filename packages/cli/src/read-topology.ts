@@ -1,4 +1,3 @@
-import { networkInterfaces } from "node:os";
 import {
   type Cidr,
   exampleTopology,
@@ -13,6 +12,7 @@ import {
   type Topology,
 } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
+import { machineAddresses } from "./machine-addresses.ts";
 import { readInputFiles, readPath } from "./read-input-files.ts";
 import type { TopologyFlags } from "./topology-input.ts";
 
@@ -104,7 +104,7 @@ export function resolveHost(
     const what = topology.source === "kubernetes" ? "The objects have no Node" : "The topology lists no host";
     throw inputError("UNKNOWN_HOST", `${what} ${JSON.stringify(flag)}`, { hint });
   }
-  const [host, another] = hostsAt(topology, localAddresses ?? ownAddresses());
+  const [host, another] = hostsAt(topology, localAddresses ?? machineAddresses());
   if (host !== undefined && another === undefined) return host;
   const reason =
     host === undefined
@@ -122,15 +122,11 @@ function knownHosts({ hosts, source }: Topology): string {
 
 /** The host that this machine is, where it is clearly one. */
 export function findOwnHost(topology: Topology): string | undefined {
-  const [host, another] = hostsAt(topology, ownAddresses());
+  const [host, another] = hostsAt(topology, machineAddresses());
   return another === undefined ? host : undefined;
 }
 
 function hostsAt(topology: Topology, addresses: readonly string[]): readonly string[] {
   const local = new Set(addresses.map(parseIpAddress));
   return topology.hosts.filter((host) => host.addresses.some((address) => local.has(address))).map(({ name }) => name);
-}
-
-function ownAddresses(): readonly string[] {
-  return Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).map(({ address }) => address));
 }

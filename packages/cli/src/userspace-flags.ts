@@ -1,8 +1,8 @@
+import { VIP_DEVICE } from "@svcproxy/host";
 import type { ProxyOptions } from "@svcproxy/userspace";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "./parse-duration.ts";
 import { acceptTopology, type TopologyFlags } from "./topology-input.ts";
-import { VIP_DEVICE } from "./vip-device.ts";
 
 /** Names the running instance, for every command that asks for it. */
 export interface InstanceFlags {
@@ -40,7 +40,7 @@ export interface UserspaceFlags extends TopologyFlags, InstanceFlags {
 export function acceptInstance(command: Command): Command {
   return command.option(
     "--runtime-dir <dir>",
-    "where the running instance's socket is (default: /run/svcproxy for root, else $XDG_RUNTIME_DIR/svcproxy)",
+    "where the running instance's socket is (default: /run/svcproxy/userspace for root, else $XDG_RUNTIME_DIR/svcproxy/userspace)",
   );
 }
 

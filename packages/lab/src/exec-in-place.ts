@@ -3,12 +3,12 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import process from "node:process";
+import { environmentWithSbin } from "@svcproxy/host";
 import { enterCommand } from "./enter-command.ts";
 import { findPlace, requireRunning } from "./find-place.ts";
 import { sendSignal } from "./lab.ts";
 import type { LabProcess } from "./lab-process.ts";
 import { childrenOf } from "./processes.ts";
-import { environmentWithSbin } from "./tools.ts";
 
 export interface ExecOptions {
   readonly place: string;

@@ -1,3 +1,4 @@
+export { requireTools } from "@svcproxy/host";
 export * from "./enter-command.ts";
 export * from "./exec-in-place.ts";
 export * from "./find-place.ts";
@@ -15,4 +16,3 @@ export * from "./processes.ts";
 export * from "./read-lab-status.ts";
 export * from "./start-in-background.ts";
 export * from "./start-lab.ts";
-export * from "./tools.ts";

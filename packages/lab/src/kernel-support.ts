@@ -1,6 +1,5 @@
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
 import process from "node:process";
+import { missingTools } from "@svcproxy/host";
 
 /**
  * Why tests that need network namespaces and these tools cannot run here, for the reason of a skip.
@@ -9,18 +8,6 @@ import process from "node:process";
 export function whyNoKernelTests(tools: readonly string[] = ["ip", "iptables", "ip6tables"]): string | undefined {
   if (process.env["CI"] === "true") return undefined;
   if (process.getuid?.() !== 0) return "needs root";
-  const missing = tools.filter((tool) => !isOnPath(tool));
+  const missing = missingTools(tools);
   return missing.length === 0 ? undefined : `needs ${missing.join(", ")}`;
-}
-
-function isOnPath(tool: string): boolean {
-  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
-  return folders.some((folder) => {
-    try {
-      accessSync(join(folder, tool), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }

@@ -129,7 +129,10 @@ describe.skipIf(reason !== undefined)(`a lab${reason === undefined ? "" : ` (${r
       const { pid } = started.lab.process;
       const holders = childrenOf(pid);
       expect(holders.length).toBe(2);
-      const running = started.lab.run("os1_my1", ["sleep", "300"]);
+      const running = expect(started.lab.run("os1_my1", ["sleep", "300"])).rejects.toMatchObject({
+        code: "TOOL_FAILED",
+        message: expect.stringContaining("sleep in os1_my1 was ended by SIGKILL"),
+      });
       await vanishesNot(pid);
       process.kill(victim(started), "SIGKILL");
       await running;

@@ -1,18 +1,9 @@
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
-import { once } from "node:events";
-import { buffer } from "node:stream/consumers";
+import { environmentWithSbin, runTool, type ToolOutput } from "@svcproxy/host";
 import { enterCommand } from "./enter-command.ts";
 import { findPlace, requireRunning } from "./find-place.ts";
 import type { LabProcess } from "./lab-process.ts";
 import { childrenOf, startTimeOf } from "./processes.ts";
-import { environmentWithSbin } from "./tools.ts";
-
-export interface RunResult {
-  /** The exit code, or 128 and the signal's number. */
-  readonly exitCode: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 export interface RunOptions {
   readonly input?: string;
@@ -20,6 +11,9 @@ export interface RunOptions {
   /** Ends the command. */
   readonly signal?: AbortSignal;
 }
+
+/** What a command says on stderr is kept whole: it is the evidence of a test that fails. */
+const MAX_ERROR_BYTES = 16 << 20;
 
 /** A lab that runs. Whoever has the process can use it; who started it ends it. */
 export class Lab {
@@ -33,24 +27,18 @@ export class Lab {
    * Runs a command in a place to its end, whatever its exit code.
    *
    * @throws InputError UNKNOWN_PLACE
-   * @throws EnvironmentError LAB_GONE
+   * @throws EnvironmentError LAB_GONE, and those of `runTool`
    */
-  async run(place: string, command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-    const child = this.spawn(place, command, { stdio: ["pipe", "pipe", "pipe"], env: options.env ?? {} });
-    const abort = () => endInside(child);
-    options.signal?.addEventListener("abort", abort);
-    try {
-      child.stdin?.on("error", () => {}); // the command may exit without reading its input
-      child.stdin?.end(options.input ?? "");
-      const [stdout, stderr, [exitCode]] = await Promise.all([
-        child.stdout === null ? Buffer.alloc(0) : buffer(child.stdout),
-        child.stderr === null ? Buffer.alloc(0) : buffer(child.stderr),
-        once(child, "close"),
-      ]);
-      return { exitCode: exitCode ?? 128 + 9, stdout: stdout.toString(), stderr: stderr.toString() };
-    } finally {
-      options.signal?.removeEventListener("abort", abort);
-    }
+  async run(place: string, command: readonly string[], options: RunOptions = {}): Promise<ToolOutput> {
+    const [program, ...args] = this.#enter(place, command);
+    const { env = {}, ...others } = options;
+    return runTool(program, args, {
+      ...others,
+      env: { ...environmentWithSbin(), ...env },
+      timeoutMs: Number.POSITIVE_INFINITY,
+      maxErrorBytes: MAX_ERROR_BYTES,
+      called: `${command[0]} in ${place}`,
+    });
   }
 
   /** Starts a command in a place. End it with `endInside`: it is a child of the process that this returns. */
@@ -59,9 +47,13 @@ export class Lab {
     command: readonly string[],
     { stdio, env = {} }: { readonly stdio: StdioOptions; readonly env?: Readonly<Record<string, string>> },
   ): ChildProcess {
-    requireRunning(this.process);
-    const [program, ...args] = enterCommand(this.process, findPlace(this.process, place), command);
+    const [program, ...args] = this.#enter(place, command);
     return spawn(program, args, { stdio, env: { ...environmentWithSbin(), ...env } });
+  }
+
+  #enter(place: string, command: readonly string[]): ReturnType<typeof enterCommand> {
+    requireRunning(this.process);
+    return enterCommand(this.process, findPlace(this.process, place), command);
   }
 
   /** Ends the lab with everything in it, and waits until it is gone. */

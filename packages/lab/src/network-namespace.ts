@@ -1,19 +1,35 @@
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { promisify } from "node:util";
-
-const execFileAsync = promisify(execFile);
+import { runTool, type ToolOutput } from "@svcproxy/host";
 
 export interface CommandOutput {
   readonly stdout: string;
   readonly stderr: string;
 }
 
+/** Whole: a test looks for words in it. */
+const MAX_ERROR_BYTES = 16 << 20;
+
+/** That a command in a namespace exited with another code than 0. */
+export class CommandFailed extends Error {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+
+  constructor(command: string, { exitCode, stdout, stderr }: ToolOutput) {
+    super(`Command failed (exit code ${exitCode}): ${command}\n${stderr}`);
+    this.name = "CommandFailed";
+    this.code = exitCode;
+    this.stdout = stdout;
+    this.stderr = stderr;
+  }
+}
+
 /** A network namespace without a name: it ends with its holder process, and with ours, kill -9 included. */
 export interface NetworkNamespace extends AsyncDisposable {
   /** The holder's pid: `nsenter --net=/proc/PID/ns/net`. */
   readonly pid: number;
-  /** Runs a command inside. @throws the error of `execFile`, with `stdout` and `stderr`, where it exits non-zero */
+  /** Runs a command inside. @throws CommandFailed where it exits non-zero */
   run(
     command: string,
     args: readonly string[],
@@ -36,14 +52,15 @@ export async function createNetworkNamespace(): Promise<NetworkNamespace> {
   if (pid === undefined) throw new Error("unshare has no pid");
   return {
     pid,
-    async run(command, args, { input, signal } = {}) {
-      const running = execFileAsync("nsenter", [`--net=/proc/${pid}/ns/net`, command, ...args], {
-        maxBuffer: 1 << 30,
-        ...(signal === undefined ? {} : { signal }),
+    async run(command, args, options = {}) {
+      const output = await runTool("nsenter", [`--net=/proc/${pid}/ns/net`, command, ...args], {
+        ...options,
+        timeoutMs: Number.POSITIVE_INFINITY,
+        maxErrorBytes: MAX_ERROR_BYTES,
+        called: `${command} in the namespace`,
       });
-      running.child.stdin?.on("error", () => {}); // the command may exit without reading its input
-      running.child.stdin?.end(input ?? "");
-      return running;
+      if (output.exitCode !== 0) throw new CommandFailed([command, ...args].join(" "), output);
+      return output;
     },
     async [Symbol.asyncDispose]() {
       holder.stdin.end();

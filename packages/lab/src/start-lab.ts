@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
+import { environmentWithSbin, requireTools, runTool } from "@svcproxy/host";
 import { EnvironmentError, type Topology } from "@svcproxy/topology";
 import { explainRefusal } from "./explain-refusal.ts";
 import type { ServedCount } from "./inside/answer-clients.ts";
@@ -13,7 +14,6 @@ import { Lab } from "./lab.ts";
 import type { Overlay } from "./plan/lab-plan.ts";
 import { planLab } from "./plan/plan-lab.ts";
 import { childrenOf, startTimeOf } from "./processes.ts";
-import { environmentWithSbin, requireTools } from "./tools.ts";
 
 export interface StartLabOptions {
   /** Default `svcproxy`. */
@@ -56,7 +56,7 @@ export async function startLab(topology: Topology, options: StartLabOptions = {}
   );
   const { overlay = "vxlan", rpFilter = true, detached = false, name = "svcproxy" } = options;
   const plan = planLab(topology, { overlay, rpFilter });
-  const warnings = loadBridgeFilter(rootless);
+  const warnings = await loadBridgeFilter(rootless);
   const program = options.insideProgram ?? sourceProgram();
   const first = spawnFirst(program, rootless);
   const order: LabOrder = { plan, files: options.files ?? {}, attached: !detached };
@@ -94,10 +94,11 @@ function sourceProgram(): readonly string[] {
 }
 
 /** The machine's module that lets bridged packets meet the rules; only root can load it. */
-function loadBridgeFilter(rootless: boolean): readonly string[] {
+async function loadBridgeFilter(rootless: boolean): Promise<readonly string[]> {
   const isLoaded = () => existsSync("/proc/sys/net/bridge/bridge-nf-call-iptables");
+  // Where it fails, the warning says what is missing.
   if (!isLoaded() && !rootless)
-    spawnSync("modprobe", ["br_netfilter"], { stdio: "ignore", env: environmentWithSbin() });
+    await runTool("modprobe", ["br_netfilter"], { env: environmentWithSbin() }).catch(() => {});
   if (isLoaded()) return [];
   return [
     "The kernel module br_netfilter is not loaded: a VIP does not answer where client and endpoint share a bridge (sudo modprobe br_netfilter)",

@@ -63,6 +63,8 @@ export type EnvironmentCode =
   | "INTERRUPTED"
   | "NEEDS_ROOT"
   | "STDOUT_UNWRITABLE"
+  | "OUT_OF_DESCRIPTORS"
+  | "ADDRESSES_UNREADABLE"
   // Tools
   | "MISSING_TOOL"
   | "TOOL_MISSING"

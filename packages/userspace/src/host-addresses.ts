@@ -1,5 +1,5 @@
-import { networkInterfaces } from "node:os";
-import { type IpAddress, parseCidr, parseIpAddress } from "@svcproxy/topology";
+import type { MachineAddress } from "@svcproxy/host";
+import { type Cidr, cidrOf, type IpAddress } from "@svcproxy/topology";
 import type { HostAddresses } from "./policy/frontend-spec.ts";
 
 export interface LocalAddresses extends HostAddresses {
@@ -9,25 +9,20 @@ export interface LocalAddresses extends HostAddresses {
   readonly own: readonly IpAddress[];
 }
 
-/** The addresses of this machine as they are now. */
-export function readLocalAddresses(
+/** What a proxy has to know of this machine's addresses. */
+export function sortAddresses(
+  machine: readonly MachineAddress[],
   { vipDevices }: { readonly vipDevices: readonly string[] },
-  machine: ReturnType<typeof networkInterfaces> = networkInterfaces(),
 ): LocalAddresses {
   const all: IpAddress[] = [];
   const own: IpAddress[] = [];
-  const interfaces: { name: string; cidr: NonNullable<ReturnType<typeof parseCidr>> }[] = [];
-  for (const [name, entries = []] of Object.entries(machine)) {
-    for (const { address: text, cidr: block, internal } of entries) {
-      const address = parseIpAddress(text);
-      const cidr = parseCidr(block ?? "");
-      if (address === undefined) continue;
-      all.push(address);
-      if (vipDevices.includes(name)) continue; // VIPs are the plan's
-      if (cidr !== undefined && !internal && !isLinkLocal(address)) interfaces.push({ name, cidr });
-      // But lo may have others, which are the host's like any. A link-local address is of no use without its interface.
-      if (!isLoopback(address) && !isLinkLocal(address)) own.push(address);
-    }
+  const interfaces: { name: string; cidr: Cidr }[] = [];
+  for (const { device, address, prefixLength, isLoopback: isOnLoopback } of machine) {
+    all.push(address);
+    if (vipDevices.includes(device)) continue; // VIPs are the plan's
+    if (!isOnLoopback && !isLinkLocal(address)) interfaces.push({ name: device, cidr: cidrOf(address, prefixLength) });
+    // But lo may have others, which are the host's like any. A link-local address is of no use without its interface.
+    if (!isLoopback(address) && !isLinkLocal(address)) own.push(address);
   }
   return { all, own, interfaces };
 }

@@ -1,4 +1,5 @@
 import { performance } from "node:perf_hooks";
+import { readAddresses } from "@svcproxy/host";
 import { EnvironmentError, type HostPlan } from "@svcproxy/topology";
 import { ActiveChecks } from "./active-checks.ts";
 import type {
@@ -14,7 +15,7 @@ import type {
 } from "./contract.ts";
 import { FailureLog } from "./failure-log.ts";
 import { HealthCheckServers } from "./health-check-servers.ts";
-import { type LocalAddresses, readLocalAddresses } from "./host-addresses.ts";
+import { type LocalAddresses, sortAddresses } from "./host-addresses.ts";
 import { ListenerBook } from "./listener-book.ts";
 import type { DataPlane } from "./plane/byte-stream.ts";
 import { handleDataPlane } from "./plane/handle-streams.ts";
@@ -85,6 +86,7 @@ const NOTHING_SERVED: ServedPlan = {
 
 class RunningProxy implements ServiceProxy {
   readonly #options: ProxyOptions;
+  readonly #logger: ProxySurroundings["logger"];
   readonly #group: WorkerGroup;
   readonly #book: ListenerBook;
   readonly #addressCheck: NodeJS.Timeout;
@@ -94,6 +96,7 @@ class RunningProxy implements ServiceProxy {
   #plan: HostPlan | undefined;
   #served = NOTHING_SERVED;
   #addresses = "";
+  #saidStale = false;
   /** Endpoints that fail their checks. */
   #down: ReadonlySet<string> = new Set();
   #state: ProxySnapshot["state"] = "running";
@@ -113,6 +116,7 @@ class RunningProxy implements ServiceProxy {
     group: WorkerGroup;
   }) {
     this.#options = options;
+    this.#logger = logger;
     this.#group = group;
     this.#onAddressesChange = onAddressesChange;
     this.#healthChecks = new HealthCheckServers(logger);
@@ -156,7 +160,7 @@ class RunningProxy implements ServiceProxy {
   }
 
   async #carryOut(plan: HostPlan): Promise<ApplyReport> {
-    const addresses = readLocalAddresses(this.#options);
+    const addresses = this.#readAddresses();
     const before = this.#served.frontends;
     const served = compileFrontends(plan, addresses);
     this.#plan = plan;
@@ -186,9 +190,17 @@ class RunningProxy implements ServiceProxy {
 
   #followAddresses(): void {
     if (this.#plan === undefined || this.#state !== "running") return;
-    if (signatureOf(readLocalAddresses(this.#options)) === this.#addresses) return;
+    if (signatureOf(this.#readAddresses()) === this.#addresses) return;
     void this.apply(this.#plan);
     this.#onAddressesChange?.();
+  }
+
+  /** Where they cannot be read, those that were read last hold on; the log says so once. */
+  #readAddresses(): LocalAddresses {
+    const { addresses, fault } = readAddresses();
+    if (fault !== undefined && !this.#saidStale) this.#logger.warn({ code: fault.code }, fault.message);
+    this.#saidStale = fault !== undefined;
+    return sortAddresses(addresses, this.#options);
   }
 
   async snapshot(): Promise<ProxySnapshot> {

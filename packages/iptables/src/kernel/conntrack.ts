@@ -1,8 +1,7 @@
-import { networkInterfaces } from "node:os";
+import { readAddresses, runTool } from "@svcproxy/host";
 import type { RuleSet } from "@svcproxy/rules";
-import { EnvironmentError, type Family, familyOf, type IpAddress, parseIpAddress } from "@svcproxy/topology";
+import { EnvironmentError, type Family, familyOf, type IpAddress } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
-import { runTool } from "./run-tool.ts";
 import { frontendsOf, isStale, parseUdpFlow, type UdpFlow } from "./udp-flows.ts";
 
 export interface FlushOptions {
@@ -89,7 +88,9 @@ function failed(action: string, stderr: string): EnvironmentError {
   );
 }
 
+/** @throws EnvironmentError OUT_OF_DESCRIPTORS, ADDRESSES_UNREADABLE */
 function hostAddresses(): ReadonlySet<IpAddress> {
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return new Set(addresses.map(({ address }) => parseIpAddress(address)).filter((address) => address !== undefined));
+  const { addresses, fault } = readAddresses();
+  if (fault !== undefined) throw fault;
+  return new Set(addresses.map(({ address }) => address));
 }

@@ -1,9 +1,9 @@
+import { MissingTool, runTool } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 import type { IptablesTools, Variant } from "./iptables-tables.ts";
 import { toolName } from "./iptables-tables.ts";
 import { MARKER_CHAIN } from "./own-chains.ts";
 import { knownFault } from "./restore-fault.ts";
-import { MissingTool, runTool } from "./run-tool.ts";
 
 /** Which iptables to use, and why, in words for a log. */
 export interface VariantChoice {

@@ -1,10 +1,9 @@
+import { readSysctl, runTool } from "@svcproxy/host";
 import type { RuleSet } from "@svcproxy/rules";
 import type { Family } from "@svcproxy/topology";
 import { FIREWALL } from "../rule-parts/chain-names.ts";
 import { ROUTE_LOCALNET } from "../rule-parts/localhost-guard.ts";
 import { isOwnChain } from "./own-chains.ts";
-import { readSysctl } from "./read-sysctl.ts";
-import { runTool } from "./run-tool.ts";
 
 /** What a plan needs of its host. */
 export interface HostNeeds {

@@ -1,6 +1,6 @@
+import type { ToolOutput } from "@svcproxy/host";
 import { type EnvironmentCode, EnvironmentError, visible } from "@svcproxy/topology";
 import { RestoreRefused } from "./rule-tables.ts";
-import type { ToolOutput } from "./run-tool.ts";
 import { formatChange, type TableChange } from "./table-change.ts";
 
 interface KnownFault {

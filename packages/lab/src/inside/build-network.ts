@@ -1,8 +1,9 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { availableParallelism } from "node:os";
-import { text } from "node:stream/consumers";
+import { runTool } from "@svcproxy/host";
 import type { LabPlan, NamespaceSetup } from "../plan/lab-plan.ts";
+
+/** A line for each namespace, by which the one that failed is told. */
+const MAX_COMPLAINT_BYTES = 16 << 20;
 
 /**
  * Carries out the wiring and the set-ups of a plan: one `ip -batch` for the wiring, then a shell for each processor, which
@@ -79,9 +80,10 @@ function renderBatch(tool: "ip" | "bridge", lines: readonly string[], isLast: bo
 
 /** @returns what it complained of, where it failed */
 async function runScript([command = "", ...args]: readonly string[], input: string): Promise<string | undefined> {
-  const child = spawn(command, args, { stdio: ["pipe", "ignore", "pipe"] });
-  child.stdin.on("error", () => {}); // it may end before it has read everything; its exit code says why
-  child.stdin.end(input);
-  const [complaint, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
-  return code === 0 ? undefined : complaint;
+  const { exitCode, stderr } = await runTool(command, args, {
+    input,
+    maxErrorBytes: MAX_COMPLAINT_BYTES,
+    timeoutMs: Number.POSITIVE_INFINITY,
+  });
+  return exitCode === 0 ? undefined : stderr;
 }

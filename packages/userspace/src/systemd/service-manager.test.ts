@@ -40,7 +40,7 @@ test.for([
 test("a missing systemd-notify is reported and stops nothing", async () => {
   const systemd = fakeSystemd({ PATH: "/nonexistent" });
   await systemd.manager.ready("serving");
-  expect(systemd.problems).toEqual([expect.stringContaining("ENOENT")]);
+  expect(systemd.problems).toEqual([expect.stringContaining("Cannot run systemd-notify: it is not on this machine")]);
 });
 
 /** A `systemd-notify` on PATH that writes down what it is told. */

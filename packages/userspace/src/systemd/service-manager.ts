@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
 import process from "node:process";
-import { visible } from "@svcproxy/topology";
+import { runTool } from "@svcproxy/host";
+import { SvcproxyError, visible } from "@svcproxy/topology";
 
 /** What systemd is told; a manager that is not there is told nothing. */
 export interface ServiceManager {
@@ -60,20 +60,17 @@ function keepAliveInterval(environment: NodeJS.ProcessEnv): number | undefined {
   return periodMicroseconds / 1000 / KEEPALIVES_PER_PERIOD;
 }
 
-function runNotify(
+async function runNotify(
   assignments: readonly string[],
   { environment, onProblem }: ServiceManagerOptions & { environment: NodeJS.ProcessEnv },
 ): Promise<void> {
-  return new Promise((resolve) => {
+  const doing = `Cannot tell systemd ${assignments.join(" ")}`;
+  try {
     // Without --no-block it stays until systemd has read the message, which has to see the process that sent it.
-    const child = spawn("systemd-notify", assignments, { env: environment, stdio: "ignore" });
-    child.on("error", (error) => {
-      onProblem(`Cannot tell systemd ${assignments.join(" ")}: ${error.message}`);
-      resolve();
-    });
-    child.on("close", (code) => {
-      if (code !== null && code > 0) onProblem(`Cannot tell systemd ${assignments.join(" ")}: exit code ${code}`);
-      resolve();
-    });
-  });
+    const { exitCode } = await runTool("systemd-notify", assignments, { env: environment });
+    if (exitCode > 0) onProblem(`${doing}: exit code ${exitCode}`);
+  } catch (error) {
+    if (!(error instanceof SvcproxyError)) throw error;
+    onProblem(`${doing}: ${error.message}`);
+  }
 }

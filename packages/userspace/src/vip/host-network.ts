@@ -1,5 +1,5 @@
-import { spawn } from "node:child_process";
-import { readFile, writeFile } from "node:fs/promises";
+import { MissingTool, readSysctl, runTool, writeSysctl } from "@svcproxy/host";
+import { EnvironmentError } from "@svcproxy/topology";
 
 /** How one run of the `ip` command ended. */
 export type IpOutcome =
@@ -18,47 +18,19 @@ export interface HostNetwork {
   writeSysctl(name: string, value: string): Promise<boolean>;
 }
 
+/** An `ip -force -batch` complains of each command that fails. */
+const MAX_ERROR_BYTES = 16 << 20;
+
 /** The network namespace that this process is in. */
-export const hostNetwork: HostNetwork = {
-  ip: runIp,
-  readSysctl: async (name) => {
-    try {
-      return (await readFile(sysctlPath(name), "utf8")).trim();
-    } catch {
-      return undefined;
-    }
-  },
-  writeSysctl: async (name, value) => {
-    try {
-      await writeFile(sysctlPath(name), value);
-      return true;
-    } catch {
-      return false; // read-only in most containers, or not ours to change
-    }
-  },
-};
+export const hostNetwork: HostNetwork = { ip: runIp, readSysctl, writeSysctl };
 
-function sysctlPath(name: string): string {
-  return `/proc/sys/${name.replaceAll(".", "/")}`;
-}
-
-function runIp(args: readonly string[], input = ""): Promise<IpOutcome> {
-  return new Promise((resolve) => {
-    const child = spawn("ip", args, { stdio: ["pipe", "pipe", "pipe"] });
-    const stdout: Buffer[] = [];
-    const stderr: Buffer[] = [];
-    child.on("error", (error) => {
-      const isMissing = "code" in error && error.code === "ENOENT";
-      resolve(isMissing ? { kind: "no-command" } : { kind: "failed", stderr: `cannot start ip: ${error.message}` });
-    });
-    child.on("close", (code) => {
-      if (code === 0) resolve({ kind: "done", stdout: Buffer.concat(stdout).toString() });
-      else resolve({ kind: "failed", stderr: Buffer.concat(stderr).toString() });
-    });
-    // Without a descriptor to spare there are no pipes, whatever the types say; `error` follows.
-    child.stdout?.on("data", (chunk: Buffer) => stdout.push(chunk));
-    child.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk));
-    child.stdin?.on("error", () => {}); // it may end before it has read its input
-    child.stdin?.end(input);
-  });
+async function runIp(args: readonly string[], input = ""): Promise<IpOutcome> {
+  try {
+    const { exitCode, stdout, stderr } = await runTool("ip", args, { input, maxErrorBytes: MAX_ERROR_BYTES });
+    return exitCode === 0 ? { kind: "done", stdout } : { kind: "failed", stderr };
+  } catch (error) {
+    if (error instanceof MissingTool) return { kind: "no-command" };
+    if (error instanceof EnvironmentError) return { kind: "failed", stderr: error.message };
+    throw error;
+  }
 }

@@ -1,4 +1,4 @@
-import { networkInterfaces } from "node:os";
+import { readAddresses } from "@svcproxy/host";
 import { type Cidr, type IpAddress, parseCidr, parseIpAddress } from "@svcproxy/topology";
 import type { HostNetwork } from "./host-network.ts";
 import { VIP_MARK } from "./vip-mark.ts";
@@ -86,14 +86,10 @@ function readRanges(json: string): readonly LocalRange[] {
 }
 
 function addressesThatNodeSees(): readonly DeviceAddress[] {
-  return Object.entries(networkInterfaces()).flatMap(([device, entries = []]) =>
-    entries.flatMap((entry) => {
-      const block = entry.cidr === null ? undefined : parseCidr(entry.cidr);
-      const address = parseIpAddress(entry.address);
-      if (block === undefined || address === undefined) return [];
-      return [{ address, prefixLength: block.prefixLength, device, ours: false }];
-    }),
-  );
+  return readAddresses().addresses.map(({ device, address, prefixLength }) => ({
+    ...{ device, address, prefixLength },
+    ours: false,
+  }));
 }
 
 type Row = Readonly<Record<string, unknown>>;

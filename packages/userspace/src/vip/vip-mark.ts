@@ -1,3 +1,5 @@
+import { VIP_DEVICE } from "@svcproxy/host";
+
 /**
  * How the kernel itself remembers what is ours, so that no file has to be believed after a kill -9:
  * a device by its group, an address by its metric (shown by `ip address`, without effect on a /32 or /128),
@@ -5,7 +7,7 @@
  */
 export const VIP_MARK = {
   /** The device that is made for VIPs; see `VIP_DEVICE_KINDS`. */
-  device: "svcproxy0",
+  device: VIP_DEVICE,
   /** `ip link … group`, set in the same request that makes the device. */
   deviceGroup: "8383",
   /** `ip address … metric`. */
