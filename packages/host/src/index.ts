@@ -1,7 +1,10 @@
 export * from "./addresses.ts";
 export * from "./data-path.ts";
 export * from "./descriptor-reserve.ts";
+export type { NamespaceLock } from "./lock-folder.ts";
+export * from "./namespace-lock.ts";
 export * from "./run-tool.ts";
+export * from "./runtime-directory.ts";
 export * from "./service-port-statuses.ts";
 export * from "./sysctls.ts";
 export * from "./system-error.ts";

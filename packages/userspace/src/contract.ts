@@ -303,13 +303,13 @@ export interface HandedListener {
 export type InheritedListeners = Map<string, HandedListener>;
 
 /**
- * One proxy for each network namespace (and `name`): the abstract unix socket `\0svcproxy-userspace/NAME` is the lock,
- * a unix socket file in `runtimeDirectory` (mode 0600) is the way to talk to it.
+ * One proxy for each network namespace (and `name`) by a lock in `runtimeDirectory`; a unix socket there (mode 0600) is the way to
+ * talk to it.
  */
 export interface InstanceOptions {
   /** Default `default`; another one lets a second proxy run beside the first on purpose. */
   readonly name?: string;
-  /** Default: $RUNTIME_DIRECTORY, else /run/svcproxy for root, else $XDG_RUNTIME_DIR/svcproxy, else a folder of the user's in /tmp. */
+  /** Default: $RUNTIME_DIRECTORY, else `userspace` in /run/svcproxy for root, in $XDG_RUNTIME_DIR/svcproxy, or in a folder of the user's in /tmp. */
   readonly runtimeDirectory?: string;
   /** For `claimInstance`: take the listeners of an instance that runs, instead of failing. */
   readonly takeOver?: boolean;

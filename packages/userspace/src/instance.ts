@@ -1,6 +1,7 @@
-import { chmod, unlink } from "node:fs/promises";
+import { chmod, stat, unlink } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import process from "node:process";
+import { findLockHolder, lockNamespace, type NamespaceLock, tryLockNamespace } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 import type { InheritedListeners, InstanceClaim, InstanceOptions, InstanceService } from "./contract.ts";
 import { type Handover, receiveListeners, sendListeners } from "./instance/handover.ts";
@@ -10,7 +11,6 @@ import { loadNativeHandles } from "./plane/native-handles.ts";
 
 /** A predecessor that was told to let go gives the lock back within this time. */
 const LOCK_PATIENCE_MS = 5_000;
-const LOCK_RETRY_MS = 20;
 /** An answer of a running instance takes at most this long. */
 const ANSWER_TIMEOUT_MS = 10_000;
 const MAX_REQUEST_BYTES = 4_096;
@@ -21,20 +21,13 @@ const MAX_REQUEST_BYTES = 4_096;
  * @throws EnvironmentError ALREADY_RUNNING without `takeOver`; TAKE_OVER_FAILED where the running one does not hand over
  */
 export async function claimInstance(options: InstanceOptions): Promise<InstanceClaim> {
+  await refuseBesideAnotherUsers(options);
   const place = await instancePlace(options);
-  const lock = await tryLock(place);
-  if (lock !== undefined) return new Claim(place, { lock });
-  const pid = await askForPid(place);
-  const who = pid === undefined ? "another process" : `pid ${pid}`;
-  if (options.takeOver !== true) {
-    throw new EnvironmentError(
-      "ALREADY_RUNNING",
-      `Cannot start: ${who} runs svcproxy userspace in this network namespace`,
-      {
-        hint: "--take-over continues in its place without a lost connection",
-      },
-    );
-  }
+  const attempt = await tryLockNamespace({ name: place.lockName, directory: place.directory });
+  if (attempt.kind === "locked") return new Claim(place, { lock: attempt.lock });
+  const who = nameProcess(attempt.pid);
+  if (options.takeOver !== true)
+    throw alreadyRunning(who, "--take-over continues in its place without a lost connection");
   const native = loadNativeHandles();
   if (native === undefined) throw takeOverFailed(who, "this Node cannot receive sockets");
   try {
@@ -42,6 +35,30 @@ export async function claimInstance(options: InstanceOptions): Promise<InstanceC
   } catch (error) {
     throw takeOverFailed(who, error instanceof Error ? error.message : String(error));
   }
+}
+
+/** Root sees the instance of another user, as the systemd unit starts it, but cannot continue in its place. */
+async function refuseBesideAnotherUsers(options: InstanceOptions): Promise<void> {
+  const { directory, lockName } = await locateInstance(options);
+  const owner = await stat(directory).then(
+    ({ uid }) => uid,
+    () => undefined,
+  );
+  if (process.getuid?.() !== 0 || owner === undefined || owner === 0) return;
+  const holder = await findLockHolder({ name: lockName, directory });
+  if (holder !== undefined) throw alreadyRunning(`${nameProcess(holder.pid)} (uid ${owner})`, "Stop it first");
+}
+
+function nameProcess(pid: number | undefined): string {
+  return pid === undefined ? "another process" : `pid ${pid}`;
+}
+
+function alreadyRunning(who: string, hint: string): EnvironmentError {
+  return new EnvironmentError(
+    "ALREADY_RUNNING",
+    `Cannot start: ${who} runs svcproxy userspace in this network namespace`,
+    { hint },
+  );
 }
 
 function takeOverFailed(who: string, reason: string): EnvironmentError {
@@ -71,20 +88,6 @@ async function ask(path: string, request: string): Promise<string> {
   return text;
 }
 
-async function askForPid({ lockPath }: InstancePlace): Promise<number | undefined> {
-  const text = await ask(lockPath, "").catch(() => "");
-  return /^\d+$/.test(text) ? Number(text) : undefined;
-}
-
-/** Holds the name; tells who asks its pid. Undefined where somebody else holds it. */
-async function tryLock({ lockPath }: InstancePlace): Promise<Server | undefined> {
-  const server = createServer((socket) => {
-    socket.on("error", () => {}); // whoever asked may be gone
-    socket.end(String(process.pid));
-  });
-  return (await listens(server, lockPath)) ? server.unref() : undefined;
-}
-
 async function listens(server: Server, path: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     server.once("error", (error) => {
@@ -101,14 +104,15 @@ class Claim implements InstanceClaim {
   readonly predecessorPid?: number;
   readonly #place: InstancePlace;
   readonly #handover: Handover | undefined;
-  #lock: Server | undefined;
+  #lock: NamespaceLock | undefined;
   #control: Server | undefined;
   #handsOver = false;
 
-  constructor(place: InstancePlace, { lock, handover }: { lock?: Server; handover?: Handover }) {
+  constructor(place: InstancePlace, { lock, handover }: { lock?: NamespaceLock; handover?: Handover }) {
     this.#place = place;
     this.controlPath = place.controlPath;
     this.#lock = lock;
+    lock?.unref();
     this.#handover = handover;
     if (handover === undefined) return;
     this.inherited = handover.listeners;
@@ -126,14 +130,23 @@ class Claim implements InstanceClaim {
     this.#control = control.unref();
   }
 
-  async #waitForLock(): Promise<Server> {
-    const deadlineMs = Date.now() + LOCK_PATIENCE_MS;
-    while (Date.now() < deadlineMs) {
-      const lock = await tryLock(this.#place);
-      if (lock !== undefined) return lock;
-      await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
+  async #waitForLock(): Promise<NamespaceLock> {
+    const { signal } = new AbortController();
+    const { lockName: name, directory } = this.#place;
+    try {
+      const lock = await lockNamespace({
+        name,
+        directory,
+        signal,
+        waitMs: LOCK_PATIENCE_MS,
+        deed: "has kept its lock",
+      });
+      lock.unref();
+      return lock;
+    } catch (error) {
+      if (!(error instanceof EnvironmentError) || error.code !== "LOCKED") throw error;
+      throw takeOverFailed(`pid ${this.predecessorPid}`, "it does not give its lock back");
     }
-    throw takeOverFailed(`pid ${this.predecessorPid}`, "it does not give its lock back");
   }
 
   #answer(socket: Socket, service: InstanceService): void {
@@ -174,10 +187,11 @@ class Claim implements InstanceClaim {
 
   async release(): Promise<void> {
     this.#handover?.abandon();
-    const servers = [this.#control, this.#lock];
+    const [control, lock] = [this.#control, this.#lock];
     this.#control = undefined;
     this.#lock = undefined;
-    for (const server of servers) server?.close();
+    control?.close();
+    await lock?.[Symbol.asyncDispose]();
   }
 }
 

@@ -1,8 +1,8 @@
+import { type DescriptorReserve, MissingTool, runTool, type ToolOutput, type ToolRunner } from "@svcproxy/host";
 import { parseSave } from "@svcproxy/rules";
 import { EnvironmentError, type Family, InputError } from "@svcproxy/topology";
 import { restoreFault, saveFault } from "./restore-fault.ts";
-import type { Interruptible, RuleTables, SavedRules } from "./rule-tables.ts";
-import { MissingTool, runTool, type ToolOutput, type ToolRunner } from "./run-tool.ts";
+import type { Interruptible, RuleTables, SavedRules, Urgency } from "./rule-tables.ts";
 import { countChains, formatChange, formatLargeChange, type TableChange } from "./table-change.ts";
 
 /** `nft`: iptables' rules kept in nftables; `legacy`: in the kernel's older tables. A host may use both at once. */
@@ -37,26 +37,38 @@ export class IptablesTables implements RuleTables {
   readonly name: string;
   readonly #tools: IptablesTools;
   readonly #heldFd: number | undefined;
+  readonly #reserve: DescriptorReserve | undefined;
   readonly #run: ToolRunner;
 
   /**
    * @param heldFd stays open in whatever changes the rules, see `NamespaceLock`
+   * @param reserve what is urgent is started with it
    * @param run how the programs are run: by default in this process' own network namespace
    */
   constructor(
     tools: IptablesTools,
-    { heldFd, run = runTool }: { readonly heldFd?: number | undefined; readonly run?: ToolRunner } = {},
+    {
+      heldFd,
+      reserve,
+      run = runTool,
+    }: {
+      readonly heldFd?: number | undefined;
+      readonly reserve?: DescriptorReserve | undefined;
+      readonly run?: ToolRunner;
+    } = {},
   ) {
     this.name = toolName(tools, 4, "");
     this.#tools = tools;
     this.#heldFd = heldFd;
+    this.#reserve = reserve;
     this.#run = run;
   }
 
-  async save(family: Family, { signal }: Interruptible): Promise<SavedRules> {
+  async save(family: Family, { signal, urgent }: Interruptible & Urgency): Promise<SavedRules> {
     const tool = toolName(this.#tools, family, "-save");
+    const reserve = urgent === true ? this.#reserve : undefined;
     for (let attempt = 1; ; attempt++) {
-      const output = await this.#run(tool, [], { signal }).catch((error: unknown) => {
+      const output = await this.#run(tool, [], { signal, reserve }).catch((error: unknown) => {
         // A machine without the IPv6 tools has no IPv6 rules; to change them is refused below.
         if (error instanceof MissingTool && family === 6) return undefined;
         throw error;
@@ -68,17 +80,18 @@ export class IptablesTables implements RuleTables {
     }
   }
 
-  async restore(change: TableChange): Promise<void> {
+  async restore(change: TableChange, urgency: Urgency = {}): Promise<void> {
     const isLarge = this.#tools.variant === "nft" && countChains(change) > LARGE_CHANGE_CHAINS;
     // Should another version of iptables not take the quick way, there is still the plain one.
-    if (isLarge && (await this.#feed(change, formatLargeChange(change))).exitCode === 0) return;
-    const output = await this.#feed(change, formatChange(change));
+    if (isLarge && (await this.#feed(change, { ...urgency, input: formatLargeChange(change) })).exitCode === 0) return;
+    const output = await this.#feed(change, { ...urgency, input: formatChange(change) });
     if (output.exitCode !== 0) throw restoreFault(toolName(this.#tools, change.family, "-restore"), change, output);
   }
 
-  #feed({ family }: TableChange, input: string): Promise<ToolOutput> {
+  #feed({ family }: TableChange, { input, urgent }: Urgency & { readonly input: string }): Promise<ToolOutput> {
     const tool = toolName(this.#tools, family, "-restore");
-    return this.#run(tool, restoreArguments(), { input, heldFd: this.#heldFd });
+    const reserve = urgent === true ? this.#reserve : undefined;
+    return this.#run(tool, restoreArguments(), { input, heldFd: this.#heldFd, reserve });
   }
 }
 

@@ -1,9 +1,8 @@
 import { readFile } from "node:fs/promises";
+import { DescriptorReserve, lockNamespace, type NamespaceLock, runTool } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 import { detectVariant, type VariantChoice } from "./detect-variant.ts";
 import { IptablesTables, type IptablesTools, toolName, type Variant } from "./iptables-tables.ts";
-import { lockNamespace, type NamespaceLock } from "./namespace-lock.ts";
-import { runTool } from "./run-tool.ts";
 import { TableBackend } from "./table-backend.ts";
 
 /** How long one svcproxy waits for another that changes the same rules. */
@@ -14,7 +13,7 @@ export interface SessionOptions {
   readonly variant?: Variant | undefined;
   /** Whether rules will be changed, which only one svcproxy may do at a time. */
   readonly isExclusive: boolean;
-  readonly onWait?: (holder: number | undefined) => void;
+  readonly onWait?: ((holder: number | undefined) => void) | undefined;
 }
 
 /** This network namespace's rules, opened for one command. */
@@ -24,23 +23,29 @@ export interface KernelSession extends AsyncDisposable {
   backend(tools?: IptablesTools): TableBackend;
 }
 
-/** @throws EnvironmentError NEEDS_ROOT, MISSING_TOOL, VARIANT_MISSING, LOCKED */
+/** @throws EnvironmentError NEEDS_ROOT, MISSING_TOOL, VARIANT_MISSING, LOCKED, RUNTIME_DIRECTORY, OUT_OF_DESCRIPTORS */
 export async function openKernel({ signal, variant, isExclusive, onWait }: SessionOptions): Promise<KernelSession> {
   await requireNetAdmin();
-  const lock: NamespaceLock | undefined = isExclusive
-    ? await lockNamespace({ signal, waitMs: LOCK_WAIT_MS, ...(onWait === undefined ? {} : { onWait }) })
-    : undefined;
-  try {
-    const choice = await detectVariant({ signal, variant });
-    return {
-      choice,
-      backend: (tools = choice.tools) => new TableBackend(new IptablesTables(tools, { heldFd: lock?.fd })),
-      [Symbol.asyncDispose]: async () => lock?.[Symbol.asyncDispose](),
-    };
-  } catch (error) {
-    await lock?.[Symbol.asyncDispose]();
-    throw error;
-  }
+  await using opened = new AsyncDisposableStack();
+  const lock = isExclusive ? opened.use(await lockRules({ signal, onWait })) : undefined;
+  const reserve = isExclusive ? opened.use(new DescriptorReserve()) : undefined;
+  const choice = await detectVariant({ signal, variant });
+  const kept = opened.move();
+  return {
+    choice,
+    backend: (tools = choice.tools) => new TableBackend(new IptablesTables(tools, { heldFd: lock?.fd, reserve })),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+/**
+ * Only one svcproxy at a time changes the rules of a network namespace.
+ *
+ * @throws EnvironmentError LOCKED, INTERRUPTED, RUNTIME_DIRECTORY
+ */
+function lockRules({ signal, onWait }: Pick<SessionOptions, "signal" | "onWait">): Promise<NamespaceLock> {
+  const deed = "has been changing the rules of this network namespace";
+  return lockNamespace({ name: "rules", signal, waitMs: LOCK_WAIT_MS, deed, onWait });
 }
 
 /** CAP_NET_ADMIN, see capabilities(7). */

@@ -6,6 +6,11 @@ export interface Interruptible {
   readonly signal: AbortSignal;
 }
 
+export interface Urgency {
+  /** That the host is half changed: what was kept in reserve for this moment is used. */
+  readonly urgent?: boolean;
+}
+
 /** What `iptables-save` shows of one family. */
 export interface SavedRules extends RuleSet {
   /** Tables that are there, but cannot be shown: they hold nftables rules that iptables has no words for. */
@@ -17,13 +22,13 @@ export interface RuleTables {
   /** How logs and errors call it, for instance `iptables-nft`. */
   readonly name: string;
   /** Every table of the family that there is. */
-  save(family: Family, options: Interruptible): Promise<SavedRules>;
+  save(family: Family, options: Interruptible & Urgency): Promise<SavedRules>;
   /**
    * Changes one table, whole or not at all. Not interrupted: a change that went in must be known to have gone in.
    *
    * @throws RestoreRefused
    */
-  restore(change: TableChange): Promise<void>;
+  restore(change: TableChange, options?: Urgency): Promise<void>;
 }
 
 /** The kernel, or the program that speaks with it, did not take a change; the table is as it was. */

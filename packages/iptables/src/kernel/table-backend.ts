@@ -18,8 +18,8 @@ const ATTEMPTS = 12;
 /** Longest pause before another attempt: long enough for the other program to end what it is at. */
 const MAX_PAUSE_MS = 500;
 
-/** How often an old table is put back when another program is at it. */
-const ROLLBACK_ATTEMPTS = 4;
+/** How often an old table is put back when another program is at it, or no process can be started: for a second. */
+const ROLLBACK_ATTEMPTS = 6;
 
 const FAMILIES: readonly Family[] = [4, 6];
 
@@ -145,9 +145,16 @@ export class TableBackend implements RuleBackend {
     const old = before.find((rules) => rules.family === family) ?? { family, tables: [] };
     let failure: unknown;
     for (let attempt = 0; attempt <= ROLLBACK_ATTEMPTS; attempt++) {
-      const change = planRollback(table, { now: await this.#tables.save(family, { signal }), before: old });
-      if (change === undefined) return;
-      failure = await this.#tables.restore(change).catch((error: unknown) => error);
+      if (attempt > 0) await pause(attempt, { signal });
+      try {
+        const now = await this.#tables.save(family, { signal, urgent: true });
+        const change = planRollback(table, { now, before: old });
+        if (change === undefined) return;
+        failure = undefined;
+        await this.#tables.restore(change, { urgent: true });
+      } catch (error) {
+        failure = error;
+      }
     }
     throw failure ?? new Error("another program changed it each time");
   }

@@ -41,7 +41,7 @@ Restart=on-failure
 RestartPreventExitStatus=2
 
 DynamicUser=yes
-RuntimeDirectory=svcproxy
+RuntimeDirectory=svcproxy/userspace
 # CAP_NET_ADMIN makes VIPs local, CAP_NET_BIND_SERVICE listens below port 1024. Without the first, see --vip-device.
 AmbientCapabilities=CAP_NET_ADMIN CAP_NET_BIND_SERVICE
 CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE
