@@ -8,7 +8,7 @@ import {
   type TableChange,
   type Variant,
 } from "@svcproxy/iptables";
-import type { Family } from "@svcproxy/topology";
+import { type Family, type Problem, problemSentence } from "@svcproxy/topology";
 import type { AppliedRules } from "./host-rules.ts";
 import { restoreCommand } from "./print-changes.ts";
 
@@ -34,6 +34,14 @@ export function reportApplied(
 ): ChangeReport {
   const { families } = findDifference(before, plan.desired, plan);
   return { ...reportChanges(changes, { tools, families }), deletedUdpFlows };
+}
+
+/** What of problems stands in such a report; `warnings` has them as sentences. */
+export function reportProblems(problems: readonly Problem[]): {
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly string[];
+} {
+  return { problems, warnings: problems.map(problemSentence) };
 }
 
 type PlanOfRun = { readonly desired: Parameters<typeof findDifference>[1]; readonly adopt: boolean };

@@ -2,6 +2,7 @@ import {
   type Endpoint,
   type Family,
   type Fault,
+  FRONTEND_NAMES,
   type Frontend,
   familyOf,
   formatCidr,
@@ -12,12 +13,14 @@ import {
   type IpAddress,
   type NodeSettings,
   type PodAddress,
-  planHost,
+  type Problem,
+  problemSentence,
   type Service,
   type ServicePort,
   servesNodePortsOnLocalhost,
   type Topology,
 } from "@svcproxy/topology";
+import type { CheckProblems } from "./check-problems.ts";
 
 /** What `svcproxy check` prints, as data. */
 export interface CheckReport {
@@ -28,9 +31,11 @@ export interface CheckReport {
   readonly node: NodeReport;
   /** What the host that `--host` names does with every frontend. */
   readonly plan?: PlanReport;
-  /** What a data path cannot carry out, in sentences. */
+  /** What a data path cannot carry out, in sentences; `problems` has the same. */
   readonly limits: readonly string[];
   readonly warnings: readonly Fault[];
+  /** The warnings, what is not as it should be in the plan, and what a data path cannot carry out. */
+  readonly problems: readonly Problem[];
 }
 
 interface HostReport {
@@ -114,12 +119,19 @@ interface ServedFrontend {
   readonly outside: string;
 }
 
-/** Puts what was understood of a topology into words and plain data. */
+/** Puts what was understood of a topology, and what the plan's host does with it, into words and plain data. */
 export function checkReport(
   topology: Topology,
-  { warnings, host }: { readonly warnings: readonly Fault[]; readonly host: string | undefined },
+  {
+    warnings,
+    plan,
+    problems: { ofInput, ofPlan, ofDataPaths },
+  }: {
+    readonly warnings: readonly Fault[];
+    readonly plan: HostPlan | undefined;
+    readonly problems: CheckProblems;
+  },
 ): CheckReport {
-  const plan = host === undefined ? undefined : planHost(topology, { host });
   return {
     source: topology.source,
     hosts: topology.hosts.map(reportHost),
@@ -132,8 +144,9 @@ export function checkReport(
       localhostNodePorts: servesNodePortsOnLocalhost(topology.node),
     },
     ...(plan === undefined ? {} : { plan: reportPlan(plan) }),
-    limits: [...userspaceLimits(topology.services), ...ruleLimits(topology.services)],
+    limits: ofDataPaths.map(({ subject, text, ...rest }) => problemSentence({ text: `${subject}: ${text}`, ...rest })),
     warnings,
+    problems: [...ofInput, ...ofPlan, ...ofDataPaths],
   };
 }
 
@@ -271,13 +284,6 @@ function reportPlan(plan: HostPlan): PlanReport {
   };
 }
 
-const FRONTEND_NAMES = {
-  clusterIP: "ClusterIP",
-  externalIP: "external IP",
-  loadBalancerIP: "load-balancer IP",
-  nodePort: "NodePort",
-} as const;
-
 function addressesOf({ addresses, everyHostAddress, port }: Frontend): readonly string[] {
   if (everyHostAddress) return [`*:${port}`];
   return addresses.map((address) => formatSocketAddress({ address, port }));
@@ -288,39 +294,4 @@ function describeHandling(handling: Handling): string {
   const count = handling.endpoints.length;
   const endpoints = `${count} ${count === 1 ? "endpoint" : "endpoints"}`;
   return handling.masquerade === "hairpin" ? endpoints : `${endpoints}, masqueraded`;
-}
-
-/** What `svcproxy userspace` cannot do for these services. */
-function userspaceLimits(services: readonly Service[]): readonly string[] {
-  const served = services.filter(({ clusterIPs }) => clusterIPs.length > 0);
-  const limits = served.flatMap((service) =>
-    service.ports
-      .filter(({ protocol }) => protocol === "sctp")
-      .map(
-        ({ port }) =>
-          `${service.namespace}/${service.name} port ${port}/sctp: a userspace proxy does not serve SCTP, rules do`,
-      ),
-  );
-  if (served.length > 0) {
-    limits.push(
-      "Through a userspace proxy, endpoints see its address instead of the client's (unless `proxyProtocol` tells them); rules keep it where nothing masquerades",
-    );
-  }
-  return limits;
-}
-
-/** What rules cannot do for these services. */
-function ruleLimits(services: readonly Service[]): readonly string[] {
-  return services
-    .filter(({ clusterIPs }) => clusterIPs.length > 0)
-    .flatMap(({ namespace, name, healthCheckNodePort, proxyProtocol }) => [
-      ...(healthCheckNodePort === undefined
-        ? []
-        : [
-            `${namespace}/${name}: rules do not answer health checks on port ${healthCheckNodePort}, a userspace proxy does`,
-          ]),
-      ...(proxyProtocol === undefined
-        ? []
-        : [`${namespace}/${name}: rules send no PROXY protocol header, a userspace proxy does`]),
-    ]);
 }

@@ -7,17 +7,27 @@ import {
   type DesiredRules,
   type Dialect,
   deleteStaleUdpFlows,
-  hostWarnings,
+  hostProblems,
   type KernelSession,
   knowsRandomFully,
-  lostGuardWarning,
+  lostGuardProblem,
   openKernel,
   type RuleBackend,
   ruleLimitations,
   servesLocalhost,
 } from "@svcproxy/iptables";
 import type { RuleSet } from "@svcproxy/rules";
-import { EnvironmentError, type Family, type HostPlan, planHost, planProblems, visible } from "@svcproxy/topology";
+import {
+  EnvironmentError,
+  type Family,
+  type HostPlan,
+  type Problem,
+  planHost,
+  planProblems,
+  problemOfError,
+  problemSentence,
+} from "@svcproxy/topology";
+import type { Logger } from "pino";
 import type { CommandContext } from "./command-context.ts";
 import type { FamilyFlag, HostPlanFlags, VariantFlags } from "./iptables-flags.ts";
 import { machineAddresses } from "./machine-addresses.ts";
@@ -56,9 +66,9 @@ export async function openHostRules(
     onWait: (holder) =>
       log.info({ holder }, `waiting for another svcproxy${holder === undefined ? "" : ` (pid ${holder})`} to be done`),
   });
-  const { tools, reason, warning } = session.choice;
+  const { tools, reason, problem } = session.choice;
   log.info({ variant: tools.variant, reason }, `using iptables-${tools.variant}: ${reason}`);
-  if (warning !== undefined) log.warn(warning);
+  if (problem !== undefined) logProblem(log, problem);
   return session;
 }
 
@@ -86,8 +96,8 @@ export async function compileForHost(
 export interface AppliedRules {
   readonly outcome: ApplyOutcome;
   readonly deletedUdpFlows: number;
-  /** What is less than well, in sentences; they are in the log already. */
-  readonly warnings: readonly string[];
+  /** What is less than well; it is in the log already. */
+  readonly problems: readonly Problem[];
 }
 
 /** Changes the rules, and does and says what is to be done and said once they are in. What goes wrong there leaves them in place. */
@@ -100,7 +110,11 @@ export async function applyRules(
   }: { readonly backend: RuleBackend; readonly desired: readonly DesiredRules[]; readonly options: ApplyOptions },
 ): Promise<AppliedRules> {
   const log = await context.logger();
-  const warnings: string[] = [];
+  const problems: Problem[] = [];
+  const say = (problem: Problem) => {
+    logProblem(log, problem);
+    problems.push(problem);
+  };
   let deletedUdpFlows = 0;
   let ours: readonly RuleSet[] = [];
   const settle = async (before: readonly RuleSet[]) => {
@@ -111,10 +125,9 @@ export async function applyRules(
       deletedUdpFlows = await deleteStaleUdpFlows({ before, after: desired, signal });
     } catch (error) {
       if (!(error instanceof EnvironmentError)) throw error;
+      const problem = problemOfError(error, { subject: "UDP flows" });
       const consequence = "UDP clients that keep on sending stay with endpoints that are gone";
-      const warning = `${error.message}: ${consequence}${error.hint === undefined ? "" : `. ${error.hint}`}`;
-      log.warn({ code: error.code }, warning);
-      warnings.push(warning);
+      say({ ...problem, text: `${problem.text}: ${consequence}` });
     }
   };
   const outcome = await backend.apply(desired, { ...options, settle });
@@ -122,26 +135,34 @@ export async function applyRules(
     log.info({ deleted: deletedUdpFlows }, `deleted ${deletedUdpFlows} UDP flows that went to endpoints that are gone`);
   }
   for (const { family, table, chain, heldBy } of outcome.heldChains) {
-    const warning = `chain ${chain} (IPv${family} ${table}) is no longer needed, but stays, empty: foreign chain ${heldBy} jumps to it`;
-    log.warn(warning);
-    warnings.push(warning);
+    say({
+      ...{ code: "CHAINS_HELD", severity: "warning", subject: `chain ${chain} of IPv${family} ${table}` },
+      text: `chain ${chain} (IPv${family} ${table}) is no longer needed, but stays, empty: foreign chain ${heldBy} jumps to it`,
+    });
   }
-  const hole = await lostGuardWarning({ before: ours, after: desired });
-  if (hole !== undefined) {
-    log.warn(hole);
-    warnings.push(hole);
-  }
-  return { outcome, deletedUdpFlows, warnings };
+  const hole = await lostGuardProblem({ before: ours, after: desired });
+  if (hole !== undefined) say(hole);
+  return { outcome, deletedUdpFlows, problems };
 }
 
-/** Logs what of the plan no rule can do, and what of this host, beside its rules, keeps it from working. @returns the same sentences */
-export async function warnOfHost(context: CommandContext, plan: HostPlan): Promise<readonly string[]> {
+/** Logs what is not as it should be in the plan, what no rule can do of it, and what of this host keeps it from working. */
+export async function warnOfHost(
+  context: CommandContext,
+  { plan, dialect }: { readonly plan: HostPlan; readonly dialect: Dialect },
+): Promise<readonly Problem[]> {
   const needs = { families: familiesOf(plan), localhostNodePorts: servesLocalhost(plan, 4) };
   const log = await context.logger();
-  const ofPlan = planProblems(plan).map(({ text }) => visible(text));
-  const warnings = [...ofPlan, ...ruleLimitations(plan), ...(await hostWarnings(needs, context.signal))];
-  for (const warning of warnings) log.warn(warning);
-  return warnings;
+  const problems = [
+    ...planProblems(plan),
+    ...ruleLimitations(plan, { dialect }),
+    ...(await hostProblems(needs, context.signal)),
+  ];
+  for (const problem of problems) logProblem(log, problem);
+  return problems;
+}
+
+function logProblem(log: Logger, problem: Problem): void {
+  log.warn({ code: problem.code, subject: problem.subject }, problemSentence(problem));
 }
 
 /** The families that a command looks at and changes. */

@@ -1,6 +1,6 @@
 import { detectVariant, IptablesTables } from "@svcproxy/iptables";
 import type { RuleSet } from "@svcproxy/rules";
-import type { Family } from "@svcproxy/topology";
+import { type Family, problemSentence } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 
 /** The rules that this machine's kernel has, of the iptables variant in use. */
@@ -13,8 +13,8 @@ export interface LiveRules {
 /** @throws EnvironmentError where they cannot be read */
 export async function openLiveRules(context: CommandContext): Promise<LiveRules> {
   const { signal } = context;
-  const { tools, warning } = await detectVariant({ signal });
-  if (warning !== undefined) context.note(`svcproxy: ${warning}`);
+  const { tools, problem } = await detectVariant({ signal });
+  if (problem !== undefined) context.note(`svcproxy: ${problemSentence(problem)}`);
   const tables = new IptablesTables(tools);
-  return { read: (family) => tables.save(family, { signal }), unseen: warning };
+  return { read: (family) => tables.save(family, { signal }), unseen: problem?.text };
 }

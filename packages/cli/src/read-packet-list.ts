@@ -6,7 +6,7 @@ import {
   loadDocuments,
   locateFaults,
   nearestWord,
-  type SourcePosition,
+  type SourcePlace,
 } from "@svcproxy/topology";
 import { type Expectation, readExpectation } from "./packet-expectation.ts";
 import { readPacket } from "./read-packet.ts";
@@ -16,7 +16,7 @@ export interface ListedPacket {
   readonly request: TraceRequest;
   readonly expect: Expectation | undefined;
   /** Where the entry starts; found when it is asked for. */
-  place(): SourcePosition | undefined;
+  place(): SourcePlace | undefined;
 }
 
 const KEYS = [
@@ -46,14 +46,14 @@ export function readPacketList(text: string, file: string): readonly ListedPacke
 }
 
 /** The faults of an entry, at the place where it stands. @throws what is no InputError */
-export function faultsAt(error: unknown, at: SourcePosition | undefined): readonly Fault[] {
+export function faultsAt(error: unknown, at: SourcePlace | undefined): readonly Fault[] {
   if (!(error instanceof InputError)) throw error;
   return at === undefined ? error.faults : error.faults.map((fault) => ({ at, ...fault }));
 }
 
 interface Entry {
   readonly value: unknown;
-  place(): SourcePosition | undefined;
+  place(): SourcePlace | undefined;
 }
 
 interface Reading {

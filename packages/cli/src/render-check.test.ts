@@ -54,9 +54,9 @@ test("check says in words what a service asks for, what this host does, and what
     "NodePorts only on the host's primary address",
     "elsewhere",
     "default/web: port 32000, 1 ready here",
-    "default/web port 80/sctp: a userspace proxy does not serve SCTP",
-    "default/web: rules do not answer health checks on port 32000",
-    "default/web: rules send no PROXY protocol header",
+    "- data path userspace: SCTP is not served, because Node has no SCTP sockets: default/web port 80",
+    "- data path iptables: Rules let health checks in but answer none: unless another program does, load balancers get no answer on port 32000 (default/web)",
+    "- data path iptables: Rules send no PROXY protocol header, svcproxy userspace does: default/web",
     "a\\nb",
   ]) {
     expect(stdout).toContain(words);
@@ -133,6 +133,30 @@ test("check --json is the same as data", async () => {
     ],
     plan: { host: "h1", healthChecks: [{ port: 32000, localReadyEndpoints: 1 }] },
   });
+});
+
+test("check tells problems of the plan, and has all of them as data", async () => {
+  const stdin = `
+hosts: [{ name: h1, address: 192.168.0.1 }, { name: h2, address: 192.168.0.2 }]
+services:
+  - { name: echo, clusterIP: 10.100.0.1, ports: [{ port: 80, nodePort: 30080 }], endpoints: ["192.168.0.2:30080"] }
+  - { name: echo, namespace: other, clusterIP: 10.100.0.2, ports: [{ port: 80 }], endpoints: ["10.1.0.9:80"] }
+`;
+  for (const host of [[], ["--host", "h2"]]) {
+    const { exitCode, stdout, stderr } = await runInMemory(["check", "-", "--json", ...host], { stdin });
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain("warning: Endpoints of default/echo lead back to it, and are left out: 192.168.0.2:30080");
+    expect(JSON.parse(stdout).problems).toMatchObject([
+      { code: "ENDPOINT_LOOP", severity: "warning", subject: "service default/echo" },
+      { code: "CLIENT_ADDRESS_HIDDEN", subject: "data path userspace" },
+      { code: "CLIENT_OUTSIDE_UNANSWERED", subject: "data path iptables" },
+    ]);
+  }
+  const faulty = await runInMemory(["check", "-", "--json"], { stdin: "hosts: []\nservces: []\n" });
+  expect([faulty.exitCode, JSON.parse(faulty.stdout).problems]).toMatchObject([
+    2,
+    [{ code: "UNKNOWN_KEY", severity: "error", subject: "servces", at: { file: "<stdin>", line: 2, column: 1 } }],
+  ]);
 });
 
 test("schema prints the JSON Schema of the topology file", async () => {

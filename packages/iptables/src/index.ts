@@ -9,7 +9,7 @@ export * from "./kernel/detect-variant.ts";
 export * from "./kernel/differences.ts";
 export * from "./kernel/find-difference.ts";
 export * from "./kernel/foreign-chains.ts";
-export * from "./kernel/host-warnings.ts";
+export * from "./kernel/host-problems.ts";
 export * from "./kernel/iptables-tables.ts";
 export * from "./kernel/kernel-session.ts";
 export * from "./kernel/memory-tables.ts";

@@ -1,11 +1,5 @@
 import type { EnvironmentCode, InputCode } from "./problem-code.ts";
-
-/** A place in a file; both numbers are 1-based. */
-export interface SourcePosition {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-}
+import type { SourcePlace } from "./source-place.ts";
 
 /** One thing that is wrong with the input, as `svcproxy check` prints it. */
 export interface Fault {
@@ -15,7 +9,7 @@ export interface Fault {
   readonly message: string;
   /** Where the data model has the fault, for instance `["services", 0, "ports", 1, "port"]`. */
   readonly path?: readonly (string | number)[];
-  readonly at?: SourcePosition;
+  readonly at?: SourcePlace;
   /** How to mend it. */
   readonly hint?: string;
 }
@@ -67,14 +61,6 @@ export function inputError(code: InputCode, message: string, options: SvcproxyEr
     [{ severity: "error", code, message, ...(options.hint === undefined ? {} : { hint: options.hint }) }],
     options,
   );
-}
-
-/** `file:line:column: message [CODE]` and, on a second line, `hint: …`; what a name brings along is made visible. */
-export function formatFault(fault: Fault): string {
-  const place = fault.at === undefined ? "" : `${fault.at.file}:${fault.at.line}:${fault.at.column}: `;
-  const severity = fault.severity === "warning" ? "warning: " : "";
-  const line = `${visible(place)}${severity}${visible(fault.message)} [${fault.code}]`;
-  return fault.hint === undefined ? line : `${line}\n  hint: ${visible(fault.hint)}`;
 }
 
 /** Control and bidirectional-formatting characters as `\u{…}`, so that a name from a file cannot forge or reorder a line. */

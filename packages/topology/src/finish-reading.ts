@@ -2,6 +2,7 @@ import { type Fault, InputError } from "./errors.ts";
 import type { FaultReport } from "./fault-report.ts";
 import { locateFaults } from "./locate-faults.ts";
 import type { Topology } from "./model.ts";
+import type { SourcePlace } from "./source-place.ts";
 
 /** What came out of reading, with what deserves a second look. */
 export interface ParsedTopology {
@@ -36,11 +37,16 @@ function eachOnce(faults: readonly Fault[]): readonly Fault[] {
   });
 }
 
-/** File by file, as the files come up; within a file from top to bottom. */
+/** Source by source, as they come up; within a file from top to bottom. */
 function inOrder(faults: readonly Fault[]): readonly Fault[] {
-  const files = new Map<string, number>();
-  for (const { at } of faults) if (at !== undefined && !files.has(at.file)) files.set(at.file, files.size);
-  const placeOf = ({ at }: Fault) => (at === undefined ? [-1, 0, 0] : [files.get(at.file) ?? 0, at.line, at.column]);
+  const sources = new Map<string, number>();
+  for (const { at } of faults)
+    if (at !== undefined && !sources.has(sourceOf(at))) sources.set(sourceOf(at), sources.size);
+  const placeOf = ({ at }: Fault) => {
+    if (at === undefined) return [-1, 0, 0];
+    const source = sources.get(sourceOf(at)) ?? 0;
+    return [source, at.line ?? 0, at.column ?? 0];
+  };
   return faults
     .map((fault) => ({ fault, place: placeOf(fault) }))
     .sort(({ place: a }, { place: b }) => {
@@ -48,4 +54,8 @@ function inOrder(faults: readonly Fault[]): readonly Fault[] {
       return (a[differing] ?? 0) - (b[differing] ?? 0);
     })
     .map(({ fault }) => fault);
+}
+
+function sourceOf(place: SourcePlace): string {
+  return "object" in place ? place.object : place.file;
 }

@@ -24,6 +24,7 @@ export * from "./plan-service.ts";
 export * from "./problem.ts";
 export * from "./problem-code.ts";
 export type { InputFile } from "./source-document.ts";
+export * from "./source-place.ts";
 export { TextMap } from "./text-map.ts";
 export type { TopologyFile } from "./topology-file.ts";
 export * from "./topology-schema.ts";

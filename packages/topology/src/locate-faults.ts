@@ -1,8 +1,9 @@
 import { EVENT_ID, type Event, getScalarValue, parseEvents, YAMLException } from "js-yaml";
-import type { Fault, SourcePosition } from "./errors.ts";
+import type { Fault } from "./errors.ts";
 import type { Path, Place, PlacedFault } from "./fault-report.ts";
 import { scalarOffset } from "./scalar-offset.ts";
 import type { SourceText } from "./source-document.ts";
+import { formatPlace, type SourcePosition } from "./source-place.ts";
 import { positionFinder } from "./text-position.ts";
 
 /**
@@ -29,7 +30,7 @@ export function locateFaults(faults: readonly PlacedFault[]): readonly Fault[] {
       ...fault,
       path: place.path,
       at: locate(place),
-      ...(firstAt === undefined ? {} : { hint: `The first is at ${firstAt.file}:${firstAt.line}:${firstAt.column}` }),
+      ...(firstAt === undefined ? {} : { hint: `The first is at ${formatPlace(firstAt)}` }),
     };
   });
 }

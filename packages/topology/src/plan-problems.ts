@@ -2,7 +2,7 @@ import { formatSocketAddress } from "./address.ts";
 import { findOnwardEndpoints } from "./find-onward-endpoints.ts";
 import type { HostPlan, OnwardEndpoint } from "./host-plan.ts";
 import type { Service, Topology } from "./model.ts";
-import type { Problem } from "./problem.ts";
+import { listNames, type Problem } from "./problem.ts";
 
 /** What is not as it should be in a plan, whatever data path carries it out. */
 export function planProblems({ ports }: Pick<HostPlan, "ports">): readonly Problem[] {
@@ -47,7 +47,7 @@ function listEndpoints(onward: readonly OnwardEndpoint[]): string {
   const named = onward.map(
     ({ endpoint, kind, service }) => `${formatSocketAddress(endpoint)} (${FRONTEND_NAMES[kind]} of ${service})`,
   );
-  return [...new Set(named)].join(", ");
+  return listNames(named);
 }
 
 function problemOf(list: string, problem: Problem): readonly Problem[] {

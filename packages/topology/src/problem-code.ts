@@ -9,7 +9,22 @@ export type ProblemCode =
   | "ENDPOINT_CHAIN"
   // What a data path cannot do of a plan
   | "HEALTH_CHECK_UNANSWERED"
-  | "PROXY_PROTOCOL_UNSENT";
+  | "PROXY_PROTOCOL_UNSENT"
+  | "CHAIN_NOT_FOLLOWED"
+  | "CLIENT_OUTSIDE_UNANSWERED"
+  | "LOCALHOST_IPV6_UNSERVED"
+  | "CLIENT_ADDRESS_HIDDEN"
+  | "SCTP_UNSERVED"
+  | "SILENCE_IS_REFUSAL"
+  | "PODS_TOLD_BY_SUBNET"
+  // What of the machine keeps a plan from working
+  | "FORWARDING_OFF"
+  | "BRIDGE_PAST_NETFILTER"
+  | "ROUTE_LOCALNET_OFF"
+  | "LOOPBACK_UNGUARDED"
+  | "RULES_IN_BOTH_VARIANTS"
+  | "VIP_NOT_LOCAL"
+  | "VIP_LEFT_BEHIND";
 
 /** Codes of an `InputError`: the user's input or usage is wrong. */
 export type InputCode =

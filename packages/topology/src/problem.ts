@@ -1,13 +1,6 @@
-import type { Fault, SourcePosition } from "./errors.ts";
+import { type EnvironmentError, type Fault, visible } from "./errors.ts";
 import type { ProblemCode } from "./problem-code.ts";
-
-/** Where the text that a problem is about was read: a place in a file, or an object of a cluster or a store. */
-export type SourcePlace = SourcePosition | SourceObject;
-
-export interface SourceObject {
-  /** As people call it, for instance `Service default/web` or `etcd /svcproxy/services/default/web`. */
-  readonly object: string;
-}
+import { formatPlace, type SourcePlace } from "./source-place.ts";
 
 /**
  * One thing that is not as it should be, as it is told to people: by `check`, `apply`, `status`, the doctor and the page alike.
@@ -25,17 +18,51 @@ export interface Problem {
   readonly at?: SourcePlace;
 }
 
-/** A fault of the input as a problem: its subject is the place in the data, else the file. */
-export function problemOf({ severity, code, message, path, at, hint }: Fault): Problem {
-  const subject = path !== undefined && path.length > 0 ? formatPath(path) : (at?.file ?? "the input");
+/** A fault of the input as a problem: its subject is the place in the data, else the file or the object. */
+export function problemOf({ severity, code, message, path = [], at, hint }: Fault): Problem {
+  const source = at === undefined ? "the input" : "object" in at ? at.object : at.file;
   return {
     severity,
     code,
-    subject,
+    subject: path.length > 0 ? formatPath(path) : source,
     text: message,
     ...(hint === undefined ? {} : { hint }),
     ...(at === undefined ? {} : { at }),
   };
+}
+
+/** A fault of the machine that did not keep the rest from being done. @param subject what could not be done, or what it is about */
+export function problemOfError(
+  { code, message, hint }: EnvironmentError,
+  { subject }: { readonly subject: string },
+): Problem {
+  return { code, severity: "warning", subject, text: message, ...(hint === undefined ? {} : { hint }) };
+}
+
+/** `file:line:column: warning: text [CODE]` and, on a second line, `hint: …`; what a name brings along is made visible. */
+export function formatProblem({ severity, code, text, hint, at }: Omit<Problem, "subject">): string {
+  const place = at === undefined ? "" : `${formatPlace(at)}: `;
+  const line = `${visible(place)}${severity === "warning" ? "warning: " : ""}${visible(text)} [${code}]`;
+  return hint === undefined ? line : `${line}\n  hint: ${visible(hint)}`;
+}
+
+export function formatFault(fault: Fault): string {
+  return formatProblem(problemOf(fault));
+}
+
+/** Problem and remedy as one sentence, for a line of a log. */
+export function problemSentence({ text, hint }: Pick<Problem, "text" | "hint">): string {
+  return visible(hint === undefined ? text : `${text}: ${hint}`);
+}
+
+/** So many are named one by one; a cluster has thousands. */
+const NAMED = 10;
+
+/** `a, b and 7 more`, each once. */
+export function listNames(names: readonly string[]): string {
+  const distinct = [...new Set(names)];
+  const more = distinct.length - NAMED;
+  return `${distinct.slice(0, NAMED).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 /** `services[0].ports[1].port` */

@@ -1,4 +1,4 @@
-import type { FrontendKind, HostPlan, IpAddress, Port } from "@svcproxy/topology";
+import type { FrontendKind, HostPlan, IpAddress, Port, Problem } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { ListenerHandle } from "./plane/byte-stream.ts";
 
@@ -96,8 +96,8 @@ export interface ApplyReport {
   /** Keys of frontends that came and went with this plan. */
   readonly added: readonly string[];
   readonly removed: readonly string[];
-  /** What a userspace proxy cannot do for this plan: a sentence each, worth saying once. */
-  readonly limitations: readonly string[];
+  /** What is not as it should be in the plan, and what a userspace proxy cannot do of it: each worth saying once. */
+  readonly problems: readonly Problem[];
 }
 
 /** One address and port that clients dial. */

@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { readAddresses } from "@svcproxy/host";
-import { EnvironmentError, type HostPlan } from "@svcproxy/topology";
+import { EnvironmentError, type HostPlan, planProblems } from "@svcproxy/topology";
 import { ActiveChecks } from "./active-checks.ts";
 import type {
   ApplyReport,
@@ -24,6 +24,7 @@ import { socketDataPlane } from "./plane/socket-streams.ts";
 import { LocalDesk } from "./policy/admission-desk.ts";
 import { newFrontendCounters } from "./policy/counters.ts";
 import { compileFrontends, type ServedPlan } from "./policy/frontend-spec.ts";
+import { userspaceLimitations } from "./userspace-limitations.ts";
 import { localWorkerGroup } from "./workers/local-worker-group.ts";
 import {
   mergeEndpoints,
@@ -81,7 +82,6 @@ const NOTHING_SERVED: ServedPlan = {
   endpoints: [],
   podCidrs: [],
   unsupported: [],
-  limitations: [],
 };
 
 class RunningProxy implements ServiceProxy {
@@ -184,7 +184,7 @@ class RunningProxy implements ServiceProxy {
       frontends: this.#frontends([]),
       added: [...served.frontends.keys()].filter((key) => !before.has(key)),
       removed,
-      limitations: served.limitations,
+      problems: [...planProblems(plan), ...userspaceLimitations(plan)],
     };
   }
 

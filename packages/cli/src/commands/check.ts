@@ -17,20 +17,33 @@ export function addCheck(program: Command, run: RunCommand): void {
     .addHelpText("after", "\nExamples:\n  svcproxy check web.yaml\n  svcproxy check web.yaml --host web1 --json")
     .action((files: string[], flags: CheckFlags) =>
       run(async (context) => {
-        const [{ findOwnHost, readTopology, resolveHost }, { checkReport }, { renderCheck }] = await Promise.all([
+        const [
+          { findOwnHost, readTopology, resolveHost },
+          { checkProblems, formatProblem, planHost, problemOf },
+          { checkReport },
+          { renderCheck },
+        ] = await Promise.all([
           import("../read-topology.ts"),
+          import("../check-problems.ts"),
           import("../check-report.ts"),
           import("../render-check.ts"),
         ]);
         const { topology, warnings } = await readTopology(context, files, { ...flags, required: true }).catch(
           async (error: unknown) => {
             // Those who read data get the faults as data too; people have them on stderr anyway.
-            if (flags.json === true && isInputError(error)) await context.print(renderJson({ faults: error.faults }));
+            if (flags.json === true && isInputError(error)) {
+              const { faults } = error;
+              await context.print(renderJson({ faults, problems: faults.map(problemOf) }));
+            }
             throw error;
           },
         );
         const host = flags.host === undefined ? findOwnHost(topology) : resolveHost(topology, flags.host);
-        const report = checkReport(topology, { warnings, host });
+        const plan = host === undefined ? undefined : planHost(topology, { host });
+        const problems = checkProblems(topology, { warnings, plan });
+        // Warnings of the input were told when it was read; what a data path cannot do is in the report.
+        for (const problem of problems.ofPlan) context.note(formatProblem(problem));
+        const report = checkReport(topology, { warnings, plan, problems });
         await context.print(flags.json === true ? renderJson(report) : renderCheck(report));
         return 0;
       }),

@@ -27,7 +27,7 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
         const [
           { applyRules, compileForHost, familiesInPlay, openHostRules, readHostPlan, refuseForeignChains, warnOfHost },
           { printChanges, tablesOf },
-          { reportApplied, reportDryRun },
+          { reportApplied, reportDryRun, reportProblems },
         ] = await Promise.all([
           import("../host-rules.ts"),
           import("../print-changes.ts"),
@@ -40,23 +40,24 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
         const adopt = flags.adopt === true;
         const options = { signal, adopt, families: familiesInPlay(flags.family) };
         const backend = session.backend();
-        const { tools, warning } = session.choice;
-        const ofVariant = warning === undefined ? [] : [warning];
+        const { tools, problem } = session.choice;
+        const ofVariant = problem === undefined ? [] : [problem];
         const printJson = (report: object) => context.print(`${JSON.stringify(report, null, 2)}\n`);
         if (flags.dryRun === true) {
           const found = await backend.compare(desired, options);
           if (!adopt) refuseForeignChains(found.families);
           if (flags.json === true) {
-            await printJson({ dryRun: true, ...reportDryRun(found, tools), warnings: ofVariant });
+            await printJson({ dryRun: true, ...reportDryRun(found, tools), ...reportProblems(ofVariant) });
           } else await context.print(printChanges(found.changes, tools));
           return 0;
         }
         const applied = await applyRules(context, { backend, desired, options });
-        const ofHost = await warnOfHost(context, plan);
+        const ofHost = await warnOfHost(context, { plan, dialect });
         const { changes } = applied.outcome;
         if (flags.json === true) {
           const report = reportApplied(applied, { tools, desired, adopt });
-          await printJson({ dryRun: false, ...report, warnings: [...ofVariant, ...applied.warnings, ...ofHost] });
+          const problems = [...ofVariant, ...applied.problems, ...ofHost];
+          await printJson({ dryRun: false, ...report, ...reportProblems(problems) });
           return 0;
         }
         await context.print(

@@ -22,7 +22,7 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
         const [
           { applyRules, openHostRules, refuseHeldChains },
           { printChanges, tablesOf },
-          { reportApplied, reportDryRun },
+          { reportApplied, reportDryRun, reportProblems },
         ] = await Promise.all([
           import("../host-rules.ts"),
           import("../print-changes.ts"),
@@ -47,7 +47,7 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
           found.push({ backend, difference, tools });
         }
         const variants = [];
-        const warnings: string[] = [];
+        const problems = [];
         for (const { backend, difference, tools } of found) {
           if (isDryRun) {
             variants.push(reportDryRun(difference, tools));
@@ -55,7 +55,7 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
             continue;
           }
           const applied = await applyRules(context, { backend, desired: [], options: { signal } });
-          warnings.push(...applied.warnings);
+          problems.push(...applied.problems);
           if (flags.json === true) variants.push(reportApplied(applied, { tools, desired: [], adopt: false }));
           await say(`done: removed our rules from iptables-${tools.variant}: ${tablesOf(applied.outcome.changes)}\n`);
         }
@@ -63,7 +63,8 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
           await say(isDryRun ? printChanges([], chosen) : "nothing to remove: no rule here is ours\n");
         }
         if (flags.json === true) {
-          const report = { dryRun: isDryRun, changed: variants.some(({ changed }) => changed), variants, warnings };
+          const changed = variants.some((variant) => variant.changed);
+          const report = { dryRun: isDryRun, changed, variants, ...reportProblems(problems) };
           await context.print(`${JSON.stringify(report, null, 2)}\n`);
         }
         return 0;

@@ -78,12 +78,8 @@ function addUserspaceCleanup(userspace: Command, run: RunCommand): void {
     .addHelpText("after", "\nExample:\n  sudo svcproxy userspace cleanup")
     .action((flags: InstanceFlags) =>
       run(async (context) => {
-        const { cleanUpAfterKill } = await import("@svcproxy/userspace");
-        const left = await cleanUpAfterKill(
-          flags.runtimeDir === undefined ? {} : { runtimeDirectory: flags.runtimeDir },
-        );
-        for (const sentence of left) context.note(`svcproxy: ${sentence}`);
-        return left.length === 0 ? 0 : 1;
+        const { cleanUpUserspace } = await import("../clean-up-userspace.ts");
+        return cleanUpUserspace(context, flags);
       }),
     );
 }

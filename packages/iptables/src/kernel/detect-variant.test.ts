@@ -1,3 +1,4 @@
+import { problemSentence } from "@svcproxy/topology";
 import { expect, test } from "vitest";
 import { chooseVariant, type VariantSurvey } from "./detect-variant.ts";
 
@@ -58,25 +59,13 @@ test.for([
 });
 
 test("where both hold rules, the other one is warned of", () => {
-  expect(
-    chooseVariant(
-      [
-        { ...nft, ruleCount: 3 },
-        { ...legacy, ruleCount: 2 },
-      ],
-      undefined,
-    ).warning,
-  ).toMatch(/iptables-legacy holds 2 rules too/);
-  expect(
-    chooseVariant(
-      [
-        { ...nft, ruleCount: 3 },
-        { ...legacy, ruleCount: 2, hasOurMarker: true },
-      ],
-      "nft",
-    ).warning,
-  ).toMatch(/cleanup --variant legacy/);
-  expect(chooseVariant([{ ...nft, ruleCount: 3 }, legacy], undefined).warning).toBeUndefined();
+  const sentence = (legacySurvey: VariantSurvey, wanted?: "nft") => {
+    const { problem } = chooseVariant([{ ...nft, ruleCount: 3 }, legacySurvey], wanted);
+    return problem === undefined ? undefined : problemSentence(problem);
+  };
+  expect(sentence({ ...legacy, ruleCount: 2 })).toMatch(/iptables-legacy holds 2 rules too/);
+  expect(sentence({ ...legacy, ruleCount: 2, hasOurMarker: true }, "nft")).toMatch(/cleanup --variant legacy/);
+  expect(sentence(legacy)).toBeUndefined();
 });
 
 test("a variant that the machine does not have is an error that names those it has", () => {

@@ -1,5 +1,5 @@
 import { MissingTool, runTool } from "@svcproxy/host";
-import { EnvironmentError } from "@svcproxy/topology";
+import { EnvironmentError, type Problem } from "@svcproxy/topology";
 import type { IptablesTools, Variant } from "./iptables-tables.ts";
 import { toolName } from "./iptables-tables.ts";
 import { MARKER_CHAIN } from "./own-chains.ts";
@@ -10,7 +10,7 @@ export interface VariantChoice {
   readonly tools: IptablesTools;
   readonly reason: string;
   /** Where the other variant holds rules too, which then both apply. */
-  readonly warning?: string;
+  readonly problem?: Problem;
   /** Every variant that the machine has, the chosen one first. */
   readonly available: readonly VariantSurvey[];
 }
@@ -129,17 +129,22 @@ export function chooseVariant(surveys: readonly VariantSurvey[], wanted: Variant
   return {
     tools: chosen.tools,
     reason,
-    ...(rival === undefined ? {} : { warning: rivalWarning(chosen, rival) }),
+    ...(rival === undefined ? {} : { problem: rivalProblem(chosen, rival) }),
     available: [chosen, ...others],
   };
 }
 
-function rivalWarning(chosen: VariantSurvey, rival: VariantSurvey): string {
+function rivalProblem(chosen: VariantSurvey, rival: VariantSurvey): Problem {
   const name = `iptables-${rival.tools.variant}`;
   const rules = `${name} holds ${rival.ruleCount} rules too, and the kernel asks both`;
+  const problem = { code: "RULES_IN_BOTH_VARIANTS", severity: "warning", subject: name } as const;
   return rival.hasOurMarker
-    ? `${rules}; some are ours: remove them with: svcproxy iptables cleanup --variant ${rival.tools.variant}`
-    : `${rules}; ours go to iptables-${chosen.tools.variant}`;
+    ? {
+        ...problem,
+        text: `${rules}; some are ours`,
+        hint: `remove them with: svcproxy iptables cleanup --variant ${rival.tools.variant}`,
+      }
+    : { ...problem, text: `${rules}; ours go to iptables-${chosen.tools.variant}` };
 }
 
 function asWanted(surveys: readonly VariantSurvey[], wanted: Variant): { chosen: VariantSurvey; reason: string } {

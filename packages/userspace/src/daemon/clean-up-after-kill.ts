@@ -1,4 +1,4 @@
-import { EnvironmentError } from "@svcproxy/topology";
+import { EnvironmentError, type Problem } from "@svcproxy/topology";
 import type { InstanceClaim, InstanceOptions } from "../contract.ts";
 import { claimInstance, queryInstance } from "../instance.ts";
 import { isStatusDocument } from "../observe/status-document.ts";
@@ -8,10 +8,10 @@ import { removeLocalVips } from "../vip/local-vips.ts";
 /**
  * Takes away the VIPs, routes and the device that a killed proxy left.
  *
- * @returns what could not be taken away, as sentences without a full stop
+ * @returns what could not be taken away
  * @throws EnvironmentError ALREADY_RUNNING where a proxy runs: they are its
  */
-export async function cleanUpAfterKill(options: InstanceOptions): Promise<readonly string[]> {
+export async function cleanUpAfterKill(options: InstanceOptions): Promise<readonly Problem[]> {
   const claim = await claimForCleanUp(options);
   try {
     return await removeLocalVips(hostNetwork);

@@ -1,5 +1,13 @@
 import process from "node:process";
-import { EnvironmentError, formatFault, InputError, type IpAddress, SvcproxyError } from "@svcproxy/topology";
+import {
+  EnvironmentError,
+  formatProblem,
+  InputError,
+  type IpAddress,
+  type Problem,
+  problemOf,
+  SvcproxyError,
+} from "@svcproxy/topology";
 import type { ApplyReport, InstanceClaim, ServiceProxy as RunningProxy } from "../contract.ts";
 import { claimInstance } from "../instance.ts";
 import { type ObserveServer, startObserveServer } from "../observe/observe-server.ts";
@@ -40,6 +48,9 @@ export class Daemon {
   readonly #watched: FollowedFile[] = [];
   #topology: TopologyStatus;
   #host = "";
+  /** Of the file that cannot be read; of the plan that is served. */
+  #fileProblems: readonly Problem[] = [];
+  #planProblems: readonly Problem[] = [];
   /** The first plan is carried out. */
   #isServing = false;
   #proxy: RunningProxy | undefined;
@@ -112,6 +123,7 @@ export class Daemon {
     const report = await this.#proxy.apply(plan);
     this.#isServing = true;
     this.#reporter.report(report);
+    this.#planProblems = report.problems;
     if (options.requireAll) requireEveryFrontend(report);
     await this.#sayLimits();
     await this.#claim.serve({
@@ -149,13 +161,17 @@ export class Daemon {
       await this.#vips.serve(plan);
       const report = await this.#proxy.apply(plan);
       this.#topology = { file: this.#options.topology, loadedAt: new Date().toISOString() };
+      this.#fileProblems = [];
       this.#reporter.report(report);
+      this.#planProblems = report.problems;
       const { onRemove, drainTimeoutMs } = this.#options.proxy;
       this.#vips.tidyIn((onRemove === "drain" ? drainTimeoutMs : 0) + TIDY_MARGIN_MS);
       await this.#systemd.status(this.#statusLine(report));
     } catch (error) {
       if (!(error instanceof SvcproxyError)) throw error;
-      const message = error instanceof InputError ? error.faults.map(formatFault).join("\n") : error.message;
+      const problems = error instanceof InputError ? error.faults.map(problemOf) : [];
+      this.#fileProblems = problems;
+      const message = problems.length > 0 ? problems.map(formatProblem).join("\n") : error.message;
       const since = this.#topology.fault?.since ?? new Date().toISOString();
       this.#topology = { ...this.#topology, fault: { since, message } };
       logger.error({ code: error.code }, `the topology has a fault, the old plan stays: ${message}`);
@@ -178,6 +194,7 @@ export class Daemon {
       host: this.#host,
       topology: this.#topology,
       ready: this.#isServing && isReady(snapshot),
+      problems: [...this.#fileProblems, ...this.#vips.problems, ...this.#planProblems],
       vipsNotLocal: Object.fromEntries(this.#vips.notLocal),
       ...(this.#vips.command === undefined ? {} : { vipCommand: this.#vips.command }),
       ...snapshot,

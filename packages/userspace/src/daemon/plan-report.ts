@@ -1,3 +1,4 @@
+import { problemSentence } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { ApplyReport, FrontendState, FrontendStatus } from "../contract.ts";
 
@@ -7,17 +8,19 @@ const NAMED_FRONTENDS = 20;
 /** Tells the log what became of each plan: what is new, and never the same twice. */
 export class PlanReporter {
   readonly #logger: Logger;
-  readonly #saidLimitations = new Set<string>();
+  readonly #saidProblems = new Set<string>();
   #saidFailures = new Map<string, string>();
 
   constructor(logger: Logger) {
     this.#logger = logger;
   }
 
-  report({ frontends, added, removed, limitations }: ApplyReport): void {
-    for (const sentence of limitations.filter((candidate) => !this.#saidLimitations.has(candidate))) {
-      this.#saidLimitations.add(sentence);
-      this.#logger.warn(sentence);
+  report({ frontends, added, removed, problems }: ApplyReport): void {
+    for (const problem of problems) {
+      const sentence = problemSentence(problem);
+      if (this.#saidProblems.has(sentence)) continue;
+      this.#saidProblems.add(sentence);
+      this.#logger.warn({ code: problem.code, subject: problem.subject }, sentence);
     }
     this.#reportFailures(frontends);
     const listening = frontends.filter(({ state }) => state.kind === "listening").length;

@@ -1,7 +1,8 @@
-import type { Cidr, HostPlan, IpAddress } from "@svcproxy/topology";
+import { type Cidr, type HostPlan, type IpAddress, type Problem, problemSentence } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { HostNetwork } from "../vip/host-network.ts";
 import { LocalVips } from "../vip/local-vips.ts";
+import { missingVips } from "../vip/vip-problems.ts";
 import { vipsOfPlan } from "../vip/vips-of-plan.ts";
 
 export interface VipStewardOptions {
@@ -27,12 +28,18 @@ export class VipSteward {
   readonly #addressesInUse: VipStewardOptions["addressesInUse"];
   #wanted: readonly IpAddress[] = [];
   #tidying: NodeJS.Timeout | undefined;
+  #problems: readonly Problem[] = [];
   #said = "";
 
   constructor({ logger, addressesInUse, ...options }: VipStewardOptions) {
     this.#logger = logger;
     this.#addressesInUse = addressesInUse;
     this.#vips = new LocalVips(options);
+  }
+
+  /** What keeps VIPs of the plan from being served. */
+  get problems(): readonly Problem[] {
+    return [...missingVips(this.notLocal, { command: this.command }), ...this.#problems];
   }
 
   /** Makes the plan's VIPs local as far as possible; what cannot be done is logged, once. */
@@ -44,7 +51,8 @@ export class VipSteward {
     this.#wanted = vips;
     this.notLocal = new Map([...report.notLocal, ...refused]);
     this.command = report.command;
-    for (const problem of report.problems) this.#logger.warn(problem);
+    this.#problems = report.problems;
+    for (const problem of report.problems) this.#log(problem);
     this.#sayWhatIsMissing();
   }
 
@@ -75,16 +83,18 @@ export class VipSteward {
     this.#sayWhatIsLeft(await this.#vips.retain([...this.#wanted, ...inUse]));
   }
 
-  #sayWhatIsLeft(left: readonly string[]): void {
-    for (const sentence of left) this.#logger.warn(sentence);
+  #sayWhatIsLeft(left: readonly Problem[]): void {
+    for (const problem of left) this.#log(problem);
+  }
+
+  #log(problem: Problem): void {
+    this.#logger.warn({ code: problem.code, subject: problem.subject }, problemSentence(problem));
   }
 
   #sayWhatIsMissing(): void {
-    const missing = [...this.notLocal].map(([vip, reason]) => `${vip} (${reason})`).join(", ");
-    if (missing === this.#said) return;
-    this.#said = missing;
-    if (missing === "") return;
-    const help = this.command === undefined ? "" : `; this would help: ${this.command}`;
-    this.#logger.warn({ vips: Object.fromEntries(this.notLocal) }, `VIPs that are not on this host: ${missing}${help}`);
+    const signature = JSON.stringify([...this.notLocal]);
+    if (signature === this.#said) return;
+    this.#said = signature;
+    for (const problem of missingVips(this.notLocal, { command: this.command })) this.#log(problem);
   }
 }

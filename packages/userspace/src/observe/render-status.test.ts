@@ -1,3 +1,4 @@
+import type { Problem } from "@svcproxy/topology";
 import { expect, test } from "vitest";
 import { exampleFrontend, exampleStatus } from "./example-status.ts";
 import { renderStatus } from "./render-status.ts";
@@ -61,6 +62,17 @@ test("a faulty file and VIPs that are missing are said, with the command that wo
   expect(text).toContain("the file has a fault, the old plan is served: unknown key\n    hint: \\u{1b}[31m\n");
   expect(text).toContain("10.100.100.2 (changing addresses and routes needs CAP_NET_ADMIN)\n");
   expect(text).toContain("this would help: sudo ip address add 10.100.100.2/32 dev lo\n");
+});
+
+test("problems are told as every command tells them", () => {
+  const problem: Problem = {
+    ...{ code: "ENDPOINT_LOOP", severity: "warning", subject: "service default/a" },
+    text: "Endpoints of default/\u001b lead back to it, and are left out: 10.96.0.1:80",
+    hint: "Name the pods",
+  };
+  expect(renderStatus(exampleStatus({ problems: [problem] }), NOW)).toContain(
+    "\nwarning: Endpoints of default/\\u{1b} lead back to it, and are left out: 10.96.0.1:80 [ENDPOINT_LOOP]\n  hint: Name the pods\n",
+  );
 });
 
 test("a name from the topology cannot forge a line", () => {

@@ -1,4 +1,4 @@
-import { visible } from "@svcproxy/topology";
+import { formatProblem, visible } from "@svcproxy/topology";
 import type { EndpointStatus, FrontendState, FrontendStatus } from "../contract.ts";
 import type { StatusDocument } from "./status-document.ts";
 
@@ -33,7 +33,7 @@ export function renderStatus(status: StatusDocument, now: number): string {
 }
 
 function headline(status: StatusDocument, now: number): string {
-  const { topology, limits, vipsNotLocal, vipCommand } = status;
+  const { topology, limits, problems } = status;
   const word = status.state === "draining" ? "draining" : status.ready ? "ready" : "not ready";
   const lines = [
     `svcproxy ${status.version}, pid ${status.pid}: ${word}, host ${visible(status.host)}, up ${formatAge(now - Date.parse(status.startedAt))}`,
@@ -44,10 +44,20 @@ function headline(status: StatusDocument, now: number): string {
     const message = topology.fault.message.split("\n").map(visible).join("\n  ");
     lines.push(`the file has a fault, the old plan is served: ${message}`);
   }
-  const vips = Object.entries(vipsNotLocal).map(([vip, reason]) => `${vip} (${visible(reason)})`);
-  if (vips.length > 0) lines.push(`VIPs that are not on this host: ${vips.join(", ")}`);
-  if (vipCommand !== undefined) lines.push(`this would help: ${vipCommand}`);
+  if (problems === undefined) lines.push(...vipLines(status));
+  else if (topology.fault === undefined) lines.push(...problems.map(formatProblem));
+  // Those of the file are told already.
+  else lines.push(...problems.filter(({ at }) => at === undefined).map(formatProblem));
   return `${lines.join("\n")}\n`;
+}
+
+/** As a version that told no problems has them. */
+function vipLines({ vipsNotLocal, vipCommand }: StatusDocument): readonly string[] {
+  const vips = Object.entries(vipsNotLocal).map(([vip, reason]) => `${vip} (${visible(reason)})`);
+  return [
+    ...(vips.length > 0 ? [`VIPs that are not on this host: ${vips.join(", ")}`] : []),
+    ...(vipCommand === undefined ? [] : [`this would help: ${vipCommand}`]),
+  ];
 }
 
 function frontendRow({ key, service, portName, kind, state, counters }: FrontendStatus): readonly string[] {

@@ -1,3 +1,4 @@
+import type { Problem } from "@svcproxy/topology";
 import type { FrontendStatus, ProxySnapshot } from "../contract.ts";
 
 /** What `/status` answers and `svcproxy userspace status` shows; it may gain members, none changes its meaning. */
@@ -11,6 +12,8 @@ export interface StatusDocument extends ProxySnapshot {
   readonly topology: TopologyStatus;
   /** Whether the first plan is carried out, every frontend that a userspace proxy can serve listens, and the proxy is not draining. */
   readonly ready: boolean;
+  /** What is not as it should be: in the topology file, of VIPs, in the plan. Absent: an older version answers. */
+  readonly problems?: readonly Problem[];
   /** VIPs that could not be made local, with the reason. */
   readonly vipsNotLocal: Readonly<Record<string, string>>;
   /** The command that would make them local. */

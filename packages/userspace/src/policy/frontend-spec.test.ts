@@ -2,7 +2,7 @@ import type { PodDetector } from "@svcproxy/topology";
 import { parseCidr, parseTopology, planHost } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
 import { ip, loopbackPlan, type TestService } from "../testing/loopback-plan.ts";
-import { compileFrontends, type HostAddresses, listens, userspaceLimitations } from "./frontend-spec.ts";
+import { compileFrontends, type HostAddresses, listens } from "./frontend-spec.ts";
 
 const WEB: TestService = { vip: "10.96.0.10", port: 80, endpoints: [["10.0.1.2", 8080]] };
 const NOWHERE: HostAddresses = { interfaces: [] };
@@ -50,9 +50,6 @@ describe("compiled frontends", () => {
     const { frontends, unsupported } = compileFrontends(plan, NOWHERE);
     expect(frontends.size).toBe(0);
     expect(unsupported).toMatchObject([{ key: "sctp 10.96.0.10:80", service: "default/signalling\n" }]);
-    expect(userspaceLimitations(plan)).toContain(
-      "SCTP is not served, because Node has no SCTP sockets: default/signalling\\n",
-    );
   });
 
   test("whose endpoint leads back to them refuse, and it is no endpoint of theirs", () => {

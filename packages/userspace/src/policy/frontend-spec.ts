@@ -9,9 +9,7 @@ import {
   type HostPlan,
   type IpAddress,
   type Port,
-  planProblems,
   type ServicePortPlan,
-  visible,
 } from "@svcproxy/topology";
 import type { FrontendPlace } from "../contract.ts";
 
@@ -56,8 +54,6 @@ export interface ServedPlan {
   readonly podCidrs: readonly Cidr[];
   /** SCTP: nobody can serve it. */
   readonly unsupported: readonly FrontendPlace[];
-  /** What a userspace proxy does otherwise than rules would; a sentence each. */
-  readonly limitations: readonly string[];
 }
 
 /** What the machine adds to a plan. */
@@ -88,7 +84,6 @@ export function compileFrontends(plan: HostPlan, host: HostAddresses): ServedPla
     endpoints: listEndpoints(plan, targets),
     podCidrs: podCidrs(plan, host),
     unsupported,
-    limitations: [...planProblems(plan).map(({ text }) => visible(text)), ...userspaceLimitations(plan)],
   };
 }
 
@@ -203,36 +198,4 @@ function podCidrs({ podDetector, host }: HostPlan, { interfaces }: HostAddresses
  */
 export function listens({ protocol, clients }: FrontendSpec): boolean {
   return Object.values(clients).some(({ kind }) => kind === "forward" || (kind === "drop" && protocol === "udp"));
-}
-
-/** What a userspace proxy cannot do of this plan; a sentence each. */
-export function userspaceLimitations(plan: HostPlan): readonly string[] {
-  const limitations = [
-    "Endpoints see this host's address instead of the client's; set `proxyProtocol` on services whose servers understand it",
-  ];
-  const sctp = plan.ports.filter(({ port }) => port.protocol === "sctp");
-  if (sctp.length > 0) {
-    const names = [...new Set(sctp.map(({ service }) => `${service.namespace}/${service.name}`))].join(", ");
-    limitations.push(`SCTP is not served, because Node has no SCTP sockets: ${names}`);
-  }
-  const silent = plan.ports.some(({ frontends }) =>
-    frontends.some(
-      ({ clients, sourceRanges }) =>
-        sourceRanges.length > 0 || Object.values(clients).some((handling) => handling.kind === "drop"),
-    ),
-  );
-  if (silent) {
-    limitations.push(
-      "A TCP client that the rules would leave without an answer (source ranges, policy Local) is refused or reset",
-    );
-  }
-  if (plan.ports.some(({ service, port }) => service.proxyProtocol !== undefined && port.protocol === "udp")) {
-    limitations.push("PROXY protocol headers are sent over TCP only");
-  }
-  if (plan.podDetector.kind === "bridge" || plan.podDetector.kind === "interfacePrefix") {
-    limitations.push(
-      "Pods are told by the subnet of the interface, or by podCIDR where it has none, not by the interface that a packet came in by",
-    );
-  }
-  return limitations.map(visible); // services have the names that the file gives them
 }

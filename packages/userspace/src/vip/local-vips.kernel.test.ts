@@ -174,7 +174,9 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
     const network = networkOf(namespace, AS_NOBODY);
     const report = await new LocalVips({ network, device: "svcproxy0", ranges: [range("10.100.0.0/16")] }).ensure([V4]);
     expect([...report.notLocal.keys()]).toEqual([V4]);
-    expect(report.problems).toEqual([expect.stringContaining("10.100.0.0/16")]);
+    expect(report.problems).toMatchObject([
+      { code: "VIP_NOT_LOCAL", subject: "range 10.100.0.0/16", text: expect.stringContaining("10.100.0.0/16") },
+    ]);
   });
 
   test("one address that the kernel refuses does not keep the others away", async () => {

@@ -1,9 +1,18 @@
-import { addressWidth, type Cidr, cidrContains, familyOf, formatCidr, type IpAddress } from "@svcproxy/topology";
+import {
+  addressWidth,
+  type Cidr,
+  cidrContains,
+  familyOf,
+  formatCidr,
+  type IpAddress,
+  type Problem,
+} from "@svcproxy/topology";
 import type { HostNetwork } from "./host-network.ts";
 import { type IpRefusal, refusalOf, runIpBatch } from "./ip-batch.ts";
 import { type DeviceAddress, type LocalAddresses, readLocalAddresses } from "./local-addresses.ts";
 import { commandForVips } from "./vip-hint.ts";
 import { NONLOCAL_BIND, VIP_DEVICE_KINDS, VIP_MARK } from "./vip-mark.ts";
+import { leftBehind } from "./vip-problems.ts";
 import { ensureRanges, removeRanges } from "./vip-ranges.ts";
 
 export interface LocalVipsOptions {
@@ -19,8 +28,8 @@ export interface VipReport {
   readonly notLocal: ReadonlyMap<IpAddress, string>;
   /** The command that would make them local. */
   readonly command?: string;
-  /** What else could not be done, as sentences without a full stop. */
-  readonly problems: readonly string[];
+  /** What else could not be done. */
+  readonly problems: readonly Problem[];
 }
 
 /**
@@ -42,13 +51,13 @@ export class LocalVips {
     return this.#inTurn(() => ensureLocal(this.#options, vips));
   }
 
-  /** Takes away what is ours and not needed for `vips`, left-overs of an earlier run included. @returns what is left, as sentences */
-  retain(vips: readonly IpAddress[]): Promise<readonly string[]> {
+  /** Takes away what is ours and not needed for `vips`, left-overs of an earlier run included. @returns what is left */
+  retain(vips: readonly IpAddress[]): Promise<readonly Problem[]> {
     return this.#inTurn(() => retainLocal(this.#options.network, { vips, ranges: this.#options.ranges }));
   }
 
-  /** Takes away all that is ours. @returns what could not be taken away, as sentences */
-  release(): Promise<readonly string[]> {
+  /** Takes away all that is ours. @returns what could not be taken away */
+  release(): Promise<readonly Problem[]> {
     return this.#inTurn(() => removeLocalVips(this.#options.network));
   }
 
@@ -60,7 +69,7 @@ export class LocalVips {
 }
 
 /** Takes away every address, route and device that carries our mark, whoever left it. @returns what could not be taken away */
-export function removeLocalVips(network: HostNetwork): Promise<readonly string[]> {
+export function removeLocalVips(network: HostNetwork): Promise<readonly Problem[]> {
   return retainLocal(network, { vips: [], ranges: [] });
 }
 
@@ -147,7 +156,7 @@ async function makeVipDevice(network: HostNetwork): Promise<IpRefusal | undefine
 async function retainLocal(
   network: HostNetwork,
   { vips, ranges }: { vips: readonly IpAddress[]; ranges: readonly Cidr[] },
-): Promise<readonly string[]> {
+): Promise<readonly Problem[]> {
   const state = await readLocalAddresses(network);
   if (!state.complete) return [];
   const wanted = new Set(vips);
@@ -159,7 +168,10 @@ async function retainLocal(
     state.addresses.every((entry) => entry.device !== VIP_MARK.device || isStale(entry) || isLinkLocal(entry.address));
   if (goesWhole) {
     const removed = await network.ip(["link", "delete", VIP_MARK.device]);
-    if (removed.kind !== "done") left.push(`Cannot remove ${VIP_MARK.device}: ${refusalOf(removed).text}`);
+    if (removed.kind !== "done")
+      left.push(
+        leftBehind(`device ${VIP_MARK.device}`, `Cannot remove ${VIP_MARK.device}: ${refusalOf(removed).text}`),
+      );
   }
   const stale = state.addresses.filter((entry) => isStale(entry) && !(goesWhole && entry.device === VIP_MARK.device));
   const refusals = await runIpBatch(
@@ -167,7 +179,8 @@ async function retainLocal(
     stale.map(({ address, prefixLength, device }) => `address del ${address}/${prefixLength} dev ${device}`),
   );
   for (const [index, refusal] of refusals) {
-    left.push(`Cannot remove ${stale[index]?.address} from ${stale[index]?.device}: ${refusal.text}`);
+    const { address, device } = stale[index] ?? {};
+    left.push(leftBehind(`VIP ${address}`, `Cannot remove ${address} from ${device}: ${refusal.text}`));
   }
   return left;
 }

@@ -1,8 +1,9 @@
-import { type Cidr, familyOf, formatCidr } from "@svcproxy/topology";
+import { type Cidr, familyOf, formatCidr, type Problem } from "@svcproxy/topology";
 import type { HostNetwork } from "./host-network.ts";
 import { refusalOf } from "./ip-batch.ts";
 import type { LocalRange } from "./local-addresses.ts";
 import { NONLOCAL_BIND, VIP_MARK } from "./vip-mark.ts";
+import { leftBehind, notLocal } from "./vip-problems.ts";
 
 export interface RangeChange {
   readonly wanted: readonly Cidr[];
@@ -11,8 +12,8 @@ export interface RangeChange {
 }
 
 /** Makes each wanted range local by one route, unless someone's route does so already. @returns what could not be done */
-export async function ensureRanges(network: HostNetwork, { wanted, existing }: RangeChange): Promise<string[]> {
-  const problems: string[] = [];
+export async function ensureRanges(network: HostNetwork, { wanted, existing }: RangeChange): Promise<Problem[]> {
+  const problems: Problem[] = [];
   // Whether to put 0 back is decided once, before the first of our ranges sets it to 1.
   let bindWasOff = existing.some((local) => local.nonlocalBindWasOff);
   for (const range of wanted) {
@@ -24,17 +25,20 @@ export async function ensureRanges(network: HostNetwork, { wanted, existing }: R
     const route = { range, nonlocalBindWasOff: isIpv6 && bindWasOff };
     const added = isThere ? undefined : await network.ip(routeCommand("add", route));
     if (added !== undefined && added.kind !== "done") {
-      problems.push(`Cannot make the range ${formatCidr(range)} local: ${refusalOf(added).text}`);
+      problems.push(
+        notLocal(subjectOf(range), `Cannot make the range ${formatCidr(range)} local: ${refusalOf(added).text}`),
+      );
     } else if (bindIsOff && !(await network.writeSysctl(NONLOCAL_BIND, "1"))) {
       if (!isThere) await network.ip(routeCommand("del", route));
-      problems.push(`Cannot use the range ${formatCidr(range)}: this process may not set ${NONLOCAL_BIND}=1`);
+      const reason = `this process may not set ${NONLOCAL_BIND}=1`;
+      problems.push(notLocal(subjectOf(range), `Cannot use the range ${formatCidr(range)}: ${reason}`));
     }
   }
   return problems;
 }
 
 /** Takes away our routes that are not wanted, and sets the sysctl back with the last that needed it. @returns what could not be done */
-export async function removeRanges(network: HostNetwork, { wanted, existing }: RangeChange): Promise<string[]> {
+export async function removeRanges(network: HostNetwork, { wanted, existing }: RangeChange): Promise<Problem[]> {
   const keep = new Set(wanted.map(formatCidr));
   const ours = existing.filter((local) => local.ours);
   const kept = ours.filter(({ range }) => keep.has(formatCidr(range)));
@@ -42,16 +46,21 @@ export async function removeRanges(network: HostNetwork, { wanted, existing }: R
   // The sysctl goes first: should we end between the two, the route still says what to put back.
   const putsBack = gone.some((local) => local.nonlocalBindWasOff) && !kept.some((local) => local.nonlocalBindWasOff);
   if (putsBack && !(await network.writeSysctl(NONLOCAL_BIND, "0"))) {
-    return [`Cannot set ${NONLOCAL_BIND} back to 0: this process may not`];
+    return [leftBehind(`sysctl ${NONLOCAL_BIND}`, `Cannot set ${NONLOCAL_BIND} back to 0: this process may not`)];
   }
-  const left: string[] = [];
+  const left: Problem[] = [];
   for (const local of gone) {
     const removed = await network.ip(routeCommand("del", local));
     if (removed.kind !== "done") {
-      left.push(`Cannot remove the route for ${formatCidr(local.range)}: ${refusalOf(removed).text}`);
+      const text = `Cannot remove the route for ${formatCidr(local.range)}: ${refusalOf(removed).text}`;
+      left.push(leftBehind(subjectOf(local.range), text));
     }
   }
   return left;
+}
+
+function subjectOf(range: Cidr): string {
+  return `range ${formatCidr(range)}`;
 }
 
 function routeCommand(

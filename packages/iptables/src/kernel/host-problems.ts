@@ -1,6 +1,6 @@
 import { readSysctl, runTool } from "@svcproxy/host";
 import type { RuleSet } from "@svcproxy/rules";
-import type { Family } from "@svcproxy/topology";
+import type { Family, Problem } from "@svcproxy/topology";
 import { FIREWALL } from "../rule-parts/chain-names.ts";
 import { ROUTE_LOCALNET } from "../rule-parts/localhost-guard.ts";
 import { isOwnChain } from "./own-chains.ts";
@@ -13,33 +13,39 @@ export interface HostNeeds {
   readonly localhostNodePorts: boolean;
 }
 
-/** What of the host, beside its rules, keeps a plan from working; one sentence each. */
-export async function hostWarnings(
+/** What of the host, beside its rules, keeps a plan from working. */
+export async function hostProblems(
   { families, localhostNodePorts }: HostNeeds,
   signal: AbortSignal,
-): Promise<readonly string[]> {
+): Promise<readonly Problem[]> {
   const bridges = await listBridges(signal);
-  const warnings: string[] = [];
+  const problems: Problem[] = [];
   for (const family of families) {
     const forwarding = family === 4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
     if ((await readSysctl(forwarding)) === "0") {
-      warnings.push(
-        `This host does not forward IPv${family}, so pods and NodePort clients reach no endpoint elsewhere: sysctl -w ${forwarding}=1`,
-      );
+      problems.push({
+        ...{ code: "FORWARDING_OFF", severity: "warning", subject: `sysctl ${forwarding}` },
+        text: `This host does not forward IPv${family}, so pods and NodePort clients reach no endpoint elsewhere`,
+        hint: `sysctl -w ${forwarding}=1`,
+      });
     }
     const bypass = family === 4 ? "net.bridge.bridge-nf-call-iptables" : "net.bridge.bridge-nf-call-ip6tables";
     if (bridges.length > 0 && (await readSysctl(bypass)) !== "1") {
-      warnings.push(
-        `Bridge ${bridges.join(", ")} carries IPv${family} past netfilter, so a VIP whose endpoint is on the client's own bridge times out: modprobe br_netfilter && sysctl -w ${bypass}=1`,
-      );
+      problems.push({
+        ...{ code: "BRIDGE_PAST_NETFILTER", severity: "warning", subject: `sysctl ${bypass}` },
+        text: `Bridge ${bridges.join(", ")} carries IPv${family} past netfilter, so a VIP whose endpoint is on the client's own bridge times out`,
+        hint: `modprobe br_netfilter && sysctl -w ${bypass}=1`,
+      });
     }
   }
   if (localhostNodePorts && families.includes(4) && (await readSysctl(ROUTE_LOCALNET)) === "0") {
-    warnings.push(
-      `NodePorts on 127.0.0.1 get no answer, because the kernel keeps these addresses on loopback: sysctl -w ${ROUTE_LOCALNET}=1`,
-    );
+    problems.push({
+      ...{ code: "ROUTE_LOCALNET_OFF", severity: "warning", subject: `sysctl ${ROUTE_LOCALNET}` },
+      text: "NodePorts on 127.0.0.1 get no answer, because the kernel keeps these addresses on loopback",
+      hint: `sysctl -w ${ROUTE_LOCALNET}=1`,
+    });
   }
-  return warnings;
+  return problems;
 }
 
 /**
@@ -49,17 +55,21 @@ export async function hostWarnings(
  * @param after our rules as they are
  * @see CVE-2020-8558
  */
-export async function lostGuardWarning({
+export async function lostGuardProblem({
   before,
   after,
 }: {
   readonly before: readonly Guarding[];
   readonly after: readonly Guarding[];
-}): Promise<string | undefined> {
+}): Promise<Problem | undefined> {
   if (!before.some(isGuarding) || after.some(isGuarding)) return undefined;
   const setting = await readSysctl(ROUTE_LOCALNET);
   if (setting === undefined || setting === "0") return undefined;
-  return `${ROUTE_LOCALNET} is still on, and our rules no longer keep neighbours off what listens on 127.0.0.1: sysctl -w ${ROUTE_LOCALNET}=0`;
+  return {
+    ...{ code: "LOOPBACK_UNGUARDED", severity: "warning", subject: `sysctl ${ROUTE_LOCALNET}` },
+    text: `${ROUTE_LOCALNET} is still on, and our rules no longer keep neighbours off what listens on 127.0.0.1`,
+    hint: `sysctl -w ${ROUTE_LOCALNET}=0`,
+  };
 }
 
 type Guarding = Pick<RuleSet, "family" | "tables">;

@@ -1,0 +1,44 @@
+import { chooseDialect, ruleLimitations } from "@svcproxy/iptables";
+import {
+  type Fault,
+  type Host,
+  type HostPlan,
+  type Problem,
+  planHost,
+  planProblems,
+  problemOf,
+  type Topology,
+  topologyProblems,
+} from "@svcproxy/topology";
+import { userspaceLimitations } from "@svcproxy/userspace";
+
+export { formatProblem, planHost, problemOf } from "@svcproxy/topology";
+
+/** What is not as it should be with a topology, as those say it who know. */
+export interface CheckProblems {
+  readonly ofInput: readonly Problem[];
+  readonly ofPlan: readonly Problem[];
+  /** What a data path cannot carry out; the subject names the data path. */
+  readonly ofDataPaths: readonly Problem[];
+}
+
+/** @param plan of the host in question; without one, what is said holds for the first host */
+export function checkProblems(
+  topology: Topology,
+  { warnings, plan }: { readonly warnings: readonly Fault[]; readonly plan: HostPlan | undefined },
+): CheckProblems {
+  const planned = plan ?? planOfSomeHost(topology);
+  return {
+    ofInput: warnings.map(problemOf),
+    ofPlan: plan === undefined ? topologyProblems(topology) : planProblems(plan),
+    ofDataPaths: [...userspaceLimitations(planned), ...ruleLimitations(planned, { dialect: chooseDialect(topology) })],
+  };
+}
+
+function planOfSomeHost(topology: Topology): HostPlan {
+  const [host = NAMELESS] = topology.hosts;
+  return planHost({ ...topology, hosts: [host] }, { host: host.name });
+}
+
+/** Kubernetes objects may come without Nodes. */
+const NAMELESS: Host = { name: "", addresses: [], podCIDRs: [], pods: [] };
