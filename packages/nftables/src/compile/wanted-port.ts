@@ -1,0 +1,161 @@
+import {
+  type Cidr,
+  type ClientKind,
+  cidrContains,
+  type Endpoint,
+  type Family,
+  type Frontend,
+  familyOf,
+  type HostPlan,
+  type IpAddress,
+  type Protocol,
+  type ServicePortPlan,
+} from "@svcproxy/topology";
+import { type Element, element } from "../table/nft-table.ts";
+import { formatBlock, mergeBlocks } from "./blocks.ts";
+import { isRestricted, RESTRICTED_BIT, TREATMENTS, treatmentOf } from "./treatment.ts";
+
+/** What the table is to hold for one port of a service, but for the numbers of its groups and slots. */
+export interface WantedPort {
+  /** The same as long as clients dial the same port of the same service. */
+  readonly id: string;
+  /** `namespace/name`. */
+  readonly service: string;
+  readonly plan: ServicePortPlan;
+  readonly frontends: readonly WantedFrontend[];
+  /** The endpoints under policy Cluster; undefined where no frontend leads to them. */
+  readonly cluster: WantedGroup | undefined;
+  /** The endpoints on this host; undefined where no frontend is under policy Local. */
+  readonly local: WantedGroup | undefined;
+  /** Elements without a number in them. */
+  readonly elements: readonly Element[];
+}
+
+export interface WantedGroup {
+  readonly protocol: Protocol;
+  /** Set where clients stay with their endpoint. */
+  readonly timeoutSeconds?: number;
+  /** As nft prints them, each once; none: nobody serves. */
+  readonly endpoints: readonly string[];
+}
+
+export interface WantedFrontend {
+  readonly collection: "services" | "nodeports";
+  readonly key: string;
+  /** Its treatment, and whether it is restricted. */
+  readonly kind: number;
+  readonly group: "cluster" | "local";
+}
+
+/** In the plan's order; `services`, if given, names those to look at. */
+export function wantedPorts(
+  plan: HostPlan,
+  { family, services }: { readonly family: Family; readonly services?: ReadonlySet<string> },
+): readonly WantedPort[] {
+  const wanted: WantedPort[] = [];
+  for (const port of plan.ports) {
+    if (port.family !== family) continue;
+    const service = serviceName(port);
+    if (services?.has(service) === false) continue;
+    wanted.push(wantedPort(plan, port, service));
+  }
+  return wanted;
+}
+
+/** `namespace/name`. */
+export function serviceName({ service: { namespace, name } }: ServicePortPlan): string {
+  return `${namespace}/${name}`;
+}
+
+/** @param service `namespace/name` */
+function wantedPort(plan: HostPlan, port: ServicePortPlan, service: string): WantedPort {
+  const { protocol } = port.port;
+  const frontends: WantedFrontend[] = [];
+  const elements: Element[] = [];
+  for (const frontend of port.frontends) {
+    const treatment = treatmentOf(frontend, port.service);
+    const restricted = isRestricted(frontend);
+    const rest = {
+      kind: TREATMENTS[treatment] | (restricted ? RESTRICTED_BIT : 0),
+      group: treatment === "internal-local" ? "local" : "cluster",
+    } as const;
+    if (frontend.kind === "nodePort") {
+      frontends.push({ collection: "nodeports", key: `${protocol} . ${frontend.port}`, ...rest });
+      continue;
+    }
+    for (const address of frontend.addresses) {
+      const key = `${address} . ${protocol} . ${frontend.port}`;
+      frontends.push({ collection: "services", key, ...rest });
+      if (restricted) elements.push(...allowedClients(plan, { key, frontend, address }));
+      if (frontend.kind === "clusterIP" && !isHostAddress(plan, address))
+        elements.push(element("cluster-ips", address));
+    }
+  }
+  for (const address of hairpins(plan, port)) elements.push(element("hairpins", `${address} . ${address}`));
+  const leadsToLocal = frontends.some(({ kind, group }) => group === "local" || isExternalLocal(kind));
+  return {
+    id: `${service} ${port.port.name} ${protocol} ${port.port.port}`,
+    service,
+    plan: port,
+    frontends,
+    cluster: frontends.some(({ group }) => group === "cluster") ? group(port, port.clusterEndpoints) : undefined,
+    local: leadsToLocal ? group(port, port.localEndpoints) : undefined,
+    elements,
+  };
+}
+
+/** Whether a kind is that of a frontend which leads to both groups. */
+export function isExternalLocal(kind: number): boolean {
+  return (kind & ~RESTRICTED_BIT) === TREATMENTS["external-local"];
+}
+
+function group({ port: { protocol }, affinity }: ServicePortPlan, endpoints: readonly Endpoint[]): WantedGroup {
+  return {
+    protocol,
+    ...(affinity === undefined ? {} : { timeoutSeconds: affinity.timeoutSeconds }),
+    endpoints: [...new Set(endpoints.map(({ address, port }) => `${address} . ${port}`))],
+  };
+}
+
+function isHostAddress({ hosts }: HostPlan, address: IpAddress): boolean {
+  return hosts.some(({ addresses }) => addresses.includes(address));
+}
+
+/** The source ranges; and the load-balancer IP itself where the host is in one of them, because the host may own it. */
+function allowedClients(
+  { host }: HostPlan,
+  { key, frontend, address }: { readonly key: string; readonly frontend: Frontend; readonly address: IpAddress },
+): readonly Element[] {
+  const own = host.addresses.some((candidate) => frontend.sourceRanges.some((range) => cidrContains(range, candidate)));
+  const itself: Cidr = { address, prefixLength: familyOf(address) === 4 ? 32 : 128 };
+  const blocks = mergeBlocks(own ? [...frontend.sourceRanges, itself] : frontend.sourceRanges);
+  return blocks.map((block) => element("allowed", `${key} . ${formatBlock(block)}`));
+}
+
+/**
+ * The endpoints that may be a client of this port, be sent to themselves, and whose source is rewritten for no other reason: their
+ * answers would never leave their machine.
+ */
+function hairpins(plan: HostPlan, port: ServicePortPlan): ReadonlySet<IpAddress> {
+  const found = new Set<IpAddress>();
+  // The same object for all frontends of a kind.
+  for (const clients of new Set(port.frontends.map((frontend) => frontend.clients))) {
+    for (const kind of CLIENT_KINDS) {
+      const handling = clients[kind];
+      if (handling.kind !== "forward" || handling.masquerade !== "hairpin") continue;
+      for (const { address } of handling.endpoints) if (mayBe(address, kind, plan)) found.add(address);
+    }
+  }
+  return found;
+}
+
+const CLIENT_KINDS: readonly ClientKind[] = ["pod", "host", "outside"];
+
+/** Whether a client with this address may count as `kind`. */
+function mayBe(address: IpAddress, kind: ClientKind, { podDetector, host }: HostPlan): boolean {
+  if (host.addresses.includes(address)) return kind === "host";
+  if (kind === "host") return false;
+  // Where a client comes in says nothing about its address.
+  if (podDetector.kind !== "source") return true;
+  return (kind === "pod") === podDetector.cidrs.some((cidr) => cidrContains(cidr, address));
+}

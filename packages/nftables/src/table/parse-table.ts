@@ -1,0 +1,118 @@
+import type { Family } from "@svcproxy/topology";
+import { parseDuration } from "./duration.ts";
+import type { Chain, ChainHook, Collection, ElementValue, NftTable } from "./nft-table.ts";
+
+/**
+ * Reads what `nft -s list table` prints of our table. A line that we would never write is kept among those of its map or chain, so
+ * that these differ from all that we do write.
+ */
+export function parseTable(text: string, family: Family): NftTable {
+  const collections: Collection[] = [];
+  const chains: Chain[] = [];
+  const elements = new Map<string, ReadonlyMap<string, ElementValue>>();
+  const lines = text.split("\n").values();
+  for (const line of lines) {
+    const [, kind, name] = /^\t(map|set|chain) (\S+) \{$/.exec(line) ?? [];
+    if (name === undefined) continue;
+    const block = blockLines(lines);
+    if (kind === "chain") chains.push(readChain(name, block));
+    else {
+      const { collection, members } = readCollection(kind === "map" ? "map" : "set", name, block);
+      collections.push(collection);
+      if (members.size > 0) elements.set(name, members);
+    }
+  }
+  return { family, collections, chains, elements };
+}
+
+/** The lines of a block, up to its end, without the tabulators before them. */
+function* blockLines(lines: Iterator<string>): Generator<string> {
+  for (let next = lines.next(); next.done !== true && next.value !== "\t}"; next = lines.next()) {
+    yield next.value.trimStart();
+  }
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+function readCollection(
+  kind: Collection["kind"],
+  name: string,
+  lines: Iterable<string>,
+): { readonly collection: Collection; readonly members: ReadonlyMap<string, ElementValue> } {
+  const collection: Mutable<Collection> = { kind, name, typeOf: "", counts: false, comment: "" };
+  const members = new Map<string, ElementValue>();
+  let isInElements = false;
+  for (const line of lines) {
+    if (line.startsWith("elements = {")) isInElements = true;
+    if (isInElements) isInElements = readElements(line, members);
+    else readDeclaration(line, collection);
+  }
+  return { collection, members };
+}
+
+function readDeclaration(line: string, collection: Mutable<Collection>): void {
+  const space = line.indexOf(" ");
+  const word = space < 0 ? line : line.slice(0, space);
+  const rest = line.slice(word.length + 1);
+  const timeoutSeconds = word === "timeout" ? parseDuration(rest) : undefined;
+  if (word === "typeof" && collection.typeOf === "") collection.typeOf = rest;
+  else if (line === "counter") collection.counts = true;
+  else if (line === "flags interval") collection.flags = "interval";
+  else if (line === "flags dynamic,timeout") collection.flags = "dynamic,timeout";
+  else if (word === "size") collection.size = Number(rest);
+  else if (timeoutSeconds !== undefined) collection.timeoutSeconds = timeoutSeconds;
+  else if (word === "comment") collection.comment = unquote(rest);
+  else if (line !== "") collection.typeOf += ` ${line}`;
+}
+
+const ELEMENT =
+  /^(.*?)(?: counter(?: packets \d+ bytes \d+)?)?(?: timeout \w+)?(?: expires \w+)?(?: comment "([^"]*)")?(?: : (.*))?$/;
+
+/** @returns whether there are more to come */
+function readElements(line: string, members: Map<string, ElementValue>): boolean {
+  const start = line.startsWith("elements = {") ? "elements = {".length : 0;
+  const isLast = line.endsWith("}");
+  for (const text of line.slice(start, isLast ? -1 : undefined).split(",")) {
+    const [, key, comment, data] = ELEMENT.exec(text.trim()) ?? [];
+    if (key !== undefined && key !== "") members.set(key, { data: data ?? "", comment: comment ?? "" });
+  }
+  return !isLast;
+}
+
+function readChain(name: string, lines: Iterable<string>): Chain {
+  const chain: Mutable<Omit<Chain, "rules">> = { name };
+  const rules: string[] = [];
+  for (const line of lines) {
+    const hook = readHook(line);
+    if (hook !== undefined) chain.hook = hook;
+    else if (line.startsWith('comment "') && rules.length === 0) chain.comment = unquote(line.slice("comment ".length));
+    else if (line !== "") rules.push(line);
+  }
+  return { ...chain, rules };
+}
+
+const HOOK =
+  /^type (nat|filter) hook (prerouting|input|output|postrouting) priority ([a-z]*) ?([+-]? ?\d+)?; policy accept;$/;
+
+/** Priorities that have names in the families ip and ip6. */
+const PRIORITIES: Readonly<Record<string, number>> = {
+  "": 0,
+  raw: -300,
+  mangle: -150,
+  dstnat: -100,
+  filter: 0,
+  security: 50,
+  srcnat: 100,
+};
+
+function readHook(line: string): ChainHook | undefined {
+  const [, type, hook, word, distance = "0"] = HOOK.exec(line) ?? [];
+  if (type !== "nat" && type !== "filter") return undefined;
+  if (hook !== "prerouting" && hook !== "input" && hook !== "output" && hook !== "postrouting") return undefined;
+  const from = PRIORITIES[word ?? ""];
+  return from === undefined ? undefined : { type, hook, priority: from + Number(distance.replace(" ", "")) };
+}
+
+function unquote(text: string): string {
+  return text.startsWith('"') && text.endsWith('"') ? text.slice(1, -1) : text;
+}
