@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { chmod, mkdir, readdir, rename, rmdir, unlink } from "node:fs/promises";
+import { chmod, mkdir, readdir, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import process from "node:process";
@@ -9,6 +9,9 @@ import { outOfDescriptors, systemCode, unlessSystem } from "./system-error.ts";
 
 /** How many may wait on a connection, which takes the holder one descriptor each; more look again from time to time. */
 const MAX_WAITING = 16;
+
+/** A draft is put into its place within milliseconds; one that is as old as this has a dead maker. */
+const DRAFT_LIFETIME_MS = 60_000;
 
 /** Room for the path of a unix socket, `sun_path` less the zero behind it. */
 const MAX_SOCKET_PATH_BYTES = 107;
@@ -71,8 +74,10 @@ export class LockFolder {
     const name = `${process.pid}-${randomBytes(6).toString("hex")}`;
     const draft = join(dirname(this.#path), `.${name}`);
     const lock = new HeldLock({ release: () => this.#clear() });
+    let isBegun = false;
     try {
       await mkdir(draft, 0o700);
+      isBegun = true;
       await lock.listen(join(draft, name));
       // Sticky: what cleans /tmp goes by the path that was listened on, and keeps a file with this mark in any case.
       await chmod(join(draft, name), 0o1600);
@@ -80,9 +85,10 @@ export class LockFolder {
       return lock;
     } catch (error) {
       lock.abandon();
-      await unlink(join(draft, name)).catch(() => {});
-      await rmdir(draft).catch(() => {});
-      if (systemCode(error) === "ENOTEMPTY" || systemCode(error) === "EEXIST") return undefined;
+      await rm(draft, { recursive: true, force: true }).catch(() => {});
+      const code = systemCode(error) ?? "";
+      // Not there any more: we were stopped for so long that it was taken for a dead one's.
+      if (["ENOTEMPTY", "EEXIST"].includes(code) || (isBegun && code === "ENOENT")) return undefined;
       throw this.#fault(error);
     }
   }
@@ -92,6 +98,20 @@ export class LockFolder {
     const holder = await this.findHolder();
     holder?.leave();
     if (holder === undefined) await rmdir(this.#path).catch(() => {}); // one that was taken meanwhile is not empty
+    await this.#clearDrafts().catch(() => {});
+  }
+
+  /** Removes what those left who were killed before they had any lock. */
+  async #clearDrafts(): Promise<void> {
+    const folder = dirname(this.#path);
+    for (const name of await readdir(folder)) {
+      const draft = join(folder, name);
+      if (!name.startsWith(".") || (await stat(draft)).mtimeMs > Date.now() - DRAFT_LIFETIME_MS) continue;
+      // Aside first: whoever made it and lives all the same can then no longer put it, half removed, into its place.
+      const aside = `${draft}.old`;
+      await rename(draft, aside);
+      await rm(aside, { recursive: true });
+    }
   }
 
   #fault(cause: unknown): unknown {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, unlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -147,6 +147,32 @@ test("kill -9 frees it at once, and the next takes the place of the dead one's s
   const attempt = await tryLockNamespace({ name: "test", directory });
   expect(attempt.kind).toBe("locked");
   if (attempt.kind === "locked") await attempt.lock[Symbol.asyncDispose]();
+});
+
+test("whoever removes a dead one's socket late does not remove the lock of who was faster", async () => {
+  const directory = await someDirectory();
+  const dead = startProgram({ directory, kind: "take" });
+  expect(await firstLine(dead)).toBe("locked");
+  const [place = ""] = await readdir(join(directory, "lock"));
+  const [socket = ""] = await readdir(join(directory, "lock", place));
+  dead.kill("SIGKILL");
+  await once(dead, "exit");
+  await using _faster = await lockNamespace(await someLock({ directory }));
+  // What is left to do for one who saw the dead one's socket before.
+  await expect(unlink(join(directory, "lock", place, socket))).rejects.toMatchObject({ code: "ENOENT" });
+  expect(await tryLockNamespace({ name: "test", directory })).toEqual({ kind: "held", pid: process.pid });
+});
+
+test("what those left who were killed before they had it is removed, the fresh drafts of others are not", async () => {
+  const { name, directory = "" } = await someLock();
+  const folder = join(directory, "lock");
+  await mkdir(join(folder, ".1-old"), { recursive: true, mode: 0o700 });
+  await writeFile(join(folder, ".1-old", "1-old"), "");
+  await utimes(join(folder, ".1-old"), 1, 1);
+  await mkdir(join(folder, ".2-fresh"));
+  const attempt = await tryLockNamespace({ name, directory });
+  if (attempt.kind === "locked") await attempt.lock[Symbol.asyncDispose]();
+  expect(await readdir(folder)).toEqual([".2-fresh"]);
 });
 
 test("a tool that inherited it keeps it although its process was killed", async () => {

@@ -11,11 +11,12 @@ import type { BackendHost } from "./backend-contract.ts";
 export interface KernelHost extends BackendHost {
   readonly namespace: NetworkNamespace;
   readonly tables: IptablesTables;
+  /** For XTABLES_LOCKFILE: iptables-legacy's own lock is one for the whole machine, whatever the namespace. */
+  readonly lockFile: string;
 }
 
 export async function createKernelHost(variant: Variant): Promise<KernelHost> {
   const namespace = await createNetworkNamespace();
-  // iptables-legacy's own lock is one for the whole machine, whatever the namespace.
   const lockFile = join(tmpdir(), `svcproxy-test-${namespace.pid}.lock`);
   const run: ToolRunner = (tool, args, options) =>
     runTool(
@@ -27,6 +28,7 @@ export async function createKernelHost(variant: Variant): Promise<KernelHost> {
   return {
     namespace,
     tables,
+    lockFile,
     backend: new TableBackend(tables),
     async run(script) {
       const named = script.replaceAll(/^(ip6?tables) /gm, `$1-${variant} -w 10 `);
