@@ -1,5 +1,6 @@
 import { type Family, familyOf, visible } from "@svcproxy/topology";
-import type { Hook, Match, Rule } from "../../rule-set.ts";
+import type { Match } from "../../match.ts";
+import type { Hook, Rule } from "../../rule-set.ts";
 import { formatMatch } from "../../text/format-match.ts";
 import { formatRule } from "../../text/format-rule.ts";
 import { type Fraction, formatFraction, toNumber } from "../packet/fraction.ts";
