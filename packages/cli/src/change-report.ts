@@ -1,15 +1,12 @@
 import {
   type Difference,
-  findDifference,
   formatChange,
   type IptablesTools,
-  listDifferences,
-  type RuleDifference,
+  type RuleReport,
   type TableChange,
   type Variant,
 } from "@svcproxy/iptables";
 import { type Family, type Problem, problemSentence } from "@svcproxy/topology";
-import type { AppliedRules } from "./host-rules.ts";
 import { restoreCommand } from "./print-changes.ts";
 
 /** What `apply --json` prints, and `cleanup --json` for each variant. */
@@ -27,15 +24,6 @@ export interface ChangeReport {
   readonly restore?: readonly { readonly command: string; readonly input: string }[];
 }
 
-/** The report of a run that changed what there was to change. */
-export function reportApplied(
-  { outcome: { before, changes }, deletedUdpFlows }: AppliedRules,
-  { tools, ...plan }: { readonly tools: IptablesTools } & PlanOfRun,
-): ChangeReport {
-  const { families } = findDifference(before, plan.desired, plan);
-  return { ...reportChanges(changes, { tools, families }), deletedUdpFlows };
-}
-
 /** What of problems stands in such a report; `warnings` has them as sentences. */
 export function reportProblems(problems: readonly Problem[]): {
   readonly problems: readonly Problem[];
@@ -44,23 +32,22 @@ export function reportProblems(problems: readonly Problem[]): {
   return { problems, warnings: problems.map(problemSentence) };
 }
 
-type PlanOfRun = { readonly desired: Parameters<typeof findDifference>[1]; readonly adopt: boolean };
-
-/** The report of a run that changes nothing. */
-export function reportDryRun({ families, changes }: RuleDifference, tools: IptablesTools): ChangeReport {
-  const restore = changes.map((change) => ({ command: restoreCommand(change, tools), input: formatChange(change) }));
-  return { ...reportChanges(changes, { tools, families }), deletedUdpFlows: 0, restore };
-}
-
-function reportChanges(
-  changes: readonly TableChange[],
-  { tools, families }: { tools: IptablesTools; families: RuleDifference["families"] },
-): Omit<ChangeReport, "deletedUdpFlows"> {
+/** The report of a run, or of one that would change something. */
+export function reportChanges(
+  { tools, changes, deletedUdpFlows, differences }: RuleReport,
+  { isDryRun }: { readonly isDryRun: boolean },
+): ChangeReport {
   const tables = new Map(changes.map(({ family, table }) => [`${family} ${table}`, { family, table }]));
   return {
     variant: tools.variant,
     changed: changes.length > 0,
     tables: [...tables.values()],
-    differences: listDifferences(families),
+    differences: differences(),
+    deletedUdpFlows,
+    ...(isDryRun ? { restore: changes.map((change) => restoreOf(change, tools)) } : {}),
   };
+}
+
+function restoreOf(change: TableChange, tools: IptablesTools): { readonly command: string; readonly input: string } {
+  return { command: restoreCommand(change, tools), input: formatChange(change) };
 }

@@ -46,5 +46,5 @@ function keyOf({ service, portName, protocol, port, family }: ServicePortStatus)
 }
 
 function isSame(a: ServicePortStatus, b: ServicePortStatus): boolean {
-  return a.state === b.state && a.problem?.code === b.problem?.code && a.problem?.text === b.problem?.text;
+  return a.state === b.state && a.problem?.code === b.problem?.code;
 }

@@ -1,5 +1,10 @@
 export * from "./compile-options.ts";
 export * from "./compile-rules.ts";
+export * from "./data-path/iptables-data-path.ts";
+export type * from "./data-path/iptables-machine.ts";
+export * from "./data-path/iptables-report.ts";
+export type * from "./data-path/iptables-session.ts";
+export * from "./data-path/iptables-settings.ts";
 export * from "./desired-rules.ts";
 export * from "./dialect.ts";
 export * from "./dispatch/dispatch-mode.ts";

@@ -25,9 +25,9 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
     .action((files: string[], flags: ApplyFlags) =>
       run(async (context) => {
         const [
-          { applyRules, compileForHost, familiesInPlay, openHostRules, readHostPlan, refuseForeignChains, warnOfHost },
+          { logDeletedFlows, logProblems, openDataPath, planProblems, readHostPlan },
           { printChanges, tablesOf },
-          { reportApplied, reportDryRun, reportProblems },
+          { reportChanges, reportProblems },
         ] = await Promise.all([
           import("../host-rules.ts"),
           import("../print-changes.ts"),
@@ -35,37 +35,37 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
         ]);
         const { plan, dialect } = await readHostPlan(context, files, flags);
         const { signal } = context;
-        await using session = await openHostRules(context, { ...flags, isExclusive: flags.dryRun !== true });
-        const desired = await compileForHost(plan, { ...flags, dialect, session, signal });
-        const adopt = flags.adopt === true;
-        const options = { signal, adopt, families: familiesInPlay(flags.family) };
-        const backend = session.backend();
-        const { tools, problem } = session.choice;
-        const ofVariant = problem === undefined ? [] : [problem];
+        const dataPath = await openDataPath(context, { ...flags, dialect });
         const printJson = (report: object) => context.print(`${JSON.stringify(report, null, 2)}\n`);
         if (flags.dryRun === true) {
-          const found = await backend.compare(desired, options);
-          if (!adopt) refuseForeignChains(found.families);
+          const { report, problems } = await dataPath.preview(plan, { signal });
           if (flags.json === true) {
-            await printJson({ dryRun: true, ...reportDryRun(found, tools), ...reportProblems(ofVariant) });
-          } else await context.print(printChanges(found.changes, tools));
+            await printJson({
+              dryRun: true,
+              ...reportChanges(report, { isDryRun: true }),
+              ...reportProblems(problems),
+            });
+          } else await context.print(printChanges(report.changes, report.tools));
           return 0;
         }
-        const applied = await applyRules(context, { backend, desired, options });
-        const ofHost = await warnOfHost(context, { plan, dialect });
-        const { changes } = applied.outcome;
+        await using session = await dataPath.open(signal);
+        const applied = await session.apply(plan);
+        await logDeletedFlows(context, applied.deletedUdpFlows);
+        const problems = [...applied.problems, ...planProblems(plan), ...dataPath.limitations(plan)];
+        await logProblems(context, problems);
+        const exitCode = problems.some(({ severity }) => severity === "error") ? 1 : 0;
+        const { changes, tools } = applied;
         if (flags.json === true) {
-          const report = reportApplied(applied, { tools, desired, adopt });
-          const problems = [...ofVariant, ...applied.problems, ...ofHost];
+          const report = reportChanges(applied, { isDryRun: false });
           await printJson({ dryRun: false, ...report, ...reportProblems(problems) });
-          return 0;
+          return exitCode;
         }
         await context.print(
           changes.length === 0
             ? `nothing to change: iptables-${tools.variant} has these rules already\n`
             : `done: iptables-${tools.variant} has the new rules; changed ${tablesOf(changes)}\n`,
         );
-        return 0;
+        return exitCode;
       }),
     );
 }

@@ -20,9 +20,9 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
     .action((flags: CleanupFlags) =>
       run(async (context) => {
         const [
-          { applyRules, openHostRules, refuseHeldChains },
+          { logDeletedFlows, logProblems, openDataPath },
           { printChanges, tablesOf },
-          { reportApplied, reportDryRun, reportProblems },
+          { reportChanges, reportProblems },
         ] = await Promise.all([
           import("../host-rules.ts"),
           import("../print-changes.ts"),
@@ -30,42 +30,29 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
         ]);
         const { signal } = context;
         const isDryRun = flags.dryRun === true;
-        // A report is one value, so the lines for people are left out.
-        const say = (line: string) => (flags.json === true ? undefined : context.print(line));
-        await using session = await openHostRules(context, { ...flags, isExclusive: !isDryRun });
-        const { available, tools: chosen } = session.choice;
-        const marked = available.filter(
-          ({ tools, hasOurMarker }) =>
-            hasOurMarker && (flags.variant === undefined || tools.variant === chosen.variant),
+        const dataPath = await openDataPath(context, { ...flags, dialect: "document" });
+        const { choice, variants, problems } = await dataPath.cleanup({ signal, isDryRun });
+        await logDeletedFlows(
+          context,
+          variants.reduce((sum, { deletedUdpFlows }) => sum + deletedUdpFlows, 0),
         );
-        // Look at all before anything is changed: one refusal leaves everything as it is.
-        const found = [];
-        for (const { tools } of marked) {
-          const backend = session.backend(tools);
-          const difference = await backend.compare([], { signal });
-          refuseHeldChains(difference.families);
-          found.push({ backend, difference, tools });
-        }
-        const variants = [];
-        const problems = [];
-        for (const { backend, difference, tools } of found) {
-          if (isDryRun) {
-            variants.push(reportDryRun(difference, tools));
-            await say(printChanges(difference.changes, tools));
-            continue;
-          }
-          const applied = await applyRules(context, { backend, desired: [], options: { signal } });
-          problems.push(...applied.problems);
-          if (flags.json === true) variants.push(reportApplied(applied, { tools, desired: [], adopt: false }));
-          await say(`done: removed our rules from iptables-${tools.variant}: ${tablesOf(applied.outcome.changes)}\n`);
-        }
-        if (found.length === 0) {
-          await say(isDryRun ? printChanges([], chosen) : "nothing to remove: no rule here is ours\n");
-        }
+        await logProblems(context, problems);
         if (flags.json === true) {
-          const changed = variants.some((variant) => variant.changed);
-          const report = { dryRun: isDryRun, changed, variants, ...reportProblems(problems) };
+          const reports = variants.map((variant) => reportChanges(variant, { isDryRun }));
+          const changed = reports.some((report) => report.changed);
+          const report = { dryRun: isDryRun, changed, variants: reports, ...reportProblems(problems) };
           await context.print(`${JSON.stringify(report, null, 2)}\n`);
+          return 0;
+        }
+        for (const { tools, changes } of variants) {
+          await context.print(
+            isDryRun
+              ? printChanges(changes, tools)
+              : `done: removed our rules from iptables-${tools.variant}: ${tablesOf(changes)}\n`,
+          );
+        }
+        if (variants.length === 0) {
+          await context.print(isDryRun ? printChanges([], choice.tools) : "nothing to remove: no rule here is ours\n");
         }
         return 0;
       }),

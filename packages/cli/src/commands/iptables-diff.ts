@@ -14,29 +14,20 @@ export function addIptablesDiff(iptables: Command, run: RunCommand): void {
     .addHelpText("after", "\nExample:\n  sudo svcproxy iptables diff web.yaml --host web1")
     .action((files: string[], flags: DiffFlags) =>
       run(async (context) => {
-        const {
-          compileForHost,
-          familiesInPlay,
-          formatDifferences,
-          isForeign,
-          listDifferences,
-          openHostRules,
-          readHostPlan,
-        } = await import("../host-rules.ts");
+        const { formatDifferences, isForeign, listDifferences, openDataPath, readHostPlan } = await import(
+          "../host-rules.ts"
+        );
         const { plan, dialect } = await readHostPlan(context, files, flags);
-        const { signal } = context;
-        await using session = await openHostRules(context, { ...flags, isExclusive: false });
-        const desired = await compileForHost(plan, { ...flags, dialect, session, signal });
-        const { families } = await session
-          .backend()
-          .compare(desired, { signal, families: familiesInPlay(flags.family) });
+        const dataPath = await openDataPath(context, { ...flags, dialect });
+        const { choice, rules } = await dataPath.compare(plan, { signal: context.signal });
+        const { families } = rules;
         const differences = listDifferences(families);
         if (isForeign(families)) {
           context.note(
             "svcproxy: the chains that differ were not made by svcproxy: `apply` changes them with --adopt only",
           );
         }
-        const { variant } = session.choice.tools;
+        const { variant } = choice.tools;
         if (differences.length === 0)
           context.note(`svcproxy: no difference: iptables-${variant} has the rules of the plan`);
         await context.print(

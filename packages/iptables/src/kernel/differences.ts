@@ -124,12 +124,13 @@ export function formatDifferences(differences: readonly Difference[]): string {
     const place = `IPv${difference.family} ${difference.table} ${difference.chain}`;
     if (place !== chain) lines.push(`@@ ${place} @@`);
     chain = place;
-    lines.push(...describe(difference));
+    lines.push(...describeDifference(difference));
   }
   return lines.map((line) => `${visible(line)}\n`).join("");
 }
 
-function describe(difference: Difference): readonly string[] {
+/** What it is, and the rules that it is about. */
+export function describeDifference(difference: Difference): readonly string[] {
   switch (difference.kind) {
     case "missing-chain":
       return ["chain is missing:", ...difference.plannedRules.map(planned)];

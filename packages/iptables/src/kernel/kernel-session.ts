@@ -20,6 +20,7 @@ export interface SessionOptions {
 export interface KernelSession extends AsyncDisposable {
   readonly choice: VariantChoice;
   /** @param tools another variant than the chosen one */
+  tables(tools?: IptablesTools): IptablesTables;
   backend(tools?: IptablesTools): TableBackend;
 }
 
@@ -30,10 +31,12 @@ export async function openKernel({ signal, variant, isExclusive, onWait }: Sessi
   const lock = isExclusive ? opened.use(await lockRules({ signal, onWait })) : undefined;
   const reserve = isExclusive ? opened.use(new DescriptorReserve()) : undefined;
   const choice = await detectVariant({ signal, variant });
+  const tables = (tools = choice.tools) => new IptablesTables(tools, { heldFd: lock?.fd, reserve });
   const kept = opened.move();
   return {
     choice,
-    backend: (tools = choice.tools) => new TableBackend(new IptablesTables(tools, { heldFd: lock?.fd, reserve })),
+    tables,
+    backend: (tools) => new TableBackend(tables(tools)),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }

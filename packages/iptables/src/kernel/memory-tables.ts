@@ -1,9 +1,9 @@
-import { applyCommands, formatSave, type Rule, type RuleSet, type Table } from "@svcproxy/rules";
+import { applyCommands, formatSave, type Rule, type RuleSet, ruleKey, type Table } from "@svcproxy/rules";
 import type { Family } from "@svcproxy/topology";
 import { InputError } from "@svcproxy/topology";
 import { RestoreRefused, type RuleTables } from "./rule-tables.ts";
 import { TableBackend } from "./table-backend.ts";
-import type { TableChange } from "./table-change.ts";
+import type { ExpectedRule, TableChange } from "./table-change.ts";
 
 /** Rules in memory that refuse what the kernel refuses: to try a plan where there is no kernel to load it into. */
 export class MemoryTables implements RuleTables {
@@ -19,7 +19,9 @@ export class MemoryTables implements RuleTables {
   }
 
   async restore(change: TableChange): Promise<void> {
-    const { family, table, commands } = change;
+    const { family, table, commands, expected = [] } = change;
+    const missing = expected.find(({ chain, rule }) => !this.#has(family, { table, chain, rule }));
+    if (missing !== undefined) throw refused(change, `a rule of chain ${missing.chain} that it rests on is not there`);
     try {
       const next = applyCommands(this.#of(family), commands);
       const refusal = findRefusal(next.tables.find(({ name }) => name === table));
@@ -33,6 +35,15 @@ export class MemoryTables implements RuleTables {
   /** As `iptables-save` prints it, IPv4 first. */
   dump(): string {
     return ([4, 6] as const).map((family) => formatSave(this.#of(family))).join("");
+  }
+
+  #has(family: Family, { table, chain, rule }: ExpectedRule & { readonly table: string }): boolean {
+    const chains = this.#of(family).tables.find(({ name }) => name === table)?.chains ?? [];
+    const key = ruleKey(rule, { withComments: true });
+    return (
+      chains.find(({ name }) => name === chain)?.rules.some((each) => ruleKey(each, { withComments: true }) === key) ===
+      true
+    );
   }
 
   #of(family: Family): RuleSet {

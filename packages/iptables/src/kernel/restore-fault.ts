@@ -65,10 +65,11 @@ export function restoreFault(tool: string, change: TableChange, output: ToolOutp
   if (known !== undefined) {
     return new RestoreRefused(known.code, `${doing}: ${known.reason}`, known);
   }
-  return new RestoreRefused(
-    "RESTORE_REFUSED",
-    `${doing}: ${tool} refused it: ${said(output)}${refusedLine(change, output.stderr)}`,
-  );
+  const refusedLine = findRefusedLine(change, output.stderr);
+  const quoted = refusedLine === undefined ? "" : ` (that is: ${visible(refusedLine)})`;
+  return new RestoreRefused("RESTORE_REFUSED", `${doing}: ${tool} refused it: ${said(output)}${quoted}`, {
+    refusedLine,
+  });
 }
 
 /** The error for rules that could not be read. */
@@ -92,8 +93,8 @@ function said({ stderr, exitCode }: ToolOutput): string {
   return lines.length === 0 ? `exit code ${exitCode}` : visible(lines.join(" "));
 }
 
-function refusedLine(change: TableChange, stderr: string): string {
+function findRefusedLine(change: TableChange, stderr: string): string | undefined {
   const number = /\bline:? (\d+)/.exec(stderr)?.[1];
   const line = number === undefined ? undefined : formatChange(change).split("\n")[Number(number) - 1];
-  return line === undefined || line === "" || line === "COMMIT" ? "" : ` (that is: ${visible(line)})`;
+  return line === "" || line === "COMMIT" ? undefined : line;
 }

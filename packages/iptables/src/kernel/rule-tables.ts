@@ -35,13 +35,20 @@ export interface RuleTables {
 export class RestoreRefused extends EnvironmentError {
   /** Whether it can go in when asked again: somebody else was at the tables. */
   readonly isPassing: boolean;
+  /** The line of `formatChange` that was refused, where the tool says which. */
+  readonly refusedLine: string | undefined;
 
   constructor(
     code: EnvironmentCode,
     message: string,
-    { isPassing = false, hint }: { isPassing?: boolean; hint?: string } = {},
+    {
+      isPassing = false,
+      hint,
+      refusedLine,
+    }: { readonly isPassing?: boolean; readonly hint?: string; readonly refusedLine?: string | undefined } = {},
   ) {
     super(code, message, hint === undefined ? {} : { hint });
     this.isPassing = isPassing;
+    this.refusedLine = refusedLine;
   }
 }

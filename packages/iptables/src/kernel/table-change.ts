@@ -7,14 +7,21 @@ export interface TableChange {
   readonly table: string;
   /** All of this table. */
   readonly commands: readonly Command[];
+  /** Rules that have to be there, else the change is refused: what it rests on where nobody looked. */
+  readonly expected?: readonly ExpectedRule[];
+}
+
+export interface ExpectedRule {
+  readonly chain: string;
+  readonly rule: Rule;
 }
 
 /** The change as input for `iptables-restore --noflush`. */
-export function formatChange({ family, table, commands }: TableChange): string {
-  return tableText(
-    table,
-    commands.map((command) => formatLine(command, family)),
-  );
+export function formatChange({ family, table, commands, expected = [] }: TableChange): string {
+  return tableText(table, [
+    ...expected.map(({ chain, rule }) => `-C ${chain} ${formatRule(rule, { style: "restore", family })}`),
+    ...commands.map((command) => formatLine(command, family)),
+  ]);
 }
 
 /**

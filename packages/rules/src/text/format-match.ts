@@ -1,9 +1,8 @@
 import type { Cidr } from "@svcproxy/topology";
-import { addressWidth } from "@svcproxy/topology";
-import type { Match, NegatableRange, NetworkMatch, NumberRange } from "../match.ts";
+import { addressWidth, unreachable } from "@svcproxy/topology";
+import type { Match, NegatableRange, NetworkMatch, NumberRange } from "../rule-set.ts";
 import type { FormatOptions, RuleStyle } from "./format-style.ts";
 import { quoteWord, quoteWords, storableComment } from "./format-style.ts";
-import { formatMoreOptions } from "./more-matches.ts";
 import { ALL_BITS } from "./option-values.ts";
 import { protocolNumber } from "./protocol-names.ts";
 import { quoteSavedWord } from "./restore-words.ts";
@@ -121,7 +120,7 @@ function formatModuleOptions(match: ModuleMatch, options: FormatOptions): string
       return comparison === "ne" ? ` ! --${prefix}-eq ${value}` : ` --${prefix}-${comparison} ${value}`;
     }
     default:
-      return formatMoreOptions(match, options);
+      return unreachable(match);
   }
 }
 

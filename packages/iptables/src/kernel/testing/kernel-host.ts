@@ -13,17 +13,31 @@ export interface KernelHost extends BackendHost {
   readonly tables: IptablesTables;
   /** For XTABLES_LOCKFILE: iptables-legacy's own lock is one for the whole machine, whatever the namespace. */
   readonly lockFile: string;
+  /** What `dump` says, IPv4 and IPv6. */
+  dumps(): Promise<readonly string[]>;
 }
 
-export async function createKernelHost(variant: Variant): Promise<KernelHost> {
+export interface KernelHostOptions {
+  /** Changes what is fed to iptables-restore, to see it refused. */
+  readonly edit?: (input: string) => string;
+}
+
+export async function createKernelHost(
+  variant: Variant,
+  { edit = (input) => input }: KernelHostOptions = {},
+): Promise<KernelHost> {
   const namespace = await createNetworkNamespace();
   const lockFile = join(tmpdir(), `svcproxy-test-${namespace.pid}.lock`);
   const run: ToolRunner = (tool, args, options) =>
     runTool(
       "nsenter",
       [`--net=/proc/${namespace.pid}/ns/net`, "env", `XTABLES_LOCKFILE=${lockFile}`, tool, ...args],
-      options,
+      options?.input === undefined ? options : { ...options, input: edit(options.input) },
     );
+  const dumps = async () => {
+    const saved = ["iptables", "ip6tables"].map((tool) => namespace.run(`${tool}-${variant}-save`, []));
+    return (await Promise.all(saved)).map(({ stdout }) => normalizeDump(stdout));
+  };
   const tables = new IptablesTables({ variant, suffix: `-${variant}` }, { run });
   return {
     namespace,
@@ -34,11 +48,8 @@ export async function createKernelHost(variant: Variant): Promise<KernelHost> {
       const named = script.replaceAll(/^(ip6?tables) /gm, `$1-${variant} -w 10 `);
       await namespace.run("env", [`XTABLES_LOCKFILE=${lockFile}`, "sh", "-e"], { input: named });
     },
-    async dump() {
-      const { stdout: v4 } = await namespace.run(`iptables-${variant}-save`, []);
-      const { stdout: v6 } = await namespace.run(`ip6tables-${variant}-save`, []);
-      return normalizeDump(v4 + v6);
-    },
+    dumps,
+    dump: async () => (await dumps()).join(""),
     async [Symbol.asyncDispose]() {
       await namespace[Symbol.asyncDispose]();
       await rm(lockFile, { force: true });

@@ -183,8 +183,7 @@ async function readState(host: NetworkNamespace): Promise<HostState> {
     sysctls: {},
     ipset: (await host.run("ipset", ["save"])).stdout,
   };
-  // Nobody sets IPsec up here.
-  return { ...readHostState(JSON.stringify(state), { file: "the test's host" }), usesIpsec: false };
+  return readHostState(JSON.stringify(state), { file: "the test's host" });
 }
 
 /** The sysctls that settings mean, by name. */

@@ -1,6 +1,5 @@
 import { type Family, familyOf, visible } from "@svcproxy/topology";
-import type { Match } from "../../match.ts";
-import type { Hook, Rule } from "../../rule-set.ts";
+import type { Hook, Match, Rule } from "../../rule-set.ts";
 import { formatMatch } from "../../text/format-match.ts";
 import { formatRule } from "../../text/format-rule.ts";
 import { type Fraction, formatFraction, toNumber } from "../packet/fraction.ts";

@@ -67,19 +67,10 @@ function packetKey(packet: PacketView): readonly unknown[] {
   return [
     tupleKey(packet),
     packet.mark,
-    packet.tos,
-    packet.replyZone,
-    packet.ttl,
     packet.inInterface,
     packet.outInterface,
     packet.bridge,
-    connection && [
-      connection.state,
-      connection.mark,
-      connection.labels && [...connection.labels],
-      tupleKey(connection.original),
-      tupleKey(connection.reply),
-    ],
+    connection && [connection.state, connection.mark, tupleKey(connection.original), tupleKey(connection.reply)],
     recent,
   ];
 }

@@ -1,11 +1,10 @@
-import { matchEffect } from "../../effects/match-effect.ts";
-import { isIdle, isVolatile, visitedTables } from "../../effects/rule-effect.ts";
-import type { Match } from "../../match.ts";
-import type { Chain, Hook, RuleSet, Table } from "../../rule-set.ts";
+import type { Chain, Hook, RuleSet, Table, Target } from "../../rule-set.ts";
+import { visitedTables } from "../../rule-sets/visited-tables.ts";
+import { isVolatile } from "../match/evaluate-match.ts";
 import { type Draw, evaluateRule, type RuleResult, type UnknownMatch } from "../match/evaluate-rule.ts";
 import { complement, multiply } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
-import { applyTarget, type TargetOutcome } from "./apply-target.ts";
+import { applyTarget, type TargetEffect } from "./apply-target.ts";
 import { mergeStates } from "./merge-states.ts";
 import {
   type ChainWalk,
@@ -99,31 +98,33 @@ function walkChain(walk: ChainWalk, chain: Chain, entering: WalkState): ChainRes
 function visitRule(walk: ChainWalk, asked: RuleVisit, visit: Visit): void {
   const { state, rule } = asked;
   const result = evaluateRule(rule, state.packet, walk.context.host);
-  const known = { ...asked, state: withPacket(state, result) };
   if (result.outcome === "no") {
-    visit.next.push(withMiss(walk, known, { failed: result.failed }));
+    visit.next.push(withMiss(walk, asked, { failed: result.failed }));
     return;
   }
   if (result.outcome === "yes") {
-    take(walk, { ...known, outcome: { kind: "matched" } }, visit);
+    take(walk, { ...asked, outcome: { kind: "matched" }, state: withRecent(state, result) }, visit);
     return;
   }
-  if (isIdle(rule.target) && !rule.matches.some((match) => changesMark(match))) {
+  if (isImmaterial(rule.target)) {
     const because = result.outcome === "chance" ? "by chance" : tellUnknowns(result.unknowns);
-    visit.next.push(withEvent(known.state, ruleEvent(walk, asked, { outcome: { kind: "immaterial", because } })));
+    visit.next.push(
+      withEvent(withRecent(state, result), ruleEvent(walk, asked, { outcome: { kind: "immaterial", because } })),
+    );
     return;
   }
+  const known = { ...asked, state: withRecent(state, result) };
   if (result.outcome === "chance") drawLots(walk, known, result.draw, visit);
   else assume(walk, known, result, visit);
 }
 
-function withPacket(state: WalkState, { packet }: RuleResult): WalkState {
-  return packet === state.packet ? state : { ...state, packet };
+function withRecent(state: WalkState, { recent }: RuleResult): WalkState {
+  return recent === state.packet.recent ? state : { ...state, packet: { ...state.packet, recent } };
 }
 
-/** A socket's mark becomes the packet's where the match holds. */
-function changesMark(match: Match): boolean {
-  return matchEffect(match).changes.includes("mark");
+/** Targets that leave the packet and its way as they are. */
+function isImmaterial({ kind }: Target): boolean {
+  return ["none", "log", "nflog", "tcpmss", "checksum", "trace"].includes(kind);
 }
 
 function drawLots(walk: ChainWalk, asked: RuleVisit, { chance, match }: Draw, visit: Visit): void {
@@ -153,29 +154,24 @@ function assumeEach(walk: ChainWalk, taken: TakenRule, { unknowns, draw }: Assum
     return;
   }
   const { match, because } = unknown;
-  const known = isVolatile(match) ? undefined : earlierAnswer(state, match);
+  const known = isVolatile(match) ? undefined : earlierAnswer(state.assumptions, match);
   const question: Question = {
     position: { table: walk.table, chain, number },
     rule,
     match,
     because,
     answers: 2,
-    packet: state.packet,
     reached: state.probability,
     past: state.past,
   };
   const assuming = (answer: number): WalkState =>
     known === undefined ? { ...state, assumptions: { question, answer, earlier: state.assumptions } } : state;
-  if (known !== 1 && changesMark(match))
-    visit.ended.push(...ends(assuming(0), { kind: "undecided", because: SOCKET_MARK }).ended);
-  else if (known !== 1) assumeEach(walk, { ...taken, state: assuming(0) }, { unknowns: others, draw }, visit);
+  if (known !== 1) assumeEach(walk, { ...taken, state: assuming(0) }, { unknowns: others, draw }, visit);
   if (known !== 0) {
     const outcome = { kind: "assumed", took: false, because } as const;
     visit.next.push(withEvent(assuming(1), ruleEvent(walk, taken, { outcome })));
   }
 }
-
-const SOCKET_MARK = "the mark of the socket, which becomes the packet's, is not known";
 
 type Assumed = Pick<Extract<RuleResult, { readonly outcome: "unknown" }>, "unknowns" | "draw">;
 
@@ -193,7 +189,7 @@ function take(walk: ChainWalk, taken: TakenRule, visit: Visit): void {
   carryOut(walk, taken, effect, visit);
 }
 
-function carryOut(walk: ChainWalk, taken: TakenRule, effect: TargetOutcome, visit: Visit): void {
+function carryOut(walk: ChainWalk, taken: TakenRule, effect: TargetEffect, visit: Visit): void {
   const { state, outcome } = taken;
   const told = (after?: PacketView) =>
     withEvent(state, ruleEvent(walk, taken, after === undefined ? { outcome } : { outcome, after }));
@@ -244,7 +240,7 @@ function carryOut(walk: ChainWalk, taken: TakenRule, effect: TargetOutcome, visi
 function translate(
   walk: ChainWalk,
   taken: TakenRule,
-  effect: Extract<TargetOutcome, { readonly kind: "translate" }>,
+  effect: Extract<TargetEffect, { readonly kind: "translate" }>,
   visit: Visit,
 ): void {
   const { state, rule, chain, number, outcome } = taken;

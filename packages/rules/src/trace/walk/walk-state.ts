@@ -1,6 +1,5 @@
 import type { Route } from "../../host/host-state.ts";
-import type { Match } from "../../match.ts";
-import type { Hook, Rule, RulePosition } from "../../rule-set.ts";
+import type { Hook, Match, Rule, RulePosition } from "../../rule-set.ts";
 import type { Fraction } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 
@@ -37,8 +36,6 @@ export interface Question {
   readonly because: string;
   /** How many answers there are. */
   readonly answers: number;
-  /** As it was when the question came up. */
-  readonly packet: PacketView;
   /** The probability with which the question comes up, given the assumptions before it. */
   readonly reached: Fraction;
   /** What happened before it came up. */

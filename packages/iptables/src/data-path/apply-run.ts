@@ -1,0 +1,44 @@
+import type { RuleSet } from "@svcproxy/rules";
+import { EnvironmentError, type HostPlan, type Problem, problemOfError } from "@svcproxy/topology";
+import type { DesiredRules } from "../desired-rules.ts";
+import type { TableChange } from "../kernel/table-change.ts";
+import type { OpenMachine, RuleAbilities } from "./iptables-machine.ts";
+
+/** What one apply did so far. */
+export interface ApplyRun {
+  /** What was fed to the kernel, in order. */
+  readonly changes: TableChange[];
+  /** All rules as they were before; undefined where nobody looked. */
+  before: readonly RuleSet[] | undefined;
+  /** Our rules as they are now. */
+  desired: readonly DesiredRules[];
+  deletedUdpFlows: number;
+  readonly problems: Problem[];
+}
+
+export function newRun(): ApplyRun {
+  return { changes: [], before: undefined, desired: [], deletedUdpFlows: 0, problems: [] };
+}
+
+/** What the kernel has by our own doing. */
+export interface Written {
+  readonly plan: HostPlan;
+  readonly rules: readonly DesiredRules[];
+  readonly abilities: RuleAbilities;
+}
+
+/** Deletes the UDP flows that rules no longer send anywhere. What goes wrong leaves the rules in place, and is told. */
+export async function settleUdpFlows(
+  machine: OpenMachine,
+  { before, after, run }: { before: readonly RuleSet[]; after: readonly DesiredRules[]; run: ApplyRun },
+): Promise<void> {
+  try {
+    // Not interrupted: who waits for an apply to end is told that all is done.
+    run.deletedUdpFlows += await machine.deleteStaleUdpFlows({ before, after, signal: new AbortController().signal });
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    const problem = problemOfError(error, { subject: "UDP flows" });
+    const consequence = "UDP clients that keep on sending stay with endpoints that are gone";
+    run.problems.push({ ...problem, text: `${problem.text}: ${consequence}` });
+  }
+}

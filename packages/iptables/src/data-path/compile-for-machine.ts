@@ -1,0 +1,23 @@
+import type { Family, HostPlan } from "@svcproxy/topology";
+import { compileRules } from "../compile-rules.ts";
+import type { DesiredRules } from "../desired-rules.ts";
+import type { RuleAbilities } from "./iptables-machine.ts";
+import { DEFAULT_DIALECT, type IptablesSettings } from "./iptables-settings.ts";
+
+/** The plan as rules that a machine's iptables and kernel can take: of the families in play in which it has something to do. */
+export function compileForMachine(
+  plan: HostPlan,
+  {
+    settings: { dialect = DEFAULT_DIALECT, dispatch = "auto", families },
+    abilities,
+  }: { readonly settings: IptablesSettings; readonly abilities: RuleAbilities },
+): readonly DesiredRules[] {
+  return usedFamilies(plan)
+    .filter((family) => families === undefined || families.includes(family))
+    .map((family) => compileRules(plan, { dialect, family, dispatch, ...abilities }));
+}
+
+/** Those in which the plan has something to do; in others nothing of ours is to be. */
+export function usedFamilies({ ports }: HostPlan): readonly Family[] {
+  return ([4, 6] as const).filter((family) => ports.some((port) => port.family === family));
+}

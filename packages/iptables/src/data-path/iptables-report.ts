@@ -1,0 +1,39 @@
+import type { ApplyReport, CleanupReport, Difference as PlaceDifference, PlanDifference } from "@svcproxy/host";
+import type { VariantChoice } from "../kernel/detect-variant.ts";
+import type { Difference } from "../kernel/differences.ts";
+import { describeDifference } from "../kernel/differences.ts";
+import type { IptablesTools } from "../kernel/iptables-tables.ts";
+import type { ApplyOutcome, RuleDifference } from "../kernel/rule-backend.ts";
+
+/** What became of rules of one variant that were to be changed. */
+export interface RuleReport extends Pick<ApplyOutcome, "changes"> {
+  readonly tools: IptablesTools;
+  readonly deletedUdpFlows: number;
+  /** What told the kernel from the plan before; none where nobody looked. It takes a comparison. */
+  readonly differences: () => readonly Difference[];
+}
+
+export interface IptablesApplyReport extends ApplyReport, RuleReport {}
+
+export interface IptablesPlanDifference extends PlanDifference {
+  readonly choice: VariantChoice;
+  /** The same by table and chain, with what `apply` would feed to the kernel. */
+  readonly rules: RuleDifference;
+}
+
+export interface IptablesCleanupReport extends CleanupReport {
+  readonly choice: VariantChoice;
+  /** One for each variant that held rules of ours. */
+  readonly variants: readonly RuleReport[];
+}
+
+/** A difference as every data path tells it. */
+export function placeDifference(difference: Difference): PlaceDifference {
+  const { kind, family, table, chain } = difference;
+  return { kind, place: `IPv${family} ${table} ${chain}`, text: describeDifference(difference).join("\n") };
+}
+
+/** `nat (IPv4)`, …: the changed tables, each once. */
+export function changedTables(changes: ApplyOutcome["changes"]): readonly string[] {
+  return [...new Set(changes.map(({ family, table }) => `${table} (IPv${family})`))];
+}

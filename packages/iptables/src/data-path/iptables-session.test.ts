@@ -1,0 +1,171 @@
+import { contractPlan } from "@svcproxy/host/testing";
+import { parseCommands } from "@svcproxy/rules";
+import { type Family, type HostPlan, parseTopology, planHost } from "@svcproxy/topology";
+import { expect, test } from "vitest";
+import { MemoryTables } from "../kernel/memory-tables.ts";
+import { RestoreRefused, type SavedRules } from "../kernel/rule-tables.ts";
+import { formatChange, type TableChange } from "../kernel/table-change.ts";
+import { IptablesDataPath } from "./iptables-data-path.ts";
+import type { IptablesMachine } from "./iptables-machine.ts";
+import type { IptablesSession } from "./iptables-session.ts";
+import { testMachine } from "./testing/test-machine.ts";
+
+const { signal } = new AbortController();
+const WEB = new Set(["default/web"]);
+
+/** Rules in memory that count how often somebody looks, and keep what they are fed. */
+class WatchedTables extends MemoryTables {
+  looks = 0;
+  fed: string[] = [];
+  refuse: (line: string) => boolean = () => false;
+  /** Whether the refusal says which line it was. */
+  tellsLine = true;
+
+  override async save(family: Family): Promise<SavedRules> {
+    this.looks += 1;
+    return super.save(family);
+  }
+
+  override async restore(change: TableChange): Promise<void> {
+    const text = formatChange(change);
+    const refusedLine = text.split("\n").find((line) => line.startsWith("-A") && this.refuse(line));
+    if (refusedLine !== undefined)
+      throw new RestoreRefused("RESTORE_REFUSED", "refused", this.tellsLine ? { refusedLine } : {});
+    await super.restore(change);
+    this.fed.push(text);
+  }
+
+  async meddle(script: string): Promise<void> {
+    for (const command of parseCommands(script)) {
+      await super.restore({ family: 4, table: command.table, commands: [command] });
+    }
+  }
+
+  forget(): void {
+    this.looks = 0;
+    this.fed = [];
+  }
+}
+
+async function openSession(
+  tables: MemoryTables,
+  { machine = testMachine({ tables, variant: "nft" }) }: { machine?: IptablesMachine } = {},
+): Promise<IptablesSession> {
+  return new IptablesDataPath({ settings: { dialect: "kubernetes", dispatch: "linear" }, machine }).open(signal);
+}
+
+test("a change is fed without a look at the rules, and names the chains of that service alone", async () => {
+  const tables = new WatchedTables();
+  await using session = await openSession(tables);
+  await session.apply(contractPlan());
+  tables.forget();
+  await session.apply(contractPlan({ web: ["b", "c"] }), { changed: WEB });
+  expect(tables.looks).toBe(0);
+  expect(tables.fed).toHaveLength(2); // nat of IPv4 and of IPv6
+  const written = tables.fed.join("").match(/^(:|-[AX] )(\S+)/gm) ?? [];
+  expect(written.length).toBeGreaterThan(4);
+  for (const line of written) expect(line).toMatch(/KUBE-(SVC|SEP|EXT)-/);
+});
+
+test("a look is taken where a table comes into play, or the settings of the host changed", async () => {
+  const tables = new WatchedTables();
+  await using session = await openSession(tables);
+  const served = contractPlan({ services: ["web"] });
+  await session.apply(served);
+  tables.forget();
+  const node = { ...served.node, masqueradeAll: !served.node.masqueradeAll };
+  await session.apply({ ...served, node }, { changed: new Set() });
+  expect(tables.looks).toBeGreaterThan(0);
+});
+
+test("a rule that the change rests on and that is gone makes it look", async () => {
+  const tables = new WatchedTables();
+  await using session = await openSession(tables);
+  await session.apply(contractPlan());
+  await tables.meddle("iptables -t nat -D PREROUTING 1");
+  tables.forget();
+  await session.apply(contractPlan({ web: ["c"] }), { changed: WEB });
+  expect(tables.looks).toBeGreaterThan(0);
+  const compared = await dataPathOf(tables).compare(contractPlan({ web: ["c"] }), { signal });
+  expect(compared.differences).toEqual([]);
+});
+
+test("UDP flows are asked for where UDP changed, by a note that goes again", async () => {
+  const tables = new WatchedTables();
+  const asked: string[] = [];
+  const { open } = testMachine({ tables, variant: "nft" });
+  const machine: IptablesMachine = {
+    async open(options) {
+      return {
+        ...(await open(options)),
+        async deleteStaleUdpFlows({ before, after }) {
+          asked.push(`${before.length} ${after.length}`);
+          return 3;
+        },
+      };
+    },
+  };
+  await using session = await openSession(tables, { machine });
+  await session.apply(contractPlan());
+  asked.length = 0;
+  tables.forget();
+  const plan = contractPlan();
+  const webOnly = { ...plan, ports: plan.ports.map((port) => port) };
+  expect((await session.apply(webOnly, { changed: new Set() })).deletedUdpFlows).toBe(0);
+  expect(asked).toEqual([]);
+  const report = await session.apply(contractPlan({ dns: ["b"] }), { changed: new Set(["default/dns"]) });
+  expect(report.deletedUdpFlows).toBe(3);
+  expect(asked).toEqual(["2 2"]);
+  expect(tables.looks).toBe(0);
+  expect(tables.fed.filter((text) => text.includes("SVCPROXY-UDP-GONE")).length).toBe(4);
+  expect(tables.dump()).not.toContain("SVCPROXY-UDP-GONE");
+});
+
+test.for([true, false])(
+  "of many services those that are refused are found; the line is told: %s",
+  async (tellsLine) => {
+    const tables = new WatchedTables();
+    tables.tellsLine = tellsLine;
+    await using session = await openSession(tables);
+    const refused = new Set(["default/s7", "default/s23"]);
+    tables.refuse = (line) => / -d 10\.96\.0\.(7|23) /.test(`${line} `);
+    const { problems } = await session.apply(manyServices(40));
+    expect(new Set(problems.map(({ subject }) => subject.replace("service ", "")))).toEqual(refused);
+    const failed = session.status().filter(({ state }) => state !== "in-force");
+    expect(new Set(failed.map(({ service }) => service))).toEqual(refused);
+    tables.refuse = () => false;
+    tables.forget();
+    expect((await session.apply(manyServices(40), { changed: new Set() })).problems).toEqual([]);
+    expect(tables.looks).toBe(0);
+    expect((await dataPathOf(tables).compare(manyServices(40), { signal })).differences).toEqual([]);
+  },
+);
+
+test("where the kernel refuses a rule that is none of a service, nothing changes and the error says why", async () => {
+  const tables = new WatchedTables();
+  await using session = await openSession(tables);
+  tables.refuse = (line) => line.startsWith("-A KUBE-MARK-MASQ");
+  await expect(session.apply(manyServices(3))).rejects.toMatchObject({ code: "RESTORE_REFUSED" });
+  expect(tables.dump()).not.toContain("KUBE-");
+  expect(session.status()).toEqual([]);
+});
+
+function dataPathOf(tables: MemoryTables): IptablesDataPath {
+  return new IptablesDataPath({
+    settings: { dialect: "kubernetes", dispatch: "linear" },
+    machine: testMachine({ tables, variant: "nft" }),
+  });
+}
+
+function manyServices(count: number): HostPlan {
+  const services = Array.from({ length: count }, (_, index) => ({
+    ...{
+      name: `s${index}`,
+      clusterIP: `10.96.0.${index}`,
+      ports: [{ port: 80 }],
+      endpoints: [`10.1.0.${index + 1}:80`],
+    },
+  }));
+  const text = JSON.stringify({ hosts: [{ name: "one", address: "192.0.2.6" }], services: services.slice(1) });
+  return planHost(parseTopology(new TextEncoder().encode(text), { file: "many.json" }).topology, { host: "one" });
+}

@@ -1,0 +1,152 @@
+import {
+  type ApplyOptions,
+  type DataPathSession,
+  type ServicePortStatus,
+  serviceName,
+  servicePortStatuses,
+} from "@svcproxy/host";
+import { EnvironmentError, type HostPlan, type Problem } from "@svcproxy/topology";
+import type { DesiredRules } from "../desired-rules.ts";
+import { listDifferences } from "../kernel/differences.ts";
+import { findDifference } from "../kernel/find-difference.ts";
+import type { RuleTables } from "../kernel/rule-tables.ts";
+import { TableBackend } from "../kernel/table-backend.ts";
+import { servesLocalhost } from "../rule-parts/localhost-guard.ts";
+import { applyChanged } from "./apply-changed.ts";
+import { applyRules } from "./apply-rules.ts";
+import { type ApplyRun, newRun, type Written } from "./apply-run.ts";
+import { compileForMachine, usedFamilies } from "./compile-for-machine.ts";
+import { sameContext } from "./compose-plan.ts";
+import { type OpenMachine, type RuleAbilities, variantProblems } from "./iptables-machine.ts";
+import type { IptablesApplyReport } from "./iptables-report.ts";
+import type { IptablesSettings } from "./iptables-settings.ts";
+import { isolateRefusal } from "./isolate-refusal.ts";
+import { suspectServices } from "./suspect-services.ts";
+
+export interface SessionInput {
+  readonly machine: OpenMachine;
+  readonly settings: IptablesSettings;
+  readonly signal: AbortSignal;
+}
+
+/** Keeps in mind what it wrote, so that a small change is fed to the kernel without a look at all of its rules. */
+export class IptablesSession implements DataPathSession {
+  readonly #machine: OpenMachine;
+  readonly #settings: IptablesSettings;
+  readonly #signal: AbortSignal;
+  readonly #tables: RuleTables;
+  readonly #backend: TableBackend;
+  /** What the kernel has, unless another program changed it; undefined: it takes a look. */
+  #written: Written | undefined;
+  /** The last plan that was carried out, less what was refused. */
+  #good: HostPlan | undefined;
+  #failures: ReadonlyMap<string, Problem> = new Map();
+  /** What is not well with the machine, as of the last look. */
+  #machineProblems: readonly Problem[] = [];
+  #status: readonly ServicePortStatus[] = [];
+
+  constructor({ machine, settings, signal }: SessionInput) {
+    this.#machine = machine;
+    this.#settings = settings;
+    this.#signal = signal;
+    this.#tables = machine.tables();
+    this.#backend = new TableBackend(this.#tables);
+  }
+
+  async apply(plan: HostPlan, { changed }: ApplyOptions = {}): Promise<IptablesApplyReport> {
+    if (this.#signal.aborted) throw new EnvironmentError("INTERRUPTED", "Interrupted");
+    const run = newRun();
+    const written = this.#written;
+    // Until it is known how this ends.
+    this.#written = undefined;
+    const asked =
+      (changed === undefined || written === undefined
+        ? undefined
+        : await this.#applyChanged(plan, { changed, written, run })) ?? (await this.#applyAll(plan, run));
+    this.#status = servicePortStatuses({
+      ...{ ports: asked.ports, before: this.#status, now: new Date() },
+      shortfall: (port) => {
+        const problem = this.#failures.get(serviceName(port));
+        return problem === undefined ? undefined : { state: "failed", problem };
+      },
+    });
+    return this.#report(run);
+  }
+
+  status(): readonly ServicePortStatus[] {
+    return this.#status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#machine[Symbol.asyncDispose]();
+  }
+
+  async #applyChanged(
+    plan: HostPlan,
+    {
+      changed,
+      written,
+      run,
+    }: { readonly changed: ReadonlySet<string>; readonly written: Written; readonly run: ApplyRun },
+  ): Promise<HostPlan | undefined> {
+    if (!sameContext(plan, written.plan)) return undefined;
+    const applied = await applyChanged({
+      ...{ plan, changed, written, run },
+      failures: this.#failures,
+      machine: this.#machine,
+      tables: this.#tables,
+      compile: (part) => this.#compile(part, written.abilities),
+    });
+    if (applied === undefined) return undefined;
+    this.#keep(applied);
+    return applied.asked;
+  }
+
+  async #applyAll(plan: HostPlan, run: ApplyRun): Promise<HostPlan> {
+    const abilities = await this.#machine.abilities({ signal: this.#signal });
+    const compile = (part: HostPlan) => this.#compile(part, abilities);
+    const isolated = await isolateRefusal(plan, {
+      good: this.#good,
+      attempt: (part) =>
+        applyRules(compile(part), {
+          run,
+          machine: this.#machine,
+          backend: this.#backend,
+          options: { ...this.#settings, signal: this.#signal },
+        }),
+      suspects: (line, part) => suspectServices(line, part, compile),
+    });
+    this.#keep({ ...isolated, written: { plan: isolated.plan, rules: run.desired, abilities } });
+    const needs = { families: usedFamilies(plan), localhostNodePorts: servesLocalhost(plan, 4) };
+    this.#machineProblems = await this.#machine.problemsWith(needs, { signal: this.#signal });
+    return plan;
+  }
+
+  #compile(plan: HostPlan, abilities: RuleAbilities): readonly DesiredRules[] {
+    return compileForMachine(plan, { settings: this.#settings, abilities });
+  }
+
+  #keep({ written, failures }: { readonly written: Written; readonly failures: ReadonlyMap<string, Problem> }): void {
+    this.#written = written;
+    this.#good = written.plan;
+    this.#failures = failures;
+  }
+
+  #report(run: ApplyRun): IptablesApplyReport {
+    const { before, changes, desired, deletedUdpFlows } = run;
+    return {
+      changed: changes.length > 0,
+      problems: [
+        ...variantProblems(this.#machine),
+        ...this.#failures.values(),
+        ...run.problems,
+        ...this.#machineProblems,
+      ],
+      tools: this.#machine.choice.tools,
+      changes,
+      deletedUdpFlows,
+      differences: () =>
+        before === undefined ? [] : listDifferences(findDifference(before, desired, this.#settings).families),
+    };
+  }
+}

@@ -1,0 +1,118 @@
+import { type Chain, type Command, formatRule, type Rule, ruleKey } from "@svcproxy/rules";
+import type { Family } from "@svcproxy/topology";
+import type { DesiredRules, Hook } from "../desired-rules.ts";
+import { appendAll } from "../kernel/plan-changes.ts";
+import type { ExpectedRule, TableChange } from "../kernel/table-change.ts";
+
+/** A change of more chains than this is as well made after a look, which finds what others did too. */
+const MAX_CHAINS = 400;
+
+/**
+ * The changes that lead from rules that were written to others, without a look at the kernel. Each expects the rules by which the
+ * chains that it writes are reached; where another program took those away, the kernel refuses it.
+ *
+ * @returns undefined where it takes a look: built-in chains or marks would change, a table would come or go, or it is a large change
+ */
+export function ruleDelta(
+  written: readonly DesiredRules[],
+  wanted: readonly DesiredRules[],
+): readonly TableChange[] | undefined {
+  if (written.length !== wanted.length) return undefined;
+  const changes: TableChange[] = [];
+  for (const rules of wanted) {
+    const before = written.find(({ family }) => family === rules.family);
+    const deltas = before === undefined ? undefined : familyDelta(before, rules);
+    if (deltas === undefined) return undefined;
+    changes.push(...deltas);
+  }
+  return changes;
+}
+
+function familyDelta(before: DesiredRules, after: DesiredRules): readonly TableChange[] | undefined {
+  if (!sameHooks(before, after)) return undefined;
+  const tables = new Set([...before.tables, ...after.tables].map(({ name }) => name));
+  const changes: TableChange[] = [];
+  for (const table of tables) {
+    const was = chainsOf(before, table);
+    const is = chainsOf(after, table);
+    if ((was.size === 0) !== (is.size === 0)) return undefined;
+    const change = tableDelta({ was, is }, { table, after });
+    if (change === undefined) return undefined;
+    if (change.commands.length > 0) changes.push(change);
+  }
+  return changes;
+}
+
+type Chains = ReadonlyMap<string, Chain>;
+
+function tableDelta(
+  { was, is }: { readonly was: Chains; readonly is: Chains },
+  { table, after }: { readonly table: string; readonly after: DesiredRules },
+): TableChange | undefined {
+  const { family } = after;
+  const added = [...is.values()].filter(({ name }) => !was.has(name));
+  const gone = [...was.keys()].filter((name) => !is.has(name));
+  const changed = [...is.values()].filter((chain) => {
+    const before = was.get(chain.name);
+    return before !== undefined && !meansTheSame(before.rules, chain.rules, family);
+  });
+  const touched = new Set([...added, ...changed].map(({ name }) => name));
+  if (touched.size + gone.length > MAX_CHAINS) return undefined;
+  const commands: Command[] = [
+    ...added.map(({ name }): Command => ({ kind: "newChain", table, chain: name })),
+    ...[...changed.map(({ name }) => name), ...gone].map((chain): Command => ({ kind: "flush", table, chain })),
+    ...[...added, ...changed].flatMap((chain) => appendAll(table, chain)),
+    ...gone.map((chain): Command => ({ kind: "deleteChain", table, chain })),
+  ];
+  if (commands.length === 0) return { family, table, commands };
+  const hooks = after.hooks.filter((hook) => hook.table === table);
+  return { family, table, commands, expected: rulesAbove(new Set([...touched, ...gone]), { chains: is, hooks }) };
+}
+
+/** The rules of chains that are not touched by which those that are touched are reached from built-in chains. */
+function rulesAbove(
+  touched: ReadonlySet<string>,
+  { chains, hooks }: { readonly chains: Chains; readonly hooks: readonly Hook[] },
+): readonly ExpectedRule[] {
+  const jumps = new Map<string, ExpectedRule[]>();
+  const note = (chain: string, rule: Rule) => {
+    if (rule.target.kind !== "jump" && rule.target.kind !== "goto") return;
+    const known = jumps.get(rule.target.chain);
+    if (known === undefined) jumps.set(rule.target.chain, [{ chain, rule }]);
+    else known.push({ chain, rule });
+  };
+  for (const { chain, rule } of hooks) note(chain, rule);
+  for (const { name, rules } of chains.values()) for (const rule of rules) note(name, rule);
+  const above = new Set(touched);
+  const found: ExpectedRule[] = [];
+  // A set that grows while it is walked is walked to its new end.
+  for (const name of above) {
+    for (const jump of jumps.get(name) ?? []) {
+      if (!touched.has(jump.chain)) found.push(jump);
+      above.add(jump.chain);
+    }
+  }
+  return found;
+}
+
+function chainsOf({ tables }: DesiredRules, name: string): Chains {
+  const chains = tables.filter((table) => table.name === name).flatMap((table) => table.chains);
+  return new Map(chains.map((chain) => [chain.name, chain]));
+}
+
+function sameHooks(before: DesiredRules, after: DesiredRules): boolean {
+  const keysOf = ({ hooks }: DesiredRules) =>
+    hooks.map(({ table, chain, placement, rule }) => [table, chain, placement, ruleKey(rule)].join(" ")).join("\n");
+  return keysOf(before) === keysOf(after);
+}
+
+/** Their text first, because that is quick, and mostly the same. */
+function meansTheSame(a: readonly Rule[], b: readonly Rule[], family: Family): boolean {
+  if (a.length !== b.length) return false;
+  return a.every((rule, index) => {
+    const other = b[index];
+    if (other === undefined) return false;
+    const text = (each: Rule) => formatRule(each, { style: "restore", family });
+    return text(rule) === text(other) || ruleKey(rule) === ruleKey(other);
+  });
+}
