@@ -1,11 +1,13 @@
 import { chooseDialect, compileRules, type DesiredRules, dialectDeviations, fullRuleSet } from "@svcproxy/iptables";
 import {
+  type AnyRule,
   type Deviation,
   guessFamily,
   type HostState,
   hostStateOf,
+  isNftRule,
+  isProxyTable,
   parseSave,
-  type Rule,
   type RulePosition,
   type RuleSet,
   readHostState,
@@ -36,7 +38,7 @@ export interface RuleSource {
   /** Every rule of the host in one family. */
   rules(family: Family): Promise<RuleSet>;
   /** Whether a rule is a service proxy's: in a chain of ours, or one of the plan's own in a built-in chain. */
-  isOwn(position: RulePosition, rule: Rule, path: readonly string[]): boolean;
+  isOwn(position: RulePosition, rule: AnyRule, path: readonly string[]): boolean;
 }
 
 /**
@@ -158,5 +160,6 @@ function ownership(desired: readonly DesiredRules[]): RuleSource["isOwn"] {
   );
   return ({ table, chain }, rule, path) =>
     path.some((name) => name.startsWith("KUBE-") || chains.has(name)) ||
-    hooks.has(`${table} ${chain} ${ruleKey(rule)}`);
+    isProxyTable(table) ||
+    (!isNftRule(rule) && hooks.has(`${table} ${chain} ${ruleKey(rule)}`));
 }

@@ -1,4 +1,6 @@
 export * from "./compare/rule-key.ts";
+export * from "./hooks/any-rule.ts";
+export * from "./hooks/host-rules.ts";
 export * from "./host/host-state.ts";
 export * from "./host/host-state-of.ts";
 export * from "./host/ip-set.ts";

@@ -83,7 +83,7 @@ test("keeps what it does not understand, from there on to the end of the rule", 
   chain c {
     type filter hook input priority filter; policy drop;
     tcp dport 80 frobnicate with 3 accept
-    xt match recent counter packets 0 bytes 0 accept
+    xt target "TPROXY"
     tcp dport 81 accept
   }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { isNftRule } from "../hooks/any-rule.ts";
 import type { RuleSet } from "../rule-set.ts";
 import { randomSource } from "../testing/differential/random-source.ts";
 import { mutateRules } from "../testing/mutate-rules.ts";
@@ -92,7 +93,7 @@ function fates({ hostState, plan, isOwn }: ProveFixture, rules: RuleSet, packets
     createTracer({
       rules,
       hostState: state,
-      isOwn: ({ table, chain, number }, rule) => isOwn({ table, chain, number, rule }),
+      isOwn: ({ table, chain, number }, rule) => !isNftRule(rule) && isOwn({ table, chain, number, rule }),
     }),
   );
   const bit = 2 ** plan.node.masqueradeBit;

@@ -1,7 +1,10 @@
 import type { HostPlan } from "@svcproxy/topology";
+import { type AnyRule, isProxyTable } from "../hooks/any-rule.ts";
+import { hookStages } from "../hooks/hook-order.ts";
+import { type HostRules, hostRulesOf } from "../hooks/host-rules.ts";
 import type { HostState } from "../host/host-state.ts";
 import { createRouter, type HostView } from "../host/routing.ts";
-import type { Rule, RulePosition, RuleSet } from "../rule-set.ts";
+import type { RulePosition, RuleSet } from "../rule-set.ts";
 import { connectionOf, type Entry, enterHost } from "./packet/entry.ts";
 import { ONE } from "./packet/fraction.ts";
 import type { TraceRequest } from "./packet/request.ts";
@@ -9,17 +12,18 @@ import { intendedShare, type Share } from "./walk/intended-share.ts";
 import { type ReplyPath, traceReply } from "./walk/reply-path.ts";
 import { type ResolvedBranch, resolveBranches } from "./walk/resolve-branches.ts";
 import type { WalkContext } from "./walk/rule-visit.ts";
-import { indexTables } from "./walk/walk-chain.ts";
 import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk/walk-path.ts";
 
 export interface TracerOptions {
   /** Every rule of the host in the family that is traced, the built-in chains included. */
-  readonly rules: RuleSet;
+  readonly rules: RuleSet | HostRules;
   readonly hostState: HostState;
   /** What the host promises, where it is known: gives each branch its intended share. */
   readonly plan?: HostPlan;
   /** Whether a rule is the service proxy's own. Default: one that is in, or was reached by, a chain named KUBE-…. */
-  readonly isOwn?: (position: RulePosition, rule: Rule, path: readonly string[]) => boolean;
+  readonly isOwn?: (position: RulePosition, rule: AnyRule, path: readonly string[]) => boolean;
+  /** Whether sets of nftables that rules write as packets pass hold what was listed; else what is in them is not known. Default true. */
+  readonly knowsDynamicSets?: boolean;
   /** A run of rules that did not match is told in one line when it is longer than this. Default 3. */
   readonly foldMissesAfter?: number;
 }
@@ -49,8 +53,9 @@ export function createTracer(options: TracerOptions): Tracer {
   const host: HostView = { state: options.hostState, router: createRouter(options.hostState) };
   const context: WalkContext = {
     host,
-    tables: indexTables(options.rules),
-    isOwn: options.isOwn ?? isKubernetesChain,
+    stages: hookStages(hostRulesOf(options.rules)),
+    knowsDynamicSets: options.knowsDynamicSets ?? true,
+    isOwn: options.isOwn ?? isProxyRule,
     foldMissesAfter: options.foldMissesAfter ?? 3,
   };
   return { trace: (request) => traceOne(context, options.plan, request) };
@@ -61,8 +66,8 @@ export function tracePacket({ packet, ...options }: TracerOptions & { readonly p
   return createTracer(options).trace(packet);
 }
 
-function isKubernetesChain(_position: RulePosition, _rule: Rule, path: readonly string[]): boolean {
-  return path.some((chain) => chain.startsWith("KUBE-"));
+function isProxyRule({ table }: RulePosition, _rule: AnyRule, path: readonly string[]): boolean {
+  return isProxyTable(table) || path.some((chain) => chain.startsWith("KUBE-"));
 }
 
 function traceOne(context: WalkContext, plan: HostPlan | undefined, request: TraceRequest): Trace {

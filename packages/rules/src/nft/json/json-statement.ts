@@ -1,4 +1,5 @@
 import { typesOf, UNKNOWN_TYPE } from "../data-types.ts";
+import { fibPresence } from "../fib-presence.ts";
 import type { NftComparison, NftExpression, NftNatFlags, NftOperand, NftStatement } from "../nft-rule-set.ts";
 import { expressionOf, type SetOf, setReferenceOf } from "./json-expression.ts";
 import { partsOf, verdictOf } from "./json-parts.ts";
@@ -74,10 +75,16 @@ export function statementOf(value: unknown, setOf: SetOf): NftStatement {
   }
 }
 
+/** What `xt match` does besides answering: of these alone an answer is not all. */
+const CHANGING_MATCHES: ReadonlySet<string> = new Set(["socket", "connlabel"]);
+
 /** iptables' comments hold of every packet; of its other extensions JSON has the names only. */
 function xtOf(content: unknown): NftStatement {
-  if (isObject(content) && content["type"] === "match" && content["name"] === "comment")
-    return { kind: "inert", text: "xt match comment" };
+  if (isObject(content) && content["type"] === "match" && typeof content["name"] === "string") {
+    const { name } = content;
+    if (name === "comment") return { kind: "inert", text: "xt match comment" };
+    if (!CHANGING_MATCHES.has(name)) return { kind: "gate", text: `xt match ${name}` };
+  }
   const name = isObject(content) && typeof content["name"] === "string" ? ` (${content["name"]})` : "";
   throw new JsonFault(`iptables' own extensions are known to a listing by their names only${name}`);
 }
@@ -97,7 +104,10 @@ function matchOf(match: JsonObject, setOf: SetOf): NftStatement {
   const left = expressionOf(match["left"], setOf);
   const comparison = COMPARISONS.get(textIn(match, "op"));
   if (comparison === undefined) throw new JsonFault(`${shown(match["op"])} is no comparison`);
-  return { kind: "match", left, comparison, right: operandOf(match["right"], { left, setOf }) };
+  const right = operandOf(match["right"], { left, setOf });
+  if (right.kind === "set") return { kind: "match", left, comparison, right };
+  const { parts, comparison: asked } = fibPresence(left, comparison, right.parts);
+  return { kind: "match", left, comparison: asked, right: { kind: "value", parts } };
 }
 
 function operandOf(value: unknown, { left, setOf }: { left: NftExpression; setOf: SetOf }): NftOperand {

@@ -1,4 +1,5 @@
 import { typesOf, UNKNOWN_TYPE } from "../data-types.ts";
+import { fibPresence } from "../fib-presence.ts";
 import type { NftComparison, NftExpression, NftFamily, NftOperand, NftStatement } from "../nft-rule-set.ts";
 import { FLAG_TYPES } from "../symbols.ts";
 import { NftFault, type NftWords, tell } from "./nft-words.ts";
@@ -52,12 +53,25 @@ export function readStatement(words: NftWords, table: TableWords): NftStatement 
     case "fwd":
       return { kind: "handover", text: restOfLine(words) };
     case "xt":
-      throw new NftFault("iptables' own extensions are known to a listing by their names only");
+      return readXt(words);
     case "ct":
       return readConnectionCount(words) ?? readCondition(words, table);
     default:
       return readCondition(words, table);
   }
+}
+
+/** What `xt match` does besides answering: of these alone an answer is not all. */
+const CHANGING_MATCHES: ReadonlySet<string> = new Set(["socket", "connlabel"]);
+
+/** iptables' own extensions are known to a listing by their names only: a condition is one that nobody can answer. */
+function readXt(words: NftWords): NftStatement {
+  words.next();
+  const type = words.next();
+  const name = unquoted(words.next());
+  if (type === "match" && name === "comment") return { kind: "inert", text: "xt match comment" };
+  if (type === "match" && !CHANGING_MATCHES.has(name)) return { kind: "gate", text: `xt match ${name}` };
+  throw new NftFault("iptables' own extensions are known to a listing by their names only");
 }
 
 /** `:80-90` of masquerade and redirect. */
@@ -151,6 +165,10 @@ function readCondition(words: NftWords, table: TableWords): NftStatement {
       comparison: comparison ?? "==",
       right,
     };
+  }
+  if (left.kind === "fib" && right.kind === "value") {
+    const { parts, comparison: asked } = fibPresence(left, comparison ?? "==", right.parts);
+    return { kind: "match", left, comparison: asked, right: { kind: "value", parts } };
   }
   const isBare = isFlags && right.kind === "value" && left.kind !== "bitwise";
   return { kind: "match", left, comparison: comparison ?? (isBare ? "any" : "=="), right };

@@ -23,6 +23,12 @@ export function add(a: Fraction, b: Fraction): Fraction {
   return reduce((a.numerator << BigInt(bits - a.bits)) + (b.numerator << BigInt(bits - b.bits)), bits);
 }
 
+/** `a` - `b`, where that is not below 0. */
+export function subtract(a: Fraction, b: Fraction): Fraction {
+  const bits = Math.max(a.bits, b.bits);
+  return reduce((a.numerator << BigInt(bits - a.bits)) - (b.numerator << BigInt(bits - b.bits)), bits);
+}
+
 /** 1 - `fraction`. */
 export function complement({ numerator, bits }: Fraction): Fraction {
   return reduce((1n << BigInt(bits)) - numerator, bits);
@@ -57,6 +63,11 @@ export function compareFractions(a: Fraction, b: Fraction): number {
   const bits = Math.max(a.bits, b.bits);
   const difference = (a.numerator << BigInt(bits - a.bits)) - (b.numerator << BigInt(bits - b.bits));
   return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+}
+
+/** `numerator` of 2^bits. */
+export function fractionOf(numerator: bigint, bits: number): Fraction {
+  return reduce(numerator, bits);
 }
 
 function reduce(numerator: bigint, bits: number): Fraction {

@@ -1,4 +1,5 @@
 import type { Family, IpAddress } from "@svcproxy/topology";
+import type { DatumPart } from "../../nft/nft-rule-set.ts";
 import type { NumberRange } from "../../rule-set.ts";
 
 /** A packet as the rules of one chain see it: one direction of a connection, at one hook. */
@@ -17,7 +18,11 @@ export interface PacketView {
   /** Bytes with the IP header. */
   readonly length?: number;
   readonly ttl?: number;
+  /** The byte of the type of service, of the traffic class in IPv6; undefined where it is not known. */
+  readonly tos?: number;
   readonly macSource?: string;
+  /** skb->priority, unsigned 32 bit; undefined where it is not known. */
+  readonly priority?: number;
   /** The netfilter mark, unsigned 32 bit. */
   readonly mark: number;
   readonly inInterface?: string;
@@ -30,6 +35,22 @@ export interface PacketView {
   readonly connection?: ConnectionView;
   /** What earlier rules of the same walk wrote on `recent` lists. */
   readonly recent: RecentNote | undefined;
+  /** What earlier rules of the same walk wrote on sets of nftables. */
+  readonly written?: SetNote | undefined;
+}
+
+/** One thing written on a set or map as the packet passed; the latest first. */
+export interface SetNote {
+  /** With its table: `ip kube-proxy affinity-…`. */
+  readonly set: string;
+  /** The key as text; undefined where not all of it is known. */
+  readonly key: string | undefined;
+  readonly operation: "add" | "delete";
+  /** What the map gives for it now. */
+  readonly data?: readonly DatumPart[];
+  /** Whether it was certainly written so. */
+  readonly isCertain: boolean;
+  readonly earlier: SetNote | undefined;
 }
 
 export interface BridgeView {

@@ -1,5 +1,8 @@
 import { type Family, familyOf, visible } from "@svcproxy/topology";
-import type { Hook, Match, Rule } from "../../rule-set.ts";
+import { type AnyMatch, type AnyRule, isNftRule } from "../../hooks/any-rule.ts";
+import { formatStatement } from "../../nft/format-nft-rule.ts";
+import type { NftStatement } from "../../nft/nft-rule-set.ts";
+import type { Hook } from "../../rule-set.ts";
 import { formatMatch } from "../../text/format-match.ts";
 import { formatRule } from "../../text/format-rule.ts";
 import { type Fraction, formatFraction, toNumber } from "../packet/fraction.ts";
@@ -32,13 +35,25 @@ export function tellEnd(end: EndAddress): string {
     : `${familyOf(address) === 4 ? address : `[${address}]`}:${ports.from}-${ports.to}`;
 }
 
-/** The rule as iptables-save prints it; what a file brought along cannot forge a line. */
-export function tellRule(rule: Rule, family: Family): string {
+/** The rule as iptables-save or nft prints it; what a file brought along cannot forge a line. */
+export function tellRule(rule: AnyRule, family: Family): string {
+  if (isNftRule(rule)) return visible(rule.text);
   return visible(formatRule(rule, { style: "save", family }));
 }
 
-export function tellMatch(match: Match, family: Family): string {
+export function tellMatch(match: AnyMatch, family: Family): string {
+  if (isStatement(match)) return visible(formatStatement(match));
   return visible(formatMatch(match, { style: "save", family }));
+}
+
+/** Kinds that statements of nftables have, and matches of iptables have not. */
+const STATEMENT_KINDS: ReadonlySet<string> = new Set<NftStatement["kind"]>([
+  ...(["match", "verdict", "vmap", "nat", "masquerade", "redirect", "reject", "notrack", "counter", "update"] as const),
+  ...(["gate", "inert", "copy", "handover", "unread"] as const),
+]);
+
+function isStatement(match: AnyMatch): match is NftStatement {
+  return STATEMENT_KINDS.has(match.kind) || (match.kind === "set" && "target" in match);
 }
 
 export function tellMark(mark: number): string {
@@ -79,9 +94,19 @@ export function tellChanges({ before, after }: RuleEvent): readonly string[] {
   return [...markChanges(before, after), ...addressChanges(before, after)];
 }
 
+/** As nft prints it: a traffic class. */
+function tellPriority(priority: number | undefined): string {
+  return priority === undefined
+    ? "that is not known"
+    : `${Math.floor(priority / 0x10000).toString(16)}:${(priority & 0xffff).toString(16)}`;
+}
+
 function markChanges(before: PacketView, after: PacketView): readonly string[] {
   const connectionMark = after.connection?.mark;
   return [
+    ...(before.priority === after.priority
+      ? []
+      : [`priority ${tellPriority(before.priority)} becomes ${tellPriority(after.priority)}`]),
     ...(before.mark === after.mark ? [] : [`mark ${tellMark(before.mark)} becomes ${tellMark(after.mark)}`]),
     ...(before.connection === undefined || before.connection.mark === connectionMark
       ? []

@@ -1,4 +1,5 @@
 import { type Family, familyOf, visible } from "@svcproxy/topology";
+import { isNftRule } from "../../hooks/any-rule.ts";
 import { complement, type Fraction, formatFraction, isZero, toNumber } from "../packet/fraction.ts";
 import type { TraceRequest } from "../packet/request.ts";
 import type { Trace, TracedBranch } from "../trace-packet.ts";
@@ -244,7 +245,7 @@ function missedLines(
   const why =
     lost !== undefined
       ? [`no, by a chance of ${tellChance(complement(lost))}`]
-      : rule.matches.length > 1
+      : (isNftRule(rule) ? rule.statements : rule.matches).length > 1
         ? [`not so: ${tellMatch(failed, family)}`]
         : [];
   return [

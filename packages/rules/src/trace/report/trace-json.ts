@@ -146,6 +146,7 @@ function outcomeToJson(outcome: Outcome) {
 
 /** `rule 3 of filter FORWARD: -m time … is not understood`. */
 export function tellQuestion({ position, match, because }: Question, family: Family): string {
+  if (position === undefined) return because;
   const text = match === undefined ? "" : tellMatch(match, family);
   // What is not understood is quoted in the reason.
   const condition = text === "" || because.includes(text) ? "" : `${text}: `;
@@ -163,7 +164,8 @@ export function tellGiven(given: Given): string {
   return [...(untold > 0 ? [`${untold} answers before`] : []), ...answers.slice(-MOST_ANSWERS)].join(", and ");
 }
 
-function tellAnswer({ question: { position, match }, answer }: Given): string {
+function tellAnswer({ question: { position, match, because }, answer }: Given): string {
+  if (position === undefined) return `order ${answer + 1}, for ${because}`;
   const place = `rule ${position.number} of ${position.table} ${position.chain}`;
   if (match === undefined) return `${place} takes its choice ${answer + 1}`;
   return answer === 0 ? `${place} matches` : `${place} does not match`;

@@ -6,7 +6,7 @@ import type { PacketView } from "../packet/packet-view.ts";
 import { addressesOf, type Translation, translateDestination, translateSource } from "./translate.ts";
 
 /** What a target does to a packet that its rule took. */
-export type TargetEffect =
+export type TargetOutcome =
   /** The walk of the chain goes on, perhaps with another mark. */
   | { readonly kind: "continue"; readonly packet: PacketView }
   | { readonly kind: "accept" }
@@ -23,7 +23,7 @@ export type TargetEffect =
       readonly because?: string;
     }
   /** One of these, hanging on something not known. */
-  | { readonly kind: "either"; readonly effects: readonly TargetEffect[]; readonly because: string }
+  | { readonly kind: "either"; readonly effects: readonly TargetOutcome[]; readonly because: string }
   /** Nothing can be said of what comes after. */
   | { readonly kind: "unknown"; readonly because: string };
 
@@ -56,7 +56,7 @@ export const HARMLESS: ReadonlySet<string> = new Set([
 ]);
 
 /** What a target does; changes nothing by itself. */
-export function applyTarget(target: Target, packet: PacketView, context: TargetContext): TargetEffect {
+export function applyTarget(target: Target, packet: PacketView, context: TargetContext): TargetOutcome {
   switch (target.kind) {
     case "none":
     case "log":
@@ -111,12 +111,15 @@ function withoutTimeToLive({ ttl: _, ...packet }: PacketView): PacketView {
   return packet;
 }
 
-function applyConnectionMark(target: Extract<Target, { readonly kind: "connmark" }>, packet: PacketView): TargetEffect {
+function applyConnectionMark(
+  target: Extract<Target, { readonly kind: "connmark" }>,
+  packet: PacketView,
+): TargetOutcome {
   const { connection } = packet;
   if (connection === undefined || connection.state === "INVALID" || connection.state === "UNTRACKED")
     return { kind: "continue", packet };
   const { mark } = connection;
-  const withMark = (value: number | undefined): TargetEffect => ({
+  const withMark = (value: number | undefined): TargetOutcome => ({
     kind: "continue",
     packet: { ...packet, connection: { ...connection, mark: value === undefined ? undefined : value >>> 0 } },
   });
@@ -140,7 +143,7 @@ function applyConnectionMark(target: Extract<Target, { readonly kind: "connmark"
 }
 
 /** NOTRACK: conntrack, and so NAT, leaves the packet alone. A connection that is known already stays. */
-function untracked(packet: PacketView): PacketView {
+export function untracked(packet: PacketView): PacketView {
   if (packet.connection !== undefined) return packet;
   const tuple = { source: packet.source, destination: packet.destination };
   return {
@@ -158,7 +161,7 @@ function untracked(packet: PacketView): PacketView {
   };
 }
 
-function applyNat(to: NatRange, { packet, end }: { packet: PacketView; end: "source" | "destination" }): TargetEffect {
+function applyNat(to: NatRange, { packet, end }: { packet: PacketView; end: "source" | "destination" }): TargetOutcome {
   const translate = end === "source" ? translateSource : translateDestination;
   const addresses = to.addresses === undefined ? [undefined] : addressesOf(to.addresses, RANGE_LIMIT);
   if (addresses === undefined)
@@ -187,7 +190,7 @@ function applyMasquerade(
   target: Extract<Target, { readonly kind: "masquerade" }>,
   packet: PacketView,
   { host, nextHop }: TargetContext,
-): TargetEffect {
+): TargetOutcome {
   if (packet.outInterface === undefined) return { kind: "unknown", because: "MASQUERADE needs an outgoing interface" };
   const address = masqueradeAddress(host, {
     outInterface: packet.outInterface,
@@ -202,7 +205,7 @@ function applyMasquerade(
   });
 }
 
-function translated(end: "source" | "destination", packet: PacketView, translation: Translation): TargetEffect {
+function translated(end: "source" | "destination", packet: PacketView, translation: Translation): TargetOutcome {
   const translate = end === "source" ? translateSource : translateDestination;
   return { kind: "translate", end, packets: [translate(packet, translation)] };
 }
@@ -211,7 +214,7 @@ function applyRedirect(
   target: Extract<Target, { readonly kind: "redirect" }>,
   packet: PacketView,
   { host, hook }: TargetContext,
-): TargetEffect {
+): TargetOutcome {
   const address =
     hook === "OUTPUT"
       ? parseIpAddress(packet.family === 4 ? "127.0.0.1" : "::1")

@@ -67,14 +67,23 @@ function packetKey(packet: PacketView): readonly unknown[] {
   return [
     tupleKey(packet),
     packet.mark,
+    packet.priority,
     packet.inInterface,
     packet.outInterface,
     packet.bridge,
     connection && [connection.state, connection.mark, tupleKey(connection.original), tupleKey(connection.reply)],
     recent,
+    writtenKey(packet),
   ];
 }
 
 function tupleKey({ source, destination, sourcePorts, destinationPorts }: Tuple): readonly unknown[] {
   return [source, destination, sourcePorts?.from, sourcePorts?.to, destinationPorts?.from, destinationPorts?.to];
+}
+
+function writtenKey({ written }: PacketView): readonly unknown[] {
+  const notes: unknown[] = [];
+  for (let note = written; note !== undefined; note = note.earlier)
+    notes.push([note.set, note.key, note.operation, note.data, note.isCertain]);
+  return notes;
 }

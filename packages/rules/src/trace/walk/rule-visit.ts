@@ -1,5 +1,7 @@
+import type { AnyMatch, AnyRule } from "../../hooks/any-rule.ts";
+import type { BaseChain, HookStages } from "../../hooks/hook-order.ts";
 import type { HostView } from "../../host/routing.ts";
-import type { Chain, Hook, Match, Rule, RulePosition } from "../../rule-set.ts";
+import type { Hook, RulePosition } from "../../rule-set.ts";
 import type { Fraction } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import { type Assumption, type Question, type RuleEvent, type WalkState, withEvent } from "./walk-state.ts";
@@ -7,10 +9,12 @@ import { type Assumption, type Question, type RuleEvent, type WalkState, withEve
 /** What stays the same during one trace. */
 export interface WalkContext {
   readonly host: HostView;
-  /** Chains by table and name. */
-  readonly tables: ReadonlyMap<string, ReadonlyMap<string, Chain>>;
+  /** What the kernel does at each hook, in its order. */
+  readonly stages: HookStages;
+  /** Whether sets that rules write as packets pass hold what was listed; else what is in them is not known. */
+  readonly knowsDynamicSets: boolean;
   /** Whether a rule that translates is the service proxy's own; `path` names the chains that led to it, the built-in one first. */
-  isOwn(position: RulePosition, rule: Rule, path: readonly string[]): boolean;
+  isOwn(position: RulePosition, rule: AnyRule, path: readonly string[]): boolean;
   /** Runs of rules that did not match are folded when they are longer than this. */
   readonly foldMissesAfter: number;
 }
@@ -18,6 +22,8 @@ export interface WalkContext {
 /** A chain that is being walked, and how it was reached. */
 export interface ChainWalk {
   readonly context: WalkContext;
+  /** Where the walk of the table began. */
+  readonly base: BaseChain;
   readonly table: string;
   readonly hook: Hook;
   readonly path: readonly string[];
@@ -26,14 +32,21 @@ export interface ChainWalk {
 /** A rule that is asked about one way. */
 export interface RuleVisit {
   readonly state: WalkState;
-  readonly rule: Rule;
+  readonly rule: AnyRule;
   readonly chain: string;
   readonly number: number;
+  /** The packet as it came to the rule, where the rule has changed it since. */
+  readonly before?: PacketView;
+}
+
+/** A rule that took a packet, or may have. */
+export interface TakenRule extends RuleVisit {
+  readonly outcome: RuleEvent["outcome"];
 }
 
 export function ruleEvent(
   { table, path }: ChainWalk,
-  { state, rule, chain, number }: RuleVisit,
+  { state, rule, chain, number, before }: RuleVisit,
   { outcome, after }: { outcome: RuleEvent["outcome"]; after?: PacketView },
 ): RuleEvent {
   return {
@@ -44,7 +57,7 @@ export function ruleEvent(
     depth: path.length - 1,
     rule,
     outcome,
-    before: state.packet,
+    before: before ?? state.packet,
     after: after ?? state.packet,
   };
 }
@@ -53,7 +66,7 @@ export function ruleEvent(
 export function withMiss(
   { context, table, path }: ChainWalk,
   { state, rule, chain, number }: RuleVisit,
-  { failed, lost }: { failed: Match; lost?: Fraction },
+  { failed, lost }: { failed: AnyMatch; lost?: Fraction },
 ): WalkState {
   const last = state.past?.event;
   const missed = { number, rule, failed, ...(lost === undefined ? {} : { lost }) };
@@ -77,7 +90,7 @@ export function withMiss(
 }
 
 /** The same condition asked twice of the same packet answers the same. */
-export function earlierAnswer(assumption: Assumption | undefined, match: Match): number | undefined {
+export function earlierAnswer(assumption: Assumption | undefined, match: AnyMatch): number | undefined {
   for (let node = assumption; node !== undefined; node = node.earlier) {
     if (node.question.match !== undefined && JSON.stringify(node.question.match) === JSON.stringify(match))
       return node.answer;

@@ -1,10 +1,11 @@
-import type { Chain, Hook, RuleSet, Table, Target } from "../../rule-set.ts";
-import { visitedTables } from "../../rule-sets/visited-tables.ts";
+import { isNftRule } from "../../hooks/any-rule.ts";
+import type { BaseChain, RuleChain } from "../../hooks/hook-order.ts";
+import type { Hook, Rule, Target } from "../../rule-set.ts";
 import { isVolatile } from "../match/evaluate-match.ts";
 import { type Draw, evaluateRule, type RuleResult, type UnknownMatch } from "../match/evaluate-rule.ts";
 import { complement, multiply } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
-import { applyTarget, type TargetEffect } from "./apply-target.ts";
+import { applyTarget, type TargetOutcome } from "./apply-target.ts";
 import { mergeStates } from "./merge-states.ts";
 import {
   type ChainWalk,
@@ -12,14 +13,15 @@ import {
   placeOf,
   type RuleVisit,
   ruleEvent,
+  type TakenRule,
   targetQuestion,
   type WalkContext,
   withMiss,
 } from "./rule-visit.ts";
+import { runNftRule } from "./run-nft-rule.ts";
 import {
   type Ended,
   ends,
-  goesOn,
   type Question,
   type RuleEvent,
   type WalkResult,
@@ -30,25 +32,17 @@ import {
 /** More ways than these are not followed: the rest of the trace would be of no use to anyone. */
 export const MAX_WAYS = 20_000;
 
-export function indexTables(ruleSet: RuleSet): WalkContext["tables"] {
-  const byName = ({ chains }: Table) => new Map(chains.map((chain) => [chain.name, chain]));
-  return new Map(visitedTables(ruleSet).map((table) => [table.name, byName(table)]));
-}
-
-/** Walks one table at one hook, its policy included. What goes on was accepted. */
-export function walkTable(
+/** Walks a base chain, its policy included. What goes on was accepted. */
+export function walkBaseChain(
   context: WalkContext,
   state: WalkState,
-  { table, hook }: { table: string; hook: Hook },
+  { base, hook }: { base: BaseChain; hook: Hook },
 ): WalkResult {
-  const chain = context.tables.get(table)?.get(hook);
-  if (chain === undefined || (chain.rules.length === 0 && chain.policy !== "DROP")) return goesOn(state);
-  const walk: ChainWalk = { context, table, hook, path: [hook] };
-  const { going, ended, accepted } = walkChain(walk, chain, state);
-  const fellThrough = going.map((way) =>
-    withEvent(way, { kind: "chainEnd", table, chain: hook, depth: 0, policy: chain.policy ?? "ACCEPT" }),
-  );
-  if (chain.policy !== "DROP") return { going: mergeStates([...accepted, ...fellThrough]), ended };
+  const { table, name, policy } = base;
+  const walk: ChainWalk = { context, base, table, hook, path: [name] };
+  const { going, ended, accepted } = walkChain(walk, base, state);
+  const fellThrough = going.map((way) => withEvent(way, { kind: "chainEnd", table, chain: name, depth: 0, policy }));
+  if (policy !== "DROP") return { going: mergeStates([...accepted, ...fellThrough]), ended };
   return {
     going: accepted,
     ended: [
@@ -56,7 +50,7 @@ export function walkTable(
       ...fellThrough.map(
         (way): Ended => ({
           state: way,
-          ending: { kind: "dropped", because: `the policy of ${table} ${hook} is DROP` },
+          ending: { kind: "dropped", because: `the policy of ${table} ${name} is DROP` },
         }),
       ),
     ],
@@ -76,7 +70,7 @@ interface Visit {
   readonly ended: Ended[];
 }
 
-function walkChain(walk: ChainWalk, chain: Chain, entering: WalkState): ChainResult {
+function walkChain(walk: ChainWalk, chain: RuleChain, entering: WalkState): ChainResult {
   const visit: Omit<Visit, "next"> = { accepted: [], returned: [], ended: [] };
   let live: readonly WalkState[] = [entering];
   for (const [index, rule] of chain.rules.entries()) {
@@ -97,13 +91,20 @@ function walkChain(walk: ChainWalk, chain: Chain, entering: WalkState): ChainRes
 
 function visitRule(walk: ChainWalk, asked: RuleVisit, visit: Visit): void {
   const { state, rule } = asked;
+  if (isNftRule(rule)) {
+    for (const { taken, effect } of runNftRule(walk, asked, rule)) {
+      if (effect.kind === "miss") visit.next.push(taken.state);
+      else carryOut(walk, taken, effect, visit);
+    }
+    return;
+  }
   const result = evaluateRule(rule, state.packet, walk.context.host);
   if (result.outcome === "no") {
     visit.next.push(withMiss(walk, asked, { failed: result.failed }));
     return;
   }
   if (result.outcome === "yes") {
-    take(walk, { ...asked, outcome: { kind: "matched" }, state: withRecent(state, result) }, visit);
+    take(walk, { ...asked, rule, outcome: { kind: "matched" }, state: withRecent(state, result) }, visit);
     return;
   }
   if (isImmaterial(rule.target)) {
@@ -113,7 +114,7 @@ function visitRule(walk: ChainWalk, asked: RuleVisit, visit: Visit): void {
     );
     return;
   }
-  const known = { ...asked, state: withRecent(state, result) };
+  const known = { ...asked, rule, state: withRecent(state, result) };
   if (result.outcome === "chance") drawLots(walk, known, result.draw, visit);
   else assume(walk, known, result, visit);
 }
@@ -127,7 +128,7 @@ function isImmaterial({ kind }: Target): boolean {
   return ["none", "log", "nflog", "tcpmss", "checksum", "trace"].includes(kind);
 }
 
-function drawLots(walk: ChainWalk, asked: RuleVisit, { chance, match }: Draw, visit: Visit): void {
+function drawLots(walk: ChainWalk, asked: IptablesVisit, { chance, match }: Draw, visit: Visit): void {
   const { state } = asked;
   const taken = { ...state, probability: multiply(state.probability, chance) };
   take(walk, { ...asked, outcome: { kind: "chance", chance, match }, state: taken }, visit);
@@ -140,12 +141,12 @@ function tellUnknowns(unknowns: readonly UnknownMatch[]): string {
 }
 
 /** Each match that is not known is a question of its own: another rule may ask one of them alone. */
-function assume(walk: ChainWalk, asked: RuleVisit, { unknowns, draw }: Assumed, visit: Visit): void {
+function assume(walk: ChainWalk, asked: IptablesVisit, { unknowns, draw }: Assumed, visit: Visit): void {
   const because = tellUnknowns(unknowns);
   assumeEach(walk, { ...asked, outcome: { kind: "assumed", took: true, because } }, { unknowns, draw }, visit);
 }
 
-function assumeEach(walk: ChainWalk, taken: TakenRule, { unknowns, draw }: Assumed, visit: Visit): void {
+function assumeEach(walk: ChainWalk, taken: TakenIptablesRule, { unknowns, draw }: Assumed, visit: Visit): void {
   const { state, rule, chain, number } = taken;
   const [unknown, ...others] = unknowns;
   if (unknown === undefined) {
@@ -175,11 +176,15 @@ function assumeEach(walk: ChainWalk, taken: TakenRule, { unknowns, draw }: Assum
 
 type Assumed = Pick<Extract<RuleResult, { readonly outcome: "unknown" }>, "unknowns" | "draw">;
 
-interface TakenRule extends RuleVisit {
+interface IptablesVisit extends RuleVisit {
+  readonly rule: Rule;
+}
+
+interface TakenIptablesRule extends IptablesVisit {
   readonly outcome: RuleEvent["outcome"];
 }
 
-function take(walk: ChainWalk, taken: TakenRule, visit: Visit): void {
+function take(walk: ChainWalk, taken: TakenIptablesRule, visit: Visit): void {
   const { state, rule } = taken;
   const effect = applyTarget(rule.target, state.packet, {
     host: walk.context.host,
@@ -189,7 +194,7 @@ function take(walk: ChainWalk, taken: TakenRule, visit: Visit): void {
   carryOut(walk, taken, effect, visit);
 }
 
-function carryOut(walk: ChainWalk, taken: TakenRule, effect: TargetEffect, visit: Visit): void {
+function carryOut(walk: ChainWalk, taken: TakenRule, effect: TargetOutcome, visit: Visit): void {
   const { state, outcome } = taken;
   const told = (after?: PacketView) =>
     withEvent(state, ruleEvent(walk, taken, after === undefined ? { outcome } : { outcome, after }));
@@ -240,7 +245,7 @@ function carryOut(walk: ChainWalk, taken: TakenRule, effect: TargetEffect, visit
 function translate(
   walk: ChainWalk,
   taken: TakenRule,
-  effect: Extract<TargetEffect, { readonly kind: "translate" }>,
+  effect: Extract<TargetOutcome, { readonly kind: "translate" }>,
   visit: Visit,
 ): void {
   const { state, rule, chain, number, outcome } = taken;
@@ -264,7 +269,7 @@ function enter(
   { kind, chain: name }: { readonly kind: "jump" | "goto"; readonly chain: string },
   visit: Visit,
 ): void {
-  const chain = walk.context.tables.get(walk.table)?.get(name);
+  const chain = walk.base.chains.get(name);
   if (chain === undefined || walk.path.includes(name)) {
     const because = chain === undefined ? `the chain ${name} does not exist` : `the chain ${name} leads back to itself`;
     visit.ended.push(...ends(taken.state, { kind: "undecided", because }).ended);

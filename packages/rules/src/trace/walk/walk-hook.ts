@@ -1,8 +1,19 @@
+import type { HookStage } from "../../hooks/hook-order.ts";
 import type { Hook } from "../../rule-set.ts";
 import type { ConnectionState, ConnectionView, PacketView, Tuple } from "../packet/packet-view.ts";
+import { mergeStates } from "./merge-states.ts";
 import type { WalkContext } from "./rule-visit.ts";
-import { walkTable } from "./walk-chain.ts";
-import { goesOn, nextStep, type WalkResult, type WalkState, withEvent } from "./walk-state.ts";
+import { walkBaseChain } from "./walk-chain.ts";
+import {
+  type Ended,
+  ends,
+  goesOn,
+  nextStep,
+  type Question,
+  type WalkResult,
+  type WalkState,
+  withEvent,
+} from "./walk-state.ts";
 
 /** What goes through the hooks: a connection's first packet, or an answer to it. */
 export interface Passage {
@@ -13,35 +24,102 @@ export interface Passage {
   readonly reroute: (state: WalkState) => WalkResult;
 }
 
-/** The tables in the order of their priorities: raw -300, conntrack -200, mangle -150, nat -100, filter 0, security 50, nat 100. */
-const BEFORE_CONNTRACK = ["raw"] as const;
-const AFTER_CONNTRACK: Readonly<Record<Hook, readonly string[]>> = {
-  PREROUTING: ["mangle", "nat"],
-  INPUT: ["mangle", "filter", "security", "nat"],
-  FORWARD: ["mangle", "filter", "security"],
-  OUTPUT: ["mangle", "nat", "filter", "security"],
-  POSTROUTING: ["mangle", "nat"],
-};
-
-/** Takes one way through a hook: its tables in order, conntrack and NAT in their places. */
+/** Takes one way through a hook: all chains in the kernel's order, conntrack and NAT in their places. */
 export function walkHook(passage: Passage, entering: WalkState, hook: Hook): WalkResult {
-  let result = goesOn(withEvent(entering, { kind: "hook", hook, packet: entering.packet }));
-  if (hook === "PREROUTING" || hook === "OUTPUT") {
-    for (const table of BEFORE_CONNTRACK)
-      result = nextStep(result, (state) => walkTable(passage.context, state, { table, hook }));
-    result = nextStep(result, (state) => goesOn(track(passage, state)));
-  }
-  for (const table of AFTER_CONNTRACK[hook]) {
-    result = nextStep(result, (state) => {
-      const after =
-        table === "nat" ? walkNat(passage.context, state, hook) : walkTable(passage.context, state, { table, hook });
-      if (hook !== "OUTPUT") return after;
-      return nextStep(after, (way) =>
-        needsReroute(state.packet, way.packet, table) ? passage.reroute(way) : goesOn(way),
-      );
-    });
-  }
+  const entered = withEvent(entering, { kind: "hook", hook, packet: entering.packet });
+  return walkStages(passage, entered, { stages: passage.context.stages[hook], hook });
+}
+
+interface Staged {
+  readonly stages: readonly HookStage[];
+  readonly hook: Hook;
+  /** Whether a way need not be asked further. */
+  readonly isOver?: (way: WalkState) => boolean;
+}
+
+function walkStages(passage: Passage, entering: WalkState, { stages, ...at }: Staged): WalkResult {
+  let result = goesOn(entering);
+  for (const stage of stages)
+    result = nextStep(result, (way) =>
+      at.isOver?.(way) === true ? goesOn(way) : walkStage(passage, way, { stage, ...at }),
+    );
   return result;
+}
+
+type AtStage = Omit<Staged, "stages"> & { readonly stage: HookStage };
+
+function walkStage(passage: Passage, state: WalkState, { stage, ...at }: AtStage): WalkResult {
+  const { hook } = at;
+  switch (stage.kind) {
+    case "conntrack":
+      return goesOn(track(passage, state));
+    case "chain":
+      return rerouted(passage, walkBaseChain(passage.context, state, { base: stage.chain, hook }), {
+        before: state.packet,
+        needsRoute: hook === "OUTPUT" && stage.chain.reroutes ? routeHangsOn : () => false,
+      });
+    case "nat":
+      return rerouted(passage, walkNat(passage, state, { stages: stage.stages, hook }), {
+        before: state.packet,
+        needsRoute: hook === "OUTPUT" ? (a, b) => a.destination !== b.destination : () => false,
+      });
+    case "orders":
+      return inEitherOrder(passage, state, { stage, ...at });
+    case "unread": {
+      const { table, because } = stage.unread;
+      return ends(state, { kind: "undecided", because: `the rules of ${table} were not read: ${because}` });
+    }
+  }
+}
+
+/** Sends a packet of the host's own another way where its route hangs on something that changed. */
+function rerouted(
+  passage: Passage,
+  result: WalkResult,
+  { before, needsRoute }: { before: PacketView; needsRoute: (before: PacketView, after: PacketView) => boolean },
+): WalkResult {
+  return nextStep(result, (way) => (needsRoute(before, way.packet) ? passage.reroute(way) : goesOn(way)));
+}
+
+/** Mangle's OUTPUT and chains of type route ask for a new route after any change of these. */
+function routeHangsOn(before: PacketView, after: PacketView): boolean {
+  return before.mark !== after.mark || before.source !== after.source || before.destination !== after.destination;
+}
+
+/** Each order is a way of its own; where they come to the same, the question makes no difference. */
+function inEitherOrder(
+  passage: Passage,
+  state: WalkState,
+  { stage, ...at }: Omit<Staged, "stages"> & { readonly stage: Extract<HookStage, { readonly kind: "orders" }> },
+): WalkResult {
+  const { orders, because } = stage;
+  const known = answerOf(state.assumptions, because);
+  const question: Question = {
+    position: undefined,
+    rule: undefined,
+    match: undefined,
+    because,
+    answers: orders.length,
+    reached: state.probability,
+    past: state.past,
+  };
+  const going: WalkState[] = [];
+  const ended: Ended[] = [];
+  for (const [answer, stages] of orders.entries()) {
+    if (known !== undefined && known !== answer) continue;
+    const assumptions = known === undefined ? { question, answer, earlier: state.assumptions } : state.assumptions;
+    const result = walkStages(passage, { ...state, assumptions }, { stages, ...at });
+    going.push(...result.going);
+    ended.push(...result.ended);
+  }
+  return { going: mergeStates(going), ended };
+}
+
+/** Chains of one priority stand in one order for all packets. */
+function answerOf(assumptions: WalkState["assumptions"], because: string): number | undefined {
+  for (let one = assumptions; one !== undefined; one = one.earlier)
+    if (one.question.rule === undefined && one.question.because === because) return one.answer;
+  return undefined;
 }
 
 function track(passage: Passage, state: WalkState): WalkState {
@@ -49,14 +127,8 @@ function track(passage: Passage, state: WalkState): WalkState {
   return { ...state, packet: { ...state.packet, connection: passage.connection(state.packet) } };
 }
 
-/** Mangle's OUTPUT asks for a new route after any change of mark or address; NAT's only after a new destination address. */
-function needsReroute(before: PacketView, after: PacketView, table: string): boolean {
-  if (table === "nat") return before.destination !== after.destination;
-  return table === "mangle" && before.mark !== after.mark;
-}
-
-/** The nat table sees a connection's first packet only, and each end of it once; later packets follow what was set up then. */
-function walkNat(context: WalkContext, state: WalkState, hook: Hook): WalkResult {
+/** NAT sees a connection's first packet only, and each end of it once; later packets follow what was set up then. */
+function walkNat(passage: Passage, state: WalkState, { stages, hook }: Staged): WalkResult {
   const { connection } = state.packet;
   if (connection === undefined) return goesOn(state);
   const end = hook === "PREROUTING" || hook === "OUTPUT" ? "destination" : "source";
@@ -64,7 +136,10 @@ function walkNat(context: WalkContext, state: WalkState, hook: Hook): WalkResult
   if (!isFirst(connection.state)) return goesOn(state);
   if (state.natDone?.includes(end) === true) return goesOn(state);
   const done: WalkState = { ...state, natDone: [...(state.natDone ?? []), end] };
-  return walkTable(context, done, { table: "nat", hook });
+  // The chains of type nat are asked one after the other until one of them sets a translation up.
+  const noteOf = (way: WalkState) => (end === "source" ? way.sourceNat : way.destinationNat);
+  const before = noteOf(state);
+  return walkStages(passage, done, { stages, hook, isOver: (way) => noteOf(way) !== before });
 }
 
 function isFirst(state: ConnectionState): boolean {

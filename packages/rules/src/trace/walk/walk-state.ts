@@ -1,5 +1,6 @@
+import type { AnyMatch, AnyRule } from "../../hooks/any-rule.ts";
 import type { Route } from "../../host/host-state.ts";
-import type { Hook, Match, Rule, RulePosition } from "../../rule-set.ts";
+import type { Hook, RulePosition } from "../../rule-set.ts";
 import type { Fraction } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 
@@ -29,10 +30,11 @@ export interface Assumption {
 }
 
 export interface Question {
-  readonly position: RulePosition;
-  readonly rule: Rule;
+  /** Undefined, like the rule, where it is the order of chains that is not known. */
+  readonly position: RulePosition | undefined;
+  readonly rule: AnyRule | undefined;
   /** The match that could not be decided; undefined where it is the target. */
-  readonly match: Match | undefined;
+  readonly match: AnyMatch | undefined;
   readonly because: string;
   /** How many answers there are. */
   readonly answers: number;
@@ -44,7 +46,7 @@ export interface Question {
 
 /** Which rule set up a translation. */
 export interface NatNote extends RulePosition {
-  readonly rule: Rule;
+  readonly rule: AnyRule;
   /** Whether the rule is the service proxy's own. */
   readonly isOwn: boolean;
 }
@@ -84,8 +86,8 @@ export type WalkEvent =
 
 export interface MissedRule {
   readonly number: number;
-  readonly rule: Rule;
-  readonly failed: Match;
+  readonly rule: AnyRule;
+  readonly failed: AnyMatch;
   /** The chance of the match that was drawn and lost; undefined where it could not hold. */
   readonly lost?: Fraction;
 }
@@ -94,10 +96,10 @@ export interface RuleEvent extends RulePosition {
   readonly kind: "rule";
   /** How many jumps deep, 0 in a built-in chain. */
   readonly depth: number;
-  readonly rule: Rule;
+  readonly rule: AnyRule;
   readonly outcome:
     | { readonly kind: "matched" }
-    | { readonly kind: "chance"; readonly chance: Fraction; readonly match: Match }
+    | { readonly kind: "chance"; readonly chance: Fraction; readonly match: AnyMatch }
     | { readonly kind: "assumed"; readonly took: boolean; readonly because: string }
     /** Not decided, and it makes no difference to the packet's way. */
     | { readonly kind: "immaterial"; readonly because: string };

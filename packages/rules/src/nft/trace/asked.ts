@@ -1,0 +1,22 @@
+import type { IpAddress } from "@svcproxy/topology";
+import type { HostView } from "../../host/routing.ts";
+import type { Hook } from "../../rule-set.ts";
+import type { PacketView } from "../../trace/packet/packet-view.ts";
+import type { NftTable } from "../nft-rule-set.ts";
+
+/** What a statement is asked about: a packet at a hook, and the table whose sets and maps it may name. */
+export interface NftAsked {
+  readonly packet: PacketView;
+  readonly host: HostView;
+  readonly hook: Hook;
+  readonly table: NftTable;
+  /** Whether sets that rules write as packets pass hold what was listed; else what is in them is not known. */
+  readonly knowsDynamicSets: boolean;
+}
+
+export interface NftAskedAt extends NftAsked {
+  /** Where the packet is sent next; the destination itself where it is on-link. Undefined before routing. */
+  readonly nextHop: IpAddress | undefined;
+  /** What `notrack` makes of the packet. */
+  readonly untracked: (packet: PacketView) => PacketView;
+}

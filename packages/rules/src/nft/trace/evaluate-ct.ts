@@ -1,0 +1,81 @@
+import type { ConnectionView, Tuple } from "../../trace/packet/packet-view.ts";
+import type { NftExpression } from "../nft-rule-set.ts";
+import { SYMBOLS } from "../symbols.ts";
+import type { NftAsked } from "./asked.ts";
+import { protocolValue } from "./evaluate-payload.ts";
+import { known, unknownValue, type Value } from "./value.ts";
+
+/**
+ * What conntrack knows of the packet; undefined where it knows no connection, which ends the rule.
+ *
+ * @see linux net/netfilter/nft_ct.c
+ */
+export function evaluateCt(
+  { key, direction }: Extract<NftExpression, { readonly kind: "ct" }>,
+  { packet }: NftAsked,
+): Value | undefined {
+  const { connection } = packet;
+  // A packet that conntrack has not seen counts as invalid.
+  if (key === "state") return known(SYMBOLS["ct_state"]?.get((connection?.state ?? "INVALID").toLowerCase()) ?? 1);
+  if (connection === undefined || connection.state === "INVALID" || connection.state === "UNTRACKED") return undefined;
+  const tuple = direction === "reply" ? connection.reply : connection.original;
+  switch (key) {
+    case "status":
+      return statusOf(connection);
+    case "mark":
+      return connection.mark === undefined
+        ? unknownValue("the connection's mark is not known")
+        : known(connection.mark);
+    case "direction":
+      return known(connection.direction === "ORIGINAL" ? "original" : "reply");
+    case "ip saddr":
+    case "ip daddr":
+      return packet.family === 4 ? addressOf(tuple, key.endsWith("saddr")) : undefined;
+    case "ip6 saddr":
+    case "ip6 daddr":
+      return packet.family === 6 ? addressOf(tuple, key.endsWith("saddr")) : undefined;
+    case "proto-src":
+    case "proto-dst":
+      return portOf(tuple, key === "proto-src");
+    case "l3proto":
+      return known(packet.family === 4 ? "ipv4" : "ipv6");
+    case "protocol":
+      return protocolValue(packet);
+    case "zone":
+      return known(0);
+    default:
+      return unknownValue(`ct ${key} is not known`);
+  }
+}
+
+function addressOf(tuple: Tuple, isSource: boolean): Value {
+  return known(isSource ? tuple.source : tuple.destination);
+}
+
+function portOf({ sourcePorts, destinationPorts }: Tuple, isSource: boolean): Value {
+  const ports = isSource ? sourcePorts : destinationPorts;
+  const what = isSource ? "the client's port" : "the port dialled";
+  if (ports === undefined) return unknownValue(`${what} is not known`);
+  return ports.from === ports.to ? known(ports.from) : { kind: "within", ...ports, what };
+}
+
+const STATUS = { expected: 1, seenReply: 2, assured: 4, confirmed: 8, snat: 16, dnat: 32 } as const;
+
+/** Of a connection's many bits those that rules ask for, as far as they are known. */
+function statusOf(connection: ConnectionView): Value {
+  const { state, direction, isConfirmed, sourceTranslated, destinationTranslated } = connection;
+  const isFirst = state === "NEW" || state === "RELATED";
+  let knownBits: number = STATUS.confirmed;
+  let set: number = isConfirmed ? STATUS.confirmed : 0;
+  const tell = (bit: number, fact: boolean | undefined) => {
+    if (fact === undefined) return;
+    knownBits |= bit;
+    if (fact) set |= bit;
+  };
+  tell(STATUS.snat, sourceTranslated);
+  tell(STATUS.dnat, destinationTranslated);
+  tell(STATUS.expected, state === "RELATED" ? undefined : isFirst ? false : undefined);
+  tell(STATUS.seenReply, isFirst ? false : direction === "REPLY" || state === "ESTABLISHED");
+  tell(STATUS.assured, isFirst ? false : undefined);
+  return { kind: "bits", known: knownBits, set, what: "the connection's status" };
+}

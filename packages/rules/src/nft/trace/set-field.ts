@@ -1,0 +1,108 @@
+import { parseIpAddress } from "@svcproxy/topology";
+import type { PacketView } from "../../trace/packet/packet-view.ts";
+import { formatExpression } from "../format-nft-rule.ts";
+import type { NftExpression, NftStatement } from "../nft-rule-set.ts";
+import type { NftAskedAt } from "./asked.ts";
+import { evaluateExpression } from "./evaluate-expression.ts";
+import { tellDoubt } from "./set-lookup.ts";
+import type { StatementEffect, StatementResult } from "./statement-effect.ts";
+import type { Value } from "./value.ts";
+
+/** `meta mark set …`, `ct mark set …`, `ip daddr set …`. */
+export function setField(
+  { target, value }: Extract<NftStatement, { readonly kind: "set" }>,
+  asked: NftAskedAt,
+): StatementResult {
+  return {
+    kind: "drawn",
+    ways: evaluateExpression(value, asked).map(({ chance, values }) => ({
+      chance,
+      effect: values === "none" || values[0] === undefined ? { kind: "break" } : assign(target, values[0], asked),
+    })),
+  };
+}
+
+function assign(target: NftExpression, value: Value, asked: NftAskedAt): StatementEffect {
+  switch (target.kind) {
+    case "meta":
+      return assignMeta(target.key, value, asked.packet);
+    case "ct":
+      return assignCt(target.key, value, asked.packet);
+    case "payload":
+      return assignPayload(target, value, asked.packet);
+    default:
+      return { kind: "unknown", because: `what \`${formatExpression(target)} set\` does is not known` };
+  }
+}
+
+/** Set without consequence for where the packet goes. */
+const IDLE_META: readonly string[] = ["nftrace", "pkttype", "secmark", "rtclassid"];
+
+function assignMeta(key: string, value: Value, packet: PacketView): StatementEffect {
+  const number = value.kind === "known" && typeof value.datum === "number" ? value.datum : undefined;
+  if (key === "mark") {
+    if (number === undefined)
+      return { kind: "unknown", because: `the mark that it gets is not known: ${tellDoubt(value)}` };
+    return { kind: "next", packet: { ...packet, mark: number >>> 0 } };
+  }
+  if (key === "priority") {
+    const { priority: _, ...rest } = packet;
+    return { kind: "next", packet: number === undefined ? rest : { ...rest, priority: number >>> 0 } };
+  }
+  if (IDLE_META.includes(key)) return { kind: "next", packet };
+  return { kind: "unknown", because: `what \`meta ${key} set\` does is not known` };
+}
+
+function assignCt(key: string, value: Value, packet: PacketView): StatementEffect {
+  const { connection } = packet;
+  const number = value.kind === "known" && typeof value.datum === "number" ? value.datum : undefined;
+  if (key === "mark") {
+    // Without a connection there is nothing to set, and the rule goes on.
+    if (connection === undefined || connection.state === "INVALID" || connection.state === "UNTRACKED")
+      return { kind: "next", packet };
+    return {
+      kind: "next",
+      packet: { ...packet, connection: { ...connection, mark: number === undefined ? undefined : number >>> 0 } },
+    };
+  }
+  if (key === "zone") {
+    // A connection that is known keeps the zone in which it was found.
+    if (connection !== undefined || number === 0) return { kind: "next", packet };
+    return { kind: "unknown", because: "what becomes of a connection in a zone of its own is not followed" };
+  }
+  return { kind: "unknown", because: `what \`ct ${key} set\` does is not known` };
+}
+
+function assignPayload(
+  { header, field }: Extract<NftExpression, { readonly kind: "payload" }>,
+  value: Value,
+  packet: PacketView,
+): StatementEffect {
+  const isFamily = header === (packet.family === 4 ? "ip" : "ip6");
+  if ((header === "ip" || header === "ip6") && !isFamily) return { kind: "break" };
+  const datum = value.kind === "known" ? value.datum : undefined;
+  if (isFamily && (field === "saddr" || field === "daddr")) {
+    const address = typeof datum === "string" ? parseIpAddress(datum) : undefined;
+    if (address === undefined)
+      return { kind: "unknown", because: `which address it gets is not known: ${tellDoubt(value)}` };
+    return { kind: "next", packet: { ...packet, [field === "saddr" ? "source" : "destination"]: address } };
+  }
+  if (field === "sport" || field === "dport") {
+    if (header !== "th" && header !== packet.protocol) return { kind: "break" };
+    if (typeof datum !== "number")
+      return { kind: "unknown", because: `which port it gets is not known: ${tellDoubt(value)}` };
+    const ports = { from: datum, to: datum };
+    return { kind: "next", packet: { ...packet, [field === "sport" ? "sourcePorts" : "destinationPorts"]: ports } };
+  }
+  if (isFamily && (field === "ttl" || field === "hoplimit")) {
+    const { ttl: _, ...rest } = packet;
+    return { kind: "next", packet: typeof datum === "number" ? { ...rest, ttl: datum } : rest };
+  }
+  if (isFamily && field === "dscp") {
+    const { tos, ...rest } = packet;
+    if (tos === undefined || typeof datum !== "number") return { kind: "next", packet: rest };
+    return { kind: "next", packet: { ...rest, tos: (datum << 2) | (tos & 3) } };
+  }
+  if (field === "checksum" || field === "flowlabel" || field === "ecn") return { kind: "next", packet };
+  return { kind: "unknown", because: `what \`${header} ${field} set\` does is not known` };
+}

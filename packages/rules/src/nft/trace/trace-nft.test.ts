@@ -1,0 +1,107 @@
+import { readFileSync } from "node:fs";
+import { parseIpAddress, parseTopology } from "@svcproxy/topology";
+import { describe, expect, test } from "vitest";
+import { hostStateOf } from "../../host/host-state-of.ts";
+import { createTracer } from "../../trace/trace-packet.ts";
+import { parseNft } from "../parse-nft.ts";
+
+const read = (path: string) => readFileSync(new URL(path, import.meta.url));
+const { topology } = parseTopology(read("../../../../../examples/cloudos.yaml"), { file: "cloudos.yaml" });
+
+function tracerOf(text: string, family: 4 | 6 = 4) {
+  const rules = { family, iptables: [], nft: parseNft(text), unread: [] };
+  return createTracer({ rules, hostState: hostStateOf(topology, { host: "cloudos1" }) });
+}
+
+function address(text: string) {
+  const parsed = parseIpAddress(text);
+  if (parsed === undefined) throw new TypeError(`no address: ${text}`);
+  return parsed;
+}
+
+/** `1/2 accepted 10.5.88.2:3000 as 10.5.75.2` of each branch. */
+function fates(tracer: ReturnType<typeof tracerOf>, [from, to, port]: readonly [string, string, number]) {
+  return tracer.trace({ from: address(from), to: address(to), port }).branches.map((branch) => {
+    if (branch.kind === "undecided") return `undecided: ${branch.question.because}`;
+    const { verdict, destination, source } = branch.outcome;
+    const chance = Number(branch.probability.numerator) / 2 ** branch.probability.bits;
+    if (branch.outcome.endpoint === undefined) return `${chance.toFixed(3)} ${verdict}`;
+    return `${chance.toFixed(3)} ${verdict} ${destination.address}:${destination.ports?.from} as ${source.address}`;
+  });
+}
+
+describe("a table of maps for the founding document", () => {
+  const tracer = tracerOf(read("../../../golden/nft/document.nft").toString());
+
+  test.for([
+    {
+      name: "a pod's connection is shared out, and masqueraded to itself only",
+      packet: ["10.5.75.2", "10.100.100.1", 7070],
+      expected: ["0.500 accepted 10.5.75.2:3000 as 10.5.75.1", "0.500 accepted 10.5.88.2:3000 as 10.5.75.2"],
+    },
+    {
+      name: "the host's own is masqueraded",
+      packet: ["192.168.1.6", "10.100.100.2", 6060],
+      expected: ["0.500 accepted 10.5.75.3:3000 as 10.5.75.1", "0.500 accepted 10.5.88.3:3000 as 10.5.75.0"],
+    },
+    {
+      name: "a NodePort is masqueraded",
+      packet: ["192.168.1.99", "192.168.1.6", 34211],
+      expected: ["0.500 accepted 10.5.75.2:3000 as 10.5.75.1", "0.500 accepted 10.5.88.2:3000 as 10.5.75.0"],
+    },
+    { name: "a wrong port is refused", packet: ["10.5.75.2", "10.100.100.1", 81], expected: ["1.000 refused"] },
+    { name: "an unassigned address is dropped", packet: ["10.5.75.2", "10.100.7.7", 80], expected: ["1.000 dropped"] },
+    {
+      name: "what dials nothing of ours is left alone",
+      packet: ["10.5.75.2", "192.168.1.99", 80],
+      expected: ["1.000 untouched 192.168.1.99:80 as 10.5.75.2"],
+    },
+  ] as const)("$name", ({ packet, expected }) => {
+    expect(fates(tracer, packet).toSorted()).toEqual(expected);
+  });
+
+  test("tells the rules as nft has them", () => {
+    const { branches } = tracer.trace({ from: address("10.5.75.2"), to: address("10.100.100.1"), port: 81 });
+    const [branch] = branches;
+    expect(branch?.kind === "decided" && branch.outcome.because).toBe("rule 3 of ip svcproxy services (tcp reset)");
+  });
+});
+
+test("kube-proxy's nftables mode is followed", () => {
+  const tracer = tracerOf(read("../../../golden/kube-proxy/02-nodeport/nft.txt").toString());
+  expect(fates(tracer, ["10.5.75.2", "10.96.0.20", 80]).toSorted()).toEqual([
+    "0.500 accepted 10.244.1.5:8080 as 192.168.1.6",
+    "0.500 accepted 10.244.2.5:8080 as 192.168.1.6",
+  ]);
+  expect(fates(tracer, ["10.5.75.2", "10.96.0.20", 81])).toEqual(["1.000 refused"]);
+  expect(fates(tracer, ["10.5.75.2", "10.96.0.99", 80])).toEqual(["1.000 dropped"]);
+});
+
+test("a limit is an open question, and nothing where it only counts", () => {
+  const chain = (rule: string) =>
+    `table ip t {\n chain c {\n type filter hook forward priority 0; policy accept;\n ${rule}\n }\n}\n`;
+  expect(fates(tracerOf(chain("limit rate over 10/second drop")), ["10.5.75.2", "192.168.1.99", 80])).toEqual([
+    "undecided: how many packets came before is not known (limit rate over 10/second)",
+  ]);
+  const counted = tracerOf(chain("limit rate 10/second counter packets 0 bytes 0 log"));
+  expect(fates(counted, ["10.5.75.2", "192.168.1.99", 80])).toEqual(["1.000 untouched 192.168.1.99:80 as 10.5.75.2"]);
+});
+
+test("chains of one priority are asked in an order that is not known, which matters where they differ", () => {
+  const table = (name: string, rule: string) =>
+    `table ip ${name} {\n chain c {\n type filter hook forward priority 0; policy accept;\n ${rule}\n }\n}\n`;
+  const drop = table("a", "tcp dport 80 drop");
+  expect(fates(tracerOf(drop + table("b", "tcp dport 80 accept")), ["10.5.75.2", "192.168.1.99", 80])).toEqual([
+    "1.000 dropped",
+  ]);
+  expect(fates(tracerOf(drop + table("b", "tcp dport 80 reject")), ["10.5.75.2", "192.168.1.99", 80])).toEqual([
+    "undecided: which of ip a c, ip b c is asked first is not known: all have priority 0",
+  ]);
+});
+
+test("no packet is accepted past rules that were not read", () => {
+  const text =
+    'table ip filter {\n chain FORWARD {\n type filter hook forward priority 0; policy accept;\n xt target "TEE"\n }\n}\n';
+  const [fate] = fates(tracerOf(text), ["10.5.75.2", "192.168.1.99", 80]);
+  expect(fate).toMatch(/undecided/);
+});
