@@ -2,6 +2,6 @@ import process from "node:process";
 import { processContext } from "./process-context.ts";
 import { runProgram } from "./program.ts";
 
-runProgram(process.argv.slice(2), processContext()).then((exitCode) => {
+runProgram(process.argv.slice(2), processContext).then((exitCode) => {
   process.exitCode = exitCode;
 });

@@ -1,21 +1,20 @@
 import process from "node:process";
 import type { Logger } from "pino";
-import type { CommandContext } from "./command-context.ts";
+import type { CommandContext, OutputFlags } from "./command-context.ts";
 import { writeStdout } from "./write-stdout.ts";
 
 /** The command context of a real process. */
-export function processContext(): CommandContext {
+export function processContext(flags: OutputFlags): CommandContext {
   let logger: Promise<Logger> | undefined;
   let signal: AbortSignal | undefined;
   return {
     print: writeStdout,
     note: (text) => {
-      // Whoever read stderr may have gone; that changes neither the work nor the exit code.
-      if (!process.stderr.listeners("error").includes(ignore)) process.stderr.on("error", ignore);
-      process.stderr.write(`${text}\n`);
+      if (flags.quiet !== true) writeStderr(flags.logFormat === "json" ? jsonLine(30, text) : text);
     },
+    error: (text) => writeStderr(flags.logFormat === "json" ? jsonLine(50, text) : text),
     logger: () => {
-      logger ??= import("./logger.ts").then(({ createLogger }) => createLogger());
+      logger ??= import("./logger.ts").then(({ createLogger }) => createLogger(flags));
       return logger;
     },
     readStdin,
@@ -30,12 +29,24 @@ export function processContext(): CommandContext {
     },
     // Getters: asking builds the stream, which takes longer than a short command.
     get stdoutIsTerminal() {
-      return process.stdout.isTTY === true;
+      // One that understands no control sequences is no more than a file.
+      return process.stdout.isTTY === true && process.env["TERM"] !== "dumb";
     },
     get stderrIsTerminal() {
       return process.stderr.isTTY === true;
     },
   };
+}
+
+function writeStderr(line: string): void {
+  // Whoever read stderr may have gone; that changes neither the work nor the exit code.
+  if (!process.stderr.listeners("error").includes(ignore)) process.stderr.on("error", ignore);
+  process.stderr.write(`${line}\n`);
+}
+
+/** As pino writes it, which takes too long to load for a note. @param level 30 is info, 50 error */
+function jsonLine(level: 30 | 50, msg: string): string {
+  return JSON.stringify({ level, time: Date.now(), msg });
 }
 
 function ignore(): void {}

@@ -1,8 +1,15 @@
 import { existsSync } from "node:fs";
 import { nearestWord } from "@svcproxy/topology";
-import { Command, CommanderError, type OutputConfiguration } from "commander";
-import type { CommandContext, ExitCode, RunCommand } from "./command-context.ts";
+import { Command, CommanderError, Option, type OutputConfiguration } from "commander";
+import {
+  type CommandContext,
+  EXIT_CODES,
+  type ExitCode,
+  type OutputFlags,
+  type RunCommand,
+} from "./command-context.ts";
 import { addCheck } from "./commands/check.ts";
+import { addCompletion } from "./commands/completion.ts";
 import { addHostState } from "./commands/host-state.ts";
 import { addIptables } from "./commands/iptables.ts";
 import { addLab } from "./commands/lab.ts";
@@ -15,12 +22,22 @@ import { version } from "./this-program.ts";
 import { writeStdoutSync } from "./write-stdout.ts";
 
 /** Reads the command line, runs the command, and returns the exit code. */
-export async function runProgram(argv: readonly string[], context: CommandContext): Promise<ExitCode> {
+export async function runProgram(
+  argv: readonly string[],
+  openContext: (flags: OutputFlags) => CommandContext,
+): Promise<ExitCode> {
   let exitCode: ExitCode = 0;
+  let flags: OutputFlags = {};
   const run: RunCommand = async (action) => {
-    exitCode = await runCommand(context, action);
+    exitCode = await runCommand(openContext(flags), action);
   };
-  const program = buildProgram(run, { writeOut: writeStdoutSync, writeErr: (text) => context.note(text.trimEnd()) });
+  const program = buildProgram(run, {
+    writeOut: writeStdoutSync,
+    writeErr: (text) => openContext(flags).error(text.trimEnd()),
+  });
+  program.hook("preAction", (_program, command) => {
+    flags = command.opts<OutputFlags>();
+  });
   try {
     await program.parseAsync(argv, { from: "user" });
   } catch (error) {
@@ -32,21 +49,56 @@ export async function runProgram(argv: readonly string[], context: CommandContex
   return exitCode;
 }
 
+/** In the order in which the help lists them: to look, to change this host, to ask and to prove, to play. */
+const COMMANDS = [
+  addCheck,
+  addIptables,
+  addUserspace,
+  addTrace,
+  addProve,
+  addHostState,
+  addLab,
+  addSchema,
+  addCompletion,
+];
+
 /** Every command with its flags; each loads its work by import() when it runs. */
-export function buildProgram(run: RunCommand, output: OutputConfiguration): Command {
+export function buildProgram(run: RunCommand, output: OutputConfiguration = {}): Command {
   const program = new Command("svcproxy")
     .description("Service virtual IPs and NodePorts for any Linux host, and the proof that they work.")
     .version(version, "-V, --version")
     .configureOutput(output)
+    // Names alone, so that 80 columns have room for what they do.
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .exitOverride()
     // What stands behind the name of a command is that command's.
     .enablePositionalOptions()
     .showHelpAfterError("(svcproxy --help shows the commands)")
+    .addHelpText("after", () => `\nExit codes:\n${exitCodes()}`)
     .hook("preAction", (_program, command) => refuseMisspelledCommand(command));
-  for (const add of [addCheck, addIptables, addHostState, addLab, addProve, addSchema, addTrace, addUserspace]) {
-    add(program, run);
-  }
+  for (const add of COMMANDS) add(program, run);
+  addOutputFlags(program);
   return program;
+}
+
+function exitCodes(): string {
+  return Object.entries(EXIT_CODES)
+    .map(([code, about]) => `  ${code}  ${about}`)
+    .join("\n");
+}
+
+const OUTPUT_FLAGS = [
+  new Option("-q, --quiet", "say nothing on stderr but why it fails"),
+  new Option("--log-format <format>", "stderr as text, or as JSON lines").choices(["text", "json"]),
+];
+
+/** On every command that does something, so that they may stand anywhere on the line. */
+function addOutputFlags(program: Command): void {
+  for (const command of program.commands) {
+    addOutputFlags(command);
+    const onlyNamesOthers = command.commands.length > 0 && command.registeredArguments.length === 0;
+    if (!onlyNamesOthers) for (const flag of OUTPUT_FLAGS) command.addOption(flag);
+  }
 }
 
 /**

@@ -13,16 +13,16 @@ export async function runCommand(
     return await action(context);
   } catch (error) {
     if (error instanceof InputError) {
-      for (const fault of error.faults) context.note(formatFault(fault));
+      for (const fault of error.faults) context.error(formatFault(fault));
       return error.exitCode;
     }
     if (error instanceof EnvironmentError) {
-      context.note(`svcproxy: ${visible(error.message)} [${error.code}]`);
-      if (error.hint !== undefined) context.note(`  hint: ${visible(error.hint)}`);
+      const hint = error.hint === undefined ? "" : `\n  hint: ${visible(error.hint)}`;
+      context.error(`svcproxy: ${visible(error.message)} [${error.code}]${hint}`);
       return error.exitCode;
     }
     if (isClosedPipe(error)) return 0;
-    context.note(`svcproxy: this is a bug in svcproxy, please report it\n${stackOf(error)}`);
+    context.error(`svcproxy: this is a bug in svcproxy, please report it\n${stackOf(error)}`);
     return 1;
   }
 }

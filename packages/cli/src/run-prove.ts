@@ -21,7 +21,7 @@ export interface ProveFlags extends RuleSourceFlags {
   readonly json?: boolean;
 }
 
-/** Proves the rules of each family that has frontends; exit code 3 where a claim is broken or cannot be decided. */
+/** Proves the rules of each family that has frontends. */
 export async function runProve(
   context: CommandContext,
   files: readonly string[],
@@ -52,7 +52,12 @@ export async function runProve(
       : proofs.map((proof) => formatProof(proof, format)).join("\n"),
   );
   if (proofs.length === 0) context.note("svcproxy: the plan has no frontend, so there is nothing to prove");
-  return proofs.every(({ holds }) => holds) ? 0 : 3;
+  return exitCodeOf(proofs);
+}
+
+function exitCodeOf(proofs: readonly Proof[]): ExitCode {
+  if (proofs.every(({ holds }) => holds)) return 0;
+  return proofs.some(({ claims }) => claims.some(({ status }) => status === "broken")) ? 3 : 4;
 }
 
 function familiesOf({ ports }: HostPlan): readonly Family[] {
@@ -113,8 +118,10 @@ async function runSame(
   await context.print(
     flags.json === true ? `${JSON.stringify(result, null, 2)}\n` : formatSameness(result, { fileA, fileB }),
   );
-  return result.kind === "same" ? 0 : 3;
+  return SAMENESS_CODES[result.kind];
 }
+
+const SAMENESS_CODES: Readonly<Record<Sameness["kind"], ExitCode>> = { same: 0, different: 3, undecided: 4 };
 
 function formatSameness(result: Sameness, { fileA, fileB }: { fileA: string; fileB: string }): string {
   switch (result.kind) {

@@ -1,6 +1,7 @@
 import type { InputError } from "@svcproxy/topology";
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
 import { acceptTopology, type TopologyFlags } from "../topology-input.ts";
 
 interface CheckFlags extends TopologyFlags {
@@ -10,11 +11,12 @@ interface CheckFlags extends TopologyFlags {
 
 /** `svcproxy check TOPOLOGY`. */
 export function addCheck(program: Command, run: RunCommand): void {
-  acceptTopology(program.command("check"))
-    .description("show what was understood of a topology, or everything that is wrong with it")
+  addHelp(acceptTopology(program.command("check")), {
+    about: "show what was understood of a topology, or everything that is wrong with it",
+    examples: ["svcproxy check web.yaml", "svcproxy check web.yaml --host web1 --json"],
+  })
     .option("--host <name>", "whose part to show too (default: the host that this machine is)")
     .option("--json", "print JSON")
-    .addHelpText("after", "\nExamples:\n  svcproxy check web.yaml\n  svcproxy check web.yaml --host web1 --json")
     .action((files: string[], flags: CheckFlags) =>
       run(async (context) => {
         const [

@@ -1,20 +1,21 @@
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
 
 /** `svcproxy host-state`: what a packet's way through this machine depends on besides rules. */
 export function addHostState(program: Command, run: RunCommand): void {
-  program
-    .command("host-state")
-    .description("print this host's addresses, routes and sysctls as JSON, for trace and prove --host-state")
-    .addHelpText(
-      "after",
-      "\nExample, on the host and then anywhere:\n  sudo svcproxy host-state > state.json; sudo iptables-save > rules.txt\n  svcproxy trace --rules rules.txt --host-state state.json --from 10.5.75.2 --to 10.100.100.1:7070",
-    )
-    .action(() =>
-      run(async (context) => {
-        const { readHostStateJson } = await import("../live-host-state.ts");
-        await context.print(await readHostStateJson(context.signal));
-        return 0;
-      }),
-    );
+  addHelp(program.command("host-state"), {
+    about: "print this host's addresses, routes and sysctls as JSON, for trace and prove --host-state",
+    examples: [
+      "sudo svcproxy host-state > state.json",
+      "sudo iptables-save > rules.txt",
+      "svcproxy trace --rules rules.txt --host-state state.json \\\n  --from 10.5.75.2 --to 10.100.100.1:7070",
+    ],
+  }).action(() =>
+    run(async (context) => {
+      const { readHostStateJson } = await import("../live-host-state.ts");
+      await context.print(await readHostStateJson(context.signal));
+      return 0;
+    }),
+  );
 }

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
 import { acceptHostPlan, type HostPlanFlags } from "../iptables-flags.ts";
 
 interface ApplyFlags extends HostPlanFlags {
@@ -10,17 +11,18 @@ interface ApplyFlags extends HostPlanFlags {
 
 /** `svcproxy iptables apply TOPOLOGY`: makes this host's rules equal to the plan. */
 export function addIptablesApply(iptables: Command, run: RunCommand): void {
-  acceptHostPlan(iptables.command("apply"))
-    .description("make this host's rules equal to the plan")
+  addHelp(acceptHostPlan(iptables.command("apply")), {
+    about: "make this host's rules equal to the plan",
+    examples: [
+      "sudo svcproxy iptables apply web.yaml --host web1",
+      "sudo svcproxy iptables apply web.yaml --host web1 --json | jq .differences",
+    ],
+  })
     .option("--adopt", "take over chains with our names that somebody else made")
     .option("--dry-run", "print what would be fed to the kernel, and change nothing")
     .option(
       "--json",
       "print what was changed as JSON: tables, differences as `diff --json` has them, deleted UDP flows",
-    )
-    .addHelpText(
-      "after",
-      "\nExamples:\n  sudo svcproxy iptables apply web.yaml --host web1\n  sudo svcproxy iptables apply web.yaml --host web1 --json | jq .differences",
     )
     .action((files: string[], flags: ApplyFlags) =>
       run(async (context) => {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
 import { acceptVariant, type VariantFlags } from "../iptables-flags.ts";
 
 interface CleanupFlags extends VariantFlags {
@@ -9,14 +10,12 @@ interface CleanupFlags extends VariantFlags {
 
 /** `svcproxy iptables cleanup`: removes everything of ours from this host's rules, whichever plan and variant it came from. */
 export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
-  acceptVariant(iptables.command("cleanup"))
-    .description("remove everything that is ours from this host's rules")
+  addHelp(acceptVariant(iptables.command("cleanup")), {
+    about: "remove everything that is ours from this host's rules",
+    examples: ["sudo svcproxy iptables cleanup", "sudo svcproxy iptables cleanup --dry-run --json | jq .variants"],
+  })
     .option("--dry-run", "print what would be fed to the kernel, and change nothing")
     .option("--json", "print what was removed as JSON, for each variant as `apply --json` does")
-    .addHelpText(
-      "after",
-      "\nExamples:\n  sudo svcproxy iptables cleanup\n  sudo svcproxy iptables cleanup --dry-run --json | jq .variants",
-    )
     .action((flags: CleanupFlags) =>
       run(async (context) => {
         const [

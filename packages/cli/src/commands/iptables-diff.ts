@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
 import { acceptHostPlan, type HostPlanFlags } from "../iptables-flags.ts";
 
 interface DiffFlags extends HostPlanFlags {
@@ -8,10 +9,11 @@ interface DiffFlags extends HostPlanFlags {
 
 /** `svcproxy iptables diff TOPOLOGY`: how this host's rules differ from the plan, by meaning. */
 export function addIptablesDiff(iptables: Command, run: RunCommand): void {
-  acceptHostPlan(iptables.command("diff"))
-    .description("compare this host's rules with the plan, by meaning; exit code 3 where they differ")
+  addHelp(acceptHostPlan(iptables.command("diff")), {
+    about: "compare this host's rules with the plan, by meaning; exit code 3 where they differ",
+    examples: ["sudo svcproxy iptables diff web.yaml --host web1"],
+  })
     .option("--json", "print the differences as JSON")
-    .addHelpText("after", "\nExample:\n  sudo svcproxy iptables diff web.yaml --host web1")
     .action((files: string[], flags: DiffFlags) =>
       run(async (context) => {
         const { formatDifferences, isForeign, listDifferences, openDataPath, readHostPlan } = await import(

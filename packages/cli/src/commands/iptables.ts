@@ -2,6 +2,7 @@ import type { Dialect, DispatchMode } from "@svcproxy/iptables";
 import type { Family } from "@svcproxy/topology";
 import { type Command, Option } from "commander";
 import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
 import { acceptTopology, type TopologyFlags } from "../topology-input.ts";
 import { addIptablesApply } from "./iptables-apply.ts";
 import { addIptablesCleanup } from "./iptables-cleanup.ts";
@@ -19,8 +20,13 @@ type FamilyFlag = "4" | "6" | "all";
 
 /** `svcproxy iptables [TOPOLOGY]`: prints rules; its sub-commands change this host, or compare it. */
 export function addIptables(program: Command, run: RunCommand): void {
-  const iptables = acceptTopology(program.command("iptables"))
-    .description("print the iptables rules of a host")
+  const iptables = addHelp(acceptTopology(program.command("iptables")), {
+    about: "print the iptables rules of a host",
+    examples: [
+      "svcproxy iptables web.yaml --host web1 | sudo sh -e",
+      "svcproxy iptables web.yaml --host web1 --format restore --family 4 |\n  sudo iptables-restore --noflush",
+    ],
+  })
     // What stands behind the name of a subcommand is that subcommand's.
     .enablePositionalOptions()
     .option("--host <name>", "the host that the rules are for")
@@ -46,10 +52,6 @@ export function addIptables(program: Command, run: RunCommand): void {
       new Option("--dispatch <mode>", "how a connection finds its service: rule by rule, down a tree, or by size")
         .choices(["auto", "linear", "tree"])
         .default("auto"),
-    )
-    .addHelpText(
-      "after",
-      "\nExamples:\n  svcproxy iptables web.yaml --host web1 | sudo sh -e\n  svcproxy iptables web.yaml --host web1 --format restore --family 4 | sudo iptables-restore --noflush",
     );
   iptables.action((files: string[], flags: IptablesFlags) =>
     run(async (context) => {

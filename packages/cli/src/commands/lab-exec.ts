@@ -1,20 +1,18 @@
 import { EnvironmentError, inputError } from "@svcproxy/topology";
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
 
 /** `svcproxy lab exec PLACE -- COMMAND`. */
 export function addLabExec(lab: Command, run: RunCommand): void {
-  lab
-    .command("exec")
-    .description("run a command in a host, a pod or the client (default: a shell)")
+  addHelp(lab.command("exec"), {
+    about: "run a command in a host, a pod or the client (default: a shell)",
+    examples: ["svcproxy lab exec cloudos1 -- curl -s 10.100.100.1:7070", "svcproxy lab exec os1_my1"],
+  })
     .argument("<place>", "a host's or pod's name, client or gateway")
     .argument("[command...]", "the command and its arguments, after --")
     .option("--name <lab>", "which lab, where several are up")
     .passThroughOptions()
-    .addHelpText(
-      "after",
-      "\nExamples:\n  svcproxy lab exec cloudos1 -- curl -s 10.100.100.1:7070\n  svcproxy lab exec os1_my1",
-    )
     .action((place: string, command: string[], flags: { readonly name?: string }) =>
       run(async () => {
         const { execInPlace, findLab } = await import("@svcproxy/lab");
@@ -27,15 +25,15 @@ export function addLabExec(lab: Command, run: RunCommand): void {
 
 /** `svcproxy lab capture PLACE INTERFACE -- FILTER`. */
 export function addLabCapture(lab: Command, run: RunCommand): void {
-  lab
-    .command("capture")
-    .description("show the packets on an interface of a place, by tcpdump")
+  addHelp(lab.command("capture"), {
+    about: "show the packets on an interface of a place, by tcpdump",
+    examples: ["svcproxy lab capture cloudos1 flannel.1 -- tcp port 3000"],
+  })
     .argument("<place>", "a host's or pod's name, client or gateway")
     .argument("<interface>", "eth0, cni0, flannel.1, ..., or any")
     .argument("[filter...]", "tcpdump's filter and options, after --")
     .option("--name <lab>", "which lab, where several are up")
     .passThroughOptions()
-    .addHelpText("after", "\nExample:\n  svcproxy lab capture cloudos1 flannel.1 -- tcp port 3000")
     .action((place: string, device: string, filter: string[], flags: { readonly name?: string }) =>
       run(async () => {
         const { execInPlace, findLab, Lab, requireTools } = await import("@svcproxy/lab");

@@ -1,6 +1,7 @@
 import type { Overlay } from "@svcproxy/lab";
 import { type Command, Option } from "commander";
 import type { CommandContext, RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
 import { ownProgram } from "../this-program.ts";
 import { acceptTopology, type TopologyFlags } from "../topology-input.ts";
 import type { LabDataPath } from "./lab-data-path.ts";
@@ -18,8 +19,13 @@ export interface LabUpFlags extends TopologyFlags {
 
 /** `svcproxy lab up [TOPOLOGY]`. */
 export function addLabUp(lab: Command, run: RunCommand): void {
-  acceptTopology(lab.command("up"))
-    .description("start a lab: every host and pod of a topology as a network namespace, with a server in each pod")
+  addHelp(acceptTopology(lab.command("up")), {
+    about: "start a lab: every host and pod of a topology as a network namespace, with a server in each pod",
+    examples: [
+      "sudo svcproxy lab up",
+      "sudo svcproxy lab up web.yaml --overlay host-gw --data-path userspace --detach",
+    ],
+  })
     .addOption(
       new Option("--overlay <kind>", "how pods reach each other").choices(["vxlan", "host-gw"]).default("vxlan"),
     )
@@ -34,10 +40,6 @@ export function addLabUp(lab: Command, run: RunCommand): void {
     .option("--name <lab>", "what to call it", "default")
     .option("-d, --detach", "leave it in the background")
     .option("--json", "print what is where as JSON, once it is up")
-    .addHelpText(
-      "after",
-      "\nExamples:\n  sudo svcproxy lab up\n  sudo svcproxy lab up web.yaml --overlay host-gw --data-path userspace --detach",
-    )
     .action((files: string[], flags: LabUpFlags) => run((context) => labUp(context, files, flags)));
 }
 

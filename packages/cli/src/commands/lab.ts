@@ -1,13 +1,15 @@
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
 import { addLabCapture, addLabExec } from "./lab-exec.ts";
 import { addLabUp } from "./lab-up.ts";
 
 /** `svcproxy lab`: the hosts of a topology as network namespaces. */
 export function addLab(program: Command, run: RunCommand): void {
-  const lab = program
-    .command("lab")
-    .description("the hosts of a topology as network namespaces, to play with")
+  const lab = addHelp(program.command("lab"), {
+    about: "the hosts of a topology as network namespaces, to play with",
+    examples: ["sudo svcproxy lab up", "svcproxy lab exec cloudos1 -- curl -s 10.100.100.1:7070", "svcproxy lab down"],
+  })
     // What stands behind the name of a place is the command that runs there.
     .enablePositionalOptions();
   addLabUp(lab, run);
@@ -24,12 +26,12 @@ interface StatusFlags {
 }
 
 function addLabStatus(lab: Command, run: RunCommand): void {
-  lab
-    .command("status")
-    .description("list the hosts, pods, routes and listeners of a lab")
+  addHelp(lab.command("status"), {
+    about: "list the hosts, pods, routes and listeners of a lab",
+    examples: ["svcproxy lab status --json | jq '.places[].listeners'"],
+  })
     .option("--name <lab>", "which lab, where several are up")
     .option("--json", "print JSON")
-    .addHelpText("after", "\nExample:\n  svcproxy lab status --json | jq '.places[].listeners'")
     .action((flags: StatusFlags) =>
       run(async (context) => {
         const [{ findLab, Lab, readLabStatus }, { renderLabStatus }] = await Promise.all([
@@ -53,13 +55,13 @@ interface DownFlags {
 }
 
 function addLabDown(lab: Command, run: RunCommand): void {
-  lab
-    .command("down")
-    .description("end a lab and everything that runs in it")
+  addHelp(lab.command("down"), {
+    about: "end a lab and everything that runs in it",
+    examples: ["svcproxy lab down --all"],
+  })
     .option("--name <lab>", "which lab, where several are up")
     .option("--all", "all labs of this user")
     .option("--json", "print what was ended as JSON")
-    .addHelpText("after", "\nExample:\n  svcproxy lab down --all")
     .action((flags: DownFlags) =>
       run(async (context) => {
         const { findLab, forgetLab, Lab, listLabs } = await import("@svcproxy/lab");

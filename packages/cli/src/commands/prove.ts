@@ -1,22 +1,23 @@
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
 import { acceptRuleSource } from "../rule-source-flags.ts";
 import type { ProveFlags } from "../run-prove.ts";
 
 /** `svcproxy prove [TOPOLOGY]`: whether rules keep the promise, over all packets. */
 export function addProve(program: Command, run: RunCommand): void {
-  acceptRuleSource(program.command("prove"))
-    .description("prove over all packets that a host's rules carry its plan out")
+  addHelp(acceptRuleSource(program.command("prove")), {
+    about: "prove over all packets that a host's rules carry its plan out",
+    notes: ["Exit code 0: every claim holds. 3: one is broken. 4: none is broken, but one cannot be decided."],
+    examples: [
+      "svcproxy prove --host cloudos1",
+      "sudo iptables-save | svcproxy prove web.yaml --host web1 --rules -",
+      "sudo svcproxy prove web.yaml --live",
+      "svcproxy prove --host cloudos1 --same before.txt after.txt",
+    ],
+  })
     .option("--same <files...>", "two rule files, A and B: whether they treat all packets alike")
     .option("--json", "print the claims as JSON")
-    .addHelpText(
-      "after",
-      "\nExit code 0: every claim holds. 3: one is broken, or cannot be decided.\n\nExamples:\n" +
-        "  svcproxy prove --host cloudos1\n" +
-        "  sudo iptables-save | svcproxy prove topology.yaml --host web1 --rules -\n" +
-        "  sudo svcproxy prove topology.yaml --live\n" +
-        "  svcproxy prove --host cloudos1 --same before.txt after.txt",
-    )
     .action((files: string[], flags: ProveFlags) =>
       run(async (context) => {
         const { runProve } = await import("../run-prove.ts");

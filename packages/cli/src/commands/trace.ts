@@ -1,12 +1,19 @@
 import { type Command, Option } from "commander";
 import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
 import { acceptRuleSource } from "../rule-source-flags.ts";
 import type { TraceFlags } from "../run-trace.ts";
 
 /** `svcproxy trace [TOPOLOGY]`: where one packet goes, without sending it. */
 export function addTrace(program: Command, run: RunCommand): void {
-  acceptRuleSource(program.command("trace"))
-    .description("follow a new connection's first packet through a host's rules")
+  addHelp(acceptRuleSource(program.command("trace")), {
+    about: "follow a new connection's first packet through a host's rules",
+    examples: [
+      "svcproxy trace --host cloudos1 --from 10.5.75.2 --to 10.100.100.1:7070",
+      "svcproxy trace --rules rules.txt --host-state state.json \\\n  --from 10.5.75.2 --to 10.100.100.1:7070",
+      "sudo svcproxy trace --live --from 10.5.75.2 --to 10.100.100.1:7070",
+    ],
+  })
     .option("--from <ip>", "who sends it")
     .option("--to <ip:port>", "whom it dials; an address alone where the protocol has no ports")
     .option("--proto <protocol>", "tcp, udp, sctp, icmp, ipv6-icmp or a number (default: tcp)")
@@ -28,12 +35,6 @@ export function addTrace(program: Command, run: RunCommand): void {
         .default("text"),
     )
     .option("--all", "tell every branch step by step")
-    .addHelpText(
-      "after",
-      "\nExamples:\n  svcproxy trace --host cloudos1 --from 10.5.75.2 --to 10.100.100.1:7070\n" +
-        "  svcproxy trace --rules rules.txt --host-state state.json --from 10.5.75.2 --to 10.100.100.1:7070\n" +
-        "  sudo svcproxy trace --live --from 10.5.75.2 --to 10.100.100.1:7070",
-    )
     .action((files: string[], flags: TraceFlags) =>
       run(async (context) => {
         const { runTrace } = await import("../run-trace.ts");

@@ -1,25 +1,25 @@
 import { EnvironmentError } from "@svcproxy/topology";
 import type { Command } from "commander";
+import type { CleanUpFlags } from "../clean-up-userspace.ts";
 import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
 import { acceptInstance, acceptUserspaceFlags, type InstanceFlags, type UserspaceFlags } from "../userspace-flags.ts";
 
 /** `svcproxy userspace TOPOLOGY`: runs the proxy. */
 export function addUserspace(program: Command, run: RunCommand): void {
-  const userspace = acceptUserspaceFlags(program.command("userspace"))
-    .description("run the proxy for hosts without netfilter")
+  const userspace = addHelp(acceptUserspaceFlags(program.command("userspace")), {
+    about: "run the proxy for hosts without netfilter",
+    notes: [
+      "Times are 500ms, 30s, 15m or 1h; a bare number is seconds. SIGHUP reads the topology again; SIGTERM and SIGINT drain and end, a second one hurries.",
+    ],
+    examples: [
+      "sudo svcproxy userspace web.yaml --host web1 --watch --metrics 127.0.0.1:9464",
+      "svcproxy userspace web.yaml --host web1 --take-over",
+      "svcproxy userspace web.yaml --host web1 --watch --print-unit",
+    ],
+  })
     // What stands behind the name of a subcommand is that subcommand's.
-    .enablePositionalOptions()
-    .addHelpText(
-      "after",
-      `
-Times are 500ms, 30s, 15m or 1h; a bare number is seconds. SIGHUP reads the topology again; SIGTERM and SIGINT drain
-and end, a second one hurries.
-
-Examples:
-  sudo svcproxy userspace web.yaml --host web1 --watch --metrics 127.0.0.1:9464
-  svcproxy userspace web.yaml --host web1 --take-over
-  svcproxy userspace web.yaml --host web1 --watch --print-unit`,
-    );
+    .enablePositionalOptions();
   userspace.action((files: string[], flags: UserspaceFlags) =>
     run(async (context) => {
       if (flags.printUnit === true) {
@@ -42,10 +42,11 @@ interface StatusFlags extends InstanceFlags {
 
 /** `svcproxy userspace status`. */
 function addUserspaceStatus(userspace: Command, run: RunCommand): void {
-  acceptInstance(userspace.command("status"))
-    .description("show what the running proxy serves, and how it fares")
+  addHelp(acceptInstance(userspace.command("status")), {
+    about: "show what the running proxy serves, and how it fares",
+    examples: ["svcproxy userspace status", "svcproxy userspace status --json | jq .ready"],
+  })
     .option("--json", "print JSON")
-    .addHelpText("after", "\nExamples:\n  svcproxy userspace status\n  svcproxy userspace status --json | jq .ready")
     .action((flags: StatusFlags) =>
       run(async (context) => {
         const { isStatusDocument, queryInstance, renderStatus } = await import("@svcproxy/userspace");
@@ -73,10 +74,12 @@ function addUserspaceStatus(userspace: Command, run: RunCommand): void {
 
 /** `svcproxy userspace cleanup`: takes away what a killed proxy left. */
 function addUserspaceCleanup(userspace: Command, run: RunCommand): void {
-  acceptInstance(userspace.command("cleanup"))
-    .description("take away the VIPs, routes and the device that a killed proxy left on this host")
-    .addHelpText("after", "\nExample:\n  sudo svcproxy userspace cleanup")
-    .action((flags: InstanceFlags) =>
+  addHelp(acceptInstance(userspace.command("cleanup")), {
+    about: "take away the VIPs, routes and the device that a killed proxy left on this host",
+    examples: ["sudo svcproxy userspace cleanup"],
+  })
+    .option("--json", "print what could not be taken away as JSON")
+    .action((flags: CleanUpFlags) =>
       run(async (context) => {
         const { cleanUpUserspace } = await import("../clean-up-userspace.ts");
         return cleanUpUserspace(context, flags);

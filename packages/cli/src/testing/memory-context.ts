@@ -16,12 +16,13 @@ export async function runInMemory(argv: readonly string[], { stdin = "" } = {}):
   const context: CommandContext = {
     print: async (text) => void printed.push(text),
     note: (line) => void noted.push(line),
+    error: (line) => void noted.push(line),
     logger: async () => pino({ base: null, timestamp: false }, { write: (line) => void noted.push(line.trimEnd()) }),
     readStdin: async () => Buffer.from(stdin),
     signal: new AbortController().signal,
     stdoutIsTerminal: false,
     stderrIsTerminal: false,
   };
-  const exitCode = await runProgram(argv, context);
+  const exitCode = await runProgram(argv, () => context);
   return { exitCode, stdout: printed.join(""), stderr: noted.join("\n") };
 }
