@@ -1,3 +1,4 @@
+import { ROUTE_LOCALNET } from "@svcproxy/host";
 import {
   compileScript,
   type Dialect,
@@ -7,7 +8,6 @@ import {
   formatRestoreScript,
   formatShellScript,
   fullRuleSet,
-  ROUTE_LOCALNET,
   type Script,
   servesLocalhost,
 } from "@svcproxy/iptables";

@@ -1,6 +1,9 @@
 export * from "./addresses.ts";
+export * from "./compose-plan.ts";
 export * from "./data-path.ts";
 export * from "./descriptor-reserve.ts";
+export * from "./host-problems.ts";
+export * from "./isolate-refusal.ts";
 export type { NamespaceLock } from "./lock-folder.ts";
 export * from "./namespace-lock.ts";
 export * from "./run-tool.ts";
@@ -9,3 +12,4 @@ export * from "./service-port-statuses.ts";
 export * from "./sysctls.ts";
 export * from "./system-error.ts";
 export * from "./tool-path.ts";
+export * from "./translation-limitations.ts";

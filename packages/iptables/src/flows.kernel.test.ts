@@ -1,3 +1,4 @@
+import { ROUTE_LOCALNET } from "@svcproxy/host";
 import {
   describeFlows,
   dialFlow,
@@ -14,7 +15,6 @@ import { describe, expect, test } from "vitest";
 import { compileScript } from "./compile-rules.ts";
 import type { Dialect } from "./dialect.ts";
 import type { DispatchMode } from "./dispatch/dispatch-mode.ts";
-import { ROUTE_LOCALNET } from "./rule-parts/localhost-guard.ts";
 import { formatRestoreScript } from "./script/format-script.ts";
 
 const tools = ["iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"];

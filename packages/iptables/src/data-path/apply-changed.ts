@@ -1,13 +1,12 @@
-import { serviceName } from "@svcproxy/host";
+import { composePlan, serviceName, serviceProblem } from "@svcproxy/host";
 import type { HostPlan, Problem, ServicePortPlan } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import { RestoreRefused, type RuleTables } from "../kernel/rule-tables.ts";
 import type { TableChange } from "../kernel/table-change.ts";
 import { withJournal } from "../kernel/udp-journal.ts";
 import { type ApplyRun, settleUdpFlows, type Written } from "./apply-run.ts";
-import { composePlan } from "./compose-plan.ts";
 import type { OpenMachine } from "./iptables-machine.ts";
-import { refusalIn, serviceProblem } from "./isolate-refusal.ts";
+import { refusalIn } from "./refusal-in.ts";
 import { ruleDelta } from "./rule-delta.ts";
 
 /** So many services that failed are tried again one by one; more of them are left to a look. */

@@ -1,7 +1,9 @@
 import {
   type ApplyOptions,
   type DataPathSession,
+  isolateRefusal,
   type ServicePortStatus,
+  sameContext,
   serviceName,
   servicePortStatuses,
 } from "@svcproxy/host";
@@ -16,11 +18,10 @@ import { applyChanged } from "./apply-changed.ts";
 import { applyRules } from "./apply-rules.ts";
 import { type ApplyRun, newRun, type Written } from "./apply-run.ts";
 import { compileForMachine, usedFamilies } from "./compile-for-machine.ts";
-import { sameContext } from "./compose-plan.ts";
 import { type OpenMachine, type RuleAbilities, variantProblems } from "./iptables-machine.ts";
 import type { IptablesApplyReport } from "./iptables-report.ts";
 import type { IptablesSettings } from "./iptables-settings.ts";
-import { isolateRefusal } from "./isolate-refusal.ts";
+import { refusalIn } from "./refusal-in.ts";
 import { suspectServices } from "./suspect-services.ts";
 
 export interface SessionInput {
@@ -114,7 +115,14 @@ export class IptablesSession implements DataPathSession {
           backend: this.#backend,
           options: { ...this.#settings, signal: this.#signal },
         }),
-      suspects: (line, part) => suspectServices(line, part, compile),
+      refusal(error) {
+        const refused = refusalIn(error);
+        if (refused === undefined) return undefined;
+        const { refusedLine } = refused;
+        const suspects = (part: HostPlan) =>
+          refusedLine === undefined ? [] : suspectServices(refusedLine, part, compile);
+        return { error: refused, suspects };
+      },
     });
     this.#keep({ ...isolated, written: { plan: isolated.plan, rules: run.desired, abilities } });
     const needs = { families: usedFamilies(plan), localhostNodePorts: servesLocalhost(plan, 4) };

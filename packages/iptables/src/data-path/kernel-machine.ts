@@ -1,7 +1,7 @@
-import { readSysctl } from "@svcproxy/host";
+import { hostProblems, readSysctl } from "@svcproxy/host";
 import { deleteStaleUdpFlows } from "../kernel/conntrack.ts";
-import { hostProblems, lostGuardProblem } from "../kernel/host-problems.ts";
 import { knowsRandomFully, openKernel } from "../kernel/kernel-session.ts";
+import { lostGuard } from "../kernel/lost-guard.ts";
 import type { IptablesMachine } from "./iptables-machine.ts";
 
 /** This network namespace of this machine. */
@@ -21,7 +21,7 @@ export function kernelMachine(): IptablesMachine {
         },
         deleteStaleUdpFlows,
         problemsWith: (needs, { signal }) => hostProblems(needs, signal),
-        lostGuard: lostGuardProblem,
+        lostGuard,
         [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
       };
     },

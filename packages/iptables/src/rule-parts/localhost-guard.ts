@@ -6,9 +6,6 @@ import { DROP } from "./targets.ts";
 
 export const LOOPBACK: Cidr = { address: "127.0.0.0" as IpAddress, prefixLength: 8 };
 
-/** What the kernel needs to let a packet from 127.0.0.0/8 out to an endpoint. Never without the guard below. */
-export const ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet";
-
 /** Whether NodePorts are served on 127.0.0.0/8, which takes `route_localnet` and the guard below. */
 export function servesLocalhost({ node }: HostPlan, family: Family): boolean {
   return family === 4 && servesNodePortsOnLocalhost(node);

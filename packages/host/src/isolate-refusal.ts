@@ -1,9 +1,8 @@
-import { serviceName } from "@svcproxy/host";
-import { type EnvironmentError, type HostPlan, type Problem, SvcproxyError } from "@svcproxy/topology";
-import { RestoreRefused } from "../kernel/rule-tables.ts";
+import type { EnvironmentError, HostPlan, Problem } from "@svcproxy/topology";
 import { composePlan, servicesOf } from "./compose-plan.ts";
+import { serviceName } from "./service-port-statuses.ts";
 
-/** How often rules are fed to find the services that the kernel refuses: for three of 5,000, and some more. */
+/** How often a plan is tried to find the services that the kernel refuses: for three of 5,000, and some more. */
 const MAX_ATTEMPTS = 48;
 
 export interface IsolateOptions {
@@ -11,8 +10,14 @@ export interface IsolateOptions {
   readonly good: HostPlan | undefined;
   /** Makes the machine keep a plan, all of it or nothing. @throws EnvironmentError */
   readonly attempt: (plan: HostPlan) => Promise<void>;
-  /** The services of a plan that a refused line of rules belongs to; none where it cannot be told. */
-  readonly suspects: (line: string, plan: HostPlan) => readonly string[];
+  /** The kernel's refusal that an error of `attempt` came from; undefined where asking for less would not help. */
+  readonly refusal: (error: unknown) => Refusal | undefined;
+}
+
+export interface Refusal {
+  readonly error: EnvironmentError;
+  /** The services of the plan that what was refused belongs to; none where it cannot be told. */
+  readonly suspects: (plan: HostPlan) => readonly string[];
 }
 
 export interface Isolated {
@@ -23,12 +28,12 @@ export interface Isolated {
 }
 
 /**
- * Carries out as much of a plan as the kernel takes: a service whose rules it refuses stays as it was.
+ * Carries out as much of a plan as the kernel takes: a service that it refuses stays as it was.
  *
  * @throws EnvironmentError where the reason is none of a service, or no service is left
  */
 export async function isolateRefusal(plan: HostPlan, options: IsolateOptions): Promise<Isolated> {
-  const { good, attempt, suspects } = options;
+  const { good, attempt, refusal } = options;
   const failures = new Map<string, Problem>();
   const services = servicesOf(plan);
   for (;;) {
@@ -37,12 +42,11 @@ export async function isolateRefusal(plan: HostPlan, options: IsolateOptions): P
       await attempt(rest);
       return { plan: rest, failures };
     } catch (error) {
-      const refused = refusalIn(error);
+      const refused = refusal(error);
       if (refused === undefined) throw error;
-      const { refusedLine: line } = refused;
-      const found = line === undefined ? [] : suspects(line, rest).filter((name) => !failures.has(name));
+      const found = refused.suspects(rest).filter((name) => !failures.has(name));
       if (found.length === 0) return await searchRefused(plan, { ...options, failures, error });
-      for (const name of found) failures.set(name, serviceProblem(name, refused));
+      for (const name of found) failures.set(name, serviceProblem(name, refused.error));
       if (failures.size === services.length) throw error;
     }
   }
@@ -51,7 +55,7 @@ export async function isolateRefusal(plan: HostPlan, options: IsolateOptions): P
 /** By halves: what goes in stays, what does not is divided. */
 async function searchRefused(
   plan: HostPlan,
-  { good, attempt, failures, error }: IsolateOptions & { failures: Map<string, Problem>; error: unknown },
+  { good, attempt, refusal, failures, error }: IsolateOptions & { failures: Map<string, Problem>; error: unknown },
 ): Promise<Isolated> {
   const candidates = servicesThatDiffer(plan, good).filter((name) => !failures.has(name));
   const rejected = new Set([...candidates, ...failures.keys()]);
@@ -67,17 +71,18 @@ async function searchRefused(
     try {
       await attempt(composed());
     } catch (cause) {
-      if (refusalIn(cause) === undefined) throw cause;
+      const refused = refusal(cause);
+      if (refused === undefined) throw cause;
       last = cause;
       for (const name of group) rejected.add(name);
       if (group.length > 1) groups.push(...halves(group));
-      else for (const name of group) failures.set(name, serviceProblem(name, refusalIn(cause)));
+      else for (const name of group) failures.set(name, serviceProblem(name, refused.error));
     }
   }
   // One service may be to blame for itself; all that is new is not.
   if (candidates.length > 1 && candidates.every((name) => rejected.has(name))) throw last;
   for (const name of rejected) {
-    if (!failures.has(name)) failures.set(name, serviceProblem(name, refusalIn(last)));
+    if (!failures.has(name)) failures.set(name, serviceProblem(name, refusal(last)?.error));
   }
   return { plan: composed(), failures };
 }
@@ -98,20 +103,13 @@ function halves(group: readonly string[]): (readonly string[])[] {
   return [group.slice(0, middle), group.slice(middle)].filter((half) => half.length > 0);
 }
 
-/** The kernel's refusal that an error came from; undefined where asking for less would not help. */
-export function refusalIn(error: unknown): RestoreRefused | undefined {
-  for (let each = error; each instanceof SvcproxyError; each = each.cause) {
-    if (each instanceof RestoreRefused) return each.code === "RESTORE_REFUSED" && !each.isPassing ? each : undefined;
-  }
-  return undefined;
-}
-
+/** Why a service is not as it was asked for. */
 export function serviceProblem(service: string, error: EnvironmentError | undefined): Problem {
   return {
     code: error?.code ?? "RESTORE_REFUSED",
     severity: "error",
     subject: `service ${service}`,
-    text: `Service ${service} stays as it was: ${error?.message ?? "the kernel refused rules near it"}`,
+    text: `Service ${service} stays as it was: ${error?.message ?? "the kernel refused something near it"}`,
     ...(error?.hint === undefined ? {} : { hint: error.hint }),
   };
 }

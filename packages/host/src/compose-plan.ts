@@ -1,5 +1,5 @@
-import { serviceName } from "@svcproxy/host";
 import type { HostPlan } from "@svcproxy/topology";
+import { serviceName } from "./service-port-statuses.ts";
 
 /**
  * A plan in which some services have the part that another plan gives them: none where that plan does not have them. Those that the
@@ -35,7 +35,7 @@ export function servicesOf({ ports }: HostPlan): readonly string[] {
   return [...new Set(ports.map(serviceName))];
 }
 
-/** Whether a service that is the same has the same rules in both plans. */
+/** Whether a service that is the same is carried out alike in both plans. */
 export function sameContext(a: HostPlan, b: HostPlan): boolean {
   return contextText(a) === contextText(b);
 }

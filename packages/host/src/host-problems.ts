@@ -1,9 +1,9 @@
-import { readSysctl, runTool } from "@svcproxy/host";
-import type { RuleSet } from "@svcproxy/rules";
 import type { Family, Problem } from "@svcproxy/topology";
-import { FIREWALL } from "../rule-parts/chain-names.ts";
-import { ROUTE_LOCALNET } from "../rule-parts/localhost-guard.ts";
-import { isOwnChain } from "./own-chains.ts";
+import { runTool } from "./run-tool.ts";
+import { readSysctl } from "./sysctls.ts";
+
+/** What the kernel needs to let a packet from 127.0.0.0/8 out to an endpoint. Never without a guard that keeps others off. */
+export const ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet";
 
 /** What a plan needs of its host. */
 export interface HostNeeds {
@@ -51,18 +51,16 @@ export async function hostProblems(
 /**
  * What is to be said where our rules kept neighbours off loopback and no longer do: `route_localnet` outlives them.
  *
- * @param before our rules as they were
- * @param after our rules as they are
  * @see CVE-2020-8558
  */
 export async function lostGuardProblem({
-  before,
-  after,
+  wasGuarded,
+  isGuarded,
 }: {
-  readonly before: readonly Guarding[];
-  readonly after: readonly Guarding[];
+  readonly wasGuarded: boolean;
+  readonly isGuarded: boolean;
 }): Promise<Problem | undefined> {
-  if (!before.some(isGuarding) || after.some(isGuarding)) return undefined;
+  if (!wasGuarded || isGuarded) return undefined;
   const setting = await readSysctl(ROUTE_LOCALNET);
   if (setting === undefined || setting === "0") return undefined;
   return {
@@ -70,16 +68,6 @@ export async function lostGuardProblem({
     text: `${ROUTE_LOCALNET} is still on, and our rules no longer keep neighbours off what listens on 127.0.0.1`,
     hint: `sysctl -w ${ROUTE_LOCALNET}=0`,
   };
-}
-
-type Guarding = Pick<RuleSet, "family" | "tables">;
-
-function isGuarding({ family, tables }: Guarding): boolean {
-  if (family !== 4) return false;
-  const chains = tables.find(({ name }) => name === "filter")?.chains ?? [];
-  const guard = chains.find(({ name }) => name === FIREWALL);
-  // Where a kubelet has made the chain, it stays.
-  return guard !== undefined && guard.rules.length > 0 && isOwnChain(FIREWALL, new Set(chains.map(({ name }) => name)));
 }
 
 /** @returns none where `ip` cannot tell */
