@@ -3,12 +3,13 @@ import {
   exampleTopology,
   formatFault,
   inputError,
-  isKubernetesDocument,
   loadInput,
+  type ParsedProxyConfiguration,
   type ParsedTopology,
   parseCidr,
   parseIpAddress,
-  readTopologyDocuments,
+  parseProxyConfiguration,
+  readInput,
   type Topology,
 } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
@@ -35,8 +36,7 @@ export async function readTopology(
   args: readonly string[] | undefined,
   options: ReadTopologyOptions = {},
 ): Promise<ParsedTopology> {
-  const parsed = await parseArguments(context, args ?? [], options);
-  const { topology, warnings } = options.config === undefined ? parsed : await configure(parsed, options.config);
+  const { topology, warnings } = await parseArguments(context, args ?? [], options);
   for (const warning of warnings) context.note(formatFault(warning));
   return { topology, warnings };
 }
@@ -44,8 +44,9 @@ export async function readTopology(
 async function parseArguments(
   context: CommandContext,
   args: readonly string[],
-  { required = false, allowExternalIps = [] }: ReadTopologyOptions,
+  { required = false, allowExternalIps = [], config }: ReadTopologyOptions,
 ): Promise<ParsedTopology> {
+  const options = config === undefined ? {} : { configuration: readConfiguration(config) };
   if (args.length === 0) {
     if (required) {
       throw inputError("TOPOLOGY_REQUIRED", "This command needs a topology: it takes no example for one", {
@@ -53,13 +54,13 @@ async function parseArguments(
       });
     }
     context.note("svcproxy: no topology given, using the built-in example (hosts cloudos1 and cloudos2)");
-    return exampleTopology();
+    return exampleTopology(options);
   }
   const allowExternalIPs = allowExternalIps.map(readAllowedBlock);
-  const loaded = loadInput(await readInputFiles(context, args));
-  if (!loaded.documents.some(isKubernetesDocument)) return readTopologyDocuments(loaded);
-  const { readKubernetesDocuments } = await import("./kubernetes-input.ts");
-  const { passedOver, ...parsed } = readKubernetesDocuments(loaded, { allowExternalIPs });
+  const { passedOver, ...parsed } = readInput(loadInput(await readInputFiles(context, args)), {
+    ...options,
+    allowExternalIPs,
+  });
   if (passedOver.size > 0) {
     const logger = await context.logger();
     logger.info({ passedOver: Object.fromEntries(passedOver) }, "objects of other kinds were passed over");
@@ -75,17 +76,12 @@ function readAllowedBlock(text: string): Cidr {
   });
 }
 
-async function configure({ topology, warnings }: ParsedTopology, path: string): Promise<ParsedTopology> {
-  const { parseProxyConfiguration } = await import("./kubernetes-input.ts");
+function readConfiguration(path: string): ParsedProxyConfiguration {
   const [input, another] = readPath(path);
   if (input === undefined || another !== undefined) {
     throw inputError("SEVERAL_CONFIGURATIONS", `--config takes one file, and ${JSON.stringify(path)} holds more`);
   }
-  const { settings, warnings: further } = parseProxyConfiguration(input);
-  return {
-    topology: { ...topology, node: { ...topology.node, ...settings } },
-    warnings: [...warnings, ...further],
-  };
+  return parseProxyConfiguration(input);
 }
 
 /**

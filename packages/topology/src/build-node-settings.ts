@@ -2,7 +2,7 @@ import type { Cidr } from "./address.ts";
 import { parseIpAddress } from "./address.ts";
 import { judgeInterfaceName } from "./interface-name.ts";
 import type { DetectLocal, NodeSettings } from "./model.ts";
-import { DEFAULT_NODE_SETTINGS, MAX_AFFINITY_TABLE_SIZE } from "./model.ts";
+import { MAX_AFFINITY_TABLE_SIZE } from "./model.ts";
 import { quote } from "./quote.ts";
 import type { RawNode } from "./raw-topology.ts";
 import { mapItems } from "./raw-topology.ts";
@@ -10,8 +10,8 @@ import type { Spot } from "./spot.ts";
 import type { Found, ValueReader } from "./value-reader.ts";
 import { singleAddress } from "./value-reader.ts";
 
-/** Reads the `node:` block; KubeProxyConfiguration comes in the same form. */
-export function buildNodeSettings(raw: RawNode, { reader, spot }: NodeContext): NodeSettings {
+/** What the `node:` block sets. */
+export function buildNodeSettings(raw: RawNode, { reader, spot }: NodeContext): Partial<NodeSettings> {
   const detectLocal = readDetectLocal(raw, { reader, spot });
   const nodePorts = readNodePortAddresses(raw, { reader, spot });
   const masqueradeBit =
@@ -27,14 +27,13 @@ export function buildNodeSettings(raw: RawNode, { reader, spot }: NodeContext): 
           to: MAX_AFFINITY_TABLE_SIZE,
         });
   return {
-    ...DEFAULT_NODE_SETTINGS,
     ...(detectLocal === undefined ? {} : { detectLocal }),
-    clusterCIDRs: readClusterCIDRs(raw, { reader, spot }),
+    ...(raw.clusterCIDR === undefined ? {} : { clusterCIDRs: readClusterCIDRs(raw, { reader, spot }) }),
     ...nodePorts,
     ...(masqueradeBit === undefined ? {} : { masqueradeBit }),
-    masqueradeAll: raw.masqueradeAll ?? DEFAULT_NODE_SETTINGS.masqueradeAll,
-    localhostNodePorts: raw.localhostNodePorts ?? DEFAULT_NODE_SETTINGS.localhostNodePorts,
-    serviceCIDRs: mapItems(raw.serviceCIDRs, (text, index) => reader.cidr(text, spot.at("serviceCIDRs").at(index))),
+    ...(raw.masqueradeAll === undefined ? {} : { masqueradeAll: raw.masqueradeAll }),
+    ...(raw.localhostNodePorts === undefined ? {} : { localhostNodePorts: raw.localhostNodePorts }),
+    ...(raw.serviceCIDRs === undefined ? {} : { serviceCIDRs: readServiceCIDRs(raw.serviceCIDRs, { reader, spot }) }),
     ...(affinityTableSize === undefined ? {} : { affinityTableSize }),
   };
 }
@@ -96,12 +95,17 @@ function readClusterCIDRs({ clusterCIDR = "" }: RawNode, { reader, spot }: NodeC
   return reader.onePerFamily(found, ({ address }) => address, "clusterCIDR").map(({ value }) => value);
 }
 
+function readServiceCIDRs(raw: NonNullable<RawNode["serviceCIDRs"]>, { reader, spot }: NodeContext): readonly Cidr[] {
+  return mapItems(raw, (text, index) => reader.cidr(text, spot.at("serviceCIDRs").at(index)));
+}
+
 /** `primary` alone means the host's main address of each family. */
 function readNodePortAddresses(
   raw: RawNode,
   { reader, spot }: NodeContext,
-): Pick<NodeSettings, "nodePortAddresses" | "nodePortsOnPrimaryAddress"> {
-  const listed = raw.nodePortAddresses ?? [];
+): Partial<Pick<NodeSettings, "nodePortAddresses" | "nodePortsOnPrimaryAddress">> {
+  const listed = raw.nodePortAddresses;
+  if (listed === undefined) return {};
   if (listed.length === 1 && listed[0] === "primary") return { nodePortAddresses: [], nodePortsOnPrimaryAddress: true };
   const nodePortAddresses = mapItems(listed, (text, index) => {
     const address = parseIpAddress(text);

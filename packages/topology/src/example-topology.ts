@@ -1,6 +1,5 @@
-import { FaultReport } from "./fault-report.ts";
-import { finishReading, type ParsedTopology } from "./finish-reading.ts";
-import { buildTopology } from "./parse-topology.ts";
+import type { ParsedTopology } from "./finish-reading.ts";
+import { type ReadOptions, readTopologyDocuments } from "./parse-topology.ts";
 import type { TopologyFile } from "./topology-file.ts";
 
 /** The set-up of the founding document, as examples/cloudos.yaml has it; it is data, so that no file is needed to try svcproxy. */
@@ -44,9 +43,10 @@ export const EXAMPLE_TOPOLOGY_FILE: TopologyFile = {
 };
 
 /** The built-in example, used where a command only prints and no topology is given. */
-export function exampleTopology(): ParsedTopology {
-  const report = new FaultReport();
+export function exampleTopology(options: ReadOptions = {}): ParsedTopology {
   const source = { file: "<built-in example>", text: "" };
-  const topology = buildTopology({ source, index: 0, value: EXAMPLE_TOPOLOGY_FILE }, report);
-  return { topology, warnings: finishReading(report) };
+  return readTopologyDocuments(
+    { documents: [{ source, index: 0, value: EXAMPLE_TOPOLOGY_FILE }], faults: [] },
+    options,
+  );
 }

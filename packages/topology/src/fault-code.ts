@@ -45,6 +45,7 @@ export type FaultCode =
   | "VIP_IN_POD_CIDR"
   | "POD_OUTSIDE_CIDR"
   | "OVERLAPPING_POD_CIDRS"
+  | "SERVICE_CIDR_TOO_WIDE"
   | "OPEN_FAMILY"
   // Kubernetes objects
   | "NO_CLUSTER_IP"
@@ -53,4 +54,5 @@ export type FaultCode =
   | "OTHER_PROXY"
   | "UNUSUAL_NODE_PORT"
   | "MIXED_INPUT"
-  | "NO_EFFECT";
+  | "NO_EFFECT"
+  | "KUBE_PROXY_DEFAULT";

@@ -1,5 +1,6 @@
 export * from "./address.ts";
 export * from "./choose-endpoints.ts";
+export * from "./configure-node.ts";
 export * from "./decode-text.ts";
 export * from "./detect-pods.ts";
 export * from "./errors.ts";
@@ -23,6 +24,7 @@ export * from "./plan-problems.ts";
 export * from "./plan-service.ts";
 export * from "./problem.ts";
 export * from "./problem-code.ts";
+export * from "./read-input.ts";
 export type { InputFile } from "./source-document.ts";
 export * from "./source-place.ts";
 export { TextMap } from "./text-map.ts";

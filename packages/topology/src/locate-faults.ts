@@ -2,7 +2,7 @@ import { EVENT_ID, type Event, getScalarValue, parseEvents, YAMLException } from
 import type { Fault } from "./errors.ts";
 import type { Path, Place, PlacedFault } from "./fault-report.ts";
 import { scalarOffset } from "./scalar-offset.ts";
-import type { SourceText } from "./source-document.ts";
+import { type SourceText, shiftPosition } from "./source-document.ts";
 import { formatPlace, type SourcePosition } from "./source-place.ts";
 import { positionFinder } from "./text-position.ts";
 
@@ -22,7 +22,7 @@ export function locateFaults(faults: readonly PlacedFault[]): readonly Fault[] {
   for (const offsets of indexes.values()) offsets.find();
   const locate = ({ document, path, atKey = false }: Place): SourcePosition => {
     const position = indexes.get(document.source)?.positionOf(document.index, path, atKey);
-    return { file: document.source.file, ...(position ?? { line: 1, column: 1 }) };
+    return shiftPosition(document.source, { file: document.source.file, ...(position ?? { line: 1, column: 1 }) });
   };
   return faults.map(({ place, first, ...fault }) => {
     const firstAt = first === undefined ? undefined : locate(first);

@@ -116,7 +116,7 @@ export interface NodeSettings {
   readonly masqueradeBit: number;
   /** Which of the host's addresses serve NodePorts; none of a family: all of them. */
   readonly nodePortAddresses: readonly Cidr[];
-  /** `nodePortAddresses: [primary]`: only the host's first address of each family serves NodePorts. */
+  /** `primary` among `nodePortAddresses`: the host's first address of each family serves NodePorts, besides the blocks. */
   readonly nodePortsOnPrimaryAddress: boolean;
   /** NodePorts on 127.0.0.0/8 (IPv4 only). */
   readonly localhostNodePorts: boolean;

@@ -24,14 +24,15 @@ export function nodePortAddresses({
 }): NodePortAddresses {
   const ofFamily = (addresses: readonly IpAddress[]) => addresses.filter((address) => familyOf(address) === family);
   const own = ofFamily(host.addresses);
-  if (node.nodePortsOnPrimaryAddress) return { addresses: own.slice(0, 1), everyHostAddress: false };
   const listed = blocksOf(node, family);
   const everyHostAddress = listed === undefined;
+  const isServed = (address: IpAddress) =>
+    isIn(listed, address) || (node.nodePortsOnPrimaryAddress && address === own[0]);
   const unlisted = ofFamily(machineAddresses).filter(
     // Loopback addresses serve NodePorts only where that is asked for; a link-local one is of no use without its interface.
     (address) => !own.includes(address) && specialAddress(address) === undefined,
   );
-  const addresses = [...own, ...unlisted].filter((address) => isIn(listed, address));
+  const addresses = [...own, ...unlisted].filter(isServed);
   if (LOOPBACK !== undefined && family === 4 && servesNodePortsOnLocalhost(node)) addresses.push(LOOPBACK);
   return { addresses, everyHostAddress };
 }
@@ -41,14 +42,19 @@ export function nodePortAddresses({
  * loopback out. kube-proxy turns them off then when it starts, and with them the guard and the sysctl that they take.
  */
 export function servesNodePortsOnLocalhost(node: NodeSettings): boolean {
-  if (LOOPBACK === undefined || !node.localhostNodePorts || node.nodePortsOnPrimaryAddress) return false;
+  if (LOOPBACK === undefined || !node.localhostNodePorts) return false;
   return isIn(blocksOf(node, 4), LOOPBACK);
 }
 
 /** The blocks whose addresses serve NodePorts; undefined where all do. */
-function blocksOf({ nodePortAddresses: blocks }: NodeSettings, family: Family): readonly Cidr[] | undefined {
+function blocksOf(
+  { nodePortAddresses: blocks, nodePortsOnPrimaryAddress }: NodeSettings,
+  family: Family,
+): readonly Cidr[] | undefined {
   const listed = blocks.filter(({ address }) => familyOf(address) === family);
-  return listed.length === 0 || listed.some(({ prefixLength }) => prefixLength === 0) ? undefined : listed;
+  return (listed.length === 0 && !nodePortsOnPrimaryAddress) || listed.some(({ prefixLength }) => prefixLength === 0)
+    ? undefined
+    : listed;
 }
 
 function isIn(blocks: readonly Cidr[] | undefined, address: IpAddress): boolean {

@@ -1,12 +1,14 @@
 import type { Cidr } from "./address.ts";
+import { configureNode } from "./configure-node.ts";
 import { FaultReport } from "./fault-report.ts";
 import { finishReading, type ParsedTopology } from "./finish-reading.ts";
 import { buildKubernetesTopology } from "./kubernetes/build-kubernetes-topology.ts";
 import type { LoadedDocuments } from "./load-documents.ts";
 import { loadInput } from "./load-input.ts";
+import type { ReadOptions } from "./parse-topology.ts";
 import type { InputFile } from "./source-document.ts";
 
-export interface KubernetesOptions {
+export interface KubernetesOptions extends ReadOptions {
   /** Blocks whose addresses a Service may claim as externalIPs; none: nobody may. */
   readonly allowExternalIPs?: readonly Cidr[];
 }
@@ -29,9 +31,14 @@ export function parseKubernetes(files: readonly InputFile[], options: Kubernetes
 /** The same, of what was loaded already. */
 export function readKubernetesDocuments(
   { documents, faults }: LoadedDocuments,
-  { allowExternalIPs = [] }: KubernetesOptions = {},
+  { allowExternalIPs = [], configuration }: KubernetesOptions = {},
 ): ParsedKubernetes {
   const report = new FaultReport();
-  const { topology, passedOver } = buildKubernetesTopology(documents, { report, allowExternalIPs });
-  return { topology, passedOver, warnings: finishReading(report, faults) };
+  const { hosts, services, settings, passedOver } = buildKubernetesTopology(documents, { report, allowExternalIPs });
+  const { node, warnings } = configureNode(settings, configuration);
+  return {
+    topology: { source: "kubernetes", hosts, services, node },
+    passedOver,
+    warnings: [...finishReading(report, faults), ...warnings],
+  };
 }

@@ -1,5 +1,5 @@
 import type { Cidr } from "./address.ts";
-import { familyOf, formatCidr, parseIpAddress } from "./address.ts";
+import { cidrOf, familyOf, formatCidr, parseIpAddress } from "./address.ts";
 import type { Fault } from "./errors.ts";
 import { explainAddress } from "./explain-address.ts";
 import { FaultReport } from "./fault-report.ts";
@@ -10,14 +10,21 @@ import { Field } from "./kubernetes/field.ts";
 import { readCidr } from "./kubernetes/read-nodes.ts";
 import { parseSloppyCidr } from "./kubernetes/sloppy-address.ts";
 import { loadInput } from "./load-input.ts";
-import type { DetectLocal, NodeSettings } from "./model.ts";
+import { DEFAULT_NODE_SETTINGS, type DetectLocal, type NodeSettings } from "./model.ts";
+import { nearestWord } from "./nearest-word.ts";
+import { unpackConfigMap } from "./proxy-config-map.ts";
+import { CONFIGURATION_KEYS, USED_KEYS } from "./proxy-configuration-keys.ts";
 import { quote } from "./quote.ts";
 import type { InputFile } from "./source-document.ts";
 import { Spot } from "./spot.ts";
 import { singleAddress, ValueReader } from "./value-reader.ts";
 
+/** Which of kube-proxy's data paths a configuration is for; here it chooses defaults only. */
+export type ProxyMode = "iptables" | "nftables" | "ipvs";
+
 export interface ParsedProxyConfiguration {
-  /** Only what the file sets. */
+  readonly mode: ProxyMode;
+  /** What the file sets. */
   readonly settings: Partial<NodeSettings>;
   readonly warnings: readonly Fault[];
 }
@@ -26,13 +33,15 @@ const KIND = "KubeProxyConfiguration";
 const API_VERSION = "kubeproxy.config.k8s.io/v1alpha1";
 
 /**
- * Reads the settings of the data path from a KubeProxyConfiguration; what else it says is accepted, and named in one warning.
+ * Reads the settings of the data path from a KubeProxyConfiguration, or from the ConfigMap that holds one, as `kubectl get` prints it;
+ * what else it says is accepted, and named in one warning.
  *
  * @throws InputError with every fault
  */
 export function parseProxyConfiguration(input: InputFile): ParsedProxyConfiguration {
-  const { documents, faults } = loadInput([input]);
+  const loaded = unpackConfigMap(loadInput([input]), KIND);
   const report = new FaultReport();
+  const { documents } = loaded;
   const document = documents.find(({ value }) => isMapping(value) && value["kind"] === KIND) ?? documents[0];
   if (document === undefined) throw new TypeError("there is no document to read");
   const reader = new ValueReader(document, report);
@@ -48,18 +57,28 @@ export function parseProxyConfiguration(input: InputFile): ParsedProxyConfigurat
       `Supported: ${API_VERSION}`,
     );
   }
-  const settings = readSettings(root);
-  warnOfTheRest(root);
-  return { settings, warnings: finishReading(report, faults) };
+  const mode = readMode(root.get("mode"));
+  const settings = readSettings(root, mode);
+  if (kind.text() === KIND) warnOfTheRest(root, mode);
+  return { mode, settings, warnings: finishReading(report, loaded.faults) };
 }
 
-function readSettings(root: Field): Partial<NodeSettings> {
-  // The nftables mode has these settings in a section of its own; every other mode takes those of iptables.
-  const section = root.get(sectionOf(root));
+function readMode(field: Field): ProxyMode {
+  // What a file says in vain is no reason to read the rest otherwise.
+  const mode = field.word(["iptables", "nftables", "ipvs"]) ?? "iptables";
+  if (mode === "ipvs") {
+    const reason = "there is no IPVS data path here; its defaults hold, and another data path carries them out";
+    field.warning("NO_EFFECT", reason, "Choose the data path by the command: svcproxy iptables, nftables or userspace");
+  }
+  return mode;
+}
+
+function readSettings(root: Field, mode: ProxyMode): Partial<NodeSettings> {
+  const section = root.get(sectionOf(mode));
   const masqueradeBit = readMasqueradeBit(section.get("masqueradeBit"));
   const masqueradeAll = section.get("masqueradeAll").flag();
-  // Of iptables alone: kube-proxy's nftables mode has no NodePorts on localhost.
-  const localhostNodePorts = section.get("localhostNodePorts").flag();
+  // In its other modes kube-proxy never serves NodePorts on localhost.
+  const localhostNodePorts = mode === "iptables" ? section.get("localhostNodePorts").flag() : undefined;
   const clusterCIDRs = readClusterCIDRs(root.get("clusterCIDR"));
   const detectLocal = readDetectLocal(root, { hasClusterCIDR: clusterCIDRs.length > 0 });
   return {
@@ -72,8 +91,9 @@ function readSettings(root: Field): Partial<NodeSettings> {
   };
 }
 
-function sectionOf(root: Field): "nftables" | "iptables" {
-  return root.get("mode").text() === "nftables" ? "nftables" : "iptables";
+/** The nftables mode has these settings in a section of its own; every other mode takes those of iptables. */
+function sectionOf(mode: ProxyMode): "nftables" | "iptables" {
+  return mode === "nftables" ? "nftables" : "iptables";
 }
 
 function readMasqueradeBit(field: Field): number | undefined {
@@ -134,37 +154,76 @@ function readDetectLocal(root: Field, { hasClusterCIDR }: { hasClusterCIDR: bool
   }
 }
 
+/** Blocks, addresses and the words that kube-proxy has for some. */
 function readNodePortAddresses(
   field: Field,
 ): Partial<Pick<NodeSettings, "nodePortAddresses" | "nodePortsOnPrimaryAddress">> {
   const items = field.items();
   if (items.length === 0) return {};
-  if (items.length === 1 && items[0]?.text() === "primary") {
-    return { nodePortAddresses: [], nodePortsOnPrimaryAddress: true };
-  }
   const nodePortAddresses = items.flatMap((item) => {
-    const address = parseIpAddress(item.text() ?? "");
+    const text = item.text() ?? "";
+    const meant = BLOCKS_OF_WORD[text];
+    if (meant !== undefined) return meant;
+    const address = parseIpAddress(text);
     return (address === undefined ? readCidr(item) : singleAddress(address)) ?? [];
   });
-  return { nodePortAddresses, nodePortsOnPrimaryAddress: false };
+  return { nodePortAddresses, nodePortsOnPrimaryAddress: items.some((item) => item.text() === "primary") };
 }
 
-const USED = new Set(["apiVersion", "kind", "clusterCIDR", "detectLocal", "detectLocalMode", "nodePortAddresses"]);
-const USED_IN_SECTION = new Set(["masqueradeAll", "masqueradeBit", "localhostNodePorts"]);
+function blocks(...texts: readonly (readonly [address: string, prefixLength: number])[]): readonly Cidr[] {
+  return texts.flatMap(([text, prefixLength]) => {
+    const address = parseIpAddress(text);
+    return address === undefined ? [] : [cidrOf(address, prefixLength)];
+  });
+}
 
-/** Names in one sentence what the file sets and svcproxy has no use for. */
-function warnOfTheRest(root: Field): void {
+/** @see kubernetes staging/src/k8s.io/kube-proxy/config/v1alpha1/types.go, NodePortAddresses */
+const BLOCKS_OF_WORD: Readonly<Record<string, readonly Cidr[]>> = {
+  primary: [],
+  all: blocks(["0.0.0.0", 0], ["::", 0]),
+  localhost: blocks(["127.0.0.0", 8], ["::1", 128]),
+};
+
+/**
+ * kube-proxy's own settings, where its configuration sets none.
+ *
+ * @see kubernetes pkg/proxy/apis/config/v1alpha1/defaults.go; cmd/kube-proxy/app/server_linux.go, platformApplyDefaults
+ */
+export function kubeProxyDefaults(mode: ProxyMode): NodeSettings {
+  return {
+    ...DEFAULT_NODE_SETTINGS,
+    detectLocal: { mode: "ClusterCIDR" },
+    localhostNodePorts: mode === "iptables",
+    nodePortsOnPrimaryAddress: mode === "nftables",
+  };
+}
+
+/** Names in one sentence what the file sets and svcproxy has no use for, and each key that kube-proxy does not know either. */
+function warnOfTheRest(root: Field, mode: ProxyMode): void {
   const { value } = root;
   if (!isMapping(value)) return;
-  const section = sectionOf(root);
+  const used: ReadonlySet<string> = new Set([...USED_KEYS[""], sectionOf(mode)]);
   const unused = Object.keys(value).flatMap((key): readonly string[] => {
-    if (USED.has(key) || isZero(value[key]) || (key === "mode" && section === "nftables")) return [];
+    if (!CONFIGURATION_KEYS.has(key)) warnOfUnknown(root.get(key), { key, known: CONFIGURATION_KEYS.keys() });
+    const parts = CONFIGURATION_KEYS.get(key) ?? [];
     const part = value[key];
-    if (key !== section || !isMapping(part)) return [key];
-    const rest = Object.keys(part).filter((inner) => !USED_IN_SECTION.has(inner) && !isZero(part[inner]));
-    return rest.map((inner) => `${section}.${inner}`);
+    if (!isMapping(part) || parts.length === 0) {
+      return used.has(key) || !CONFIGURATION_KEYS.has(key) || isZero(part) ? [] : [key];
+    }
+    for (const inner of Object.keys(part)) {
+      if (!parts.includes(inner)) warnOfUnknown(root.at(key, inner), { key: inner, known: parts });
+    }
+    if (!used.has(key)) return isZero(part) ? [] : [key];
+    const rest = parts.filter((inner) => !USED_KEYS[mode].includes(`${key}.${inner}`) && !isZero(part[inner]));
+    return rest.map((inner) => `${key}.${inner}`);
   });
   if (unused.length > 0) root.warning("NO_EFFECT", `no effect here: ${unused.join(", ")}`);
+}
+
+function warnOfUnknown(field: Field, { key, known }: { readonly key: string; readonly known: Iterable<string> }): void {
+  const meant = nearestWord(key, known);
+  const hint = meant === undefined ? undefined : `Did you mean \`${meant}\`?`;
+  field.warnOfKey("UNKNOWN_KEY", `kube-proxy has no such key, so it has no effect`, hint);
 }
 
 /** What a configuration that was dumped whole has everywhere: null, empty, zero, or nothing but such. */

@@ -3,12 +3,13 @@ import { buildNodeSettings } from "./build-node-settings.ts";
 import { buildServices } from "./build-services.ts";
 import { checkServices } from "./check-services.ts";
 import { checkShape } from "./check-shape.ts";
+import { configureNode } from "./configure-node.ts";
 import { FaultReport } from "./fault-report.ts";
 import { finishReading, type ParsedTopology } from "./finish-reading.ts";
 import type { LoadedDocuments } from "./load-documents.ts";
 import { loadInput } from "./load-input.ts";
-import type { Topology } from "./model.ts";
-import { DEFAULT_NODE_SETTINGS } from "./model.ts";
+import type { NodeSettings, Topology } from "./model.ts";
+import type { ParsedProxyConfiguration } from "./parse-proxy-configuration.ts";
 import type { RawTopology } from "./raw-topology.ts";
 import type { SourceDocument } from "./source-document.ts";
 import { Spot } from "./spot.ts";
@@ -24,21 +25,37 @@ export function parseTopology(bytes: Uint8Array, { file }: { readonly file: stri
   return readTopologyDocuments(loadInput([{ file, bytes }]));
 }
 
+export interface ReadOptions {
+  /** kube-proxy's, where the settings of the data path are to be its. */
+  readonly configuration?: ParsedProxyConfiguration;
+}
+
 /** The same, of what was loaded already. */
-export function readTopologyDocuments({ documents, faults }: LoadedDocuments): ParsedTopology {
+export function readTopologyDocuments(
+  { documents, faults }: LoadedDocuments,
+  { configuration }: ReadOptions = {},
+): ParsedTopology {
   const report = new FaultReport();
-  const [topology] = documents.map((document, index) => {
+  const [read] = documents.map((document, index) => {
     if (index === 0) return buildTopology(document, report);
     const hint = "Put hosts and services into one document of one file, without `---` between them";
     report.error("SEVERAL_DOCUMENTS", { document, path: [] }, "A topology is one document, and this is another", hint);
     return undefined;
   });
-  if (topology === undefined) throw new TypeError("there is no document to read");
-  return { topology, warnings: finishReading(report, faults) };
+  if (read === undefined) throw new TypeError("there is no document to read");
+  const { hosts, services, settings } = read;
+  const { node, warnings } = configureNode(settings, configuration);
+  return {
+    topology: { source: "topology", hosts, services, node },
+    warnings: [...finishReading(report, faults), ...warnings],
+  };
 }
 
-/** Reads one document; what it cannot read goes into the report and is missing from the topology. */
-export function buildTopology(document: SourceDocument, report: FaultReport): Topology {
+/** Reads one document; what it cannot read goes into the report and is missing. */
+function buildTopology(
+  document: SourceDocument,
+  report: FaultReport,
+): Pick<Topology, "hosts" | "services"> & { readonly settings: Partial<NodeSettings> } {
   const shaped = checkShape(topologySchema, { document, report });
   // The cast is what checkShape promises of the schema that topologyFile was printed to.
   const raw = (shaped ?? {}) as RawTopology;
@@ -46,13 +63,9 @@ export function buildTopology(document: SourceDocument, report: FaultReport): To
   const directory = buildHosts(raw.hosts ?? [], reader);
   const services = buildServices(raw.services, { reader, directory });
   checkServices(services, { reader, directory });
-  return {
-    source: "topology",
-    hosts: directory.hosts,
-    services: services.map(({ service }) => service),
-    node:
-      raw.node === undefined
-        ? DEFAULT_NODE_SETTINGS
-        : buildNodeSettings(raw.node, { reader, spot: Spot.root("the node settings").at("node") }),
-  };
+  const settings =
+    raw.node === undefined
+      ? {}
+      : buildNodeSettings(raw.node, { reader, spot: Spot.root("the node settings").at("node") });
+  return { hosts: directory.hosts, services: services.map(({ service }) => service), settings };
 }

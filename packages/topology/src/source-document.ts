@@ -1,3 +1,5 @@
+import type { SourcePosition } from "./source-place.ts";
+
 /** A file as it came in. */
 export interface InputFile {
   /** How messages name it: the path as given, or `<stdin>`. */
@@ -5,10 +7,18 @@ export interface InputFile {
   readonly bytes: Uint8Array;
 }
 
-/** The decoded text of one file. */
+/** The decoded text of one file, or of a part of it. */
 export interface SourceText {
   readonly file: string;
   readonly text: string;
+  /** How far the text is moved where it is a part of the file; absent: not at all. */
+  readonly shift?: { readonly lines: number; readonly columns: number };
+}
+
+/** A place in a text as a place in its file. */
+export function shiftPosition({ shift }: SourceText, position: SourcePosition): SourcePosition {
+  if (shift === undefined) return position;
+  return { ...position, line: position.line + shift.lines, column: position.column + shift.columns };
 }
 
 /** One YAML or JSON document, as values. */

@@ -30,6 +30,12 @@ export class ValueReader {
     this.report.warning(code, this.place(spot), `${capitalize(spot.subject)}: ${reason}`, hint);
   }
 
+  /** At the key, where the value under it is not to blame. */
+  warnOfKey(code: FaultCode, spot: Spot, { reason, hint }: { readonly reason: string; readonly hint?: string }): void {
+    const place: Place = { ...this.place(spot), atKey: true };
+    this.report.warning(code, place, `${capitalize(spot.subject)}: ${reason}`, hint);
+  }
+
   /** A second use of what may be used once; `first` is where it stands already. */
   duplicate(code: FaultCode, spot: Spot, { first, reason }: { first: Spot; reason: string }): void {
     this.duplicateOf(code, spot, { first: this.place(first), reason });

@@ -4,15 +4,13 @@ import {
   InputError,
   type InputFile,
   inputError,
-  isKubernetesDocument,
   type LoadedDocuments,
   loadInput,
   type ParsedProxyConfiguration,
   type ParsedTopology,
   parseProxyConfiguration,
   problemOf,
-  readKubernetesDocuments,
-  readTopologyDocuments,
+  readInput,
   type Topology,
 } from "@svcproxy/topology";
 import { shareUnchanged } from "../share-unchanged.ts";
@@ -143,17 +141,25 @@ export class FileSource implements Source {
 
   /** @throws InputError with every fault */
   #parse(): ParsedTopology {
-    const { topology, warnings } = readDocuments(this.#documents(), this.#options);
-    if (this.#config === undefined) return { topology, warnings };
+    const { allowExternalIPs = [], onPassedOver } = this.#options;
+    const configuration = this.#configuration();
+    const { passedOver, ...parsed } = readInput(this.#documents(), {
+      allowExternalIPs,
+      ...(configuration === undefined ? {} : { configuration }),
+    });
+    if (passedOver.size > 0) onPassedOver?.(passedOver);
+    return parsed;
+  }
+
+  /** @throws InputError SEVERAL_CONFIGURATIONS, or with the faults of the file */
+  #configuration(): ParsedProxyConfiguration | undefined {
+    if (this.#config === undefined) return undefined;
     const [configuration, another] = this.#config.values();
     if (configuration === undefined || another !== undefined) {
       const message = `--config takes one file, and ${JSON.stringify(this.#config.name)} holds more`;
       throw inputError("SEVERAL_CONFIGURATIONS", message);
     }
-    return {
-      topology: { ...topology, node: { ...topology.node, ...configuration.settings } },
-      warnings: [...warnings, ...configuration.warnings],
-    };
+    return configuration;
   }
 
   /** Of all inputs, in their order. */
@@ -175,16 +181,6 @@ export class FileSource implements Source {
       faults: loaded.flatMap(({ faults }) => faults),
     };
   }
-}
-
-function readDocuments(
-  loaded: LoadedDocuments,
-  { allowExternalIPs = [], onPassedOver }: FileSourceOptions,
-): ParsedTopology {
-  if (!loaded.documents.some(isKubernetesDocument)) return readTopologyDocuments(loaded);
-  const { passedOver, ...parsed } = readKubernetesDocuments(loaded, { allowExternalIPs });
-  if (passedOver.size > 0) onPassedOver?.(passedOver);
-  return parsed;
 }
 
 function loadDocumentsOf(file: InputFile): Loaded<LoadedDocuments> {

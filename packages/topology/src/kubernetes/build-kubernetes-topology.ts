@@ -2,8 +2,7 @@ import type { Cidr, IpAddress } from "../address.ts";
 import { formatSocketAddress } from "../address.ts";
 import { NO_HINTS } from "../build-hosts.ts";
 import type { FaultReport } from "../fault-report.ts";
-import type { Endpoint, Host, Pod, Service, Topology } from "../model.ts";
-import { DEFAULT_NODE_SETTINGS } from "../model.ts";
+import type { Endpoint, Host, NodeSettings, Pod, Service, Topology } from "../model.ts";
 import { quote } from "../quote.ts";
 import type { SourceDocument } from "../source-document.ts";
 import { checkFrontends } from "./check-frontends.ts";
@@ -12,10 +11,12 @@ import type { PortEndpoints, ServiceKey } from "./read-endpoints.ts";
 import { readEndpoints } from "./read-endpoints.ts";
 import { readNodes } from "./read-nodes.ts";
 import { endpointsOfSelector, type KubernetesPod, PodsByLabel, readPods } from "./read-pods.ts";
+import { readServiceCIDRs } from "./read-service-cidrs.ts";
 import { type KubernetesService, type KubernetesServicePort, readService } from "./read-services.ts";
 
-export interface KubernetesTopology {
-  readonly topology: Topology;
+export interface KubernetesTopology extends Pick<Topology, "hosts" | "services"> {
+  /** What objects say of the data path. */
+  readonly settings: Partial<NodeSettings>;
   /** How many objects there were of each kind that says nothing about services. */
   readonly passedOver: ReadonlyMap<string, number>;
 }
@@ -41,15 +42,12 @@ export function buildKubernetesTopology(
   });
   return {
     passedOver: objects.passedOver,
-    topology: {
-      source: "kubernetes",
-      hosts: placePods(
-        nodes.map(({ host }) => host),
-        { pods, listed },
-      ),
-      services,
-      node: DEFAULT_NODE_SETTINGS,
-    },
+    hosts: placePods(
+      nodes.map(({ host }) => host),
+      { pods, listed },
+    ),
+    services,
+    settings: readServiceCIDRs(objects.serviceCIDRs, { nodes, pods, services: read }),
   };
 }
 

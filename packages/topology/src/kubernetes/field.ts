@@ -134,6 +134,13 @@ export class Field {
     this.#reader.warning(code, this.spot, `${this.#prefix()}${reason}`, hint);
   }
 
+  /** Warns of the key itself, whatever stands under it. */
+  warnOfKey(code: FaultCode, reason: string, hint?: string): void {
+    const { spot } = this;
+    const message = `${this.#prefix()}${reason}`;
+    this.#reader.warnOfKey(code, spot, { reason: message, ...(hint === undefined ? {} : { hint }) });
+  }
+
   /** The second use of what may be used once. */
   duplicate(code: FaultCode, { first, reason }: { first: Field; reason: string }): void {
     this.#reader.duplicateOf(code, this.spot, {

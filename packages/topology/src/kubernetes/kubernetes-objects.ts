@@ -13,13 +13,14 @@ export interface KubernetesObjects {
   readonly pods: readonly KubernetesObject[];
   readonly endpoints: readonly KubernetesObject[];
   readonly endpointSlices: readonly KubernetesObject[];
+  readonly serviceCIDRs: readonly KubernetesObject[];
   /** How many there are of each kind that says nothing about services. */
   readonly passedOver: ReadonlyMap<string, number>;
 }
 
 export interface KubernetesObject {
   readonly name: string;
-  /** `default` where the object has none; empty for a Node. */
+  /** `default` where the object has none; empty where its kind has none. */
   readonly namespace: string;
   readonly field: Field;
 }
@@ -46,13 +47,16 @@ interface Location {
   readonly impliedKind: { readonly kind: string; readonly apiVersion: string } | undefined;
 }
 
-/** By kind and group; the versions that are served today. */
-const KINDS = new Map<string, "services" | "nodes" | "pods" | "endpoints" | "endpointSlices">([
+/** By kind and group: the versions that are served today, and those of which files are still around. */
+const KINDS = new Map<string, Exclude<keyof KubernetesObjects, "passedOver">>([
   ["v1/Service", "services"],
   ["v1/Node", "nodes"],
   ["v1/Pod", "pods"],
   ["v1/Endpoints", "endpoints"],
   ["discovery.k8s.io/v1/EndpointSlice", "endpointSlices"],
+  ["discovery.k8s.io/v1beta1/EndpointSlice", "endpointSlices"],
+  ["networking.k8s.io/v1/ServiceCIDR", "serviceCIDRs"],
+  ["networking.k8s.io/v1beta1/ServiceCIDR", "serviceCIDRs"],
 ]);
 
 class Collector implements KubernetesObjects {
@@ -61,6 +65,7 @@ class Collector implements KubernetesObjects {
   readonly pods: KubernetesObject[] = [];
   readonly endpoints: KubernetesObject[] = [];
   readonly endpointSlices: KubernetesObject[] = [];
+  readonly serviceCIDRs: KubernetesObject[] = [];
   readonly passedOver = new Map<string, number>();
 
   add(value: unknown, location: Location): void {
@@ -121,11 +126,11 @@ function readObject(
   const named = isMapping(value) && isMapping(value["metadata"]) ? value["metadata"] : {};
   const nameOf = (key: string) => (typeof named[key] === "string" ? named[key] : undefined);
   const name = nameOf("name") ?? "";
-  const isNode = kind === "Node";
-  const namespace = isNode ? "" : nameOf("namespace") || "default";
-  const subject = spot.named({ kind, name: isNode ? name : `${namespace}/${name}` });
+  const isOfCluster = kind === "Node" || kind === "ServiceCIDR";
+  const namespace = isOfCluster ? "" : nameOf("namespace") || "default";
+  const subject = spot.named({ kind, name: isOfCluster ? name : `${namespace}/${name}` });
   const field = Field.root(value, { spot: subject, reader });
-  for (const key of isNode ? ["name"] : ["name", "namespace"]) {
+  for (const key of isOfCluster ? ["name"] : ["name", "namespace"]) {
     const part = field.at("metadata", key);
     const text = part.text();
     if (!text && (key === "namespace" || (kind === "EndpointSlice" && nameOf("generateName")))) continue;

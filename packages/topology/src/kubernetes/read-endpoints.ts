@@ -116,7 +116,8 @@ function readSliceEndpoint(
       .get(key)
       .items()
       .flatMap((hint) => hint.get("name").text() ?? []);
-  const node = field.get("nodeName").text();
+  // v1beta1 began with a label of the node in place of its name.
+  const node = field.get("nodeName").text() ?? field.at("topology", "kubernetes.io/hostname").text();
   const pod = podOf(field.get("targetRef"), namespace);
   return {
     address,

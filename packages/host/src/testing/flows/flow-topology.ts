@@ -1,13 +1,5 @@
 import { readFileSync } from "node:fs";
-import {
-  isKubernetesDocument,
-  loadInput,
-  parseProxyConfiguration,
-  parseTopology,
-  readKubernetesDocuments,
-  readTopologyDocuments,
-  type Topology,
-} from "@svcproxy/topology";
+import { loadInput, parseProxyConfiguration, parseTopology, readInput, type Topology } from "@svcproxy/topology";
 import type { FlowScenario } from "./flow.ts";
 
 /** Services enough to give every tree of chains some depth. */
@@ -25,9 +17,7 @@ export function flowTopology(scenario: FlowScenario, { crowded }: { readonly cro
 
 /** The topology of a file, or of the Kubernetes objects in it. */
 export function readFlowFile(file: URL): Topology {
-  const loaded = loadInput([{ file: file.pathname, bytes: readFileSync(file) }]);
-  const read = loaded.documents.some(isKubernetesDocument) ? readKubernetesDocuments : readTopologyDocuments;
-  return read(loaded).topology;
+  return readInput(loadInput([{ file: file.pathname, bytes: readFileSync(file) }])).topology;
 }
 
 function settingsOf(configuration: Readonly<Record<string, unknown>>) {
