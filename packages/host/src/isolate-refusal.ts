@@ -30,7 +30,7 @@ export interface Isolated {
 /**
  * Carries out as much of a plan as the kernel takes: a service that it refuses stays as it was.
  *
- * @throws EnvironmentError where the reason is none of a service, or no service is left
+ * @throws EnvironmentError where no service is the reason, or every one is
  */
 export async function isolateRefusal(plan: HostPlan, options: IsolateOptions): Promise<Isolated> {
   const { good, attempt, refusal } = options;
@@ -60,7 +60,7 @@ async function searchRefused(
   const candidates = servicesThatDiffer(plan, good).filter((name) => !failures.has(name));
   const rejected = new Set([...candidates, ...failures.keys()]);
   const composed = () => composePlan(plan, { other: good, isOther: (name) => rejected.has(name) });
-  // Where the kernel refuses what it has, the reason is none of a service.
+  // Where the kernel refuses what it has, no service is the reason.
   await attempt(composed());
   let last = error;
   const groups = candidates.length > 1 ? halves(candidates) : [candidates];

@@ -1,7 +1,7 @@
 import { describeTracedFlows, type TracedSubject } from "@svcproxy/host/testing";
 import { createTracer } from "@svcproxy/rules";
 import { compileRules } from "./compile-rules.ts";
-import { fullRuleSet } from "./full-rule-set.ts";
+import { fullRuleSet } from "./desired-rules.ts";
 
 describeTracedFlows(
   (["document", "kubernetes"] as const).flatMap((dialect) =>

@@ -8,7 +8,6 @@ export * from "./data-path/iptables-settings.ts";
 export * from "./desired-rules.ts";
 export * from "./dialect.ts";
 export * from "./dispatch/dispatch-mode.ts";
-export * from "./full-rule-set.ts";
 export * from "./kernel/conntrack.ts";
 export * from "./kernel/detect-variant.ts";
 export * from "./kernel/differences.ts";

@@ -4,8 +4,8 @@ import { parseSave } from "@svcproxy/rules";
 import { type Family, parseTopology, planHost, type Topology } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
 import { compileRules, compileScript } from "./compile-rules.ts";
+import { fullRuleSet } from "./desired-rules.ts";
 import type { Dialect } from "./dialect.ts";
-import { fullRuleSet } from "./full-rule-set.ts";
 import { formatRestoreScript, formatShellScript } from "./script/format-script.ts";
 
 const reason = whyNoKernelTests(["ip", "iptables", "ip6tables", "iptables-nft", "iptables-legacy"]);

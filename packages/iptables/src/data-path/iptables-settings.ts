@@ -14,7 +14,7 @@ export interface IptablesSettings {
   readonly dispatch?: DispatchMode | undefined;
   /** Default: where rules already live. */
   readonly variant?: Variant | undefined;
-  /** The families to look at and to change; default both. One without frontends keeps none of our rules. */
+  /** The families to look at and to change; default both. In one without frontends our rules are removed. */
   readonly families?: readonly Family[];
   /** Whether to take over chains that have our names but that somebody else made; default no. */
   readonly adopt?: boolean;

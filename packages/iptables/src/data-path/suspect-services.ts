@@ -3,7 +3,7 @@ import { formatRule } from "@svcproxy/rules";
 import type { HostPlan } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 
-/** A line that so many services share is none of theirs. */
+/** A line that more services share belongs to none in particular. */
 const MAX_SUSPECTS = 8;
 
 /** The services whose own rules have a line of restore input: those that a refused line belongs to. */

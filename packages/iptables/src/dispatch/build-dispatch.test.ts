@@ -9,7 +9,7 @@ import {
 } from "@svcproxy/topology";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { documentMatches } from "../document/block-matches.ts";
+import { documentMatches } from "../document/frontend-dispatch.ts";
 import { hostCidr } from "../rule-parts/matches.ts";
 import { jump } from "../rule-parts/targets.ts";
 import { buildDispatch, type Dispatch, type DispatchEntry } from "./build-dispatch.ts";

@@ -2,8 +2,7 @@ import type { Chain, Rule } from "@svcproxy/rules";
 import type { Family, IpAddress, Port, Protocol } from "@svcproxy/topology";
 import { addressBits, addressWidth, cidrOf } from "@svcproxy/topology";
 import { jump } from "../rule-parts/targets.ts";
-import { blockChainName } from "./block-chain-name.ts";
-import type { BlockMatches, FrontendBlock } from "./frontend-block.ts";
+import { type BlockMatches, blockChainName, type FrontendBlock } from "./frontend-block.ts";
 
 /** A frontend; what a chain does with a packet to it is known to `leafRules`. */
 export interface DispatchEntry {
@@ -41,7 +40,7 @@ const PROTOCOL_DIGITS: Readonly<Record<Protocol, 0 | 1 | 2>> = { tcp: 0, udp: 1,
 /**
  * Splits the walk over `entries` into a tree of chains by destination prefix, then protocol, then port range. Which block
  * an entry falls into depends on the entries of that block alone, so a changed one rewrites one leaf and, where that
- * overflows or runs empty, the chain above. A packet to none of them comes back to the rule behind.
+ * overflows or runs empty, the chain above. A packet that is for another address comes back to the next rule.
  */
 export function buildDispatch<Entry extends DispatchEntry>(
   entries: readonly Entry[],
@@ -158,4 +157,12 @@ function describeBlock<Entry extends DispatchEntry>(
   if (freeBits === PORT_BITS) return { ...cidr, protocol: entry.protocol };
   const from = (entry.port >> freeBits) << freeBits;
   return { ...cidr, protocol: entry.protocol, ports: { from, to: from + 2 ** freeBits - 1 } };
+}
+
+/** The rules for `entries` in one chain, rule by rule or as a tree. */
+export function dispatchRules<Entry extends DispatchEntry>(
+  entries: readonly Entry[],
+  { byTree, ...options }: DispatchOptions<Entry> & { readonly byTree: boolean },
+): Dispatch {
+  return byTree ? buildDispatch(entries, options) : { rules: options.leafRules(entries), chains: [] };
 }

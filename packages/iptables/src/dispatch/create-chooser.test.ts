@@ -1,6 +1,6 @@
 import type { Rule } from "@svcproxy/rules";
 import { expect, test } from "vitest";
-import { kubernetesShares } from "../kubernetes/kubernetes-shares.ts";
+import { kubernetesShares } from "../kubernetes/kubernetes-matches.ts";
 import { jump } from "../rule-parts/targets.ts";
 import { type Choice, type Chooser, createChooser } from "./create-chooser.ts";
 

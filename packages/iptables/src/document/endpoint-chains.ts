@@ -2,8 +2,7 @@ import type { Match, Rule, Target } from "@svcproxy/rules";
 import type { Endpoint, Family, HostPlan, Protocol, ServicePortPlan } from "@svcproxy/topology";
 import { TextMap } from "@svcproxy/topology";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
-import { hostCidr, moduleMatch, protocolMatch, source } from "../rule-parts/matches.ts";
-import { remember } from "../rule-parts/recent.ts";
+import { hostCidr, moduleMatch, protocolMatch, remember, source } from "../rule-parts/matches.ts";
 import { dnat, jump, NO_TARGET } from "../rule-parts/targets.ts";
 import { type ChainUse, nameEndpoints, type WantedChain } from "./name-endpoints.ts";
 
@@ -15,7 +14,7 @@ export interface EndpointChain extends WantedChain {
 }
 
 export interface EndpointChains {
-  /** In the order of the file's pods; endpoints that are no pod's behind them, in order of use. */
+  /** In the order of the file's pods; then endpoints that belong to no pod, in order of use. */
   readonly ordered: readonly EndpointChain[];
   /** The chains that lead to some of the port's reachable endpoints, in the same order. */
   of(port: ServicePortPlan, endpoints: readonly Endpoint[]): readonly EndpointChain[];

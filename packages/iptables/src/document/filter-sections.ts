@@ -7,7 +7,7 @@ import { localhostGuard, servesLocalhost } from "../rule-parts/localhost-guard.t
 import { NEW_CONNECTION } from "../rule-parts/matches.ts";
 import { jump } from "../rule-parts/targets.ts";
 import type { Section } from "../script/script.ts";
-import { documentMatches } from "./block-matches.ts";
+import { documentMatches } from "./frontend-dispatch.ts";
 
 interface FilterChain {
   readonly name: string;

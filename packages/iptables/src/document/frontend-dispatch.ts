@@ -1,17 +1,23 @@
 import type { Match, Rule } from "@svcproxy/rules";
 import type { Family, Frontend, IpAddress } from "@svcproxy/topology";
-import type { Dispatch, DispatchEntry } from "../dispatch/build-dispatch.ts";
-import { dispatchRules } from "../dispatch/dispatch-rules.ts";
+import { type Dispatch, type DispatchEntry, dispatchRules } from "../dispatch/build-dispatch.ts";
+import type { FrontendBlock } from "../dispatch/frontend-block.ts";
 import { MARK_MASQ, NODE_PORT_PREFIX, NODE_PORTS, VIP_PREFIX } from "../rule-parts/chain-names.ts";
-import { destination, hostCidr, TO_THIS_HOST } from "../rule-parts/matches.ts";
-import { isGuarded, servesSomebody } from "../rule-parts/serves-somebody.ts";
+import {
+  destination,
+  destinationPorts,
+  hostCidr,
+  moduleMatch,
+  protocolMatch,
+  TO_THIS_HOST,
+} from "../rule-parts/matches.ts";
+import { isGuarded, servesSomebody } from "../rule-parts/refused-frontends.ts";
 import { jump } from "../rule-parts/targets.ts";
-import { documentMatches } from "./block-matches.ts";
 import type { ServiceChains } from "./service-chains.ts";
 
 interface FrontendEntry extends DispatchEntry {
   readonly matches: readonly Match[];
-  /** The rules that mark, so that the source is rewritten: whoever the client is, or where it is no pod. */
+  /** The rules that mark, so that the source is rewritten: whoever the client is, or where it is not a pod. */
   readonly marks: readonly Rule[];
   readonly chain: string;
 }
@@ -19,7 +25,7 @@ interface FrontendEntry extends DispatchEntry {
 /**
  * KUBE-SERVICES: every address that a service is reached at, the host's own (NodePorts) aside.
  *
- * @param options.notAPod ends the rule that marks those clients of a ClusterIP that are no pods, where the plan wants it
+ * @param options.notAPod ends the rule that marks those clients of a ClusterIP that are not pods, where the plan wants it
  */
 export function frontendDispatch(
   services: readonly ServiceChains[],
@@ -110,4 +116,15 @@ function isRewritten(handling: Frontend["clients"]["outside"]): boolean {
 
 function jumpRule({ matches, chain }: FrontendEntry): Rule {
   return { matches, target: jump(chain) };
+}
+
+/** `-d ADDRESS -p tcp -m tcp --dport PORT`, as the document writes it. */
+export function documentMatches({ cidr, protocol, ports }: FrontendBlock): readonly Match[] {
+  const matches: Match[] = cidr === undefined ? [] : [destination(cidr)];
+  if (protocol === undefined) return matches;
+  matches.push(
+    protocolMatch(protocol),
+    ports === undefined ? moduleMatch(protocol) : destinationPorts(protocol, ports),
+  );
+  return matches;
 }

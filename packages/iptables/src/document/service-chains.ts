@@ -3,10 +3,9 @@ import type { Endpoint, Family, Frontend, HostPlan, ServicePortPlan } from "@svc
 import { cidrContains } from "@svcproxy/topology";
 import type { Chooser } from "../dispatch/create-chooser.ts";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
-import { FROM_THIS_HOST, hostCidr, source } from "../rule-parts/matches.ts";
+import { FROM_THIS_HOST, hostCidr, isRemembered, source } from "../rule-parts/matches.ts";
 import { podMatch } from "../rule-parts/pod-match.ts";
-import { isRemembered } from "../rule-parts/recent.ts";
-import { isGuarded, servesSomebody } from "../rule-parts/serves-somebody.ts";
+import { isGuarded, servesSomebody } from "../rule-parts/refused-frontends.ts";
 import { jump } from "../rule-parts/targets.ts";
 import type { EndpointChains } from "./endpoint-chains.ts";
 

@@ -58,12 +58,12 @@ function withoutAligned(rules: readonly KeyedRule[], alignment: Alignment, side:
 function takeMoved(surplus: Set<KeyedRule>, lacking: Set<KeyedRule>): readonly Placed[] {
   const places = groupBy(lacking, ({ key }) => [key]);
   return [...surplus].flatMap((found) => {
-    const home = places.get(found.key)?.shift();
-    if (home === undefined) return [];
+    const planned = places.get(found.key)?.shift();
+    if (planned === undefined) return [];
     surplus.delete(found);
-    lacking.delete(home);
+    lacking.delete(planned);
     const { rule, index } = found;
-    return [{ index, finding: { kind: "moved", rule, position: index + 1, plannedPosition: home.index + 1 } }];
+    return [{ index, finding: { kind: "moved", rule, position: index + 1, plannedPosition: planned.index + 1 } }];
   });
 }
 

@@ -42,7 +42,7 @@ export function compareTable(table: OwnedTable, desired: DesiredRules | undefine
   );
   for (const name of planned.keys()) {
     // Cleanup knows our chains by their names alone.
-    if (!isOwnChain(name, planned)) throw new TypeError(`chain ${name} of the plan has no name of ours`);
+    if (!isOwnChain(name, planned)) throw new TypeError(`chain ${name} of the plan does not have a name of ours`);
   }
   const hooks = (desired?.hooks ?? []).filter((hook) => hook.table === table.name);
   const holders = findHolders(table);

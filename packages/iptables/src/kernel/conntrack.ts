@@ -56,7 +56,7 @@ async function deleteFlows(flows: readonly UdpFlow[], signal: AbortSignal): Prom
   const output = await runTool("sh", ["-c", "cat | conntrack --load-file -"], { input, signal });
   if (output.exitCode === 0) return;
   if (!/unrecognized option|unknown option|invalid option/i.test(output.stderr)) throw failed("delete", output.stderr);
-  // conntrack-tools before 1.4.7 reads no file. A flow that ended meanwhile is no fault.
+  // conntrack-tools before 1.4.7 reads no file. A flow that ended meanwhile is not a fault.
   for (const words of commands) await runTool("conntrack", words, { signal });
 }
 

@@ -40,7 +40,7 @@ function compareFamilies(
 function incompatible(table: string, family: Family): EnvironmentError {
   return new EnvironmentError(
     "TABLE_INCOMPATIBLE",
-    `Cannot tell what table ${table} (IPv${family}) holds: nftables rules that iptables has no words for are in it`,
+    `Cannot tell what table ${table} (IPv${family}) holds: it has nftables rules that iptables cannot express`,
     { hint: "Move these rules to an nftables table of their own, or try --variant legacy" },
   );
 }

@@ -4,7 +4,7 @@ import * as names from "../rule-parts/chain-names.ts";
 
 /**
  * An empty chain with this name in a table says that the chains there that have our names are ours. Rules of ours in a
- * built-in chain that jump to none of our chains have a mark of their own each, see `hookMark`.
+ * built-in chain that do not jump to one of our chains have a mark of their own each, see `hookMark`.
  */
 export const MARKER_CHAIN = "SVCPROXY-OWNS";
 
@@ -55,12 +55,12 @@ export function isMark(name: string): boolean {
  * Name of the empty chain that says: this rule in this built-in chain is ours. It carries a hash of the rule's meaning, so
  * that the rule itself stays as the plan has it, and cleanup knows it without a topology.
  *
- * @param foreignTwins how many equal rules of others were there before ours, 0–9: these stay at cleanup
+ * @param foreignCopies how many equal rules of others were there before ours, 0–9: these stay at cleanup
  */
-export function hookMark(chain: string, rule: Rule, foreignTwins = 0): string {
+export function hookMark(chain: string, rule: Rule, foreignCopies = 0): string {
   const hash = createHash("sha256")
     .update(`${chain} ${ruleKey(rule)}`)
     .digest("hex")
     .slice(0, 12);
-  return `${MARKER_CHAIN}-${hash}${foreignTwins === 0 ? "" : `-${Math.min(foreignTwins, 9)}`}`;
+  return `${MARKER_CHAIN}-${hash}${foreignCopies === 0 ? "" : `-${Math.min(foreignCopies, 9)}`}`;
 }

@@ -93,7 +93,7 @@ function tellApart(chain: Chain, { marks, isOwnJump, taken }: Ownership): readon
     if (isOwnJump(rule)) return { rule, key, isOurs: true };
     const copy = seen.get(key) ?? 0;
     seen.set(key, copy + 1);
-    // Ours stand before the twins that were there when we came.
+    // Ours stand before the equal rules that were there when we came.
     const ours = taken.has(key)
       ? Infinity
       : ownCopies({ chain: chain.name, rule, copies: copies.get(key) ?? 0, marks });
@@ -103,12 +103,12 @@ function tellApart(chain: Chain, { marks, isOwnJump, taken }: Ownership): readon
 
 function ownCopies(found: { chain: string; rule: Rule; copies: number; marks: ReadonlySet<string> }): number {
   if (found.marks.size === 0) return 0;
-  const twins = foreignTwins(found);
-  return twins === undefined ? 0 : Math.max(0, found.copies - twins);
+  const foreign = foreignCopies(found);
+  return foreign === undefined ? 0 : Math.max(0, found.copies - foreign);
 }
 
-/** How many twins of others a rule's mark tells of; undefined where it has no mark. */
-function foreignTwins({
+/** How many equal rules of others a rule's mark tells of; undefined where it has no mark. */
+function foreignCopies({
   chain,
   rule,
   marks,
@@ -117,8 +117,8 @@ function foreignTwins({
   rule: Rule;
   marks: ReadonlySet<string>;
 }): number | undefined {
-  for (let twins = 0; twins <= 9; twins++) {
-    if (marks.has(hookMark(chain, rule, twins))) return twins;
+  for (let foreign = 0; foreign <= 9; foreign++) {
+    if (marks.has(hookMark(chain, rule, foreign))) return foreign;
   }
   return undefined;
 }
@@ -134,7 +134,7 @@ export function wantedMarks(
     if ((target.kind === "jump" || target.kind === "goto") && planned.has(target.chain)) continue;
     const key = ruleKey(rule);
     const foreign = (table.builtIn.get(chain) ?? []).filter((entry) => entry.key === key && !entry.isOurs).length;
-    wanted.add(hookMark(chain, rule, foreignTwins({ chain, rule, marks: table.marks }) ?? foreign));
+    wanted.add(hookMark(chain, rule, foreignCopies({ chain, rule, marks: table.marks }) ?? foreign));
   }
   return wanted;
 }

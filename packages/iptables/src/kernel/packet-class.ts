@@ -133,7 +133,7 @@ function excludesPorts(ranges: readonly NumberRange[], negated: boolean, { ports
   return ranges.every(({ from, to }) => to < ports.from || ports.to < from);
 }
 
-/** A VIP is no address of the host: `svcproxy check` sees to it. */
+/** A VIP is not an address of the host: `svcproxy check` makes sure of it. */
 function excludesType(
   { types, negated }: { types: readonly string[]; negated: boolean },
   { toHost, destination }: PacketClass,

@@ -14,7 +14,7 @@ export interface RuleBackend {
   /** What `apply` would change. */
   compare(desired: readonly DesiredRules[], options: ApplyOptions): Promise<RuleDifference>;
   /**
-   * Makes our rules equal `desired`; one of `families` that is not in it keeps none of ours. Each table changes whole or not at
+   * Makes our rules equal `desired`; of a family in `families` that is not in it, our rules are removed. Each table changes whole or not at
    * all, and where a later one fails, the earlier ones are put back; twice is once.
    *
    * @throws EnvironmentError FOREIGN_CHAINS, TABLE_INCOMPATIBLE, RESTORE_REFUSED, RULES_KEEP_CHANGING, INTERRUPTED

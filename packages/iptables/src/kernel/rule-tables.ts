@@ -13,7 +13,7 @@ export interface Urgency {
 
 /** What `iptables-save` shows of one family. */
 export interface SavedRules extends RuleSet {
-  /** Tables that are there, but cannot be shown: they hold nftables rules that iptables has no words for. */
+  /** Tables that are there, but cannot be shown: they hold nftables rules that iptables cannot express. */
   readonly unreadable?: readonly string[];
 }
 

@@ -8,15 +8,14 @@ import { EXTERNAL_SERVICES, FIREWALL, NODE_PORTS, PROXY_FIREWALL, SERVICES } fro
 import { type FilterReason, filterContents } from "../rule-parts/filter-contents.ts";
 import { localhostGuard, servesLocalhost } from "../rule-parts/localhost-guard.ts";
 import { comment } from "../rule-parts/matches.ts";
-import { notAPod } from "../rule-parts/not-a-pod.ts";
-import { lazily } from "../script/lazily.ts";
+import { notAPod } from "../rule-parts/pod-match.ts";
 import type { Script, Section } from "../script/script.ts";
+import { lazily } from "../script/script.ts";
 import { forward, markMasq, postrouting } from "./constant-rules.ts";
 import { endpointRules } from "./endpoint-chains.ts";
 import { frontendDispatch, nodePortDispatch, nodePortTail } from "./frontend-dispatch.ts";
 import { hooksOf } from "./hooks.ts";
-import { kubernetesMatches } from "./kubernetes-matches.ts";
-import { kubernetesShares } from "./kubernetes-shares.ts";
+import { kubernetesMatches, kubernetesShares } from "./kubernetes-matches.ts";
 import { nameServicePorts, type ServicePortName } from "./name-service-ports.ts";
 import { servicePortChains } from "./service-port-chains.ts";
 

@@ -4,8 +4,15 @@ import { formatSocketAddress } from "@svcproxy/topology";
 import type { Choice, Chooser } from "../dispatch/create-chooser.ts";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { hashName } from "../rule-parts/hash-name.ts";
-import { comment, hostCidr, moduleMatch, protocolMatch, source } from "../rule-parts/matches.ts";
-import { isRemembered, remember } from "../rule-parts/recent.ts";
+import {
+  comment,
+  hostCidr,
+  isRemembered,
+  moduleMatch,
+  protocolMatch,
+  remember,
+  source,
+} from "../rule-parts/matches.ts";
 import { dnat, jump } from "../rule-parts/targets.ts";
 import { HASH_LENGTH, type ServicePortName } from "./name-service-ports.ts";
 

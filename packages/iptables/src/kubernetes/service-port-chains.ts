@@ -5,7 +5,7 @@ import type { Chooser } from "../dispatch/create-chooser.ts";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { comment, FROM_THIS_HOST, hostCidr, source } from "../rule-parts/matches.ts";
 import { podMatch } from "../rule-parts/pod-match.ts";
-import { isGuarded, servesSomebody } from "../rule-parts/serves-somebody.ts";
+import { isGuarded, servesSomebody } from "../rule-parts/refused-frontends.ts";
 import { jump, NO_TARGET } from "../rule-parts/targets.ts";
 import { choiceRules, type EndpointChain, endpointChains } from "./endpoint-chains.ts";
 import { kubernetesMatches, sourceBlock } from "./kubernetes-matches.ts";

@@ -1,7 +1,7 @@
 import type { Match, Rule } from "@svcproxy/rules";
 import type { HostPlan, Service, ServicePortPlan } from "@svcproxy/topology";
 import type { Dispatch, DispatchEntry } from "../dispatch/build-dispatch.ts";
-import { dispatchRules } from "../dispatch/dispatch-rules.ts";
+import { dispatchRules } from "../dispatch/build-dispatch.ts";
 import type { BlockMatches } from "../dispatch/frontend-block.ts";
 import {
   EXTERNAL_NODE_PORT_PREFIX,
@@ -11,8 +11,7 @@ import {
   VIP_PREFIX,
 } from "./chain-names.ts";
 import { hostCidr, TO_THIS_HOST } from "./matches.ts";
-import { type RefusedFrontend, type RefusedFrontendsInput, refusedFrontends } from "./refused-frontends.ts";
-import { isGuarded } from "./serves-somebody.ts";
+import { isGuarded, type RefusedFrontend, type RefusedFrontendsInput, refusedFrontends } from "./refused-frontends.ts";
 import { ACCEPT, DROP, reject } from "./targets.ts";
 
 /** Why a packet meets a rule of the filter table. */

@@ -12,3 +12,8 @@ export interface Section extends TableAdditions {
   /** A few words for people, as they are: what prints them makes a name from a user's file harmless. */
   readonly title: string;
 }
+
+/** Items that are made when somebody walks through them, and anew for each who does: of a large cluster they are too many to keep. */
+export function lazily<Item>(generate: () => Iterator<Item>): Iterable<Item> {
+  return { [Symbol.iterator]: generate };
+}

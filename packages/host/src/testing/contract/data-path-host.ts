@@ -13,7 +13,7 @@ export interface DataPathHost extends AsyncDisposable {
   /** Another program takes away all that this data path wrote, as a firewall does that starts anew. */
   wipe(): Promise<void>;
   /**
-   * From now on the machine takes nothing that names one of these addresses, or nothing at all; none of them: it takes everything
+   * From now on the machine takes nothing that names one of these addresses, or nothing at all; an empty list: it takes everything
    * again.
    */
   refuse(what: readonly IpAddress[] | "everything"): Promise<void>;

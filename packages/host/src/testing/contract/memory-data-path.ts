@@ -18,7 +18,7 @@ import type {
 import { serviceName, servicePortStatuses } from "../../service-port-statuses.ts";
 import type { DataPathHost } from "./data-path-host.ts";
 
-/** Where a data path in memory writes: entries by name. Those of others have names that are no place of a plan. */
+/** Where a data path in memory writes: entries by name. Those of others have other names. */
 export class MemoryMachine {
   readonly entries = new Map<string, string>();
   refused: readonly IpAddress[] | "everything" = [];

@@ -5,7 +5,7 @@ import { type FlowGround, flowAddress } from "./flow-places.ts";
 /** `ip:port` of each endpoint, and whether it sees another address than the client's; or that there is none. */
 export type Reached = Readonly<Record<string, boolean>> | "refused" | "dropped";
 
-/** What a flow is to meet; `nobody's`: it is no service's business, `kept off`: but nobody gets in. */
+/** What a flow is to meet; `nobody's`: it belongs to no service; `kept off`: it does not, and nobody gets in. */
 export function expectedReach({ expected, from }: Flow, ground: FlowGround): Reached | "nobody's" | "kept off" {
   if (typeof expected === "string") return expected;
   if ("leftTo" in expected) return "nobody's";

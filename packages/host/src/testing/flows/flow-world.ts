@@ -50,7 +50,7 @@ export async function createFlowWorld(scenario: FlowScenario, topology: Topology
   };
 }
 
-/** Every endpoint, ready or not, and whoever is to get what is no service's business. */
+/** Every endpoint, ready or not, and whoever is to get what belongs to no service. */
 function servedIn({ flows }: FlowScenario, topology: Topology): readonly Served[] {
   const endpoints = topology.services
     .flatMap(({ ports }) => ports)
