@@ -1,25 +1,5 @@
-import type { Chain, Rule, Target } from "@svcproxy/rules";
+import { type Chain, type Rule, type Target, targetEffect } from "@svcproxy/rules";
 import { excludes, type PacketClass } from "./packet-class.ts";
-
-/** Extensions that let a packet go on to the next rule; what is not named here may end its way. */
-const PASSING_EXTENSIONS: ReadonlySet<string> = new Set([
-  "AUDIT",
-  "CLASSIFY",
-  "CONNSECMARK",
-  "DSCP",
-  "ECN",
-  "HL",
-  "HMARK",
-  "IDLETIMER",
-  "LED",
-  "RATEEST",
-  "SECMARK",
-  "SET",
-  "TEE",
-  "TOS",
-  "TTL",
-  "ULOG",
-]);
 
 export interface ForeignPlace {
   /** All chains of the table. */
@@ -58,24 +38,9 @@ function chainTakes(name: string, packets: PacketClass, walk: Walk): boolean {
   return rules.some((rule) => takes(rule, packets, { ...walk, depth: walk.depth + 1 }));
 }
 
-function endsWalk(target: Exclude<Target, { kind: "jump" | "goto" }>, { depth, builtIn }: Walk): boolean {
-  switch (target.kind) {
-    case "accept":
-    case "drop":
-    case "reject":
-    case "dnat":
-    case "snat":
-    case "redirect":
-    case "tproxy":
-      return true;
-    case "return":
-      return depth === 0;
-    case "masquerade":
-      // Our own rules there would do no other thing to the packet.
-      return builtIn !== "POSTROUTING";
-    case "unknown":
-      return !PASSING_EXTENSIONS.has(target.name);
-    default:
-      return false;
-  }
+function endsWalk(target: Target, { depth, builtIn }: Walk): boolean {
+  // Our own rules behind POSTROUTING would do no other thing to the packet.
+  if (target.kind === "masquerade") return builtIn !== "POSTROUTING";
+  const { next } = targetEffect(target);
+  return next === "ends" || next === "unknown" || (next === "returns" && depth === 0);
 }

@@ -1,51 +1,9 @@
 import type { Cidr } from "@svcproxy/topology";
-import { addressBits, formatCidr, unreachable } from "@svcproxy/topology";
-import type { Match, NegatableRange, NumberRange } from "../rule-set.ts";
+import { addressBits, formatCidr } from "@svcproxy/topology";
+import type { Match, NegatableRange, NumberRange, Words } from "../match.ts";
 import { limitPeriod } from "../text/limit-rate.ts";
+import { formatMoreOptions, type MoreMatch } from "../text/more-matches.ts";
 import { protocolNumber } from "../text/protocol-names.ts";
-
-/** Whether a match belongs to no module: these are always asked first. */
-export function isHeader({ kind, ...match }: Match): boolean {
-  switch (kind) {
-    case "source":
-    case "destination":
-    case "inInterface":
-    case "outInterface":
-    case "protocol":
-    case "fragment":
-      return true;
-    case "unknown":
-      return "module" in match && match.module === undefined;
-    default:
-      return false;
-  }
-}
-
-/** Unknown modules that look at the packet and at nothing that their being asked would change. */
-const PURE_MODULES: ReadonlySet<string> = new Set([
-  ...["ah", "bpf", "cgroup", "cluster", "connlabel", "cpu", "dccp", "devgroup", "dscp", "dst", "ecn", "esp", "eui64"],
-  ...["frag", "hbh", "helper", "ipcomp", "ipv6header", "ipvs", "mh", "osf", "pkttype", "policy", "realm", "rt", "srh"],
-  ...["string", "tcpmss", "time", "tos", "u32"],
-]);
-
-/** Whether asking a match changes what a later packet gets, so that what is asked before it matters. */
-export function isBarrier(match: Match): boolean {
-  switch (match.kind) {
-    case "limit":
-    case "recent":
-      return true;
-    case "statistic":
-      return match.mode === "nth";
-    case "set":
-      return match.rest.length > 0;
-    case "socket":
-      return match.restoreMark;
-    case "unknown":
-      return match.module !== undefined && !PURE_MODULES.has(match.module);
-    default:
-      return false;
-  }
-}
 
 /** The single conditions of a match, each as a canonical text; none for what every packet passes. */
 export function matchAtoms(match: Match): readonly string[] {
@@ -108,7 +66,8 @@ type OtherMatch = Extract<
   {
     kind:
       | ("recent" | "set" | "physdev" | "limit" | "owner" | "iprange" | "socket" | "rpfilter")
-      | ("mac" | "length" | "ttl" | "unknown");
+      | ("mac" | "length" | "ttl" | "unknown")
+      | MoreMatch["kind"];
   }
 >;
 
@@ -162,8 +121,11 @@ function otherAtoms(match: OtherMatch): readonly string[] {
       return [`ttl ${match.comparison} ${match.value}`];
     case "unknown":
       return [`${JSON.stringify(match.module ?? "")} ${JSON.stringify(match.words)}`];
+    case "policy":
+      return [`policy ${match.direction} ${match.policy} ${policyElements(match.words).join(" > ")}`];
     default:
-      return unreachable(match);
+      // Their options are printed in one order, each in one spelling.
+      return [`${match.kind}${formatMoreOptions(match, { style: "save", family: 4 })}`];
   }
 }
 
@@ -226,4 +188,15 @@ function statisticAtoms(match: Extract<Match, { kind: "statistic" }>): readonly 
   if (match.mode === "nth") return [`${not(match)}nth=${match.every}/${match.packet}`];
   const threshold = match.negated ? 2 ** 31 - match.threshold : match.threshold;
   return threshold === 2 ** 31 ? [] : [`random=${threshold}`];
+}
+
+/** The elements of an IPsec policy in order, the options of each in any. */
+function policyElements(words: Words): readonly string[] {
+  const elements: string[][] = [[]];
+  for (const word of words) {
+    if (word === "--next") elements.push([]);
+    else if (word.startsWith("--") || word === "!") elements.at(-1)?.push(word);
+    else elements.at(-1)?.push(`${elements.at(-1)?.pop() ?? ""} ${word}`);
+  }
+  return elements.map((options) => options.sort().join(" "));
 }

@@ -1,6 +1,7 @@
+import { isBarrier, isHeaderMatch } from "../effects/rule-effect.ts";
 import type { Rule } from "../rule-set.ts";
 import { storableComment } from "../text/format-style.ts";
-import { isBarrier, isHeader, matchAtoms } from "./match-atoms.ts";
+import { matchAtoms } from "./match-atoms.ts";
 import { targetKey } from "./target-key.ts";
 
 export interface RuleKeyOptions {
@@ -32,7 +33,7 @@ export function ruleKey(rule: Rule, { withComments = false }: RuleKeyOptions = {
       segment = new Set();
       continue;
     }
-    const into = isHeader(match) ? headers : segment;
+    const into = isHeaderMatch(match) ? headers : segment;
     for (const atom of atoms) into.add(atom);
   }
   segments.push(sorted(segment));

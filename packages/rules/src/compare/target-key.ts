@@ -1,4 +1,5 @@
-import type { Target, Words } from "../rule-set.ts";
+import type { Words } from "../match.ts";
+import type { Target } from "../target.ts";
 import { formatTarget } from "../text/format-target.ts";
 
 /** A text that is equal for targets of one family that do the same. */

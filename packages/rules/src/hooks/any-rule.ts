@@ -1,5 +1,6 @@
+import type { Match } from "../match.ts";
 import type { NftRule, NftStatement } from "../nft/nft-rule-set.ts";
-import type { Match, Rule } from "../rule-set.ts";
+import type { Rule } from "../rule-set.ts";
 
 /** A rule of iptables or of nftables. */
 export type AnyRule = Rule | NftRule;

@@ -1,5 +1,5 @@
+import { visitedTables } from "../effects/rule-effect.ts";
 import type { NftExpression, NftStatement } from "../nft/nft-rule-set.ts";
-import { visitedTables } from "../rule-sets/visited-tables.ts";
 import type { HostRules } from "./host-rules.ts";
 
 /**

@@ -15,6 +15,10 @@ export interface HostState {
    * as all are on a host whose rules were just loaded.
    */
   readonly recentLists?: Readonly<Record<string, readonly IpAddress[]>>;
+  /** Whether the kernel has IPsec policies. Undefined: not known. */
+  readonly usesIpsec?: boolean;
+  /** Accounting objects (`nfacct`) that have a quota. */
+  readonly quotas?: readonly string[];
 }
 
 export interface NetworkInterface {
@@ -26,6 +30,8 @@ export interface NetworkInterface {
   readonly linkKind?: string;
   /** Whether a bridge port sends a frame back where it came from (`hairpin on`). */
   readonly hairpinMode?: boolean;
+  /** `ip link set group`: its number, or a name that only the host knows. Absent: 0, the group of all that are in none. */
+  readonly group?: number | string;
   /** In the kernel's order. */
   readonly addresses: readonly InterfaceAddress[];
 }

@@ -1,6 +1,6 @@
 import type { Cidr, IpAddress } from "@svcproxy/topology";
 import { type Fault, InputError, parseCidr, parseIpAddress } from "@svcproxy/topology";
-import type { NumberRange } from "../rule-set.ts";
+import type { NumberRange } from "../match.ts";
 import { protocolName } from "../text/protocol-names.ts";
 
 /** A kernel set of addresses, ports and the like, with its members. */

@@ -16,7 +16,8 @@ import { parseIpSets } from "./ip-set.ts";
 /**
  * Reads what `svcproxy host-state` prints: the JSON of `ip -j` under `addr`, `route` and `rule`, the latter two by family
  * (`{ "4": [...], "6": [...] }`, or one list), `sysctls` by dotted name, `ipset` as `ipset save` prints it, and `recent`, the
- * addresses on each list. Where no local table is given, the addresses imply it.
+ * addresses on each list, `xfrm` as `ip xfrm policy` and `nfacct` as `nfacct list` print it. Where no local table is given,
+ * the addresses imply it.
  *
  * @param options.file what faults name
  * @throws InputError with every fault found
@@ -43,6 +44,8 @@ export function readHostState(text: string, { file }: { readonly file: string })
       ? {}
       : { ipSets: parseIpSets(reader.text(root["ipset"], ["ipset"]) ?? "", { file }) }),
     ...(root["recent"] === undefined ? {} : { recentLists: readRecent(reader, root["recent"]) }),
+    ...(typeof root["xfrm"] === "string" ? { usesIpsec: root["xfrm"].trim() !== "" } : {}),
+    ...(typeof root["nfacct"] === "string" ? { quotas: readQuotas(root["nfacct"]) } : {}),
   };
   reader.finish();
   return state;
@@ -144,6 +147,7 @@ function readInterface(reader: HostStateReader, value: unknown, path: Path): Net
   const master = optionalText(entry["master"]);
   const linkKind = optionalText(info["info_kind"]);
   const hairpin = slave["hairpin"];
+  const group = readGroup(entry["group"]);
   const flags: readonly unknown[] = Array.isArray(entry["flags"]) ? entry["flags"] : [];
   return {
     name,
@@ -151,10 +155,18 @@ function readInterface(reader: HostStateReader, value: unknown, path: Path): Net
     ...(master === undefined ? {} : { master }),
     ...(linkKind === undefined ? {} : { linkKind }),
     ...(typeof hairpin === "boolean" ? { hairpinMode: hairpin } : {}),
+    ...(group === undefined ? {} : { group }),
     addresses: (entry["addr_info"] === undefined ? [] : reader.list(entry["addr_info"], [...path, "addr_info"]))
       .map((address) => readAddress(reader, address.value, address.path))
       .filter((address) => address !== undefined),
   };
+}
+
+/** `ip` prints the name of a group that its host has one for. */
+function readGroup(value: unknown): number | string | undefined {
+  if (typeof value === "number") return value;
+  if (typeof value !== "string" || value === "default") return undefined;
+  return /^\d+$/.test(value) ? Number(value) : value;
 }
 
 const SCOPES = ["global", "site", "link", "host"] as const;
@@ -301,4 +313,9 @@ function readRecent(reader: HostStateReader, value: unknown): Readonly<Record<st
         .filter((address) => address !== undefined),
     ]),
   );
+}
+
+/** `{ pkts = 0, bytes = 0, quota = 10, mode = packet, overquota = no } = name;` */
+function readQuotas(text: string): readonly string[] {
+  return [...text.matchAll(/^\{[^}]*\bquota = [^}]*\} = (.+);$/gm)].flatMap(([, name]) => name ?? []);
 }

@@ -1,13 +1,14 @@
 import type { Family } from "@svcproxy/topology";
 import { unreachable, visible } from "@svcproxy/topology";
 import { ruleKey } from "../compare/rule-key.ts";
+import { isTargetName } from "../effects/target-effect.ts";
 import type { Chain, Rule, RuleSet } from "../rule-set.ts";
 import { BUILT_IN_CHAINS, CHAIN_NAME_MAX_LENGTH } from "../rule-set.ts";
 import type { RuleContext } from "../text/header-options.ts";
 import { ruleContext } from "../text/header-options.ts";
 import type { Command } from "../text/parse-command.ts";
 import { RuleFault } from "../text/rule-fault.ts";
-import { OTHER_TARGETS, TARGET_SYNTAX } from "../text/target-syntax.ts";
+import { TARGET_SYNTAX } from "../text/target-syntax.ts";
 
 interface OpenChain extends Omit<Chain, "rules" | "policy"> {
   policy?: "ACCEPT" | "DROP";
@@ -207,7 +208,7 @@ function checkChainName(name: string): void {
           ? "may not begin with - or !"
           : /[\s\0]/.test(name)
             ? "has a blank in it"
-            : TARGET_SYNTAX.has(name) || OTHER_TARGETS.has(name)
+            : TARGET_SYNTAX.has(name) || isTargetName(name)
               ? "is the name of a target"
               : undefined;
   if (fault !== undefined) throw new RuleFault(`chain name ${shown(name)} ${fault}`, "CHAIN_NAME");

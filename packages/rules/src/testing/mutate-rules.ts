@@ -1,7 +1,9 @@
 import type { Family } from "@svcproxy/topology";
-import type { Chain, Match, Rule, RuleSet, Table, Target } from "../rule-set.ts";
+import type { Match } from "../match.ts";
+import type { Chain, Rule, RuleSet, Table } from "../rule-set.ts";
 import { applyCommands } from "../rule-sets/apply-commands.ts";
 import { parseCommands } from "../rule-sets/parse-commands.ts";
+import type { Target } from "../target.ts";
 import { formatRule } from "../text/format-rule.ts";
 import type { RandomSource } from "./differential/random-source.ts";
 

@@ -1,8 +1,9 @@
 import type { Cidr } from "@svcproxy/topology";
-import { addressWidth, unreachable } from "@svcproxy/topology";
-import type { Match, NegatableRange, NetworkMatch, NumberRange } from "../rule-set.ts";
+import { addressWidth } from "@svcproxy/topology";
+import type { Match, NegatableRange, NetworkMatch, NumberRange } from "../match.ts";
 import type { FormatOptions, RuleStyle } from "./format-style.ts";
 import { quoteWord, quoteWords, storableComment } from "./format-style.ts";
+import { formatMoreOptions } from "./more-matches.ts";
 import { ALL_BITS } from "./option-values.ts";
 import { protocolNumber } from "./protocol-names.ts";
 import { quoteSavedWord } from "./restore-words.ts";
@@ -120,7 +121,7 @@ function formatModuleOptions(match: ModuleMatch, options: FormatOptions): string
       return comparison === "ne" ? ` ! --${prefix}-eq ${value}` : ` --${prefix}-${comparison} ${value}`;
     }
     default:
-      return unreachable(match);
+      return formatMoreOptions(match, options);
   }
 }
 

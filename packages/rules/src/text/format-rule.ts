@@ -1,4 +1,5 @@
-import type { Match, Rule } from "../rule-set.ts";
+import type { Match } from "../match.ts";
+import type { Rule } from "../rule-set.ts";
 import { formatMatch } from "./format-match.ts";
 import type { FormatOptions } from "./format-style.ts";
 import { formatTarget } from "./format-target.ts";

@@ -1,8 +1,10 @@
 import { familyOf, unreachable } from "@svcproxy/topology";
-import type { NatRange, NumberRange, Target } from "../rule-set.ts";
+import type { NumberRange } from "../match.ts";
+import type { NatRange, Target } from "../target.ts";
 import { formatHex, formatMasked } from "./format-match.ts";
 import type { FormatOptions } from "./format-style.ts";
 import { quoteWord, quoteWords } from "./format-style.ts";
+import { formatByte } from "./more-matches.ts";
 import { ALL_BITS } from "./option-values.ts";
 
 /** `-j …` or `-g …`; empty for a rule without a target. */
@@ -55,6 +57,18 @@ export function formatTarget(target: Target, options: FormatOptions): string {
     }
     case "trace":
       return "-j TRACE";
+    case "netmap":
+      return `-j NETMAP --to ${target.to.address}/${target.to.prefixLength}`;
+    case "set":
+      return `-j SET${moreWords(target.words, options)}`;
+    case "tos":
+      return `-j TOS --set-tos ${formatByte(target.value)}/${formatByte(target.mask)}`;
+    case "dscp":
+      return `-j DSCP --set-dscp ${formatByte(target.value)}`;
+    case "ttl":
+      return options.family === 4
+        ? `-j TTL --ttl-${target.change} ${target.value}`
+        : `-j HL --hl-${target.change} ${target.value}`;
     case "unknown":
       return `-j ${quoteWords([target.name, ...target.words], options)}`;
     default:

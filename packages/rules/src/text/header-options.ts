@@ -1,5 +1,6 @@
 import { type Family, visible } from "@svcproxy/topology";
-import type { Match, Target } from "../rule-set.ts";
+import type { Match } from "../match.ts";
+import type { Target } from "../target.ts";
 import { readNetwork } from "./option-values.ts";
 import { protocolName } from "./protocol-names.ts";
 import { RuleFault } from "./rule-fault.ts";

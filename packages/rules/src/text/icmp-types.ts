@@ -1,5 +1,5 @@
 import type { Family } from "@svcproxy/topology";
-import type { NumberRange } from "../rule-set.ts";
+import type { NumberRange } from "../match.ts";
 import { readNumber } from "./option-values.ts";
 
 interface IcmpType {

@@ -1,5 +1,16 @@
-import type { Match } from "../rule-set.ts";
+import type { Match } from "../match.ts";
 import type { ExtensionSyntax } from "./extension-syntax.ts";
+import {
+  CONNBYTES_SYNTAX,
+  CONNLABEL_SYNTAX,
+  DEVGROUP_SYNTAX,
+  DSCP_SYNTAX,
+  HELPER_SYNTAX,
+  NFACCT_SYNTAX,
+  PKTTYPE_SYNTAX,
+  POLICY_SYNTAX,
+  TOS_SYNTAX,
+} from "./more-matches.ts";
 import {
   ADDRTYPE_SYNTAX,
   COMMENT_SYNTAX,
@@ -53,6 +64,15 @@ export const MATCH_SYNTAX: ReadonlyMap<string, ExtensionSyntax<Match>> = new Map
   ["length", LENGTH_SYNTAX],
   ["ttl", TTL_SYNTAX],
   ["hl", TTL_SYNTAX],
+  ["pkttype", PKTTYPE_SYNTAX],
+  ["helper", HELPER_SYNTAX],
+  ["devgroup", DEVGROUP_SYNTAX],
+  ["connbytes", CONNBYTES_SYNTAX],
+  ["policy", POLICY_SYNTAX],
+  ["nfacct", NFACCT_SYNTAX],
+  ["connlabel", CONNLABEL_SYNTAX],
+  ["tos", TOS_SYNTAX],
+  ["dscp", DSCP_SYNTAX],
 ]);
 
 /** The module that `-p` loads by itself when one of its options is used. */

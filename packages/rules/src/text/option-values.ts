@@ -1,6 +1,7 @@
 import type { Cidr, Family, IpAddress } from "@svcproxy/topology";
 import { addressBits, addressWidth, cidrOf, familyOf, parseCidr, parseIpAddress } from "@svcproxy/topology";
-import type { NatRange, NumberRange } from "../rule-set.ts";
+import type { NumberRange } from "../match.ts";
+import type { NatRange } from "../target.ts";
 import { RuleFault } from "./rule-fault.ts";
 
 /** The largest unsigned 32-bit number: every bit of a mark. */

@@ -1,4 +1,4 @@
-import type { Match } from "../rule-set.ts";
+import type { Match } from "../match.ts";
 import type { ParsedOption } from "./extension-syntax.ts";
 import { extensionSyntax, optionsByName, optionWords } from "./extension-syntax.ts";
 import { readIcmpType } from "./icmp-types.ts";

@@ -1,11 +1,14 @@
 import { visible } from "@svcproxy/topology";
-import type { Counters, Match, Rule, Target } from "../rule-set.ts";
+import { isTargetName } from "../effects/target-effect.ts";
+import type { Match } from "../match.ts";
+import type { Counters, Rule } from "../rule-set.ts";
+import type { Target } from "../target.ts";
 import type { ExtensionSyntax, ParsedOption } from "./extension-syntax.ts";
 import { optionWords } from "./extension-syntax.ts";
 import { HEADER_OPTIONS, type RuleContext, readHeaderMatch } from "./header-options.ts";
 import { MATCH_SYNTAX, PROTOCOL_MODULES } from "./match-syntax.ts";
 import { RuleFault } from "./rule-fault.ts";
-import { OTHER_TARGETS, TARGET_SYNTAX } from "./target-syntax.ts";
+import { TARGET_SYNTAX } from "./target-syntax.ts";
 
 /** Words as a tokenizer gives them. */
 export interface RuleWords {
@@ -230,7 +233,7 @@ function readTarget({ name, known, options }: Extension, context: RuleContext): 
   const isChain = context.chains?.has(name) === true;
   const understood = known === undefined ? undefined : TARGET_SYNTAX.get(name)?.read(options, context.family);
   if (understood !== undefined) return understood;
-  if (isChain || (options.length === 0 && known === undefined && !OTHER_TARGETS.has(name))) {
+  if (isChain || (options.length === 0 && known === undefined && !isTargetName(name))) {
     if (options.length > 0) throw new RuleFault(`chain ${quote(name)} takes no options`);
     return { kind: "jump", chain: name };
   }

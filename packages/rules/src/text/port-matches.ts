@@ -1,4 +1,4 @@
-import type { Match, NegatableRange } from "../rule-set.ts";
+import type { Match, NegatableRange } from "../match.ts";
 import type { ParsedOption } from "./extension-syntax.ts";
 import { extensionSyntax, optionsByName } from "./extension-syntax.ts";
 import { readNumber, readPortRange } from "./option-values.ts";

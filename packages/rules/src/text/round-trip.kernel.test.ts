@@ -22,12 +22,13 @@ const VARIANTS = (["nft", "legacy"] as const).flatMap((variant) =>
 );
 const TABLES = ["raw", "mangle", "nat", "filter"];
 
-const reason = whyNoKernelTests(["ip", "nsenter", "ipset", ...VARIANTS.map(({ tool }) => tool)]);
+const reason = whyNoKernelTests(["ip", "nsenter", "ipset", "nfacct", ...VARIANTS.map(({ tool }) => tool)]);
 
 /** A namespace in which the corpus can be loaded. */
 async function namespaceWithSets(): Promise<NetworkNamespace> {
   const namespace = await createNetworkNamespace();
   await namespace.run("ipset", ["create", "hosts", "hash:ip"]);
+  await namespace.run("nfacct", ["add", "hits"]);
   await namespace.run("ipset", ["create", "hosts6", "hash:ip", "family", "inet6"]);
   return namespace;
 }

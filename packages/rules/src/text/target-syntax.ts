@@ -1,17 +1,21 @@
 import type { Family } from "@svcproxy/topology";
 import { addressBits, familyOf, parseIpAddress } from "@svcproxy/topology";
-import type { NatRange, Target } from "../rule-set.ts";
-import type { ExtensionSyntax, ParsedOption } from "./extension-syntax.ts";
-import { extensionSyntax, optionsByName, optionWords } from "./extension-syntax.ts";
+import type { NatRange, Target } from "../target.ts";
+import type { ParsedOption } from "./extension-syntax.ts";
+import { extensionSyntax } from "./extension-syntax.ts";
 import { ALL_BITS, readMasked, readNatTarget, readNumber, readPortRange } from "./option-values.ts";
+import {
+  CT,
+  DSCP,
+  NETMAP,
+  plainOptions,
+  SET,
+  type TargetSyntax,
+  TOS,
+  ttlSyntax,
+  wordSyntax,
+} from "./packet-targets.ts";
 import { RuleFault } from "./rule-fault.ts";
-
-type TargetSyntax = ExtensionSyntax<Target>;
-
-/** The option `name` alone decides; others would be a mistake. */
-function plainOptions(options: readonly ParsedOption[]): ReturnType<typeof optionsByName> {
-  return options.some((option) => option.negated) ? undefined : optionsByName(options);
-}
 
 /** No option at all. */
 function bare(target: Target): TargetSyntax {
@@ -149,22 +153,6 @@ function isPrefix(text: string, name: string): boolean {
   return text !== "" && name.startsWith(text);
 }
 
-/** Options are kept word for word: they change what is written about a packet, not its way. */
-function wordSyntax(
-  optionCounts: Readonly<Record<string, number>>,
-  target: (words: readonly string[]) => Target,
-): TargetSyntax {
-  return extensionSyntax<Target>(optionCounts, (options) => target(options.flatMap(optionWords)));
-}
-
-const CT = wordSyntax(
-  {
-    ...{ "--notrack": 0, "--helper": 1, "--timeout": 1, "--ctevents": 1, "--expevents": 1 },
-    ...{ "--zone": 1, "--zone-orig": 1, "--zone-reply": 1 },
-  },
-  (words) => ({ kind: "ct", notrack: words.includes("--notrack"), words }),
-);
-
 const TPROXY = extensionSyntax<Target>({ "--on-port": 1, "--on-ip": 1, "--tproxy-mark": 1 }, (options) => {
   const byName = plainOptions(options);
   const port = readNumber(byName?.["--on-port"]?.values[0] ?? "", 65535);
@@ -216,13 +204,10 @@ export const TARGET_SYNTAX: ReadonlyMap<string, TargetSyntax> = new Map([
   ["CHECKSUM", wordSyntax({ "--checksum-fill": 0 }, (words) => ({ kind: "checksum", words }))],
   ["CT", CT],
   ["TPROXY", TPROXY],
-]);
-
-/** Further targets that iptables and xtables-addons bring along; any other name is a chain's. */
-export const OTHER_TARGETS: ReadonlySet<string> = new Set([
-  ...["AUDIT", "CLASSIFY", "CLUSTERIP", "CONNSECMARK", "DNPT", "DSCP", "ECN", "HL", "HMARK", "IDLETIMER", "LED"],
-  ...["MIRROR", "NAT", "NETMAP", "NFQUEUE", "QUEUE", "RATEEST", "SAME", "SECMARK", "SET", "SNPT", "SYNPROXY"],
-  ...["TCPOPTSTRIP", "TEE", "TOS", "TTL", "ULOG"],
-  // xtables-addons
-  ...["ACCOUNT", "CHAOS", "DELUDE", "DHCPMAC", "DNETMAP", "ECHO", "IPMARK", "LOGMARK", "PROTO", "SYSRQ", "TARPIT"],
+  ["NETMAP", NETMAP],
+  ["SET", SET],
+  ["TOS", TOS],
+  ["DSCP", DSCP],
+  ["TTL", ttlSyntax("--ttl")],
+  ["HL", ttlSyntax("--hl")],
 ]);

@@ -12,7 +12,7 @@ import { runReplies } from "../testing/differential/reply-run.ts";
 import { DEFAULT_SETTINGS } from "../testing/differential/world-plan.ts";
 
 const reason = whyNoKernelTests([
-  ...["ip", "bridge", "unshare", "nsenter", "taskset", "nft", "tcpdump", "perl", "ipset"],
+  ...["ip", "bridge", "unshare", "nsenter", "taskset", "nft", "tcpdump", "perl", "ipset", "nfacct"],
   ...["iptables-legacy-restore", "iptables-nft-restore"],
 ]);
 

@@ -1,6 +1,6 @@
 import { addressBits, addressFromBits, type IpAddress, parseIpAddress } from "@svcproxy/topology";
 import { masqueradeAddress, redirectAddress } from "../../host/masquerade-address.ts";
-import type { NumberRange } from "../../rule-set.ts";
+import type { NumberRange } from "../../match.ts";
 import { addressesOf, type Translation, translateDestination, translateSource } from "../../trace/walk/translate.ts";
 import type { NftExpression, NftStatement } from "../nft-rule-set.ts";
 import type { NftAskedAt } from "./asked.ts";

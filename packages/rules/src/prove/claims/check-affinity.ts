@@ -1,58 +1,108 @@
 import type { Endpoint } from "@svcproxy/topology";
 import { formatSocketAddress } from "@svcproxy/topology";
-import type { Assumption, EndedState } from "../walk/symbolic-state.ts";
+import { intersect, isEmpty } from "../space/index-set.ts";
+import type { Assumption, EndedState, RecentFact, Remembered, SymbolicState } from "../walk/symbolic-state.ts";
 import type { CheckContext, Promised } from "./check-context.ts";
 import { endpointOf } from "./check-context.ts";
 import { report } from "./report-fault.ts";
 
-/** A client that was here before goes where it went, and each that comes is written down. */
+/** A first connection of a client: where it went, and what was written of it. */
+interface FirstVisit {
+  readonly state: SymbolicState;
+  readonly endpoint: Endpoint;
+}
+
+/**
+ * A client that was here before goes where it went, whatever `recent` is asked with, and each that comes is written down.
+ * For each way that a new client may take, the client comes again with what that way has written and nothing else: then
+ * every way that is left leads to the same endpoint.
+ */
 export function checkAffinity(check: CheckContext, promise: Promised, reached: readonly EndedState[]): void {
   const { handling, frontend } = promise;
   if (handling.kind !== "forward") return;
-  const timeout = frontend.port.affinity?.timeoutSeconds;
-  const lists = new Map<string, Endpoint>();
-  for (const { state } of reached) {
+  const states = reached.map(({ state }) => state);
+  const fails = (state: SymbolicState, message: string) => report(check, promise, state, { claim: 5, message });
+  const visits: FirstVisit[] = [];
+  for (const state of states) {
     const endpoint = endpointOf(check.proof, state, handling.endpoints);
     if (endpoint === undefined) continue;
-    const list = state.remembered?.list;
-    if (list === undefined) {
-      const message = `reaches ${formatSocketAddress(endpoint)} without being remembered, so its next connection may go elsewhere`;
-      report(check, promise, state, { claim: 5, message });
-    } else if (!isRemembered(state.assumptions)) lists.set(list, endpoint);
+    const fault = rememberingFault(check, state);
+    if (fault !== undefined) fails(state, `reaches ${formatSocketAddress(endpoint)} ${fault}`);
+    else if (!isRemembered(state.assumptions)) visits.push({ state, endpoint });
   }
-  const asked = new Set<string>();
-  for (const { state } of reached) {
-    const recent = rememberedBy(state.assumptions);
-    const endpoint = endpointOf(check.proof, state, handling.endpoints);
-    if (recent === undefined || endpoint === undefined) continue;
-    asked.add(recent.list);
-    const wanted = lists.get(recent.list);
-    if (wanted !== undefined && (wanted.address !== endpoint.address || wanted.port !== endpoint.port)) {
-      const message = `reaches ${formatSocketAddress(endpoint)} though it was at ${formatSocketAddress(wanted)} before`;
-      report(check, promise, state, { claim: 5, message });
-    }
-    if (recent.seconds !== timeout) {
-      const message = `is remembered for ${recent.seconds ?? "any number of"} seconds instead of ${timeout}`;
-      report(check, promise, state, { claim: 5, message });
+  const timeout = frontend.port.affinity?.timeoutSeconds;
+  for (const { state: first, endpoint: wanted } of distinct(visits)) {
+    for (const state of states) {
+      if (isEmpty(intersect(first.region.source, state.region.source))) continue;
+      const fact = comesAgain(state.assumptions, first.remembered);
+      if (fact === "no") continue;
+      const endpoint = endpointOf(check.proof, state, handling.endpoints);
+      if (endpoint === undefined) continue;
+      const to = formatSocketAddress(endpoint);
+      if (endpoint.address !== wanted.address || endpoint.port !== wanted.port)
+        fails(state, `reaches ${to} though it was at ${formatSocketAddress(wanted)} before`);
+      else if (fact === undefined) fails(state, `is remembered at ${to}, but no rule asks for it`);
+      else if (fact.seconds !== timeout)
+        fails(state, `is remembered for ${fact.seconds ?? "any number of"} seconds instead of ${timeout}`);
     }
   }
-  const [first] = reached;
-  for (const [list, endpoint] of lists) {
-    if (asked.has(list) || first === undefined) continue;
-    const message = `is remembered at ${formatSocketAddress(endpoint)}, but no rule asks for it`;
-    report(check, promise, first.state, { claim: 5, message });
+}
+
+/** Why a connection is not remembered as its client's; undefined where it is. */
+function rememberingFault({ proof }: CheckContext, { remembered }: SymbolicState): string | undefined {
+  if (remembered === undefined) return "without being remembered, so its next connection may go elsewhere";
+  for (let note: Remembered | undefined = remembered; note !== undefined; note = note.earlier) {
+    const mask = proof.listMasks.get(note.list);
+    if (note.side === "destination")
+      return `and is remembered on ${note.list} by the address that it dials, as all its clients are`;
+    if (mask !== undefined)
+      return `and is remembered on ${note.list} by ${mask}: its neighbours there are taken for the same client`;
   }
+  return undefined;
+}
+
+/** Visits that differ in what they wrote, or where they went. */
+function distinct(visits: readonly FirstVisit[]): readonly FirstVisit[] {
+  const byKey = new Map<string, FirstVisit>();
+  for (const visit of visits) {
+    const { address, port } = visit.endpoint;
+    const { source } = visit.state.region;
+    const key = [address, port, listsOf(visit.state.remembered).join(" "), source.join(" ")].join("|");
+    if (!byKey.has(key)) byKey.set(key, visit);
+  }
+  return [...byKey.values()];
+}
+
+function listsOf(remembered: Remembered | undefined): readonly string[] {
+  const lists: string[] = [];
+  for (let note = remembered; note !== undefined; note = note.earlier) lists.push(note.list);
+  return lists;
+}
+
+/**
+ * Whether a client of which one connection is written down takes a way on which these answers were assumed.
+ *
+ * @returns `no`, the answer by which it was found, or undefined where none asked about it
+ */
+function comesAgain(
+  assumptions: Assumption | undefined,
+  remembered: Remembered | undefined,
+): "no" | RecentFact | undefined {
+  let found: RecentFact | undefined;
+  const lists = listsOf(remembered);
+  for (let one = assumptions; one !== undefined; one = one.earlier) {
+    const { recent } = one.question;
+    if (recent === undefined) continue;
+    const times = lists.filter((list) => list === recent.list).length;
+    const isListed = recent.side === "source" && times >= Math.max(1, recent.hitCount ?? 1);
+    if (isListed !== one.holds) return "no";
+    if (isListed) found = recent;
+  }
+  return found;
 }
 
 export function isRemembered(assumptions: Assumption | undefined): boolean {
   for (let one = assumptions; one !== undefined; one = one.earlier)
     if (one.question.recent !== undefined && one.holds) return true;
   return false;
-}
-
-/** The list on which the client was found: the one that decided. */
-function rememberedBy(assumptions: Assumption | undefined): { list: string; seconds: number | undefined } | undefined {
-  for (let one = assumptions; one !== undefined; one = one.earlier)
-    if (one.holds && one.question.recent !== undefined) return one.question.recent;
-  return undefined;
 }

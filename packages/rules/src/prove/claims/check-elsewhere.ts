@@ -1,6 +1,6 @@
 import { type HostPlan, servesNodePortsOnLocalhost } from "@svcproxy/topology";
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
-import { ALL_PORTS, ALL_PROTOCOLS, protocols } from "../compile/compile-match.ts";
+import { ALL_PORTS, ALL_PROTOCOLS, protocols } from "../compile/condition.ts";
 import type { Finding } from "../report/proof.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import { hasMember, intersect, isSubset, singleSet, subtract, unite } from "../space/index-set.ts";

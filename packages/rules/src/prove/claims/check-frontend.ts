@@ -1,5 +1,5 @@
 import type { ClientKind } from "@svcproxy/topology";
-import { ALL_PORTS, NEW_STATE } from "../compile/compile-match.ts";
+import { ALL_PORTS, NEW_STATE } from "../compile/condition.ts";
 import { handlingBy } from "../report/deviation.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import { intersect, singleSet, subtract, unite } from "../space/index-set.ts";

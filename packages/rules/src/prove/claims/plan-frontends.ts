@@ -1,7 +1,7 @@
 import type { ClientKind, Family, Frontend, HostPlan, ServicePortPlan } from "@svcproxy/topology";
 import { familyOf, formatSocketAddress } from "@svcproxy/topology";
 import { protocolNumber } from "../../text/protocol-names.ts";
-import { ALL_PORTS, ALL_PROTOCOLS } from "../compile/compile-match.ts";
+import { ALL_PORTS, ALL_PROTOCOLS } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import type { AddressSpaceBuilder } from "../space/address-space.ts";
 import type { IndexSet } from "../space/index-set.ts";

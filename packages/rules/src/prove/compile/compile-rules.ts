@@ -1,9 +1,12 @@
-import type { Chain, Match, PlacedRule, RuleSet, Target } from "../../rule-set.ts";
-import { visitedTables } from "../../rule-sets/visited-tables.ts";
+import { visitedTables } from "../../effects/rule-effect.ts";
+import type { Match } from "../../match.ts";
+import type { Chain, PlacedRule, RuleSet } from "../../rule-set.ts";
+import type { Target } from "../../target.ts";
+import { inKernelOrder } from "../../trace/match/evaluate-match.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import { onlyMember } from "../space/index-set.ts";
-import type { CompileContext, Condition } from "./compile-match.ts";
 import { compileMatch } from "./compile-match.ts";
+import type { CompileContext, Condition } from "./condition.ts";
 
 /** A rule with its conditions as sets. */
 export interface CompiledRule {
@@ -56,7 +59,7 @@ function compileChain(
 ): CompiledChain {
   const compiled = rules.map((rule, place): CompiledRule => {
     const conditions: Condition[] = [];
-    for (const match of rule.matches) conditions.push(...conditionsOf(match));
+    for (const match of inKernelOrder(rule.matches)) conditions.push(...conditionsOf(match));
     return { placed: { table, chain: name, number: place + 1, rule }, conditions, target: rule.target };
   });
   const byDestination = new Map<number, number[]>();

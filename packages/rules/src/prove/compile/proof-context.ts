@@ -1,10 +1,9 @@
 import type { IpAddress } from "@svcproxy/topology";
-import { familyOf, inputError, parseIpAddress } from "@svcproxy/topology";
+import { addressBits, addressWidth, familyOf, inputError, parseIpAddress } from "@svcproxy/topology";
 import type { HostState, Route } from "../../host/host-state.ts";
 import { masqueradeAddress, redirectAddress } from "../../host/masquerade-address.ts";
 import { createRouter, type HostView } from "../../host/routing.ts";
 import type { Rule, RuleSet } from "../../rule-set.ts";
-import { HARMLESS } from "../../trace/walk/apply-target.ts";
 import type { AddressSpace } from "../space/address-space.ts";
 import { AddressSpaceBuilder } from "../space/address-space.ts";
 import type { HostSpace } from "../space/host-space.ts";
@@ -21,13 +20,16 @@ export interface ProofContext {
   readonly tables: CompiledTables;
   /** Whether a table other than nat has anything to say. */
   readonly filters: boolean;
-  /** Whether a rule looks at TCP flags or at a connection's mark: known for new connections only. */
+  /** Whether a rule looks at what is known of new connections only: TCP flags, a connection's mark, labels or counts. */
   readonly asksForConnection: boolean;
+  /** The mask under which each `recent` list keeps addresses, where it is not the whole address. */
+  readonly listMasks: ReadonlyMap<string, IpAddress>;
+  /** Whether ends are to tell what targets did besides. */
+  readonly tellsDeeds: boolean;
   /** The piece of the address that MASQUERADE gives. */
   masqueradeIndex(outInterface: string, route: Route | undefined, destination: number): number | undefined;
   /** The piece that REDIRECT leads to for what came in by the interface; undefined: for what the host sends. */
   redirectIndex(device: string | undefined): number | undefined;
-  isHarmless(target: string): boolean;
   /** Counts one step. @throws InputError PROOF_TOO_LARGE where there were too many */
   count(): void;
 }
@@ -35,6 +37,7 @@ export interface ProofContext {
 export interface ProofInput {
   readonly rules: RuleSet;
   readonly hostState: HostState;
+  readonly tellsDeeds?: boolean;
 }
 
 /** So many times a rule is asked of a set of packets before a proof gives up: about a minute. */
@@ -60,7 +63,7 @@ export function proofContexts(
   return inputs.map((input) => createContext(input, space));
 }
 
-function createContext({ rules, hostState }: ProofInput, space: AddressSpace): ProofContext {
+function createContext({ rules, hostState, tellsDeeds = false }: ProofInput, space: AddressSpace): ProofContext {
   const { family } = space;
   const view: HostView = { state: hostState, router: createRouter(hostState) };
   const host = hostSpaceOf(space, hostState);
@@ -72,7 +75,9 @@ function createContext({ rules, hostState }: ProofInput, space: AddressSpace): P
     space,
     host,
     view,
-    tables: compileRuleSet(rules, { space, host }),
+    listMasks: listMasksOf(rules),
+    tellsDeeds,
+    tables: compileRuleSet(rules, { space, host, view, labelsSet: labelsSetBy(rules) }),
     filters: rules.tables.some(
       ({ name, chains }) => name !== "nat" && chains.some((chain) => chain.rules.length > 0 || chain.policy === "DROP"),
     ),
@@ -87,7 +92,6 @@ function createContext({ rules, hostState }: ProofInput, space: AddressSpace): P
       return index;
     },
     redirectIndex: (device) => pieceOf(device === undefined ? loopback : redirectAddress(view, family, device)),
-    isHarmless: (target) => HARMLESS.has(target),
     count() {
       if (++steps > MAX_STEPS)
         throw inputError("PROOF_TOO_LARGE", `Cannot prove these rules: more than ${MAX_STEPS} steps were needed`);
@@ -97,5 +101,31 @@ function createContext({ rules, hostState }: ProofInput, space: AddressSpace): P
 
 function asksForConnection({ matches, target }: Rule): boolean {
   if (target.kind === "connmark") return true;
-  return matches.some((match) => match.kind === "connmark" || (match.kind === "tcp" && match.flags !== undefined));
+  return matches.some(
+    (match) =>
+      ["connmark", "helper", "connbytes", "connlabel"].includes(match.kind) ||
+      (match.kind === "tcp" && match.flags !== undefined),
+  );
+}
+
+/** The first rule that names a list makes it, with the mask that it says; what later ones say of it makes no difference. */
+function listMasksOf({ tables, family }: RuleSet): ReadonlyMap<string, IpAddress> {
+  const masks = new Map<string, IpAddress | undefined>();
+  for (const { chains } of tables) {
+    for (const { rules } of chains) {
+      for (const { matches } of rules) {
+        for (const match of matches)
+          if (match.kind === "recent" && !masks.has(match.name)) masks.set(match.name, match.mask);
+      }
+    }
+  }
+  const whole = (1n << BigInt(addressWidth(family))) - 1n;
+  return new Map(
+    [...masks].flatMap(([list, mask]) => (mask === undefined || addressBits(mask) === whole ? [] : [[list, mask]])),
+  );
+}
+
+function labelsSetBy({ tables }: RuleSet): ReadonlySet<string> {
+  const matches = tables.flatMap(({ chains }) => chains.flatMap(({ rules }) => rules.flatMap((rule) => rule.matches)));
+  return new Set(matches.flatMap((match) => (match.kind === "connlabel" && match.set ? [match.label] : [])));
 }

@@ -1,6 +1,6 @@
 import type { HostState } from "../../host/host-state.ts";
 import type { RuleSet } from "../../rule-set.ts";
-import { ALL_PORTS, ALL_PROTOCOLS, ALL_STATES } from "../compile/compile-match.ts";
+import { ALL_PORTS, ALL_PROTOCOLS, ALL_STATES } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import { proofContexts } from "../compile/proof-context.ts";
 import { ExamplePackets } from "../report/example-packet.ts";
@@ -41,8 +41,8 @@ interface SidedEnd extends EndedState {
  */
 export function sameRules({ a, b, hostState }: SameRulesOptions): Sameness {
   const [inA, inB] = proofContexts([
-    { rules: a, hostState },
-    { rules: b, hostState },
+    { rules: a, hostState, tellsDeeds: true },
+    { rules: b, hostState, tellsDeeds: true },
   ]);
   if (inA === undefined || inB === undefined) throw new TypeError("no context");
   let cases = 0;

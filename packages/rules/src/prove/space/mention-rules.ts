@@ -1,6 +1,8 @@
 import type { IpAddress } from "@svcproxy/topology";
 import { familyOf } from "@svcproxy/topology";
-import type { Match, RuleSet, Target } from "../../rule-set.ts";
+import type { Match } from "../../match.ts";
+import type { RuleSet } from "../../rule-set.ts";
+import type { Target } from "../../target.ts";
 import type { AddressSpaceBuilder } from "./address-space.ts";
 
 /** Cuts the addresses wherever a rule tells them apart or leads to one. */
@@ -17,6 +19,7 @@ export function mentionRules(builder: AddressSpaceBuilder, { family, tables }: R
         }
         if (seen.has(target)) continue;
         seen.add(target);
+        if (target.kind === "netmap") builder.addCidr(target.to);
         if ((target.kind === "dnat" || target.kind === "snat") && target.to.addresses !== undefined)
           mentionRange(builder, target.to.addresses, family);
       }

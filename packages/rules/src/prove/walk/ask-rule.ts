@@ -1,14 +1,14 @@
-import type { Match } from "../../rule-set.ts";
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
-import { ALL_PORTS, type Condition, NEW_STATE } from "../compile/compile-match.ts";
 import type { CompiledRule } from "../compile/compile-rules.ts";
+import { ALL_PORTS, type Condition, NEW_STATE } from "../compile/condition.ts";
 import type { HostSpace } from "../space/host-space.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import { hasMember, intersect, isSubset, singleSet, subtract, unite } from "../space/index-set.ts";
 import type { MarkCube, MarkSet } from "../space/mark-set.ts";
 import { marksWithin, marksWithout } from "../space/mark-set.ts";
 import type { AddressedField, Region, RegionField } from "../space/region.ts";
-import type { Question, SymbolicState } from "./symbolic-state.ts";
+import { type Answer, askRecent, CONNECTION_MARK, decided, openAnswer, type Split } from "./ask-question.ts";
+import type { SymbolicState } from "./symbolic-state.ts";
 
 /** The packets of a state that a rule takes, and those that it passes over. */
 export interface RuleAnswer {
@@ -16,31 +16,30 @@ export interface RuleAnswer {
   readonly passed: readonly SymbolicState[];
 }
 
-/** What is left to split once the fixed conditions are answered. */
-type Split =
-  | { readonly kind: "field"; readonly field: RegionField; readonly inside: IndexSet }
-  | { readonly kind: "mark"; readonly cube: MarkCube; readonly negated: boolean }
-  | { readonly kind: "chance"; readonly chance: number }
-  | { readonly kind: "question"; readonly question: Question }
-  | { readonly kind: "remember"; readonly list: string };
-
-type Answer = "yes" | "no" | Split;
-
 /** Divides the packets of a state by one rule. The parts are disjoint, and together they are the state. */
 export function askRule(state: SymbolicState, rule: CompiledRule, host: HostSpace): RuleAnswer {
   const splits: Split[] = [];
+  let writes = false;
+  let fails = false;
   for (const condition of rule.conditions) {
     const answer = askCondition(state, condition, { rule, host });
-    if (answer === "no") return { taken: undefined, passed: [state] };
-    if (answer !== "yes") splits.push(answer);
+    if (answer === "no") {
+      fails = true;
+      break;
+    }
+    if (answer === "yes") continue;
+    splits.push(answer);
+    if (answer.kind === "remember") writes = true;
   }
+  // What was written before a later match failed stays written.
+  if (fails && !writes) return { taken: undefined, passed: [state] };
   let taken: SymbolicState | undefined = state;
   const passed: SymbolicState[] = [];
   for (const split of splits) {
     if (taken === undefined) break;
     taken = divide(taken, split, passed);
   }
-  return { taken, passed };
+  return fails && taken !== undefined ? { taken: undefined, passed: [...passed, taken] } : { taken, passed };
 }
 
 /** @returns the part for which it holds; the rest goes to `passed` */
@@ -60,12 +59,13 @@ function divide(state: SymbolicState, split: Split, passed: SymbolicState[]): Sy
       if (split.chance < 1) passed.push({ ...state, probability: state.probability * (1 - split.chance) });
       return split.chance > 0 ? { ...state, probability: state.probability * split.chance } : undefined;
     case "question": {
-      const { question } = split;
-      passed.push({ ...state, assumptions: { question, holds: false, earlier: state.assumptions } });
-      return { ...state, assumptions: { question, holds: true, earlier: state.assumptions } };
+      const { question, negated, changesMark } = split;
+      passed.push({ ...state, assumptions: { question, holds: negated, earlier: state.assumptions } });
+      const held = { ...state, assumptions: { question, holds: !negated, earlier: state.assumptions } };
+      return changesMark ? { ...held, isMarkUnknown: true } : held;
     }
     case "remember":
-      return { ...state, remembered: { list: split.list, earlier: state.remembered } };
+      return { ...state, remembered: { list: split.list, side: split.side, earlier: state.remembered } };
   }
 }
 
@@ -102,16 +102,16 @@ function askCondition(state: SymbolicState, condition: Condition, asked: Asked):
     case "entered":
       return condition.field === "state"
         ? askConnectionState(state, condition.set)
-        : askRegion(state.region, condition.field, condition.set);
+        : askRegion(state.region, enteredField(state, condition.field), condition.set);
     case "mark":
       return askMark(state.mark, condition);
     case "connectionMark":
       if (!hasConnection(state)) return "no";
       return state.connectionMark === undefined
-        ? question(state, asked, { text: "-m connmark", isVolatile: true })
+        ? openAnswer(state, asked.rule.placed, CONNECTION_MARK)
         : askMark(state.connectionMark, condition);
     case "inInterface":
-      return askInInterface(state, condition, asked.host);
+      return askInInterface(state, asked.host, (name) => nameMatches(condition.name, name) !== condition.negated);
     case "outInterface":
       return decided(nameMatches(condition.name, state.outInterface ?? "") !== condition.negated);
     case "translated":
@@ -120,25 +120,32 @@ function askCondition(state: SymbolicState, condition: Condition, asked: Asked):
       return decided(condition.direction === state.direction);
     case "local": {
       const holds = state.isLocal ? condition.whenLocal : condition.whenArriving;
-      return holds === "unknown" ? question(state, asked, condition) : decided(holds);
+      return holds === "unknown" ? openAnswer(state, asked.rule.placed, condition.open) : decided(holds);
     }
-    case "synOnly":
+    case "firstOnly":
+      if (condition.holdsUntracked !== undefined && !hasConnection(state)) return decided(condition.holdsUntracked);
       return state.direction === "ORIGINAL" && isSubset(state.region.state, NEW_STATE)
-        ? decided(condition.holdsForSyn)
-        : question(state, asked, condition);
+        ? decided(condition.holdsForFirst)
+        : openAnswer(state, asked.rule.placed, condition.open);
+    case "inDevices":
+      return askInInterface(state, asked.host, (name) => condition.names.has(name) !== condition.negated);
+    case "outDevices":
+      return decided(condition.names.has(state.outInterface ?? "") !== condition.negated);
+    case "frame":
+      return askFrame(state, condition);
+    case "tos":
+      return askTypeOfService(state, condition, asked);
+    case "hasConnection":
+      return decided(hasConnection(state) ? condition.holds : condition.otherwise);
     case "never":
       return "no";
     case "chance":
       return condition.chance >= 1 ? "yes" : condition.chance <= 0 ? "no" : condition;
     case "recent":
-      return askRecent(state, condition.match, asked);
+      return askRecent(state, condition.match, asked.rule.placed);
     case "unknown":
-      return question(state, asked, condition);
+      return openAnswer(state, asked.rule.placed, condition.open);
   }
-}
-
-function decided(holds: boolean): Answer {
-  return holds ? "yes" : "no";
 }
 
 function askField(state: SymbolicState, field: AddressedField, set: IndexSet, asked: Asked): Answer {
@@ -146,10 +153,42 @@ function askField(state: SymbolicState, field: AddressedField, set: IndexSet, as
   if (typeof now === "number") return decided(hasMember(set, now));
   if (now !== "unknown") return askRegion(state.region, now, set);
   if (set === ALL_PORTS || set.length === 0) return decided(set.length > 0);
-  return question(state, asked, {
-    text: `the ${field === "sourcePort" ? "source" : "destination"} port after NAT`,
-    isVolatile: false,
-  });
+  const text = `the ${field === "sourcePort" ? "source" : "destination"} port after NAT`;
+  return openAnswer(state, asked.rule.placed, { text, reads: ["port"], isVolatile: false });
+}
+
+/** What an answer that begins a connection of its own has as its source was its request's destination. */
+function enteredField({ isStranger }: SymbolicState, field: RegionField): RegionField {
+  return isStranger === true ? (OTHER_END.get(field) ?? field) : field;
+}
+
+const OTHER_END: ReadonlyMap<RegionField, RegionField> = new Map([
+  ["source", "destination"],
+  ["destination", "source"],
+  ["sourcePort", "destinationPort"],
+  ["destinationPort", "sourcePort"],
+]);
+
+function askFrame(
+  { isLocal, inInterface, direction, region }: SymbolicState,
+  { destinations, isUnicast, negated }: Extract<Condition, { kind: "frame" }>,
+): Answer {
+  // What the host sends, to itself too, and every answer to it, counts as addressed to one.
+  if (isLocal || inInterface !== "bySource" || direction === "REPLY") return decided(isUnicast !== negated);
+  return askRegion(
+    region,
+    "destination",
+    isUnicast !== negated ? subtract(region.destination, destinations) : destinations,
+  );
+}
+
+function askTypeOfService(
+  state: SymbolicState,
+  { cube, negated, open }: Extract<Condition, { kind: "tos" }>,
+  asked: Asked,
+): Answer {
+  const answer = askMark(state.tos, { cube, negated });
+  return answer === "yes" || answer === "no" ? answer : openAnswer(state, asked.rule.placed, open);
 }
 
 function askRegion(region: Region, field: RegionField, set: IndexSet): Answer {
@@ -176,11 +215,11 @@ export function nameMatches(wanted: string, name: string): boolean {
 
 function askInInterface(
   { inInterface, region }: SymbolicState,
-  { name, negated }: Extract<Condition, { kind: "inInterface" }>,
   { arriving }: HostSpace,
+  holds: (name: string) => boolean,
 ): Answer {
-  if (inInterface !== "bySource") return decided(nameMatches(name, inInterface?.name ?? "") !== negated);
-  const sets = [...arriving].filter(([device]) => nameMatches(name, device) !== negated).map(([, set]) => set);
+  if (inInterface !== "bySource") return decided(holds(inInterface?.name ?? ""));
+  const sets = [...arriving].filter(([device]) => holds(device)).map(([, set]) => set);
   return askRegion(region, "source", unite(sets));
 }
 
@@ -213,37 +252,10 @@ function askTranslated(
   if (state.conntrack !== "tracked") return decided((askConnectionState(state, states) === "yes") !== negated);
   const older = subtract(intersect(state.region.state, WITH_CONNECTION), NEW_STATE);
   if (state.direction === "ORIGINAL" && !isSubset(older, states))
-    return question(state, asked, {
+    return openAnswer(state, asked.rule.placed, {
       text: `-m conntrack --ctstate ${ends.map((end) => (end === "source" ? "SNAT" : "DNAT")).join(",")}`,
+      reads: ["connection"],
       isVolatile: false,
     });
   return askRegion(state.region, "state", negated ? subtract(state.region.state, states) : states);
-}
-
-function askRecent(state: SymbolicState, match: Extract<Match, { kind: "recent" }>, asked: Asked): Answer {
-  const { name: list, seconds, negated } = match;
-  if (match.action === "set") return negated ? "no" : { kind: "remember", list };
-  for (let note = state.remembered; note !== undefined; note = note.earlier)
-    if (note.list === list) return decided(!negated);
-  const text = `-m recent --${match.action} --name ${list}`;
-  return question(state, asked, { text, isVolatile: false, recent: { list, seconds } });
-}
-
-interface Unanswered {
-  readonly text: string;
-  readonly isVolatile?: boolean;
-  readonly recent?: Question["recent"];
-}
-
-/** The same question about the same packet has one answer, unless asking it changes what it is about. */
-function question(state: SymbolicState, { rule }: Asked, { text, isVolatile = false, recent }: Unanswered): Answer {
-  const { table, chain, number } = rule.placed;
-  const key = isVolatile ? `${table} ${chain} ${number} ${text}` : text;
-  for (let one = state.assumptions; one !== undefined; one = one.earlier) {
-    if (one.question.key === key) return decided(one.holds);
-  }
-  return {
-    kind: "question",
-    question: { placed: rule.placed, key, text, ...(recent === undefined ? {} : { recent }) },
-  };
 }

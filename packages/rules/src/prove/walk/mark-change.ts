@@ -1,4 +1,4 @@
-import type { Target } from "../../rule-set.ts";
+import type { Target } from "../../target.ts";
 import { hasConnection } from "./ask-rule.ts";
 import type { SymbolicState } from "./symbolic-state.ts";
 

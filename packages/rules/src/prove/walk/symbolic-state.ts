@@ -22,9 +22,21 @@ export interface SymbolicState {
   readonly sourcePort: Field;
   readonly destinationPort: Field;
   readonly mark: MarkNow;
+  /** Set where the packet was given a mark that nobody knows: its way cannot be followed any further. */
+  readonly isMarkUnknown?: true;
   /** Undefined: not known. */
   readonly connectionMark: MarkNow | undefined;
+  /** The byte of the type of service, of which nothing is known when a packet enters. */
+  readonly tos: MarkNow;
+  /** What was done to the TTL, the latest last: equal for states whose packets had the same done to theirs. */
+  readonly ttl: string;
   readonly direction: "ORIGINAL" | "REPLY";
+  /** The conntrack zone in which answers are looked for: those to this packet, or this one where it is an answer. */
+  readonly replyZone: number | "unknown";
+  /** Set for an answer: the zone in which the connection of its request awaits it; `none` where conntrack knows no such. */
+  readonly awaitedIn?: number | "unknown" | "none";
+  /** An answer that conntrack takes for the first packet of a connection of its own. */
+  readonly isStranger?: true;
   /** Whether conntrack has seen it: before, it counts as INVALID; `untracked` was kept from it. */
   readonly conntrack: "unseen" | "tracked" | "untracked";
   /** Whether the host itself sent it. */
@@ -46,6 +58,8 @@ export interface SymbolicState {
   readonly remembered: Remembered | undefined;
   /** The rules that decided on its way, the latest first. */
   readonly decisions: Decision | undefined;
+  /** What targets did besides to others than the packet's way, as texts, the latest first; kept where rule sets are compared. */
+  readonly deeds: Deed | undefined;
 }
 
 export interface Assumption {
@@ -60,18 +74,34 @@ export interface Question {
   readonly key: string;
   /** The match as text. */
   readonly text: string;
-  /** Set for `recent`: which list, and for how long. */
-  readonly recent?: { readonly list: string; readonly seconds: number | undefined };
+  /** Set for `recent`: what is asked of which list. */
+  readonly recent?: RecentFact;
 }
 
+/** That a list has an address of the packet, as one `recent` match asks it. */
+export interface RecentFact {
+  readonly list: string;
+  readonly side: "source" | "destination";
+  readonly seconds: number | undefined;
+  readonly hitCount: number | undefined;
+  readonly rttl: boolean;
+}
+
+/** That an address of the packet was written on a list. */
 export interface Remembered {
   readonly list: string;
+  readonly side: "source" | "destination";
   readonly earlier: Remembered | undefined;
 }
 
 export interface Decision {
   readonly placed: PlacedRule;
   readonly earlier: Decision | undefined;
+}
+
+export interface Deed {
+  readonly text: string;
+  readonly earlier: Deed | undefined;
 }
 
 /** How the packets of a state end. */

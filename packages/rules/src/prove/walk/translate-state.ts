@@ -1,9 +1,11 @@
-import type { Hook, PlacedRule, Target } from "../../rule-set.ts";
+import { addressWidth, formatCidr } from "@svcproxy/topology";
+import type { Hook, PlacedRule } from "../../rule-set.ts";
+import type { Target } from "../../target.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import { firstMember, intersect } from "../space/index-set.ts";
 import type { EndedState, SymbolicState } from "./symbolic-state.ts";
 
-export type NatTarget = Extract<Target, { kind: "dnat" | "snat" | "masquerade" | "redirect" }>;
+export type NatTarget = Extract<Target, { kind: "dnat" | "snat" | "masquerade" | "redirect" | "netmap" }>;
 
 export function translate(
   { context, hook }: { readonly context: ProofContext; readonly hook: Hook },
@@ -34,6 +36,13 @@ export function translate(
       const drawn = target.random || target.randomFully || target.ports !== undefined;
       return [translated(state, { end: "source", address, port: drawn ? "unknown" : undefined, placed })];
     }
+    case "netmap": {
+      if (target.to.prefixLength < addressWidth(context.space.family))
+        return fail(`which address of ${formatCidr(target.to)} it gets hangs on its own`);
+      const end = hook === "PREROUTING" || hook === "OUTPUT" ? "destination" : "source";
+      const address = context.space.indexOf(target.to.address);
+      return [translated(state, { end, address, port: undefined, placed })];
+    }
     case "redirect": {
       const drawn = target.ports !== undefined && target.ports.from !== target.ports.to;
       const port = drawn ? "unknown" : target.ports?.from;
@@ -44,6 +53,11 @@ export function translate(
       );
     }
   }
+}
+
+/** Whether NAT was set up for the connection of a state's packets. */
+export function isTranslated({ destinationNat, sourceNat }: SymbolicState): boolean {
+  return destinationNat !== undefined || sourceNat !== undefined;
 }
 
 function representative({ destination, region }: SymbolicState): number {

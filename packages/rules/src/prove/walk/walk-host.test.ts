@@ -12,7 +12,7 @@ import { difference, provedOutcomes, tracedOutcomes, worldHostState } from "../.
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
 import type { TraceRequest } from "../../trace/packet/request.ts";
 import { createTracer, type Trace, type Tracer } from "../../trace/trace-packet.ts";
-import { ALL_PORTS, ALL_PROTOCOLS, ALL_STATES } from "../compile/compile-match.ts";
+import { ALL_PORTS, ALL_PROTOCOLS, ALL_STATES } from "../compile/condition.ts";
 import { proofContexts } from "../compile/proof-context.ts";
 import { unite } from "../space/index-set.ts";
 import { ANY_MARK } from "../space/mark-set.ts";

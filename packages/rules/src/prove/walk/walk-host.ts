@@ -18,7 +18,10 @@ export function enteringState(region: Region, from: "host" | "network"): Symboli
     destinationPort: "destinationPort",
     mark: { kept: 0xffffffff, flipped: 0 },
     connectionMark: { kept: 0, flipped: 0 },
+    tos: { kept: 0xff, flipped: 0 },
+    ttl: "",
     direction: "ORIGINAL",
+    replyZone: 0,
     conntrack: "unseen",
     isLocal: from === "host",
     inInterface: from === "host" ? undefined : "bySource",
@@ -31,6 +34,7 @@ export function enteringState(region: Region, from: "host" | "network"): Symboli
     assumptions: undefined,
     remembered: undefined,
     decisions: undefined,
+    deeds: undefined,
   };
 }
 

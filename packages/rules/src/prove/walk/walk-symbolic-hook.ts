@@ -1,10 +1,12 @@
 import type { Hook } from "../../rule-set.ts";
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
+import { NEW_STATE } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import { intersect, singleSet, subtract, unite } from "../space/index-set.ts";
 import { routeOutput } from "./route-state.ts";
 import type { SymbolicState } from "./symbolic-state.ts";
-import { goesOn, next, type SymbolicResult } from "./symbolic-steps.ts";
+import { ends, goesOn, next, type SymbolicResult } from "./symbolic-steps.ts";
+import { isTranslated } from "./translate-state.ts";
 import { walkSymbolicTable } from "./walk-table.ts";
 
 const TABLES: Readonly<Record<Hook, readonly string[]>> = {
@@ -29,7 +31,36 @@ export function walkHook(context: ProofContext, state: SymbolicState, hook: Hook
 }
 
 function track(state: SymbolicState): SymbolicResult {
-  return goesOn(state.conntrack === "unseen" ? { ...state, conntrack: "tracked" } : state);
+  if (state.conntrack !== "unseen") return goesOn(state);
+  const { awaitedIn, replyZone } = state;
+  if (state.direction === "ORIGINAL" || awaitedIn === undefined || (awaitedIn === replyZone && awaitedIn !== "unknown"))
+    return goesOn({ ...state, conntrack: "tracked" });
+  const placed = state.decisions?.placed;
+  const rule = placed === undefined ? {} : { placed };
+  if (awaitedIn === "unknown" || replyZone === "unknown")
+    return ends(state, {
+      kind: "undecided",
+      because: "in which conntrack zone it is looked for is not known",
+      ...rule,
+    });
+  if (isTranslated(state)) {
+    const because = `conntrack looks for the answer in zone ${replyZone} and awaits it in zone ${awaitedIn}, so its addresses are not mapped back`;
+    return ends(state, { kind: "dropped", because, ...rule });
+  }
+  return goesOn(asStranger(state));
+}
+
+/** An answer that conntrack does not know begins a connection of its own. */
+function asStranger(state: SymbolicState): SymbolicState {
+  return {
+    ...state,
+    conntrack: "tracked",
+    direction: "ORIGINAL",
+    isStranger: true,
+    region: { ...state.region, state: NEW_STATE },
+    natDone: [],
+    connectionMark: { kept: 0, flipped: 0 },
+  };
 }
 
 /** Connection states whose packets the nat table sees. */

@@ -1,13 +1,18 @@
 import { unreachable } from "@svcproxy/topology";
+import { targetKey } from "../../compare/target-key.ts";
+import { isIdle } from "../../effects/rule-effect.ts";
+import { targetEffect } from "../../effects/target-effect.ts";
 import type { Hook } from "../../rule-set.ts";
+import type { Target } from "../../target.ts";
 import type { CompiledChain, CompiledRule } from "../compile/compile-rules.ts";
+import type { Condition } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import { askRule } from "./ask-rule.ts";
 import { hasOnePort, partsByDestination, placesFor } from "./chain-index.ts";
 import { changedMark, connectionMark } from "./mark-change.ts";
 import type { EndedState, SymbolicEnding, SymbolicState } from "./symbolic-state.ts";
 import type { SymbolicResult } from "./symbolic-steps.ts";
-import { translate } from "./translate-state.ts";
+import { isTranslated, translate } from "./translate-state.ts";
 
 interface TableWalk {
   readonly context: ProofContext;
@@ -64,7 +69,7 @@ function walkChain(walk: TableWalk, chain: CompiledChain, { entering, path }: Ch
           fell.push(state);
           break;
         }
-        if (isImmaterial(rule)) continue;
+        if (isImmaterial(rule, walk.context)) continue;
         walk.context.count();
         const { taken, passed } = askRule(state, rule, walk.context.host);
         const next = taken === undefined ? passed : [...take(walk, taken, { rule, path, fell }), ...passed];
@@ -84,19 +89,14 @@ function walkChain(walk: TableWalk, chain: CompiledChain, { entering, path }: Ch
   return fell;
 }
 
-/** A rule that changes nothing and remembers nothing need not be asked. */
-function isImmaterial({ target, conditions }: CompiledRule): boolean {
-  switch (target.kind) {
-    case "none":
-    case "log":
-    case "nflog":
-    case "tcpmss":
-    case "checksum":
-    case "trace":
-      return !conditions.some(({ kind }) => kind === "recent");
-    default:
-      return false;
-  }
+/** A rule that changes nothing, remembers nothing and does nothing that is to be told need not be asked. */
+function isImmaterial({ target, conditions }: CompiledRule, { tellsDeeds }: ProofContext): boolean {
+  if (!isIdle(target) || conditions.some(writes)) return false;
+  return !tellsDeeds || deedOf(target) === undefined;
+}
+
+function writes(condition: Condition): boolean {
+  return condition.kind === "recent" || (condition.kind === "unknown" && condition.open.changesMark === true);
 }
 
 interface Taking {
@@ -114,6 +114,9 @@ function take(walk: TableWalk, state: SymbolicState, { rule, path, fell }: Takin
     walk.ended.push({ state: decidedBy(), ending });
     return [];
   };
+  if (state.isMarkUnknown === true)
+    return end({ kind: "undecided", because: "the packet's mark is not known", placed });
+  const told = () => withDeed(walk.context, state, target);
   const place = `rule ${placed.number} of ${placed.table} ${placed.chain}`;
   switch (target.kind) {
     case "none":
@@ -122,7 +125,7 @@ function take(walk: TableWalk, state: SymbolicState, { rule, path, fell }: Takin
     case "tcpmss":
     case "checksum":
     case "trace":
-      return [state];
+      return [told()];
     case "accept":
       walk.accepted.push(decidedBy());
       return [];
@@ -141,7 +144,17 @@ function take(walk: TableWalk, state: SymbolicState, { rule, path, fell }: Takin
         end({ kind: "undecided", because: "the connection's mark is not known", placed })
       );
     case "ct":
-      return [target.notrack && state.conntrack === "unseen" ? { ...decidedBy(), conntrack: "untracked" } : state];
+      return trackAs(decidedBy(), target, end);
+    case "set":
+      return target.mapsMark
+        ? end({ kind: "undecided", because: "the mark that a set gives the packet is not known", placed })
+        : [told()];
+    case "tos":
+      return [{ ...told(), tos: changedMark(state.tos, target) }];
+    case "dscp":
+      return [{ ...told(), tos: changedMark(state.tos, { value: target.value << 2, mask: 0xfc }) }];
+    case "ttl":
+      return [{ ...told(), ttl: `${state.ttl} ${target.change} ${target.value}` }];
     case "jump":
     case "goto": {
       const chain = walk.chains.get(target.chain);
@@ -158,6 +171,7 @@ function take(walk: TableWalk, state: SymbolicState, { rule, path, fell }: Takin
     case "snat":
     case "masquerade":
     case "redirect":
+    case "netmap":
       for (const translated of translate(walk, decidedBy(), { target, placed })) {
         if ("ending" in translated) walk.ended.push(translated);
         else walk.accepted.push(translated);
@@ -166,10 +180,40 @@ function take(walk: TableWalk, state: SymbolicState, { rule, path, fell }: Takin
     case "tproxy":
       return end({ kind: "undecided", because: "TPROXY hands it to a local socket, if one listens", placed });
     case "unknown":
-      return walk.context.isHarmless(target.name)
-        ? [state]
+      return isIdle(target)
+        ? [told()]
         : end({ kind: "undecided", because: `the target ${target.name} is not understood`, placed });
     default:
       return unreachable(target);
   }
+}
+
+/** What a target does besides, for who compares rule sets; undefined for what only writes logs and counters. */
+function deedOf(target: Target): string | undefined {
+  const { changes } = targetEffect(target);
+  return changes.some((subject) => subject !== "log" && subject !== "counter") ? targetKey(target) : undefined;
+}
+
+function withDeed({ tellsDeeds }: ProofContext, state: SymbolicState, target: Target): SymbolicState {
+  const text = tellsDeeds ? deedOf(target) : undefined;
+  return text === undefined ? state : { ...state, deeds: { text, earlier: state.deeds } };
+}
+
+/** CT counts for what conntrack has not seen yet. */
+function trackAs(
+  state: SymbolicState,
+  { notrack, zone }: Extract<Target, { kind: "ct" }>,
+  end: (ending: SymbolicEnding) => readonly SymbolicState[],
+): readonly SymbolicState[] {
+  if (state.conntrack !== "unseen") return [state];
+  const placed = state.decisions?.placed;
+  if (notrack) {
+    const isAnswer = state.direction === "REPLY" && isTranslated(state);
+    if (!isAnswer) return [{ ...state, conntrack: "untracked" }];
+    const because = "conntrack leaves the answer alone, so its addresses are not mapped back";
+    return end({ kind: "dropped", because, ...(placed === undefined ? {} : { placed }) });
+  }
+  if (zone === undefined || zone.direction === "original") return [{ ...state, replyZone: 0 }];
+  if (zone.zone !== "mark") return [{ ...state, replyZone: zone.zone }];
+  return [{ ...state, replyZone: state.mark.kept === 0 ? state.mark.flipped & 0xffff : "unknown" }];
 }

@@ -9,6 +9,8 @@ export interface ProbePacket {
   readonly destinationPort: number;
   /** 32 bit: the TCP sequence number, the SCTP initiate tag, or the payload. */
   readonly id: number;
+  /** The byte of the type of service. Default 0. */
+  readonly tos?: number;
 }
 
 const NUMBERS = { tcp: 6, udp: 17, sctp: 132 } as const;
@@ -34,9 +36,10 @@ function addressBytes(address: IpAddress): Buffer {
   );
 }
 
-function header4({ source, destination }: ProbePacket, protocol: number, length: number): Buffer {
+function header4({ source, destination, tos = 0 }: ProbePacket, protocol: number, length: number): Buffer {
   const header = Buffer.alloc(20);
   header.writeUInt8(0x45, 0);
+  header.writeUInt8(tos, 1);
   header.writeUInt16BE(20 + length, 2);
   header.writeUInt8(64, 8);
   header.writeUInt8(protocol, 9);
@@ -46,9 +49,9 @@ function header4({ source, destination }: ProbePacket, protocol: number, length:
   return header;
 }
 
-function header6({ source, destination }: ProbePacket, protocol: number, length: number): Buffer {
+function header6({ source, destination, tos = 0 }: ProbePacket, protocol: number, length: number): Buffer {
   const header = Buffer.alloc(40);
-  header.writeUInt8(0x60, 0);
+  header.writeUInt16BE(0x6000 | (tos << 4), 0);
   header.writeUInt16BE(length, 4);
   header.writeUInt8(protocol, 6);
   header.writeUInt8(64, 7);

@@ -153,6 +153,7 @@ export function requestOf({ sent: { side, packet, mark } }: Case): TraceRequest 
     ...(entry === undefined ? {} : { inInterface: entry }),
     mark,
     ttl: 64,
+    tos: packet.tos ?? 0,
     length: buildPacket(packet).length,
     ...(side === "host" ? {} : { macSource: MAC_OF[side] }),
   };

@@ -183,7 +183,8 @@ async function readState(host: NetworkNamespace): Promise<HostState> {
     sysctls: {},
     ipset: (await host.run("ipset", ["save"])).stdout,
   };
-  return readHostState(JSON.stringify(state), { file: "the test's host" });
+  // Nobody sets IPsec up here.
+  return { ...readHostState(JSON.stringify(state), { file: "the test's host" }), usesIpsec: false };
 }
 
 /** The sysctls that settings mean, by name. */

@@ -1,5 +1,6 @@
 import type { Family } from "@svcproxy/topology";
-import type { Hook, Match, NumberRange } from "../../rule-set.ts";
+import type { Match, NumberRange } from "../../match.ts";
+import type { Hook } from "../../rule-set.ts";
 import { randomBlock, randomRange } from "./random-addresses.ts";
 import type { RandomSource } from "./random-source.ts";
 import type { RulePlace } from "./rule-place.ts";
@@ -69,6 +70,7 @@ export function extraMatch(random: RandomSource, place: RulePlace, protocol: str
     const mask = random.pick([0xffffffff, 0x4000, 0xff, 0x100]);
     return { negated, value: (random.pick([0, 1, 0x4000, 0x100, 0x4001]) & mask) >>> 0, mask };
   };
+  if (random.chance(0.3)) return [moreMatch(random, place)];
   switch (random.below(20)) {
     case 0:
       return [{ kind: "mark", ...mark() }];
@@ -157,6 +159,65 @@ export function extraMatch(random: RandomSource, place: RulePlace, protocol: str
       return random.chance(0.5)
         ? [{ kind: "ttl", comparison: random.pick(["eq", "lt", "gt"]), value: random.pick([63, 64, 65]) }]
         : [{ kind: "comment", text: "a comment" }];
+  }
+}
+
+/** Modules with few options, and those of which only some answers can be known. */
+export function moreMatch(random: RandomSource, { hooks }: RulePlace): Match {
+  const negated = random.chance(0.25);
+  const isOutgoing = hooks.every((hook) => hook === "OUTPUT" || hook === "POSTROUTING");
+  const group = () => {
+    const value = random.pick([0, 5, 7]);
+    return { negated, text: String(value), value, mask: 0xffffffff };
+  };
+  const label = random.pick(["3", "4"]);
+  const byte = random.pick([0, 0x10, 0x28, 0x08]);
+  switch (random.below(12)) {
+    case 0:
+      return { kind: "pkttype", negated, type: random.pick(["unicast", "broadcast", "multicast"]) };
+    case 1:
+      return { kind: "helper", negated, name: "ftp" };
+    case 2: {
+      const mayLeave = hooks.every((hook) => hook !== "PREROUTING" && hook !== "INPUT");
+      const mayCome = hooks.every((hook) => hook !== "POSTROUTING" && hook !== "OUTPUT");
+      if (mayCome && (!mayLeave || random.chance(0.6))) return { kind: "devgroup", source: group() };
+      return mayLeave ? { kind: "devgroup", destination: group() } : { kind: "nfacct", name: "hits" };
+    }
+    case 3:
+      return {
+        kind: "connbytes",
+        ...random.pick([
+          { from: 1, to: 1, negated: false },
+          { from: 2, negated },
+          { from: 0, to: 40, negated },
+          { from: 30, negated },
+        ]),
+        unit: random.pick(["packets", "bytes", "avgpkt"]),
+        direction: random.pick(["original", "reply", "both"]),
+      };
+    case 4:
+      if (hooks.length > 1) return { kind: "nfacct", name: "hits" };
+      return {
+        kind: "policy",
+        direction: isOutgoing ? "out" : "in",
+        policy: random.pick(["none", "ipsec"]),
+        words: [],
+      };
+    case 5:
+      return { kind: "nfacct", name: "hits" };
+    case 6:
+    case 7:
+      return { kind: "connlabel", negated, label, set: random.chance(0.5) };
+    case 8:
+      return { kind: "dscp", negated, value: byte >> 2 };
+    case 9:
+      return hooks.every((hook) => hook === "PREROUTING" || hook === "INPUT")
+        ? { kind: "socket", transparent: false, nowildcard: random.chance(0.5), restoreMark: random.chance(0.2) }
+        : { kind: "unknown", module: "cpu", words: ["--cpu", "9"] };
+    case 10:
+      return { kind: "unknown", module: "cpu", words: ["!", "--cpu", "9"] };
+    default:
+      return { kind: "tos", negated, value: byte, mask: random.pick([0xff, 0x3f, 0xfc]) & 0xff };
   }
 }
 

@@ -30,6 +30,7 @@ export function randomPacket(random: RandomSource, family: Family, id: number): 
       sourcePort: 40000 + (id % 20000),
       destinationPort: random.pick(PORTS),
       id,
+      ...(random.chance(0.15) ? { tos: random.pick([0x10, 0x28, 0x08]) } : {}),
     },
   };
 }

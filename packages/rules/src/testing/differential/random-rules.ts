@@ -1,5 +1,6 @@
 import type { Family } from "@svcproxy/topology";
-import type { Chain, Hook, Match, Rule, RuleSet, Table } from "../../rule-set.ts";
+import type { Match } from "../../match.ts";
+import type { Chain, Hook, Rule, RuleSet, Table } from "../../rule-set.ts";
 import { randomBlock } from "./random-addresses.ts";
 import { extraMatch, interfaceMatch, protocolMatches } from "./random-matches.ts";
 import { randomServices } from "./random-services.ts";

@@ -1,5 +1,7 @@
 import type { Family } from "@svcproxy/topology";
-import type { Chain, Match, Rule, RuleSet, Target } from "../../rule-set.ts";
+import type { Match } from "../../match.ts";
+import type { Chain, Rule, RuleSet } from "../../rule-set.ts";
+import type { Target } from "../../target.ts";
 import { randomAddress, singleBlock } from "./random-addresses.ts";
 import type { RandomSource } from "./random-source.ts";
 import { WORLD } from "./world-plan.ts";

@@ -1,5 +1,7 @@
-import type { Family, IpAddress } from "@svcproxy/topology";
-import type { Hook, NumberRange, Target } from "../../rule-set.ts";
+import { type Cidr, cidrOf, type Family, type IpAddress } from "@svcproxy/topology";
+import type { NumberRange } from "../../match.ts";
+import type { Hook } from "../../rule-set.ts";
+import type { Target } from "../../target.ts";
 import { randomAddress, randomRange } from "./random-addresses.ts";
 import type { RandomSource } from "./random-source.ts";
 import type { RulePlace } from "./rule-place.ts";
@@ -32,19 +34,54 @@ export function randomTarget(random: RandomSource, place: RulePlace): Target {
   if (roll < 70) return { kind: "accept" };
   if (roll < 74) return harmlessTarget(random, place);
   if (roll < 76) return table === "raw" && random.chance(0.3) ? { kind: "trace" } : { kind: "none" };
-  if (table === "raw" && roll < 88) return { kind: "ct", notrack: true, words: [] };
+  if (table === "raw" && roll < 88) return trackingTarget(random);
   if (table === "filter" && roll < 90) return rejectTarget(random, family);
   // The nat table is not meant to drop, and iptables refuses it.
   return table === "nat" ? { kind: "accept" } : random.chance(0.5) ? { kind: "drop" } : { kind: "return" };
 }
 
-export function harmlessTarget(random: RandomSource, { table, hooks }: RulePlace): Target {
+export function harmlessTarget(random: RandomSource, { table, hooks, family }: RulePlace): Target {
   const isOutgoing = hooks.every((hook) => hook === "FORWARD" || hook === "OUTPUT" || hook === "POSTROUTING");
+  if (table === "mangle" && random.chance(0.5)) return headerTarget(random);
+  if (table === "mangle" && random.chance(0.2)) return { kind: "checksum", words: ["--checksum-fill"] };
+  if (table !== "nat" && random.chance(0.1)) return { kind: "unknown", name: "AUDIT", words: ["--type", "accept"] };
+  if (table === "filter" && random.chance(0.15)) {
+    const directions = random.pick(["src", "dst"]);
+    return {
+      kind: "set",
+      names: ["written"],
+      mapsMark: false,
+      words: ["--add-set", `written-${family}`, directions, "--exist"],
+    };
+  }
   if (table === "mangle" && isOutgoing && random.chance(0.3))
     return { kind: "unknown", name: "CLASSIFY", words: ["--set-class", "1:1"] };
   return random.chance(0.5)
     ? { kind: "log", words: ["--log-prefix", "seen "] }
     : { kind: "nflog", words: ["--nflog-group", "3"] };
+}
+
+/** What else is written into the header: the type of service, on which routes and matches may hang, and the TTL. */
+export function headerTarget(random: RandomSource): Target {
+  switch (random.below(3)) {
+    case 0:
+      return { kind: "tos", value: random.pick([0x10, 0x08, 0]), mask: random.pick([0xff, 0x3f, 0x10]) };
+    case 1:
+      return { kind: "dscp", value: random.pick([4, 10, 2]) };
+    default:
+      return { kind: "ttl", change: random.pick(["set", "inc", "dec"]), value: random.pick([1, 2, 60]) };
+  }
+}
+
+export function trackingTarget(random: RandomSource): Target {
+  if (random.chance(0.6)) return { kind: "ct", notrack: true, words: [] };
+  const [option, direction] = random.pick([
+    ["--zone", "both"],
+    ["--zone-orig", "original"],
+    ["--zone-reply", "reply"],
+  ] as const);
+  const zone = random.pick([5, 0, "mark"] as const);
+  return { kind: "ct", notrack: false, zone: { zone, direction }, words: [option, String(zone)] };
 }
 
 export function rejectTarget(random: RandomSource, family: Family): Target {
@@ -77,6 +114,7 @@ export function natTarget(random: RandomSource, family: Family, hooks: readonly 
   const ports = random.chance(0.25) ? { ports: natPorts(random) } : {};
   const plain = { random: draws, randomFully: false, persistent: false, ...ports };
   if (hooks.includes("PREROUTING") || hooks.includes("OUTPUT")) {
+    if (random.chance(0.08)) return { kind: "netmap", to: netmapBlock(random, family) };
     if (random.chance(0.15)) return { kind: "redirect", random: draws, ...ports };
     if (random.chance(0.1)) return { kind: "dnat", to: { ...plain, addresses: natRange(random, family) } };
     const address = randomAddress(random, [
@@ -90,6 +128,21 @@ export function natTarget(random: RandomSource, family: Family, hooks: readonly 
   if (random.chance(0.1)) return { kind: "snat", to: { ...plain, addresses: natRange(random, family) } };
   const address = randomAddress(random, [...world.from.host.slice(0, 3), ...world.from.pod1.slice(0, 1)]);
   return { kind: "snat", to: { ...plain, addresses: { from: address, to: address } } };
+}
+
+export function netmapBlock(random: RandomSource, family: Family): Cidr {
+  // Whatever is mapped comes to somebody who is there.
+  const [address, prefixLength] =
+    family === 4
+      ? random.pick([
+          ["10.1.0.2", 31],
+          ["10.2.0.2", 32],
+        ] as const)
+      : random.pick([
+          ["fd01::2", 127],
+          ["fd02::2", 128],
+        ] as const);
+  return cidrOf(randomAddress(random, [address]), prefixLength);
 }
 
 /** Mostly few enough for the engine to look at each. */

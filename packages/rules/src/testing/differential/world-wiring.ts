@@ -93,6 +93,7 @@ for p in "vpod1 02" "vpod2 03"; do
   set -- $p; ip link set $1 type bridge_slave learning off; bridge fdb replace 02:00:00:00:01:$2 dev $1 master static
 done
 ip addr add 10.1.0.1/24 dev cni0; ip addr add fd01::1/64 dev cni0 nodad
+ip link set eth0 group 5; ip link set cni0 group 7; nfacct add hits
 ip link set eth0 up; ip addr add 192.168.7.6/24 dev eth0; ip addr add 192.168.7.60/24 dev eth0; ip addr add fd07::6/64 dev eth0 nodad
 ip link set flannel.1 up; ip addr add 10.1.0.0/32 dev flannel.1; ip addr add fd01::aa/128 dev flannel.1 nodad
 ip route add default via 192.168.7.1; ip -6 route add default via fd07::1 dev eth0
@@ -121,6 +122,8 @@ create ip-ports-4 hash:ip,port family inet
 add ip-ports-4 10.100.100.2,tcp:80
 add ip-ports-4 10.100.100.2,udp:53
 add ip-ports-4 192.168.7.6,tcp:34211
+create written-4 hash:ip family inet
+create written-6 hash:ip family inet6
 create ips-6 hash:ip family inet6
 add ips-6 fd01::2
 add ips-6 fd64::1

@@ -39,6 +39,7 @@ const connection: ConnectionView = {
   direction: "ORIGINAL",
   isConfirmed: false,
   mark: 0x10,
+  labels: new Set(),
   original: tuple,
   reply: { source: address("10.5.75.3"), destination: address("10.5.75.2") },
   sourceTranslated: false,
@@ -52,6 +53,7 @@ const packet: PacketView = {
   mark: 0x4001,
   inInterface: "cni0",
   isLocal: false,
+  frame: "unicast",
   connection,
   recent: undefined,
 };

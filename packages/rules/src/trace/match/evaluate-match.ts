@@ -1,13 +1,24 @@
 import { addressWidth, type Cidr, cidrContains, familyOf, type IpAddress, unreachable } from "@svcproxy/topology";
+import { isHeaderMatch } from "../../effects/rule-effect.ts";
 import { checkReversePath } from "../../host/reverse-path.ts";
 import type { HostView } from "../../host/routing.ts";
-import type { Match } from "../../rule-set.ts";
+import type { Match } from "../../match.ts";
 import { protocolName } from "../../text/protocol-names.ts";
 import { chanceOf, complement } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import { matchAddressType } from "./match-address-type.ts";
 import { matchConntrack, matchState } from "./match-connection.ts";
 import { addressInRange, matchIpSet } from "./match-ip-set.ts";
+import {
+  matchAccounting,
+  matchConnectionBytes,
+  matchDeviceGroups,
+  matchHelper,
+  matchLabel,
+  matchPolicy,
+  matchTypeOfService,
+  trackedConnection,
+} from "./match-more.ts";
 import { matchNegatableRange, matchPortList, matchRange } from "./match-ports.ts";
 import { matchRecent } from "./match-recent.ts";
 import { allOf, decided, type MatchResult, NO, negate, unknown, YES } from "./match-result.ts";
@@ -77,6 +88,23 @@ export function evaluateMatch(match: Match, packet: PacketView, host: HostView):
       return negate(matchRange(exactly(packet.length), match, "the packet's length"), match.negated);
     case "ttl":
       return matchTimeToLive(match, packet);
+    case "pkttype":
+      return decided((match.type === packet.frame) !== match.negated);
+    case "helper":
+      return matchHelper(match, packet);
+    case "devgroup":
+      return matchDeviceGroups(match, packet, host);
+    case "connbytes":
+      return matchConnectionBytes(match, packet);
+    case "policy":
+      return matchPolicy(match, host);
+    case "nfacct":
+      return matchAccounting(match, host);
+    case "connlabel":
+      return matchLabel(match, packet);
+    case "tos":
+    case "dscp":
+      return matchTypeOfService(match, packet);
     case "unknown":
       return unknown(
         `\`${[match.module === undefined ? [] : ["-m", match.module], match.words].flat().join(" ")}\` is not understood`,
@@ -151,9 +179,10 @@ function matchMultiport(match: Extract<Match, { readonly kind: "multiport" }>, p
 
 function matchConnectionMark(
   { value, mask, negated }: Extract<Match, { readonly kind: "connmark" }>,
-  { connection }: PacketView,
+  packet: PacketView,
 ): MatchResult {
-  if (connection === undefined || connection.state === "INVALID" || connection.state === "UNTRACKED") return NO;
+  const connection = trackedConnection(packet);
+  if (connection === undefined) return NO;
   if (connection.mark === undefined) return unknown("the connection's mark is not known");
   return decided(((connection.mark & mask) >>> 0 === value) !== negated);
 }
@@ -252,23 +281,4 @@ export function inKernelOrder(matches: readonly Match[]): readonly Match[] {
   return header.length === 0 || header.length === matches.length
     ? matches
     : [...header, ...matches.filter((match) => !isHeaderMatch(match))];
-}
-
-function isHeaderMatch({ kind }: Match): boolean {
-  switch (kind) {
-    case "source":
-    case "destination":
-    case "inInterface":
-    case "outInterface":
-    case "protocol":
-    case "fragment":
-      return true;
-    default:
-      return false;
-  }
-}
-
-/** Whether two askings of the same match of the same packet may answer differently. */
-export function isVolatile({ kind }: Match): boolean {
-  return kind === "limit" || kind === "statistic" || kind === "recent" || kind === "unknown";
 }

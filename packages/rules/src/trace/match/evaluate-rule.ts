@@ -1,7 +1,8 @@
 import type { HostView } from "../../host/routing.ts";
-import type { Match, Rule } from "../../rule-set.ts";
+import type { Match } from "../../match.ts";
+import type { Rule } from "../../rule-set.ts";
 import { type Fraction, multiply, ONE } from "../packet/fraction.ts";
-import type { PacketView, RecentNote } from "../packet/packet-view.ts";
+import type { PacketView } from "../packet/packet-view.ts";
 import { evaluateMatch, inKernelOrder } from "./evaluate-match.ts";
 
 /** A match that nobody can decide from the rules and the host's state, and why. */
@@ -24,24 +25,25 @@ export type RuleResult = (
   /** `draw` is what remains to be drawn where all that is unknown holds. */
   | { readonly outcome: "unknown"; readonly unknowns: readonly UnknownMatch[]; readonly draw: Draw | undefined }
 ) & {
-  /** The `recent` lists after the matches were asked. */
-  readonly recent: RecentNote | undefined;
+  /** The packet after the matches were asked: what they wrote on lists and on the connection. */
+  readonly packet: PacketView;
 };
 
-/** Asks a rule's matches in the kernel's order until one fails. */
-export function evaluateRule(rule: Rule, packet: PacketView, host: HostView): RuleResult {
-  let recent = packet.recent;
+/** Asks a rule's matches in the kernel's order until one fails. What a match wrote, the next one of the same rule reads. */
+export function evaluateRule(rule: Rule, entering: PacketView, host: HostView): RuleResult {
+  let packet = entering;
   let draw: Draw | undefined;
   const unknowns: UnknownMatch[] = [];
   for (const match of inKernelOrder(rule.matches)) {
-    // What a match wrote on a list, the next one of the same rule reads.
-    const result = evaluateMatch(match, recent === packet.recent ? packet : { ...packet, recent }, host);
+    const result = evaluateMatch(match, packet, host);
+    const isCertain = unknowns.length === 0 && draw === undefined;
+    if ("label" in result && result.label !== undefined) packet = withLabel(packet, result.label, isCertain);
     switch (result.outcome) {
       case "no":
-        return { outcome: "no", failed: match, recent };
+        return { outcome: "no", failed: match, packet };
       case "yes":
         if (result.recent !== undefined)
-          recent = { ...result.recent, certain: unknowns.length === 0 && draw === undefined, earlier: recent };
+          packet = { ...packet, recent: { ...result.recent, certain: isCertain, earlier: packet.recent } };
         break;
       case "chance":
         draw = { chance: multiply(draw?.chance ?? ONE, result.chance), match: draw?.match ?? match };
@@ -51,6 +53,14 @@ export function evaluateRule(rule: Rule, packet: PacketView, host: HostView): Ru
         break;
     }
   }
-  if (unknowns.length > 0) return { outcome: "unknown", unknowns, draw, recent };
-  return draw === undefined ? { outcome: "yes", recent } : { outcome: "chance", draw, recent };
+  if (unknowns.length > 0) return { outcome: "unknown", unknowns, draw, packet };
+  return draw === undefined ? { outcome: "yes", packet } : { outcome: "chance", draw, packet };
+}
+
+/** A label that was perhaps given leaves it open which ones the connection has. */
+function withLabel(packet: PacketView, label: string, isCertain: boolean): PacketView {
+  const { connection } = packet;
+  if (connection === undefined) return packet;
+  const labels = isCertain && connection.labels !== undefined ? new Set([...connection.labels, label]) : undefined;
+  return { ...packet, connection: { ...connection, labels } };
 }

@@ -1,6 +1,6 @@
 import type { IpAddress } from "@svcproxy/topology";
 import type { Router } from "../../host/routing.ts";
-import type { Match } from "../../rule-set.ts";
+import type { Match } from "../../match.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import { allOf, decided, type MatchResult, YES } from "./match-result.ts";
 

@@ -1,5 +1,5 @@
 import { type Cidr, cidrContains, type IpAddress } from "@svcproxy/topology";
-import type { Match } from "../../rule-set.ts";
+import type { Match } from "../../match.ts";
 import { protocolName } from "../../text/protocol-names.ts";
 import type { ConnectionView, PacketView } from "../packet/packet-view.ts";
 import { matchNegatableRange } from "./match-ports.ts";

@@ -1,7 +1,7 @@
 import { addressBits, cidrContains, familyOf, type IpAddress } from "@svcproxy/topology";
 import type { HostState } from "../../host/host-state.ts";
 import type { IpSet, IpSetElement, IpSetMember } from "../../host/ip-set.ts";
-import type { Match } from "../../rule-set.ts";
+import type { Match } from "../../match.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import { matchRange } from "./match-ports.ts";
 import { allOf, anyOf, decided, type MatchResult, NO, unknown } from "./match-result.ts";

@@ -1,4 +1,4 @@
-import type { NegatableRange, NumberRange } from "../../rule-set.ts";
+import type { NegatableRange, NumberRange } from "../../match.ts";
 import { anyOf, decided, type MatchResult, NO, negate, unknown, YES } from "./match-result.ts";
 
 /** Whether a number of which we know a range lies in `wanted`. */

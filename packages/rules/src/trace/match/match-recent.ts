@@ -1,6 +1,6 @@
 import { addressBits, addressFromBits, familyOf, type IpAddress } from "@svcproxy/topology";
 import type { HostState } from "../../host/host-state.ts";
-import type { Match } from "../../rule-set.ts";
+import type { Match } from "../../match.ts";
 import type { PacketView, RecentNote } from "../packet/packet-view.ts";
 import { decided, type MatchResult, NO, unknown } from "./match-result.ts";
 

@@ -3,8 +3,13 @@ import type { RecentNote } from "../packet/packet-view.ts";
 
 /** What one match, or a whole rule's matches, say of one packet: true, false, true by a known chance, or not known. */
 export type MatchResult =
-  | { readonly outcome: "yes"; readonly recent?: Omit<RecentNote, "earlier" | "certain"> }
-  | { readonly outcome: "no" }
+  /** `recent` is what it wrote on a list, `label` what it gave the connection. */
+  | {
+      readonly outcome: "yes";
+      readonly recent?: Omit<RecentNote, "earlier" | "certain">;
+      readonly label?: string;
+    }
+  | { readonly outcome: "no"; readonly label?: string }
   | { readonly outcome: "chance"; readonly chance: Fraction }
   | { readonly outcome: "unknown"; readonly because: string };
 

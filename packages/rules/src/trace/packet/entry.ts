@@ -42,10 +42,16 @@ export function enterHost(host: HostView, request: TraceRequest): Entry {
     packet: {
       ...packet,
       inInterface: inside.name,
+      frame: frameTo(host, packet.destination),
       ...(bridge ? { bridge: { isBridged: false, ...inPort } } : {}),
     },
     told: `It comes from ${originOf(inside)}: in by ${inside.name}${inside === device ? "" : `, port ${device.name}`}.`,
   };
+}
+
+function frameTo({ router }: HostView, destination: PacketView["destination"]): PacketView["frame"] {
+  const type = router.addressType(destination);
+  return type === "MULTICAST" ? "multicast" : type === "BROADCAST" ? "broadcast" : "unicast";
 }
 
 /** What lives behind an interface, as far as its kind tells. */
@@ -64,7 +70,7 @@ function interfaceBehind(host: HostView, { from, to, mark = 0 }: TraceRequest): 
 }
 
 function packetOf(request: TraceRequest, protocol: string): PacketView {
-  const { from, to, port, sourcePort, mark = 0, length, ttl, macSource } = request;
+  const { from, to, port, sourcePort, mark = 0, length, ttl, tos, macSource } = request;
   const family = familyOf(from);
   const isIcmp = protocol === (family === 4 ? "icmp" : "ipv6-icmp");
   return {
@@ -82,6 +88,8 @@ function packetOf(request: TraceRequest, protocol: string): PacketView {
     ...(protocol === "tcp" && (request.state ?? "NEW") === "NEW" ? { tcpFlags: ["SYN"] } : {}),
     ...(length === undefined ? {} : { length }),
     ...(ttl === undefined ? {} : { ttl }),
+    ...(tos === undefined ? {} : { tos }),
+    frame: "unicast",
     ...(macSource === undefined ? {} : { macSource: macSource.toLowerCase() }),
     mark: mark >>> 0,
     isLocal: false,
@@ -98,6 +106,8 @@ export function connectionOf({ state = "NEW" }: TraceRequest): (packet: PacketVi
       direction: "ORIGINAL",
       isConfirmed: !isKnown && state !== "RELATED",
       mark: isKnown ? 0 : undefined,
+      labels: isKnown ? NO_LABELS : undefined,
+      ...(packet.replyZone === undefined ? {} : { replyZone: packet.replyZone }),
       original: tupleOf(packet),
       reply: reverse(tupleOf(packet)),
       sourceTranslated: isKnown ? false : undefined,
@@ -105,6 +115,8 @@ export function connectionOf({ state = "NEW" }: TraceRequest): (packet: PacketVi
     };
   };
 }
+
+const NO_LABELS: ReadonlySet<string> = new Set();
 
 export function tupleOf({ source, destination, sourcePorts, destinationPorts }: PacketView): Tuple {
   return {

@@ -1,6 +1,6 @@
 import type { Family, IpAddress } from "@svcproxy/topology";
+import type { NumberRange } from "../../match.ts";
 import type { DatumPart } from "../../nft/nft-rule-set.ts";
-import type { NumberRange } from "../../rule-set.ts";
 
 /** A packet as the rules of one chain see it: one direction of a connection, at one hook. */
 export interface PacketView {
@@ -20,6 +20,8 @@ export interface PacketView {
   readonly ttl?: number;
   /** The byte of the type of service, of the traffic class in IPv6; undefined where it is not known. */
   readonly tos?: number;
+  /** How the frame that brought it was addressed; what the host itself sends counts as `unicast`. */
+  readonly frame: "unicast" | "broadcast" | "multicast";
   readonly macSource?: string;
   /** skb->priority, unsigned 32 bit; undefined where it is not known. */
   readonly priority?: number;
@@ -31,6 +33,8 @@ export interface PacketView {
   readonly bridge?: BridgeView;
   /** Sent by a program on this host: it has a socket and no sender's MAC. */
   readonly isLocal: boolean;
+  /** The conntrack zone in which answers to it will be looked for, or in which it is looked for as an answer. Absent: 0. */
+  readonly replyZone?: number;
   /** Undefined before conntrack has seen it. */
   readonly connection?: ConnectionView;
   /** What earlier rules of the same walk wrote on `recent` lists. */
@@ -78,6 +82,10 @@ export interface ConnectionView {
   readonly isConfirmed: boolean;
   /** Undefined: not known, as for a connection that began before we looked. */
   readonly mark: number | undefined;
+  /** Undefined: not known. */
+  readonly labels: ReadonlySet<string> | undefined;
+  /** The conntrack zone in which its answers are awaited. Absent: 0. */
+  readonly replyZone?: number;
   /** As the client sent it. */
   readonly original: Tuple;
   /** As the answer is expected: its source is the endpoint, its destination the source that the endpoint sees. */

@@ -1,5 +1,5 @@
 import { familyOf, type IpAddress, inputError } from "@svcproxy/topology";
-import type { NumberRange } from "../../rule-set.ts";
+import type { NumberRange } from "../../match.ts";
 import { protocolName, protocolNumber } from "../../text/protocol-names.ts";
 import type { ConnectionState } from "./packet-view.ts";
 
@@ -24,6 +24,8 @@ export interface TraceRequest {
   /** Bytes with the IP header. */
   readonly length?: number;
   readonly ttl?: number;
+  /** The byte of the type of service. */
+  readonly tos?: number;
   readonly macSource?: string;
 }
 

@@ -1,7 +1,17 @@
-import { type IpAddress, parseIpAddress, unreachable } from "@svcproxy/topology";
+import {
+  addressBits,
+  addressFromBits,
+  addressWidth,
+  type Cidr,
+  type IpAddress,
+  parseIpAddress,
+  unreachable,
+} from "@svcproxy/topology";
+import { isIdle } from "../../effects/rule-effect.ts";
 import { masqueradeAddress, redirectAddress } from "../../host/masquerade-address.ts";
 import type { HostView } from "../../host/routing.ts";
-import type { Hook, NatRange, Target } from "../../rule-set.ts";
+import type { Hook } from "../../rule-set.ts";
+import type { NatRange, Target, ZoneChoice } from "../../target.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import { addressesOf, type Translation, translateDestination, translateSource } from "./translate.ts";
 
@@ -37,24 +47,6 @@ export interface TargetContext {
 /** Addresses of a `--to-destination A-B` that are looked at one by one; a wider range is not followed. */
 const RANGE_LIMIT = 64;
 
-/** Targets of other extensions after which the walk goes on and a packet's way does not change. */
-export const HARMLESS: ReadonlySet<string> = new Set([
-  "SET",
-  "AUDIT",
-  "TOS",
-  "DSCP",
-  "CLASSIFY",
-  "LED",
-  "RATEEST",
-  "SECMARK",
-  "CONNSECMARK",
-  "IDLETIMER",
-  "TCPOPTSTRIP",
-  "ECN",
-  "TEE",
-  "ULOG",
-]);
-
 /** What a target does; changes nothing by itself. */
 export function applyTarget(target: Target, packet: PacketView, context: TargetContext): TargetOutcome {
   switch (target.kind) {
@@ -79,7 +71,7 @@ export function applyTarget(target: Target, packet: PacketView, context: TargetC
     case "connmark":
       return applyConnectionMark(target, packet);
     case "ct":
-      return { kind: "continue", packet: target.notrack ? untracked(packet) : packet };
+      return { kind: "continue", packet: target.notrack ? untracked(packet) : inZone(packet, target.zone) };
     case "dnat":
       return applyNat(target.to, { packet, end: "destination" });
     case "snat":
@@ -97,9 +89,19 @@ export function applyTarget(target: Target, packet: PacketView, context: TargetC
           { kind: "unknown", because: `TPROXY hands it to a local socket on port ${target.port}` },
         ],
       };
+    case "netmap":
+      return applyNetmap(target.to, packet, context);
+    case "set":
+      return target.mapsMark
+        ? { kind: "unknown", because: "the mark that a set gives the packet is not known" }
+        : { kind: "continue", packet };
+    case "tos":
+    case "dscp":
+      return { kind: "continue", packet: withTypeOfService(packet, target) };
+    case "ttl":
+      return { kind: "continue", packet: withTimeToLive(packet, target) };
     case "unknown":
-      if (target.name === "TTL" || target.name === "HL") return { kind: "continue", packet: withoutTimeToLive(packet) };
-      return HARMLESS.has(target.name)
+      return isIdle(target)
         ? { kind: "continue", packet }
         : { kind: "unknown", because: `the target ${target.name} is not understood` };
     default:
@@ -107,8 +109,27 @@ export function applyTarget(target: Target, packet: PacketView, context: TargetC
   }
 }
 
-function withoutTimeToLive({ ttl: _, ...packet }: PacketView): PacketView {
-  return packet;
+function withTypeOfService(packet: PacketView, target: Extract<Target, { readonly kind: "tos" | "dscp" }>): PacketView {
+  const { value, mask } = target.kind === "tos" ? target : { value: target.value << 2, mask: 0xfc };
+  const { tos, ...rest } = packet;
+  if (tos === undefined) return mask === 0xff ? { ...rest, tos: value } : rest;
+  return { ...rest, tos: (tos & ~mask) ^ value };
+}
+
+function withTimeToLive(packet: PacketView, { change, value }: Extract<Target, { readonly kind: "ttl" }>): PacketView {
+  const { ttl, ...rest } = packet;
+  if (change === "set") return { ...rest, ttl: value };
+  if (ttl === undefined) return rest;
+  return { ...rest, ttl: change === "inc" ? Math.min(255, ttl + value) : Math.max(0, ttl - value) };
+}
+
+/** The block's bits instead of the address' own. @see linux net/netfilter/xt_NETMAP.c */
+function applyNetmap(to: Cidr, packet: PacketView, { hook }: TargetContext): TargetOutcome {
+  const end = hook === "PREROUTING" || hook === "OUTPUT" ? "destination" : "source";
+  const width = BigInt(addressWidth(packet.family) - to.prefixLength);
+  const own = addressBits(packet[end]) & ((1n << width) - 1n);
+  const address = addressFromBits(packet.family, addressBits(to.address) | own);
+  return translated(end, packet, { address, drawsPort: false });
 }
 
 function applyConnectionMark(
@@ -153,6 +174,7 @@ export function untracked(packet: PacketView): PacketView {
       direction: "ORIGINAL",
       isConfirmed: false,
       mark: 0,
+      labels: new Set(),
       original: tuple,
       reply: { source: packet.destination, destination: packet.source },
       sourceTranslated: false,
@@ -160,6 +182,16 @@ export function untracked(packet: PacketView): PacketView {
     },
   };
 }
+
+/** Zones are for what conntrack has not seen yet. @see linux nf_conntrack_zones.h, nf_ct_zone_id */
+function inZone(packet: PacketView, choice: ZoneChoice | undefined): PacketView {
+  if (packet.connection !== undefined) return packet;
+  const { zone, direction } = choice ?? { zone: 0, direction: "both" };
+  const number = zone === "mark" ? packet.mark & MAX_ZONE : zone;
+  return { ...packet, replyZone: direction === "original" ? 0 : number };
+}
+
+const MAX_ZONE = 0xffff;
 
 function applyNat(to: NatRange, { packet, end }: { packet: PacketView; end: "source" | "destination" }): TargetOutcome {
   const translate = end === "source" ? translateSource : translateDestination;

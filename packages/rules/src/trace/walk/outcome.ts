@@ -1,5 +1,5 @@
 import type { IpAddress } from "@svcproxy/topology";
-import type { NumberRange } from "../../rule-set.ts";
+import type { NumberRange } from "../../match.ts";
 import type { Ended, Ending, WalkState } from "./walk-state.ts";
 
 export const VERDICTS = ["accepted", "untouched", "refused", "dropped", "undecided"] as const;

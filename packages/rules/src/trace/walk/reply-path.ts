@@ -134,6 +134,7 @@ function walkReply(context: WalkContext, state: WalkState, arrivesBy: string | u
     ...(protocol === "tcp" ? { tcpFlags: ["SYN", "ACK"] } : {}),
     mark: 0,
     isLocal: arrivesBy === undefined,
+    frame: "unicast",
     recent: undefined,
     ...(arrivesBy === undefined ? {} : { inInterface: arrivesBy }),
     ...(device !== undefined && isBridge(device) && bridgeAsksRules(host, family)
@@ -145,7 +146,7 @@ function walkReply(context: WalkContext, state: WalkState, arrivesBy: string | u
   const passage = {
     context,
     connection: (seen: PacketView) =>
-      isTracked
+      isTracked && (seen.replyZone ?? 0) === (connection.replyZone ?? 0)
         ? { ...connection, state: "ESTABLISHED" as const, direction: "REPLY" as const, isConfirmed: true }
         : connectionOf({ from: seen.source, to: seen.destination })(seen),
     reroute: rerouteOutput(context),

@@ -1,10 +1,11 @@
+import type { Subject } from "../../effects/effect.ts";
 import type { AnyMatch, AnyRule } from "../../hooks/any-rule.ts";
 import type { BaseChain, HookStages } from "../../hooks/hook-order.ts";
 import type { HostView } from "../../host/routing.ts";
 import type { Hook, RulePosition } from "../../rule-set.ts";
 import type { Fraction } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
-import { type Assumption, type Question, type RuleEvent, type WalkState, withEvent } from "./walk-state.ts";
+import { type Question, type RuleEvent, type WalkState, withEvent } from "./walk-state.ts";
 
 /** What stays the same during one trace. */
 export interface WalkContext {
@@ -89,13 +90,40 @@ export function withMiss(
   return { ...state, past: { event, earlier: state.past?.earlier } };
 }
 
-/** The same condition asked twice of the same packet answers the same. */
-export function earlierAnswer(assumption: Assumption | undefined, match: AnyMatch): number | undefined {
-  for (let node = assumption; node !== undefined; node = node.earlier) {
-    if (node.question.match !== undefined && JSON.stringify(node.question.match) === JSON.stringify(match))
-      return node.answer;
+/**
+ * The same condition asked twice answers the same, as long as nothing that it looks at was changed in between.
+ *
+ * @param reads what the condition looks at
+ */
+export function earlierAnswer(
+  { assumptions, packet }: WalkState,
+  { match, reads }: { readonly match: AnyMatch; readonly reads: readonly Subject[] | "everything" },
+): number | undefined {
+  const text = JSON.stringify(match);
+  for (let node = assumptions; node !== undefined; node = node.earlier) {
+    const { question } = node;
+    if (question.match === undefined || JSON.stringify(question.match) !== text) continue;
+    return seenBy(reads, question.packet) === seenBy(reads, packet) ? node.answer : undefined;
   }
   return undefined;
+}
+
+/** What a match that looks at these subjects sees of a packet, as a text. */
+function seenBy(reads: readonly Subject[] | "everything", packet: PacketView): string {
+  const seen: Readonly<Partial<Record<Subject, readonly unknown[]>>> = {
+    address: [packet.source, packet.destination],
+    port: [packet.sourcePorts, packet.destinationPorts],
+    interface: [packet.inInterface, packet.outInterface],
+    bridgePort: [packet.inInterface, packet.outInterface, packet.bridge],
+    linkAddress: [packet.inInterface],
+    mark: [packet.mark],
+    tos: [packet.tos],
+    ttl: [packet.ttl],
+    connection: [packet.connection?.state, packet.connection?.reply],
+    connectionMark: [packet.connection?.mark],
+    connectionLabel: [[...(packet.connection?.labels ?? [])]],
+  };
+  return JSON.stringify(reads === "everything" ? seen : reads.map((subject) => seen[subject]));
 }
 
 export function placeOf({ table }: ChainWalk, { chain, number }: RuleVisit): string {
@@ -113,6 +141,7 @@ export function targetQuestion(
     match: undefined,
     because,
     answers,
+    packet: state.packet,
     reached: state.probability,
     past: state.past,
   };

@@ -153,13 +153,14 @@ function assume(
   { statement, because, isVolatile }: { statement: NftStatement; because: string; isVolatile: boolean },
 ): void {
   const { state } = job;
-  const known = isVolatile ? undefined : earlierAnswer(state.assumptions, statement);
+  const known = isVolatile ? undefined : earlierAnswer(state, { match: statement, reads: "everything" });
   const question: Question = {
     position: { table: walk.table, chain: asked.chain, number: asked.number },
     rule,
     match: statement,
     because,
     answers: 2,
+    packet: state.packet,
     reached: state.probability,
     past: state.past,
   };

@@ -1,5 +1,5 @@
 import { addressBits, addressFromBits, familyOf, type IpAddress } from "@svcproxy/topology";
-import type { NumberRange } from "../../rule-set.ts";
+import type { NumberRange } from "../../match.ts";
 import type { ConnectionView, PacketView } from "../packet/packet-view.ts";
 
 /** What a NAT target maps one end of a connection to; what is absent stays. */

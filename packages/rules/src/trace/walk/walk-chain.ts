@@ -1,7 +1,9 @@
+import { matchEffect } from "../../effects/match-effect.ts";
+import { isIdle, isVolatile } from "../../effects/rule-effect.ts";
 import { isNftRule } from "../../hooks/any-rule.ts";
 import type { BaseChain, RuleChain } from "../../hooks/hook-order.ts";
-import type { Hook, Rule, Target } from "../../rule-set.ts";
-import { isVolatile } from "../match/evaluate-match.ts";
+import type { Match } from "../../match.ts";
+import type { Hook, Rule } from "../../rule-set.ts";
 import { type Draw, evaluateRule, type RuleResult, type UnknownMatch } from "../match/evaluate-rule.ts";
 import { complement, multiply } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
@@ -99,33 +101,31 @@ function visitRule(walk: ChainWalk, asked: RuleVisit, visit: Visit): void {
     return;
   }
   const result = evaluateRule(rule, state.packet, walk.context.host);
+  const known = { ...asked, rule, state: withPacket(state, result) };
   if (result.outcome === "no") {
-    visit.next.push(withMiss(walk, asked, { failed: result.failed }));
+    visit.next.push(withMiss(walk, known, { failed: result.failed }));
     return;
   }
   if (result.outcome === "yes") {
-    take(walk, { ...asked, rule, outcome: { kind: "matched" }, state: withRecent(state, result) }, visit);
+    take(walk, { ...known, rule, outcome: { kind: "matched" } }, visit);
     return;
   }
-  if (isImmaterial(rule.target)) {
+  if (isIdle(rule.target) && !rule.matches.some((match) => changesMark(match))) {
     const because = result.outcome === "chance" ? "by chance" : tellUnknowns(result.unknowns);
-    visit.next.push(
-      withEvent(withRecent(state, result), ruleEvent(walk, asked, { outcome: { kind: "immaterial", because } })),
-    );
+    visit.next.push(withEvent(known.state, ruleEvent(walk, asked, { outcome: { kind: "immaterial", because } })));
     return;
   }
-  const known = { ...asked, rule, state: withRecent(state, result) };
   if (result.outcome === "chance") drawLots(walk, known, result.draw, visit);
   else assume(walk, known, result, visit);
 }
 
-function withRecent(state: WalkState, { recent }: RuleResult): WalkState {
-  return recent === state.packet.recent ? state : { ...state, packet: { ...state.packet, recent } };
+function withPacket(state: WalkState, { packet }: RuleResult): WalkState {
+  return packet === state.packet ? state : { ...state, packet };
 }
 
-/** Targets that leave the packet and its way as they are. */
-function isImmaterial({ kind }: Target): boolean {
-  return ["none", "log", "nflog", "tcpmss", "checksum", "trace"].includes(kind);
+/** A socket's mark becomes the packet's where the match holds. */
+function changesMark(match: Match): boolean {
+  return matchEffect(match).changes.includes("mark");
 }
 
 function drawLots(walk: ChainWalk, asked: IptablesVisit, { chance, match }: Draw, visit: Visit): void {
@@ -155,24 +155,29 @@ function assumeEach(walk: ChainWalk, taken: TakenIptablesRule, { unknowns, draw 
     return;
   }
   const { match, because } = unknown;
-  const known = isVolatile(match) ? undefined : earlierAnswer(state.assumptions, match);
+  const known = isVolatile(match) ? undefined : earlierAnswer(state, { match, reads: matchEffect(match).reads });
   const question: Question = {
     position: { table: walk.table, chain, number },
     rule,
     match,
     because,
     answers: 2,
+    packet: state.packet,
     reached: state.probability,
     past: state.past,
   };
   const assuming = (answer: number): WalkState =>
     known === undefined ? { ...state, assumptions: { question, answer, earlier: state.assumptions } } : state;
-  if (known !== 1) assumeEach(walk, { ...taken, state: assuming(0) }, { unknowns: others, draw }, visit);
+  if (known !== 1 && changesMark(match))
+    visit.ended.push(...ends(assuming(0), { kind: "undecided", because: SOCKET_MARK }).ended);
+  else if (known !== 1) assumeEach(walk, { ...taken, state: assuming(0) }, { unknowns: others, draw }, visit);
   if (known !== 0) {
     const outcome = { kind: "assumed", took: false, because } as const;
     visit.next.push(withEvent(assuming(1), ruleEvent(walk, taken, { outcome })));
   }
 }
+
+const SOCKET_MARK = "the mark of the socket, which becomes the packet's, is not known";
 
 type Assumed = Pick<Extract<RuleResult, { readonly outcome: "unknown" }>, "unknowns" | "draw">;
 

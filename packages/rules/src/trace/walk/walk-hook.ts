@@ -100,6 +100,7 @@ function inEitherOrder(
     match: undefined,
     because,
     answers: orders.length,
+    packet: state.packet,
     reached: state.probability,
     past: state.past,
   };

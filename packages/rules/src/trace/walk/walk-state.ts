@@ -38,6 +38,8 @@ export interface Question {
   readonly because: string;
   /** How many answers there are. */
   readonly answers: number;
+  /** As it was when the question came up. */
+  readonly packet: PacketView;
   /** The probability with which the question comes up, given the assumptions before it. */
   readonly reached: Fraction;
   /** What happened before it came up. */
