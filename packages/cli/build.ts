@@ -3,6 +3,9 @@ import { createRequire, isBuiltin } from "node:module";
 import { resolve } from "node:path";
 import process from "node:process";
 import { type OutputChunk, type Plugin, rolldown } from "rolldown";
+import { thirdPartyLicenses } from "./third-party-licenses.ts";
+
+const LICENSES = "third-party-licenses.txt";
 
 /** How long the chunks of an older build stay: a program that runs may still load one. */
 const KEEP_OLD_CHUNKS_MS = 3_600_000;
@@ -19,7 +22,11 @@ const chunks = await bundle();
 await mkdir(dist, { recursive: true });
 // The entry is written last: whoever starts meanwhile gets the old build or the new one, each with its own chunks.
 for (const chunk of chunks.toSorted((a, b) => Number(a.isEntry) - Number(b.isEntry))) await writeChunk(chunk);
-await removeOldChunks(new Set(chunks.map(({ fileName }) => fileName)));
+await writeFile(
+  resolve(dist, LICENSES),
+  thirdPartyLicenses(chunks.flatMap(({ moduleIds }) => moduleIds.filter((id) => !id.startsWith("\0")))),
+);
+await removeOldChunks(new Set([...chunks.map(({ fileName }) => fileName), LICENSES]));
 
 async function bundle(): Promise<readonly OutputChunk[]> {
   const build = await rolldown({

@@ -36,6 +36,26 @@ test("the tarball holds the built command, its licence and no dependency", async
   expect(await readdir(join(installed, "dist"))).toContain("main.cjs");
 });
 
+test("the licences of the code that was bundled are in it", async () => {
+  expect(await readFile(join(installed, "LICENSE"), "utf8")).toContain("Apache License");
+  const notices = await readFile(join(installed, "dist/third-party-licenses.txt"), "utf8");
+  for (const name of ["commander", "js-yaml", "pino"])
+    expect(notices).toMatch(new RegExp(`^${name} [\\d.]+ \\(MIT\\)$`, "m"));
+  expect(notices).toContain("Permission is hereby granted");
+});
+
+test("it brings man pages and completions", async () => {
+  // npm installs those that package.json lists.
+  expect((await readdir(join(folder, "share/man/man1"))).toSorted()).toEqual(
+    (await readdir(join(installed, "dist/man"))).toSorted(),
+  );
+  expect((await readdir(join(installed, "dist/completions"))).toSorted()).toEqual([
+    "_svcproxy",
+    "svcproxy.bash",
+    "svcproxy.fish",
+  ]);
+});
+
 test("installed with npm, it runs without the workspace", async () => {
   const { stdout: version } = await run(command, ["--version"], { cwd: folder });
   expect(version).toMatch(/^\d+\.\d+\.\d+\n$/);
