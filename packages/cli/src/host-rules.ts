@@ -1,40 +1,44 @@
-import { chooseDialect, type Dialect, IptablesDataPath } from "@svcproxy/iptables";
+import { chooseDialect, chooseStyle, type Dialect, IptablesDataPath } from "@svcproxy/iptables";
 import { type Family, type HostPlan, type Problem, planHost, problemSentence } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 import type { FamilyFlag, HostPlanFlags, VariantFlags } from "./iptables-flags.ts";
 import { machineAddresses } from "./machine-addresses.ts";
 import { readTopology, resolveHost } from "./read-topology.ts";
 
-export { formatDifferences, isForeign, listDifferences, refuseForeignChains } from "@svcproxy/iptables";
+export { formatDifferences, isForeign, listDifferences, ruleLimitations } from "@svcproxy/iptables";
 export { planProblems } from "@svcproxy/topology";
 
-/** The plan for this host, from the topology that the command line names, and whose rules are to carry it out. */
+/** The plan for this host, from the topology that the command line names, and whose rules carry it out where nothing else is said. */
 export async function readHostPlan(
   context: CommandContext,
   files: readonly string[],
   flags: HostPlanFlags,
-): Promise<{ readonly plan: HostPlan; readonly dialect: Dialect }> {
+): Promise<{ readonly plan: HostPlan; readonly defaultDialect: Dialect }> {
   const { topology } = await readTopology(context, files, { ...flags, required: true });
   const host = resolveHost(topology, flags.host);
   const plan = planHost(topology, { host, machineAddresses: machineAddresses() });
-  return { plan, dialect: chooseDialect(topology, flags.dialect) };
+  return { plan, defaultDialect: chooseDialect(topology) };
 }
 
-export interface DataPathFlags extends VariantFlags, Partial<Pick<HostPlanFlags, "dispatch" | "family">> {
-  readonly dialect: Dialect;
+export interface DataPathFlags extends VariantFlags, Pick<HostPlanFlags, "dialect" | "dispatch" | "family"> {
+  readonly defaultDialect?: Dialect;
   readonly adopt?: boolean;
 }
 
 /** The iptables data path as the command line sets it; the log says which iptables it chose and why, and whom it waits for. */
 export async function openDataPath(context: CommandContext, flags: DataPathFlags): Promise<IptablesDataPath> {
   const log = await context.logger();
-  const { dialect, dispatch, variant, family, adopt = false } = flags;
+  const { dialect, defaultDialect = "document", dispatch, variant, family, adopt = false } = flags;
+  const settings = { dialect, defaultDialect, dispatch, variant, adopt, families: familiesInPlay(family) };
   return new IptablesDataPath({
-    settings: { dialect, dispatch, variant, adopt, families: familiesInPlay(family) },
+    settings,
     onWait: (holder) =>
       log.info({ holder }, `waiting for another svcproxy${holder === undefined ? "" : ` (pid ${holder})`} to be done`),
-    onVariant({ tools, reason, problem }) {
+    onVariant({ tools, reason, problem, available: [chosen] }) {
       log.info({ variant: tools.variant, reason }, `using iptables-${tools.variant}: ${reason}`);
+      const style = chooseStyle(settings, chosen?.style);
+      if (style.dialect !== chooseStyle(settings).dialect)
+        log.info(`the rules that are here are in the ${style.dialect} dialect, and stay so: --dialect changes it`);
       if (problem !== undefined) log.warn({ code: problem.code, subject: problem.subject }, problemSentence(problem));
     },
   });

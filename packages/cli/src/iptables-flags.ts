@@ -11,7 +11,7 @@ export interface VariantFlags {
 export interface HostPlanFlags extends VariantFlags, TopologyFlags {
   readonly host?: string;
   readonly dialect?: Dialect;
-  readonly dispatch: DispatchMode;
+  readonly dispatch?: DispatchMode;
   readonly family?: FamilyFlag;
 }
 
@@ -28,15 +28,16 @@ export function acceptHostPlan(command: Command): Command {
     acceptTopology(command)
       .option("--host <name>", "this host's name in the topology (default: the one that owns an address of it)")
       .addOption(
-        new Option("--dialect <dialect>", "whose rules: the founding document's, or Kubernetes' own").choices([
-          "document",
-          "kubernetes",
-        ]),
+        new Option(
+          "--dialect <dialect>",
+          "whose rules: the founding document's, or Kubernetes' own (default: as the rules that are here)",
+        ).choices(["document", "kubernetes"]),
       )
       .addOption(
-        new Option("--dispatch <mode>", "how a connection finds its service: rule by rule, down a tree, or by size")
-          .choices(["auto", "linear", "tree"])
-          .default("auto"),
+        new Option(
+          "--dispatch <mode>",
+          "how a connection finds its service: rule by rule, down a tree, or by size (default: as the rules that are here, else auto)",
+        ).choices(["auto", "linear", "tree"]),
       )
       .addOption(
         new Option("--family <family>", "look at IPv4 or IPv6 only (default: both)").choices(["4", "6", "all"]),

@@ -6,7 +6,7 @@ import { acceptTopology, type TopologyFlags } from "./topology-input.ts";
 export interface RuleSourceFlags extends TopologyFlags {
   readonly host?: string;
   readonly dialect?: Dialect;
-  readonly dispatch: DispatchMode;
+  readonly dispatch?: DispatchMode;
   readonly rules?: readonly string[];
   readonly live?: boolean;
   readonly hostState?: string;
@@ -30,8 +30,9 @@ export function acceptRuleSource(command: Command): Command {
       ]),
     )
     .addOption(
-      new Option("--dispatch <mode>", "how a connection finds its service: rule by rule, down a tree, or by size")
-        .choices(["auto", "linear", "tree"])
-        .default("auto"),
+      new Option(
+        "--dispatch <mode>",
+        "how a connection finds its service: rule by rule, down a tree, or by size (default: as the rules say, else auto)",
+      ).choices(["auto", "linear", "tree"]),
     );
 }

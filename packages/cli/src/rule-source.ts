@@ -1,4 +1,12 @@
-import { chooseDialect, compileRules, type DesiredRules, dialectDeviations, fullRuleSet } from "@svcproxy/iptables";
+import {
+  chooseDialect,
+  chooseStyle,
+  compileRules,
+  type DesiredRules,
+  dialectDeviations,
+  fullRuleSet,
+  readStyle,
+} from "@svcproxy/iptables";
 import {
   type AnyRule,
   type Deviation,
@@ -67,16 +75,14 @@ export async function openRuleSource(
   const hostState = await findHostState(context, flags, { topology, hostName, isFresh: given === undefined });
   const seen = flags.live === true || flags.hostState !== undefined ? hostState : undefined;
   const plan = topology === undefined || hostName === undefined ? undefined : planOf(topology, { hostName, seen });
-  const dialect = chooseDialect(topology ?? { source: "topology" }, flags.dialect);
-  const desired =
-    plan === undefined
-      ? []
-      : ([4, 6] as const).map((family) => compileRules(plan, { dialect, family, dispatch: flags.dispatch }));
+  const defaultDialect = chooseDialect(topology ?? { source: "topology" });
+  const style = chooseStyle({ ...flags, defaultDialect }, given?.style);
+  const desired = plan === undefined ? [] : ([4, 6] as const).map((family) => compileRules(plan, { ...style, family }));
   return {
     hostName,
     hostState,
     plan,
-    deviations: (family) => (plan === undefined ? [] : dialectDeviations(plan, { dialect, family })),
+    deviations: (family) => (plan === undefined ? [] : dialectDeviations(plan, { ...style, family })),
     givenFamilies: given?.families,
     unseen: given?.unseen,
     rules: given?.read ?? (async (family) => rulesOfPlan(desired, family)),
@@ -122,7 +128,8 @@ async function givenRules(context: CommandContext, { rules, live }: RuleSourceFl
     const fitting = texts.find(({ text }) => guessFamily(text) === family) ?? texts[0];
     return fitting === undefined ? { family, tables: [] } : parseSave(fitting.text, { family, file: fitting.file });
   };
-  return { families, read, unseen: undefined };
+  const chains = texts.flatMap(({ text }) => [...text.matchAll(/^:(\S+) /gm)].map(([, name = ""]) => name));
+  return { families, read, unseen: undefined, style: readStyle(chains) };
 }
 
 /** Nothing but comments: so says iptables-save of a host without rules, and the shell of one that may not ask. */

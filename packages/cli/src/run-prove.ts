@@ -88,7 +88,7 @@ function formatOf({ hostName }: RuleSource, files: readonly string[], flags: Pro
       ...["svcproxy", "trace", ...files],
       ...option("--host", hostName),
       ...option("--dialect", flags.dialect),
-      ...(flags.dispatch === "auto" ? [] : ["--dispatch", flags.dispatch]),
+      ...option("--dispatch", flags.dispatch),
       ...(flags.rules ?? []).flatMap((file) => ["--rules", file]),
       ...(flags.live === true ? ["--live"] : []),
       ...option("--host-state", flags.hostState),

@@ -21,5 +21,6 @@ export function compileScript(plan: HostPlan, options: CompileOptions): Script {
 
 /** What those commands leave behind. */
 export function compileRules(plan: HostPlan, options: CompileOptions): DesiredRules {
-  return foldScript(compileScript(plan, options));
+  const { dialect, dispatch = "auto" } = options;
+  return { ...foldScript(compileScript(plan, options)), style: { dialect, dispatch } };
 }

@@ -1,5 +1,6 @@
 import { BUILT_IN_CHAINS, type Chain, type Rule, type RuleSet, type Table } from "@svcproxy/rules";
 import type { Family } from "@svcproxy/topology";
+import type { RuleStyle } from "./rule-style.ts";
 
 /** What a dialect makes of a HostPlan for one family. */
 export interface DesiredRules {
@@ -8,6 +9,8 @@ export interface DesiredRules {
   readonly tables: readonly Table[];
   /** Our rules in the built-in chains, in the order in which they are written. */
   readonly hooks: readonly Hook[];
+  /** Noted beside them, so that whoever finds the rules knows how they were written. */
+  readonly style?: RuleStyle;
 }
 
 /** A rule of ours in a built-in chain. */

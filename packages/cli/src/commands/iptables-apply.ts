@@ -27,7 +27,7 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
     .action((files: string[], flags: ApplyFlags) =>
       run(async (context) => {
         const [
-          { logDeletedFlows, logProblems, openDataPath, planProblems, readHostPlan },
+          { logDeletedFlows, logProblems, openDataPath, planProblems, readHostPlan, ruleLimitations },
           { printChanges, tablesOf },
           { reportChanges, reportProblems },
         ] = await Promise.all([
@@ -35,9 +35,9 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
           import("../print-changes.ts"),
           import("../change-report.ts"),
         ]);
-        const { plan, dialect } = await readHostPlan(context, files, flags);
+        const { plan, defaultDialect } = await readHostPlan(context, files, flags);
         const { signal } = context;
-        const dataPath = await openDataPath(context, { ...flags, dialect });
+        const dataPath = await openDataPath(context, { ...flags, defaultDialect });
         const printJson = (report: object) => context.print(`${JSON.stringify(report, null, 2)}\n`);
         if (flags.dryRun === true) {
           const { report, problems } = await dataPath.preview(plan, { signal });
@@ -53,7 +53,7 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
         await using session = await dataPath.open(signal);
         const applied = await session.apply(plan);
         await logDeletedFlows(context, applied.deletedUdpFlows);
-        const problems = [...applied.problems, ...planProblems(plan), ...dataPath.limitations(plan)];
+        const problems = [...applied.problems, ...planProblems(plan), ...ruleLimitations(plan, session.style)];
         await logProblems(context, problems);
         const exitCode = problems.some(({ severity }) => severity === "error") ? 1 : 0;
         const { changes, tools } = applied;

@@ -29,7 +29,7 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
         ]);
         const { signal } = context;
         const isDryRun = flags.dryRun === true;
-        const dataPath = await openDataPath(context, { ...flags, dialect: "document" });
+        const dataPath = await openDataPath(context, flags);
         const { choice, variants, problems } = await dataPath.cleanup({ signal, isDryRun });
         await logDeletedFlows(
           context,

@@ -19,8 +19,8 @@ export function addIptablesDiff(iptables: Command, run: RunCommand): void {
         const { formatDifferences, isForeign, listDifferences, openDataPath, readHostPlan } = await import(
           "../host-rules.ts"
         );
-        const { plan, dialect } = await readHostPlan(context, files, flags);
-        const dataPath = await openDataPath(context, { ...flags, dialect });
+        const { plan, defaultDialect } = await readHostPlan(context, files, flags);
+        const dataPath = await openDataPath(context, { ...flags, defaultDialect });
         const { choice, rules } = await dataPath.compare(plan, { signal: context.signal });
         const { families } = rules;
         const differences = listDifferences(families);

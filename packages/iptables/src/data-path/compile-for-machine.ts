@@ -1,20 +1,22 @@
 import type { Family, HostPlan } from "@svcproxy/topology";
 import { compileRules } from "../compile-rules.ts";
 import type { DesiredRules } from "../desired-rules.ts";
+import type { RuleStyle } from "../rule-style.ts";
 import type { RuleAbilities } from "./iptables-machine.ts";
-import { DEFAULT_DIALECT, type IptablesSettings } from "./iptables-settings.ts";
+import type { IptablesSettings } from "./iptables-settings.ts";
 
 /** The plan as rules that a machine's iptables and kernel can take: of the families in play in which it has something to do. */
 export function compileForMachine(
   plan: HostPlan,
   {
-    settings: { dialect = DEFAULT_DIALECT, dispatch = "auto", families },
+    style,
+    families,
     abilities,
-  }: { readonly settings: IptablesSettings; readonly abilities: RuleAbilities },
+  }: Pick<IptablesSettings, "families"> & { readonly style: RuleStyle; readonly abilities: RuleAbilities },
 ): readonly DesiredRules[] {
   return usedFamilies(plan)
     .filter((family) => families === undefined || families.includes(family))
-    .map((family) => compileRules(plan, { dialect, family, dispatch, ...abilities }));
+    .map((family) => compileRules(plan, { ...style, family, ...abilities }));
 }
 
 /** Those in which the plan has something to do; in others nothing of ours is to be. */

@@ -10,7 +10,7 @@ import { servesLocalhost } from "../rule-parts/localhost-guard.ts";
 import { applyRules } from "./apply-rules.ts";
 import { newRun } from "./apply-run.ts";
 import { compileForMachine, usedFamilies } from "./compile-for-machine.ts";
-import { type IptablesMachine, type OpenMachine, variantProblems } from "./iptables-machine.ts";
+import { type IptablesMachine, type OpenMachine, styleInForce, variantProblems } from "./iptables-machine.ts";
 import {
   changedTables,
   type IptablesCleanupReport,
@@ -19,7 +19,7 @@ import {
   type RuleReport,
 } from "./iptables-report.ts";
 import { IptablesSession } from "./iptables-session.ts";
-import { DEFAULT_DIALECT, type IptablesEvents, type IptablesSettings } from "./iptables-settings.ts";
+import { chooseStyle, type IptablesEvents, type IptablesSettings } from "./iptables-settings.ts";
 import { kernelMachine } from "./kernel-machine.ts";
 
 export interface CleanupOptions {
@@ -48,20 +48,22 @@ export class IptablesDataPath implements DataPath {
   }
 
   limitations(plan: HostPlan): readonly Problem[] {
-    return ruleLimitations(plan, { dialect: this.#settings.dialect ?? DEFAULT_DIALECT });
+    return ruleLimitations(plan, { dialect: chooseStyle(this.#settings).dialect });
   }
 
   /** @throws EnvironmentError as `open`, and TABLE_INCOMPATIBLE */
   async compare(plan: HostPlan, { signal }: { readonly signal: AbortSignal }): Promise<IptablesPlanDifference> {
     await using machine = await this.#open(signal, { isExclusive: false });
     const abilities = await machine.abilities({ signal });
-    const desired = compileForMachine(plan, { settings: this.#settings, abilities });
+    const style = chooseStyle(this.#settings, styleInForce(machine));
+    const desired = compileForMachine(plan, { ...this.#settings, style, abilities });
     const rules = await new TableBackend(machine.tables()).compare(desired, { ...this.#settings, signal });
     const needs = { families: usedFamilies(plan), localhostNodePorts: servesLocalhost(plan, 4) };
     return {
       differences: listDifferences(rules.families).map(placeDifference),
       problems: [...variantProblems(machine), ...(await machine.problemsWith(needs, { signal }))],
       choice: machine.choice,
+      style,
       rules,
     };
   }

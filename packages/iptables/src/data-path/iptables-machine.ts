@@ -6,6 +6,7 @@ import type { FlushOptions } from "../kernel/conntrack.ts";
 import type { VariantChoice } from "../kernel/detect-variant.ts";
 import type { IptablesTools, Variant } from "../kernel/iptables-tables.ts";
 import type { RuleTables } from "../kernel/rule-tables.ts";
+import type { RuleStyle } from "../rule-style.ts";
 
 /** What the iptables data path asks of a machine: the kernel's, or one in memory. */
 export interface IptablesMachine {
@@ -46,6 +47,11 @@ export interface RuleAbilities {
 export interface LostGuardInput {
   readonly before: readonly RuleSet[];
   readonly after: readonly DesiredRules[];
+}
+
+/** How the rules of ours in the chosen variant are written, where they say it. */
+export function styleInForce({ choice: { available } }: Pick<OpenMachine, "choice">): RuleStyle | undefined {
+  return available[0]?.style;
 }
 
 /** That another variant holds rules too, which the kernel asks as well. */

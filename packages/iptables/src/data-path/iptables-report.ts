@@ -4,6 +4,7 @@ import type { Difference } from "../kernel/differences.ts";
 import { describeDifference } from "../kernel/differences.ts";
 import type { IptablesTools } from "../kernel/iptables-tables.ts";
 import type { ApplyOutcome, RuleDifference } from "../kernel/rule-backend.ts";
+import type { RuleStyle } from "../rule-style.ts";
 
 /** What became of rules of one variant that were to be changed. */
 export interface RuleReport extends Pick<ApplyOutcome, "changes"> {
@@ -17,6 +18,7 @@ export interface IptablesApplyReport extends ApplyReport, RuleReport {}
 
 export interface IptablesPlanDifference extends PlanDifference {
   readonly choice: VariantChoice;
+  readonly style: RuleStyle;
   /** The same by table and chain, with what `apply` would feed to the kernel. */
   readonly rules: RuleDifference;
 }

@@ -14,13 +14,14 @@ import { findDifference } from "../kernel/find-difference.ts";
 import type { RuleTables } from "../kernel/rule-tables.ts";
 import { TableBackend } from "../kernel/table-backend.ts";
 import { servesLocalhost } from "../rule-parts/localhost-guard.ts";
+import type { RuleStyle } from "../rule-style.ts";
 import { applyChanged } from "./apply-changed.ts";
 import { applyRules } from "./apply-rules.ts";
 import { type ApplyRun, newRun, type Written } from "./apply-run.ts";
 import { compileForMachine, usedFamilies } from "./compile-for-machine.ts";
-import { type OpenMachine, type RuleAbilities, variantProblems } from "./iptables-machine.ts";
+import { type OpenMachine, type RuleAbilities, styleInForce, variantProblems } from "./iptables-machine.ts";
 import type { IptablesApplyReport } from "./iptables-report.ts";
-import type { IptablesSettings } from "./iptables-settings.ts";
+import { chooseStyle, type IptablesSettings } from "./iptables-settings.ts";
 import { refusalIn } from "./refusal-in.ts";
 import { suspectServices } from "./suspect-services.ts";
 
@@ -32,6 +33,8 @@ export interface SessionInput {
 
 /** Keeps in mind what it wrote, so that a small change is fed to the kernel without a look at all of its rules. */
 export class IptablesSession implements DataPathSession {
+  /** How it writes rules. */
+  readonly style: RuleStyle;
   readonly #machine: OpenMachine;
   readonly #settings: IptablesSettings;
   readonly #signal: AbortSignal;
@@ -50,6 +53,7 @@ export class IptablesSession implements DataPathSession {
     this.#machine = machine;
     this.#settings = settings;
     this.#signal = signal;
+    this.style = chooseStyle(settings, styleInForce(machine));
     this.#tables = machine.tables();
     this.#backend = new TableBackend(this.#tables);
   }
@@ -131,7 +135,7 @@ export class IptablesSession implements DataPathSession {
   }
 
   #compile(plan: HostPlan, abilities: RuleAbilities): readonly DesiredRules[] {
-    return compileForMachine(plan, { settings: this.#settings, abilities });
+    return compileForMachine(plan, { ...this.#settings, style: this.style, abilities });
   }
 
   #keep({ written, failures }: { readonly written: Written; readonly failures: ReadonlyMap<string, Problem> }): void {

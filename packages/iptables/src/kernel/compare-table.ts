@@ -7,6 +7,9 @@ import { type OwnedTable, wantedMarks } from "./owned-table.ts";
 import { classesBehind, type PacketClass } from "./packet-class.ts";
 import { type HookPlacement, placeHooks } from "./place-hooks.ts";
 
+/** The table that says how our rules are written: each plan has it. */
+const STYLED_TABLE = "nat";
+
 /** All that tells one table of the kernel from the plan, as facts: `diff` tells them, `apply` mends them. */
 export interface TableComparison {
   readonly table: OwnedTable;
@@ -49,7 +52,11 @@ export function compareTable(table: OwnedTable, desired: DesiredRules | undefine
   const marks =
     planned.size === 0 && hooks.length === 0
       ? new Set<string>()
-      : wantedMarks(table, { hooks, planned: new Set(planned.keys()) });
+      : wantedMarks(table, {
+          hooks,
+          planned: new Set(planned.keys()),
+          style: table.name === STYLED_TABLE ? desired?.style : undefined,
+        });
   return {
     table,
     missingMarks: [...marks].filter((mark) => !table.marks.has(mark)),

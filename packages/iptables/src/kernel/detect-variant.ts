@@ -1,8 +1,9 @@
 import { MissingTool, runTool } from "@svcproxy/host";
 import { EnvironmentError, type Problem } from "@svcproxy/topology";
+import type { RuleStyle } from "../rule-style.ts";
 import type { IptablesTools, Variant } from "./iptables-tables.ts";
 import { toolName } from "./iptables-tables.ts";
-import { MARKER_CHAIN } from "./own-chains.ts";
+import { MARKER_CHAIN, readStyle } from "./own-chains.ts";
 import { knownFault } from "./restore-fault.ts";
 
 /** Which iptables to use, and why, in words for a log. */
@@ -20,6 +21,8 @@ export interface VariantSurvey {
   readonly tools: IptablesTools;
   readonly ruleCount: number;
   readonly hasOurMarker: boolean;
+  /** How our rules there are written, where they say it. */
+  readonly style?: RuleStyle | undefined;
   /** The kubelet names in a chain which variant it uses. */
   readonly hasKubeletHint: boolean;
   /** The plain name `iptables` means this one. */
@@ -99,6 +102,7 @@ async function surveyVariant(
       isDefault,
       ruleCount: text.match(/^-A /gm)?.length ?? 0,
       hasOurMarker: OUR_MARK.test(text),
+      style: readStyle([...text.matchAll(/^:(\S+) /gm)].map(([, name = ""]) => name)),
       hasKubeletHint: KUBELET_HINT.test(text),
     };
   } catch (error) {

@@ -2,7 +2,7 @@ import { exampleTopology, planHost } from "@svcproxy/topology";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { compileRules } from "../compile-rules.ts";
-import { hookMark, isMark, isOwnChain, MARKER_CHAIN } from "./own-chains.ts";
+import { hookMark, isMark, isOwnChain, MARKER_CHAIN, readStyle, styleMark } from "./own-chains.ts";
 
 test.for(["document", "kubernetes"] as const)(
   "cleanup knows every chain that the %s dialect makes, by its name",
@@ -27,18 +27,30 @@ test("beside a kubelet, KUBE-FIREWALL is the kubelet's", () => {
   expect(isOwnChain("KUBE-FIREWALL", new Set(["KUBE-KUBELET-CANARY"]))).toBe(false);
 });
 
-test("a mark is a chain name that iptables takes, and tells rules, chains and twins apart", () => {
+test("a mark is a chain name that iptables takes, and tells rules, chains and equal rules of others apart", () => {
   fc.assert(
-    fc.property(fc.constantFrom("POSTROUTING", "OUTPUT"), fc.nat(0xffffffff), fc.nat(12), (chain, value, twins) => {
+    fc.property(fc.constantFrom("POSTROUTING", "OUTPUT"), fc.nat(0xffffffff), fc.nat(12), (chain, value, foreign) => {
       const rule = {
         matches: [{ kind: "mark", negated: false, value, mask: 0xffffffff }],
         target: { kind: "masquerade", random: false, randomFully: false },
       } as const;
-      const mark = hookMark(chain, rule, twins);
+      const mark = hookMark(chain, rule, foreign);
       expect(mark.length).toBeLessThanOrEqual(28);
       expect(isMark(mark) && mark !== MARKER_CHAIN).toBe(true);
-      expect(hookMark("INPUT", rule, twins)).not.toBe(mark);
+      expect(hookMark("INPUT", rule, foreign)).not.toBe(mark);
     }),
     { numRuns: 50 },
   );
+});
+
+test("how rules are written is told by the name of a mark", () => {
+  for (const dialect of ["document", "kubernetes"] as const) {
+    for (const dispatch of ["auto", "linear", "tree"] as const) {
+      const mark = styleMark({ dialect, dispatch });
+      expect(mark.length).toBeLessThanOrEqual(28);
+      expect(isMark(mark)).toBe(true);
+      expect(readStyle(["INPUT", MARKER_CHAIN, "KUBE-SERVICES", mark])).toEqual({ dialect, dispatch });
+    }
+  }
+  expect(readStyle([MARKER_CHAIN, `${MARKER_CHAIN}-fd252cb2060e`, "OUTPUT"])).toBeUndefined();
 });

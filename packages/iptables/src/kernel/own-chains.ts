@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { type Rule, ruleKey } from "@svcproxy/rules";
 import * as names from "../rule-parts/chain-names.ts";
+import { parseStyleName, type RuleStyle, styleName } from "../rule-style.ts";
 
 /**
  * An empty chain with this name in a table says that the chains there that have our names are ours. Rules of ours in a
@@ -45,6 +46,20 @@ export function isOwnChain(name: string, chains: { has(name: string): boolean })
   // The kubelet makes a chain of this name too, and needs it after us.
   if (name === names.FIREWALL && chains.has(KUBELET_CANARY)) return false;
   return OWN_NAMES.has(name);
+}
+
+/** Name of the empty chain that says how our rules are written. */
+export function styleMark(style: RuleStyle): string {
+  return `${MARKER_CHAIN}-${styleName(style)}`;
+}
+
+/** How rules of ours are written, by the names of the chains of their tables; undefined where nothing says it. */
+export function readStyle(chains: Iterable<string>): RuleStyle | undefined {
+  for (const name of chains) {
+    const style = name.startsWith(`${MARKER_CHAIN}-`) ? parseStyleName(name.slice(MARKER_CHAIN.length + 1)) : undefined;
+    if (style !== undefined) return style;
+  }
+  return undefined;
 }
 
 export function isMark(name: string): boolean {

@@ -1,6 +1,7 @@
 import { type Chain, type Rule, type RuleSet, ruleKey, type Table } from "@svcproxy/rules";
 import type { Hook } from "../desired-rules.ts";
-import { hookMark, isMark, isOwnChain, MARKER_CHAIN } from "./own-chains.ts";
+import type { RuleStyle } from "../rule-style.ts";
+import { hookMark, isMark, isOwnChain, MARKER_CHAIN, styleMark } from "./own-chains.ts";
 
 /** One table of the kernel, told apart into what is ours and what is not. */
 export interface OwnedTable {
@@ -126,9 +127,13 @@ function foreignCopies({
 /** The marks that the table needs for the plan to be known as ours later. */
 export function wantedMarks(
   table: OwnedTable,
-  { hooks, planned }: { hooks: readonly Hook[]; planned: ReadonlySet<string> },
+  {
+    hooks,
+    planned,
+    style,
+  }: { readonly hooks: readonly Hook[]; readonly planned: ReadonlySet<string>; readonly style: RuleStyle | undefined },
 ): ReadonlySet<string> {
-  const wanted = new Set([MARKER_CHAIN]);
+  const wanted = new Set([MARKER_CHAIN, ...(style === undefined ? [] : [styleMark(style)])]);
   for (const { chain, rule } of hooks) {
     const { target } = rule;
     if ((target.kind === "jump" || target.kind === "goto") && planned.has(target.chain)) continue;

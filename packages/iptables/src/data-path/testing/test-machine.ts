@@ -1,5 +1,5 @@
 import type { Variant } from "../../kernel/iptables-tables.ts";
-import { MARKER_CHAIN } from "../../kernel/own-chains.ts";
+import { MARKER_CHAIN, readStyle } from "../../kernel/own-chains.ts";
 import type { RuleTables } from "../../kernel/rule-tables.ts";
 import type { IptablesMachine } from "../iptables-machine.ts";
 
@@ -18,6 +18,7 @@ export function testMachine({ tables, variant }: TestMachineOptions): IptablesMa
       const survey = {
         ...{ tools, isDefault: true, hasKubeletHint: false },
         ruleCount: chains.reduce((sum, { rules }) => sum + rules.length, 0),
+        style: readStyle(chains.map(({ name }) => name)),
         hasOurMarker: chains.some(({ name }) => name.startsWith(MARKER_CHAIN)),
       };
       return {
