@@ -1,4 +1,7 @@
 import { unreachable } from "@svcproxy/topology";
+import { changesWay } from "../effects/effect.ts";
+import { matchEffect } from "../effects/match-effect.ts";
+import { targetEffect } from "../effects/target-effect.ts";
 import type { NftStatement, NftVerdict } from "../nft/nft-rule-set.ts";
 import type { Rule } from "../rule-set.ts";
 import { type AnyRule, isNftRule } from "./any-rule.ts";
@@ -56,30 +59,13 @@ interface Found {
 /** @returns the chains that it leads to */
 function iptablesEffects({ target, matches }: Rule, found: Found): readonly string[] {
   // `recent` and its like write lists as they are asked.
-  if (matches.some(({ kind }) => kind === "recent" || kind === "unknown")) found.changes = true;
-  switch (target.kind) {
-    case "none":
-    case "accept":
-    case "return":
-    case "log":
-    case "nflog":
-    case "tcpmss":
-    case "checksum":
-    case "trace":
-      return [];
-    case "drop":
-      found.drops = true;
-      return [];
-    case "reject":
-      found.refuses = true;
-      return [];
-    case "jump":
-    case "goto":
-      return [target.chain];
-    default:
-      found.changes = true;
-      return [];
-  }
+  if (matches.map(matchEffect).some((effect) => changesWay(effect) || effect.certainty === "unknown"))
+    found.changes = true;
+  const effect = targetEffect(target);
+  if (target.kind === "drop") found.drops = true;
+  else if (target.kind === "reject") found.refuses = true;
+  else if (changesWay(effect) || effect.next === "unknown" || effect.changes.includes("copy")) found.changes = true;
+  return target.kind === "jump" || target.kind === "goto" ? [target.chain] : [];
 }
 
 function nftEffects(statements: readonly NftStatement[], found: Found): readonly string[] {
