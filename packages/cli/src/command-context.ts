@@ -34,6 +34,8 @@ export interface CommandContext {
   readStdin(options?: { readonly maxBytes?: number }): Promise<Buffer>;
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
+  /** The topology of this host, where the command line names none: a file's path; undefined where there is no such file. */
+  readonly defaultSource: string | undefined;
   readonly stdoutIsTerminal: boolean;
   readonly stderrIsTerminal: boolean;
 }

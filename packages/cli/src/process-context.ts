@@ -1,7 +1,10 @@
+import { statSync } from "node:fs";
 import process from "node:process";
 import type { Logger } from "pino";
 import type { CommandContext, OutputFlags } from "./command-context.ts";
 import { writeStdout } from "./write-stdout.ts";
+
+const DEFAULT_SOURCE = "/etc/svcproxy/topology.yaml";
 
 /** The command context of a real process. */
 export function processContext(flags: OutputFlags): CommandContext {
@@ -27,6 +30,9 @@ export function processContext(flags: OutputFlags): CommandContext {
       }
       return signal;
     },
+    get defaultSource() {
+      return isThere(DEFAULT_SOURCE) ? DEFAULT_SOURCE : undefined;
+    },
     // Getters: asking builds the stream, which takes longer than a short command.
     get stdoutIsTerminal() {
       // One that understands no control sequences is no more than a file.
@@ -36,6 +42,16 @@ export function processContext(flags: OutputFlags): CommandContext {
       return process.stderr.isTTY === true;
     },
   };
+}
+
+/** Also where nobody may look: that is told when it is read. */
+function isThere(path: string): boolean {
+  try {
+    statSync(path);
+    return true;
+  } catch (error) {
+    return !(error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"));
+  }
 }
 
 function writeStderr(line: string): void {

@@ -1,8 +1,10 @@
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { exampleTopology } from "@svcproxy/topology";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { resolveHost } from "./read-topology.ts";
 import { runInMemory } from "./testing/memory-context.ts";
 
@@ -51,6 +53,43 @@ async function check(...argv: readonly string[]) {
   const report: unknown = run.stdout === "" ? undefined : JSON.parse(run.stdout);
   return { ...run, report };
 }
+
+describe("where no topology is named", () => {
+  const from = (file: string | undefined, ...argv: readonly string[]) =>
+    runInMemory(argv, file === undefined ? {} : { defaultSource: path(file) });
+
+  test("this host's own is taken, also by what judges the host", async () => {
+    const check = await from("topology.yaml", "check");
+    expect([check.exitCode, check.stdout.includes("h1")]).toEqual([0, true]);
+    expect(check.stderr).toBe(`svcproxy: no topology given, using ${path("topology.yaml")}`);
+    const rules = await from("topology.yaml", "iptables", "--host", "h1");
+    expect([rules.exitCode, rules.stdout.includes('host "h1"')]).toEqual([0, true]);
+    const unit = await from("topology.yaml", "userspace", "--host", "h1", "--print-unit");
+    expect([unit.exitCode, unit.stdout.includes("ExecStart=")]).toEqual([0, true]);
+  });
+
+  test("it is read like one that is named, faults and all", async () => {
+    const { exitCode, stderr } = await from("broken.yaml", "iptables", "--host", "h1");
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining("adress")]);
+  });
+
+  test("what prints takes the example where this host has none, and what judges the host ends with 2", async () => {
+    expect((await from(undefined, "iptables", "--host", "cloudos1")).exitCode).toBe(0);
+    expect(await from(undefined, "check")).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("TOPOLOGY_REQUIRED"),
+    });
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("this host's own is /etc/svcproxy/topology.yaml", () => {
+    const script = `mount -t tmpfs tmpfs /etc; mkdir /etc/svcproxy; cp "$1" /etc/svcproxy/topology.yaml; "$2" "$3" check`;
+    const args = [path("topology.yaml"), process.execPath, inject("program")];
+    const { stderr, status } = spawnSync("unshare", ["--mount", "sh", "-ec", script, "sh", ...args], {
+      encoding: "utf8",
+    });
+    expect([status, stderr]).toEqual([0, "svcproxy: no topology given, using /etc/svcproxy/topology.yaml\n"]);
+  });
+});
 
 describe("a topology", () => {
   test("comes from stdin", async () => {

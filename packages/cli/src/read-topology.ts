@@ -15,28 +15,31 @@ import {
 import type { CommandContext } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
 import { readInputFiles, readPath } from "./read-input-files.ts";
-import type { TopologyFlags } from "./topology-input.ts";
+import { sourcesOf, type TopologyFlags } from "./topology-input.ts";
 
 export { planHost } from "@svcproxy/topology";
 
 export interface ReadTopologyOptions extends TopologyFlags {
   /** Set by commands that change or judge this host: they take no example for it. */
   readonly required?: boolean;
+  /** Set by a lab, which is not about this host: without a topology it takes the example. */
+  readonly isLab?: boolean;
 }
 
 /**
- * Reads the topology that a command line names: a topology file or Kubernetes objects; without one, the built-in example,
- * which stderr then says. Settings of `--config` go over those of the file. Warnings have been printed when it returns.
+ * Reads the topology that a command line names: a topology file or Kubernetes objects; without one, this host's
+ * /etc/svcproxy/topology.yaml, else the built-in example, which stderr then says. Settings of `--config` go over those of the file. Warnings have been printed when it returns.
  *
  * @param args files, directories, or `-` for stdin
  * @throws InputError with every fault of the input; TOPOLOGY_REQUIRED where there is none and the command needs one
  */
 export async function readTopology(
   context: CommandContext,
-  args: readonly string[] | undefined,
+  args: readonly string[],
   options: ReadTopologyOptions = {},
 ): Promise<ParsedTopology> {
-  const { topology, warnings } = await parseArguments(context, args ?? [], options);
+  const sources = options.isLab === true ? args : sourcesOf(context, args);
+  const { topology, warnings } = await parseArguments(context, sources, options);
   for (const warning of warnings) context.note(formatFault(warning));
   return { topology, warnings };
 }

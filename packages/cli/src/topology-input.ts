@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { CommandContext } from "./command-context.ts";
 
 /** The flags with which a command that reads a topology is told about it. */
 export interface TopologyFlags {
@@ -16,4 +17,12 @@ export function acceptTopology(command: Command): Command {
       "serve externalIPs of Kubernetes objects in this block (repeatable)",
       (cidr: string, before: readonly string[] = []) => [...before, cidr],
     );
+}
+
+/** What the command line names, else this host's own topology, which stderr then says; nothing where there is none. */
+export function sourcesOf(context: CommandContext, files: readonly string[]): readonly string[] {
+  const { defaultSource } = context;
+  if (files.length > 0 || defaultSource === undefined) return files;
+  context.note(`svcproxy: no topology given, using ${defaultSource}`);
+  return [defaultSource];
 }

@@ -28,7 +28,7 @@ export async function readLabTopology(
     ...(flags.allowExternalIps ?? []).flatMap((cidr) => ["--allow-external-ips", cidr]),
   ];
   if (only === undefined) {
-    const { topology } = await readTopology(context, args, flags);
+    const { topology } = await readTopology(context, args, { ...flags, isLab: true });
     return {
       topology,
       files: { "example.json": JSON.stringify(EXAMPLE_TOPOLOGY_FILE) },
@@ -45,7 +45,7 @@ export async function readLabTopology(
       topologyArgs: [`${FOLDER}/topology.yaml`, ...rest],
     };
   }
-  const { topology } = await readTopology(context, args, flags);
+  const { topology } = await readTopology(context, args, { ...flags, isLab: true });
   if (second === undefined && (await stat(only)).isFile()) {
     const name = basename(only);
     return { topology, files: { [name]: await readFile(only, "utf8") }, topologyArgs: [`${FOLDER}/${name}`, ...rest] };

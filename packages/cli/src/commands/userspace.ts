@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { CleanUpFlags } from "../clean-up-userspace.ts";
 import type { RunCommand } from "../command-context.ts";
 import { addHelp } from "../command-help.ts";
+import { sourcesOf } from "../topology-input.ts";
 import { acceptInstance, acceptUserspaceFlags, type InstanceFlags, type UserspaceFlags } from "../userspace-flags.ts";
 
 /** `svcproxy userspace TOPOLOGY`: runs the proxy. */
@@ -20,8 +21,9 @@ export function addUserspace(program: Command, run: RunCommand): void {
   })
     // What stands behind the name of a subcommand is that subcommand's.
     .enablePositionalOptions();
-  userspace.action((files: string[], flags: UserspaceFlags) =>
+  userspace.action((named: string[], flags: UserspaceFlags) =>
     run(async (context) => {
+      const files = sourcesOf(context, named);
       if (flags.printUnit === true) {
         const { printUnit } = await import("../print-unit.ts");
         await context.print(printUnit({ files, flags, argv: program.args }));

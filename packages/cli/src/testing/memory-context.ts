@@ -10,7 +10,10 @@ export interface MemoryRun {
 }
 
 /** Runs a command line in this process, for tests of what it prints; what it does to the machine it does. */
-export async function runInMemory(argv: readonly string[], { stdin = "" } = {}): Promise<MemoryRun> {
+export async function runInMemory(
+  argv: readonly string[],
+  { stdin = "", defaultSource }: { readonly stdin?: string; readonly defaultSource?: string } = {},
+): Promise<MemoryRun> {
   const printed: string[] = [];
   const noted: string[] = [];
   const context: CommandContext = {
@@ -20,6 +23,7 @@ export async function runInMemory(argv: readonly string[], { stdin = "" } = {}):
     logger: async () => pino({ base: null, timestamp: false }, { write: (line) => void noted.push(line.trimEnd()) }),
     readStdin: async () => Buffer.from(stdin),
     signal: new AbortController().signal,
+    defaultSource,
     stdoutIsTerminal: false,
     stderrIsTerminal: false,
   };
