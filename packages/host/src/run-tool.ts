@@ -60,6 +60,16 @@ export class MissingTool extends EnvironmentError {
   }
 }
 
+/** That a signal which was not ours ended a program: it crashed, or somebody killed it. */
+export class EndedTool extends EnvironmentError {
+  readonly by: string;
+
+  constructor(tool: string, by: string) {
+    super("TOOL_FAILED", `${tool} was ended by ${by} before it was done`);
+    this.by = by;
+  }
+}
+
 /**
  * Runs a program that PATH leads to, to its end, without a shell, in the C locale, with bounds on time and output.
  *
@@ -118,7 +128,7 @@ function runToEnd(
     child.once("error", (error) => settle(reject, startFailure(tool, error)));
     child.once("exit", (exitCode, by) => {
       if (killed !== undefined) settle(reject, killed);
-      else if (exitCode === null) settle(reject, failed(`${called} was ended by ${by} before it was done`));
+      else if (exitCode === null) settle(reject, new EndedTool(called, by ?? "a signal"));
     });
     child.once("close", (exitCode) => {
       settle(resolve, { exitCode: exitCode ?? 1, stdout: stdout.text(), stderr: stderr.text() });

@@ -20,6 +20,7 @@ const CLOUDOS = new URL("../../../examples/cloudos.yaml", import.meta.url);
 // The files are read in review like code.
 test.for<GoldenCase>([
   { name: "cloudos1", file: CLOUDOS, host: "cloudos1", family: 4 },
+  { name: "counted", file: CLOUDOS, host: "cloudos1", family: 4, countsTraffic: true },
   { name: "features", file: FEATURES, host: "edge", family: 4 },
   { name: "features", file: FEATURES, host: "edge", family: 6 },
   { name: "node-settings", file: NODE_SETTINGS, host: "edge", family: 4 },

@@ -17,12 +17,17 @@ export type ProblemCode =
   | "SCTP_UNSERVED"
   | "SILENCE_IS_REFUSAL"
   | "PODS_TOLD_BY_SUBNET"
+  | "NUMBERS_EXHAUSTED"
   // What of the machine keeps a plan from working
   | "FORWARDING_OFF"
   | "BRIDGE_PAST_NETFILTER"
   | "ROUTE_LOCALNET_OFF"
   | "LOOPBACK_UNGUARDED"
   | "RULES_IN_BOTH_VARIANTS"
+  | "FOREIGN_CHAIN_FIRST"
+  | "FORWARDING_DROPPED"
+  | "AFFINITY_TABLE_FULL"
+  | "FOREIGN_CHANGE"
   | "VIP_NOT_LOCAL"
   | "VIP_LEFT_BEHIND";
 
@@ -97,6 +102,9 @@ export type EnvironmentCode =
   | "FOREIGN_CHAINS"
   | "CHAINS_HELD"
   | "RULES_KEEP_CHANGING"
+  | "NFT_REFUSED"
+  | "NFT_CRASHED"
+  | "NFT_UNSUPPORTED"
   | "SAVE_FAILED"
   | "SAVE_UNREADABLE"
   // Instances

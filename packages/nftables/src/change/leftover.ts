@@ -10,12 +10,24 @@ export class Leftover {
   readonly chains = new Set<string>();
   readonly collections = new Map<string, Collection["kind"]>();
 
+  /** @param other what it begins as */
+  constructor(other?: Leftover) {
+    if (other !== undefined) this.take(other);
+  }
+
   get isEmpty(): boolean {
     return this.elements.size + this.chains.size + this.collections.size === 0;
   }
 
   addElement(collection: string, key: string): void {
     entryOf(this.elements, collection, () => new Set<string>()).add(key);
+  }
+
+  /** Takes over what another holds. */
+  take(other: Leftover): void {
+    for (const [collection, keys] of other.elements) for (const key of keys) this.addElement(collection, key);
+    for (const name of other.chains) this.chains.add(name);
+    for (const [name, kind] of other.collections) this.collections.set(name, kind);
   }
 
   /** Something leads to it again. */

@@ -1,4 +1,5 @@
 import process from "node:process";
+import { serviceName } from "@svcproxy/host";
 import { parseTopology, planHost } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
 import { wantedPorts } from "../compile/wanted-port.ts";
@@ -18,7 +19,7 @@ test.for([1, 2])("a walk of changes ends where a fresh table would, step by step
   const random = randomSource(seed);
   const cluster = new RandomCluster(random, { services: 12 });
   for (const family of [4, 6] as const) {
-    const kernel = new MemoryTable();
+    const kernel = new MemoryTable(family);
     let keeper = new TableKeeper(family);
     const carryOut = (change: PlannedChange) => {
       kernel.run(change.transaction);
@@ -33,7 +34,12 @@ test.for([1, 2])("a walk of changes ends where a fresh table would, step by step
       // Some run after another that was killed before it had cleaned up.
       if (random() < 0.1) keeper = new TableKeeper(family, kernel.read());
       else if (changed !== undefined && random() < 0.9) {
-        carryOut(keeper.planSome(changed, wantedPorts(plan, { family, services: changed })));
+        carryOut(
+          keeper.planSome(
+            changed,
+            wantedPorts(plan, { family, ports: plan.ports.filter((port) => changed.has(serviceName(port))) }),
+          ),
+        );
         if (random() < 0.5) carryOut(keeper.planLeftover());
         expectServed(kernel, fresh);
         continue;
@@ -86,7 +92,7 @@ describe("a small change", () => {
     };
     return {
       to: (plan: Parameters<typeof planOf>[0]) =>
-        carryOut(keeper.planSome(changed, wantedPorts(planOf(plan), { family: 4, services: changed }))),
+        carryOut(keeper.planSome(changed, wantedPorts(planOf(plan), { family: 4 }))),
       cleanUp: () => carryOut(keeper.planLeftover()),
     };
   };

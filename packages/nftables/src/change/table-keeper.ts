@@ -13,10 +13,10 @@ import { NumberPool } from "./number-pool.ts";
 import { type NumberedPort, numberGroup, type OldGroup, pickingOf } from "./number-port.ts";
 import { OldGroups } from "./old-groups.ts";
 import { TableMirror } from "./table-mirror.ts";
-import type { Transaction } from "./transaction.ts";
+import { isEmpty, type Transaction } from "./transaction.ts";
 import { TransactionBuilder } from "./transaction-builder.ts";
 
-/** How a table is brought to a plan. */
+/** How a table is brought to a plan: to be committed once it is carried out, or else abandoned. */
 export interface PlannedChange {
   /** Additions and the switch to them, and the removal of what the change before left over. */
   readonly transaction: Transaction;
@@ -26,11 +26,13 @@ export interface PlannedChange {
   readonly unnumbered: readonly WantedPort[];
   /** Numbers that can be given again once the leftover is removed. */
   readonly freedNumbers: ReadonlySet<number>;
+  /** The ports that it is about, as they were and as they are to be; undefined: all. */
+  readonly some?: { readonly before: readonly KnownPort[]; readonly after: readonly KnownPort[] };
 }
 
 /**
- * Knows what the kernel has of our table in one family, and plans how to get from there to what is wanted. What was planned is carried
- * out and committed before anything else is planned; where it could not be, the table is read again, for another keeper.
+ * Knows what the kernel has of our table in one family, and plans how to get from there to what is wanted. Each plan is committed or
+ * abandoned before the next; where the kernel turns out to have something else, the table is read again, for another keeper.
  */
 export class TableKeeper {
   readonly #family: Family;
@@ -49,6 +51,16 @@ export class TableKeeper {
 
   get hasLeftover(): boolean {
     return !this.#leftover.isEmpty;
+  }
+
+  /** Whether numbers can be given again once that is removed. */
+  get freesNumbers(): boolean {
+    return this.#freedNumbers.size > 0;
+  }
+
+  /** Whether clients of some service stay with their endpoint. */
+  get isSticky(): boolean {
+    return this.#mirror.collections.has("unremembered");
   }
 
   /** What it takes from all that the kernel has to the whole table. */
@@ -111,13 +123,14 @@ export class TableKeeper {
       if (this.#ports.wants(collection, key)) continue;
       builder.removeElement(collection, key, whenToRemove(collection, key, { elements, freedNumbers }));
     }
-    return { transaction: builder.build(), leftover: builder.later, unnumbered, freedNumbers };
+    const some = { before: [...before.values()], after };
+    return { transaction: builder.build(), leftover: builder.later, unnumbered, freedNumbers, some };
   }
 
   /** The removal of what the last change left over. */
   planLeftover(): PlannedChange {
     return {
-      transaction: this.#builder().build(),
+      transaction: this.#builder().build({ withLeftover: true }),
       leftover: new Leftover(),
       unnumbered: [],
       freedNumbers: new Set(),
@@ -127,13 +140,30 @@ export class TableKeeper {
   /** The kernel has taken it. */
   commit({ transaction, leftover, freedNumbers }: PlannedChange): void {
     this.#mirror.commit(transaction);
+    this.#leftover = leftover;
+    if (isEmpty(transaction)) {
+      this.#freedNumbers = new Set([...this.#freedNumbers, ...freedNumbers]);
+      return;
+    }
+    // What led to them went with it.
     for (const number of this.#freedNumbers) this.#pool.release(number);
     this.#freedNumbers = freedNumbers;
-    this.#leftover = leftover;
+  }
+
+  /** The kernel has what it had, after a plan for some services. */
+  abandon({ some }: PlannedChange): void {
+    if (some === undefined) throw new TypeError("a plan for the whole table cannot be abandoned");
+    for (const { wanted } of some.after) this.#ports.removeService(wanted.service);
+    for (const { wanted, numbers } of some.before) this.#ports.add(wanted, numbers);
+    const known = new Set(some.before.flatMap(({ numbers }) => numbersOf(numbers)));
+    for (const number of some.after.flatMap(({ numbers }) => numbersOf(numbers))) {
+      if (!known.has(number)) this.#pool.release(number);
+    }
   }
 
   #builder(): TransactionBuilder {
-    return new TransactionBuilder({ family: this.#family, mirror: this.#mirror, leftover: this.#leftover });
+    const leftover = new Leftover(this.#leftover);
+    return new TransactionBuilder({ family: this.#family, mirror: this.#mirror, leftover });
   }
 
   /** @returns undefined where there is no number for one of its groups */

@@ -93,17 +93,17 @@ export class TransactionBuilder {
     if (!this.#input.leftover.collections.has(name)) this.later.collections.set(name, kind);
   }
 
-  build(): Transaction {
+  /**
+   * What was left over before goes along with a change; by itself, only where it is asked for.
+   *
+   * @param options.withLeftover default: where there is something else to do
+   */
+  build({ withLeftover = this.#hasWork() }: { readonly withLeftover?: boolean } = {}): Transaction {
     const { family, mirror, leftover } = this.#input;
     // Whatever was in a collection goes with it.
     for (const name of this.#removedCollections.keys()) this.#removedElements.delete(name);
-    for (const [collection, keys] of leftover.elements) {
-      if (this.#removedCollections.has(collection)) continue;
-      for (const key of keys) entryOf(this.#removedElements, collection, () => new Set<string>()).add(key);
-    }
-    for (const name of leftover.chains) this.#removedChains.add(name);
-    for (const [name, kind] of leftover.collections) this.#removedCollections.set(name, kind);
-    for (const name of leftover.collections.keys()) this.#removedElements.delete(name);
+    if (withLeftover) this.#removeLeftover();
+    else this.later.take(leftover);
     return {
       family,
       createsTable: !mirror.exists,
@@ -115,6 +115,23 @@ export class TransactionBuilder {
       addedChains: this.#addedChains,
       rewrittenChains: this.#rewrittenChains,
     };
+  }
+
+  #hasWork(): boolean {
+    const maps = [this.#removedElements, this.#addedElements, this.#removedCollections, this.#removedChains];
+    const lists = [this.#addedCollections, this.#addedChains, this.#rewrittenChains];
+    return maps.some(({ size }) => size > 0) || lists.some(({ length }) => length > 0);
+  }
+
+  #removeLeftover(): void {
+    const { leftover } = this.#input;
+    for (const [collection, keys] of leftover.elements) {
+      if (this.#removedCollections.has(collection) || leftover.collections.has(collection)) continue;
+      const removed = entryOf(this.#removedElements, collection, () => new Set<string>());
+      for (const key of keys) removed.add(key);
+    }
+    for (const name of leftover.chains) this.#removedChains.add(name);
+    for (const [name, kind] of leftover.collections) this.#removedCollections.set(name, kind);
   }
 }
 

@@ -125,6 +125,7 @@ function map(name: string, typeOf: string, { counts = false, ...rest }: Rest): C
   return { kind: "map", name, typeOf, counts, ...rest };
 }
 
-function set(name: string, typeOf: string, rest: Rest): Collection {
+/** The declaration of a set. */
+export function set(name: string, typeOf: string, rest: Rest): Collection {
   return { ...map(name, typeOf, rest), kind: "set" };
 }

@@ -1,5 +1,5 @@
 import { unreachable } from "@svcproxy/topology";
-import type { Chain, ChainHook } from "../table/nft-table.ts";
+import type { Chain, ChainHook, NftTable } from "../table/nft-table.ts";
 import { ipOf } from "./collections.ts";
 import type { PodTest, TableSettings } from "./table-settings.ts";
 import { RESTRICTED_BIT, TREATMENT_BITS } from "./treatment.ts";
@@ -202,10 +202,17 @@ function postrouting({ family, masqueradeMark }: TableSettings): Chain {
   });
 }
 
+const GUARD = "guard-localhost";
+
+/** Whether a table keeps neighbours off loopback. */
+export function isGuarding({ chains }: Pick<NftTable, "chains">): boolean {
+  return chains.some(({ name, rules }) => name === GUARD && rules.length > 0);
+}
+
 /** @see CVE-2020-8558 */
 function localhostGuard(): Chain {
   return base(
-    "guard-localhost",
+    GUARD,
     { type: "filter", hook: "prerouting", priority: RAW_PRIORITY },
     {
       comment: "route_localnet lets packets from the network in to 127.0.0.1: only this host itself may go there",

@@ -1,9 +1,9 @@
+import { serviceName } from "@svcproxy/host";
 import {
   type Cidr,
   type ClientKind,
   cidrContains,
   type Endpoint,
-  type Family,
   type Frontend,
   familyOf,
   type HostPlan,
@@ -13,6 +13,8 @@ import {
 } from "@svcproxy/topology";
 import { type Element, element } from "../table/nft-table.ts";
 import { formatBlock, mergeBlocks } from "./blocks.ts";
+import type { TableOptions } from "./table-settings.ts";
+import { trafficElements } from "./traffic-counters.ts";
 import { isRestricted, RESTRICTED_BIT, TREATMENTS, treatmentOf } from "./treatment.ts";
 
 /** What the table is to hold for one port of a service, but for the numbers of its groups and slots. */
@@ -47,29 +49,19 @@ export interface WantedFrontend {
   readonly group: "cluster" | "local";
 }
 
-/** In the plan's order; `services`, if given, names those to look at. */
+/** In the plan's order. @param options.ports those of the plan to look at; default: all */
 export function wantedPorts(
   plan: HostPlan,
-  { family, services }: { readonly family: Family; readonly services?: ReadonlySet<string> },
+  { family, countsTraffic = false, ports = plan.ports }: TableOptions & { readonly ports?: HostPlan["ports"] },
 ): readonly WantedPort[] {
-  const wanted: WantedPort[] = [];
-  for (const port of plan.ports) {
-    if (port.family !== family) continue;
-    const service = serviceName(port);
-    if (services?.has(service) === false) continue;
-    wanted.push(wantedPort(plan, port, service));
-  }
-  return wanted;
+  const ofFamily = ports.filter((port) => port.family === family).map((port) => wantedPort(plan, port));
+  if (!countsTraffic) return ofFamily;
+  return ofFamily.map((port) => ({ ...port, elements: [...port.elements, ...trafficElements(port.frontends)] }));
 }
 
-/** `namespace/name`. */
-export function serviceName({ service: { namespace, name } }: ServicePortPlan): string {
-  return `${namespace}/${name}`;
-}
-
-/** @param service `namespace/name` */
-function wantedPort(plan: HostPlan, port: ServicePortPlan, service: string): WantedPort {
+function wantedPort(plan: HostPlan, port: ServicePortPlan): WantedPort {
   const { protocol } = port.port;
+  const service = serviceName(port);
   const frontends: WantedFrontend[] = [];
   const elements: Element[] = [];
   for (const frontend of port.frontends) {

@@ -5,6 +5,7 @@ import { fixedChains } from "./fixed-chains.ts";
 import { nodeElements } from "./node-elements.ts";
 import { affinityChains, parsePickingChainName, pickingChain, rewriteStickyChain } from "./picking-chains.ts";
 import { type TableOptions, type TableSettings, tableSettings } from "./table-settings.ts";
+import { trafficChains, trafficCollections } from "./traffic-counters.ts";
 import { type WantedPort, wantedPorts } from "./wanted-port.ts";
 
 /** What the table of a family is to hold, but for the numbers of groups and slots. */
@@ -39,7 +40,12 @@ export interface TableFrame {
 
 /** The part of a table that all services share. */
 export function fixedFrame(settings: TableSettings): TableFrame {
-  return { collections: fixedCollections(settings), chains: fixedChains(settings), elements: [] };
+  const { family, countsTraffic } = settings;
+  return {
+    collections: [...fixedCollections(settings), ...(countsTraffic ? trafficCollections(family) : [])],
+    chains: [...fixedChains(settings), ...(countsTraffic ? trafficChains(family) : [])],
+    elements: [],
+  };
 }
 
 /** What a timeout of session affinity takes; the first of them takes what all share besides. */

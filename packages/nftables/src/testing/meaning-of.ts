@@ -17,6 +17,9 @@ const NUMBERED = new Set([
 /** What a table does with packets, line by line, without a word on which numbers groups and slots have, or on what nothing leads to. */
 export function meaningOf(table: NftTable): readonly string[] {
   const lines: string[] = [];
+  /** Addresses that some frontend leads to, and frontends that only some clients may use. */
+  const reached = new Set<string>();
+  const restricted = new Set<string>();
   const at = (collection: string, key: string) => table.elements.get(collection)?.get(key)?.data;
   const groupText = (number: number) => {
     const chain = at("groups", classid(number, 0))?.replace("goto ", "");
@@ -30,6 +33,7 @@ export function meaningOf(table: NftTable): readonly string[] {
       const isUsable = at("usable-slots", slot) !== undefined;
       return isUsable ? PROTOCOLS.map((each) => at(stickyEndpointsOf(each), slot) ?? "").join("|") : undefined;
     });
+    for (const endpoint of endpoints) reached.add(endpoint?.replaceAll("|", "").split(" . ")[0] ?? "");
     const kind = picking.kind === "anew" ? picking.protocol : `sticky for ${picking.timeoutSeconds}`;
     return `${kind} among ${endpoints
       .map((endpoint) => endpoint ?? "missing")
@@ -39,6 +43,7 @@ export function meaningOf(table: NftTable): readonly string[] {
   for (const collection of ["services", "nodeports"]) {
     for (const [key, { data, comment }] of table.elements.get(collection) ?? []) {
       const { high = 0, low = 0 } = parseClassid(data) ?? {};
+      if ((low & 8) !== 0) restricted.add(key);
       const local = parseClassid(at("local-groups", classid(high, 0)) ?? "")?.high;
       const split = (low & 7) === 4 ? `; here ${local === undefined ? "nobody" : groupText(local)}` : "";
       lines.push(`${collection} ${key} "${comment}" kind ${low}: ${groupText(high)}${split}`);
@@ -46,7 +51,11 @@ export function meaningOf(table: NftTable): readonly string[] {
   }
   for (const [collection, elements] of table.elements) {
     if (NUMBERED.has(collection)) continue;
-    for (const [key, { data }] of elements) lines.push(`${collection} ${key} ${data}`);
+    for (const [key, { data }] of elements) {
+      if (collection === "hairpins" && !reached.has(key.split(" . ")[0] ?? "")) continue;
+      if (collection === "allowed" && !restricted.has(key.slice(0, key.lastIndexOf(" . ")))) continue;
+      lines.push(`${collection} ${key} ${data}`);
+    }
   }
   for (const { name, rules, hook } of table.chains) {
     if (parsePickingChainName(name) === undefined) lines.push(`chain ${name} ${JSON.stringify({ hook, rules })}`);

@@ -1,10 +1,22 @@
+import type { Family } from "@svcproxy/topology";
 import { TableMirror } from "../change/table-mirror.ts";
 import type { Transaction } from "../change/transaction.ts";
 import type { ElementValue, NftTable } from "../table/nft-table.ts";
 
 /** A kernel that holds our table alone, and refuses what the real one refuses; a transaction happens whole or not at all. */
 export class MemoryTable {
-  #mirror = new TableMirror();
+  readonly #family: Family;
+  #mirror: TableMirror;
+
+  constructor(family: Family, table?: NftTable) {
+    this.#family = family;
+    this.#mirror = new TableMirror(table);
+  }
+
+  remove(): void {
+    if (!this.#mirror.exists) throw new Error("table: No such file");
+    this.#mirror = new TableMirror();
+  }
 
   /** @throws Error with the kernel's word where it would refuse */
   run(transaction: Transaction): void {
@@ -19,6 +31,15 @@ export class MemoryTable {
     }
   }
 
+  /** What another program does. */
+  removeElement(collection: string, key: string): void {
+    this.#mirror.commit({
+      ...NO_CHANGE,
+      family: this.#family,
+      removedElements: new Map([[collection, new Set([key])]]),
+    });
+  }
+
   /** A copy; undefined where there is no table. */
   read(): NftTable | undefined {
     if (!this.#mirror.exists) return undefined;
@@ -28,7 +49,7 @@ export class MemoryTable {
       if (there.size > 0) elements.set(name, new Map(there));
     }
     return {
-      family: 4,
+      family: this.#family,
       collections: [...this.#mirror.collections.values()],
       chains: [...this.#mirror.chains.values()],
       elements,
@@ -77,5 +98,16 @@ export class MemoryTable {
     }
   }
 }
+
+const NO_CHANGE: Omit<Transaction, "family"> = {
+  createsTable: false,
+  removedElements: new Map(),
+  addedElements: new Map(),
+  removedCollections: [],
+  addedCollections: [],
+  removedChains: new Set(),
+  addedChains: [],
+  rewrittenChains: [],
+};
 
 const NOTHING: ReadonlyMap<string, ElementValue> = new Map();

@@ -1,0 +1,20 @@
+import type { Family, Problem } from "@svcproxy/topology";
+import type { TableChange } from "../change/table-change.ts";
+import type { WantedPort } from "../compile/wanted-port.ts";
+import type { NftTable } from "../table/nft-table.ts";
+
+/** What one apply did so far. */
+export interface ApplyRun {
+  /** What nft carried out, in order. */
+  readonly changes: TableChange[];
+  /** Our tables as they were; undefined where nobody looked. */
+  before: ReadonlyMap<Family, NftTable | undefined> | undefined;
+  /** Ports that no number is left for. */
+  readonly unnumbered: WantedPort[];
+  deletedUdpFlows: number;
+  readonly problems: Problem[];
+}
+
+export function newRun(): ApplyRun {
+  return { changes: [], before: undefined, unnumbered: [], deletedUdpFlows: 0, problems: [] };
+}

@@ -1,0 +1,58 @@
+import type { Family, HostPlan, ServicePortPlan } from "@svcproxy/topology";
+import type { PlannedChange } from "../change/table-keeper.ts";
+import { isEmpty } from "../change/transaction.ts";
+import { type WantedPort, wantedPorts } from "../compile/wanted-port.ts";
+import { NftRefused } from "../nft/nft-refused.ts";
+import { wantedUdpFrontends } from "../udp/udp-frontends.ts";
+import { type ApplyAllInput, familiesOf, type Keepers, settleUdp } from "./apply-all.ts";
+import { usesFamily } from "./draft-change.ts";
+
+export interface ApplySomeInput extends ApplyAllInput {
+  readonly keepers: Keepers;
+  /** `namespace/name`, and all ports that they have in the plan. */
+  readonly services: ReadonlySet<string>;
+  readonly ports: readonly ServicePortPlan[];
+}
+
+export type AppliedSome =
+  | { readonly kind: "written" }
+  /** The kernel has what it had. */
+  | { readonly kind: "refused"; readonly refused: NftRefused }
+  /** It takes a look at the tables. */
+  | { readonly kind: "look" };
+
+/** Makes our tables keep a plan in which only some services are not as they were, by what is known of them. */
+export async function applySome(plan: HostPlan, input: ApplySomeInput): Promise<AppliedSome> {
+  const { keepers, services, settings, machine, run } = input;
+  const drafts: { family: Family; planned: PlannedChange; wanted: readonly WantedPort[] }[] = [];
+  for (const family of familiesOf(settings)) {
+    const keeper = keepers.get(family);
+    // A table comes or goes.
+    if ((keeper !== undefined) !== usesFamily(plan, family)) return { kind: "look" };
+    if (keeper === undefined) continue;
+    const countsTraffic = settings.countsTraffic === true;
+    const wanted = wantedPorts(plan, { family, countsTraffic, ports: input.ports });
+    drafts.push({ family, wanted, planned: keeper.planSome(services, wanted) });
+  }
+  const transactions = drafts.map(({ planned }) => planned.transaction).filter((transaction) => !isEmpty(transaction));
+  const changes = transactions.map((transaction) => ({ kind: "transaction", transaction }) as const);
+  try {
+    if (changes.length > 0) await machine.commit(changes);
+  } catch (error) {
+    for (const { family, planned } of drafts) keepers.get(family)?.abandon(planned);
+    if (!(error instanceof NftRefused)) throw error;
+    return error.isMismatch ? { kind: "look" } : { kind: "refused", refused: error };
+  }
+  run.changes.push(...changes);
+  for (const { family, planned, wanted } of drafts) {
+    keepers.get(family)?.commit(planned);
+    run.unnumbered.push(...planned.unnumbered);
+    const before = wantedUdpFrontends(
+      (planned.some?.before ?? []).map(({ wanted }) => wanted),
+      family,
+    );
+    const after = wantedUdpFrontends(wanted, family);
+    await settleUdp({ before, after }, { family, machine, run });
+  }
+  return { kind: "written" };
+}

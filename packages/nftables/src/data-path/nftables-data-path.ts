@@ -1,0 +1,97 @@
+import { type DataPath, translationLimitations } from "@svcproxy/host";
+import { detectsPods, EnvironmentError, type HostPlan, type Problem } from "@svcproxy/topology";
+import type { TableChange } from "../change/table-change.ts";
+import { isGuarding } from "../compile/fixed-chains.ts";
+import { tableName } from "../table/format-table.ts";
+import { NO_UDP, udpFrontendsOf } from "../udp/udp-frontends.ts";
+import { draftAll, familiesOf, settleUdp } from "./apply-all.ts";
+import { newRun } from "./apply-run.ts";
+import { describeDraft } from "./describe-draft.ts";
+import { usesFamily } from "./draft-change.ts";
+import { kernelMachine } from "./kernel-machine.ts";
+import type { NftMachine, OpenNftMachine } from "./nft-machine.ts";
+import type { NftablesCleanupReport, NftablesPlanDifference } from "./nftables-report.ts";
+import { NftablesSession } from "./nftables-session.ts";
+import type { NftablesEvents, NftablesSettings } from "./nftables-settings.ts";
+
+export interface CleanupOptions {
+  readonly signal: AbortSignal;
+  /** Tell what would be removed, and change nothing. */
+  readonly isDryRun?: boolean;
+}
+
+export interface NftablesDataPathOptions extends NftablesEvents {
+  readonly settings?: NftablesSettings;
+  /** Default: this network namespace's kernel. */
+  readonly machine?: NftMachine;
+}
+
+/** Services as elements of maps of nftables. Its own results say more than the interface asks for. */
+export class NftablesDataPath implements DataPath {
+  readonly name = "nftables";
+  readonly #settings: NftablesSettings;
+  readonly #machine: NftMachine;
+  readonly #events: NftablesEvents;
+
+  constructor({ settings = {}, machine = kernelMachine(), ...events }: NftablesDataPathOptions = {}) {
+    this.#settings = settings;
+    this.#machine = machine;
+    this.#events = events;
+  }
+
+  limitations(plan: HostPlan): readonly Problem[] {
+    return translationLimitations(plan, {
+      dataPath: this.name,
+      marksClientsOutside: (family) => detectsPods(plan.podDetector, family),
+    });
+  }
+
+  /** @throws EnvironmentError as `open`, and NFT_UNSUPPORTED, NFT_CRASHED */
+  async compare(plan: HostPlan, { signal }: { readonly signal: AbortSignal }): Promise<NftablesPlanDifference> {
+    await using machine = await this.#open(signal, { isExclusive: false });
+    for (const family of familiesOf(this.#settings)) {
+      if (usesFamily(plan, family)) await machine.requireSupport(family, { signal });
+    }
+    const drafts = await draftAll(plan, { machine, settings: this.#settings, signal });
+    return {
+      differences: drafts.flatMap(describeDraft),
+      problems: await machine.problemsWith(plan, { signal }),
+      changes: drafts.flatMap(({ change }) => change ?? []),
+    };
+  }
+
+  /** @throws EnvironmentError as `open` */
+  async cleanup({ signal, isDryRun = false }: CleanupOptions): Promise<NftablesCleanupReport> {
+    await using machine = await this.#open(signal, { isExclusive: !isDryRun });
+    const tables = await Promise.all(
+      familiesOf(this.#settings).map(async (family) => ({ family, table: await machine.read(family, { signal }) })),
+    );
+    const found = tables.flatMap(({ family, table }) => (table === undefined ? [] : [{ family, table }]));
+    const changes = found.map(({ family }): TableChange => ({ kind: "removal", family }));
+    const removed = found.map(({ family }) => `table ${tableName(family)}`);
+    const run = newRun();
+    if (isDryRun || changes.length === 0) return { removed, problems: [], deletedUdpFlows: 0 };
+    await machine.commit(changes);
+    for (const { family, table } of found) {
+      await settleUdp({ before: udpFrontendsOf(table), after: NO_UDP }, { family, machine, run });
+    }
+    const guarded = found.some(({ table }) => isGuarding(table));
+    const hole = await machine.lostGuard({ wasGuarded: guarded, isGuarded: false });
+    return {
+      removed,
+      problems: [...run.problems, ...(hole === undefined ? [] : [hole])],
+      deletedUdpFlows: run.deletedUdpFlows,
+    };
+  }
+
+  /** @throws EnvironmentError MISSING_TOOL, LOCKED, INTERRUPTED */
+  async open(signal: AbortSignal): Promise<NftablesSession> {
+    const machine = await this.#open(signal, { isExclusive: true });
+    return new NftablesSession({ machine, settings: this.#settings, signal });
+  }
+
+  async #open(signal: AbortSignal, { isExclusive }: { readonly isExclusive: boolean }): Promise<OpenNftMachine> {
+    if (signal.aborted) throw new EnvironmentError("INTERRUPTED", "Interrupted", { cause: signal.reason });
+    return this.#machine.open({ signal, isExclusive, onWait: this.#events.onWait });
+  }
+}

@@ -1,0 +1,42 @@
+import type { ApplyReport, CleanupReport, Difference, PlanDifference } from "@svcproxy/host";
+import type { HostPlan, Problem } from "@svcproxy/topology";
+import type { TableChange } from "../change/table-change.ts";
+import type { ApplyRun } from "./apply-run.ts";
+import { describeDraft } from "./describe-draft.ts";
+import { draftChange } from "./draft-change.ts";
+import type { NftablesSettings } from "./nftables-settings.ts";
+
+export interface NftablesApplyReport extends ApplyReport {
+  /** What was fed to `nft -f -`, in order. */
+  readonly changes: readonly TableChange[];
+  readonly deletedUdpFlows: number;
+  /** What told the tables from the plan before; none where nobody looked. It takes a comparison. */
+  readonly differences: () => readonly Difference[];
+}
+
+export interface NftablesPlanDifference extends PlanDifference {
+  /** What `apply` would feed to `nft -f -`, in order. */
+  readonly changes: readonly TableChange[];
+}
+
+export interface NftablesCleanupReport extends CleanupReport {
+  readonly deletedUdpFlows: number;
+}
+
+export function reportApplied(
+  { changes, before, deletedUdpFlows, problems: found }: ApplyRun,
+  {
+    plan,
+    settings,
+    problems,
+  }: { readonly plan: HostPlan; readonly settings: NftablesSettings; readonly problems: readonly Problem[] },
+): NftablesApplyReport {
+  return {
+    changed: changes.length > 0,
+    problems: [...problems, ...found],
+    changes,
+    deletedUdpFlows,
+    differences: () =>
+      [...(before ?? [])].flatMap(([family, table]) => describeDraft(draftChange(plan, { family, table, settings }))),
+  };
+}

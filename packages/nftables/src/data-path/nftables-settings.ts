@@ -1,0 +1,17 @@
+import type { Family } from "@svcproxy/topology";
+
+/** How the nftables data path carries plans out. */
+export interface NftablesSettings {
+  /** The families to look at and to change; default both. One without frontends keeps no table of ours. */
+  readonly families?: readonly Family[] | undefined;
+  /** Whether packets and bytes of each service are counted; default no. */
+  readonly countsTraffic?: boolean | undefined;
+}
+
+/** What is told of while it happens. */
+export interface NftablesEvents {
+  /** Another svcproxy, of this pid as far as it is known, changes our tables, and is waited for. */
+  readonly onWait?: (holder: number | undefined) => void;
+}
+
+export const FAMILIES: readonly Family[] = [4, 6];

@@ -1,0 +1,45 @@
+import { EndedTool, type ToolRunner } from "@svcproxy/host";
+import { EnvironmentError } from "@svcproxy/topology";
+import { nftVersion } from "./nft-version.ts";
+
+/**
+ * The error for an nft that a signal ended. Some versions do so as long as a set is there that another version wrote, in whatever
+ * table, at almost every command; listing chains is not among them, and listing one table reads that one alone.
+ *
+ * @see nft 1.0.6, which crashes on the descriptions that nft 1.1 keeps with some maps (kubernetes #136786)
+ */
+export async function explainCrash(ended: EndedTool, run: ToolRunner): Promise<EnvironmentError> {
+  const version = (await nftVersion(run).catch(() => undefined)) ?? "of an unknown version";
+  const culprits = await findCulprits(run).catch(() => []);
+  const tables = culprits.length === 0 ? "some table" : `table ${culprits.join(" and table ")}`;
+  return new EnvironmentError(
+    "NFT_CRASHED",
+    `nft ${version} was ended by ${ended.by} while it read ${tables}: it holds sets that another version of nft wrote, which this one cannot read`,
+    {
+      cause: ended,
+      hint:
+        culprits.length === 0
+          ? "Let all programs on this host use one version of nft (`nft --version`, also in their containers), or install a newer one here"
+          : `Remove ${tables} with the version of nft that wrote it (the program may have its own in a container), or install that version here`,
+    },
+  );
+}
+
+/** The tables that this nft cannot list, as `ip kube-proxy`. */
+async function findCulprits(run: ToolRunner): Promise<readonly string[]> {
+  const { stdout } = await run("nft", ["list", "chains"]);
+  const tables = [...stdout.matchAll(/^table (\w+) (\S+) \{$/gm)].map(([, family = "", name = ""]) => ({
+    family,
+    name,
+  }));
+  const culprits: string[] = [];
+  for (const { family, name } of tables) {
+    try {
+      await run("nft", ["list", "table", family, name]);
+    } catch (error) {
+      if (!(error instanceof EndedTool)) throw error;
+      culprits.push(`${family} ${name}`);
+    }
+  }
+  return culprits;
+}

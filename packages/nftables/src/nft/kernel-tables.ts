@@ -1,0 +1,70 @@
+import { EndedTool, runTool, type ToolOptions, type ToolOutput, type ToolRunner } from "@svcproxy/host";
+import type { Family } from "@svcproxy/topology";
+import { formatChange, type TableChange } from "../change/table-change.ts";
+import { tableName } from "../table/format-table.ts";
+import type { NftTable } from "../table/nft-table.ts";
+import { parseTable } from "../table/parse-table.ts";
+import { explainCrash } from "./explain-crash.ts";
+import { nftFault } from "./nft-faults.ts";
+import { requireSupport } from "./require-support.ts";
+
+export interface KernelTablesOptions {
+  /** Default: in this network namespace. */
+  readonly run?: ToolRunner;
+  /** Stays open in nft while it changes something. */
+  readonly heldFd?: number | undefined;
+}
+
+/** Our tables in the kernel, by way of `nft`. */
+export class KernelTables {
+  readonly #run: ToolRunner;
+  readonly #heldFd: number | undefined;
+  readonly #supported = new Set<Family>();
+
+  constructor({ run = runTool, heldFd }: KernelTablesOptions = {}) {
+    this.#run = run;
+    this.#heldFd = heldFd;
+  }
+
+  /** @throws EnvironmentError NFT_UNSUPPORTED, NFT_CRASHED, NEEDS_ROOT, MISSING_TOOL */
+  async requireSupport(family: Family, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    if (this.#supported.has(family)) return;
+    await requireSupport(family, { run: (_nft, args, options) => this.#nft(args, options), signal });
+    this.#supported.add(family);
+  }
+
+  /** @returns undefined where there is no table of ours @throws EnvironmentError */
+  async read(family: Family, { signal }: { readonly signal: AbortSignal }): Promise<NftTable | undefined> {
+    const name = tableName(family);
+    const output = await this.#nft(["-s", "list", "table", ...name.split(" ")], { signal });
+    if (output.exitCode === 0) return parseTable(output.stdout, family);
+    if (/No such file or directory/.test(output.stderr)) return undefined;
+    throw nftFault(`Cannot read table ${name}`, output);
+  }
+
+  /** @throws NftRefused, after which the kernel has what it had @throws EnvironmentError NFT_CRASHED, NEEDS_ROOT */
+  async commit(changes: readonly TableChange[]): Promise<void> {
+    const output = await this.#nft(["-f", "-"], { input: changes.map(formatChange).join(""), heldFd: this.#heldFd });
+    if (output.exitCode === 0) return;
+    const families = changes.map((change) => (change.kind === "removal" ? change.family : change.transaction.family));
+    throw nftFault(`Cannot change table ${[...new Set(families)].map(tableName).join(" and ")}`, output);
+  }
+
+  /** What the elements of set `unremembered` have counted. */
+  async readUnremembered(family: Family, { signal }: { readonly signal: AbortSignal }): Promise<number> {
+    const output = await this.#nft(["list", "set", ...tableName(family).split(" "), "unremembered"], { signal });
+    // Somebody may have removed it meanwhile.
+    if (output.exitCode !== 0) return 0;
+    return [...output.stdout.matchAll(/counter packets (\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
+  }
+
+  /** A crash is explained. */
+  async #nft(args: readonly string[], options?: ToolOptions): Promise<ToolOutput> {
+    try {
+      return await this.#run("nft", args, options);
+    } catch (error) {
+      if (error instanceof EndedTool) throw await explainCrash(error, this.#run);
+      throw error;
+    }
+  }
+}

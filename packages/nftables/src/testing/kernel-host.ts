@@ -1,0 +1,50 @@
+import { runTool, type ToolRunner } from "@svcproxy/host";
+import { createNetworkNamespace, type NetworkNamespace } from "@svcproxy/lab";
+import type { NftMachine } from "../data-path/nft-machine.ts";
+import { KernelTables } from "../nft/kernel-tables.ts";
+
+/** A network namespace of its own, and our tables in it. */
+export interface KernelHost extends AsyncDisposable {
+  readonly namespace: NetworkNamespace;
+  readonly tables: KernelTables;
+  /** Its tables and nothing else that a data path asks for: no lock, no UDP flows, no sysctls. */
+  readonly machine: NftMachine;
+}
+
+export interface KernelHostOptions {
+  /** Another nft than the one that PATH leads to. */
+  readonly nft?: string;
+  /** What is fed to nft instead of what we wrote. */
+  readonly edit?: (input: string) => string;
+}
+
+export async function createKernelHost({
+  nft = "nft",
+  edit = (input) => input,
+}: KernelHostOptions = {}): Promise<KernelHost> {
+  const namespace = await createNetworkNamespace();
+  const run: ToolRunner = (tool, args, options = {}) =>
+    runTool("nsenter", [`--net=/proc/${namespace.pid}/ns/net`, tool === "nft" ? nft : tool, ...args], {
+      ...options,
+      called: tool,
+      ...(options.input === undefined ? {} : { input: edit(options.input) }),
+    });
+  const tables = new KernelTables({ run });
+  return {
+    namespace,
+    tables,
+    machine: {
+      open: async () => ({
+        requireSupport: (family, options) => tables.requireSupport(family, options),
+        read: (family, options) => tables.read(family, options),
+        commit: (changes) => tables.commit(changes),
+        readUnremembered: (family, options) => tables.readUnremembered(family, options),
+        settleUdp: async () => 0,
+        lostGuard: async () => undefined,
+        problemsWith: async () => [],
+        async [Symbol.asyncDispose]() {},
+      }),
+    },
+    [Symbol.asyncDispose]: () => namespace[Symbol.asyncDispose](),
+  };
+}
