@@ -55,9 +55,9 @@ export function hostStateOf(topology: Topology, options: ImpliedHostOptions): Ho
 
 /** What every Linux host asks: its own addresses, then the main table. */
 export const DEFAULT_POLICY_RULES: readonly PolicyRule[] = ([4, 6] as const).flatMap((family) => [
-  { family, priority: 0, table: "local" },
-  { family, priority: 32766, table: "main" },
-  ...(family === 4 ? [{ family, priority: 32767, table: "default" }] : []),
+  { family, priority: 0, action: { kind: "table", table: "local" } },
+  { family, priority: 32766, action: { kind: "table", table: "main" } },
+  ...(family === 4 ? [{ family, priority: 32767, action: { kind: "table" as const, table: "default" } }] : []),
 ]);
 
 const IMPLIED_SYSCTLS: Readonly<Record<string, string>> = {

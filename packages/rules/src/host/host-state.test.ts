@@ -106,7 +106,7 @@ describe("a host's state as `ip -j` prints it", () => {
   test("with several next hops or an unknown rule has no certain route", () => {
     const hops = { dst: "default", nexthops: [{ gateway: "192.168.1.1" }, { gateway: "192.168.1.2" }] };
     expect(routeTo(read({ addr, route: [hops] }), "8.8.8.8")).toBe("unknown");
-    const rule = { priority: 5, src: "all", table: "7", ipproto: "tcp" };
+    const rule = { priority: 5, src: "all", table: "7", tun_id: 5 };
     expect(routeTo(read({ addr, route: [], rule: [rule] }), "8.8.8.8")).toBe("unknown");
   });
 

@@ -1,4 +1,5 @@
 import type { Cidr, Family, IpAddress } from "@svcproxy/topology";
+import type { NumberRange } from "../match.ts";
 import type { IpSet } from "./ip-set.ts";
 
 /** What a packet's way through a host depends on besides rules. `svcproxy host-state` prints it; a topology implies one. */
@@ -69,15 +70,38 @@ export interface Route {
   readonly unknown?: string;
 }
 
+/** One line of `ip rule`: which packets it is for, and what becomes of them. */
 export interface PolicyRule {
   readonly family: Family;
   readonly priority: number;
+  /** `not`: for all packets but those that the rest is for. */
+  readonly not?: true;
   readonly from?: Cidr;
   readonly to?: Cidr;
   readonly mark?: { readonly value: number; readonly mask: number };
   readonly inInterface?: string;
   readonly outInterface?: string;
-  readonly table: string;
-  /** Set where the rule has something that we do not know. */
+  /** `tos`, `dsfield` or `dscp`: holds when `(tos & mask) == value`, of the byte of the type of service. */
+  readonly tos?: { readonly value: number; readonly mask: number };
+  readonly protocol?: string;
+  readonly sourcePorts?: NumberRange;
+  readonly destinationPorts?: NumberRange;
+  /** What else it asks that we do not know: it may be for any packet, or for none. */
   readonly unknown?: string;
+  readonly action: PolicyAction;
 }
+
+export type PolicyAction =
+  | {
+      readonly kind: "table";
+      readonly table: string;
+      /** `suppress_prefixlength`: a route with a prefix of at most so many bits is passed over. */
+      readonly suppressPrefixLength?: number;
+      /** What else may pass a route over, and is not known. */
+      readonly suppressUnknown?: string;
+    }
+  /** On with the first rule of this priority; where there is none, with the next. */
+  | { readonly kind: "goto"; readonly priority: number }
+  | { readonly kind: "unreachable" | "prohibit" | "blackhole" }
+  /** On with the next rule. */
+  | { readonly kind: "nop" };

@@ -1,6 +1,5 @@
 import {
   type Cidr,
-  cidrOf,
   type Family,
   type Fault,
   familyOf,
@@ -9,9 +8,10 @@ import {
   parseCidr,
   parseIpAddress,
 } from "@svcproxy/topology";
-import type { HostState, InterfaceAddress, NetworkInterface, PolicyRule, Route } from "./host-state.ts";
+import type { HostState, InterfaceAddress, NetworkInterface, Route } from "./host-state.ts";
 import { DEFAULT_POLICY_RULES, localRoutes } from "./host-state-of.ts";
 import { parseIpSets } from "./ip-set.ts";
+import { readPolicyRule } from "./read-policy-rule.ts";
 
 /**
  * Reads what `svcproxy host-state` prints: the JSON of `ip -j` under `addr`, `route` and `rule`, the latter two by family
@@ -30,7 +30,7 @@ export function readHostState(text: string, { file }: { readonly file: string })
     readRoute(reader, value, { path, family }),
   );
   const policyRules = reader.byFamily(root["rule"], ["rule"], (value, path, family) =>
-    readPolicyRule(reader, value, { path, family }),
+    readPolicyRule(value, { family, fault: (key, what) => reader.fault([...path, ...key], what) }),
   );
   const known = routes.filter((route) => route !== undefined);
   const hasLocalTable = known.some(({ table }) => table === "local");
@@ -243,52 +243,6 @@ function isDead(entry: JsonObject): boolean {
 function readDestination(value: unknown, family: Family): Cidr | undefined {
   if (typeof value !== "string") return undefined;
   return parseCidr(value === "default" ? (family === 4 ? "0.0.0.0/0" : "::/0") : value);
-}
-
-/** What `ip -j rule` prints that we understand, `all` addresses aside. */
-const RULE_KEYS: readonly string[] = [
-  ...["priority", "src", "srclen", "dst", "dstlen", "fwmark", "fwmask", "iif", "oif", "table", "protocol"],
-];
-
-function readPolicyRule(reader: HostStateReader, value: unknown, { path, family }: EntryPlace): PolicyRule | undefined {
-  const entry = reader.object(value, path);
-  const { priority } = entry;
-  if (typeof priority !== "number") return reader.fault([...path, "priority"], "the rule's priority is missing");
-  const from = readRuleAddress(entry["src"], entry["srclen"]);
-  const to = readRuleAddress(entry["dst"], entry["dstlen"]);
-  const inInterface = optionalText(entry["iif"]);
-  const outInterface = optionalText(entry["oif"]);
-  const table = optionalText(entry["table"]);
-  const strange = Object.keys(entry).filter((key) => !RULE_KEYS.includes(key));
-  const near = from ?? to;
-  const mark = entry["fwmark"] === undefined ? undefined : readMark(entry["fwmark"], entry["fwmask"]);
-  return {
-    family: family ?? (near === undefined ? 4 : familyOf(near.address)),
-    priority,
-    ...(from === undefined ? {} : { from }),
-    ...(to === undefined ? {} : { to }),
-    ...(mark === undefined ? {} : { mark }),
-    ...(inInterface === undefined ? {} : { inInterface }),
-    ...(outInterface === undefined ? {} : { outInterface }),
-    table: table ?? "main",
-    ...(strange.length > 0 || table === undefined
-      ? { unknown: strange.map((key) => `${key} ${JSON.stringify(entry[key])}`).join(" ") || "no table" }
-      : {}),
-  };
-}
-
-function readRuleAddress(value: unknown, length: unknown): Cidr | undefined {
-  const text = optionalText(value);
-  if (text === undefined || text === "all") return undefined;
-  const cidr = parseCidr(text);
-  return cidr !== undefined && typeof length === "number" ? cidrOf(cidr.address, length) : cidr;
-}
-
-function readMark(value: unknown, mask: unknown): { value: number; mask: number } | undefined {
-  const number = (text: unknown) => (typeof text === "number" ? text : Number(text));
-  const mark = number(value);
-  if (!Number.isInteger(mark)) return undefined;
-  return { value: mark, mask: mask === undefined ? 0xffffffff : number(mask) };
 }
 
 function readSysctls(reader: HostStateReader, value: unknown): Readonly<Record<string, string>> {

@@ -5,7 +5,10 @@ export interface ReversePathQuestion {
   readonly source: IpAddress;
   readonly destination: IpAddress;
   readonly inInterface: string;
+  /** By which it goes on, where it is forwarded: the kernel looks for the way back as if it had come by that. */
+  readonly outInterface?: string | undefined;
   readonly mark: number;
+  readonly tos?: number | undefined;
   readonly mode: "strict" | "loose";
   readonly acceptLocal: boolean;
 }
@@ -17,8 +20,14 @@ export type ReversePathCheck =
 
 /** Whether an answer to `source` would leave by the interface by which its packet came (strict), or at all (loose). */
 export function checkReversePath(router: Router, question: ReversePathQuestion): ReversePathCheck {
-  const { source, destination, inInterface, mark, mode, acceptLocal } = question;
-  const answer = router.lookup({ destination: source, source: destination, mark, inInterface: "lo" });
+  const { source, destination, inInterface, outInterface, mark, tos, mode, acceptLocal } = question;
+  const answer = router.lookup({
+    destination: source,
+    source: destination,
+    mark,
+    inInterface: outInterface ?? "lo",
+    ...(tos === undefined ? {} : { tos }),
+  });
   if (answer.kind === "unknown") return answer;
   if (answer.kind === "none") return { kind: "failed", because: `no route leads back to ${source}` };
   const { route } = answer;

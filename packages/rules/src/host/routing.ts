@@ -1,24 +1,7 @@
 import { cidrContains, type Family, familyOf, type IpAddress } from "@svcproxy/topology";
 import type { HostState, NetworkInterface, PolicyRule, Route } from "./host-state.ts";
-
-/** What the kernel asks its routing tables. */
-export interface RouteQuery {
-  readonly destination: IpAddress;
-  /** Undefined where the source is still to be chosen. */
-  readonly source?: IpAddress;
-  readonly mark: number;
-  /** `lo` for what the host itself sends. */
-  readonly inInterface: string;
-  /** Only routes by this interface count. */
-  readonly onlyInterface?: string;
-}
-
-export type RouteAnswer =
-  | { readonly kind: "found"; readonly route: Route }
-  /** No table has a route. */
-  | { readonly kind: "none" }
-  /** The answer hangs on something that we do not know. */
-  | { readonly kind: "unknown"; readonly because: string };
+import { DEFAULT_POLICY_RULES } from "./host-state-of.ts";
+import { indexTables, lookUp, type RouteAnswer, type RouteQuery, type Tables, tableKey } from "./policy-routing.ts";
 
 /** What the `addrtype` match calls an address. */
 export type AddressType =
@@ -36,6 +19,8 @@ export type AddressType =
 /** The routing tables of a host, ready to be asked often. */
 export interface Router {
   lookup(query: RouteQuery): RouteAnswer;
+  /** What the main table alone has for an address. */
+  mainRoute(destination: IpAddress): Route | undefined;
   /** `inInterface`: only where that interface holds the address. */
   addressType(address: IpAddress, onInterface?: string): AddressType;
   isLocal(address: IpAddress): boolean;
@@ -53,12 +38,6 @@ export function goesByLoopback({ type, destination }: Route): boolean {
   return type === "local" || (type === "anycast" && familyOf(destination.address) === 6);
 }
 
-const DEFAULT_POLICY: readonly Omit<PolicyRule, "family">[] = [
-  { priority: 0, table: "local" },
-  { priority: 32766, table: "main" },
-  { priority: 32767, table: "default" },
-];
-
 /** Prepares the host's tables: policy rules by priority, routes by longest prefix and then metric. */
 export function createRouter(state: HostState): Router {
   const interfaces = new Map(state.interfaces.map((device) => [device.name, device]));
@@ -68,10 +47,11 @@ export function createRouter(state: HostState): Router {
   const types = new Map<string, AddressType>();
 
   function lookup(query: RouteQuery): RouteAnswer {
-    const key = `${query.destination} ${query.source ?? ""} ${query.mark} ${query.inInterface} ${query.onlyInterface ?? ""}`;
+    const policy = policies[familyOf(query.destination)];
+    const key = policy.keyOf(query);
     const known = answers.get(key);
     if (known !== undefined) return known;
-    const answer = lookUp(policies[familyOf(query.destination)], tables, query);
+    const answer = lookUp({ policy: policy.rules, tables, at: 0 }, query);
     if (answers.size < CACHE_SIZE) answers.set(key, answer);
     return answer;
   }
@@ -87,6 +67,10 @@ export function createRouter(state: HostState): Router {
 
   return {
     lookup,
+    mainRoute: (destination) =>
+      (tables.get(tableKey("main", familyOf(destination))) ?? []).find((route) =>
+        cidrContains(route.destination, destination),
+      ),
     addressType,
     isLocal: (address) => addressType(address) === "LOCAL",
     interfaceOf: (name) => interfaces.get(name),
@@ -100,62 +84,27 @@ export function createRouter(state: HostState): Router {
 /** Answers kept by a router; enough for every address of a large service, small enough to forget about. */
 const CACHE_SIZE = 100_000;
 
-/** Routes of each table and family, best first. */
-type Tables = ReadonlyMap<string, readonly Route[]>;
-
-function tableKey(table: string, family: Family): string {
-  return `${family} ${table}`;
+interface Policy {
+  readonly rules: readonly PolicyRule[];
+  /** Equal for queries that the rules cannot tell apart. */
+  keyOf(query: RouteQuery): string;
 }
 
-function indexTables(routes: readonly Route[]): Tables {
-  const tables = new Map<string, Route[]>();
-  for (const route of routes) {
-    const key = tableKey(route.table, familyOf(route.destination.address));
-    const table = tables.get(key);
-    if (table === undefined) tables.set(key, [route]);
-    else table.push(route);
-  }
-  for (const table of tables.values()) {
-    table.sort((a, b) => b.destination.prefixLength - a.destination.prefixLength || a.metric - b.metric);
-  }
-  return tables;
-}
-
-function policyOf(state: HostState, family: Family): readonly PolicyRule[] {
+function policyOf(state: HostState, family: Family): Policy {
   const rules = state.policyRules.filter((rule) => rule.family === family);
-  const policy = rules.length === 0 ? DEFAULT_POLICY.map((rule) => ({ ...rule, family })) : rules;
-  return [...policy].sort((a, b) => a.priority - b.priority);
+  const all = rules.length === 0 ? DEFAULT_POLICY_RULES.filter((rule) => rule.family === family) : rules;
+  const asksHeader = all.some((rule) => rule.tos !== undefined || rule.protocol !== undefined || hasPorts(rule));
+  return {
+    rules: [...all].sort((a, b) => a.priority - b.priority),
+    keyOf({ destination, source, mark, inInterface, onlyInterface, tos, protocol, sourcePorts, destinationPorts }) {
+      const key = `${destination} ${source ?? ""} ${mark} ${inInterface} ${onlyInterface ?? ""}`;
+      return asksHeader ? `${key} ${JSON.stringify([tos, protocol, sourcePorts, destinationPorts])}` : key;
+    },
+  };
 }
 
-function lookUp(policy: readonly PolicyRule[], tables: Tables, query: RouteQuery): RouteAnswer {
-  const family = familyOf(query.destination);
-  for (const rule of policy) {
-    if (!selects(rule, query)) continue;
-    if (rule.unknown !== undefined)
-      return { kind: "unknown", because: `ip rule ${rule.priority} has \`${rule.unknown}\`` };
-    const route = (tables.get(tableKey(rule.table, family)) ?? []).find(
-      (candidate) =>
-        cidrContains(candidate.destination, query.destination) &&
-        (query.onlyInterface === undefined || candidate.interface === query.onlyInterface),
-    );
-    if (route === undefined || route.type === "throw") continue;
-    if (route.unknown !== undefined)
-      return { kind: "unknown", because: `the route to ${query.destination} has ${route.unknown}` };
-    return { kind: "found", route };
-  }
-  return { kind: "none" };
-}
-
-function selects(rule: PolicyRule, { destination, source, mark, inInterface }: RouteQuery): boolean {
-  if (rule.from !== undefined && rule.from.prefixLength > 0) {
-    if (source === undefined || !cidrContains(rule.from, source)) return false;
-  }
-  if (rule.to !== undefined && !cidrContains(rule.to, destination)) return false;
-  // fib_rule_match: ((rule->mark ^ fl->flowi_mark) & rule->mark_mask) must be 0.
-  if (rule.mark !== undefined && ((rule.mark.value ^ mark) & rule.mark.mask) !== 0) return false;
-  if (rule.inInterface !== undefined && rule.inInterface !== inInterface) return false;
-  // `oif` selects sockets bound to a device, which a forwarded packet is not.
-  return rule.outInterface === undefined;
+function hasPorts({ sourcePorts, destinationPorts }: PolicyRule): boolean {
+  return sourcePorts !== undefined || destinationPorts !== undefined;
 }
 
 /** As inet_addr_type and ipv6_addr_type with the local table do: everything that is not special is unicast. */

@@ -65,7 +65,7 @@ export function proveRules(options: ProveOptions): Proof {
   for (const frontend of frontends) if (frontend.destination.length > 0) checkFrontend(check, frontend);
   checkElsewhere(check, frontends, plan);
   const caveats = [
-    { claim: 2, caveat: proof.host.caveat, because: "and a proof follows routes by destination only" },
+    { claim: 2, caveat: proof.host.caveat, because: "which is not known" },
     { claim: 6, caveat: unseen, because: "and a proof looks at one of them" },
   ] as const;
   const [first] = frontends;

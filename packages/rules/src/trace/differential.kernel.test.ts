@@ -29,6 +29,23 @@ const VARIANTS = [
   { variant: "nft", share: 0.15 },
 ] as const;
 
+/** Rules of `ip rule` with everything that they can ask; a raw socket shows its own packets' ports and protocol to none. */
+const POLICY = `
+for n in "4 10.1.0.3 10.2.0.0 0x08" "6 fd01::3 fd02::aa 0x28"; do
+  set -- $n
+  ip -$1 rule add pref 40 lookup main suppress_prefixlength 0
+  ip -$1 rule add pref 50 not fwmark 0x4000/0x4000 goto 70
+  ip -$1 rule add pref 55 dsfield 0x10 lookup 100
+  ip -$1 rule add pref 56 fwmark 0x1/0x1 prohibit
+  ip -$1 rule add pref 57 goto 99999
+  ip -$1 rule add pref 70 iif cni0 ipproto udp dport 53 lookup 100
+  ip -$1 rule add pref 71 from $2 dsfield $4 blackhole
+  ip -$1 rule add pref 72 iif eth0 ipproto tcp sport 40000-40005 unreachable
+  ip -$1 rule add pref 73 not iif lo dsfield 0x08 lookup 100
+  ip -$1 route add default via $3 dev flannel.1 onlink table 100
+done
+`;
+
 describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === undefined ? "" : ` (${reason})`}`, () => {
   test.for(VARIANTS)(
     "agree about random packets and random rules loaded by iptables-$variant",
@@ -53,6 +70,17 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
         expect(result.verdicts, `no packet was ${verdict}`).toHaveProperty(verdict);
     },
   );
+
+  test("agree where policy routing looks at more than the destination", { timeout: 120_000 }, async () => {
+    await using world = await createKernelWorld({ change: POLICY });
+    const ruleSets = Math.ceil(pairs / 8 / PACKETS_PER_RULE_SET);
+    const result = await runDifferential(world, {
+      ...{ seed, ruleSets, packetsPerRuleSet: PACKETS_PER_RULE_SET, variant: "legacy", stopAfter: 5 },
+    });
+    console.info(`${result.pairs} pairs, ${JSON.stringify(result.verdicts)}`);
+    expect(result.disagreements.map(({ text }) => text).join("\n\n")).toBe("");
+    expect(result.pairs).toBeGreaterThan(100);
+  });
 
   test("agree whether answers come back to the client from whom it dialled", { timeout: 120_000 }, async () => {
     await using world = await createKernelWorld();

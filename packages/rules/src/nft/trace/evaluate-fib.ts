@@ -1,5 +1,5 @@
 import type { IpAddress } from "@svcproxy/topology";
-import type { RouteAnswer } from "../../host/routing.ts";
+import type { RouteAnswer } from "../../host/policy-routing.ts";
 import type { NftExpression } from "../nft-rule-set.ts";
 import type { NftAsked } from "./asked.ts";
 import { known, unknownValue, type Value } from "./value.ts";
@@ -62,6 +62,7 @@ function outInterface(fib: Fib, asked: NftAsked): Value {
     destination: address,
     source: other,
     mark: flags.includes("mark") ? packet.mark : 0,
+    ...(packet.tos === undefined ? {} : { tos: packet.tos }),
     inInterface: "lo",
   });
   if (answer.kind === "unknown") return unknownValue(answer.because);

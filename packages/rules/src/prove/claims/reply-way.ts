@@ -46,9 +46,9 @@ export class ReplyWays {
     if (typeof source === "number") return [{ part: state, seen: source }];
     const { host } = this.#context;
     const homes: readonly IndexSet[] =
-      state.isLocal || state.inInterface === undefined || typeof state.inInterface === "object"
-        ? pieces(intersect(region.source, host.local))
-        : [...host.arriving.values()];
+      state.inInterface?.kind === "bySource"
+        ? [...state.inInterface.arriving.values()]
+        : pieces(intersect(region.source, host.local));
     return homes.flatMap((home) => {
       const taken = intersect(region.source, home);
       if (taken.length === 0) return [];
@@ -103,7 +103,7 @@ export class ReplyWays {
       tos: { kept: 0xff, flipped: 0 },
       ttl: "answer",
       isLocal: isFromHere,
-      inInterface: state.outInterface === undefined ? undefined : { name: state.outInterface },
+      inInterface: state.outInterface === undefined ? undefined : { kind: "named", name: state.outInterface },
       outInterface: undefined,
       route: undefined,
       assumptions: undefined,

@@ -9,6 +9,7 @@ import { AddressSpaceBuilder } from "../space/address-space.ts";
 import type { HostSpace } from "../space/host-space.ts";
 import { hostSpaceOf, mentionHost } from "../space/host-space.ts";
 import { mentionRules } from "../space/mention-rules.ts";
+import { compilePolicy, type PolicyStep } from "./compile-policy.ts";
 import type { CompiledTables } from "./compile-rules.ts";
 import { compileRuleSet } from "./compile-rules.ts";
 
@@ -18,6 +19,8 @@ export interface ProofContext {
   readonly host: HostSpace;
   readonly view: HostView;
   readonly tables: CompiledTables;
+  /** The rules by which routes are looked for, where they look at more than the destination; else empty. */
+  readonly policy: readonly PolicyStep[];
   /** Whether a table other than nat has anything to say. */
   readonly filters: boolean;
   /** Whether a rule looks at what is known of new connections only: TCP flags, a connection's mark, labels or counts. */
@@ -77,6 +80,7 @@ function createContext({ rules, hostState, tellsDeeds = false }: ProofInput, spa
     view,
     listMasks: listMasksOf(rules),
     tellsDeeds,
+    policy: host.routes === undefined ? compilePolicy(space, hostState) : [],
     tables: compileRuleSet(rules, { space, host, view, labelsSet: labelsSetBy(rules) }),
     filters: rules.tables.some(
       ({ name, chains }) => name !== "nat" && chains.some((chain) => chain.rules.length > 0 || chain.policy === "DROP"),

@@ -1,28 +1,25 @@
 import type { Family } from "@svcproxy/topology";
 import { familyOf, parseCidr } from "@svcproxy/topology";
-import type { HostState, PolicyRule, Route } from "../../host/host-state.ts";
+import type { HostState, Route } from "../../host/host-state.ts";
 import { type AddressType, addressTypeOfRoute } from "../../host/routing.ts";
 import type { AddressSpace, AddressSpaceBuilder } from "./address-space.ts";
+import { type Arrival, findArrivals } from "./arrivals.ts";
 import type { IndexSet } from "./index-set.ts";
-import { NOTHING, subtract, unite } from "./index-set.ts";
-
-/** Where the host sends a set of addresses. */
-export interface RouteClass {
-  readonly destinations: IndexSet;
-  /** Undefined: no route, or one that cannot be told. */
-  readonly route: Route | undefined;
-  readonly unknown?: string;
-}
+import { intersect, NOTHING, subtract, unite } from "./index-set.ts";
+import { isPlain, plainRoutes, policyOf, type RouteClass, routesOf } from "./route-classes.ts";
 
 /** What the host's state says about every address. */
 export interface HostSpace {
-  readonly routes: readonly RouteClass[];
+  /** Where everything is sent, where no policy rule looks at more than the destination; else undefined. */
+  readonly routes: readonly RouteClass[] | undefined;
   typeSet(type: AddressType): IndexSet;
-  /** Sources of packets that arrive by each interface, as strict reverse-path filtering lets them in. */
+  /** One, where no policy rule looks at the source. */
+  readonly arrivals: readonly Arrival[];
+  /** The sources that may come in by each interface, whatever they dial. */
   readonly arriving: ReadonlyMap<string, IndexSet>;
   readonly local: IndexSet;
   readonly loopback: IndexSet;
-  /** Why routes may not be what they seem: policy rules that look at more than the destination. */
+  /** Why packets may come in by other interfaces than it seems. */
   readonly caveat: string | undefined;
 }
 
@@ -48,6 +45,9 @@ export function mentionHost(builder: AddressSpaceBuilder, state: HostState, fami
   for (const { destination } of state.routes) {
     if (familyOf(destination.address) === family) builder.addCidr(destination);
   }
+  for (const { from, to } of state.policyRules) {
+    for (const end of [from, to]) if (end !== undefined && familyOf(end.address) === family) builder.addCidr(end);
+  }
   for (const { addresses } of state.interfaces) {
     for (const { address } of addresses) if (familyOf(address) === family) builder.addAddress(address);
   }
@@ -59,89 +59,25 @@ export function hostSpaceOf(space: AddressSpace, state: HostState): HostSpace {
     const cidr = parseCidr(text);
     return cidr === undefined ? NOTHING : space.setOf(cidr);
   };
-  const rules = state.policyRules.filter((rule) => rule.family === family);
-  const plain =
-    rules.length === 0
-      ? ["local", "main", "default"]
-      : inOrder(rules)
-          .filter(isPlain)
-          .map(({ table }) => table);
-  const routes = routeClasses(
-    space,
-    plain.map((table) => routesOf(state, table, family)),
-  );
   const types = addressTypes(space, { local: routesOf(state, "local", family), blockSet });
-  const loopbackNames = new Set(state.interfaces.filter(({ isLoopback }) => isLoopback).map(({ name }) => name));
+  const unlikely = unite([
+    ...[...types].filter(([type]) => type !== "UNICAST").map(([, set]) => set),
+    blockSet(LOOPBACK[family]),
+  ]);
+  const rules = policyOf(state, family);
+  const { arrivals, caveat } = findArrivals(space, { state, rules, senders: subtract(space.everything, unlikely) });
   const arriving = new Map<string, IndexSet>();
-  for (const { route, destinations } of routes) {
-    if (route?.type !== "unicast" || route.interface === undefined || loopbackNames.has(route.interface)) continue;
-    const sources = subtract(
-      destinations,
-      unite([...types].filter(([type]) => type !== "UNICAST").map(([, set]) => set)),
-    );
-    arriving.set(
-      route.interface,
-      unite([arriving.get(route.interface) ?? NOTHING, subtract(sources, blockSet(LOOPBACK[family]))]),
-    );
-  }
-  const caveat = rules.find((rule) => !isPlain(rule));
+  for (const { byInterface } of arrivals)
+    for (const [name, sources] of byInterface) arriving.set(name, unite([arriving.get(name) ?? NOTHING, sources]));
   return {
-    routes,
+    routes: rules.every(isPlain) ? plainRoutes(space, state, rules) : undefined,
     typeSet: (type) => types.get(type) ?? NOTHING,
+    arrivals,
     arriving,
     local: types.get("LOCAL") ?? NOTHING,
     loopback: blockSet(LOOPBACK[family]),
-    caveat: caveat === undefined ? undefined : `ip rule ${caveat.priority} looks at more than the destination`,
+    caveat,
   };
-}
-
-function inOrder(rules: readonly PolicyRule[]): readonly PolicyRule[] {
-  return rules.toSorted((a, b) => a.priority - b.priority);
-}
-
-function isPlain({ from, to, mark, inInterface, outInterface, unknown }: PolicyRule): boolean {
-  const everywhere = from === undefined || from.prefixLength === 0;
-  return everywhere && [to, mark, inInterface, outInterface, unknown].every((part) => part === undefined);
-}
-
-/** A table's routes, the one that wins last. */
-function routesOf({ routes }: HostState, table: string, family: Family): readonly Route[] {
-  return routes
-    .filter((route) => route.table === table && familyOf(route.destination.address) === family)
-    .toSorted((a, b) => a.destination.prefixLength - b.destination.prefixLength || b.metric - a.metric);
-}
-
-/** Paints the tables over each other, the first table on top. */
-function routeClasses(space: AddressSpace, tables: readonly (readonly Route[])[]): readonly RouteClass[] {
-  let rest = space.everything;
-  const classes = new Map<string, { route: Route; parts: IndexSet[] }>();
-  for (const table of tables) {
-    for (const route of table.toReversed()) {
-      const taken = intersectWith(rest, space.setOf(route.destination));
-      if (taken.length === 0) continue;
-      // A `throw` route sends the search on to the next table, with what it covers left open there.
-      rest = route.type === "throw" ? rest : subtract(rest, taken);
-      if (route.type === "throw") continue;
-      const key = JSON.stringify([route.type, route.interface, route.gateway, route.preferredSource, route.unknown]);
-      const known = classes.get(key);
-      if (known === undefined) classes.set(key, { route, parts: [taken] });
-      else known.parts.push(taken);
-    }
-  }
-  const found = [...classes.values()].map(
-    ({ route, parts }): RouteClass => ({
-      destinations: unite(parts),
-      route,
-      ...(route.unknown === undefined
-        ? {}
-        : { unknown: `the route to ${route.destination.address} has ${route.unknown}` }),
-    }),
-  );
-  return rest.length === 0 ? found : [...found, { destinations: rest, route: undefined }];
-}
-
-function intersectWith(set: IndexSet, block: IndexSet): IndexSet {
-  return subtract(set, subtract(set, block));
 }
 
 function addressTypes(
@@ -156,7 +92,7 @@ function addressTypes(
   };
   let rest = space.everything;
   const paint = (type: AddressType, block: IndexSet) => {
-    add(type, intersectWith(rest, block));
+    add(type, intersect(rest, block));
     rest = subtract(rest, block);
   };
   for (const [text, type] of SPECIAL[space.family]) paint(type, blockSet(text));

@@ -81,7 +81,7 @@ function timesAsked({ assumptions }: SymbolicState, key: string): number {
 /** What a match that looks at these subjects sees of a state's packets, where something was done to it; else nothing. */
 function seenBy(reads: readonly Subject[], state: SymbolicState): string {
   const { source, destination, sourcePort, destinationPort, mark, tos } = state;
-  const device = typeof state.inInterface === "object" ? state.inInterface.name : "";
+  const device = state.inInterface?.kind === "named" ? state.inInterface.name : "";
   const seen: Readonly<Partial<Record<Subject, string>>> = {
     address: source === "source" && destination === "destination" ? "" : `${source} ${destination}`,
     port:

@@ -111,7 +111,7 @@ function askCondition(state: SymbolicState, condition: Condition, asked: Asked):
         ? openAnswer(state, asked.rule.placed, CONNECTION_MARK)
         : askMark(state.connectionMark, condition);
     case "inInterface":
-      return askInInterface(state, asked.host, (name) => nameMatches(condition.name, name) !== condition.negated);
+      return askInInterface(state, (name) => nameMatches(condition.name, name) !== condition.negated);
     case "outInterface":
       return decided(nameMatches(condition.name, state.outInterface ?? "") !== condition.negated);
     case "translated":
@@ -128,7 +128,7 @@ function askCondition(state: SymbolicState, condition: Condition, asked: Asked):
         ? decided(condition.holdsForFirst)
         : openAnswer(state, asked.rule.placed, condition.open);
     case "inDevices":
-      return askInInterface(state, asked.host, (name) => condition.names.has(name) !== condition.negated);
+      return askInInterface(state, (name) => condition.names.has(name) !== condition.negated);
     case "outDevices":
       return decided(condition.names.has(state.outInterface ?? "") !== condition.negated);
     case "frame":
@@ -174,7 +174,7 @@ function askFrame(
   { destinations, isUnicast, negated }: Extract<Condition, { kind: "frame" }>,
 ): Answer {
   // What the host sends, to itself too, and every answer to it, counts as addressed to one.
-  if (isLocal || inInterface !== "bySource" || direction === "REPLY") return decided(isUnicast !== negated);
+  if (isLocal || inInterface?.kind !== "bySource" || direction === "REPLY") return decided(isUnicast !== negated);
   return askRegion(
     region,
     "destination",
@@ -213,13 +213,9 @@ export function nameMatches(wanted: string, name: string): boolean {
   return wanted.endsWith("+") ? name.startsWith(wanted.slice(0, -1)) : name === wanted;
 }
 
-function askInInterface(
-  { inInterface, region }: SymbolicState,
-  { arriving }: HostSpace,
-  holds: (name: string) => boolean,
-): Answer {
-  if (inInterface !== "bySource") return decided(holds(inInterface?.name ?? ""));
-  const sets = [...arriving].filter(([device]) => holds(device)).map(([, set]) => set);
+function askInInterface({ inInterface, region }: SymbolicState, holds: (name: string) => boolean): Answer {
+  if (inInterface?.kind !== "bySource") return decided(holds(inInterface?.name ?? ""));
+  const sets = [...inInterface.arriving].filter(([device]) => holds(device)).map(([, set]) => set);
   return askRegion(region, "source", unite(sets));
 }
 

@@ -1,26 +1,74 @@
 import { goesByLoopback } from "../../host/routing.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
-import type { RouteClass } from "../space/host-space.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import { hasMember, intersect, subtract } from "../space/index-set.ts";
+import type { RouteClass } from "../space/route-classes.ts";
+import { askRule } from "./ask-rule.ts";
 import type { SymbolicState } from "./symbolic-state.ts";
 import { ends, goesOn, join, type SymbolicResult } from "./symbolic-steps.ts";
 
-/** One part of a state for each route that its destinations have. */
-export function byRoute(
-  { host }: ProofContext,
+interface RoutedPart {
+  readonly part: SymbolicState;
+  readonly way: RouteClass | undefined;
+}
+
+/** One part of a state for each route that its packets have. `isAgain`: a rule of OUTPUT made the kernel look once more. */
+export function byRoute(context: ProofContext, state: SymbolicState, isAgain = false): readonly RoutedPart[] {
+  const { routes } = context.host;
+  if (routes !== undefined) return byClass(state, routes).found;
+  const found: RoutedPart[] = [];
+  const work: { readonly state: SymbolicState; readonly at: number }[] = [{ state, at: 0 }];
+  for (let job = work.pop(); job !== undefined; job = work.pop()) {
+    const { at } = job;
+    const step = context.policy[at];
+    if (step === undefined) {
+      found.push({ part: job.state, way: NO_ROUTE });
+      continue;
+    }
+    const { taken, passed } = askRule(job.state, isAgain ? step.again : step.rule, context.host);
+    const met = taken === undefined ? [] : [taken];
+    for (const one of step.negated ? met : passed) work.push({ state: one, at: at + 1 });
+    for (const one of step.negated ? passed : met) {
+      context.count();
+      if (step.action.kind === "goto") work.push({ state: one, at: step.action.step });
+      else if (step.action.kind === "refuse") found.push({ part: one, way: step.action.way });
+      else {
+        const { classes, unknown } = step.action;
+        const ways = byClass(one, classes);
+        for (const { part, way } of ways.found)
+          found.push({ part, way: way === undefined || unknown === undefined ? way : { ...way, unknown } });
+        for (const rest of ways.rest) work.push({ state: rest, at: at + 1 });
+      }
+    }
+  }
+  return found;
+}
+
+const NO_ROUTE: RouteClass = { destinations: [], route: undefined };
+
+/** Divides a state by where its destination is sent; `rest` has the packets of which no class tells. */
+function byClass(
   state: SymbolicState,
-): readonly { part: SymbolicState; way: RouteClass | undefined }[] {
+  classes: readonly RouteClass[],
+): { readonly found: readonly RoutedPart[]; readonly rest: readonly SymbolicState[] } {
   const { destination } = state;
-  if (destination === "unknown") return [{ part: state, way: undefined }];
-  if (typeof destination === "number")
-    return [{ part: state, way: host.routes.find(({ destinations }) => hasMember(destinations, destination)) }];
+  if (destination === "unknown") return { found: [{ part: state, way: undefined }], rest: [] };
+  if (typeof destination === "number") {
+    const way = classes.find(({ destinations }) => hasMember(destinations, destination));
+    return way === undefined ? { found: [], rest: [state] } : { found: [{ part: state, way }], rest: [] };
+  }
   const set = state.region[destination];
-  return host.routes.flatMap((way) => {
+  const part = (taken: IndexSet): SymbolicState =>
+    taken === set ? state : { ...state, region: { ...state.region, [destination]: taken } };
+  let rest = set;
+  const found: RoutedPart[] = [];
+  for (const way of classes) {
     const taken = intersect(set, way.destinations);
-    if (taken.length === 0) return [];
-    return [{ part: taken === set ? state : { ...state, region: { ...state.region, [destination]: taken } }, way }];
-  });
+    if (taken.length === 0) continue;
+    rest = subtract(rest, taken);
+    found.push({ part: part(taken), way });
+  }
+  return { found, rest: rest.length === 0 ? [] : [part(rest)] };
 }
 
 export const FOR_HOST: readonly string[] = ["local", "broadcast", "multicast", "anycast"];
@@ -48,7 +96,7 @@ export function routeOutput(
   { isFirst }: { isFirst: boolean },
 ): SymbolicResult {
   return join(
-    byRoute(context, state).map(({ part, way }): SymbolicResult => {
+    byRoute(context, state, !isFirst).map(({ part, way }): SymbolicResult => {
       const route = way?.route;
       if (route === undefined || way?.unknown !== undefined) return noRoute(part, way);
       if (route.type !== "unicast" && !FOR_HOST.includes(route.type)) return noRoute(part, way);

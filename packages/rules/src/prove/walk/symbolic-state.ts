@@ -1,5 +1,6 @@
 import type { Route } from "../../host/host-state.ts";
 import type { PlacedRule } from "../../rule-set.ts";
+import type { IndexSet } from "../space/index-set.ts";
 import type { AddressedField, Region } from "../space/region.ts";
 
 /**
@@ -41,8 +42,8 @@ export interface SymbolicState {
   readonly conntrack: "unseen" | "tracked" | "untracked";
   /** Whether the host itself sent it. */
   readonly isLocal: boolean;
-  /** `bySource`: the one behind which its source lives. Undefined: none. */
-  readonly inInterface: "bySource" | { readonly name: string } | undefined;
+  /** `bySource`: the one behind which its source lives, by what is behind each. Undefined: none. */
+  readonly inInterface: InInterface | undefined;
   readonly outInterface: string | undefined;
   /** As the last routing decision said. */
   readonly route: Route | undefined;
@@ -61,6 +62,10 @@ export interface SymbolicState {
   /** What targets did besides to others than the packet's way, as texts, the latest first; kept where rule sets are compared. */
   readonly deeds: Deed | undefined;
 }
+
+export type InInterface =
+  | { readonly kind: "bySource"; readonly arriving: ReadonlyMap<string, IndexSet> }
+  | { readonly kind: "named"; readonly name: string };
 
 export interface Assumption {
   readonly question: Question;

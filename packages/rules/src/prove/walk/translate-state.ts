@@ -67,14 +67,14 @@ function representative({ destination, region }: SymbolicState): number {
 
 /** REDIRECT goes to an address of the interface by which the packet came. */
 function redirected(
-  { host, redirectIndex }: ProofContext,
+  { redirectIndex }: ProofContext,
   state: SymbolicState,
   hook: Hook,
 ): readonly { part: SymbolicState; address: number | undefined }[] {
-  const name = hook === "OUTPUT" ? undefined : state.inInterface === "bySource" ? undefined : state.inInterface?.name;
-  if (hook === "OUTPUT" || state.inInterface !== "bySource")
-    return [{ part: state, address: redirectIndex(hook === "OUTPUT" ? undefined : (name ?? "")) }];
-  return [...host.arriving].flatMap(([device, sources]) => {
+  const { inInterface } = state;
+  if (hook === "OUTPUT") return [{ part: state, address: redirectIndex(undefined) }];
+  if (inInterface?.kind !== "bySource") return [{ part: state, address: redirectIndex(inInterface?.name ?? "") }];
+  return [...inInterface.arriving].flatMap(([device, sources]) => {
     const source = intersect(state.region.source, sources);
     if (source.length === 0) return [];
     return [{ part: { ...state, region: { ...state.region, source } }, address: redirectIndex(device) }];

@@ -21,7 +21,7 @@ export function walkArriving(context: ProofContext, state: SymbolicState): Symbo
 /** Leaves out what a bridge switches from port to port without asking the rules. */
 function withoutSwitched({ view, space }: ProofContext, state: SymbolicState): readonly SymbolicState[] {
   const { family } = space;
-  if (state.inInterface !== "bySource") return [state];
+  if (state.inInterface?.kind !== "bySource") return [state];
   if (view.router.sysctl(`net.bridge.bridge-nf-call-${family === 4 ? "iptables" : "ip6tables"}`) === 1) return [state];
   let rest: readonly SymbolicState[] = [state];
   for (const device of view.state.interfaces) {
@@ -77,7 +77,8 @@ function dropMartians({ host, view, space }: ProofContext, state: SymbolicState)
   if (destination === "unknown") return goesOn(state);
   const martian = intersect(state.region[destination], host.loopback);
   if (martian.length === 0) return goesOn(state);
-  const taken = unite([...host.arriving].filter(([device]) => isIpv4 && isOn(device)).map(([, sources]) => sources));
+  const arriving = state.inInterface?.kind === "bySource" ? state.inInterface.arriving : host.arriving;
+  const taken = unite([...arriving].filter(([device]) => isIpv4 && isOn(device)).map(([, sources]) => sources));
   const result: SymbolicResult = { going: [], ended: [] };
   const add = (part: Partial<Region>, isDropped: boolean) => {
     const region = { ...state.region, ...part };

@@ -3,7 +3,7 @@ import type { ProofContext } from "../compile/proof-context.ts";
 import { intersect, singleSet, unite } from "../space/index-set.ts";
 import type { Region } from "../space/region.ts";
 import { leavesBy, loopbackName, routeOutput } from "./route-state.ts";
-import type { EndedState, SymbolicState } from "./symbolic-state.ts";
+import type { EndedState, InInterface, SymbolicState } from "./symbolic-state.ts";
 import { goesOn, next, type SymbolicResult, through } from "./symbolic-steps.ts";
 import { walkArriving } from "./walk-arriving.ts";
 import { walkHook } from "./walk-symbolic-hook.ts";
@@ -24,7 +24,7 @@ export function enteringState(region: Region, from: "host" | "network"): Symboli
     replyZone: 0,
     conntrack: "unseen",
     isLocal: from === "host",
-    inInterface: from === "host" ? undefined : "bySource",
+    inInterface: from === "host" ? undefined : ANYWHERE,
     outInterface: undefined,
     route: undefined,
     destinationNat: undefined,
@@ -40,11 +40,30 @@ export function enteringState(region: Region, from: "host" | "network"): Symboli
 
 /** Takes all packets of a state to their ends; the ends are disjoint but for chances and assumptions. */
 export function walkHost(context: ProofContext, state: SymbolicState): readonly EndedState[] {
-  const { going, ended } = through(byConnection(context, state), (one) =>
-    one.isLocal ? walkLocal(context, one) : walkArriving(context, one),
+  const { going, ended } = through(
+    byArrival(context, state).flatMap((one) => byConnection(context, one)),
+    (one) => (one.isLocal ? walkLocal(context, one) : walkArriving(context, one)),
   );
   for (const one of going) ended.push({ state: one, ending: { kind: "delivered" } });
   return ended;
+}
+
+/** Before it is known where it goes, and so by which interface it comes. */
+const ANYWHERE: InInterface = { kind: "bySource", arriving: new Map() };
+
+/** Tells packets apart by the interfaces by which they may come, where that hangs on whom they dial. */
+function byArrival({ host }: ProofContext, state: SymbolicState): readonly SymbolicState[] {
+  if (state.inInterface !== ANYWHERE) return [state];
+  return host.arrivals.flatMap(({ destinations, byInterface }) => {
+    const { region } = state;
+    const part = {
+      ...region,
+      destination: intersect(region.destination, destinations),
+      source: host.arrivals.length === 1 ? region.source : intersect(region.source, unite(byInterface.values())),
+    };
+    if (part.destination.length === 0 || part.source.length === 0) return [];
+    return [{ ...state, region: part, inInterface: { kind: "bySource" as const, arriving: byInterface } }];
+  });
 }
 
 /** Of the first group everything is known, of the second neither its mark nor its flags; the third has no connection. */
@@ -79,7 +98,7 @@ function loopBack(context: ProofContext, state: SymbolicState): SymbolicResult {
   const returning: SymbolicState = {
     ...state,
     isLocal: false,
-    inInterface: { name: loopbackName(context) },
+    inInterface: { kind: "named", name: loopbackName(context) },
     outInterface: undefined,
   };
   return next(walkHook(context, returning, "PREROUTING"), (one) => walkHook(context, one, "INPUT"));

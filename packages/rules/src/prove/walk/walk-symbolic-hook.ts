@@ -4,7 +4,7 @@ import { NEW_STATE } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import { intersect, singleSet, subtract, unite } from "../space/index-set.ts";
 import { routeOutput } from "./route-state.ts";
-import type { SymbolicState } from "./symbolic-state.ts";
+import type { MarkNow, SymbolicState } from "./symbolic-state.ts";
 import { ends, goesOn, next, type SymbolicResult } from "./symbolic-steps.ts";
 import { isTranslated } from "./translate-state.ts";
 import { walkSymbolicTable } from "./walk-table.ts";
@@ -24,10 +24,28 @@ export function walkHook(context: ProofContext, state: SymbolicState, hook: Hook
     if (table === "mangle") result = next(result, track);
     if (table !== "nat" && !context.filters) continue;
     result = next(result, (one) =>
-      table === "nat" ? walkNat(context, one, hook) : walkSymbolicTable(context, one, { table, hook }),
+      table === "nat"
+        ? walkNat(context, one, hook)
+        : rerouted(context, one, { result: walkSymbolicTable(context, one, { table, hook }), table, hook }),
     );
   }
   return result;
+}
+
+/** Mangle's OUTPUT asks for a new route after a change of the mark, of the type of service (IPv4) or of the hop limit (IPv6). */
+function rerouted(
+  context: ProofContext,
+  before: SymbolicState,
+  { result, table, hook }: { result: SymbolicResult; table: string; hook: Hook },
+): SymbolicResult {
+  if (table !== "mangle" || hook !== "OUTPUT" || context.policy.length === 0) return result;
+  const isSame = ({ mark, tos, ttl }: SymbolicState) =>
+    sameBits(mark, before.mark) && (context.space.family === 4 ? sameBits(tos, before.tos) : ttl === before.ttl);
+  return next(result, (one) => (isSame(one) ? goesOn(one) : routeOutput(context, one, { isFirst: false })));
+}
+
+function sameBits(a: MarkNow, b: MarkNow): boolean {
+  return a.kept === b.kept && a.flipped === b.flipped;
 }
 
 function track(state: SymbolicState): SymbolicResult {

@@ -252,6 +252,7 @@ function matchReversePath(
     destination: packet.destination,
     inInterface: packet.inInterface,
     mark: match.validmark ? packet.mark : 0,
+    tos: packet.tos,
     mode: match.loose ? "loose" : "strict",
     acceptLocal: match.acceptLocal,
   });

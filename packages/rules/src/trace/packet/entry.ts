@@ -60,11 +60,21 @@ function originOf(device: NetworkInterface): string {
   return isTunnel(device) ? "another host, over the overlay" : "outside";
 }
 
-function interfaceBehind(host: HostView, { from, to, mark = 0 }: TraceRequest): string {
-  const answer = host.router.lookup({ destination: from, source: to, mark, inInterface: "lo" });
+function interfaceBehind(host: HostView, { from, to, mark = 0, tos }: TraceRequest): string {
+  const answer = host.router.lookup({
+    destination: from,
+    source: to,
+    mark,
+    inInterface: "lo",
+    ...(tos === undefined ? {} : { tos }),
+  });
   if (answer.kind === "found" && answer.route.type === "unicast" && answer.route.interface !== undefined)
     return answer.route.interface;
-  throw inputError("NO_WAY_IN", `Cannot tell by which interface ${from} comes in: no route of the host leads to it`, {
+  // A policy that refuses it, or sends it elsewhere, does so once it is here: it comes from where the main table has it.
+  const home = host.router.mainRoute(from);
+  if (home?.type === "unicast" && home.interface !== undefined) return home.interface;
+  const because = answer.kind === "unknown" ? answer.because : "no route of the host leads to it";
+  throw inputError("NO_WAY_IN", `Cannot tell by which interface ${from} comes in: ${because}`, {
     hint: "Name it with --in-interface",
   });
 }

@@ -1,6 +1,8 @@
+import type { Route } from "../../host/host-state.ts";
 import { hasFlag, isLoopback, isLoopbackAddress } from "../../host/interface-kind.ts";
+import type { RouteAnswer } from "../../host/policy-routing.ts";
 import { checkReversePath, type ReversePathCheck } from "../../host/reverse-path.ts";
-import type { HostView, RouteAnswer } from "../../host/routing.ts";
+import type { HostView } from "../../host/routing.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 
 /** Addresses that mean something on one link only are looked for on that link. @see linux rt6_need_strict */
@@ -35,7 +37,8 @@ export function martianReason(host: HostView, packet: PacketView): string | unde
   return undefined;
 }
 
-export function reversePath(host: HostView, packet: PacketView): ReversePathCheck {
+/** @param route where it goes on, or stays */
+export function reversePath(host: HostView, packet: PacketView, route: Route): ReversePathCheck {
   const { router } = host;
   const { family, source, destination, inInterface = "" } = packet;
   if (family === 6 || isLoopback(host, inInterface)) return { kind: "passed" };
@@ -54,7 +57,9 @@ export function reversePath(host: HostView, packet: PacketView): ReversePathChec
     source,
     destination,
     inInterface,
+    outInterface: route.type === "unicast" ? route.interface : undefined,
     mark,
+    tos: packet.tos,
     mode: mode === 2 ? "loose" : "strict",
     acceptLocal,
   });

@@ -83,7 +83,9 @@ function rerouted(
 
 /** Mangle's OUTPUT and chains of type route ask for a new route after any change of these. */
 function routeHangsOn(before: PacketView, after: PacketView): boolean {
-  return before.mark !== after.mark || before.source !== after.source || before.destination !== after.destination;
+  if (before.mark !== after.mark || before.source !== after.source || before.destination !== after.destination)
+    return true;
+  return before.family === 4 ? before.tos !== after.tos : before.ttl !== after.ttl;
 }
 
 /** Each order is a way of its own; where they come to the same, the question makes no difference. */

@@ -1,7 +1,8 @@
 import type { IpAddress } from "@svcproxy/topology";
 import type { Route } from "../../host/host-state.ts";
 import { hasFlag, isBridge, isLoopback, isLoopbackAddress, isOnLink, loopbackName } from "../../host/interface-kind.ts";
-import { goesByLoopback, type HostView, type RouteAnswer } from "../../host/routing.ts";
+import type { RouteAnswer } from "../../host/policy-routing.ts";
+import { goesByLoopback, type HostView } from "../../host/routing.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import { isForHost, isForwarding, martianReason, needsStrictInterface, reversePath } from "./incoming-checks.ts";
 import type { WalkContext } from "./rule-visit.ts";
@@ -72,6 +73,7 @@ function decideInput(
     destination: packet.destination,
     source: packet.source,
     mark: packet.mark,
+    ...headerOf(packet),
     inInterface: packet.inInterface ?? "",
     ...(needsStrictInterface(packet) ? { onlyInterface: packet.inInterface ?? "" } : {}),
   });
@@ -81,7 +83,7 @@ function decideInput(
   if (answer.kind !== "found" || !["unicast", "local", "broadcast", "multicast", "anycast"].includes(answer.route.type))
     return ends(state, noRoute(answer, packet));
   // Only what has a way on is asked for its way back.
-  const reverse = reversePath(host, packet);
+  const reverse = reversePath(host, packet, answer.route);
   if (reverse.kind === "unknown") return ends(state, { kind: "undecided", because: reverse.because });
   if (reverse.kind === "failed")
     return ends(state, { kind: "dropped", because: `reverse-path filtering: ${reverse.because}` });
@@ -191,6 +193,8 @@ function routeOutput(context: WalkContext, state: WalkState, { isFirst }: { isFi
     destination: packet.destination,
     source: packet.source,
     mark: packet.mark,
+    // Where a rule of OUTPUT makes it ask again, the kernel does not look at ports.
+    ...(isFirst ? headerOf(packet) : packet.tos === undefined ? {} : { tos: packet.tos }),
     inInterface: "lo",
   });
   if (answer.kind !== "found" || !["unicast", "local", "broadcast", "multicast", "anycast"].includes(answer.route.type))
@@ -208,6 +212,16 @@ function routeOutput(context: WalkContext, state: WalkState, { isFirst }: { isFi
   const routed = withNote({ ...state, route }, text);
   // A rule that reroutes does not change which interface the rest of OUTPUT sees.
   return goesOn(isFirst ? { ...routed, packet: withOutInterface(packet, out) } : routed);
+}
+
+/** What policy rules may ask besides addresses and mark. */
+function headerOf({ tos, protocol, sourcePorts, destinationPorts }: PacketView) {
+  return {
+    protocol,
+    ...(tos === undefined ? {} : { tos }),
+    ...(sourcePorts === undefined ? {} : { sourcePorts }),
+    ...(destinationPorts === undefined ? {} : { destinationPorts }),
+  };
 }
 
 function leavesOutputBy(host: HostView, route: Route): string | undefined {
