@@ -23,7 +23,7 @@ import {
 } from "@svcproxy/rules";
 import { type Family, type HostPlan, inputError, planHost, type Topology } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
-import { readHostStateJson } from "./live-host-state.ts";
+import { readLiveHostState } from "./live-host-state.ts";
 import { type LiveRules, openLiveRules } from "./live-rules.ts";
 import { notedAddresses } from "./machine-addresses.ts";
 import { readText } from "./read-text.ts";
@@ -151,7 +151,7 @@ async function findHostState(
     return readHostState(await readText(context, flags.hostState), { file: flags.hostState });
   }
   if (flags.live === true || topology === undefined || hostName === undefined) {
-    return readHostState(await readHostStateJson(context.signal), { file: "this host" });
+    return readHostState(await readLiveHostState(context.signal), { file: "this host" });
   }
   const implied = hostStateOf(topology, { host: hostName });
   // Rules that were just loaded have seen nobody: their `recent` lists are empty. Those of a file may not be.

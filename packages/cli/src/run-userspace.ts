@@ -1,6 +1,7 @@
 import process from "node:process";
+import { thisMachine } from "@svcproxy/host";
 import { inputError, planHost } from "@svcproxy/topology";
-import { accessFields, Daemon, type DaemonSurroundings, hostNetwork } from "@svcproxy/userspace";
+import { accessFields, Daemon, type DaemonSurroundings } from "@svcproxy/userspace";
 import { type Logger, pino } from "pino";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
@@ -41,7 +42,7 @@ export async function runUserspace(
     },
     {
       logger,
-      network: hostNetwork,
+      machine: thisMachine,
       loadPlan: planLoader(context, { files, flags }),
       workerProgram: [...ownProgram(), "userspace", "worker"],
       ...(access === undefined ? {} : { onConnectionEnd: access.onConnectionEnd }),

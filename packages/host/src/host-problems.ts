@@ -1,6 +1,6 @@
 import type { Family, Problem } from "@svcproxy/topology";
-import { runTool } from "./run-tool.ts";
-import { readSysctl } from "./sysctls.ts";
+import { listBridges } from "./bridges.ts";
+import { type Machine, thisMachine } from "./machine.ts";
 
 /** What the kernel needs to let a packet from 127.0.0.0/8 out to an endpoint. Never without a guard that keeps others off. */
 export const ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet";
@@ -17,12 +17,13 @@ export interface HostNeeds {
 export async function hostProblems(
   { families, localhostNodePorts }: HostNeeds,
   signal: AbortSignal,
+  { machine = thisMachine }: { readonly machine?: Machine } = {},
 ): Promise<readonly Problem[]> {
-  const bridges = await listBridges(signal);
+  const bridges = await listBridges(machine, { signal });
   const problems: Problem[] = [];
   for (const family of families) {
     const forwarding = family === 4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
-    if ((await readSysctl(forwarding)) === "0") {
+    if ((await machine.readSysctl(forwarding)) === "0") {
       problems.push({
         ...{ code: "FORWARDING_OFF", severity: "warning", subject: `sysctl ${forwarding}` },
         text: `This host does not forward IPv${family}, so pods and NodePort clients reach no endpoint elsewhere`,
@@ -30,7 +31,7 @@ export async function hostProblems(
       });
     }
     const bypass = family === 4 ? "net.bridge.bridge-nf-call-iptables" : "net.bridge.bridge-nf-call-ip6tables";
-    if (bridges.length > 0 && (await readSysctl(bypass)) !== "1") {
+    if (bridges.length > 0 && (await machine.readSysctl(bypass)) !== "1") {
       problems.push({
         ...{ code: "BRIDGE_PAST_NETFILTER", severity: "warning", subject: `sysctl ${bypass}` },
         text: `Bridge ${bridges.join(", ")} carries IPv${family} past netfilter, so a VIP whose endpoint is on the client's own bridge times out`,
@@ -38,7 +39,7 @@ export async function hostProblems(
       });
     }
   }
-  if (localhostNodePorts && families.includes(4) && (await readSysctl(ROUTE_LOCALNET)) === "0") {
+  if (localhostNodePorts && families.includes(4) && (await machine.readSysctl(ROUTE_LOCALNET)) === "0") {
     problems.push({
       ...{ code: "ROUTE_LOCALNET_OFF", severity: "warning", subject: `sysctl ${ROUTE_LOCALNET}` },
       text: "NodePorts on 127.0.0.1 get no answer, because the kernel keeps these addresses on loopback",
@@ -56,27 +57,18 @@ export async function hostProblems(
 export async function lostGuardProblem({
   wasGuarded,
   isGuarded,
+  machine = thisMachine,
 }: {
   readonly wasGuarded: boolean;
   readonly isGuarded: boolean;
+  readonly machine?: Machine;
 }): Promise<Problem | undefined> {
   if (!wasGuarded || isGuarded) return undefined;
-  const setting = await readSysctl(ROUTE_LOCALNET);
+  const setting = await machine.readSysctl(ROUTE_LOCALNET);
   if (setting === undefined || setting === "0") return undefined;
   return {
     ...{ code: "LOOPBACK_UNGUARDED", severity: "warning", subject: `sysctl ${ROUTE_LOCALNET}` },
     text: `${ROUTE_LOCALNET} is still on, and our rules no longer keep neighbours off what listens on 127.0.0.1`,
     hint: `sysctl -w ${ROUTE_LOCALNET}=0`,
   };
-}
-
-/** @returns none where `ip` cannot tell */
-async function listBridges(signal: AbortSignal): Promise<readonly string[]> {
-  try {
-    const { exitCode, stdout } = await runTool("ip", ["-o", "link", "show", "type", "bridge"], { signal });
-    if (exitCode !== 0) return [];
-    return [...stdout.matchAll(/^\d+: ([^:@]+)/gm)].flatMap(([, name]) => (name === undefined ? [] : [name]));
-  } catch {
-    return [];
-  }
 }

@@ -1,3 +1,4 @@
+export { type IptablesTools, toolName, type Variant } from "@svcproxy/host";
 export * from "./compile-options.ts";
 export * from "./compile-rules.ts";
 export * from "./data-path/iptables-data-path.ts";

@@ -1,3 +1,4 @@
+import type { PortHolder } from "@svcproxy/host";
 import type { FrontendKind, HostPlan, IpAddress, Port, Problem } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { ListenerHandle } from "./plane/byte-stream.ts";
@@ -142,11 +143,6 @@ export type FrontendState =
       /** 0 where it is not tried again. */
       readonly retryInMs: number;
     };
-
-export interface PortHolder {
-  readonly pid: number;
-  readonly command: string;
-}
 
 /** Why a TCP connection or UDP session ended. */
 export type EndReason = (typeof END_REASONS)[number];

@@ -9,5 +9,4 @@ export { isStatusDocument, type StatusDocument } from "./observe/status-document
 export { createProxy } from "./proxy.ts";
 export { renderUnit } from "./systemd/render-unit.ts";
 export { userspaceLimitations } from "./userspace-limitations.ts";
-export { hostNetwork } from "./vip/host-network.ts";
 export { runWorkerProcess } from "./workers/run-worker-process.ts";

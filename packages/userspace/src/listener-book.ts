@@ -1,8 +1,8 @@
+import { findPortHolder, type PortHolder, thisMachine } from "@svcproxy/host";
 import type { Logger } from "pino";
-import type { FrontendState, HandedListener, InheritedListeners, PortHolder, ProxyOptions } from "./contract.ts";
+import type { FrontendState, HandedListener, InheritedListeners, ProxyOptions } from "./contract.ts";
 import type { DataPlane, ListenerHandle } from "./plane/byte-stream.ts";
 import { type FrontendSpec, listens } from "./policy/frontend-spec.ts";
-import { findPortHolder } from "./port-holder.ts";
 import type { WorkerGroup } from "./workers/worker-group.ts";
 
 /** A frontend that could not listen is tried again after this long, then after twice as long, up to the second. */
@@ -131,7 +131,7 @@ export class ListenerBook {
   async #findHolder(spec: FrontendSpec): Promise<PortHolder | undefined> {
     if (this.#holderLooks >= MAX_HOLDER_LOOKS) return undefined;
     this.#holderLooks++;
-    return findPortHolder(spec.protocol, spec);
+    return findPortHolder(thisMachine, spec);
   }
 
   #closeUnclaimed(): void {

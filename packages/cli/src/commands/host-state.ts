@@ -13,8 +13,8 @@ export function addHostState(program: Command, run: RunCommand): void {
     ],
   }).action(() =>
     run(async (context) => {
-      const { readHostStateJson } = await import("../live-host-state.ts");
-      await context.print(await readHostStateJson(context.signal));
+      const { readLiveHostState } = await import("../live-host-state.ts");
+      await context.print(await readLiveHostState(context.signal));
       return 0;
     }),
   );

@@ -11,3 +11,5 @@ export { readFlowFile } from "./flows/flow-topology.ts";
 export type { FlowWorld } from "./flows/flow-world.ts";
 export { dialFlow } from "./flows/play-flow.ts";
 export { FEATURES, LOCALHOST, NODE_SETTINGS } from "./flows/scenarios/flow-scenarios.ts";
+export * from "./machine/machine-inside.ts";
+export * from "./machine/memory-machine.ts";

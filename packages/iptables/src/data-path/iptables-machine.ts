@@ -1,10 +1,9 @@
-import type { HostNeeds } from "@svcproxy/host";
+import type { HostNeeds, IptablesTools, Variant } from "@svcproxy/host";
 import type { RuleSet } from "@svcproxy/rules";
 import type { Problem } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import type { FlushOptions } from "../kernel/conntrack.ts";
 import type { VariantChoice } from "../kernel/detect-variant.ts";
-import type { IptablesTools, Variant } from "../kernel/iptables-tables.ts";
 import type { RuleTables } from "../kernel/rule-tables.ts";
 import type { RuleStyle } from "../rule-style.ts";
 

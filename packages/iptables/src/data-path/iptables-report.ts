@@ -1,8 +1,13 @@
-import type { ApplyReport, CleanupReport, Difference as PlaceDifference, PlanDifference } from "@svcproxy/host";
+import type {
+  ApplyReport,
+  CleanupReport,
+  IptablesTools,
+  Difference as PlaceDifference,
+  PlanDifference,
+} from "@svcproxy/host";
 import type { VariantChoice } from "../kernel/detect-variant.ts";
 import type { Difference } from "../kernel/differences.ts";
 import { describeDifference } from "../kernel/differences.ts";
-import type { IptablesTools } from "../kernel/iptables-tables.ts";
 import type { ApplyOutcome, RuleDifference } from "../kernel/rule-backend.ts";
 import type { RuleStyle } from "../rule-style.ts";
 

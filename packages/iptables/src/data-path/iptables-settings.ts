@@ -1,8 +1,8 @@
+import type { Variant } from "@svcproxy/host";
 import type { Family } from "@svcproxy/topology";
 import type { Dialect } from "../dialect.ts";
 import type { DispatchMode } from "../dispatch/dispatch-mode.ts";
 import type { VariantChoice } from "../kernel/detect-variant.ts";
-import type { Variant } from "../kernel/iptables-tables.ts";
 import type { RuleStyle } from "../rule-style.ts";
 
 /** How the iptables data path carries plans out. */

@@ -1,8 +1,15 @@
-import { MissingTool, runTool } from "@svcproxy/host";
+import {
+  findRuleTools,
+  type InstalledIptables,
+  type IptablesTools,
+  type Machine,
+  MissingTool,
+  thisMachine,
+  toolName,
+  type Variant,
+} from "@svcproxy/host";
 import { EnvironmentError, type Problem } from "@svcproxy/topology";
 import type { RuleStyle } from "../rule-style.ts";
-import type { IptablesTools, Variant } from "./iptables-tables.ts";
-import { toolName } from "./iptables-tables.ts";
 import { MARKER_CHAIN, readStyle } from "./own-chains.ts";
 import { knownFault } from "./restore-fault.ts";
 
@@ -40,35 +47,30 @@ const KUBELET_HINT = /^:(KUBE-IPTABLES-HINT|KUBE-KUBELET-CANARY) /m;
 export async function detectVariant({
   signal,
   variant,
+  machine = thisMachine,
 }: {
   readonly signal: AbortSignal;
   readonly variant?: Variant | undefined;
+  readonly machine?: Machine;
 }): Promise<VariantChoice> {
-  const surveys = await surveyVariants(signal);
+  const surveys = await surveyVariants(machine, signal);
   return chooseVariant(surveys, variant);
 }
 
-export async function surveyVariants(signal: AbortSignal): Promise<readonly VariantSurvey[]> {
-  const plain = await plainVariant(signal);
-  const named = await Promise.allSettled(
-    (["nft", "legacy"] as const).map((variant) =>
-      surveyVariant({ variant, suffix: `-${variant}` }, { isDefault: plain === variant, signal }),
-    ),
+export async function surveyVariants(machine: Machine, signal: AbortSignal): Promise<readonly VariantSurvey[]> {
+  const { iptables } = await findRuleTools(machine, { signal });
+  const surveys = await Promise.allSettled(
+    iptables.map((installed) => surveyVariant(machine, { ...installed, signal })),
   );
   const found: VariantSurvey[] = [];
   let denied: EnvironmentError | undefined;
-  for (const survey of named) {
-    if (survey.status === "fulfilled") {
-      if (survey.value !== undefined) found.push(survey.value);
-    } else if (survey.reason instanceof EnvironmentError && survey.reason.code === "NEEDS_ROOT") denied = survey.reason;
+  for (const survey of surveys) {
+    if (survey.status === "fulfilled") found.push(survey.value);
+    else if (survey.reason instanceof EnvironmentError && survey.reason.code === "NEEDS_ROOT") denied = survey.reason;
     else throw survey.reason;
   }
   // In a user namespace that does not map root, /proc keeps legacy's tables from us, whatever our capabilities; nft's are open.
   if (found.length === 0 && denied !== undefined) throw denied;
-  if (plain !== undefined && !found.some(({ tools }) => tools.variant === plain)) {
-    const survey = await surveyVariant({ variant: plain, suffix: "" }, { isDefault: true, signal });
-    if (survey !== undefined) found.push(survey);
-  }
   if (found.length === 0) {
     throw new EnvironmentError("MISSING_TOOL", "Cannot find iptables on this machine", {
       hint: "Install it, on Debian or Ubuntu with: apt-get install iptables (PATH must lead to it, often by /usr/sbin)",
@@ -77,51 +79,37 @@ export async function surveyVariants(signal: AbortSignal): Promise<readonly Vari
   return found;
 }
 
-/** What the plain `iptables` is. */
-async function plainVariant(signal: AbortSignal): Promise<Variant | undefined> {
-  try {
-    const { stdout } = await runTool("iptables", ["-V"], { signal });
-    return stdout.includes("nf_tables") ? "nft" : "legacy";
-  } catch (error) {
-    if (error instanceof MissingTool) return undefined;
-    throw error;
-  }
-}
-
 async function surveyVariant(
-  tools: IptablesTools,
-  { isDefault, signal }: { isDefault: boolean; signal: AbortSignal },
-): Promise<VariantSurvey | undefined> {
-  try {
-    const dumps = await Promise.all(([4, 6] as const).map((family) => dump(toolName(tools, family, "-save"), signal)));
-    const [first] = dumps;
-    if (first === undefined) return undefined;
-    const text = dumps.filter((found) => found !== undefined).join("");
-    return {
-      tools,
-      isDefault,
-      ruleCount: text.match(/^-A /gm)?.length ?? 0,
-      hasOurMarker: OUR_MARK.test(text),
-      style: readStyle([...text.matchAll(/^:(\S+) /gm)].map(([, name = ""]) => name)),
-      hasKubeletHint: KUBELET_HINT.test(text),
-    };
-  } catch (error) {
-    if (error instanceof MissingTool) return undefined;
-    throw error;
-  }
+  machine: Machine,
+  { tools, isDefault, signal }: InstalledIptables & { readonly signal: AbortSignal },
+): Promise<VariantSurvey> {
+  const dumps = await Promise.all(
+    ([4, 6] as const).map((family) => dump(machine, { tool: toolName(tools, family, "-save"), signal })),
+  );
+  const text = dumps.join("");
+  return {
+    tools,
+    isDefault,
+    ruleCount: text.match(/^-A /gm)?.length ?? 0,
+    hasOurMarker: OUR_MARK.test(text),
+    style: readStyle([...text.matchAll(/^:(\S+) /gm)].map(([, name = ""]) => name)),
+    hasKubeletHint: KUBELET_HINT.test(text),
+  };
 }
 
-/** @returns undefined where the tool is missing */
-async function dump(tool: string, signal: AbortSignal): Promise<string | undefined> {
+/** @returns nothing where the tool is missing, as that for IPv6 may be, and of a variant that the kernel does not have */
+async function dump(
+  machine: Machine,
+  { tool, signal }: { readonly tool: string; readonly signal: AbortSignal },
+): Promise<string> {
   try {
-    const output = await runTool(tool, [], { signal });
+    const output = await machine.run(tool, [], { signal });
     const known = output.exitCode === 0 ? undefined : knownFault(output.stderr);
     if (known?.code === "NEEDS_ROOT")
       throw new EnvironmentError(known.code, `Cannot read the rules: ${known.reason}`, known);
-    // A variant that the kernel does not have holds nothing.
     return output.exitCode === 0 ? output.stdout : "";
   } catch (error) {
-    if (error instanceof MissingTool) return undefined;
+    if (error instanceof MissingTool) return "";
     throw error;
   }
 }

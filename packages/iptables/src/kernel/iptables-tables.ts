@@ -1,19 +1,17 @@
-import { type DescriptorReserve, MissingTool, runTool, type ToolOutput, type ToolRunner } from "@svcproxy/host";
+import {
+  type DescriptorReserve,
+  type IptablesTools,
+  MissingTool,
+  type ToolOutput,
+  type ToolRunner,
+  thisMachine,
+  toolName,
+} from "@svcproxy/host";
 import { parseSave } from "@svcproxy/rules";
 import { EnvironmentError, type Family, InputError } from "@svcproxy/topology";
 import { restoreFault, saveFault } from "./restore-fault.ts";
 import type { Interruptible, RuleTables, SavedRules, Urgency } from "./rule-tables.ts";
 import { countChains, formatChange, formatLargeChange, type TableChange } from "./table-change.ts";
-
-/** `nft`: iptables' rules kept in nftables; `legacy`: in the kernel's older tables. A host may use both at once. */
-export type Variant = "nft" | "legacy";
-
-/** The programs of one variant. */
-export interface IptablesTools {
-  readonly variant: Variant;
-  /** `-nft`, `-legacy`, or nothing where the machine has only one variant under the plain names. */
-  readonly suffix: "-nft" | "-legacy" | "";
-}
 
 /** How long iptables-restore waits for another program that holds the xtables lock. */
 const XTABLES_WAIT_SECONDS = 30;
@@ -23,10 +21,6 @@ const LARGE_CHANGE_CHAINS = 500;
 
 /** How often the rules are read when another program changes them at the same moment. */
 const SAVE_ATTEMPTS = 5;
-
-export function toolName({ suffix }: IptablesTools, family: Family, action: "" | "-save" | "-restore"): string {
-  return `${family === 4 ? "iptables" : "ip6tables"}${suffix}${action}`;
-}
 
 export function restoreArguments(): readonly string[] {
   return ["--noflush", "-w", String(XTABLES_WAIT_SECONDS)];
@@ -50,7 +44,7 @@ export class IptablesTables implements RuleTables {
     {
       heldFd,
       reserve,
-      run = runTool,
+      run = thisMachine.run,
     }: {
       readonly heldFd?: number | undefined;
       readonly reserve?: DescriptorReserve | undefined;

@@ -1,18 +1,24 @@
-import { readFile } from "node:fs/promises";
-import { DescriptorReserve, lockNamespace, type NamespaceLock, runTool } from "@svcproxy/host";
-import { EnvironmentError } from "@svcproxy/topology";
+import {
+  DescriptorReserve,
+  type IptablesTools,
+  lockRules,
+  type Machine,
+  requireNetAdmin,
+  thisMachine,
+  toolName,
+  type Variant,
+} from "@svcproxy/host";
 import { detectVariant, type VariantChoice } from "./detect-variant.ts";
-import { IptablesTables, type IptablesTools, toolName, type Variant } from "./iptables-tables.ts";
+import { IptablesTables } from "./iptables-tables.ts";
 import { TableBackend } from "./table-backend.ts";
-
-/** How long one svcproxy waits for another that changes the same rules. */
-const LOCK_WAIT_MS = 60_000;
 
 export interface SessionOptions {
   readonly signal: AbortSignal;
   readonly variant?: Variant | undefined;
   /** Whether rules will be changed, which only one svcproxy may do at a time. */
   readonly isExclusive: boolean;
+  /** Default: the one that we run on. */
+  readonly machine?: Machine;
   readonly onWait?: ((holder: number | undefined) => void) | undefined;
 }
 
@@ -25,13 +31,14 @@ export interface KernelSession extends AsyncDisposable {
 }
 
 /** @throws EnvironmentError NEEDS_ROOT, MISSING_TOOL, VARIANT_MISSING, LOCKED, RUNTIME_DIRECTORY, OUT_OF_DESCRIPTORS */
-export async function openKernel({ signal, variant, isExclusive, onWait }: SessionOptions): Promise<KernelSession> {
-  await requireNetAdmin();
+export async function openKernel(options: SessionOptions): Promise<KernelSession> {
+  const { signal, variant, isExclusive, onWait, machine = thisMachine } = options;
+  await requireNetAdmin(machine);
   await using opened = new AsyncDisposableStack();
-  const lock = isExclusive ? opened.use(await lockRules({ signal, onWait })) : undefined;
+  const lock = isExclusive ? opened.use(await lockRules(machine, { signal, onWait })) : undefined;
   const reserve = isExclusive ? opened.use(new DescriptorReserve()) : undefined;
-  const choice = await detectVariant({ signal, variant });
-  const tables = (tools = choice.tools) => new IptablesTables(tools, { heldFd: lock?.fd, reserve });
+  const choice = await detectVariant({ signal, variant, machine });
+  const tables = (tools = choice.tools) => new IptablesTables(tools, { heldFd: lock?.fd, reserve, run: machine.run });
   const kept = opened.move();
   return {
     choice,
@@ -41,31 +48,13 @@ export async function openKernel({ signal, variant, isExclusive, onWait }: Sessi
   };
 }
 
-/**
- * Only one svcproxy at a time changes the rules of a network namespace.
- *
- * @throws EnvironmentError LOCKED, INTERRUPTED, RUNTIME_DIRECTORY
- */
-function lockRules({ signal, onWait }: Pick<SessionOptions, "signal" | "onWait">): Promise<NamespaceLock> {
-  const deed = "has been changing the rules of this network namespace";
-  return lockNamespace({ name: "rules", signal, waitMs: LOCK_WAIT_MS, deed, onWait });
-}
-
-/** CAP_NET_ADMIN, see capabilities(7). */
-const NET_ADMIN_BIT = 12n;
-
-async function requireNetAdmin(): Promise<void> {
-  const status = await readFile("/proc/self/status", "utf8").catch(() => "");
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
-  if (effective === undefined || (BigInt(`0x${effective}`) >> NET_ADMIN_BIT) & 1n) return;
-  throw new EnvironmentError("NEEDS_ROOT", "Cannot read or change the rules: this needs root (CAP_NET_ADMIN)", {
-    hint: "Try it with sudo",
-  });
-}
-
 /** Whether MASQUERADE knows `--random-fully`, which came with iptables 1.6.2. */
-export async function knowsRandomFully(tools: IptablesTools, signal: AbortSignal): Promise<boolean> {
-  const { stdout } = await runTool(toolName(tools, 4, ""), ["-V"], { signal });
+export async function knowsRandomFully(
+  tools: IptablesTools,
+  signal: AbortSignal,
+  { machine = thisMachine }: { readonly machine?: Machine } = {},
+): Promise<boolean> {
+  const { stdout } = await machine.run(toolName(tools, 4, ""), ["-V"], { signal });
   const [major = 0, minor = 0, patch = 0] = (/v(\d+)\.(\d+)\.(\d+)/.exec(stdout) ?? []).slice(1).map(Number);
   return major !== 1 ? major > 1 : minor !== 6 ? minor > 6 : patch >= 2;
 }

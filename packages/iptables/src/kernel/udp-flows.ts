@@ -1,47 +1,13 @@
+import type { ConntrackEntry } from "@svcproxy/host";
 import type { Chain, Rule, RuleSet } from "@svcproxy/rules";
-import {
-  addressWidth,
-  type Cidr,
-  familyOf,
-  formatSocketAddress,
-  type IpAddress,
-  type Port,
-  parseIpAddress,
-  parsePort,
-} from "@svcproxy/topology";
+import { addressWidth, type Cidr, familyOf, formatSocketAddress, type IpAddress, parsePort } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import { isOwnChain } from "./own-chains.ts";
-
-/** A UDP "connection" as conntrack has it. */
-export interface UdpFlow {
-  readonly client: IpAddress;
-  readonly clientPort: Port;
-  /** What the client dialled. */
-  readonly destination: IpAddress;
-  readonly destinationPort: Port;
-  /** Who answers: an endpoint where the packets are translated, else `destination` itself. */
-  readonly server: IpAddress;
-  readonly serverPort: Port;
-}
 
 /** Where rules send UDP: by frontend the endpoints. */
 export interface UdpFrontends {
   /** `ip:port` of a VIP, or `:port` of a NodePort, to the `ip:port` of its endpoints. */
   readonly endpoints: ReadonlyMap<string, ReadonlySet<string>>;
-}
-
-/** Reads one line of `conntrack -L -p udp`; undefined where it is something else. */
-export function parseUdpFlow(line: string): UdpFlow | undefined {
-  if (!line.startsWith("udp ")) return undefined;
-  const values = (name: string) =>
-    [...line.matchAll(new RegExp(` ${name}=(\\S+)`, "g"))].map((match) => match[1] ?? "");
-  const [client, server] = values("src").map(parseIpAddress);
-  const [destination] = values("dst").map(parseIpAddress);
-  const [clientPort, serverPort] = values("sport").map((port) => parsePort(Number(port)));
-  const [destinationPort] = values("dport").map((port) => parsePort(Number(port)));
-  if (client === undefined || server === undefined || destination === undefined) return undefined;
-  if (clientPort === undefined || serverPort === undefined || destinationPort === undefined) return undefined;
-  return { client, clientPort, destination, destinationPort, server, serverPort };
 }
 
 /** What the chains of the nat table do with UDP, whatever dialect wrote them. */
@@ -126,7 +92,7 @@ export interface StaleOptions {
  * Whether a flow goes where the rules would no longer send it. Only the first packet of a flow asks the rules; without
  * help a client that keeps on sending stays with an endpoint that is gone, or with none, for ever.
  */
-export function isStale(flow: UdpFlow, { before, after, isHostAddress }: StaleOptions): boolean {
+export function isStale(flow: ConntrackEntry, { before, after, isHostAddress }: StaleOptions): boolean {
   const vip = frontendKey(flow.destination, flow.destinationPort);
   const nodePort = frontendKey("", flow.destinationPort);
   const key = (set: UdpFrontends) =>
@@ -145,6 +111,6 @@ export function isStale(flow: UdpFlow, { before, after, isHostAddress }: StaleOp
   return then !== undefined && isTranslated(flow) && before.endpoints.get(then)?.has(server) === true;
 }
 
-function isTranslated({ destination, destinationPort, server, serverPort }: UdpFlow): boolean {
+function isTranslated({ destination, destinationPort, server, serverPort }: ConntrackEntry): boolean {
   return destination !== server || destinationPort !== serverPort;
 }

@@ -1,3 +1,4 @@
+import type { ConntrackEntry } from "@svcproxy/host";
 import { parseCommands } from "@svcproxy/rules";
 import { parseIpAddress, parsePort, parseSocketAddress } from "@svcproxy/topology";
 import fc from "fast-check";
@@ -7,7 +8,7 @@ import { MemoryBackend, MemoryTables } from "./memory-tables.ts";
 import { GONE_UDP } from "./own-chains.ts";
 import type { ApplyRunOptions } from "./rule-backend.ts";
 import { planOf, rulesOf } from "./testing/backend-contract.ts";
-import { frontendsOf, isStale, type UdpFlow } from "./udp-flows.ts";
+import { frontendsOf, isStale } from "./udp-flows.ts";
 
 const { signal } = new AbortController();
 const dual = (...endpoints: string[]) => rulesOf(planOf({ endpoints, v6: true }));
@@ -95,7 +96,7 @@ ip6tables -t nat -A FOREIGN -p udp -m udp --dport 5353 -j DNAT --to-destination 
 });
 
 /** Every flow that clients of these rules could have. */
-function flowsOf(desired: readonly DesiredRules[]): readonly UdpFlow[] {
+function flowsOf(desired: readonly DesiredRules[]): readonly ConntrackEntry[] {
   return desired.flatMap((rules) =>
     [...frontendsOf(rules).endpoints].flatMap(([frontend, endpoints]) =>
       [...endpoints].flatMap((endpoint) => {
@@ -105,7 +106,7 @@ function flowsOf(desired: readonly DesiredRules[]): readonly UdpFlow[] {
         const server = parseSocketAddress(endpoint);
         if (destination === undefined || port === undefined || server === undefined) return [];
         const ends = { destination, destinationPort: port, server: server.address, serverPort: server.port };
-        return [{ client: destination, clientPort: port, ...ends }];
+        return [{ protocol: "udp", client: destination, clientPort: port, ...ends }];
       }),
     ),
   );
@@ -116,7 +117,7 @@ test("however many runs are killed, no flow outlives its frontend or endpoint on
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 6 }), fc.subarray(["a", "b"]), async (walk, last) => {
       const backend = new MemoryBackend();
-      let flows: readonly UdpFlow[] = [];
+      let flows: readonly ConntrackEntry[] = [];
       const run = async (desired: readonly DesiredRules[], isKilled: boolean) => {
         const settle: ApplyRunOptions["settle"] = async (before) => {
           if (isKilled) return killed();

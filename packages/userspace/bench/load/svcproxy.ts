@@ -1,8 +1,9 @@
 // The proxy as the command line runs it: metrics on, limits set, timeouts armed. Arguments: TOPOLOGY WORKERS MAX-CONNECTIONS RUNTIME-DIR NAME
 import { readFile } from "node:fs/promises";
 import process from "node:process";
+import { thisMachine } from "@svcproxy/host";
 import { parseTopology, planHost } from "@svcproxy/topology";
-import { Daemon, DEFAULT_PROXY_OPTIONS, hostNetwork } from "@svcproxy/userspace";
+import { Daemon, DEFAULT_PROXY_OPTIONS } from "@svcproxy/userspace";
 import { pino } from "pino";
 
 const [topology = "", workers = "1", maxConnections = "0", runtimeDirectory = "", name = ""] = process.argv.slice(2);
@@ -26,7 +27,7 @@ const daemon = new Daemon(
   },
   {
     logger: pino({ level: "warn" }, pino.destination({ dest: 2, sync: true })),
-    network: hostNetwork,
+    machine: thisMachine,
     loadPlan: async () =>
       planHost(parseTopology(await readFile(topology), { file: topology }).topology, { host: "bench" }),
   },

@@ -1,8 +1,8 @@
+import { thisMachine } from "@svcproxy/host";
 import { EnvironmentError, type Problem } from "@svcproxy/topology";
 import type { InstanceClaim, InstanceOptions } from "../contract.ts";
 import { claimInstance, queryInstance } from "../instance.ts";
 import { isStatusDocument } from "../observe/status-document.ts";
-import { hostNetwork } from "../vip/host-network.ts";
 import { removeLocalVips } from "../vip/local-vips.ts";
 
 /**
@@ -14,7 +14,7 @@ import { removeLocalVips } from "../vip/local-vips.ts";
 export async function cleanUpAfterKill(options: InstanceOptions): Promise<readonly Problem[]> {
   const claim = await claimForCleanUp(options);
   try {
-    return await removeLocalVips(hostNetwork);
+    return await removeLocalVips(thisMachine);
   } finally {
     await claim.release();
   }

@@ -1,7 +1,7 @@
+import type { Machine } from "@svcproxy/host";
 import type { Cidr, HostPlan } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { AccessRecord, InstanceOptions, ProxyOptions, ProxySurroundings } from "../contract.ts";
-import type { HostNetwork } from "../vip/host-network.ts";
 
 export interface DaemonOptions {
   readonly version: string;
@@ -22,7 +22,7 @@ export interface DaemonOptions {
 
 export interface DaemonSurroundings {
   readonly logger: Logger;
-  readonly network: HostNetwork;
+  readonly machine: Machine;
   /**
    * Reads the topology and plans for this host; called at the start and for each change.
    * @throws InputError with every fault of it

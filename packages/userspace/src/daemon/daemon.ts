@@ -65,10 +65,10 @@ export class Daemon {
   constructor(options: DaemonOptions, surroundings: DaemonSurroundings) {
     this.#options = options;
     this.#surroundings = surroundings;
-    const { logger, network } = surroundings;
+    const { logger, machine } = surroundings;
     this.#vips = new VipSteward({
       logger,
-      network,
+      machine,
       ranges: options.vipRanges,
       addressesInUse: () => this.#addressesInUse(),
       ...(options.vipDevice === undefined ? {} : { device: options.vipDevice }),

@@ -1,13 +1,13 @@
+import type { Machine } from "@svcproxy/host";
 import { type Cidr, type HostPlan, type IpAddress, type Problem, problemSentence } from "@svcproxy/topology";
 import type { Logger } from "pino";
-import type { HostNetwork } from "../vip/host-network.ts";
 import { LocalVips } from "../vip/local-vips.ts";
 import { missingVips } from "../vip/vip-problems.ts";
 import { vipsOfPlan } from "../vip/vips-of-plan.ts";
 
 export interface VipStewardOptions {
   readonly logger: Logger;
-  readonly network: HostNetwork;
+  readonly machine: Machine;
   readonly device?: string;
   readonly ranges: readonly Cidr[];
   /** Addresses that the plan no longer has and connections still need. */

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { findPortHolder, thisMachine } from "@svcproxy/host";
 import { EnvironmentError, parseIpAddress } from "@svcproxy/topology";
-import { findPortHolder } from "../port-holder.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "./render-metrics.ts";
 import { frontendsNotReady, type StatusDocument } from "./status-document.ts";
 
@@ -55,7 +55,8 @@ async function cannotListen(
 ): Promise<EnvironmentError> {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const at = parseIpAddress(address);
-  const holder = at === undefined ? undefined : await findPortHolder("tcp", { address: at, port });
+  const holder =
+    at === undefined ? undefined : await findPortHolder(thisMachine, { protocol: "tcp", address: at, port });
   const held = holder === undefined ? "" : `, held by pid ${holder.pid} (${holder.command})`;
   return new EnvironmentError("METRICS_ADDRESS", `Cannot serve metrics: ${reason}${held}`, {
     cause,

@@ -1,6 +1,5 @@
-import { readAddresses } from "@svcproxy/host";
+import { type Machine, runIp } from "@svcproxy/host";
 import { type Cidr, type IpAddress, parseCidr, parseIpAddress } from "@svcproxy/topology";
-import type { HostNetwork } from "./host-network.ts";
 import { VIP_MARK } from "./vip-mark.ts";
 
 /** What is local in this network namespace, and what of it is ours. */
@@ -33,12 +32,12 @@ export interface LocalRange {
 const KERNEL_PROTOCOL = "2";
 
 /** Asks the kernel what is local. Without a usable `ip` command it falls back on the addresses that Node sees. */
-export async function readLocalAddresses(network: HostNetwork): Promise<LocalAddresses> {
-  const links = await network.ip(["-json", "address", "show"]);
-  if (links.kind !== "done") return { addresses: addressesThatNodeSees(), ranges: [], complete: false };
+export async function readLocalAddresses(machine: Machine): Promise<LocalAddresses> {
+  const links = await runIp(machine, ["-json", "address", "show"]);
+  if (links.kind !== "done") return { addresses: addressesThatNodeSees(machine), ranges: [], complete: false };
   const ranges: LocalRange[] = [];
   for (const family of ["-4", "-6"] as const) {
-    const routes = await network.ip([
+    const routes = await runIp(machine, [
       family,
       "-N",
       "-details",
@@ -85,8 +84,8 @@ function readRanges(json: string): readonly LocalRange[] {
   });
 }
 
-function addressesThatNodeSees(): readonly DeviceAddress[] {
-  return readAddresses().addresses.map(({ device, address, prefixLength }) => ({
+function addressesThatNodeSees(machine: Machine): readonly DeviceAddress[] {
+  return machine.readAddresses().addresses.map(({ device, address, prefixLength }) => ({
     ...{ device, address, prefixLength },
     ours: false,
   }));

@@ -1,7 +1,8 @@
+import type { Machine } from "@svcproxy/host";
+import { AS_NOBODY, machineInside } from "@svcproxy/host/testing";
 import { createNetworkNamespace, type NetworkNamespace, whyNoKernelTests } from "@svcproxy/lab";
 import { type IpAddress, parseCidr, parseIpAddress } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
-import type { HostNetwork } from "./host-network.ts";
 import { LocalVips, removeLocalVips } from "./local-vips.ts";
 
 const reason = whyNoKernelTests(["ip", "unshare", "nsenter"]);
@@ -14,7 +15,7 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
   test.for(["svcproxy0", "lo"])("are made on %s and taken away exactly", async (device) => {
     await using namespace = await createNetworkNamespace();
     const before = await fingerprint(namespace);
-    const vips = new LocalVips({ network: networkOf(namespace), device, ranges: [] });
+    const vips = new LocalVips({ machine: machineInside(namespace), device, ranges: [] });
     const report = await vips.ensure(BOTH);
     expect(report).toEqual({ notLocal: new Map(), problems: [] });
     for (const vip of BOTH) expect(await canListen(namespace, vip)).toBe(true);
@@ -24,7 +25,11 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
 
   test("asking twice changes nothing", async () => {
     await using namespace = await createNetworkNamespace();
-    const vips = new LocalVips({ network: networkOf(namespace), device: "svcproxy0", ranges: [range("10.96.0.0/16")] });
+    const vips = new LocalVips({
+      machine: machineInside(namespace),
+      device: "svcproxy0",
+      ranges: [range("10.96.0.0/16")],
+    });
     await vips.ensure(BOTH);
     const once = await fingerprint(namespace);
     await vips.ensure(BOTH);
@@ -35,7 +40,7 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
     await using namespace = await createNetworkNamespace();
     await namespace.run("ip", ["address", "add", `${V4}/32`, "dev", "lo"]);
     const before = await fingerprint(namespace);
-    const vips = new LocalVips({ network: networkOf(namespace), device: "lo", ranges: [] });
+    const vips = new LocalVips({ machine: machineInside(namespace), device: "lo", ranges: [] });
     await vips.ensure([V4, OTHER_V4]);
     await vips.release();
     expect(await fingerprint(namespace)).toEqual(before);
@@ -47,7 +52,7 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
     await namespace.run("ip", ["link", "set", "svcproxy0", "addrgenmode", "none", "up"]);
     await namespace.run("ip", ["address", "add", `${V4}/32`, "dev", "svcproxy0"]);
     const before = await fingerprint(namespace);
-    const vips = new LocalVips({ network: networkOf(namespace), device: "svcproxy0", ranges: [] });
+    const vips = new LocalVips({ machine: machineInside(namespace), device: "svcproxy0", ranges: [] });
     expect((await vips.ensure([V4, OTHER_V4])).notLocal.size).toBe(0);
     await vips.release();
     expect(await fingerprint(namespace)).toEqual(before);
@@ -55,7 +60,7 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
 
   test("an address that someone else put on our device outlives us, and the device with it", async () => {
     await using namespace = await createNetworkNamespace();
-    const vips = new LocalVips({ network: networkOf(namespace), device: "svcproxy0", ranges: [] });
+    const vips = new LocalVips({ machine: machineInside(namespace), device: "svcproxy0", ranges: [] });
     await vips.ensure([V4]);
     await namespace.run("ip", ["address", "add", `${OTHER_V4}/32`, "dev", "svcproxy0"]);
     expect(await vips.release()).toEqual([]);
@@ -67,28 +72,28 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
   test("what a killed run left is taken over by the next, and the rest goes", async () => {
     await using namespace = await createNetworkNamespace();
     const before = await fingerprint(namespace);
-    const network = networkOf(namespace);
-    await new LocalVips({ network, device: "lo", ranges: [range("fd00:200::/64")] }).ensure([V4, OTHER_V4]);
+    const machine = machineInside(namespace);
+    await new LocalVips({ machine, device: "lo", ranges: [range("fd00:200::/64")] }).ensure([V4, OTHER_V4]);
     // Nobody called release(): the next run has another device, another range and one VIP less.
-    const next = new LocalVips({ network, device: "svcproxy0", ranges: [] });
+    const next = new LocalVips({ machine, device: "svcproxy0", ranges: [] });
     expect((await next.ensure([V4])).notLocal.size).toBe(0);
     expect(await next.retain([V4])).toEqual([]);
     expect(await canListen(namespace, V4)).toBe(true);
     expect(await canListen(namespace, OTHER_V4)).toBe(false);
-    expect(await network.readSysctl("net.ipv6.ip_nonlocal_bind")).toBe("0");
+    expect(await machine.readSysctl("net.ipv6.ip_nonlocal_bind")).toBe("0");
     await next.release();
     expect(await fingerprint(namespace)).toEqual(before);
   });
 
   test("a start that was killed before its device was up is mended", async () => {
     await using namespace = await createNetworkNamespace();
-    const network = networkOf(namespace);
-    const vips = new LocalVips({ network, device: "svcproxy0", ranges: [] });
+    const machine = machineInside(namespace);
+    const vips = new LocalVips({ machine, device: "svcproxy0", ranges: [] });
     await vips.ensure(BOTH);
     await namespace.run("ip", ["link", "set", "svcproxy0", "down"]);
     await namespace.run("ip", ["address", "replace", `${V6}/128`, "dev", "svcproxy0", "nodad", "metric", "8383"]);
     // The next one has another device.
-    expect((await new LocalVips({ network, device: "lo", ranges: [] }).ensure(BOTH)).notLocal.size).toBe(0);
+    expect((await new LocalVips({ machine, device: "lo", ranges: [] }).ensure(BOTH)).notLocal.size).toBe(0);
     expect((await namespace.run("ip", ["-json", "link", "show", "svcproxy0"])).stdout).toContain('"UP"');
     for (const vip of BOTH) expect(await canListen(namespace, vip)).toBe(true);
   });
@@ -96,10 +101,10 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
   test("a range that a killed run left does not count: its VIPs outlive it", async () => {
     await using namespace = await createNetworkNamespace();
     const before = await fingerprint(namespace);
-    const network = networkOf(namespace);
+    const machine = machineInside(namespace);
     const ranges = [range("10.100.0.0/16"), range("fd00:100::/64")];
-    await new LocalVips({ network, device: "svcproxy0", ranges }).ensure(BOTH);
-    const next = new LocalVips({ network, device: "svcproxy0", ranges: [] });
+    await new LocalVips({ machine, device: "svcproxy0", ranges }).ensure(BOTH);
+    const next = new LocalVips({ machine, device: "svcproxy0", ranges: [] });
     expect((await next.ensure(BOTH)).notLocal.size).toBe(0);
     expect(await next.retain(BOTH)).toEqual([]);
     for (const vip of BOTH) expect(await canListen(namespace, vip)).toBe(true);
@@ -111,18 +116,18 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
   test("cleanup takes away what a killed run left", async () => {
     await using namespace = await createNetworkNamespace();
     const before = await fingerprint(namespace);
-    const network = networkOf(namespace);
+    const machine = machineInside(namespace);
     const ranges = [range("10.96.0.0/16"), range("fd00:200::/64"), range("fd00:300::/64")];
-    await new LocalVips({ network, device: "svcproxy0", ranges }).ensure(BOTH);
+    await new LocalVips({ machine, device: "svcproxy0", ranges }).ensure(BOTH);
     expect(await fingerprint(namespace)).not.toEqual(before);
-    expect(await removeLocalVips(network)).toEqual([]);
+    expect(await removeLocalVips(machine)).toEqual([]);
     expect(await fingerprint(namespace)).toEqual(before);
   });
 
   test("a range is one route, and its VIPs need no address", async () => {
     await using namespace = await createNetworkNamespace();
     const ranges = [range("10.100.0.0/16"), range("fd00:100::/64")];
-    const vips = new LocalVips({ network: networkOf(namespace), device: "svcproxy0", ranges });
+    const vips = new LocalVips({ machine: machineInside(namespace), device: "svcproxy0", ranges });
     expect((await vips.ensure(BOTH)).notLocal.size).toBe(0);
     for (const vip of BOTH) expect(await canListen(namespace, vip)).toBe(true);
     expect((await namespace.run("ip", ["-json", "link"])).stdout).not.toContain("svcproxy0");
@@ -132,16 +137,16 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
 
   test.for(["0", "1"])("net.ipv6.ip_nonlocal_bind=%s is put back with the last IPv6 range", async (value) => {
     await using namespace = await createNetworkNamespace();
-    const network = networkOf(namespace);
-    await network.writeSysctl("net.ipv6.ip_nonlocal_bind", value);
+    const machine = machineInside(namespace);
+    await machine.writeSysctl("net.ipv6.ip_nonlocal_bind", value);
     const [first, second] = [range("fd00:100::/64"), range("fd00:200::/64")];
-    await new LocalVips({ network, ranges: [first, second] }).ensure([]);
-    expect(await network.readSysctl("net.ipv6.ip_nonlocal_bind")).toBe("1");
-    const fewer = new LocalVips({ network, ranges: [second] });
+    await new LocalVips({ machine, ranges: [first, second] }).ensure([]);
+    expect(await machine.readSysctl("net.ipv6.ip_nonlocal_bind")).toBe("1");
+    const fewer = new LocalVips({ machine, ranges: [second] });
     await fewer.retain([]);
-    expect(await network.readSysctl("net.ipv6.ip_nonlocal_bind")).toBe("1");
+    expect(await machine.readSysctl("net.ipv6.ip_nonlocal_bind")).toBe("1");
     await fewer.release();
-    expect(await network.readSysctl("net.ipv6.ip_nonlocal_bind")).toBe(value);
+    expect(await machine.readSysctl("net.ipv6.ip_nonlocal_bind")).toBe(value);
   });
 
   test("a local route that was there before is used and stays", async () => {
@@ -149,7 +154,7 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
     await namespace.run("ip", ["route", "add", "local", "10.100.0.0/16", "dev", "lo"]);
     const before = await fingerprint(namespace);
     const vips = new LocalVips({
-      network: networkOf(namespace),
+      machine: machineInside(namespace),
       device: "svcproxy0",
       ranges: [range("10.100.0.0/16")],
     });
@@ -161,7 +166,11 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
   test("without the right it says which VIPs are missing and what would help", async () => {
     await using namespace = await createNetworkNamespace();
     await namespace.run("ip", ["address", "add", `${OTHER_V4}/32`, "dev", "lo"]);
-    const vips = new LocalVips({ network: networkOf(namespace, AS_NOBODY), device: "svcproxy0", ranges: [] });
+    const vips = new LocalVips({
+      machine: machineInside(namespace, { as: AS_NOBODY }),
+      device: "svcproxy0",
+      ranges: [],
+    });
     expect(await vips.ensure([V4, OTHER_V4])).toEqual({
       notLocal: new Map([[V4, "changing addresses and routes needs CAP_NET_ADMIN"]]),
       command: `sudo ip address add ${V4}/32 dev lo`,
@@ -171,8 +180,8 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
 
   test("without the right a range is reported, and the VIPs in it as well", async () => {
     await using namespace = await createNetworkNamespace();
-    const network = networkOf(namespace, AS_NOBODY);
-    const report = await new LocalVips({ network, device: "svcproxy0", ranges: [range("10.100.0.0/16")] }).ensure([V4]);
+    const machine = machineInside(namespace, { as: AS_NOBODY });
+    const report = await new LocalVips({ machine, device: "svcproxy0", ranges: [range("10.100.0.0/16")] }).ensure([V4]);
     expect([...report.notLocal.keys()]).toEqual([V4]);
     expect(report.problems).toMatchObject([
       { code: "VIP_NOT_LOCAL", subject: "range 10.100.0.0/16", text: expect.stringContaining("10.100.0.0/16") },
@@ -182,7 +191,7 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
   test("one address that the kernel refuses does not keep the others away", async () => {
     await using namespace = await createNetworkNamespace();
     await namespace.run("sh", ["-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6"]);
-    const vips = new LocalVips({ network: networkOf(namespace), device: "svcproxy0", ranges: [] });
+    const vips = new LocalVips({ machine: machineInside(namespace), device: "svcproxy0", ranges: [] });
     const report = await vips.ensure(BOTH);
     expect([...report.notLocal]).toEqual([[V6, expect.stringContaining("IPv6 is disabled")]]);
     expect(await canListen(namespace, V4)).toBe(true);
@@ -190,17 +199,17 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
 
   test("an address that somebody adds meanwhile is local, and stays", async () => {
     await using namespace = await createNetworkNamespace();
-    const network = networkOf(namespace);
-    const meanwhile: HostNetwork = {
-      ...network,
-      ip: async (args, input) => {
-        if (input?.includes("address add") === true) {
+    const machine = machineInside(namespace);
+    const meanwhile: Machine = {
+      ...machine,
+      run: async (tool, args, options) => {
+        if (options?.input?.includes("address add") === true) {
           await namespace.run("ip", ["address", "add", `${V4}/32`, "dev", "lo"]);
         }
-        return network.ip(args, input);
+        return machine.run(tool, args, options);
       },
     };
-    const vips = new LocalVips({ network: meanwhile, device: "lo", ranges: [] });
+    const vips = new LocalVips({ machine: meanwhile, device: "lo", ranges: [] });
     expect((await vips.ensure([V4, OTHER_V4])).notLocal.size).toBe(0);
     await vips.release();
     expect(await canListen(namespace, V4)).toBe(true);
@@ -210,14 +219,16 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
   test("without a device nothing is made", async () => {
     await using namespace = await createNetworkNamespace();
     const before = await fingerprint(namespace);
-    const report = await new LocalVips({ network: networkOf(namespace), ranges: [] }).ensure([V4]);
+    const report = await new LocalVips({ machine: machineInside(namespace), ranges: [] }).ensure([V4]);
     expect([...report.notLocal.keys()]).toEqual([V4]);
     expect(await fingerprint(namespace)).toEqual(before);
   });
 
   test("a device that is not there is named", async () => {
     await using namespace = await createNetworkNamespace();
-    const report = await new LocalVips({ network: networkOf(namespace), device: "nosuch", ranges: [] }).ensure([V4]);
+    const report = await new LocalVips({ machine: machineInside(namespace), device: "nosuch", ranges: [] }).ensure([
+      V4,
+    ]);
     expect([...report.notLocal.values()]).toEqual([expect.stringContaining("nosuch")]);
   });
 
@@ -227,15 +238,15 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
       address(index % 2 === 0 ? `10.97.${index >> 8}.${index & 255}` : `fd00:97::${index.toString(16)}`),
     );
     const commands: string[] = [];
-    const counted = networkOf(namespace);
-    const network: HostNetwork = {
+    const counted = machineInside(namespace);
+    const machine: Machine = {
       ...counted,
-      ip: (args, input) => {
+      run: (tool, args, options) => {
         commands.push(args.join(" "));
-        return counted.ip(args, input);
+        return counted.run(tool, args, options);
       },
     };
-    const vips = new LocalVips({ network, device: "svcproxy0", ranges: [] });
+    const vips = new LocalVips({ machine, device: "svcproxy0", ranges: [] });
     expect((await vips.ensure(many)).notLocal.size).toBe(0);
     expect(commands.slice(-2)).toEqual(["-force -batch -", "link set svcproxy0 up"]);
     // No multicast group for each IPv6 address, through whose list the next one would have to go.
@@ -245,32 +256,6 @@ describe.skipIf(reason !== undefined)(`local VIPs${reason === undefined ? "" : `
     expect(commands.filter((command) => command.includes("-batch"))).toHaveLength(1);
   });
 });
-
-const AS_NOBODY = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
-
-/** The network of a namespace, as a process without any right where `prefix` drops them. */
-function networkOf(namespace: NetworkNamespace, prefix: readonly string[] = []): HostNetwork {
-  const run = (command: readonly string[], input = "") => {
-    const [program = "true", ...args] = [...prefix, ...command];
-    return namespace.run(program, args, { input });
-  };
-  const path = (name: string) => `/proc/sys/${name.replaceAll(".", "/")}`;
-  return {
-    ip: async (args, input) => {
-      try {
-        return { kind: "done", stdout: (await run(["ip", ...args], input)).stdout };
-      } catch (error) {
-        return { kind: "failed", stderr: error instanceof Error && "stderr" in error ? String(error.stderr) : "" };
-      }
-    },
-    readSysctl: async (name) => (await run(["cat", path(name)])).stdout.trim(),
-    writeSysctl: (name, value) =>
-      run(["sh", "-c", `cat > ${path(name)}`], value).then(
-        () => true,
-        () => false,
-      ),
-  };
-}
 
 /** Everything that making VIPs local may change. */
 async function fingerprint(namespace: NetworkNamespace): Promise<string> {

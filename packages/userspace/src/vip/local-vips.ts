@@ -1,3 +1,4 @@
+import { type IpRefusal, type Machine, refusalOf, runIp, runIpBatch } from "@svcproxy/host";
 import {
   addressWidth,
   type Cidr,
@@ -7,8 +8,6 @@ import {
   type IpAddress,
   type Problem,
 } from "@svcproxy/topology";
-import type { HostNetwork } from "./host-network.ts";
-import { type IpRefusal, refusalOf, runIpBatch } from "./ip-batch.ts";
 import { type DeviceAddress, type LocalAddresses, readLocalAddresses } from "./local-addresses.ts";
 import { commandForVips } from "./vip-hint.ts";
 import { NONLOCAL_BIND, VIP_DEVICE_KINDS, VIP_MARK } from "./vip-mark.ts";
@@ -16,7 +15,7 @@ import { leftBehind } from "./vip-problems.ts";
 import { ensureRanges, removeRanges } from "./vip-ranges.ts";
 
 export interface LocalVipsOptions {
-  readonly network: HostNetwork;
+  readonly machine: Machine;
   /** Where VIPs are put: `svcproxy0` is made where it is missing, any other has to be there; undefined: nowhere. */
   readonly device?: string;
   /** Blocks that one route each makes local, instead of their VIPs one by one. */
@@ -53,12 +52,12 @@ export class LocalVips {
 
   /** Takes away what is ours and not needed for `vips`, left-overs of an earlier run included. @returns what is left */
   retain(vips: readonly IpAddress[]): Promise<readonly Problem[]> {
-    return this.#inTurn(() => retainLocal(this.#options.network, { vips, ranges: this.#options.ranges }));
+    return this.#inTurn(() => retainLocal(this.#options.machine, { vips, ranges: this.#options.ranges }));
   }
 
   /** Takes away all that is ours. @returns what could not be taken away */
   release(): Promise<readonly Problem[]> {
-    return this.#inTurn(() => removeLocalVips(this.#options.network));
+    return this.#inTurn(() => removeLocalVips(this.#options.machine));
   }
 
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
@@ -69,15 +68,15 @@ export class LocalVips {
 }
 
 /** Takes away every address, route and device that carries our mark, whoever left it. @returns what could not be taken away */
-export function removeLocalVips(network: HostNetwork): Promise<readonly Problem[]> {
-  return retainLocal(network, { vips: [], ranges: [] });
+export function removeLocalVips(machine: Machine): Promise<readonly Problem[]> {
+  return retainLocal(machine, { vips: [], ranges: [] });
 }
 
 async function ensureLocal(options: LocalVipsOptions, vips: readonly IpAddress[]): Promise<VipReport> {
-  const { network } = options;
-  const before = await readLocalAddresses(network);
-  const problems = await ensureRanges(network, { wanted: options.ranges, existing: before.ranges });
-  const now = options.ranges.length === 0 ? before : await readLocalAddresses(network);
+  const { machine } = options;
+  const before = await readLocalAddresses(machine);
+  const problems = await ensureRanges(machine, { wanted: options.ranges, existing: before.ranges });
+  const now = options.ranges.length === 0 ? before : await readLocalAddresses(machine);
   const isLocal = await localityOf(options, now);
   const missing = [...new Set(vips)].filter((vip) => !isLocal(vip));
   const notLocal = new Map<IpAddress, string>();
@@ -88,7 +87,7 @@ async function ensureLocal(options: LocalVipsOptions, vips: readonly IpAddress[]
   }
   // Last, because on a device that is down addresses come in half the time; and also where an earlier start was killed before it.
   const usesVipDevice = missing.length > 0 && options.device === VIP_MARK.device;
-  if (usesVipDevice || now.vipDevice?.ours === true) await network.ip(["link", "set", VIP_MARK.device, "up"]);
+  if (usesVipDevice || now.vipDevice?.ours === true) await runIp(machine, ["link", "set", VIP_MARK.device, "up"]);
   const command = commandForVips([...notLocal.keys()]);
   return { notLocal, problems, ...(command === undefined ? {} : { command }) };
 }
@@ -98,11 +97,11 @@ async function ensureLocal(options: LocalVipsOptions, vips: readonly IpAddress[]
  * does one that an earlier run left and this one does not want: it is about to be taken away.
  */
 async function localityOf(
-  { network, ranges: wanted }: LocalVipsOptions,
+  { machine, ranges: wanted }: LocalVipsOptions,
   state: LocalAddresses,
 ): Promise<(vip: IpAddress) => boolean> {
   const addresses = new Set(state.addresses.map(({ address }) => address));
-  const bindsNonlocal = (await network.readSysctl(NONLOCAL_BIND)) === "1";
+  const bindsNonlocal = (await machine.readSysctl(NONLOCAL_BIND)) === "1";
   const stays = new Set(wanted.map(formatCidr));
   const ranges = state.ranges.filter(
     ({ range, ours }) => (!ours || stays.has(formatCidr(range))) && (bindsNonlocal || familyOf(range.address) === 4),
@@ -111,17 +110,17 @@ async function localityOf(
 }
 
 async function addAddresses(
-  { network, device }: LocalVipsOptions,
+  { machine, device }: LocalVipsOptions,
   { vips, state }: { vips: readonly IpAddress[]; state: LocalAddresses },
 ): Promise<ReadonlyMap<number, IpRefusal>> {
   const everyVip = (refusal: IpRefusal) => new Map(vips.map((_, index) => [index, refusal]));
   if (device === undefined) return everyVip({ kind: "failed", text: "it is not on this host" });
   if (device === VIP_MARK.device) {
-    const refusal = state.vipDevice === undefined ? await makeVipDevice(network) : undefined;
+    const refusal = state.vipDevice === undefined ? await makeVipDevice(machine) : undefined;
     if (refusal !== undefined) return everyVip(refusal);
   }
   const refusals = await runIpBatch(
-    network,
+    machine,
     vips.map((vip) => `address add ${addressCommand(vip, device)}`),
   );
   // Somebody was faster: the `ip` of a start that was killed a moment ago goes on to the end of what it was told.
@@ -135,16 +134,16 @@ function addressCommand(vip: IpAddress, device: string): string {
   return `${block} nodad preferred_lft 0 metric ${VIP_MARK.addressMetric}`;
 }
 
-async function makeVipDevice(network: HostNetwork): Promise<IpRefusal | undefined> {
+async function makeVipDevice(machine: Machine): Promise<IpRefusal | undefined> {
   let refusal: IpRefusal | undefined;
   for (const kind of VIP_DEVICE_KINDS) {
     // Without `arp off`, which a dummy has anyway, each IPv6 address joins a multicast group: 10,000 of them took 42 s, not 3.
-    const made = await network.ip([
+    const made = await runIp(machine, [
       ...["link", "add", VIP_MARK.device, "arp", "off", "group", VIP_MARK.deviceGroup],
       ...["type", kind],
     ]);
     if (made.kind === "done") {
-      await network.ip(["link", "set", VIP_MARK.device, "addrgenmode", "none"]); // no link-local address; fails without IPv6
+      await runIp(machine, ["link", "set", VIP_MARK.device, "addrgenmode", "none"]); // no link-local address; fails without IPv6
       return undefined;
     }
     refusal = refusalOf(made);
@@ -154,20 +153,20 @@ async function makeVipDevice(network: HostNetwork): Promise<IpRefusal | undefine
 }
 
 async function retainLocal(
-  network: HostNetwork,
+  machine: Machine,
   { vips, ranges }: { vips: readonly IpAddress[]; ranges: readonly Cidr[] },
 ): Promise<readonly Problem[]> {
-  const state = await readLocalAddresses(network);
+  const state = await readLocalAddresses(machine);
   if (!state.complete) return [];
   const wanted = new Set(vips);
-  const left = await removeRanges(network, { wanted: ranges, existing: state.ranges });
+  const left = await removeRanges(machine, { wanted: ranges, existing: state.ranges });
   const isStale = ({ ours, address }: DeviceAddress) => ours && !wanted.has(address);
   // With nothing else on it, our device goes whole: ten thousand addresses at once. One that someone gave an address stays.
   const goesWhole =
     state.vipDevice?.ours === true &&
     state.addresses.every((entry) => entry.device !== VIP_MARK.device || isStale(entry) || isLinkLocal(entry.address));
   if (goesWhole) {
-    const removed = await network.ip(["link", "delete", VIP_MARK.device]);
+    const removed = await runIp(machine, ["link", "delete", VIP_MARK.device]);
     if (removed.kind !== "done")
       left.push(
         leftBehind(`device ${VIP_MARK.device}`, `Cannot remove ${VIP_MARK.device}: ${refusalOf(removed).text}`),
@@ -175,7 +174,7 @@ async function retainLocal(
   }
   const stale = state.addresses.filter((entry) => isStale(entry) && !(goesWhole && entry.device === VIP_MARK.device));
   const refusals = await runIpBatch(
-    network,
+    machine,
     stale.map(({ address, prefixLength, device }) => `address del ${address}/${prefixLength} dev ${device}`),
   );
   for (const [index, refusal] of refusals) {

@@ -1,6 +1,5 @@
+import { type Machine, refusalOf, runIp } from "@svcproxy/host";
 import { type Cidr, familyOf, formatCidr, type Problem } from "@svcproxy/topology";
-import type { HostNetwork } from "./host-network.ts";
-import { refusalOf } from "./ip-batch.ts";
 import type { LocalRange } from "./local-addresses.ts";
 import { NONLOCAL_BIND, VIP_MARK } from "./vip-mark.ts";
 import { leftBehind, notLocal } from "./vip-problems.ts";
@@ -12,24 +11,24 @@ export interface RangeChange {
 }
 
 /** Makes each wanted range local by one route, unless someone's route does so already. @returns what could not be done */
-export async function ensureRanges(network: HostNetwork, { wanted, existing }: RangeChange): Promise<Problem[]> {
+export async function ensureRanges(machine: Machine, { wanted, existing }: RangeChange): Promise<Problem[]> {
   const problems: Problem[] = [];
   // Whether to put 0 back is decided once, before the first of our ranges sets it to 1.
   let bindWasOff = existing.some((local) => local.nonlocalBindWasOff);
   for (const range of wanted) {
     const isIpv6 = familyOf(range.address) === 6;
-    const bindIsOff = isIpv6 && (await network.readSysctl(NONLOCAL_BIND)) === "0";
+    const bindIsOff = isIpv6 && (await machine.readSysctl(NONLOCAL_BIND)) === "0";
     bindWasOff ||= bindIsOff;
     const isThere = existing.some((local) => formatCidr(local.range) === formatCidr(range));
     // The route comes first, because its metric remembers what the sysctl was.
     const route = { range, nonlocalBindWasOff: isIpv6 && bindWasOff };
-    const added = isThere ? undefined : await network.ip(routeCommand("add", route));
+    const added = isThere ? undefined : await runIp(machine, routeCommand("add", route));
     if (added !== undefined && added.kind !== "done") {
       problems.push(
         notLocal(subjectOf(range), `Cannot make the range ${formatCidr(range)} local: ${refusalOf(added).text}`),
       );
-    } else if (bindIsOff && !(await network.writeSysctl(NONLOCAL_BIND, "1"))) {
-      if (!isThere) await network.ip(routeCommand("del", route));
+    } else if (bindIsOff && !(await machine.writeSysctl(NONLOCAL_BIND, "1"))) {
+      if (!isThere) await runIp(machine, routeCommand("del", route));
       const reason = `this process may not set ${NONLOCAL_BIND}=1`;
       problems.push(notLocal(subjectOf(range), `Cannot use the range ${formatCidr(range)}: ${reason}`));
     }
@@ -38,19 +37,19 @@ export async function ensureRanges(network: HostNetwork, { wanted, existing }: R
 }
 
 /** Takes away our routes that are not wanted, and sets the sysctl back with the last that needed it. @returns what could not be done */
-export async function removeRanges(network: HostNetwork, { wanted, existing }: RangeChange): Promise<Problem[]> {
+export async function removeRanges(machine: Machine, { wanted, existing }: RangeChange): Promise<Problem[]> {
   const keep = new Set(wanted.map(formatCidr));
   const ours = existing.filter((local) => local.ours);
   const kept = ours.filter(({ range }) => keep.has(formatCidr(range)));
   const gone = ours.filter(({ range }) => !keep.has(formatCidr(range)));
   // The sysctl goes first: should we end between the two, the route still says what to put back.
   const putsBack = gone.some((local) => local.nonlocalBindWasOff) && !kept.some((local) => local.nonlocalBindWasOff);
-  if (putsBack && !(await network.writeSysctl(NONLOCAL_BIND, "0"))) {
+  if (putsBack && !(await machine.writeSysctl(NONLOCAL_BIND, "0"))) {
     return [leftBehind(`sysctl ${NONLOCAL_BIND}`, `Cannot set ${NONLOCAL_BIND} back to 0: this process may not`)];
   }
   const left: Problem[] = [];
   for (const local of gone) {
-    const removed = await network.ip(routeCommand("del", local));
+    const removed = await runIp(machine, routeCommand("del", local));
     if (removed.kind !== "done") {
       const text = `Cannot remove the route for ${formatCidr(local.range)}: ${refusalOf(removed).text}`;
       left.push(leftBehind(subjectOf(local.range), text));

@@ -19,7 +19,7 @@ import { serviceName, servicePortStatuses } from "../../service-port-statuses.ts
 import type { DataPathHost } from "./data-path-host.ts";
 
 /** Where a data path in memory writes: entries by name. Those of others have other names. */
-export class MemoryMachine {
+export class MemoryEntries {
   readonly entries = new Map<string, string>();
   refused: readonly IpAddress[] | "everything" = [];
 
@@ -42,9 +42,9 @@ const OURS = "ours ";
 /** Carries plans out in memory: for tests of whoever keeps a data path. */
 export class MemoryDataPath implements DataPath {
   readonly name = "iptables";
-  readonly machine: MemoryMachine;
+  readonly machine: MemoryEntries;
 
-  constructor(machine = new MemoryMachine()) {
+  constructor(machine = new MemoryEntries()) {
     this.machine = machine;
   }
 
@@ -77,13 +77,13 @@ export class MemoryDataPath implements DataPath {
 }
 
 class MemorySession implements DataPathSession {
-  readonly #machine: MemoryMachine;
+  readonly #machine: MemoryEntries;
   readonly #signal: AbortSignal;
   #written: ReadonlyMap<string, string> | undefined;
   #status: readonly ServicePortStatus[] = [];
   #plan: readonly ServicePortPlan[] = [];
 
-  constructor(machine: MemoryMachine, signal: AbortSignal) {
+  constructor(machine: MemoryEntries, signal: AbortSignal) {
     this.#machine = machine;
     this.#signal = signal;
   }
@@ -151,7 +151,7 @@ function textOf({ frontends }: ServicePortPlan): string {
   return JSON.stringify(frontends);
 }
 
-function ownEntries({ entries }: MemoryMachine): ReadonlyMap<string, string> {
+function ownEntries({ entries }: MemoryEntries): ReadonlyMap<string, string> {
   return new Map([...entries].filter(([name]) => name.startsWith(OURS)));
 }
 
@@ -165,7 +165,7 @@ function throwIfInterrupted(signal: AbortSignal): void {
 
 /** A machine in memory for the contract. */
 export async function createMemoryHost(): Promise<DataPathHost & { readonly dataPath: MemoryDataPath }> {
-  const machine = new MemoryMachine();
+  const machine = new MemoryEntries();
   return {
     dataPath: new MemoryDataPath(machine),
     dump: async () =>

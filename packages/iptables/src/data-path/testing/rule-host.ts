@@ -1,6 +1,6 @@
+import type { Variant } from "@svcproxy/host";
 import type { DataPathHost } from "@svcproxy/host/testing";
 import type { IpAddress } from "@svcproxy/topology";
-import type { Variant } from "../../kernel/iptables-tables.ts";
 import type { RuleTables } from "../../kernel/rule-tables.ts";
 import { IptablesDataPath } from "../iptables-data-path.ts";
 import type { IptablesSettings } from "../iptables-settings.ts";

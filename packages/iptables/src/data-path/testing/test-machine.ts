@@ -1,4 +1,4 @@
-import type { Variant } from "../../kernel/iptables-tables.ts";
+import type { Variant } from "@svcproxy/host";
 import { MARKER_CHAIN, readStyle } from "../../kernel/own-chains.ts";
 import type { RuleTables } from "../../kernel/rule-tables.ts";
 import type { IptablesMachine } from "../iptables-machine.ts";

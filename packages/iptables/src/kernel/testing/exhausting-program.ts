@@ -1,7 +1,7 @@
 import { openSync } from "node:fs";
 import process from "node:process";
-import { DescriptorReserve, runTool, type ToolRunner } from "@svcproxy/host";
-import { IptablesTables, type Variant } from "../iptables-tables.ts";
+import { DescriptorReserve, runTool, type ToolRunner, type Variant } from "@svcproxy/host";
+import { IptablesTables } from "../iptables-tables.ts";
 import { TableBackend } from "../table-backend.ts";
 import { planOf, rulesOf } from "./backend-contract.ts";
 

@@ -1,9 +1,9 @@
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runTool, type ToolRunner } from "@svcproxy/host";
+import { runTool, type ToolRunner, type Variant } from "@svcproxy/host";
 import { createNetworkNamespace, type NetworkNamespace } from "@svcproxy/lab";
-import { IptablesTables, type Variant } from "../iptables-tables.ts";
+import { IptablesTables } from "../iptables-tables.ts";
 import { TableBackend } from "../table-backend.ts";
 import type { BackendHost } from "./backend-contract.ts";
 

@@ -1,4 +1,32 @@
-import type { HostNetwork, IpOutcome } from "./host-network.ts";
+import { EnvironmentError } from "@svcproxy/topology";
+import type { Machine } from "./machine.ts";
+import { MissingTool } from "./run-tool.ts";
+
+/** How one run of the `ip` command ended. */
+export type IpOutcome =
+  | { readonly kind: "done"; readonly stdout: string }
+  | { readonly kind: "failed"; readonly stderr: string }
+  /** There is no `ip` command on PATH. */
+  | { readonly kind: "no-command" };
+
+/** A batch complains of each command that fails. */
+const MAX_ERROR_BYTES = 16 << 20;
+
+/** Runs `ip` with these arguments; `input` is what a `-batch -` reads. */
+export async function runIp(
+  machine: Pick<Machine, "run">,
+  args: readonly string[],
+  { input = "" }: { readonly input?: string } = {},
+): Promise<IpOutcome> {
+  try {
+    const { exitCode, stdout, stderr } = await machine.run("ip", args, { input, maxErrorBytes: MAX_ERROR_BYTES });
+    return exitCode === 0 ? { kind: "done", stdout } : { kind: "failed", stderr };
+  } catch (error) {
+    if (error instanceof MissingTool) return { kind: "no-command" };
+    if (error instanceof EnvironmentError) return { kind: "failed", stderr: error.message };
+    throw error;
+  }
+}
 
 /** Why the kernel, or the `ip` command, did not carry out one command. */
 export interface IpRefusal {
@@ -16,11 +44,11 @@ const NO_COMMAND: IpRefusal = { kind: "no-command", text: "there is no `ip` comm
  * @returns the refusals by the command's 0-based place; empty where all went well
  */
 export async function runIpBatch(
-  network: HostNetwork,
+  machine: Pick<Machine, "run">,
   commands: readonly string[],
 ): Promise<ReadonlyMap<number, IpRefusal>> {
   if (commands.length === 0) return new Map();
-  const outcome = await network.ip(["-force", "-batch", "-"], `${commands.join("\n")}\n`);
+  const outcome = await runIp(machine, ["-force", "-batch", "-"], { input: `${commands.join("\n")}\n` });
   switch (outcome.kind) {
     case "done":
       return new Map();

@@ -1,0 +1,39 @@
+import { type AddressReading, readAddresses } from "./addresses.ts";
+import { type Listener, type PortHolder, readHolders, readListeners } from "./listeners.ts";
+import type { NamespaceLock } from "./lock-folder.ts";
+import { type LockOptions, lockNamespace } from "./namespace-lock.ts";
+import { hasNetAdmin } from "./net-admin.ts";
+import { readRecentLists } from "./recent-lists.ts";
+import { runTool, type ToolRunner } from "./run-tool.ts";
+import { readSysctl, writeSysctl } from "./sysctls.ts";
+import { hasTool } from "./tool-path.ts";
+
+/**
+ * The machine on which we run, as a process of this user sees it from this network namespace: the doors through which it is asked and
+ * changed. What else this package knows of it goes through these.
+ */
+export interface Machine {
+  readonly run: ToolRunner;
+  hasTool(tool: string): boolean;
+  hasNetAdmin(): Promise<boolean>;
+  readSysctl(name: string): Promise<string | undefined>;
+  writeSysctl(name: string, value: string): Promise<boolean>;
+  readAddresses(): AddressReading;
+  readListeners(): Promise<readonly Listener[]>;
+  readHolders(inodes: ReadonlySet<number>): Promise<ReadonlyMap<number, PortHolder>>;
+  readRecentLists(): Promise<Readonly<Record<string, readonly string[]>> | undefined>;
+  lock(options: LockOptions): Promise<NamespaceLock>;
+}
+
+export const thisMachine: Machine = {
+  run: runTool,
+  hasTool,
+  hasNetAdmin,
+  readSysctl,
+  writeSysctl,
+  readAddresses,
+  readListeners,
+  readHolders,
+  readRecentLists,
+  lock: lockNamespace,
+};
