@@ -128,3 +128,24 @@ test.for([
 ] as const)("tells nft's text from iptables-save's: %j", ([text, expected]) => {
   expect(isNftText(text)).toBe(expected);
 });
+
+describe("what a listing leaves out", () => {
+  const rulesOf = (family: string, name: string, rule: string) =>
+    parseNft(
+      `table ${family} ${name} {\n chain INPUT {\n type filter hook input priority 0; policy accept;\n ${rule}\n }\n}\n`,
+    ).tables[0]?.chains[0]?.rules[0]?.statements.map(({ kind }) => kind);
+
+  test("the family of a reset, in a table of both", () => {
+    expect(rulesOf("inet", "t", "meta l4proto tcp reject with tcp reset")).toEqual(["gate", "match", "reject"]);
+    expect(rulesOf("inet", "t", "ip saddr 10.0.0.1 meta l4proto tcp reject with tcp reset")).toEqual([
+      ...["match", "match", "reject"],
+    ]);
+    expect(rulesOf("ip", "t", "meta l4proto tcp reject with tcp reset")).toEqual(["match", "reject"]);
+  });
+
+  test("half of iptables' --ctstate, in a table of iptables-nft", () => {
+    expect(rulesOf("ip", "filter", "ct state established ct status snat,dnat drop")).toEqual(["gate", "verdict"]);
+    expect(rulesOf("ip", "filter", "ct state established drop")).toEqual(["match", "verdict"]);
+    expect(rulesOf("ip", "other", "ct status dnat drop")).toEqual(["match", "verdict"]);
+  });
+});

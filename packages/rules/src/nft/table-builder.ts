@@ -1,3 +1,4 @@
+import { isIptablesTable, withoutTranslation } from "./iptables-table.ts";
 import type { NftChain, NftFamily, NftSet, NftTable, NftUnread } from "./nft-rule-set.ts";
 
 /** A table that is being read. */
@@ -53,7 +54,9 @@ export class TableBuilder {
       family: this.family,
       name: this.name,
       isDormant: this.isDormant,
-      chains: [...this.#chains.values()],
+      chains: isIptablesTable({ family: this.family, name: this.name, chains: this.#chains.values() })
+        ? [...this.#chains.values()].map((chain) => ({ ...chain, rules: chain.rules.map(withoutTranslation) }))
+        : [...this.#chains.values()],
       sets: this.#sets,
       unread: this.#unread,
     };

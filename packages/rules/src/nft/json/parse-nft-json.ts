@@ -1,5 +1,6 @@
 import { InputError } from "@svcproxy/topology";
 import { formatStatements } from "../format-nft-rule.ts";
+import { withHiddenFamily } from "../hidden-family.ts";
 import {
   NFT_FAMILIES,
   NFT_HOOKS,
@@ -145,7 +146,11 @@ class JsonReader {
     const chain = textIn(item, "chain");
     const rules = chains.get(chain) ?? [];
     chains.set(chain, rules);
-    rules.push({ statements, text, ...(comment === undefined ? {} : { comment }) });
+    rules.push({
+      statements: withHiddenFamily(table.family, statements),
+      text,
+      ...(comment === undefined ? {} : { comment }),
+    });
   }
 }
 

@@ -1,3 +1,4 @@
+import { withHiddenFamily } from "../hidden-family.ts";
 import type { NftRule, NftStatement } from "../nft-rule-set.ts";
 import { NftFault, type NftWords, quoted } from "./nft-words.ts";
 import type { TableWords } from "./read-expression.ts";
@@ -22,5 +23,9 @@ export function readRule(words: NftWords, table: TableWords): NftRule {
     }
     end = words.end;
   }
-  return { statements, text: words.slice(start, end), ...(comment === undefined ? {} : { comment }) };
+  return {
+    statements: withHiddenFamily(table.family, statements),
+    text: words.slice(start, end),
+    ...(comment === undefined ? {} : { comment }),
+  };
 }

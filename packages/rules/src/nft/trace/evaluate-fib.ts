@@ -54,6 +54,8 @@ function outInterface(fib: Fib, asked: NftAsked): Value {
   const { flags } = fib;
   const wanted = deviceOf(fib, asked);
   const isLoopback = host.router.interfaceOf(packet.inInterface ?? "")?.isLoopback === true;
+  // Since Linux 6.16 INPUT passes over the search as PREROUTING does.
+  if (hook === "INPUT" && isLoopback) return unknownValue("kernels differ in what they find for the loopback at INPUT");
   if (hook === "PREROUTING" && isLoopback) return interfaceValue(packet.inInterface);
   const [address, other] = flags.includes("daddr")
     ? [packet.destination, packet.source]

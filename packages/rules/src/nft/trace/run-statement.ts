@@ -117,7 +117,6 @@ function verdictEffect(
 }
 
 function gateText(text: string): string {
-  return text.startsWith("xt match ")
-    ? `what \`${text}\` asks is known to iptables only`
-    : `how many packets came before is not known (${text})`;
+  if (text.startsWith("xt match ")) return `what \`${text}\` asks is known to iptables only`;
+  return text.startsWith("whether ") ? text : `how many packets came before is not known (${text})`;
 }

@@ -142,7 +142,7 @@ function tracerOf({ hostState }: KernelWorld, { rules, settings }: Case): Tracer
 }
 
 /** The engine's words for a packet that the kernel gets, with everything about it that a rule may ask. */
-export function requestOf({ sent: { side, packet, mark } }: Case): TraceRequest {
+export function requestOf({ sent: { side, packet, mark } }: Pick<Case, "sent">): TraceRequest {
   const entry = ENTRY[side];
   const isIcmp = packet.protocol === "icmp";
   return {
