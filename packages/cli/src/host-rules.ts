@@ -3,7 +3,7 @@ import { type Family, type HostPlan, type Problem, planHost, problemSentence } f
 import type { CommandContext } from "./command-context.ts";
 import type { FamilyFlag, HostPlanFlags, VariantFlags } from "./iptables-flags.ts";
 import { machineAddresses } from "./machine-addresses.ts";
-import { readTopology, resolveHost } from "./read-topology.ts";
+import { readTopology, resolveOwnHost } from "./read-topology.ts";
 
 export { formatDifferences, isForeign, listDifferences, ruleLimitations } from "@svcproxy/iptables";
 export { planProblems } from "@svcproxy/topology";
@@ -15,7 +15,7 @@ export async function readHostPlan(
   flags: HostPlanFlags,
 ): Promise<{ readonly plan: HostPlan; readonly defaultDialect: Dialect }> {
   const { topology } = await readTopology(context, files, { ...flags, required: true });
-  const host = resolveHost(topology, flags.host);
+  const host = resolveOwnHost(topology, flags);
   const plan = planHost(topology, { host, machineAddresses: machineAddresses() });
   return { plan, defaultDialect: chooseDialect(topology) };
 }

@@ -10,10 +10,14 @@ export interface VariantFlags {
 /** Flags of those that hold them against a plan. */
 export interface HostPlanFlags extends VariantFlags, TopologyFlags {
   readonly host?: string;
+  readonly foreignHost?: true;
   readonly dialect?: Dialect;
   readonly dispatch?: DispatchMode;
   readonly family?: FamilyFlag;
 }
+
+/** What `--foreign-host` is for. */
+export const FOREIGN_HOST = "take that host for this machine although none of its addresses is here";
 
 export type FamilyFlag = "4" | "6" | "all";
 
@@ -27,6 +31,7 @@ export function acceptHostPlan(command: Command): Command {
   return acceptVariant(
     acceptTopology(command)
       .option("--host <name>", "this host's name in the topology (default: the one that owns an address of it)")
+      .option("--foreign-host", FOREIGN_HOST)
       .addOption(
         new Option(
           "--dialect <dialect>",

@@ -112,6 +112,33 @@ export function resolveHost(
   throw inputError("HOST_REQUIRED", `Name the host with --host: ${reason}`, { hint });
 }
 
+/** Which host this machine is taken for. */
+export interface OwnHostFlags {
+  readonly host?: string | undefined;
+  readonly foreignHost?: boolean;
+}
+
+/**
+ * The host that this machine is, for commands that change it: what belongs to another host would send connections astray here.
+ *
+ * @throws InputError UNKNOWN_HOST, HOST_REQUIRED, or FOREIGN_HOST where none of the named host's addresses is this machine's
+ */
+export function resolveOwnHost(topology: Topology, { host: flag, foreignHost = false }: OwnHostFlags): string {
+  const localAddresses = machineAddresses();
+  const name = resolveHost(topology, flag, { localAddresses });
+  const own = hostsAt(topology, localAddresses);
+  if (foreignHost || own.includes(name)) return name;
+  const addresses = topology.hosts.find((host) => host.name === name)?.addresses ?? [];
+  const others = own.length === 0 ? "" : `, which is host ${own.map((other) => JSON.stringify(other)).join(", ")}`;
+  throw inputError(
+    "FOREIGN_HOST",
+    `Host ${JSON.stringify(name)} is not this machine${others}: none of its addresses is here (${addresses.join(", ")})`,
+    {
+      hint: "Name the host that this machine is, or pass --foreign-host where its addresses are translated on the way",
+    },
+  );
+}
+
 function knownHosts({ hosts, source }: Topology): string {
   if (hosts.length > 0) return `Hosts of the topology: ${hosts.map(({ name }) => JSON.stringify(name)).join(", ")}`;
   return source === "kubernetes"

@@ -5,7 +5,7 @@ import { accessFields, Daemon, type DaemonSurroundings } from "@svcproxy/userspa
 import { type Logger, pino } from "pino";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
-import { readTopology, resolveHost } from "./read-topology.ts";
+import { readTopology, resolveHost, resolveOwnHost } from "./read-topology.ts";
 import { ownProgram, version } from "./this-program.ts";
 import type { UserspaceFlags } from "./userspace-flags.ts";
 import { metricsAddressOf, proxyOptionsOf, vipDeviceOf, vipRangesOf } from "./userspace-settings.ts";
@@ -64,10 +64,11 @@ function planLoader(
   context: CommandContext,
   { files, flags }: { files: readonly string[]; flags: UserspaceFlags },
 ): DaemonSurroundings["loadPlan"] {
-  let host = flags.host;
+  let host: string | undefined;
   return async () => {
     const { topology } = await readTopology(context, files, { ...flags, required: true });
-    host = resolveHost(topology, host);
+    // It is found once: an address that goes meanwhile is not a reason to end.
+    host = host === undefined ? resolveOwnHost(topology, flags) : resolveHost(topology, host);
     return planHost(topology, { host, machineAddresses: machineAddresses(vipDeviceOf(flags)) });
   };
 }

@@ -1,6 +1,7 @@
 import { VIP_DEVICE } from "@svcproxy/host";
 import type { ProxyOptions } from "@svcproxy/userspace";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { FOREIGN_HOST } from "./iptables-flags.ts";
 import { parseDuration } from "./parse-duration.ts";
 import { acceptTopology, type TopologyFlags } from "./topology-input.ts";
 
@@ -12,6 +13,7 @@ export interface InstanceFlags {
 /** The flags of `svcproxy userspace` as commander hands them over: durations in milliseconds, what was not given absent. */
 export interface UserspaceFlags extends TopologyFlags, InstanceFlags {
   readonly host?: string;
+  readonly foreignHost?: true;
   readonly watch?: true;
   readonly takeOver?: true;
   readonly vipDevice: string;
@@ -47,6 +49,7 @@ export function acceptInstance(command: Command): Command {
 export function acceptUserspaceFlags(command: Command): Command {
   acceptTopology(command)
     .option("--host <name>", "this host's name in the topology (default: the one that owns an address of it)")
+    .option("--foreign-host", FOREIGN_HOST)
     .option("--watch", "follow the topology: serve each change of it")
     .option("--take-over", "get the listeners of the running instance, which then drains and ends")
     .option(

@@ -40,6 +40,7 @@ export type InputCode =
   | "TOPOLOGY_REQUIRED"
   | "HOST_REQUIRED"
   | "UNKNOWN_HOST"
+  | "FOREIGN_HOST"
   | "STDIN_TWICE"
   | "WATCH_STDIN"
   | "TWO_FILES"

@@ -54,7 +54,15 @@ describe.skipIf(reason !== undefined)(
     for (const variant of ["nft", "legacy"] as const) {
       describe(`with iptables-${variant}`, () => {
         const flags = ["--variant", variant];
-        const onOne = (command: string, file: string) => ["iptables", command, file, "--host", "one", ...flags];
+        const onOne = (command: string, file: string) => [
+          "iptables",
+          command,
+          file,
+          "--host",
+          "one",
+          "--foreign-host",
+          ...flags,
+        ];
 
         test("says that route_localnet is still on once its guard is gone, and not before", async ({ expect }) => {
           await using namespace = await createNetworkNamespace();
@@ -133,7 +141,7 @@ describe.skipIf(reason !== undefined)(
           );
           await namespace.run("sh", ["-e"], { input: commands });
           const typed = await saveRules(namespace, variant);
-          const onDocument = [EXAMPLE, "--host", "cloudos1", ...flags];
+          const onDocument = [EXAMPLE, "--host", "cloudos1", "--foreign-host", ...flags];
           expect(await runCli(namespace, ["iptables", "diff", ...onDocument])).toMatchObject({ exitCode: 0 });
           expect(await runCli(namespace, ["iptables", "apply", ...onDocument])).toMatchObject({ exitCode: 0 });
           expect((await saveRules(namespace, variant)).replaceAll(/^:SVCPROXY-OWNS.*\n/gm, "")).toBe(typed);

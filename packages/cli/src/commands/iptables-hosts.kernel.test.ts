@@ -34,10 +34,10 @@ describe.skipIf(reason !== undefined)(
     test("the variant is the one where rules live, and the log says why", async ({ expect }) => {
       await using namespace = await createNetworkNamespace();
       await namespace.run("iptables-legacy", ["-w", "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT"]);
-      const first = await runCli(namespace, ["iptables", "apply", EXAMPLE, "--host", "cloudos1"]);
+      const first = await runCli(namespace, ["iptables", "apply", EXAMPLE, "--host", "cloudos1", "--foreign-host"]);
       expect(first.stderr).toMatch(/using iptables-legacy: most rules live there/);
       await namespace.run("iptables-nft", ["-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT"]);
-      const second = await runCli(namespace, ["iptables", "diff", EXAMPLE, "--host", "cloudos1"]);
+      const second = await runCli(namespace, ["iptables", "diff", EXAMPLE, "--host", "cloudos1", "--foreign-host"]);
       expect(second).toMatchObject({
         exitCode: 0,
         stderr: expect.stringMatching(/our rules already live there.*\n.*iptables-nft holds 1 rules too/),
@@ -48,17 +48,19 @@ describe.skipIf(reason !== undefined)(
       const input = { input: topologyText() };
       await using namespace = await createNetworkNamespace();
       expect(
-        await runCli(namespace, ["iptables", "apply", "-", "--host", "one", "--family", "6"], input),
+        await runCli(namespace, ["iptables", "apply", "-", "--host", "one", "--foreign-host", "--family", "6"], input),
       ).toMatchObject({
         exitCode: 0,
         stdout: expect.stringMatching(/nat \(IPv6\)\n$/),
       });
-      expect(await runCli(namespace, ["iptables", "diff", "-", "--host", "one", "--family", "6"], input)).toMatchObject(
-        {
-          exitCode: 0,
-        },
-      );
-      expect(await runCli(namespace, ["iptables", "diff", "-", "--host", "one"], input)).toMatchObject({ exitCode: 3 });
+      expect(
+        await runCli(namespace, ["iptables", "diff", "-", "--host", "one", "--foreign-host", "--family", "6"], input),
+      ).toMatchObject({
+        exitCode: 0,
+      });
+      expect(
+        await runCli(namespace, ["iptables", "diff", "-", "--host", "one", "--foreign-host"], input),
+      ).toMatchObject({ exitCode: 3 });
     });
 
     test("a block of nodePortAddresses holds for an address that only the machine knows", async ({ expect }) => {
@@ -86,7 +88,7 @@ describe.skipIf(reason !== undefined)(
       const native = (table: string) =>
         `add table ip ${table}\nadd chain ip ${table} OUTPUT { type ${table} hook output priority ${table === "nat" ? -100 : 0}; }\nadd rule ip ${table} OUTPUT meta mark set numgen random mod 3\n`;
       await namespace.run("nft", ["-f", "-"], { input: native("filter") });
-      const apply = ["iptables", "apply", EXAMPLE, "--host", "cloudos1", "--variant", "nft"];
+      const apply = ["iptables", "apply", EXAMPLE, "--host", "cloudos1", "--foreign-host", "--variant", "nft"];
       expect(await runCli(namespace, apply)).toMatchObject({ exitCode: 0 });
       await runCli(namespace, ["iptables", "cleanup"]);
       await namespace.run("nft", ["-f", "-"], { input: `delete table ip nat\n${native("nat")}` });
@@ -101,7 +103,16 @@ describe.skipIf(reason !== undefined)(
     test("cleanup finds ours in both variants", async ({ expect }) => {
       await using namespace = await createNetworkNamespace();
       for (const variant of ["nft", "legacy"])
-        await runCli(namespace, ["iptables", "apply", EXAMPLE, "--host", "cloudos1", "--variant", variant]);
+        await runCli(namespace, [
+          "iptables",
+          "apply",
+          EXAMPLE,
+          "--host",
+          "cloudos1",
+          "--foreign-host",
+          "--variant",
+          variant,
+        ]);
       expect(await runCli(namespace, ["iptables", "cleanup"])).toMatchObject({ exitCode: 0 });
       expect((await saveRules(namespace, "nft")) + (await saveRules(namespace, "legacy"))).toBe("");
     });
@@ -115,13 +126,14 @@ describe.skipIf(reason !== undefined)(
         EXAMPLE,
         "--host",
         "cloudos1",
+        "--foreign-host",
         "--dry-run",
         "--variant",
         "nft",
       ]);
       expect(await saveRules(namespace, "nft")).toBe("");
       await namespace.run("iptables-nft-restore", ["--noflush"], { input: stdout });
-      await runCli(other, ["iptables", "apply", EXAMPLE, "--host", "cloudos1", "--variant", "nft"]);
+      await runCli(other, ["iptables", "apply", EXAMPLE, "--host", "cloudos1", "--foreign-host", "--variant", "nft"]);
       expect(await saveRules(namespace, "nft")).toBe(await saveRules(other, "nft"));
     });
 
@@ -132,21 +144,23 @@ describe.skipIf(reason !== undefined)(
           "iptables-nft -t nat -N KUBE-SERVICES\niptables-nft -t nat -N KUBE-SVC-TCOU7JCQXEZGVUNU\niptables-nft -t nat -A KUBE-SERVICES -j KUBE-SVC-TCOU7JCQXEZGVUNU\n",
       });
       const before = await saveRules(namespace, "nft");
-      const apply = ["iptables", "apply", EXAMPLE, "--host", "cloudos1"];
+      const apply = ["iptables", "apply", EXAMPLE, "--host", "cloudos1", "--foreign-host"];
       expect(await runCli(namespace, apply)).toMatchObject({
         exitCode: 1,
         stderr: expect.stringMatching(/KUBE-SVC-TCOU7JCQXEZGVUNU.*--adopt/s),
       });
       expect(await saveRules(namespace, "nft")).toBe(before);
       expect(await runCli(namespace, [...apply, "--adopt"])).toMatchObject({ exitCode: 0 });
-      expect(await runCli(namespace, ["iptables", "diff", EXAMPLE, "--host", "cloudos1"])).toMatchObject({
+      expect(
+        await runCli(namespace, ["iptables", "diff", EXAMPLE, "--host", "cloudos1", "--foreign-host"]),
+      ).toMatchObject({
         exitCode: 0,
       });
     });
 
     test("diff --json tells what differs", async ({ expect }) => {
       await using namespace = await createNetworkNamespace();
-      await runCli(namespace, ["iptables", "apply", EXAMPLE, "--host", "cloudos1"]);
+      await runCli(namespace, ["iptables", "apply", EXAMPLE, "--host", "cloudos1", "--foreign-host"]);
       await namespace.run("iptables", ["-t", "nat", "-D", "OUTPUT", "-j", "KUBE-SERVICES"]);
       const { exitCode, stdout } = await runCli(namespace, [
         "iptables",
@@ -154,6 +168,7 @@ describe.skipIf(reason !== undefined)(
         EXAMPLE,
         "--host",
         "cloudos1",
+        "--foreign-host",
         "--json",
       ]);
       expect(exitCode).toBe(3);
@@ -172,7 +187,7 @@ describe.skipIf(reason !== undefined)(
         input:
           "ip link add br7 type bridge\nif [ -e /proc/sys/net/bridge ]; then echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables; fi\n",
       });
-      const result = await runCli(namespace, ["iptables", "apply", EXAMPLE, "--host", "cloudos1"]);
+      const result = await runCli(namespace, ["iptables", "apply", EXAMPLE, "--host", "cloudos1", "--foreign-host"]);
       expect(result).toMatchObject({
         exitCode: 0,
         stderr: expect.stringMatching(/Bridge br7 .*net\.bridge\.bridge-nf-call-iptables=1/),
@@ -198,9 +213,13 @@ describe.skipIf(reason !== undefined)(
         const tool = `iptables-${variant}-restore`;
         const script = `#!/bin/sh\ninput=$(cat)\ncase "$input" in '*nat'*) printf '${said.replaceAll("'", "'\\''")}' >&2; exit 2 ;; esac\nprintf '%s\\n' "$input" | PATH='${path}' exec ${tool} "$@"\n`;
         await writeFile(join(bin, tool), script, { mode: 0o755 });
-        const result = await runCli(namespace, ["iptables", "apply", "-", "--host", "one", "--variant", variant], {
-          ...{ env: { PATH: `${bin}:${path}` }, input: topologyText({ udp: [] }) },
-        });
+        const result = await runCli(
+          namespace,
+          ["iptables", "apply", "-", "--host", "one", "--foreign-host", "--variant", variant],
+          {
+            ...{ env: { PATH: `${bin}:${path}` }, input: topologyText({ udp: [] }) },
+          },
+        );
         const sentences = result.stderr.split("\n").filter((line) => line.startsWith("svcproxy: "));
         expect(sentences).toEqual([
           expect.stringMatching(
@@ -237,7 +256,15 @@ describe.skipIf(reason !== undefined)(
       const wrapped = ["env", "-u", "XTABLES_LOCKFILE", ...below, "env", `PATH=${path}`];
       const result = await runCli(
         namespace,
-        ["iptables", "apply", "-", "--host", "one", ...(path === "/nowhere" ? [] : ["--variant", "legacy"])],
+        [
+          "iptables",
+          "apply",
+          "-",
+          "--host",
+          "one",
+          "--foreign-host",
+          ...(path === "/nowhere" ? [] : ["--variant", "legacy"]),
+        ],
         { below: wrapped, input: topologyText() },
       );
       expect(result).toMatchObject({ exitCode: 1, stdout: "" });

@@ -32,6 +32,7 @@ describe.skipIf(reason !== undefined)(
         dual,
         "--host",
         "one",
+        "--foreign-host",
         ...flags,
       ];
 
@@ -51,7 +52,16 @@ describe.skipIf(reason !== undefined)(
       test("hold for prove --live, where the input would have others", async ({ expect }) => {
         await using namespace = await createNetworkNamespace();
         const prove = ["prove", OBJECTS, "--host", "edge", "--live"];
-        await runCli(namespace, ["iptables", "apply", OBJECTS, "--host", "edge", "--dialect", "document"]);
+        await runCli(namespace, [
+          "iptables",
+          "apply",
+          OBJECTS,
+          "--host",
+          "edge",
+          "--foreign-host",
+          "--dialect",
+          "document",
+        ]);
         expect((await runCli(namespace, [...prove, "--dialect", "kubernetes"])).exitCode).toBe(3);
         expect(await runCli(namespace, prove)).toMatchObject({
           exitCode: 0,
@@ -68,6 +78,32 @@ describe.skipIf(reason !== undefined)(
         expect(await saveRules(namespace, "nft")).not.toMatch(/KUBE-EXTERNAL-SERVICES/);
         expect(await runCli(namespace, onOne("diff"))).toMatchObject({ exitCode: 0 });
         expect(await runCli(namespace, onOne("apply"))).toMatchObject({ stdout: expect.stringMatching(/^nothing/) });
+      });
+    });
+
+    describe("a host that is not this machine", () => {
+      test.for([{ command: ["iptables", "apply"] }, { command: ["iptables", "diff"] }, { command: ["userspace"] }])(
+        "is refused by $command, with the one that it is",
+        async ({ command }, { expect }) => {
+          await using namespace = await createNetworkNamespace();
+          await namespace.run("ip", ["address", "add", "192.0.2.7/32", "dev", "lo"]);
+          const text = `${topologyText()}`.replace("services:", "  - { name: two, address: 192.0.2.7 }\nservices:");
+          const result = await runCli(namespace, [...command, "-", "--host", "one"], { input: text });
+          expect(result.exitCode).toBe(2);
+          expect(result.stderr).toMatch(/Host "one" is not this machine, which is host "two".*\[FOREIGN_HOST\]/);
+          expect(result.stderr).toMatch(/--foreign-host/);
+          expect(await saveRules(namespace, "nft")).toBe("");
+        },
+      );
+
+      test("is taken with the flag, and where one of its addresses is here, be it on another device", async ({
+        expect,
+      }) => {
+        await using namespace = await createNetworkNamespace();
+        const diff = ["iptables", "diff", dual, "--host", "one"];
+        expect((await runCli(namespace, [...diff, "--foreign-host"])).exitCode).toBe(3);
+        await namespace.run("ip", ["address", "add", "2001:db8::6/128", "dev", "lo"]);
+        expect((await runCli(namespace, diff)).exitCode).toBe(3);
       });
     });
   },

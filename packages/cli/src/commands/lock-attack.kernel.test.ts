@@ -7,7 +7,15 @@ import { runCli } from "../testing/cli-in-namespace.ts";
 
 const ROOT = resolve(import.meta.dirname, "../../../..");
 const ATTACKER = join(ROOT, "packages/host/src/testing/lock-attacker.ts");
-const APPLY = ["iptables", "apply", join(ROOT, "examples/cloudos.yaml"), "--host", "cloudos1", "--json"];
+const APPLY = [
+  "iptables",
+  "apply",
+  join(ROOT, "examples/cloudos.yaml"),
+  "--host",
+  "cloudos1",
+  "--foreign-host",
+  "--json",
+];
 const reason = whyNoKernelTests(["ip", "iptables", "conntrack", "setpriv"]);
 
 describe.skipIf(reason !== undefined)(`a machine under attack${reason === undefined ? "" : ` (${reason})`}`, () => {

@@ -55,7 +55,9 @@ export class ProxyHost implements AsyncDisposable {
   /** Starts svcproxy; `prefix` is a command that runs it with fewer rights. */
   svcproxy(args: readonly string[], prefix: readonly string[] = []): HostProgram {
     const runtime = args[0] === "userspace" ? ["--runtime-dir", join(this.folder, "run")] : [];
-    return this.start([process.execPath, inject("program"), ...args, ...runtime], { prefix });
+    // The namespace is bare: what the topology says of the host's addresses is not true of it.
+    const foreign = args.includes("--host") && !args.includes("--print-unit") ? ["--foreign-host"] : [];
+    return this.start([process.execPath, inject("program"), ...args, ...runtime, ...foreign], { prefix });
   }
 
   /** Runs a shell script to its end. @returns what it printed @throws where it fails */
