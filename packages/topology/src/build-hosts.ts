@@ -8,7 +8,6 @@ import { allOf, mapItems } from "./raw-topology.ts";
 import { specialAddress } from "./special-address.ts";
 import { Spot } from "./spot.ts";
 import { portHint, swallowedPort } from "./swallowed-port.ts";
-import { TextMap } from "./text-map.ts";
 import type { Found, ValueReader } from "./value-reader.ts";
 import { isMappedIpv4 } from "./value-reader.ts";
 
@@ -28,9 +27,9 @@ export function spotOf({ pod, list, index }: PlacedPod): Spot {
 /** The hosts, and what services need to find in them. */
 export interface HostDirectory {
   readonly hosts: readonly Host[];
-  readonly podsByName: Pick<TextMap<PlacedPod>, "get" | "keys">;
-  readonly podsByAddress: Pick<TextMap<PlacedPod>, "get" | "has">;
-  readonly hostsByAddress: Pick<TextMap<Host>, "get">;
+  readonly podsByName: ReadonlyMap<string, PlacedPod>;
+  readonly podsByAddress: ReadonlyMap<IpAddress, PlacedPod>;
+  readonly hostsByAddress: ReadonlyMap<IpAddress, Host>;
   readonly podCIDRs: CidrIndex<Host>;
 }
 
@@ -53,10 +52,10 @@ interface PodBlock {
 class HostsBuilder {
   readonly #reader: ValueReader;
   readonly #hostNames = new Map<string, Spot>();
-  readonly #hostsByAddress = new TextMap<Host>();
+  readonly #hostsByAddress = new Map<IpAddress, Host>();
   readonly #hostAddressSpots = new Map<IpAddress, Spot>();
-  readonly #podsByName = new TextMap<PlacedPod>();
-  readonly #podsByAddress = new TextMap<PlacedPod>();
+  readonly #podsByName = new Map<string, PlacedPod>();
+  readonly #podsByAddress = new Map<IpAddress, PlacedPod>();
   /** `address port` of pods in the host's own network, which share its address. */
   readonly #sharedAddresses = new Map<string, Spot>();
   readonly #podBlocks: PodBlock[] = [];
@@ -157,8 +156,11 @@ class HostsBuilder {
   }
 
   #placePodName(name: string, placed: PlacedPod): void {
-    const before = this.#podsByName.getOrInsert(name, placed);
-    if (before === placed) return;
+    const before = this.#podsByName.get(name);
+    if (before === undefined) {
+      this.#podsByName.set(name, placed);
+      return;
+    }
     const first = spotOf(before).at("name");
     this.#reader.duplicate("DUPLICATE_NAME", spotOf(placed).at("name"), { first, reason: "another pod has this name" });
   }
@@ -184,13 +186,14 @@ class HostsBuilder {
     }
     if (specialAddress(address) !== undefined)
       this.#reader.judge(address, "endpoint", spot ?? spotOf(placed).at("address"));
-    const before = this.#podsByAddress.getOrInsert(address, placed);
+    const before = this.#podsByAddress.get(address);
+    if (before === undefined) this.#podsByAddress.set(address, placed);
     const owner = this.#hostsByAddress.get(address);
     const block = podCidrOf(host, familyOf(address));
     const isOutside = block !== undefined && !cidrContains(block, address);
-    if (before === placed && owner === undefined && !isOutside) return;
+    if (before === undefined && owner === undefined && !isOutside) return;
     const at = spot ?? spotOf(placed).at("address");
-    if (before !== placed) {
+    if (before !== undefined) {
       const reason = `the address ${address} is a pod's already`;
       this.#reader.duplicate("DUPLICATE_ADDRESS", at, { first: spotOf(before).at("address"), reason });
     }
@@ -211,7 +214,7 @@ class HostsBuilder {
     placed: PlacedPod,
     { address, port, spot }: { address: IpAddress; port: Port | undefined; spot: Spot },
   ): void {
-    this.#podsByAddress.getOrInsert(address, placed);
+    if (!this.#podsByAddress.has(address)) this.#podsByAddress.set(address, placed);
     const key = `${address} ${port ?? ""}`;
     const first = this.#sharedAddresses.get(key);
     if (first === undefined) this.#sharedAddresses.set(key, spot);

@@ -1,5 +1,6 @@
 import type { Cidr } from "./address.ts";
 import { parseIpAddress } from "./address.ts";
+import { readServiceCIDRs } from "./check-service-cidrs.ts";
 import { judgeInterfaceName } from "./interface-name.ts";
 import type { DetectLocal, NodeSettings } from "./model.ts";
 import { MAX_AFFINITY_TABLE_SIZE } from "./model.ts";
@@ -11,7 +12,10 @@ import type { Found, ValueReader } from "./value-reader.ts";
 import { singleAddress } from "./value-reader.ts";
 
 /** What the `node:` block sets. */
-export function buildNodeSettings(raw: RawNode, { reader, spot }: NodeContext): Partial<NodeSettings> {
+export function buildNodeSettings(
+  raw: RawNode,
+  { reader, spot, directory, services }: Parameters<typeof readServiceCIDRs>[1],
+): Partial<NodeSettings> {
   const detectLocal = readDetectLocal(raw, { reader, spot });
   const nodePorts = readNodePortAddresses(raw, { reader, spot });
   const masqueradeBit =
@@ -33,7 +37,7 @@ export function buildNodeSettings(raw: RawNode, { reader, spot }: NodeContext): 
     ...(masqueradeBit === undefined ? {} : { masqueradeBit }),
     ...(raw.masqueradeAll === undefined ? {} : { masqueradeAll: raw.masqueradeAll }),
     ...(raw.localhostNodePorts === undefined ? {} : { localhostNodePorts: raw.localhostNodePorts }),
-    ...(raw.serviceCIDRs === undefined ? {} : { serviceCIDRs: readServiceCIDRs(raw.serviceCIDRs, { reader, spot }) }),
+    ...readServiceCIDRs(raw, { reader, spot, directory, services }),
     ...(affinityTableSize === undefined ? {} : { affinityTableSize }),
   };
 }
@@ -93,10 +97,6 @@ function readClusterCIDRs({ clusterCIDR = "" }: RawNode, { reader, spot }: NodeC
     return cidr === undefined ? [] : [{ value: cidr, spot: spot.at("clusterCIDR") }];
   });
   return reader.onePerFamily(found, ({ address }) => address, "clusterCIDR").map(({ value }) => value);
-}
-
-function readServiceCIDRs(raw: NonNullable<RawNode["serviceCIDRs"]>, { reader, spot }: NodeContext): readonly Cidr[] {
-  return mapItems(raw, (text, index) => reader.cidr(text, spot.at("serviceCIDRs").at(index)));
 }
 
 /** `primary` alone means the host's main address of each family. */

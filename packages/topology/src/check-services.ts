@@ -6,7 +6,6 @@ import type { Service } from "./model.ts";
 import { quote } from "./quote.ts";
 import type { Spot } from "./spot.ts";
 import { swallowedPort } from "./swallowed-port.ts";
-import { TextMap } from "./text-map.ts";
 import type { ValueReader } from "./value-reader.ts";
 
 /** Reports what services may not share, and VIPs that are something else already. */
@@ -31,7 +30,7 @@ export function checkServices(
 /** Remembers who uses what first, and reports whoever comes second. */
 class UniqueUses {
   readonly #reader: ValueReader;
-  readonly #first = new TextMap<Spot>();
+  readonly #first = new Map<string, Spot>();
 
   constructor(reader: ValueReader) {
     this.#reader = reader;
@@ -39,8 +38,11 @@ class UniqueUses {
 
   /** @param what asked for where there is a fault */
   claim(code: FaultCode, spot: Spot, { key, what }: { key: string; what: () => string }): void {
-    const first = this.#first.getOrInsert(key, spot);
-    if (first === spot) return;
+    const first = this.#first.get(key);
+    if (first === undefined) {
+      this.#first.set(key, spot);
+      return;
+    }
     const [mine, theirs] = [spot.subject, first.subject];
     const reason = mine === theirs ? `${what()} stands twice` : `${what()} is used by ${theirs} already`;
     this.#reader.duplicate(code, spot, { first, reason });

@@ -1,7 +1,7 @@
 import type { FaultReport, Path, Place } from "./fault-report.ts";
 import { isMapping } from "./is-mapping.ts";
 import { nearestWord } from "./nearest-word.ts";
-import { quote } from "./quote.ts";
+import { numberHint, quote } from "./quote.ts";
 import type { SourceDocument } from "./source-document.ts";
 
 /** The part of JSON Schema that the topology's schema uses. */
@@ -207,9 +207,7 @@ function typeHint(expected: readonly Shape[], value: unknown): string | undefine
   if (types.includes("string") && (typeof value === "number" || typeof value === "boolean")) {
     return `Quote it: "${value}"`;
   }
-  if (types.includes("integer") && typeof value === "string" && /^\d+$/.test(value)) {
-    return `Write it without quotes: ${value}`;
-  }
+  if (types.includes("integer") && typeof value === "string") return numberHint(value);
   if (types.includes("array") && value !== null) return "Put it in a list: [ … ]";
   return value === null ? "Give it a value or leave the key out" : undefined;
 }

@@ -57,7 +57,7 @@ test("what the configuration sets goes over what the input sets, and that over a
 test("kubeadm's own configuration serves NodePorts on localhost, as its kube-proxy does", () => {
   const read = (name: string) => ({
     file: name,
-    bytes: readFileSync(new URL(`../fixtures/kubeadm/${name}`, import.meta.url)),
+    bytes: readFileSync(new URL(`../golden/kubeadm/${name}`, import.meta.url)),
   });
   const { topology, warnings } = readInput(loadInput([read("objects.yaml")]), {
     configuration: parseProxyConfiguration(read("config.yaml")),

@@ -8,7 +8,8 @@ import { positionAt } from "./text-position.ts";
 export const MAX_FILE_BYTES = 64 * 1024 * 1024;
 
 /**
- * The text of a file, without a byte-order mark.
+ * The text of a file, without byte-order marks, be they at the start of a line: files that were joined have them there. UTF-16 that such
+ * a mark announces is read as well.
  *
  * @throws InputError FILE_TOO_LARGE, or NOT_UTF8 at the first byte that is none, a null byte among them: no format that is read has it,
  *   and UTF-16 is full of it
@@ -20,9 +21,11 @@ export function decodeText({ file, bytes }: InputFile): SourceText {
       hint: "Kubernetes objects can be given as several files, and Pods left out where EndpointSlices name them",
     });
   }
+  const wide = decodeUtf16(bytes);
+  if (wide !== undefined) return { file, text: wide };
   const text = decodeUtf8(bytes);
   const nullOffset = bytes.indexOf(0);
-  if (text !== undefined && nullOffset < 0) return { file, text };
+  if (text !== undefined && nullOffset < 0) return { file, text: withoutMarks(text) };
   const { line, column, offset } = text === undefined ? firstInvalidByte(bytes) : placeOf(bytes, nullOffset);
   const byte = (bytes[offset] ?? 0).toString(16).padStart(2, "0");
   throw fileFault("NOT_UTF8", file, `Byte ${offset + 1} (0x${byte}) is not UTF-8 text`, {
@@ -30,6 +33,27 @@ export function decodeText({ file, bytes }: InputFile): SourceText {
     hint: looksLikeUtf16(bytes) ? "It looks like UTF-16: save the file as UTF-8" : "Save the file as UTF-8",
   });
 }
+
+/** Undefined where no mark says so, or it is no such text for all that. */
+function decodeUtf16(bytes: Uint8Array): string | undefined {
+  const [first, second] = bytes;
+  const encoding =
+    first === 0xff && second === 0xfe ? "utf-16le" : first === 0xfe && second === 0xff ? "utf-16be" : undefined;
+  if (encoding === undefined) return undefined;
+  try {
+    const text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
+    return text.includes("\0") ? undefined : withoutMarks(text);
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
+function withoutMarks(text: string): string {
+  return text.includes(MARK) ? text.replace(/^\ufeff+/gm, "") : text;
+}
+
+const MARK = "\ufeff";
 
 /** By its byte-order mark, or by the null byte that every ASCII character has there. */
 function looksLikeUtf16([first, second]: Uint8Array): boolean {

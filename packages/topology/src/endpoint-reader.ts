@@ -8,7 +8,6 @@ import { nearestWord } from "./nearest-word.ts";
 import { quote } from "./quote.ts";
 import type { Spot } from "./spot.ts";
 import { portHint, swallowedPort } from "./swallowed-port.ts";
-import { TextMap } from "./text-map.ts";
 import type { ValueReader } from "./value-reader.ts";
 
 /** An endpoint as a service lists it: its port may depend on the service's port. */
@@ -83,7 +82,7 @@ export class EndpointReader {
   endpoints(targets: readonly Target[], port: TargetedPort): readonly Endpoint[] {
     const endpoints: Endpoint[] = [];
     // By address alone, because few addresses have another port.
-    const seen = new TextMap<Port>();
+    const seen = new Map<IpAddress, Port>();
     for (const target of targets) {
       let isUsable = false;
       for (const podAddress of target.addresses) {
@@ -108,11 +107,23 @@ export class EndpointReader {
           this.#warnDuplicate(target, { address, targetPort, port });
           continue;
         }
-        endpoints.push(endpointOf(address, targetPort, target.placed));
+        endpoints.push(this.#endpoint(address, targetPort, target.placed));
       }
       if (!isUsable) this.#reportFamily(target, port);
     }
     return endpoints;
+  }
+
+  #endpoint(address: IpAddress, port: Port, placed: PlacedPod | undefined): Endpoint {
+    if (placed === undefined) {
+      // On a host's own address it is on that host, whoever it is.
+      const host = this.#directory.hostsByAddress.get(address);
+      const runsOn = host === undefined ? {} : { host: host.name };
+      return { address, port, ...runsOn, ready: true, serving: true, terminating: false, hints: NO_HINTS };
+    }
+    const { pod, host } = placed;
+    const { ready, serving, terminating, hints } = pod;
+    return { address, port, pod: pod.name, host: host.name, ready, serving, terminating, hints };
   }
 
   /** A port that an endpoint outside of all hosts has for itself, and the service sets aside. */
@@ -183,13 +194,4 @@ export class EndpointReader {
       "Give the service a ClusterIP of that family, or the pod an address of this one",
     );
   }
-}
-
-function endpointOf(address: IpAddress, port: Port, placed: PlacedPod | undefined): Endpoint {
-  if (placed === undefined) {
-    return { address, port, ready: true, serving: true, terminating: false, hints: NO_HINTS };
-  }
-  const { pod, host } = placed;
-  const { ready, serving, terminating, hints } = pod;
-  return { address, port, pod: pod.name, host: host.name, ready, serving, terminating, hints };
 }

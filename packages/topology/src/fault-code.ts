@@ -50,6 +50,8 @@ export type FaultCode =
   // Kubernetes objects
   | "NO_CLUSTER_IP"
   | "NO_NODE_ADDRESS"
+  | "NO_ENDPOINTS_GIVEN"
+  | "JOINS_NOTHING"
   | "EXTERNAL_IP_REFUSED"
   | "OTHER_PROXY"
   | "UNUSUAL_NODE_PORT"

@@ -46,6 +46,10 @@ export class FaultReport {
     this.#keep({ severity: "error", code, place, message, first });
   }
 
+  warningAgain(code: FaultCode, place: Place, { first, message }: { first: Place; message: string }): void {
+    this.#keep({ severity: "warning", code, place, message, first });
+  }
+
   /** Whether further faults are only counted, so that what they would say need not be found out. */
   get isFull(): boolean {
     return this.#faults.length >= MAX_FAULTS;

@@ -27,6 +27,5 @@ export * from "./problem-code.ts";
 export * from "./read-input.ts";
 export type { InputFile } from "./source-document.ts";
 export * from "./source-place.ts";
-export { TextMap } from "./text-map.ts";
 export type { TopologyFile } from "./topology-file.ts";
 export * from "./topology-schema.ts";

@@ -3,7 +3,7 @@ import type { Fault } from "./errors.ts";
 import { MAX_FAULTS } from "./fault-report.ts";
 import { quote } from "./quote.ts";
 import { scalarOffset } from "./scalar-offset.ts";
-import type { SourceText } from "./source-document.ts";
+import { type SourceText, shiftPosition } from "./source-document.ts";
 import { positionFinder } from "./text-position.ts";
 
 interface OpenNode {
@@ -18,8 +18,10 @@ interface OpenNode {
  *
  * @throws YAMLException where the text is not YAML
  */
-export function keyFaults({ file, text }: SourceText): readonly Fault[] {
-  const positionOf = positionFinder(text);
+export function keyFaults(source: SourceText): readonly Fault[] {
+  const { file, text } = source;
+  const find = positionFinder(text);
+  const positionOf = (offset: number) => shiftPosition(source, { file, ...find(offset) });
   const faults: Fault[] = [];
   const open: OpenNode[] = [];
   for (const event of parseEvents(text, {})) {
@@ -40,7 +42,7 @@ export function keyFaults({ file, text }: SourceText): readonly Fault[] {
         severity: "error",
         code: "WRONG_TYPE",
         message: `A key must be a text, not ${what}`,
-        at: { file, ...positionOf(event.start) },
+        at: positionOf(event.start),
       });
     } else if (isKey && event.type === EVENT_ID.SCALAR) {
       const key = getScalarValue(text, event);
@@ -52,7 +54,7 @@ export function keyFaults({ file, text }: SourceText): readonly Fault[] {
           severity: "error",
           code: "DUPLICATE_KEY",
           message: `The key ${quote(key)} stands twice in one mapping`,
-          at: { file, ...positionOf(offset) },
+          at: positionOf(offset),
           hint: `The first is on line ${positionOf(first).line}`,
         });
       }

@@ -1,20 +1,21 @@
 import {
   CORE_SCHEMA,
-  constructFromEvents,
+  defineScalarTag,
+  floatCoreTag,
+  intCoreTag,
   type LoadOptions,
   loadAll,
   mergeTag,
-  parseEvents,
-  type Schema,
+  NOT_RESOLVED,
   YAMLException,
 } from "js-yaml";
 import { fileFault } from "./decode-text.ts";
 import { type Fault, InputError } from "./errors.ts";
 import { keyFaults } from "./key-faults.ts";
-import { plainValues } from "./plain-values.ts";
 import { MAX_MARKS, refuseValueFlood } from "./refuse-value-flood.ts";
-import type { SourceDocument, SourceText } from "./source-document.ts";
-import { positionAt } from "./text-position.ts";
+import { type SourceDocument, type SourceText, shiftPosition } from "./source-document.ts";
+import { splitJson } from "./split-json.ts";
+import { positionAt, positionFinder } from "./text-position.ts";
 
 export interface LoadedDocuments {
   /** Those with content, in the file's order. */
@@ -24,12 +25,34 @@ export interface LoadedDocuments {
 }
 
 /**
- * The documents of a text as plain values: JSON by JSON.parse, everything else by a YAML 1.2 parser that knows `<<`.
+ * The documents of a text as plain values: JSON by JSON.parse, one or many in a row, everything else by a YAML 1.2 parser that knows `<<`.
+ * A number with a leading zero is a text, because readers of YAML 1.1, kubectl among them, take it for an octal one.
  *
  * @throws InputError TOO_MANY_VALUES, SYNTAX or ALIAS_BOMB
  */
 export function loadDocuments(source: SourceText): LoadedDocuments {
   refuseValueFlood(source);
+  const row = /^\s*[[{]/.test(source.text) ? splitJson(source.text) : undefined;
+  if (row === undefined) return loadText(source);
+  const loaded = partsOf(source, row).map(loadText);
+  return {
+    documents: loaded.flatMap(({ documents }) => documents),
+    faults: loaded.flatMap(({ faults }) => faults),
+  };
+}
+
+/** Each value of a row as a text of its own, which begins in the column that the value begins in. */
+function partsOf(source: SourceText, row: NonNullable<ReturnType<typeof splitJson>>): readonly SourceText[] {
+  const positionOf = positionFinder(source.text);
+  const { lines, columns } = source.shift ?? { lines: 0, columns: 0 };
+  return row.map(({ start, end }) => {
+    const { line, column } = positionOf(start);
+    const text = " ".repeat(column - 1) + source.text.slice(start, end);
+    return { file: source.file, text, shift: { lines: lines + line - 1, columns } };
+  });
+}
+
+function loadText(source: SourceText): LoadedDocuments {
   const { values, faults } = parseJson(source.text) ?? parseYaml(source);
   const documents = values.flatMap((value, index) =>
     value === null || value === undefined ? [] : [{ source, index, value }],
@@ -98,11 +121,27 @@ function countKeys(root: unknown): number {
   return count;
 }
 
+/** YAML 1.1 reads it as an octal number, YAML 1.2 as a decimal one. */
+const LEADING_ZERO = /^[-+]?0[0-9]/;
+
+/** The tag for numbers, where it is not written out, but for those that YAML's versions read differently. */
+function unambiguous<Value>(tag: ScalarTag<Value>): ScalarTag<Value> {
+  return defineScalarTag(tag.tagName, {
+    ...tag,
+    resolve: (text, isExplicit, tagName) =>
+      LEADING_ZERO.test(text) && !isExplicit ? NOT_RESOLVED : tag.resolve(text, isExplicit, tagName),
+  });
+}
+
+type ScalarTag<Value> = ReturnType<typeof defineScalarTag<Value>>;
+
+const SCHEMA = CORE_SCHEMA.withTags(mergeTag, unambiguous(intCoreTag), unambiguous(floatCoreTag));
+
 function parseYaml(source: SourceText): ParsedValues {
-  const options = { schema: CORE_SCHEMA.withTags(mergeTag), maxTotalMergeKeys: MAX_EXPANDED_VALUES };
+  const options = { schema: SCHEMA, maxTotalMergeKeys: MAX_EXPANDED_VALUES };
   let parsed: ParsedValues;
   try {
-    parsed = { values: valuesOf(source.text, options), faults: [] };
+    parsed = { values: loadAll(source.text, { ...options, maxDepth: MAX_DEPTH }), faults: [] };
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error;
     try {
@@ -119,12 +158,6 @@ function parseYaml(source: SourceText): ParsedValues {
   return parsed;
 }
 
-function valuesOf(text: string, options: LoadOptions & { readonly schema: Schema }): readonly unknown[] {
-  const { schema } = options;
-  const events = parseEvents(text, { maxDepth: MAX_DEPTH });
-  return plainValues(text, { events, schema }) ?? constructFromEvents(events, { ...options, source: text });
-}
-
 /** The last of keys that stand twice. @throws InputError with the faults of the keys where one of them cannot be a key at all */
 function loadLeniently(
   { text }: SourceText,
@@ -134,27 +167,25 @@ function loadLeniently(
   return loadAll(text, { ...options, json: true });
 }
 
-function syntaxFault({ file, text }: SourceText, { reason, mark }: YAMLException): Error {
+function syntaxFault(source: SourceText, { reason, mark }: YAMLException): Error {
+  const { file, text } = source;
+  const at = (offset: number) => shiftPosition(source, { file, ...positionAt(text, offset) });
   const position = mark?.position ?? 0;
   if (reason.startsWith("merge keys exceeded")) {
     const message = `Merges (<<) bring more than ${MAX_EXPANDED_VALUES} keys into this file`;
     return fileFault("ALIAS_BOMB", file, message, {
-      at: { file, ...positionAt(text, position) },
+      at: at(position),
       hint: "Write the keys out, or use fewer merges",
     });
   }
   // The mark of an alias that means nothing is behind its star.
   const offset = reason.startsWith("unidentified alias") && text[position - 1] === "*" ? position - 1 : position;
-  // As `kubectl get -o json` twice in one pipe has it: JSON behind JSON.
-  const isAnother = /document separator is expected/.test(reason) && text[offset] === "{";
-  const hint = isAnother ? SEPARATOR_HINT : SYNTAX_HINTS.find(({ words }) => words.test(reason))?.hint;
+  const hint = SYNTAX_HINTS.find(({ words }) => words.test(reason))?.hint;
   return fileFault("SYNTAX", file, `Cannot read ${/^\s*[[{]/.test(text) ? "JSON or YAML" : "YAML"}: ${reason}`, {
-    at: { file, ...positionAt(text, offset) },
+    at: at(offset),
     ...(hint === undefined ? {} : { hint }),
   });
 }
-
-const SEPARATOR_HINT = "Write a line `---` between the documents, give each as a file, or make one List of them";
 
 const SYNTAX_HINTS: readonly { readonly words: RegExp; readonly hint: string }[] = [
   { words: /\btabs?\b/, hint: "Indent by spaces" },

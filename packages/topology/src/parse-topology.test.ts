@@ -5,6 +5,7 @@ import { InputError } from "./errors.ts";
 import { exampleTopology } from "./example-topology.ts";
 import type { FaultCode } from "./fault-code.ts";
 import { parseTopology } from "./parse-topology.ts";
+import { planHost } from "./plan-host.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const read = (text: string) => parseTopology(bytes(text), { file: "t.yaml" });
@@ -166,7 +167,7 @@ const FAULTS: readonly { name: string; text: string; code: FaultCode; hint?: Reg
     text: `{ "hosts": ${"[".repeat(98)}‸${"[".repeat(9000)}${"]".repeat(9098)} }`,
     code: "SYNTAX",
   },
-  { name: "JSON behind JSON", text: '{"hosts": []}\n‸{"hosts": []}', code: "SYNTAX", hint: /`---` between/ },
+  { name: "JSON behind JSON", text: '{"hosts": []}\n‸{"hosts": []}', code: "SEVERAL_DOCUMENTS" },
   { name: "a tab as indentation", text: "hosts:\n‸\t- name: a", code: "SYNTAX", hint: /spaces/ },
   {
     name: "a key twice",
@@ -475,6 +476,14 @@ const FAULTS: readonly { name: string; text: string; code: FaultCode; hint?: Reg
     text: topology({ rest: "node: { serviceCIDRs: [10.96.0.0/12, ‸10.96.0.1] }" }),
     code: "BAD_CIDR",
   },
+  ...(["192.168.0.0/16", "10.5.0.0/24", "10.5.0.2/32", "203.0.113.0/24"] as const).map((block) => ({
+    name: `a range of ClusterIPs that holds something else (${block})`,
+    text: topology({
+      service: "clusterIP: 10.100.0.1\n    externalIPs: [203.0.113.1]",
+      rest: `node: { serviceCIDRs: [10.100.0.0/16, ‸${block}] }`,
+    }),
+    code: "SERVICE_CIDR_TOO_WIDE" as const,
+  })),
 ];
 
 describe("a fault", () => {
@@ -501,7 +510,10 @@ describe("a fault", () => {
     { address: "255.255.255.255", vip: "error", endpoint: "error" },
     { address: "fe80::7", vip: "warning", endpoint: "warning" },
     // As node-local DNS caches have it.
-    { address: "169.254.20.10", vip: undefined, endpoint: "warning" },
+    { address: "169.254.20.10", vip: "warning", endpoint: "warning" },
+    // Where clouds serve metadata.
+    { address: "169.254.169.254", vip: "warning", endpoint: "warning" },
+    { address: "fd00:ec2::254", vip: "warning", endpoint: undefined },
     ...["0.0.0.1", "1.2.3.4", "128.0.0.1", "169.253.0.1", "223.255.255.255", "240.0.0.1", "::2", "fd00::7"].map(
       (address) => ({ address, vip: undefined, endpoint: undefined }),
     ),
@@ -670,6 +682,22 @@ services:
   - { <<: *base, name: s2 }`);
     expect(faultsOf(plain).map(({ at }) => `${at?.line}:${at?.column}`)).toEqual([places[0], places[0]]);
   });
+});
+
+test("an endpoint on a host's own address runs on that host, and serves it under policy Local", () => {
+  const { topology: read_ } = read(`
+hosts: [{ name: alpha, address: 10.0.0.1 }, { name: beta, address: 10.0.0.2 }]
+services:
+  - name: web
+    clusterIP: 10.50.0.1
+    externalTrafficPolicy: Local
+    internalTrafficPolicy: Local
+    ports: [{ port: 80, targetPort: 8080, nodePort: 30080 }]
+    endpoints: ["10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080"]
+`);
+  expect(read_.services[0]?.ports[0]?.endpoints.map(({ host }) => host)).toEqual(["alpha", "beta", undefined]);
+  const [plan] = planHost(read_, { host: "alpha" }).ports;
+  expect(plan?.localEndpoints.map(({ address }) => address)).toEqual(["10.0.0.1"]);
 });
 
 describe("a file that is no text of ours", () => {

@@ -66,6 +66,6 @@ function buildTopology(
   const settings =
     raw.node === undefined
       ? {}
-      : buildNodeSettings(raw.node, { reader, spot: Spot.root("the node settings").at("node") });
+      : buildNodeSettings(raw.node, { reader, spot: Spot.root("the node settings").at("node"), directory, services });
   return { hosts: directory.hosts, services: services.map(({ service }) => service), settings };
 }

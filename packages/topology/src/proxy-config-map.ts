@@ -1,8 +1,8 @@
-import { type Fault, InputError } from "./errors.ts";
+import type { Fault } from "./errors.ts";
 import { isMapping } from "./is-mapping.ts";
 import { type LoadedDocuments, loadDocuments } from "./load-documents.ts";
 import { locateFaults } from "./locate-faults.ts";
-import { type SourceDocument, type SourceText, shiftPosition } from "./source-document.ts";
+import type { SourceDocument, SourceText } from "./source-document.ts";
 
 /**
  * The documents, and in the place of each ConfigMap that holds a text of `kind` (as kubeadm's `kube-proxy` does under `config.conf`) the
@@ -19,7 +19,7 @@ export function unpackConfigMap({ documents, faults }: LoadedDocuments, kind: st
       unpacked.push(document);
       continue;
     }
-    const loaded = loadInner(innerSource(document, inner));
+    const loaded = loadDocuments(innerSource(document, inner));
     unpacked.push(...loaded.documents);
     found.push(...loaded.faults);
   }
@@ -80,17 +80,4 @@ function shiftOf(
     if (columns >= 0 && inner.every(isSame)) return { lines: start, columns };
   }
   return undefined;
-}
-
-function loadInner(source: SourceText): LoadedDocuments {
-  const moved = (fault: Fault): Fault =>
-    fault.at === undefined || "object" in fault.at ? fault : { ...fault, at: shiftPosition(source, fault.at) };
-  try {
-    const { documents, faults } = loadDocuments(source);
-    return { documents, faults: faults.map(moved) };
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    const [first, ...others] = error.faults;
-    throw new InputError([moved(first), ...others.map(moved)]);
-  }
 }

@@ -59,6 +59,10 @@ export interface AddressFinding {
 
 /** @returns undefined where the address can be a VIP, an endpoint's (a pod's) or a host's */
 export function judgeAddress(address: IpAddress, role: AddressRole): AddressFinding | undefined {
+  if (role === "VIP" && METADATA.has(address)) {
+    const reason = `${address} is where clouds serve a machine's metadata, credentials among it: whoever dials it gets the service instead`;
+    return { severity: "warning", reason, hint: HINTS.VIP };
+  }
   const special = specialAddress(address);
   if (special === undefined) return undefined;
   const { kind, what } = special;
@@ -67,6 +71,12 @@ export function judgeAddress(address: IpAddress, role: AddressRole): AddressFind
   const severity = kind === "link-local" || (kind === "loopback" && role !== "VIP") ? "warning" : "error";
   return { severity, reason: `${address} is ${what}: ${consequence}`, hint: HINTS[role] };
 }
+
+/** Of AWS (also its tasks, and IPv6), GCP, Azure (also its agent), Alibaba and Oracle. */
+const METADATA: ReadonlySet<string> = new Set([
+  ...["169.254.169.254", "169.254.170.2", "fd00:ec2::254", "fd20:ce::254"],
+  ...["168.63.129.16", "100.100.100.200", "192.0.0.192"],
+]);
 
 const HINTS: Readonly<Record<AddressRole, string>> = {
   VIP: "Take an address that no machine has, such as one of 10.96.0.0/12 or of fd00::/8",
@@ -85,7 +95,9 @@ const CONSEQUENCES: Readonly<Record<SpecialAddress["kind"], Consequence>> = {
   // 169.254.20.10 and its like are customary for what each node serves itself, and iptables takes packets for them as for any other.
   "link-local": (role, address) => {
     if (familyOf(address) === 6) return "it means nothing without the link that it is on";
-    return role === "VIP" ? undefined : "it is only reached from the same link";
+    return role === "VIP"
+      ? "what this host itself reaches on a link by it, such as a name server of its own, it then reaches no more on the service's ports"
+      : "it is only reached from the same link";
   },
   multicast: () => "no single machine has it, and no connection can be made to it",
   broadcast: () => "no single machine has it, and no connection can be made to it",

@@ -47,6 +47,11 @@ export class ValueReader {
     this.report.errorAgain(code, this.place(spot), { first, message });
   }
 
+  warnAgain(code: FaultCode, spot: Spot, { first, reason }: { first: Place; reason: string }): void {
+    const message = `${capitalize(spot.subject)}: ${reason}`;
+    this.report.warningAgain(code, this.place(spot), { first, message });
+  }
+
   address(text: string, spot: Spot): IpAddress | undefined {
     const address = parseIpAddress(text);
     if (address !== undefined && !isMappedIpv4(address)) return address;

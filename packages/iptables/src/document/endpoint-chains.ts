@@ -1,6 +1,5 @@
 import type { Match, Rule, Target } from "@svcproxy/rules";
 import type { Endpoint, Family, HostPlan, Protocol, ServicePortPlan } from "@svcproxy/topology";
-import { TextMap } from "@svcproxy/topology";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
 import { hostCidr, moduleMatch, protocolMatch, remember, source } from "../rule-parts/matches.ts";
 import { dnat, jump, NO_TARGET } from "../rule-parts/targets.ts";
@@ -88,12 +87,16 @@ class GrowingChain implements EndpointChain {
 
 class WantedChains {
   /** The first of each address, which is a string that exists already; few addresses have another. */
-  readonly #byAddress = new TextMap<GrowingChain>();
+  readonly #byAddress = new Map<Endpoint["address"], GrowingChain>();
 
   /** The chain for an endpoint: that of an equal one before, or a new one. */
   add(endpoint: Endpoint, use: ChainUse): GrowingChain {
     let chain = this.#byAddress.get(endpoint.address);
-    if (chain === undefined) return this.#byAddress.getOrInsert(endpoint.address, new GrowingChain(endpoint, use));
+    if (chain === undefined) {
+      chain = new GrowingChain(endpoint, use);
+      this.#byAddress.set(endpoint.address, chain);
+      return chain;
+    }
     while (!chain.isFor(endpoint, use)) {
       chain.sibling ??= new GrowingChain(endpoint, use);
       chain = chain.sibling;

@@ -1,5 +1,4 @@
 import { CHAIN_NAME_MAX_LENGTH } from "@svcproxy/rules";
-import { TextMap } from "@svcproxy/topology";
 import { hashName } from "./hash-name.ts";
 
 /** Room behind a prefix like `KUBE-SVC-`. */
@@ -25,8 +24,8 @@ export function nameDistinctly(
   wishes: readonly string[],
   { identityOf, isFirst = () => false }: NamingOptions,
 ): readonly string[] {
-  const holders = new TextMap<number>();
-  const holdersAmongFirst = new TextMap<number>();
+  const holders = new Map<string, number>();
+  const holdersAmongFirst = new Map<string, number>();
   wishes.forEach((wish, index) => {
     const claims = isFirst(index) ? holdersAmongFirst : holders;
     const { size } = claims;

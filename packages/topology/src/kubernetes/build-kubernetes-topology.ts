@@ -12,7 +12,8 @@ import { readEndpoints } from "./read-endpoints.ts";
 import { readNodes } from "./read-nodes.ts";
 import { endpointsOfSelector, type KubernetesPod, PodsByLabel, readPods } from "./read-pods.ts";
 import { readServiceCIDRs } from "./read-service-cidrs.ts";
-import { type KubernetesService, type KubernetesServicePort, readService } from "./read-services.ts";
+import { type KubernetesService, type KubernetesServicePort, readService, warnOfRefusedIPs } from "./read-services.ts";
+import { warnOfLooseObjects } from "./warn-of-loose-objects.ts";
 
 export interface KubernetesTopology extends Pick<Topology, "hosts" | "services"> {
   /** What objects say of the data path. */
@@ -36,10 +37,13 @@ export function buildKubernetesTopology(
   const listed = readEndpoints(objects);
   const hostNames = new Set(nodes.map(({ host }) => host.name));
   const read = objects.services.filter(isOurs).map((object) => readService(object, { allowExternalIPs }));
-  const services = checkFrontends(read, { nodes }).map((service) => {
-    const endpoints = endpointsOf(service, { listed, podsByLabel });
-    return buildService(service, { endpoints, hostNames });
-  });
+  warnOfRefusedIPs(read);
+  const checked = checkFrontends(read, { nodes, pods });
+  const endpoints = new Map(checked.map((service) => [service, endpointsOf(service, { listed, podsByLabel })]));
+  warnOfLooseObjects({ objects, nodes, services: checked, listed, endpointsOf: endpoints });
+  const services = checked.map((service) =>
+    buildService(service, { endpoints: endpoints.get(service) ?? [], hostNames }),
+  );
   return {
     passedOver: objects.passedOver,
     hosts: placePods(
@@ -86,8 +90,8 @@ function buildService(
 }
 
 /**
- * Endpoints go to a service's port by the port's name and protocol; its `targetPort` has no say. Each `ip:port` once, where one
- * that a node runs wins, in the order of their texts.
+ * Endpoints go to a service's port by the port's name and protocol; its `targetPort` has no say. Each `ip:port` once, in the order of
+ * their texts: the one that is of more use wins, because a pod that has ended leaves its address to the next, then one that a node runs.
  *
  * @see kubernetes pkg/proxy/endpointslicecache.go, endpointInfoByServicePort
  */
@@ -103,10 +107,20 @@ function endpointsOfPort(
       const endpoint: Endpoint = { ...rest, port: group.port, ...(isPlaced ? { host: node } : {}) };
       const text = formatSocketAddress(endpoint);
       const before = byText.get(text);
-      if (before === undefined || (before.host === undefined && isPlaced)) byText.set(text, endpoint);
+      if (before === undefined || isBetter(endpoint, before)) byText.set(text, endpoint);
     }
   }
   return [...byText].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, endpoint]) => endpoint);
+}
+
+function isBetter(endpoint: Endpoint, before: Endpoint): boolean {
+  const difference = useOf(endpoint) - useOf(before);
+  return difference === 0 ? before.host === undefined && endpoint.host !== undefined : difference > 0;
+}
+
+/** 2: takes connections; 1: only where nobody else does; 0: none. */
+function useOf({ ready, serving, terminating }: Endpoint): number {
+  return ready ? 2 : serving && terminating ? 1 : 0;
 }
 
 /** Each pod on its node; where the input has no Pods, the endpoints that name a node stand for them. */

@@ -3,6 +3,7 @@ import { CidrIndex } from "../cidr-index.ts";
 import type { FaultCode } from "../fault-code.ts";
 import type { Field } from "./field.ts";
 import type { KubernetesNode } from "./read-nodes.ts";
+import type { KubernetesPod } from "./read-pods.ts";
 import type { KubernetesService, KubernetesServicePort } from "./read-services.ts";
 
 /**
@@ -11,15 +12,10 @@ import type { KubernetesService, KubernetesServicePort } from "./read-services.t
  */
 export function checkFrontends(
   services: readonly KubernetesService[],
-  { nodes }: { readonly nodes: readonly KubernetesNode[] },
+  { nodes, pods }: { readonly nodes: readonly KubernetesNode[]; readonly pods: readonly KubernetesPod[] },
 ): readonly KubernetesService[] {
   const claims = new Claims();
   for (const { object, ports, vips, settings } of services) {
-    // That a name is missing has been said.
-    if (object.name !== "") {
-      const key = `service ${object.namespace}/${object.name}`;
-      claims.claim("DUPLICATE_NAME", object.field, { key, what: "its name" });
-    }
     for (const { nodePort, protocol, field } of ports) {
       if (nodePort === undefined) continue;
       const what = `${nodePort}/${protocol}`;
@@ -38,7 +34,7 @@ export function checkFrontends(
       }
     }
   }
-  refuseNodeAddresses(services, nodes);
+  checkOwners(services, { nodes, pods });
   warnOfPodBlocks(services, nodes);
   return services.map((service) => withoutTakenAddresses(service, claims));
 }
@@ -99,16 +95,30 @@ function withoutTakenAddresses(service: KubernetesService, claims: Claims): Kube
 
 /**
  * A ClusterIP on a Node's own address would cut that Node off from the port for good; the API server gives out only addresses of its
- * service range. External and load-balancer IPs on Nodes are customary where no load balancer is.
+ * service range. External and load-balancer IPs on Nodes are customary where no load balancer is, and hide what else listens there.
  */
-function refuseNodeAddresses(services: readonly KubernetesService[], nodes: readonly KubernetesNode[]): void {
-  const owners = new Map(nodes.flatMap(({ host }) => host.addresses.map((address) => [address, host.name])));
+function checkOwners(
+  services: readonly KubernetesService[],
+  { nodes, pods }: { readonly nodes: readonly KubernetesNode[]; readonly pods: readonly KubernetesPod[] },
+): void {
+  const hosts = new Map(nodes.flatMap(({ host }) => host.addresses.map((address) => [address, host.name])));
+  const podKeys = new Map(pods.flatMap(({ key, addresses }) => addresses.map((address) => [address, key])));
   for (const { vips } of services) {
     for (const { kind, address, field } of vips) {
-      const owner = kind === "clusterIP" ? owners.get(address) : undefined;
-      if (owner === undefined) continue;
-      const reason = `${address} is the address of node ${owner}`;
-      field.error("VIP_IS_HOST_ADDRESS", reason, "Take an address that nothing else has");
+      const host = hosts.get(address);
+      const pod = podKeys.get(address);
+      if (host !== undefined) {
+        const reason = `${address} is the address of node ${host}`;
+        if (kind === "clusterIP") field.error("VIP_IS_HOST_ADDRESS", reason, "Take an address that nothing else has");
+        else
+          field.warning(
+            "VIP_IS_HOST_ADDRESS",
+            `${reason}; whatever else listens there on the Service's ports is hidden`,
+          );
+      } else if (pod !== undefined) {
+        const reason = `${address} is the address of pod ${pod}, which nobody reaches any more on the Service's ports`;
+        field.warning("VIP_IS_POD_ADDRESS", reason, "Take an address that nothing else has");
+      }
     }
   }
 }

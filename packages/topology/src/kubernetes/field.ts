@@ -4,7 +4,7 @@ import { explainAddress } from "../explain-address.ts";
 import type { FaultCode } from "../fault-code.ts";
 import type { Path } from "../fault-report.ts";
 import { isMapping } from "../is-mapping.ts";
-import { quote } from "../quote.ts";
+import { numberHint, quote } from "../quote.ts";
 import { type AddressRole, judgeAddress } from "../special-address.ts";
 import type { Spot } from "../spot.ts";
 import type { ValueReader } from "../value-reader.ts";
@@ -82,7 +82,7 @@ export class Field {
   integer(): number | undefined {
     if (this.value === undefined) return undefined;
     if (typeof this.value === "number" && Number.isInteger(this.value)) return this.value;
-    this.#wrongType("a whole number");
+    this.#wrongType("a whole number", typeof this.value === "string" ? numberHint(this.value) : undefined);
     return undefined;
   }
 
@@ -149,6 +149,11 @@ export class Field {
     });
   }
 
+  /** Warns of the same object again. */
+  warnAgain(code: FaultCode, { first, reason }: { readonly first: Field; readonly reason: string }): void {
+    this.#reader.warnAgain(code, this.spot, { first: first.#reader.place(first.spot), reason });
+  }
+
   #child(value: unknown, key: string | number): Field {
     return new Field(value, { spot: this.spot.at(key), root: this.#root, reader: this.#reader });
   }
@@ -159,9 +164,9 @@ export class Field {
     return undefined;
   }
 
-  #wrongType(wanted: string): void {
+  #wrongType(wanted: string, hint?: string): void {
     const text = JSON.stringify(this.value);
-    this.error("WRONG_TYPE", `must be ${wanted}, not ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`);
+    this.error("WRONG_TYPE", `must be ${wanted}, not ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`, hint);
   }
 
   #prefix(): string {

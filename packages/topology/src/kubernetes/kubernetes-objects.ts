@@ -67,6 +67,8 @@ class Collector implements KubernetesObjects {
   readonly endpointSlices: KubernetesObject[] = [];
   readonly serviceCIDRs: KubernetesObject[] = [];
   readonly passedOver = new Map<string, number>();
+  /** Where in its list each object is, by namespace and name. */
+  readonly #places = new Map<readonly KubernetesObject[], Map<string, number>>();
 
   add(value: unknown, location: Location): void {
     const { spot, reader, impliedKind } = location;
@@ -93,7 +95,24 @@ class Collector implements KubernetesObjects {
       this.passedOver.set(name, (this.passedOver.get(name) ?? 0) + 1);
       return;
     }
-    this[target].push(readObject(value, { spot, reader, kind }));
+    this.#put(this[target], readObject(value, { spot, reader, kind }));
+  }
+
+  /** An object that comes again is one still, and as it came last, which is what whoever applies them would get. */
+  #put(list: KubernetesObject[], object: KubernetesObject): void {
+    const key = `${object.namespace}/${object.name}`;
+    const places = this.#places.get(list) ?? new Map<string, number>();
+    this.#places.set(list, places);
+    const at = places.get(key);
+    const before = at === undefined ? undefined : list[at];
+    if (at === undefined || before === undefined || object.name === "") {
+      places.set(key, list.length);
+      list.push(object);
+      return;
+    }
+    const reason = "it comes a second time, and this one counts";
+    object.field.warnAgain("DUPLICATE_NAME", { first: before.field, reason });
+    list[at] = object;
   }
 
   #addItems(

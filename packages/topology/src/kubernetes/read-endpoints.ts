@@ -11,6 +11,8 @@ export interface PortEndpoints {
   readonly protocol: Protocol;
   readonly port: Port;
   readonly endpoints: readonly EndpointAddress[];
+  /** The port of the slice or subset; absent where a selector found them. */
+  readonly field?: Field;
 }
 
 export interface EndpointAddress extends EndpointConditions {
@@ -44,8 +46,8 @@ export function readEndpoints({
 }): ReadonlyMap<ServiceKey, readonly PortEndpoints[]> {
   const services = new Map<ServiceKey, PortEndpoints[]>();
   for (const slice of endpointSlices) {
-    const owner = slice.field.at("metadata", "labels", "kubernetes.io/service-name").text();
-    if (owner === undefined || owner === "") continue;
+    const owner = ownerOf(slice);
+    if (owner === undefined) continue;
     const key = `${slice.namespace}/${owner}`;
     services.set(key, [...(services.get(key) ?? []), ...readSlice(slice)]);
   }
@@ -62,6 +64,11 @@ export function readEndpoints({
       );
   }
   return services;
+}
+
+/** Name of the Service that a slice belongs to. */
+export function ownerOf({ field }: KubernetesObject): string | undefined {
+  return field.at("metadata", "labels", "kubernetes.io/service-name").text() || undefined;
 }
 
 function readSlice({ field, namespace }: KubernetesObject): readonly PortEndpoints[] {
@@ -88,7 +95,13 @@ function readPorts(ports: Field, endpoints: readonly EndpointAddress[]): readonl
     const port = field.get("port").port();
     if (port === undefined) return [];
     return [
-      { portName: field.get("name").text() ?? "", protocol: readProtocol(field.get("protocol")), port, endpoints },
+      {
+        portName: field.get("name").text() ?? "",
+        protocol: readProtocol(field.get("protocol")),
+        port,
+        endpoints,
+        field,
+      },
     ];
   });
 }

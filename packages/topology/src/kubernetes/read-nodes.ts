@@ -15,23 +15,16 @@ export interface KubernetesNode {
 
 /** Nodes as hosts: their internal addresses (the external ones are usually a router's), podCIDRs and zone. */
 export function readNodes(objects: readonly KubernetesObject[]): readonly KubernetesNode[] {
-  const nodes = new Map<string, KubernetesNode>();
-  for (const { field, name } of objects) {
-    const first = nodes.get(name);
-    if (first !== undefined) {
-      field.duplicate("DUPLICATE_NAME", { first: first.field, reason: "another Node has this name" });
-      continue;
-    }
+  return objects.flatMap(({ field, name }): readonly KubernetesNode[] => {
     const addresses = readAddresses(field);
     if (addresses.length === 0) {
       field.get("status").warning("NO_NODE_ADDRESS", "it has no InternalIP, so no rules can be made for it");
-      continue;
+      return [];
     }
     const zone = field.at("metadata", "labels", "topology.kubernetes.io/zone").text();
     const host = { name, addresses, podCIDRs: readPodCIDRs(field.get("spec")), ...(zone ? { zone } : {}) };
-    nodes.set(name, { host, field });
-  }
-  return [...nodes.values()];
+    return [{ host, field }];
+  });
 }
 
 function readAddresses(node: Field): readonly IpAddress[] {

@@ -2,6 +2,7 @@ import type { Cidr, IpAddress } from "../address.ts";
 import { cidrContains, familyOf, parsePort } from "../address.ts";
 import { DEFAULT_AFFINITY_SECONDS } from "../build-services.ts";
 import type { Service, ServicePort } from "../model.ts";
+import { listNames } from "../problem.ts";
 import { quote } from "../quote.ts";
 import { specialAddress } from "../special-address.ts";
 import type { Field } from "./field.ts";
@@ -28,6 +29,8 @@ export interface KubernetesService {
   readonly settings: Omit<Service, "ports" | "clusterIPs" | "externalIPs" | "loadBalancerIPs">;
   readonly vips: readonly KubernetesVip[];
   readonly ports: readonly KubernetesServicePort[];
+  /** External IPs that nobody allowed. */
+  readonly refusedIPs: readonly KubernetesVip[];
 }
 
 const SERVICE_TYPES = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] as const;
@@ -48,7 +51,9 @@ export function readService(
   const families = new Set(clusterIPs.map(({ address }) => familyOf(address)));
   // The family that a Service has no ClusterIP of is not served, whatever else it lists: kube-proxy passes over it in silence.
   const served = (vips: readonly KubernetesVip[]) => vips.filter(({ address }) => families.has(familyOf(address)));
-  const externalIPs = families.size === 0 ? [] : served(readExternalIPs(spec, allowExternalIPs));
+  const claimed = families.size === 0 ? [] : served(readExternalIPs(spec));
+  const isAllowed = ({ address }: KubernetesVip) => allowExternalIPs.some((cidr) => cidrContains(cidr, address));
+  const externalIPs = claimed.filter(isAllowed);
   const loadBalancerIPs = type === "LoadBalancer" ? served(readIngress(object.field.get("status"))) : [];
   const sourceRanges = readSourceRanges(spec, { type, loadBalancerIPs });
   const ports = readPorts(spec, type);
@@ -60,6 +65,7 @@ export function readService(
   return {
     object,
     vips: [...clusterIPs, ...externalIPs, ...loadBalancerIPs],
+    refusedIPs: claimed.filter((vip) => !isAllowed(vip)),
     ports,
     settings: {
       namespace: object.namespace,
@@ -115,8 +121,30 @@ function checkFirstClusterIP(one: Field, first: Field | undefined): void {
   first.error("CONFLICTING_KEYS", reason, "Write the same in both");
 }
 
-/** Anyone who may write a Service could claim any address with it (CVE-2020-8554): only what is allowed is served. */
-function readExternalIPs(spec: Field, allowed: readonly Cidr[]): readonly KubernetesVip[] {
+/**
+ * Says how many Services go without external IPs: anyone who may write a Service could claim any address with it, so only what is
+ * allowed is served.
+ * @see CVE-2020-8554
+ */
+export function warnOfRefusedIPs(services: readonly KubernetesService[]): void {
+  const refused = services.filter(({ refusedIPs }) => refusedIPs.length > 0);
+  const [first] = refused.flatMap(({ refusedIPs }) => refusedIPs);
+  if (first === undefined) return;
+  const names = listNames(
+    refused.map(({ object, refusedIPs }) => {
+      const addresses = refusedIPs.map(({ address }) => address).join(", ");
+      return `${object.namespace}/${object.name} (${addresses})`;
+    }),
+  );
+  const width = familyOf(first.address) === 4 ? 32 : 128;
+  first.field.warning(
+    "EXTERNAL_IP_REFUSED",
+    `external IPs are not served unless they are allowed, which leaves out those of ${refused.length} of ${services.length} Services: ${names}`,
+    `If they are meant to be served, say --allow-external-ips ${first.address}/${width}, or a block`,
+  );
+}
+
+function readExternalIPs(spec: Field): readonly KubernetesVip[] {
   return spec
     .get("externalIPs")
     .items()
@@ -129,14 +157,7 @@ function readExternalIPs(spec: Field, allowed: readonly Cidr[]): readonly Kubern
         return [];
       }
       field.judge(address, "VIP");
-      if (allowed.some((cidr) => cidrContains(cidr, address))) return [{ kind: "externalIP", address, field }];
-      const width = familyOf(address) === 4 ? 32 : 128;
-      field.warning(
-        "EXTERNAL_IP_REFUSED",
-        `${address} is not served: no block of allowed external IPs has it`,
-        `If it is meant to be served, say --allow-external-ips ${address}/${width}`,
-      );
-      return [];
+      return [{ kind: "externalIP", address, field }];
     });
 }
 
