@@ -264,7 +264,8 @@ test("a neighbour that is written all the time neither hides a change nor costs 
   await using neighbour = await open(join(folder, "log"), "w");
   let writes = 0;
   const writing = setInterval(() => void neighbour.write(`${writes++}\n`), 1);
-  onTestFinished(() => clearInterval(writing));
+  // Before the file is closed.
+  using _stop = { [Symbol.dispose]: () => clearInterval(writing) };
   await replace(file, topologyOf("two"));
   expect(await names()).toEqual(["two"]);
 });
