@@ -8,6 +8,7 @@ import { withEveryTable } from "../testing/differential/every-table.ts";
 import { FOUND_DISAGREEMENTS } from "../testing/differential/found-disagreements.ts";
 import { tellKernel } from "../testing/differential/judge.ts";
 import { createKernelWorld, type KernelWorld } from "../testing/differential/kernel-world.ts";
+import { runRefusals } from "../testing/differential/refusal-run.ts";
 import { runReplies } from "../testing/differential/reply-run.ts";
 import { DEFAULT_SETTINGS } from "../testing/differential/world-plan.ts";
 
@@ -93,6 +94,15 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
     expect(disagreements.join("\n\n")).toBe("");
     expect(returned).toBeGreaterThan(100);
     expect(answered - returned).toBeGreaterThan(5);
+  });
+
+  test("agree whether the sender of a refused packet learns of it", { timeout: 120_000 }, async () => {
+    await using world = await createKernelWorld();
+    const { refused, told, disagreements } = await runRefusals(world, { seed, ruleSets: 80, packetsPerRuleSet: 12 });
+    console.info(`${refused} refusals, ${told} of them told`);
+    expect(disagreements.join("\n\n")).toBe("");
+    expect(told).toBeGreaterThan(50);
+    expect(refused - told).toBeGreaterThan(5);
   });
 
   describe("agree where they once did not:", () => {

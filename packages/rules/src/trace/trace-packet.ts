@@ -12,6 +12,7 @@ import { intendedShare, type Share } from "./walk/intended-share.ts";
 import { type ReplyPath, traceReply } from "./walk/reply-path.ts";
 import { type ResolvedBranch, resolveBranches } from "./walk/resolve-branches.ts";
 import type { WalkContext } from "./walk/rule-visit.ts";
+import { traceRefusal } from "./walk/trace-refusal.ts";
 import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk/walk-path.ts";
 
 export interface TracerOptions {
@@ -82,7 +83,7 @@ function traceOne(context: WalkContext, plan: HostPlan | undefined, request: Tra
       plan === undefined || (request.state ?? "NEW") !== "NEW"
         ? undefined
         : intendedShare(plan, { entry, router: context.host.router, branch });
-    const reply = traceReply(context, branch.ended);
+    const reply = traceReply(context, branch.ended) ?? traceRefusal(context, branch.ended);
     return {
       ...branch,
       ...(share === undefined ? {} : { share }),

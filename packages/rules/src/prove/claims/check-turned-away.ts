@@ -1,7 +1,7 @@
 import type { Finding } from "../report/proof.ts";
 import { intersect, isEmpty, isSubset } from "../space/index-set.ts";
 import { hasMark } from "../space/mark-set.ts";
-import type { EndedState } from "../walk/symbolic-state.ts";
+import type { EndedState, SymbolicEnding, SymbolicState } from "../walk/symbolic-state.ts";
 import type { CheckContext, Promised } from "./check-context.ts";
 import { describeDestination } from "./check-context.ts";
 import { foreignDecision, isBeforeRouting } from "./own-rules.ts";
@@ -11,6 +11,7 @@ export function checkTurnedAway(check: CheckContext, promise: Promised, end: End
   const { state, ending } = end;
   const { handling } = promise;
   const wanted = handling.kind === "refuse" ? "refused" : "dropped";
+  if (ending.kind === "refused" && ending.kind === wanted) checkRefusal(check, promise, { state, ending });
   if (ending.kind === wanted) return;
   if (ending.kind === "undecided") {
     check.findings.undecided(3, {
@@ -33,6 +34,27 @@ export function checkTurnedAway(check: CheckContext, promise: Promised, end: End
   const placed =
     "placed" in ending ? ending.placed : (state.destinationNat ?? foreignDecision(state, check.isOwn, isBeforeRouting));
   report(check, promise, state, { claim: 3, message: `${fate}, but ${why}`, placed });
+}
+
+/** A client that is refused learns of it: the ICMP or the reset finds back to it. */
+function checkRefusal(
+  check: CheckContext,
+  promise: Promised,
+  { state, ending }: { state: SymbolicState; ending: Extract<SymbolicEnding, { kind: "refused" }> },
+): void {
+  for (const way of check.replies.followRefusal(state, ending.answer)) {
+    if (way.returns === true) continue;
+    const { part, placed, question } = way;
+    // Who has no way back to it loses every answer, whatever the rules.
+    if (placed === undefined && !way.because.includes("the policy of ")) continue;
+    const message = `is refused, but ${way.because}: the client waits in vain`;
+    if (way.returns === false) report(check, promise, part, { claim: 3, message, placed });
+    else {
+      const hangsOn = question === undefined ? message : `${message}, if \`${question}\` says so`;
+      const finding = { packet: check.examples.of(part.region), message: hangsOn, frontend: promise.frontend.name };
+      check.findings.undecided(3, placed === undefined ? finding : { ...finding, placed });
+    }
+  }
 }
 
 /** NodePorts on 127.0.0.0/8 are for who has an address there: our rules keep everybody else off loopback, with no answer. */

@@ -1,14 +1,17 @@
 import type { IpAddress } from "@svcproxy/topology";
+import { bridgeAsksRules, isBridge } from "../../host/interface-kind.ts";
 import type { PlacedRule } from "../../rule-set.ts";
 import { ONE } from "../../trace/packet/fraction.ts";
 import type { ConnectionView } from "../../trace/packet/packet-view.ts";
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
+import type { RefusalAnswer } from "../../trace/walk/refusal-answer.ts";
 import { wayBack } from "../../trace/walk/reply-path.ts";
+import { reportingAddress } from "../../trace/walk/trace-refusal.ts";
 import type { WalkState } from "../../trace/walk/walk-state.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import type { ExamplePackets } from "../report/example-packet.ts";
 import type { IndexSet } from "../space/index-set.ts";
-import { firstMember, intersect, singleSet } from "../space/index-set.ts";
+import { firstMember, hasMember, intersect, isSubset, singleSet } from "../space/index-set.ts";
 import type { SymbolicState } from "../walk/symbolic-state.ts";
 import { walkHost } from "../walk/walk-host.ts";
 
@@ -23,6 +26,11 @@ export interface ReplyCase {
   readonly question?: string;
 }
 
+const TCP = 6;
+const ICMP = 1;
+const ICMP6 = 58;
+
+const RELATED = singleSet(CONNECTION_STATES.indexOf("RELATED"));
 const ESTABLISHED = singleSet(CONNECTION_STATES.indexOf("ESTABLISHED"));
 
 /** Follows the replies to the packets of a delivered state back to their clients. */
@@ -108,6 +116,10 @@ export class ReplyWays {
       route: undefined,
       assumptions: undefined,
     };
+    return this.#walk(state, reply, "answer");
+  }
+
+  #walk(state: SymbolicState, reply: SymbolicState, what: string): readonly ReplyCase[] {
     return walkHost(this.#context, reply).map(({ state: end, ending }): ReplyCase => {
       const part = { ...state, region: { ...end.region, state: state.region.state } };
       if (ending.kind === "delivered") return { part, returns: true, because: "it comes back the same way" };
@@ -116,11 +128,66 @@ export class ReplyWays {
       return {
         part,
         returns,
-        because: `the answer is ${ending.kind}: ${ending.because}`,
+        because: `the ${what} is ${ending.kind}: ${ending.because}`,
         ...(ending.placed === undefined ? {} : { placed: ending.placed }),
         ...(question === undefined ? {} : { question }),
       };
     });
+  }
+
+  /** Follows what tells the clients that they are refused: the host's own ICMP, or its TCP reset. */
+  followRefusal(state: SymbolicState, answer: RefusalAnswer): readonly ReplyCase[] {
+    if (answer.kind === "told" || !this.#context.filters) return [];
+    return this.#byHome(state).flatMap(({ part, seen }) => this.#refusalOf(part, { seen, answer }));
+  }
+
+  #refusalOf(
+    part: SymbolicState,
+    { seen, answer }: { readonly seen: number; readonly answer: Exclude<RefusalAnswer, { readonly kind: "told" }> },
+  ): readonly ReplyCase[] {
+    const { space, view, host } = this.#context;
+    const isReset = answer.kind === "reset";
+    const client = space.addressAt(seen);
+    if (isReset && this.#comesByBridgePort(part, seen))
+      return [{ part, returns: true, because: "the reset goes straight out by the bridge port" }];
+    const isLocal =
+      typeof part.destination === "number"
+        ? hasMember(host.local, part.destination)
+        : part.destination !== "unknown" && isSubset(part.region[part.destination], host.local);
+    const own = isReset || isLocal ? undefined : reportingAddress(view, client);
+    if (!isReset && !isLocal && own === undefined)
+      return [{ part, returns: false, because: `the refusal is not sent: no route leads back to ${client}` }];
+    const refusal: SymbolicState = {
+      ...part,
+      region: { ...part.region, state: RELATED },
+      source: own === undefined ? part.destination : space.indexOf(own),
+      destination: part.source,
+      sourcePort: isReset ? part.destinationPort : "unknown",
+      destinationPort: isReset ? part.sourcePort : "unknown",
+      mark: { kept: 0, flipped: 0 },
+      direction: "REPLY",
+      // It belongs to the connection that it refuses from the start.
+      conntrack: part.conntrack === "tracked" ? "tracked" : "untracked",
+      tos: { kept: 0xff, flipped: 0 },
+      ttl: "refusal",
+      isLocal: true,
+      inInterface: undefined,
+      outInterface: undefined,
+      route: undefined,
+      assumptions: undefined,
+      refusal: isReset
+        ? { protocol: TCP }
+        : { protocol: space.family === 4 ? ICMP : ICMP6, icmp: { type: answer.type, code: answer.code } },
+    };
+    return this.#walk(part, refusal, isReset ? "reset that refuses it" : "ICMP that refuses it");
+  }
+
+  #comesByBridgePort({ inInterface }: SymbolicState, seen: number): boolean {
+    const { view, space } = this.#context;
+    if (inInterface?.kind !== "bySource" || !bridgeAsksRules(view, space.family)) return false;
+    const home = [...inInterface.arriving].find(([, sources]) => hasMember(sources, seen));
+    const device = view.router.interfaceOf(home?.[0] ?? "");
+    return device !== undefined && isBridge(device);
   }
 }
 

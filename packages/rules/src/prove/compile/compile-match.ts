@@ -1,6 +1,7 @@
 import { unreachable } from "@svcproxy/topology";
 import type { Match } from "../../match.ts";
 import { protocolNumber } from "../../text/protocol-names.ts";
+import { isAnyIcmp } from "../../trace/match/evaluate-match.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import { singleSet, subtract, unite } from "../space/index-set.ts";
 import type { AddressedField } from "../space/region.ts";
@@ -61,7 +62,8 @@ export function compileMatch(match: Match, context: CompileContext): readonly Co
     }
     case "icmp": {
       const isIcmp = entered("protocol", protocols(space.family === 4 ? "icmp" : "ipv6-icmp"), false, ALL_PROTOCOLS);
-      return match.type === "any" && !match.negated ? [isIcmp] : [isIcmp, ...unknown()];
+      if (isAnyIcmp(match, space.family)) return match.negated ? NEVER : [isIcmp];
+      return [isIcmp, { kind: "icmp", match, open }];
     }
     case "addrtype":
       return compileAddressType(match, context, unknown);

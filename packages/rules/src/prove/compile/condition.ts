@@ -50,6 +50,7 @@ export type Condition =
   | { readonly kind: "frame"; readonly destinations: IndexSet; readonly isUnicast: boolean; readonly negated: boolean }
   | { readonly kind: "tos"; readonly cube: MarkCube; readonly negated: boolean; readonly open: OpenQuestion }
   | { readonly kind: "hasConnection"; readonly holds: boolean; readonly otherwise: boolean }
+  | { readonly kind: "icmp"; readonly match: Extract<Match, { kind: "icmp" }>; readonly open: OpenQuestion }
   | { readonly kind: "never" }
   | { readonly kind: "chance"; readonly chance: number }
   | { readonly kind: "recent"; readonly match: Extract<Match, { kind: "recent" }> }

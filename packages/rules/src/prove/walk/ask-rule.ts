@@ -100,6 +100,8 @@ function askCondition(state: SymbolicState, condition: Condition, asked: Asked):
     case "field":
       return askField(state, condition.field, condition.set, asked);
     case "entered":
+      if (condition.field === "protocol" && state.refusal !== undefined)
+        return decided(hasMember(condition.set, state.refusal.protocol));
       return condition.field === "state"
         ? askConnectionState(state, condition.set)
         : askRegion(state.region, enteredField(state, condition.field), condition.set);
@@ -135,6 +137,13 @@ function askCondition(state: SymbolicState, condition: Condition, asked: Asked):
       return askFrame(state, condition);
     case "tos":
       return askTypeOfService(state, condition, asked);
+    case "icmp": {
+      const icmp = state.refusal?.icmp;
+      if (icmp === undefined) return openAnswer(state, asked.rule.placed, condition.open);
+      const { type, code = { from: 0, to: 255 }, negated } = condition.match;
+      const isCode = icmp.code >= code.from && icmp.code <= code.to;
+      return decided((type === "any" || (icmp.type === type && isCode)) !== negated);
+    }
     case "hasConnection":
       return decided(hasConnection(state) ? condition.holds : condition.otherwise);
     case "never":

@@ -1,4 +1,5 @@
 import { goesByLoopback } from "../../host/routing.ts";
+import { icmpAnswer } from "../../trace/walk/refusal-answer.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import { hasMember, intersect, subtract } from "../space/index-set.ts";
@@ -73,13 +74,18 @@ function byClass(
 
 export const FOR_HOST: readonly string[] = ["local", "broadcast", "multicast", "anycast"];
 
-export function noRoute(state: SymbolicState, way: RouteClass | undefined): SymbolicResult {
+export function noRoute(
+  { space }: ProofContext,
+  state: SymbolicState,
+  { way, isSilent = false }: { readonly way: RouteClass | undefined; readonly isSilent?: boolean },
+): SymbolicResult {
   if (way === undefined) return ends(state, { kind: "undecided", because: "where it goes is not known" });
   if (way.unknown !== undefined) return ends(state, { kind: "undecided", because: way.unknown });
-  if (way.route === undefined) return ends(state, { kind: "refused", because: "no route leads there" });
-  return way.route.type === "blackhole"
-    ? ends(state, { kind: "dropped", because: "the route is a blackhole" })
-    : ends(state, { kind: "refused", because: `the route is ${way.route.type}` });
+  const type = way.route?.type ?? "none";
+  const because = way.route === undefined ? "no route leads there" : `the route is ${type}`;
+  if (type === "blackhole" || isSilent) return ends(state, { kind: "dropped", because });
+  const answer = state.isLocal ? ({ kind: "told" } as const) : icmpAnswer(type, space.family);
+  return ends(state, { kind: "refused", because, answer });
 }
 
 export function loopbackName({ view }: ProofContext): string {
@@ -98,8 +104,10 @@ export function routeOutput(
   return join(
     byRoute(context, state, !isFirst).map(({ part, way }): SymbolicResult => {
       const route = way?.route;
-      if (route === undefined || way?.unknown !== undefined) return noRoute(part, way);
-      if (route.type !== "unicast" && !FOR_HOST.includes(route.type)) return noRoute(part, way);
+      // What a rule of OUTPUT sent nowhere is lost in silence.
+      const failed = { way, isSilent: !isFirst };
+      if (route === undefined || way?.unknown !== undefined) return noRoute(context, part, failed);
+      if (route.type !== "unicast" && !FOR_HOST.includes(route.type)) return noRoute(context, part, failed);
       const routed = { ...part, route };
       const out = leavesBy(context, routed);
       const leaving = isFirst ? { ...routed, outInterface: out } : routed;

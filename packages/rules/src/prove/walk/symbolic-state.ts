@@ -1,5 +1,6 @@
 import type { Route } from "../../host/host-state.ts";
 import type { PlacedRule } from "../../rule-set.ts";
+import type { RefusalAnswer } from "../../trace/walk/refusal-answer.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import type { AddressedField, Region } from "../space/region.ts";
 
@@ -36,6 +37,8 @@ export interface SymbolicState {
   readonly replyZone: number | "unknown";
   /** Set for an answer: the zone in which the connection of its request awaits it; `none` where conntrack knows no such. */
   readonly awaitedIn?: number | "unknown" | "none";
+  /** Set for what tells a client that its packet is refused: an answer with a protocol of its own. */
+  readonly refusal?: { readonly protocol: number; readonly icmp?: { readonly type: number; readonly code: number } };
   /** An answer that conntrack takes for the first packet of a connection of its own. */
   readonly isStranger?: true;
   /** Whether conntrack has seen it: before, it counts as INVALID; `untracked` was kept from it. */
@@ -113,7 +116,12 @@ export interface Deed {
 export type SymbolicEnding =
   /** Handed to a program on this host (`outInterface` undefined) or sent out. */
   | { readonly kind: "delivered" }
-  | { readonly kind: "refused"; readonly because: string; readonly placed?: PlacedRule }
+  | {
+      readonly kind: "refused";
+      readonly because: string;
+      readonly answer: RefusalAnswer;
+      readonly placed?: PlacedRule;
+    }
   | { readonly kind: "dropped"; readonly because: string; readonly placed?: PlacedRule }
   | { readonly kind: "undecided"; readonly because: string; readonly placed?: PlacedRule };
 

@@ -96,11 +96,11 @@ function routeInput(context: ProofContext, state: SymbolicState): SymbolicResult
   return join(
     byRoute(context, state).map(({ part, way }) => {
       const route = way?.route;
-      if (route === undefined || way?.unknown !== undefined) return noRoute(part, way);
+      if (route === undefined || way?.unknown !== undefined) return noRoute(context, part, { way });
       if (FOR_HOST.includes(route.type)) return walkHook(context, { ...part, route }, "INPUT");
       if (!isForwarding(context))
         return ends(part, { kind: "dropped", because: "the host does not forward (ip_forward is 0)" });
-      if (route.type !== "unicast") return noRoute(part, way);
+      if (route.type !== "unicast") return noRoute(context, part, { way });
       const leaving = { ...part, route, outInterface: route.interface };
       return next(
         next(dropBouncing(context, leaving), (one) => walkHook(context, one, "FORWARD")),

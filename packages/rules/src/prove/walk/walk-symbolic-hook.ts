@@ -109,6 +109,8 @@ function natTable(context: ProofContext, state: SymbolicState, hook: Hook): Symb
 }
 
 function mapBack(state: SymbolicState, end: "source" | "destination"): SymbolicState {
+  // The host's own ICMP is from whom the client dialled only where that was translated.
+  if (end === "source" && state.refusal?.icmp !== undefined && state.destinationNat === undefined) return state;
   return end === "destination"
     ? { ...state, destination: "source", destinationPort: "sourcePort" }
     : { ...state, source: "destination", sourcePort: "destinationPort" };

@@ -4,6 +4,7 @@ import { isIdle } from "../../effects/rule-effect.ts";
 import { targetEffect } from "../../effects/target-effect.ts";
 import type { Hook } from "../../rule-set.ts";
 import type { Target } from "../../target.ts";
+import { answerOfReject } from "../../trace/walk/refusal-answer.ts";
 import type { CompiledChain, CompiledRule } from "../compile/compile-rules.ts";
 import type { Condition } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
@@ -135,7 +136,10 @@ function take(walk: TableWalk, state: SymbolicState, { rule, path, fell }: Takin
     case "drop":
       return end({ kind: "dropped", because: place, placed });
     case "reject":
-      return end({ kind: "refused", because: `${place} (${target.with})`, placed });
+      return end({
+        ...{ kind: "refused", because: `${place} (${target.with})`, placed },
+        answer: answerOfReject(target.with, walk.context.space.family),
+      });
     case "mark":
       return [{ ...decidedBy(), mark: changedMark(state.mark, target) }];
     case "connmark":

@@ -46,8 +46,15 @@ export function protocolMatches(
         {
           kind: "icmp",
           negated: random.chance(0.2),
-          type: random.pick(family === 4 ? [8, 0, 3] : [128, 129, 1]),
-          ...(random.chance(0.3) ? { code: { from: 0, to: 0 } } : {}),
+          type: random.pick(family === 4 ? [8, 0, 3, 255] : [128, 129, 1, 255]),
+          ...(random.chance(0.3)
+            ? {
+                code: random.pick([
+                  { from: 0, to: 0 },
+                  { from: 1, to: 255 },
+                ]),
+              }
+            : {}),
         },
       ];
     default:

@@ -1,4 +1,12 @@
-import { addressWidth, type Cidr, cidrContains, familyOf, type IpAddress, unreachable } from "@svcproxy/topology";
+import {
+  addressWidth,
+  type Cidr,
+  cidrContains,
+  type Family,
+  familyOf,
+  type IpAddress,
+  unreachable,
+} from "@svcproxy/topology";
 import { isHeaderMatch } from "../../effects/rule-effect.ts";
 import { checkReversePath } from "../../host/reverse-path.ts";
 import type { HostView } from "../../host/routing.ts";
@@ -159,11 +167,16 @@ function matchSctp(match: Extract<Match, { readonly kind: "sctp" }>, packet: Pac
 
 function matchIcmp(match: Extract<Match, { readonly kind: "icmp" }>, packet: PacketView): MatchResult {
   if (packet.protocol !== (packet.family === 4 ? "icmp" : "ipv6-icmp")) return NO;
-  if (match.type === "any") return decided(!match.negated);
+  if (isAnyIcmp(match, packet.family)) return decided(!match.negated);
   const { icmp } = packet;
   if (icmp === undefined) return unknown("the ICMP type is not known");
   const inCode = match.code === undefined || (icmp.code >= match.code.from && icmp.code <= match.code.to);
   return decided((icmp.type === match.type && inCode) !== match.negated);
+}
+
+/** IPv4's kernel takes type 255 for every type, whatever code stands beside it. @see linux ip_tables.c, icmp_type_code_match */
+export function isAnyIcmp({ type }: Extract<Match, { readonly kind: "icmp" }>, family: Family): boolean {
+  return type === "any" || (family === 4 && type === 255);
 }
 
 /** Protocols of whose header multiport reads ports. */

@@ -107,11 +107,12 @@ function tellBranch(branch: TracedBranch, family: Family): string {
   if (branch.kind === "undecided") return `not decided: ${tellQuestion(branch.question, family)}`;
   const { outcome } = branch;
   const share = branch.share === undefined ? "" : `; ${tellMeant(branch.share)}`;
+  const what = outcome.verdict === "refused" ? "refusal" : "answer";
   const back =
     branch.reply?.returns === false
-      ? "; NO ANSWER COMES BACK"
+      ? `; NO ${what.toUpperCase()} COMES BACK`
       : branch.reply !== undefined && branch.reply.returns === undefined
-        ? "; the answer may be lost"
+        ? `; the ${what} may be lost`
         : "";
   return `${tellOutcomeOf(outcome)}${share}${back}`;
 }
@@ -135,7 +136,7 @@ function tellOutcomeOf(outcome: Outcome): string {
         ? `passed on to ${tellEnd(destination)} as ${tellEnd(source)} (masqueraded): ${because}`
         : `left as it was, to ${tellEnd(destination)} as ${tellEnd(source)}: ${because}`;
     case "refused":
-      return `refused at once: ${because}`;
+      return `refused: ${because}`;
     case "dropped":
       return `dropped in silence: ${because}`;
     case "undecided":
@@ -274,7 +275,13 @@ function ending(branch: TracedBranch, family: Family): readonly string[] {
     { indent: "  " },
   );
   if (reply === undefined) return end;
-  const verdict = reply.returns === true ? "The answer" : reply.returns === false ? "NO ANSWER" : "The answer, perhaps";
+  const what = branch.outcome.verdict === "refused" ? "refusal" : "answer";
+  const verdict =
+    reply.returns === true
+      ? `The ${what}`
+      : reply.returns === false
+        ? `NO ${what.toUpperCase()}`
+        : `The ${what}, perhaps`;
   return [
     ...end,
     ...wrap(`${verdict}: ${reply.because}.`, { indent: "  " }),

@@ -1,3 +1,4 @@
+import type { IpAddress } from "@svcproxy/topology";
 import type { NetworkInterface } from "../../host/host-state.ts";
 import { bridgeAsksRules, isBridge, isLoopbackAddress, isOnLink, isTunnel } from "../../host/interface-kind.ts";
 import type { HostView } from "../../host/routing.ts";
@@ -163,6 +164,15 @@ function portOfEndpoint({ bridge, destination, connection }: PacketView): { read
 }
 
 function judge(host: HostView, ended: readonly Ended[], expected: Tuple): ReplyPath {
+  return judgeAnswer(host, ended, { client: expected.destination, what: "answer", expected });
+}
+
+/** What becomes of an answer, of all its ways. @param expected as the client waits for it; undefined: from anyone will do */
+export function judgeAnswer(
+  host: HostView,
+  ended: readonly Ended[],
+  { client, what, expected }: { readonly client: IpAddress; readonly what: string; readonly expected?: Tuple },
+): ReplyPath {
   const branches = resolveBranches(ended);
   const [first] = branches;
   if (first === undefined) return { returns: undefined, because: "its way could not be followed" };
@@ -171,17 +181,19 @@ function judge(host: HostView, ended: readonly Ended[], expected: Tuple): ReplyP
   const { past } = first.ended.state;
   const { ending } = first.ended;
   const isBack = ending.kind === "delivered";
-  if (isBack && host.router.isLocal(expected.destination) && ending.to !== "host")
+  if (isBack && host.router.isLocal(client) && ending.to !== "host")
     return { returns: false, because: `the host does not keep it for itself: it is ${first.outcome.because}`, past };
   const { packet } = first.ended.state;
-  if (isBack && !isAnswer(packet, expected)) {
+  if (isBack && expected !== undefined && !isAnswer(packet, expected)) {
     const because = `the client gets it from ${packet.source}, not from ${expected.source} that it dialled`;
     return { returns: false, because, past };
   }
+  if (isBack && packet.destination !== client)
+    return { returns: false, because: `the ${what} goes to ${packet.destination}, not to ${client}`, past };
   if (branches.length > 1) return { returns: undefined, because: `it may be lost: ${first.outcome.because}`, past };
   return isBack
     ? { returns: true, because: `it comes back the same way and is ${first.outcome.because}`, past }
-    : { returns: false, because: `the answer is ${first.outcome.verdict}: ${first.outcome.because}`, past };
+    : { returns: false, because: `the ${what} is ${first.outcome.verdict}: ${first.outcome.because}`, past };
 }
 
 /** Whether a packet has the addresses and ports that the client waits for. */

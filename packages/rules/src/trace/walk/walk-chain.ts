@@ -9,6 +9,7 @@ import { complement, multiply } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import { applyTarget, type TargetOutcome } from "./apply-target.ts";
 import { mergeStates } from "./merge-states.ts";
+import { answerOfReject } from "./refusal-answer.ts";
 import {
   type ChainWalk,
   earlierAnswer,
@@ -219,7 +220,11 @@ function carryOut(walk: ChainWalk, taken: TakenRule, effect: TargetOutcome, visi
     case "refuse":
       visit.ended.push({
         state: told(),
-        ending: { kind: "refused", because: `${placeOf(walk, taken)} (${effect.how})` },
+        ending: {
+          kind: "refused",
+          because: `${placeOf(walk, taken)} (${effect.how})`,
+          answer: answerOfReject(effect.how, state.packet.family),
+        },
       });
       return;
     case "unknown":

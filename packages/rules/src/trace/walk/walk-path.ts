@@ -5,6 +5,7 @@ import type { RouteAnswer } from "../../host/policy-routing.ts";
 import { goesByLoopback, type HostView } from "../../host/routing.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import { isForHost, isForwarding, martianReason, needsStrictInterface, reversePath } from "./incoming-checks.ts";
+import { icmpAnswer } from "./refusal-answer.ts";
 import type { WalkContext } from "./rule-visit.ts";
 import { type Passage, walkHook } from "./walk-hook.ts";
 import { type Ending, ends, goesOn, nextStep, type WalkResult, type WalkState, withNote } from "./walk-state.ts";
@@ -102,12 +103,17 @@ function decideInput(
 
 const NOT_FORWARDING: Ending = { kind: "dropped", because: "the host does not forward (ip_forward is 0)" };
 
-function noRoute(answer: RouteAnswer, { destination }: PacketView): Ending {
+function noRoute(answer: RouteAnswer, { destination, family }: PacketView): Ending {
   if (answer.kind === "unknown") return { kind: "undecided", because: answer.because };
-  if (answer.kind === "none") return { kind: "refused", because: `no route leads to ${destination}` };
+  if (answer.kind === "none")
+    return { kind: "refused", because: `no route leads to ${destination}`, answer: icmpAnswer("none", family) };
   return answer.route.type === "blackhole"
     ? { kind: "dropped", because: `the route to ${destination} is a blackhole` }
-    : { kind: "refused", because: `the route to ${destination} is ${answer.route.type}` };
+    : {
+        kind: "refused",
+        because: `the route to ${destination} is ${answer.route.type}`,
+        answer: icmpAnswer(answer.route.type, family),
+      };
 }
 
 function deliver(passage: Passage, state: WalkState): WalkResult {
@@ -233,7 +239,9 @@ function outputFailure(answer: RouteAnswer, { packet, isFirst }: { packet: Packe
   const ending = noRoute(answer, packet);
   if (ending.kind === "undecided") return ending;
   const because = "because" in ending ? ending.because : "";
-  return isFirst ? { kind: "refused", because: `${because}: the host cannot send it` } : { kind: "dropped", because };
+  return isFirst
+    ? { kind: "refused", because: `${because}: the host cannot send it`, answer: { kind: "told" } }
+    : { kind: "dropped", because };
 }
 
 /** What the host sends to itself comes in again by the loopback, with its route; NAT is not asked twice. */

@@ -3,6 +3,7 @@ import type { Route } from "../../host/host-state.ts";
 import type { Hook, RulePosition } from "../../rule-set.ts";
 import type { Fraction } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
+import type { RefusalAnswer } from "./refusal-answer.ts";
 
 /** One way that a packet may go: everything that may differ between two ways. A value; a fork shares its past. */
 export interface WalkState {
@@ -125,7 +126,7 @@ export type Ending =
   /** Left by an interface. */
   | { readonly kind: "delivered"; readonly to: "interface"; readonly interface: string; readonly nextHop: string }
   | { readonly kind: "dropped"; readonly because: string }
-  | { readonly kind: "refused"; readonly because: string }
+  | { readonly kind: "refused"; readonly because: string; readonly answer: RefusalAnswer }
   | { readonly kind: "undecided"; readonly because: string };
 
 export interface Ended {
