@@ -18,10 +18,10 @@ export function acceptRuleSource(command: Command): Command {
     .option("--host <name>", "the host on which the packet is followed")
     .option(
       "--rules <file>",
-      "rules as iptables-save prints them, - for stdin (repeatable, for both families)",
+      "rules as iptables-save or `nft list ruleset` (with -j or without) print them, - for stdin (repeatable: all count)",
       (file: string, before: readonly string[] = []) => [...before, file],
     )
-    .option("--live", "rules, addresses and routes of this machine")
+    .option("--live", "rules of every program, addresses and routes of this machine")
     .option("--host-state <file>", "addresses, routes and sysctls as `svcproxy host-state` prints them, - for stdin")
     .addOption(
       new Option("--dialect <dialect>", "whose rules: the founding document's, or Kubernetes' own").choices([

@@ -1,3 +1,4 @@
+import { readLiveRules, thisMachine } from "@svcproxy/host";
 import {
   chooseDialect,
   chooseStyle,
@@ -10,21 +11,23 @@ import {
 import {
   type AnyRule,
   type Deviation,
-  guessFamily,
+  type GivenRules,
+  type HostRules,
   type HostState,
+  hostRulesOf,
   hostStateOf,
+  isBlank,
   isNftRule,
   isProxyTable,
-  parseSave,
   type RulePosition,
   type RuleSet,
   readHostState,
+  readRules,
   ruleKey,
 } from "@svcproxy/rules";
 import { type Family, type HostPlan, inputError, planHost, type Topology } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 import { readLiveHostState } from "./live-host-state.ts";
-import { type LiveRules, openLiveRules } from "./live-rules.ts";
 import { notedAddresses } from "./machine-addresses.ts";
 import { readText } from "./read-text.ts";
 import { readTopology, resolveHost } from "./read-topology.ts";
@@ -41,10 +44,8 @@ export interface RuleSource {
   deviations(family: Family): readonly Deviation[];
   /** Of what families `--rules` gave files; undefined where rules come from elsewhere, of both. */
   readonly givenFamilies: readonly Family[] | undefined;
-  /** Why `rules` are not all that the kernel asks; undefined where they are. */
-  readonly unseen: string | undefined;
-  /** Every rule of the host in one family. */
-  rules(family: Family): Promise<RuleSet>;
+  /** Every rule of the host in one family, whichever program keeps it. */
+  rules(family: Family): HostRules;
   /** Whether a rule is a service proxy's: in a chain of ours, or one of the plan's own in a built-in chain. */
   isOwn(position: RulePosition, rule: AnyRule, path: readonly string[]): boolean;
 }
@@ -76,16 +77,15 @@ export async function openRuleSource(
   const seen = flags.live === true || flags.hostState !== undefined ? hostState : undefined;
   const plan = topology === undefined || hostName === undefined ? undefined : planOf(topology, { hostName, seen });
   const defaultDialect = chooseDialect(topology ?? { source: "topology" });
-  const style = chooseStyle({ ...flags, defaultDialect }, given?.style);
+  const style = chooseStyle({ ...flags, defaultDialect }, given === undefined ? undefined : styleOf(given));
   const desired = plan === undefined ? [] : ([4, 6] as const).map((family) => compileRules(plan, { ...style, family }));
   return {
     hostName,
     hostState,
     plan,
     deviations: (family) => (plan === undefined ? [] : dialectDeviations(plan, { ...style, family })),
-    givenFamilies: given?.families,
-    unseen: given?.unseen,
-    rules: given?.read ?? (async (family) => rulesOfPlan(desired, family)),
+    givenFamilies: flags.rules === undefined ? undefined : given?.families,
+    rules: (family) => given?.rules(family) ?? hostRulesOf(rulesOfPlan(desired, family)),
     isOwn: ownership(desired),
   };
 }
@@ -103,39 +103,37 @@ function planOf(topology: Topology, { hostName, seen }: { hostName: string; seen
   });
 }
 
-interface GivenRules extends LiveRules {
-  readonly families: readonly Family[] | undefined;
-}
-
+/** The rules that `--rules` or `--live` give; undefined where they are to be the plan's. */
 async function givenRules(context: CommandContext, { rules, live }: RuleSourceFlags): Promise<GivenRules | undefined> {
-  if (live === true) return { families: undefined, ...(await openLiveRules(context)) };
+  if (live === true) return readLiveRules(thisMachine, { signal: context.signal });
   if (rules === undefined) return undefined;
   const texts = await Promise.all(rules.map(async (file) => ({ file, text: await readText(context, file) })));
-  for (const { file, text } of texts) {
+  for (const { file, text } of texts)
     if (isBlank(text)) context.note(`svcproxy: ${JSON.stringify(file)} has no rules (iptables-save needs root)`);
-    else if (!/^\*[a-z]/m.test(text))
-      throw inputError("NOT_SAVED_RULES", `Cannot read ${JSON.stringify(file)}: it is not what iptables-save prints`, {
-        hint: "Save the rules on the host: sudo iptables-save > rules.txt",
-      });
-  }
-  const families = texts.map(({ text }) => guessFamily(text));
-  if (new Set(families).size < texts.length) {
-    throw inputError("CONFLICTING_FLAGS", "Cannot take the rules of one family from two files", {
-      hint: "Give --rules once for IPv4 (iptables-save) and once for IPv6 (ip6tables-save)",
-    });
-  }
-  const read = async (family: Family) => {
-    const fitting = texts.find(({ text }) => guessFamily(text) === family) ?? texts[0];
-    return fitting === undefined ? { family, tables: [] } : parseSave(fitting.text, { family, file: fitting.file });
-  };
-  const chains = texts.flatMap(({ text }) => [...text.matchAll(/^:(\S+) /gm)].map(([, name = ""]) => name));
-  return { families, read, unseen: undefined, style: readStyle(chains) };
+  const given = readRules(texts);
+  const [missing] = given.missing;
+  if (missing !== undefined && given.missing.length === 1)
+    context.note(
+      `svcproxy: taken as all rules of the host: of ${missing} it has none besides (${HOW_TO_ADD[missing]})`,
+    );
+  return given;
 }
 
-/** Nothing but comments: so says iptables-save of a host without rules, and the shell of one that may not ask. */
-function isBlank(text: string): boolean {
-  return text.split("\n").every((line) => line.trim() === "" || line.startsWith("#"));
+/** How rules of ours are written, where one of their chains says it. */
+function styleOf({ families, rules }: GivenRules): ReturnType<typeof readStyle> {
+  return readStyle(
+    families.flatMap((family) =>
+      rules(family).iptables.flatMap(({ rules: { tables } }) =>
+        tables.flatMap(({ chains }) => chains.map(({ name }) => name)),
+      ),
+    ),
+  );
 }
+
+const HOW_TO_ADD = {
+  iptables: "else add --rules with what iptables-save prints",
+  nftables: "else add --rules with what `nft list ruleset` prints",
+} as const;
 
 function rulesOfPlan(desired: readonly DesiredRules[], family: Family): RuleSet {
   const ours = desired.find((rules) => rules.family === family);

@@ -37,11 +37,10 @@ export async function runProve(
     const isOwn: RuleSource["isOwn"] = source.isOwn;
     proofs.push(
       proveRules({
-        rules: await source.rules(family),
+        rules: source.rules(family),
         plan,
         hostState,
         deviations: source.deviations(family),
-        ...(source.unseen === undefined ? {} : { unseen: source.unseen }),
         isOwn: ({ table, chain, number, rule }) => isOwn({ table, chain, number }, rule, [chain]),
       }),
     );

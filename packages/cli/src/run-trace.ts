@@ -44,14 +44,14 @@ export async function runTrace(
   }
   const request = readPacket(flags);
   const source = await openRuleSource(context, files, flags);
-  const tracer = await tracerFor(source, familyOf(request.from));
+  const tracer = tracerFor(source, familyOf(request.from));
   await context.print(show(tracer.trace(request), source, flags));
   return 0;
 }
 
-async function tracerFor(source: RuleSource, family: Family): Promise<Tracer> {
+function tracerFor(source: RuleSource, family: Family): Tracer {
   return createTracer({
-    rules: await source.rules(family),
+    rules: source.rules(family),
     hostState: source.hostState,
     ...(source.plan === undefined ? {} : { plan: source.plan }),
     isOwn: source.isOwn,
@@ -80,7 +80,7 @@ async function traceList(
   const tracers = new Map<Family, Tracer>();
   const tracerOf = async ({ from }: TraceRequest) => {
     const family = familyOf(from);
-    const tracer = tracers.get(family) ?? (await tracerFor(source, family));
+    const tracer = tracers.get(family) ?? tracerFor(source, family);
     tracers.set(family, tracer);
     return tracer;
   };

@@ -14,6 +14,7 @@ export * from "./namespace-lock.ts";
 export * from "./net-admin.ts";
 export * from "./port-holder.ts";
 export * from "./read-host-state-json.ts";
+export * from "./read-live-rules.ts";
 export * from "./rule-tools.ts";
 export * from "./run-ip.ts";
 export * from "./run-tool.ts";

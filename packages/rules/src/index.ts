@@ -22,6 +22,7 @@ export * from "./rule-sets/apply-commands.ts";
 export * from "./rule-sets/format-restore.ts";
 export * from "./rule-sets/parse-commands.ts";
 export * from "./rule-sets/parse-save.ts";
+export * from "./rule-sets/read-rules.ts";
 export * from "./target.ts";
 export * from "./text/format-additions.ts";
 export * from "./text/format-commands.ts";

@@ -133,15 +133,6 @@ function mergeRules(there: RuleSet, ours: RuleSet): RuleSet {
   return { ...there, tables };
 }
 
-test("rules that the kernel asks besides leave claim 6 undecided", () => {
-  const proof = proveRules({ ...documentFixture(), unseen: "iptables-legacy holds 3 rules too" });
-  expect(proof.holds).toBe(false);
-  expect(proof.claims.filter(({ status }) => status !== "held").map(({ number, status }) => [number, status])).toEqual([
-    [6, "undecided"],
-  ]);
-  expect(proof.claims[5]?.undecided[0]?.message).toContain("iptables-legacy holds 3 rules too");
-});
-
 describe.for([
   ["document", 4],
   ["document", 6],

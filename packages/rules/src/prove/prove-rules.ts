@@ -1,5 +1,6 @@
 import type { HostPlan } from "@svcproxy/topology";
 import { familyOf } from "@svcproxy/topology";
+import { type HostRules, hostRulesOf } from "../hooks/host-rules.ts";
 import type { HostState } from "../host/host-state.ts";
 import type { RuleSet } from "../rule-set.ts";
 import type { CheckContext } from "./claims/check-context.ts";
@@ -18,15 +19,13 @@ import { singleSet, unite } from "./space/index-set.ts";
 
 export interface ProveOptions {
   /** Every rule of the host in one family, the built-in chains included. */
-  readonly rules: RuleSet;
+  readonly rules: RuleSet | HostRules;
   readonly plan: HostPlan;
   readonly hostState: HostState;
   /** What who wrote the rules does otherwise than the plan, by design. Default: nothing. */
   readonly deviations?: readonly Deviation[];
   /** Whether a rule is the service proxy's own. Default: one in a chain named KUBE-…, or that jumps to one. */
   readonly isOwn?: IsOwn;
-  /** Why `rules` are not all that the kernel asks: what is not seen may defeat any of them. */
-  readonly unseen?: string;
 }
 
 /**
@@ -36,8 +35,9 @@ export interface ProveOptions {
  * @throws InputError PROOF_TOO_LARGE where the rules tell too many kinds of packets apart
  */
 export function proveRules(options: ProveOptions): Proof {
-  const { rules, plan, hostState, deviations = [], isOwn = isKubernetesRule, unseen } = options;
-  const { family } = rules;
+  const { plan, hostState, deviations = [], isOwn = isKubernetesRule } = options;
+  const { family } = options.rules;
+  const { rules, unproved } = provedRules(hostRulesOf(options.rules));
   const [proof] = proofContexts([{ rules, hostState }], (builder) => mentionPlan(builder, plan, family));
   if (proof === undefined) throw new TypeError("no context");
   const findings = new Findings(deviations);
@@ -66,7 +66,7 @@ export function proveRules(options: ProveOptions): Proof {
   checkElsewhere(check, frontends, plan);
   const caveats = [
     { claim: 2, caveat: proof.host.caveat, because: "which is not known" },
-    { claim: 6, caveat: unseen, because: "and a proof looks at one of them" },
+    ...CLAIM_NUMBERS.map((claim) => ({ claim, caveat: unproved, because: "which a proof does not look at" })),
   ] as const;
   const [first] = frontends;
   for (const { claim, caveat, because } of caveats)
@@ -80,6 +80,24 @@ export function proveRules(options: ProveOptions): Proof {
     deviations: findings.deviations(),
     cases,
   };
+}
+
+const CLAIM_NUMBERS = [1, 2, 3, 4, 5, 6, 7] as const;
+
+/** The rules that a proof looks at, and in words what the kernel asks besides. */
+function provedRules({ family, iptables, nft, unread }: HostRules): { rules: RuleSet; unproved: string | undefined } {
+  const [first, ...others] = iptables;
+  const rules = first?.rules ?? { family, tables: [] };
+  const own = family === 4 ? "ip" : "ip6";
+  const tables = nft.tables.filter(
+    (table) => (table.family === own || table.family === "inet") && table.chains.some(({ base }) => base !== undefined),
+  );
+  const names = [
+    ...others.map(({ variant }) => `iptables-${variant ?? "legacy"}`),
+    ...tables.map((table) => `table ${table.family} ${table.name}`),
+    ...unread.map(({ table, because }) => `${table}: ${because}`),
+  ];
+  return { rules, unproved: names.length === 0 ? undefined : `the host has more rules (${names.join(", ")})` };
 }
 
 /** A packet from the host to a frontend. */
