@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import process from "node:process";
+import { escapeUnseen } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { CommandContext, OutputFlags } from "./command-context.ts";
 import { writeStdout } from "./write-stdout.ts";
@@ -11,7 +12,8 @@ export function processContext(flags: OutputFlags): CommandContext {
   let logger: Promise<Logger> | undefined;
   let signal: AbortSignal | undefined;
   return {
-    print: writeStdout,
+    // Names come from files: what a terminal would not show as it is, or not at all, is written out.
+    print: (text) => writeStdout(escapeUnseen(text)),
     note: (text) => {
       if (flags.quiet !== true) writeStderr(flags.logFormat === "json" ? jsonLine(30, text) : text);
     },
@@ -57,7 +59,7 @@ function isThere(path: string): boolean {
 function writeStderr(line: string): void {
   // Whoever read stderr may have gone; that changes neither the work nor the exit code.
   if (!process.stderr.listeners("error").includes(ignore)) process.stderr.on("error", ignore);
-  process.stderr.write(`${line}\n`);
+  process.stderr.write(`${escapeUnseen(line)}\n`);
 }
 
 /** As pino writes it, which takes too long to load for a note. @param level 30 is info, 50 error */

@@ -1,6 +1,6 @@
 import process from "node:process";
 import { thisMachine } from "@svcproxy/host";
-import { inputError, planHost } from "@svcproxy/topology";
+import { escapeUnseen, inputError, planHost } from "@svcproxy/topology";
 import { accessFields, Daemon, type DaemonSurroundings } from "@svcproxy/userspace";
 import { type Logger, pino } from "pino";
 import type { CommandContext, ExitCode } from "./command-context.ts";
@@ -93,7 +93,7 @@ function accessLog(context: CommandContext, logger: Logger) {
     fails = false;
   });
   const flush = () => (fails ? destination.destroy() : destination.flushSync());
-  return { onConnectionEnd: lineTo(pino({ base: null }, destination)), flush };
+  return { onConnectionEnd: lineTo(pino({ base: null, hooks: { streamWrite: escapeUnseen } }, destination)), flush };
 }
 
 function lineTo(logger: Logger): NonNullable<DaemonSurroundings["onConnectionEnd"]> {

@@ -63,15 +63,6 @@ export function inputError(code: InputCode, message: string, options: SvcproxyEr
   );
 }
 
-/** Control and bidirectional-formatting characters as `\u{…}`, so that a name from a file cannot forge or reorder a line. */
-export function visible(text: string): string {
-  // Compiling the other expression takes longer than the rest of a short command's output.
-  if (/^[ -~]*$/.test(text)) return text;
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (character) =>
-    character === "\n" ? "\\n" : `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
-  );
-}
-
 /** For the `default` of a switch over a union: a new kind stops the build here. */
 export function unreachable(value: never): never {
   throw new Error(`unreachable: ${JSON.stringify(value)}`);

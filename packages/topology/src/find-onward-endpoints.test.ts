@@ -80,6 +80,25 @@ test.for([
   expect(left(topology, "two"), "on every host alike").toEqual(expected);
 });
 
+describe("endpoints that are both hosts' own NodePorts circled a datagram between them for ever", () => {
+  const topology = read(`
+hosts: [{ name: node1, address: 10.77.0.1, podCIDR: 10.78.0.0/24 }, { name: node2, address: 10.77.0.2, podCIDR: 10.79.0.0/24 }]
+services:
+  - { name: web, clusterIP: 10.96.0.1, ports: [{ port: 80, nodePort: 30080 }], endpoints: ["10.77.0.1:30080", "10.77.0.2:30080"] }
+  - { name: udp, clusterIP: 10.96.0.2, ports: [{ port: 53, nodePort: 30053, protocol: UDP }], endpoints: ["10.77.0.1:30053", "10.77.0.2:30053"] }
+`);
+
+  test.for(["node1", "node2"])("every client is refused at once on %s", (host) => {
+    const plan = planHost(topology, { host });
+    const handlings = plan.ports.flatMap(({ frontends }) => frontends.flatMap(({ clients }) => Object.values(clients)));
+    expect(new Set(handlings.map(({ kind }) => kind))).toEqual(new Set(["refuse"]));
+    expect(planProblems(plan).map(({ code, subject }) => `${code} ${subject}`)).toEqual([
+      "ENDPOINT_LOOP service default/web",
+      "ENDPOINT_LOOP service default/udp",
+    ]);
+  });
+});
+
 test("only usable endpoints make a round, of their protocol", () => {
   const ready = read(`
 hosts:

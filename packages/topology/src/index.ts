@@ -29,3 +29,4 @@ export type { InputFile } from "./source-document.ts";
 export * from "./source-place.ts";
 export type { TopologyFile } from "./topology-file.ts";
 export * from "./topology-schema.ts";
+export * from "./visible.ts";

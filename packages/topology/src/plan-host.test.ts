@@ -339,6 +339,42 @@ describe("a plan", () => {
     expect(checks(DRAINING, "h2")).toEqual([[32000, 1]]);
   });
 
+  describe("of a dual-stack service counts for health checks", () => {
+    const checks = (clusterIPs: string, rest = "") => {
+      const read_ = read(`
+hosts:
+  - name: h1
+    addresses: [192.168.0.1, 10.9.0.1, "fd00::1"]
+    pods:
+      - { name: both, addresses: ["10.1.0.2:80", "[fd00:1::2]:80"] }
+      - { name: four, address: "10.1.0.3:80" }
+services:
+  - name: s
+    clusterIPs: [${clusterIPs}]
+    externalTrafficPolicy: Local
+    healthCheckNodePort: 32000
+    loadBalancerIPs: ${clusterIPs.startsWith('"') ? '["fd00:203::1"]' : "[203.0.113.1]"}
+    ports: [{ name: a, port: 80, targetPort: 80 }, { name: b, port: 81, targetPort: 81 }]
+    endpoints: [both, ${clusterIPs.includes("10.") ? "four" : ""}]
+${rest}`);
+      return planHost(read_, { host: "h1" }).healthChecks.map(({ service: _service, ...check }) => check);
+    };
+
+    test("the endpoints of IPv4, each address once: the family whose proxier opens the port first", () => {
+      expect(checks('10.100.0.1, "fd00:100::1"')).toEqual([{ port: 32000, localReadyEndpoints: 2 }]);
+    });
+
+    test("those of IPv6 where it has no other", () => {
+      expect(checks('"fd00:100::1"')).toEqual([{ port: 32000, localReadyEndpoints: 1 }]);
+    });
+
+    test("and is asked where NodePorts are served", () => {
+      expect(checks('10.100.0.1, "fd00:100::1"', 'node: { nodePortAddresses: [10.0.0.0/8, "fd00::/16"] }')).toEqual([
+        { port: 32000, localReadyEndpoints: 2, addresses: ["10.9.0.1", "fd00::1"] },
+      ]);
+    });
+  });
+
   test("serves each family with that family's addresses", () => {
     const plan = planHost(
       read(`

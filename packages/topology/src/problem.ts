@@ -1,6 +1,7 @@
-import { type EnvironmentError, type Fault, visible } from "./errors.ts";
+import type { EnvironmentError, Fault } from "./errors.ts";
 import type { ProblemCode } from "./problem-code.ts";
 import { formatPlace, type SourcePlace } from "./source-place.ts";
+import { visible } from "./visible.ts";
 
 /**
  * One thing that is not as it should be, as it is told to people: by `check`, `apply`, `status`, the doctor and the page alike.

@@ -1,6 +1,6 @@
 import type { Match } from "@svcproxy/rules";
 import type { Cidr, IpAddress, Port, Protocol } from "@svcproxy/topology";
-import { addressWidth, familyOf } from "@svcproxy/topology";
+import { addressWidth, familyOf, visible } from "@svcproxy/topology";
 
 // Matches without a variable part are shared: a large cluster writes them a hundred thousand times.
 const PROTOCOLS: Readonly<Record<Protocol, Match>> = {
@@ -63,9 +63,9 @@ export function markMatch({ value, mask }: { value: number; mask: number }): Mat
   return { kind: "mark", negated: false, value, mask };
 }
 
-/** `-m comment --comment TEXT`; iptables keeps 255 bytes of it. */
+/** `-m comment --comment TEXT`; iptables keeps 255 bytes of it, and shows them to whoever lists the rules. */
 export function comment(text: string): Match {
-  return { kind: "comment", text };
+  return { kind: "comment", text: visible(text) };
 }
 
 /** `-m recent --name LIST --set`: notes the client's address as seen now. */
