@@ -69,7 +69,7 @@ export async function startLab(topology: Topology, options: StartLabOptions = {}
     first.kill("SIGKILL");
     throw answer.error;
   }
-  if (pid === undefined || startTime === undefined) throw explainRefusal("its first process is gone");
+  if (pid === undefined || startTime === undefined) throw await explainRefusal("its first process is gone");
   const lab = new Lab({ name, pid, startTime, rootless, overlay, holders: answer.event.holders, places: plan.places });
   if (detached) letGo(first);
   const ended = once(first, "exit").then(() => {});
@@ -160,8 +160,9 @@ async function readAnswer(first: ChildProcess): Promise<Answer> {
       answer.resolve({ kind: "failed", error });
     } else for (const listener of listeners) listener(event.counts);
   });
-  first.once("error", (error) => answer.resolve({ kind: "failed", error: explainRefusal(error.message) }));
-  first.once("close", () => answer.resolve({ kind: "failed", error: explainRefusal(complaint) }));
+  const fail = async (reason: string) => answer.resolve({ kind: "failed", error: await explainRefusal(reason) });
+  first.once("error", (error) => void fail(error.message));
+  first.once("close", () => void fail(complaint));
   return answer.promise;
 }
 
