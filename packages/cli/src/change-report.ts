@@ -6,7 +6,10 @@ import {
   type TableChange,
   type Variant,
 } from "@svcproxy/iptables";
-import { type Family, type Problem, problemSentence } from "@svcproxy/topology";
+import type { Family } from "@svcproxy/topology";
+
+export { reportProblems } from "./log-problems.ts";
+
 import { restoreCommand } from "./print-changes.ts";
 
 /** What `apply --json` prints, and `cleanup --json` for each variant. */
@@ -22,14 +25,6 @@ export interface ChangeReport {
   readonly deletedUdpFlows: number;
   /** With `--dry-run`: the programs that would be run, and their input. */
   readonly restore?: readonly { readonly command: string; readonly input: string }[];
-}
-
-/** What of problems stands in such a report; `warnings` has them as sentences. */
-export function reportProblems(problems: readonly Problem[]): {
-  readonly problems: readonly Problem[];
-  readonly warnings: readonly string[];
-} {
-  return { problems, warnings: problems.map(problemSentence) };
 }
 
 /** The report of a run, or of one that would change something. */

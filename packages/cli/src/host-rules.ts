@@ -1,12 +1,12 @@
 import { chooseDialect, chooseStyle, type Dialect, IptablesDataPath } from "@svcproxy/iptables";
-import { type Family, type HostPlan, type Problem, planHost, problemSentence } from "@svcproxy/topology";
+import { type Family, type HostPlan, problemSentence } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
+import { readHostPlan as planForHost } from "./host-plan.ts";
 import type { FamilyFlag, HostPlanFlags, VariantFlags } from "./iptables-flags.ts";
-import { machineAddresses } from "./machine-addresses.ts";
-import { readTopology, resolveOwnHost } from "./read-topology.ts";
 
 export { formatDifferences, isForeign, listDifferences, ruleLimitations } from "@svcproxy/iptables";
 export { planProblems } from "@svcproxy/topology";
+export { logDeletedFlows, logProblems } from "./log-problems.ts";
 
 /** The plan for this host, from the topology that the command line names, and whose rules carry it out where nothing else is said. */
 export async function readHostPlan(
@@ -14,9 +14,7 @@ export async function readHostPlan(
   files: readonly string[],
   flags: HostPlanFlags,
 ): Promise<{ readonly plan: HostPlan; readonly defaultDialect: Dialect }> {
-  const { topology } = await readTopology(context, files, { ...flags, required: true });
-  const host = resolveOwnHost(topology, flags);
-  const plan = planHost(topology, { host, machineAddresses: machineAddresses() });
+  const { plan, topology } = await planForHost(context, files, flags);
   return { plan, defaultDialect: chooseDialect(topology) };
 }
 
@@ -42,22 +40,6 @@ export async function openDataPath(context: CommandContext, flags: DataPathFlags
       if (problem !== undefined) log.warn({ code: problem.code, subject: problem.subject }, problemSentence(problem));
     },
   });
-}
-
-/** Logs what is less than well; what was said of the choice of iptables is in the log already. */
-export async function logProblems(context: CommandContext, problems: readonly Problem[]): Promise<void> {
-  const log = await context.logger();
-  for (const problem of problems) {
-    if (problem.code === "RULES_IN_BOTH_VARIANTS") continue;
-    const level = problem.severity === "error" ? "error" : "warn";
-    log[level]({ code: problem.code, subject: problem.subject }, problemSentence(problem));
-  }
-}
-
-export async function logDeletedFlows(context: CommandContext, count: number): Promise<void> {
-  if (count === 0) return;
-  const log = await context.logger();
-  log.info({ deleted: count }, `deleted ${count} UDP flows that went to endpoints that are gone`);
 }
 
 /** The families that a command looks at and changes. */

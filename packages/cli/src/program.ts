@@ -9,10 +9,12 @@ import {
   type RunCommand,
 } from "./command-context.ts";
 import { addCheck } from "./commands/check.ts";
+import { addCleanup } from "./commands/cleanup.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addHostState } from "./commands/host-state.ts";
 import { addIptables } from "./commands/iptables.ts";
 import { addLab } from "./commands/lab.ts";
+import { addNftables } from "./commands/nftables.ts";
 import { addProve } from "./commands/prove.ts";
 import { addSchema } from "./commands/schema.ts";
 import { addTrace } from "./commands/trace.ts";
@@ -52,8 +54,10 @@ export async function runProgram(
 /** In the order in which the help lists them: to look, to change this host, to ask and to prove, to play. */
 const COMMANDS = [
   addCheck,
+  addNftables,
   addIptables,
   addUserspace,
+  addCleanup,
   addTrace,
   addProve,
   addHostState,

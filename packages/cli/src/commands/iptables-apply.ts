@@ -1,10 +1,11 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { RunCommand } from "../command-context.ts";
 import { addHelp } from "../command-help.ts";
 import { acceptHostPlan, type HostPlanFlags } from "../iptables-flags.ts";
 
 interface ApplyFlags extends HostPlanFlags {
   readonly adopt?: boolean;
+  readonly replace?: "nftables";
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
@@ -16,8 +17,14 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
     examples: [
       "sudo svcproxy iptables apply web.yaml --host web1",
       "sudo svcproxy iptables apply web.yaml --host web1 --json | jq .differences",
+      "sudo svcproxy iptables apply web.yaml --replace nftables",
     ],
   })
+    .addOption(
+      new Option("--replace <path>", "remove our tables of another data path once these rules are in").choices([
+        "nftables",
+      ]),
+    )
     .option("--adopt", "take over chains with our names that somebody else made")
     .option("--dry-run", "print what would be fed to the kernel, and change nothing")
     .option(
@@ -57,8 +64,16 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
         await logProblems(context, problems);
         const exitCode = problems.some(({ severity }) => severity === "error") ? 1 : 0;
         const { changes, tools } = applied;
+        const { replaceDataPath } = await import("../replace-data-path.ts");
+        const replaced =
+          flags.replace === undefined
+            ? undefined
+            : await replaceDataPath(context, { old: flags.replace, isServed: exitCode === 0 });
         if (flags.json === true) {
-          const report = reportChanges(applied, { isDryRun: false });
+          const report = {
+            ...reportChanges(applied, { isDryRun: false }),
+            ...(replaced === undefined ? {} : { replaced: replaced.removed }),
+          };
           await printJson({ dryRun: false, ...report, ...reportProblems(problems) });
           return exitCode;
         }
@@ -67,6 +82,7 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
             ? `nothing to change: iptables-${tools.variant} has these rules already\n`
             : `done: iptables-${tools.variant} has the new rules; changed ${tablesOf(changes)}\n`,
         );
+        if (replaced !== undefined) await context.print(replaced.text);
         return exitCode;
       }),
     );

@@ -9,19 +9,21 @@ export interface ApplyRulesInput {
   readonly backend: RuleBackend;
   readonly options: ApplyOptions;
   readonly run: ApplyRun;
+  /** Whether another data path serves what these rules served. */
+  readonly handsOver?: boolean;
 }
 
 /** Makes all our rules equal the desired ones, after a look at what there is, and does what is to be done once they are in. */
 export async function applyRules(
   desired: readonly DesiredRules[],
-  { machine, backend, options, run }: ApplyRulesInput,
+  { machine, backend, options, run, handsOver = false }: ApplyRulesInput,
 ): Promise<void> {
   let ours: readonly RuleSet[] = [];
   const outcome = await backend.apply(desired, {
     ...options,
     async settle(before) {
       ours = before;
-      await settleUdpFlows(machine, { before, after: desired, run });
+      if (!handsOver) await settleUdpFlows(machine, { before, after: desired, run });
     },
   });
   run.changes.push(...outcome.changes);
@@ -33,6 +35,7 @@ export async function applyRules(
       text: `chain ${chain} (IPv${family} ${table}) is no longer needed, but stays, empty: foreign chain ${heldBy} jumps to it`,
     });
   }
+  if (handsOver) return;
   const hole = await machine.lostGuard({ before: ours, after: desired });
   if (hole !== undefined) run.problems.push(hole);
 }

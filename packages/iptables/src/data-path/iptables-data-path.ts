@@ -24,6 +24,8 @@ import { kernelMachine } from "./kernel-machine.ts";
 
 export interface CleanupOptions {
   readonly signal: AbortSignal;
+  /** Whether another data path serves the same plan by now: then UDP flows go on, and what kept neighbours off loopback is its business. */
+  readonly handsOver?: boolean;
   /** Tell what would be changed, and change nothing. */
   readonly isDryRun?: boolean;
 }
@@ -87,7 +89,7 @@ export class IptablesDataPath implements DataPath {
    *
    * @throws EnvironmentError as `open`, and CHAINS_HELD
    */
-  async cleanup({ signal, isDryRun = false }: CleanupOptions): Promise<IptablesCleanupReport> {
+  async cleanup({ signal, isDryRun = false, handsOver = false }: CleanupOptions): Promise<IptablesCleanupReport> {
     await using machine = await this.#open(signal, { isExclusive: !isDryRun });
     const { available, tools: chosen } = machine.choice;
     const marked = available.filter(
@@ -106,7 +108,7 @@ export class IptablesDataPath implements DataPath {
     const problems: Problem[] = [];
     for (const { backend, report } of found) {
       const run = newRun();
-      await applyRules([], { run, machine, backend, options: { signal } });
+      await applyRules([], { run, machine, backend, options: { signal }, handsOver });
       problems.push(...run.problems);
       const { before = [], changes, deletedUdpFlows } = run;
       const differences = () => listDifferences(findDifference(before, [], {}).families);

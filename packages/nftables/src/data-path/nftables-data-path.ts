@@ -16,6 +16,8 @@ import type { NftablesEvents, NftablesSettings } from "./nftables-settings.ts";
 
 export interface CleanupOptions {
   readonly signal: AbortSignal;
+  /** Whether another data path serves the same plan by now: then UDP flows go on, and what kept neighbours off loopback is its business. */
+  readonly handsOver?: boolean;
   /** Tell what would be removed, and change nothing. */
   readonly isDryRun?: boolean;
 }
@@ -61,7 +63,7 @@ export class NftablesDataPath implements DataPath {
   }
 
   /** @throws EnvironmentError as `open` */
-  async cleanup({ signal, isDryRun = false }: CleanupOptions): Promise<NftablesCleanupReport> {
+  async cleanup({ signal, isDryRun = false, handsOver = false }: CleanupOptions): Promise<NftablesCleanupReport> {
     await using machine = await this.#open(signal, { isExclusive: !isDryRun });
     const tables = await Promise.all(
       familiesOf(this.#settings).map(async (family) => ({ family, table: await machine.read(family, { signal }) })),
@@ -69,9 +71,10 @@ export class NftablesDataPath implements DataPath {
     const found = tables.flatMap(({ family, table }) => (table === undefined ? [] : [{ family, table }]));
     const changes = found.map(({ family }): TableChange => ({ kind: "removal", family }));
     const removed = found.map(({ family }) => `table ${tableName(family)}`);
-    const run = newRun();
     if (isDryRun || changes.length === 0) return { removed, problems: [], deletedUdpFlows: 0 };
     await machine.commit(changes);
+    if (handsOver) return { removed, problems: [], deletedUdpFlows: 0 };
+    const run = newRun();
     for (const { family, table } of found) {
       await settleUdp({ before: udpFrontendsOf(table), after: NO_UDP }, { family, machine, run });
     }

@@ -35,9 +35,18 @@ export class KernelTables {
 
   /** @returns undefined where there is no table of ours @throws EnvironmentError */
   async read(family: Family, { signal }: { readonly signal: AbortSignal }): Promise<NftTable | undefined> {
+    const text = await this.list(family, { signal });
+    return text === undefined ? undefined : parseTable(text, family);
+  }
+
+  /** The text of our table. @returns undefined where there is none @throws EnvironmentError */
+  async list(
+    family: Family,
+    { signal, counters = false }: { readonly signal: AbortSignal; readonly counters?: boolean },
+  ): Promise<string | undefined> {
     const name = tableName(family);
-    const output = await this.#nft(["-s", "list", "table", ...name.split(" ")], { signal });
-    if (output.exitCode === 0) return parseTable(output.stdout, family);
+    const output = await this.#nft([...(counters ? [] : ["-s"]), "list", "table", ...name.split(" ")], { signal });
+    if (output.exitCode === 0) return output.stdout;
     if (/No such file or directory/.test(output.stderr)) return undefined;
     throw nftFault(`Cannot read table ${name}`, output);
   }

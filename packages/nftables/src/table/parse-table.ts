@@ -2,11 +2,22 @@ import type { Family } from "@svcproxy/topology";
 import { parseDuration } from "./duration.ts";
 import type { Chain, ChainHook, Collection, ElementValue, NftTable } from "./nft-table.ts";
 
+/** What an element has counted. */
+export interface Counter {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+export interface ParseOptions {
+  /** Told what elements have counted, which `nft -s` leaves out. */
+  readonly onCounter?: (element: { readonly collection: string; readonly key: string }, counter: Counter) => void;
+}
+
 /**
- * Reads what `nft -s list table` prints of our table. A line that we would never write is kept among those of its map or chain, so
- * that these differ from all that we do write.
+ * Reads what `nft list table` prints of our table. A line that we would never write is kept among those of its map or chain, so that
+ * these differ from all that we do write.
  */
-export function parseTable(text: string, family: Family): NftTable {
+export function parseTable(text: string, family: Family, options: ParseOptions = {}): NftTable {
   const collections: Collection[] = [];
   const chains: Chain[] = [];
   const elements = new Map<string, ReadonlyMap<string, ElementValue>>();
@@ -17,7 +28,7 @@ export function parseTable(text: string, family: Family): NftTable {
     const block = blockLines(lines);
     if (kind === "chain") chains.push(readChain(name, block));
     else {
-      const { collection, members } = readCollection(kind === "map" ? "map" : "set", name, block);
+      const { collection, members } = readCollection({ kind: kind === "map" ? "map" : "set", name }, block, options);
       collections.push(collection);
       if (members.size > 0) elements.set(name, members);
     }
@@ -35,16 +46,16 @@ function* blockLines(lines: Iterator<string>): Generator<string> {
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 function readCollection(
-  kind: Collection["kind"],
-  name: string,
+  { kind, name }: Pick<Collection, "kind" | "name">,
   lines: Iterable<string>,
+  options: ParseOptions,
 ): { readonly collection: Collection; readonly members: ReadonlyMap<string, ElementValue> } {
   const collection: Mutable<Collection> = { kind, name, typeOf: "", counts: false, comment: "" };
   const members = new Map<string, ElementValue>();
   let isInElements = false;
   for (const line of lines) {
     if (line.startsWith("elements = {")) isInElements = true;
-    if (isInElements) isInElements = readElements(line, members);
+    if (isInElements) isInElements = readElements(line, { name, members, ...options });
     else readDeclaration(line, collection);
   }
   return { collection, members };
@@ -66,15 +77,21 @@ function readDeclaration(line: string, collection: Mutable<Collection>): void {
 }
 
 const ELEMENT =
-  /^(.*?)(?: counter(?: packets \d+ bytes \d+)?)?(?: timeout \w+)?(?: expires \w+)?(?: comment "([^"]*)")?(?: : (.*))?$/;
+  /^(.*?)(?: counter(?: packets (\d+) bytes (\d+))?)?(?: timeout \w+)?(?: expires \w+)?(?: comment "([^"]*)")?(?: : (.*))?$/;
 
 /** @returns whether there are more to come */
-function readElements(line: string, members: Map<string, ElementValue>): boolean {
+function readElements(
+  line: string,
+  { name, members, onCounter }: ParseOptions & { readonly name: string; readonly members: Map<string, ElementValue> },
+): boolean {
   const start = line.startsWith("elements = {") ? "elements = {".length : 0;
   const isLast = line.endsWith("}");
   for (const text of line.slice(start, isLast ? -1 : undefined).split(",")) {
-    const [, key, comment, data] = ELEMENT.exec(text.trim()) ?? [];
-    if (key !== undefined && key !== "") members.set(key, { data: data ?? "", comment: comment ?? "" });
+    const [, key, packets, bytes, comment, data] = ELEMENT.exec(text.trim()) ?? [];
+    if (key === undefined || key === "") continue;
+    members.set(key, { data: data ?? "", comment: comment ?? "" });
+    if (packets !== undefined)
+      onCounter?.({ collection: name, key }, { packets: Number(packets), bytes: Number(bytes) });
   }
   return !isLast;
 }

@@ -1,5 +1,5 @@
+import type { ConntrackEntry } from "@svcproxy/host";
 import { formatSocketAddress, type IpAddress } from "@svcproxy/topology";
-import type { ConntrackEntry } from "./conntrack.ts";
 import type { UdpFrontends } from "./udp-frontends.ts";
 
 export interface UdpChange {

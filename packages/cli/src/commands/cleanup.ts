@@ -1,0 +1,23 @@
+import type { Command } from "commander";
+import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
+
+interface CleanupFlags {
+  readonly json?: true;
+}
+
+/** `svcproxy cleanup`: removes whatever is ours from this host. */
+export function addCleanup(program: Command, run: RunCommand): void {
+  addHelp(program.command("cleanup"), {
+    about: "remove whatever is ours from this host: of all data paths, families and variants",
+    notes: ["Services are no longer served here afterwards. Connections that are open go on."],
+    examples: ["sudo svcproxy cleanup", "sudo svcproxy cleanup --json | jq .removed"],
+  })
+    .option("--json", "print what was removed, and what could not be, as JSON")
+    .action((flags: CleanupFlags) =>
+      run(async (context) => {
+        const { cleanUpAll } = await import("../clean-up-all.ts");
+        return cleanUpAll(context, flags);
+      }),
+    );
+}
