@@ -92,13 +92,20 @@ function mergeListings(listings: readonly NftRuleSet[]): NftRuleSet {
 function rulesOf(family: Family, { dumps, nft }: Given): HostRules {
   const iptables: IptablesRules[] = [];
   const unread: UnreadRules[] = [];
+  const texts = new Set<string>();
   const header = family === 4 ? "ip" : "ip6";
   for (const { family: own, variant, text, file, incompatible } of dumps) {
     if (own !== undefined && own !== family) continue;
-    if (variant !== undefined && iptables.some((other) => other.variant === variant))
-      throw inputError("CONFLICTING_FLAGS", `Cannot take the rules of iptables-${variant} of IPv${family} twice`, {
-        hint: "Give one dump of each variant: iptables-legacy-save, iptables-nft-save (ip6tables-… for IPv6)",
-      });
+    const isTwice = (other: IptablesRules) => variant !== undefined && other.variant === variant;
+    if (iptables.some(isTwice) || texts.has(text))
+      throw inputError(
+        "CONFLICTING_FLAGS",
+        `Cannot take the rules of iptables-${variant ?? "save"} of IPv${family} twice`,
+        {
+          hint: "Give one dump of each variant: iptables-legacy-save, iptables-nft-save (ip6tables-… for IPv6)",
+        },
+      );
+    texts.add(text);
     iptables.push({ variant, rules: parseSave(text, { family, file }) });
     for (const table of incompatible) {
       if (nft.tables.some((listed) => listed.family === header && listed.name === table)) continue;
