@@ -18,7 +18,9 @@ export async function readHostPlan(
   return { plan, defaultDialect: chooseDialect(topology) };
 }
 
-export interface DataPathFlags extends VariantFlags, Pick<HostPlanFlags, "dialect" | "dispatch" | "family"> {
+export interface DataPathFlags
+  extends VariantFlags,
+    Pick<HostPlanFlags, "dialect" | "dispatch" | "family" | "takePort"> {
   readonly defaultDialect?: Dialect;
   readonly adopt?: boolean;
 }
@@ -26,8 +28,12 @@ export interface DataPathFlags extends VariantFlags, Pick<HostPlanFlags, "dialec
 /** The iptables data path as the command line sets it; the log says which iptables it chose and why, and whom it waits for. */
 export async function openDataPath(context: CommandContext, flags: DataPathFlags): Promise<IptablesDataPath> {
   const log = await context.logger();
-  const { dialect, defaultDialect = "document", dispatch, variant, family, adopt = false } = flags;
-  const settings = { dialect, defaultDialect, dispatch, variant, adopt, families: familiesInPlay(family) };
+  const { dialect, defaultDialect = "document", dispatch, variant, family, adopt = false, takePort = [] } = flags;
+  const settings = {
+    ...{ dialect, defaultDialect, dispatch, variant, adopt },
+    families: familiesInPlay(family),
+    takePorts: new Set(takePort),
+  };
   return new IptablesDataPath({
     settings,
     onWait: (holder) =>

@@ -1,5 +1,6 @@
 import type { Dialect, DispatchMode, Variant } from "@svcproxy/iptables";
-import { type Command, Option } from "commander";
+import { parsePort } from "@svcproxy/topology";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { acceptTopology, type TopologyFlags } from "./topology-input.ts";
 
 /** Flags of every command that looks at this host's own rules. */
@@ -14,6 +15,7 @@ export interface HostPlanFlags extends VariantFlags, TopologyFlags {
   readonly dialect?: Dialect;
   readonly dispatch?: DispatchMode;
   readonly family?: FamilyFlag;
+  readonly takePort?: readonly number[];
 }
 
 /** What `--foreign-host` is for. */
@@ -44,8 +46,19 @@ export function acceptHostPlan(command: Command): Command {
           "how a connection finds its service: rule by rule, down a tree, or by size (default: as the rules that are here, else auto)",
         ).choices(["auto", "linear", "tree"]),
       )
+      .option(
+        "--take-port <n>",
+        "serve this NodePort although a program of this host listens on it (repeatable)",
+        (text: string, before: readonly number[] = []) => [...before, parseTakenPort(text)],
+      )
       .addOption(
         new Option("--family <family>", "look at IPv4 or IPv6 only (default: both)").choices(["4", "6", "all"]),
       ),
   );
+}
+
+function parseTakenPort(text: string): number {
+  const port = /^\d+$/.test(text) ? parsePort(Number(text)) : undefined;
+  if (port === undefined) throw new InvalidArgumentError("Not a port from 1 to 65535.");
+  return port;
 }

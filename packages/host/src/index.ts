@@ -22,5 +22,6 @@ export * from "./runtime-directory.ts";
 export * from "./service-port-statuses.ts";
 export * from "./sysctls.ts";
 export * from "./system-error.ts";
+export * from "./taken-node-ports.ts";
 export * from "./tool-path.ts";
 export * from "./translation-limitations.ts";

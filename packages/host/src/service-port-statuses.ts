@@ -36,6 +36,11 @@ export function servicePortStatuses({ ports, before, shortfall, now }: StatusInp
   });
 }
 
+/** Tells a port of a plan from all others: its service, its place there, its family. */
+export function servicePortKey(port: ServicePortPlan): string {
+  return `${serviceName(port)} ${port.portIndex} ${port.family}`;
+}
+
 /** `namespace/name` of the service whose port it is. */
 export function serviceName({ service: { namespace, name } }: Pick<ServicePortPlan, "service">): string {
   return `${namespace}/${name}`;

@@ -143,6 +143,14 @@ class ServicesBuilder {
       return value === undefined ? undefined : this.#reader.port(value, owner.at("ports").at(index).at(key), key);
     };
     const [port, targetPort, nodePort] = [read("port"), read("targetPort"), read("nodePort")];
+    if (nodePort !== undefined && nodePort < FIRST_UNPRIVILEGED_PORT) {
+      this.#reader.warning(
+        "LOW_NODE_PORT",
+        owner.at("ports").at(index).at("nodePort"),
+        `NodePort ${nodePort} is below ${FIRST_UNPRIVILEGED_PORT}, where the hosts' own programs listen, the SSH server on 22 for one`,
+        "Use a port from 30000 to 32767, as Kubernetes does",
+      );
+    }
     const endpoints = this.#endpoints.endpoints(context.targets, {
       index,
       number: raw.port,
@@ -217,5 +225,8 @@ class ServicesBuilder {
 
 /** Kubernetes' default: three hours. */
 export const DEFAULT_AFFINITY_SECONDS = 10800;
+
+/** Below it only root may listen. */
+const FIRST_UNPRIVILEGED_PORT = 1024;
 
 const PROTOCOLS: Readonly<Record<"TCP" | "UDP" | "SCTP", Protocol>> = { TCP: "tcp", UDP: "udp", SCTP: "sctp" };

@@ -55,6 +55,7 @@ export type FaultCode =
   | "EXTERNAL_IP_REFUSED"
   | "OTHER_PROXY"
   | "UNUSUAL_NODE_PORT"
+  | "LOW_NODE_PORT"
   | "MIXED_INPUT"
   | "NO_EFFECT"
   | "KUBE_PROXY_DEFAULT";

@@ -48,6 +48,7 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
         const printJson = (report: object) => context.print(`${JSON.stringify(report, null, 2)}\n`);
         if (flags.dryRun === true) {
           const { report, problems } = await dataPath.preview(plan, { signal });
+          await logProblems(context, problems);
           if (flags.json === true) {
             await printJson({
               dryRun: true,

@@ -16,14 +16,18 @@ export function addIptablesDiff(iptables: Command, run: RunCommand): void {
     .option("--json", "print the differences as JSON")
     .action((files: string[], flags: DiffFlags) =>
       run(async (context) => {
-        const { formatDifferences, isForeign, listDifferences, openDataPath, readHostPlan } = await import(
+        const { formatDifferences, isForeign, listDifferences, logProblems, openDataPath, readHostPlan } = await import(
           "../host-rules.ts"
         );
         const { plan, defaultDialect } = await readHostPlan(context, files, flags);
         const dataPath = await openDataPath(context, { ...flags, defaultDialect });
-        const { choice, rules } = await dataPath.compare(plan, { signal: context.signal });
+        const { choice, rules, problems } = await dataPath.compare(plan, { signal: context.signal });
         const { families } = rules;
         const differences = listDifferences(families);
+        await logProblems(
+          context,
+          problems.filter(({ code }) => code === "NODE_PORT_TAKEN"),
+        );
         if (isForeign(families)) {
           context.note(
             "svcproxy: the chains that differ were not made by svcproxy: `apply` changes them with --adopt only",

@@ -1,4 +1,4 @@
-import type { DataPath } from "@svcproxy/host";
+import { type DataPath, problemsOfTaken } from "@svcproxy/host";
 import { EnvironmentError, type HostPlan, type Problem } from "@svcproxy/topology";
 import { listDifferences } from "../kernel/differences.ts";
 import { findDifference } from "../kernel/find-difference.ts";
@@ -21,6 +21,7 @@ import {
 import { IptablesSession } from "./iptables-session.ts";
 import { chooseStyle, type IptablesEvents, type IptablesSettings } from "./iptables-settings.ts";
 import { kernelMachine } from "./kernel-machine.ts";
+import { leaveOutTaken } from "./leave-out-taken.ts";
 
 export interface CleanupOptions {
   readonly signal: AbortSignal;
@@ -58,12 +59,17 @@ export class IptablesDataPath implements DataPath {
     await using machine = await this.#open(signal, { isExclusive: false });
     const abilities = await machine.abilities({ signal });
     const style = chooseStyle(this.#settings, styleInForce(machine));
-    const desired = compileForMachine(plan, { ...this.#settings, style, abilities });
+    const { plan: served, taken } = await leaveOutTaken(plan, { machine, style, settings: this.#settings });
+    const desired = compileForMachine(served, { ...this.#settings, style, abilities });
     const rules = await new TableBackend(machine.tables()).compare(desired, { ...this.#settings, signal });
     const needs = { families: usedFamilies(plan), localhostNodePorts: servesLocalhost(plan, 4) };
     return {
       differences: listDifferences(rules.families).map(placeDifference),
-      problems: [...variantProblems(machine), ...(await machine.problemsWith(needs, { signal }))],
+      problems: [
+        ...variantProblems(machine),
+        ...problemsOfTaken(taken),
+        ...(await machine.problemsWith(needs, { signal })),
+      ],
       choice: machine.choice,
       style,
       rules,
@@ -79,9 +85,9 @@ export class IptablesDataPath implements DataPath {
     plan: HostPlan,
     options: { readonly signal: AbortSignal },
   ): Promise<{ readonly report: RuleReport; readonly problems: readonly Problem[] }> {
-    const { rules, choice } = await this.compare(plan, options);
+    const { rules, choice, problems } = await this.compare(plan, options);
     if (this.#settings.adopt !== true) refuseForeignChains(rules.families);
-    return { report: plannedReport(rules, choice.tools), problems: variantProblems({ choice }) };
+    return { report: plannedReport(rules, choice.tools), problems };
   }
 
   /**

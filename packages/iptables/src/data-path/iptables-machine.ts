@@ -1,4 +1,4 @@
-import type { HostNeeds, IptablesTools, Variant } from "@svcproxy/host";
+import type { HostNeeds, IptablesTools, Machine, Variant } from "@svcproxy/host";
 import type { RuleSet } from "@svcproxy/rules";
 import type { Problem } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
@@ -22,7 +22,7 @@ export interface OpenOptions {
 }
 
 /** A network namespace's rules, and what is beside them. */
-export interface OpenMachine extends AsyncDisposable {
+export interface OpenMachine extends AsyncDisposable, Pick<Machine, "readListeners" | "readHolders"> {
   readonly choice: VariantChoice;
   /** @param tools default the chosen variant */
   tables(tools?: IptablesTools): RuleTables;

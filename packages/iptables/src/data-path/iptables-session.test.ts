@@ -1,4 +1,4 @@
-import { contractPlan } from "@svcproxy/host/testing";
+import { contractPlan, MemoryMachine } from "@svcproxy/host/testing";
 import { parseCommands } from "@svcproxy/rules";
 import { type Family, type HostPlan, parseTopology, planHost } from "@svcproxy/topology";
 import { expect, test } from "vitest";
@@ -148,6 +148,36 @@ test("where the kernel refuses a rule that is none of a service, nothing changes
   await expect(session.apply(manyServices(3))).rejects.toMatchObject({ code: "RESTORE_REFUSED" });
   expect(tables.dump()).not.toContain("KUBE-");
   expect(session.status()).toEqual([]);
+});
+
+test("a NodePort that a program comes to listen on is refused, and comes back when the program ends", async () => {
+  const tables = new WatchedTables();
+  const { listeners, holders } = new MemoryMachine();
+  const inner = testMachine({ tables, variant: "nft" });
+  const machine: IptablesMachine = {
+    open: async (options) => ({
+      ...(await inner.open(options)),
+      readListeners: async () => listeners,
+      readHolders: async () => holders,
+    }),
+  };
+  await using session = await openSession(tables, { machine });
+  await session.apply(contractPlan({ v6: false }));
+  const before = tables.dump();
+  const [address] = contractPlan().host.addresses;
+  if (address === undefined) throw new Error("the host has no address");
+  listeners.push({ protocol: "tcp", port: 30080, address, inode: 7 });
+  holders.set(7, { pid: 99, command: "nginx" });
+  tables.forget();
+  const { problems } = await session.apply(contractPlan({ v6: false }), { changed: new Set() });
+  expect(problems).toMatchObject([{ code: "NODE_PORT_TAKEN", text: expect.stringContaining("nginx (pid 99)") }]);
+  expect(session.status().map(({ service, state }) => `${service} ${state}`)).toContain("default/web refused");
+  expect(session.status().filter(({ state }) => state !== "in-force")).toHaveLength(1);
+  expect(tables.dump()).not.toContain("--dport 30080 ");
+  listeners.pop();
+  expect((await session.apply(contractPlan({ v6: false }), { changed: new Set() })).problems).toEqual([]);
+  // The kernel lists chains in the order in which they came.
+  expect(tables.dump().split("\n").sort()).toEqual(before.split("\n").sort());
 });
 
 function dataPathOf(tables: MemoryTables): IptablesDataPath {

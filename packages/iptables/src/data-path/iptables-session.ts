@@ -2,10 +2,14 @@ import {
   type ApplyOptions,
   type DataPathSession,
   isolateRefusal,
+  problemsOfTaken,
   type ServicePortStatus,
   sameContext,
   serviceName,
+  servicePortKey,
   servicePortStatuses,
+  servicesThatMoved,
+  type TakenNodePorts,
 } from "@svcproxy/host";
 import { EnvironmentError, type HostPlan, type Problem } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
@@ -22,6 +26,7 @@ import { compileForMachine, usedFamilies } from "./compile-for-machine.ts";
 import { type OpenMachine, type RuleAbilities, styleInForce, variantProblems } from "./iptables-machine.ts";
 import type { IptablesApplyReport } from "./iptables-report.ts";
 import { chooseStyle, type IptablesSettings } from "./iptables-settings.ts";
+import { leaveOutTaken } from "./leave-out-taken.ts";
 import { refusalIn } from "./refusal-in.ts";
 import { suspectServices } from "./suspect-services.ts";
 
@@ -45,6 +50,8 @@ export class IptablesSession implements DataPathSession {
   /** The last plan that was carried out, less what was refused. */
   #good: HostPlan | undefined;
   #failures: ReadonlyMap<string, Problem> = new Map();
+  /** The ports that lack their NodePort, because a program listens on it. */
+  #taken: TakenNodePorts = new Map();
   /** What is not well with the machine, as of the last look. */
   #machineProblems: readonly Problem[] = [];
   #status: readonly ServicePortStatus[] = [];
@@ -61,18 +68,28 @@ export class IptablesSession implements DataPathSession {
   async apply(plan: HostPlan, { changed }: ApplyOptions = {}): Promise<IptablesApplyReport> {
     if (this.#signal.aborted) throw new EnvironmentError("INTERRUPTED", "Interrupted");
     const run = newRun();
+    const { plan: served, taken } = await leaveOutTaken(plan, {
+      machine: this.#machine,
+      style: this.style,
+      settings: this.#settings,
+    });
+    const moved = servicesThatMoved(this.#taken, taken);
     const written = this.#written;
     // Until it is known how this ends.
     this.#written = undefined;
     const asked =
       (changed === undefined || written === undefined
         ? undefined
-        : await this.#applyChanged(plan, { changed, written, run })) ?? (await this.#applyAll(plan, run));
+        : await this.#applyChanged(served, { changed: new Set([...changed, ...moved]), written, run })) ??
+      (await this.#applyAll(served, run));
+    this.#taken = taken;
     this.#status = servicePortStatuses({
       ...{ ports: asked.ports, before: this.#status, now: new Date() },
       shortfall: (port) => {
-        const problem = this.#failures.get(serviceName(port));
-        return problem === undefined ? undefined : { state: "failed", problem };
+        const failure = this.#failures.get(serviceName(port));
+        if (failure !== undefined) return { state: "failed", problem: failure };
+        const problem = taken.get(servicePortKey(port));
+        return problem === undefined ? undefined : { state: "refused", problem };
       },
     });
     return this.#report(run);
@@ -150,6 +167,7 @@ export class IptablesSession implements DataPathSession {
       changed: changes.length > 0,
       problems: [
         ...variantProblems(this.#machine),
+        ...problemsOfTaken(this.#taken),
         ...this.#failures.values(),
         ...run.problems,
         ...this.#machineProblems,

@@ -19,6 +19,8 @@ export interface IptablesSettings {
   readonly families?: readonly Family[];
   /** Whether to take over chains that have our names but that somebody else made; default no. */
   readonly adopt?: boolean;
+  /** NodePorts that are served although a program of this host listens on them. */
+  readonly takePorts?: ReadonlySet<number>;
 }
 
 /** What is told of while it happens. */

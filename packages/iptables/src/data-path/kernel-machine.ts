@@ -1,27 +1,29 @@
-import { hostProblems, readSysctl } from "@svcproxy/host";
+import { hostProblems, type Machine, thisMachine } from "@svcproxy/host";
 import { deleteStaleUdpFlows } from "../kernel/conntrack.ts";
 import { knowsRandomFully, openKernel } from "../kernel/kernel-session.ts";
 import { lostGuard } from "../kernel/lost-guard.ts";
 import type { IptablesMachine } from "./iptables-machine.ts";
 
-/** This network namespace of this machine. */
-export function kernelMachine(): IptablesMachine {
+/** The rules of a machine's kernel. @param machine default the one that we run on */
+export function kernelMachine(machine: Machine = thisMachine): IptablesMachine {
   return {
     async open(options) {
-      const session = await openKernel(options);
+      const session = await openKernel({ ...options, machine });
       return {
         choice: session.choice,
         tables: session.tables,
+        readListeners: machine.readListeners,
+        readHolders: machine.readHolders,
         async abilities({ signal }) {
           const [randomFully, liberal] = await Promise.all([
-            knowsRandomFully(session.choice.tools, signal),
-            readSysctl("net.netfilter.nf_conntrack_tcp_be_liberal"),
+            knowsRandomFully(session.choice.tools, signal, { machine }),
+            machine.readSysctl("net.netfilter.nf_conntrack_tcp_be_liberal"),
           ]);
           return { randomFully, dropInvalid: liberal !== "1" };
         },
-        deleteStaleUdpFlows,
-        problemsWith: (needs, { signal }) => hostProblems(needs, signal),
-        lostGuard,
+        deleteStaleUdpFlows: (flush) => deleteStaleUdpFlows({ ...flush, machine }),
+        problemsWith: (needs, { signal }) => hostProblems(needs, signal, { machine }),
+        lostGuard: (rules) => lostGuard({ ...rules, machine }),
         [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
       };
     },

@@ -1,4 +1,4 @@
-import { lostGuardProblem } from "@svcproxy/host";
+import { lostGuardProblem, type Machine } from "@svcproxy/host";
 import type { RuleSet } from "@svcproxy/rules";
 import type { Problem } from "@svcproxy/topology";
 import { FIREWALL } from "../rule-parts/chain-names.ts";
@@ -8,11 +8,13 @@ import { isOwnChain } from "./own-chains.ts";
 export function lostGuard({
   before,
   after,
+  machine,
 }: {
   readonly before: readonly Guarding[];
   readonly after: readonly Guarding[];
+  readonly machine: Machine;
 }): Promise<Problem | undefined> {
-  return lostGuardProblem({ wasGuarded: before.some(isGuarding), isGuarded: after.some(isGuarding) });
+  return lostGuardProblem({ wasGuarded: before.some(isGuarding), isGuarded: after.some(isGuarding), machine });
 }
 
 type Guarding = Pick<RuleSet, "family" | "tables">;

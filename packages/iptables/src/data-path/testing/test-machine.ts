@@ -24,6 +24,8 @@ export function testMachine({ tables, variant }: TestMachineOptions): IptablesMa
       return {
         choice: { tools, reason: "it is the only one on this machine", available: [survey] },
         tables: () => tables,
+        readListeners: async () => [],
+        readHolders: async () => new Map(),
         abilities: async () => ({ randomFully: true, dropInvalid: true }),
         deleteStaleUdpFlows: async () => 0,
         problemsWith: async () => [],
