@@ -1,6 +1,7 @@
 import {
   type Cidr,
   exampleTopology,
+  type Fault,
   formatFault,
   inputError,
   loadInput,
@@ -40,8 +41,27 @@ export async function readTopology(
 ): Promise<ParsedTopology> {
   const sources = options.isLab === true ? args : sourcesOf(context, args);
   const { topology, warnings } = await parseArguments(context, sources, options);
-  for (const warning of warnings) context.note(formatFault(warning));
+  noteWarnings(context, warnings);
   return { topology, warnings };
+}
+
+/** So many of a kind are told one by one; `check --json` has them all. */
+const TOLD_ALIKE = 20;
+
+function noteWarnings(context: CommandContext, warnings: readonly Fault[]): void {
+  const told = new Map<string, number>();
+  for (const warning of warnings) {
+    const count = (told.get(warning.code) ?? 0) + 1;
+    told.set(warning.code, count);
+    if (count <= TOLD_ALIKE) context.note(formatFault(warning));
+  }
+  for (const [code, count] of told) {
+    if (count > TOLD_ALIKE) {
+      context.note(
+        `svcproxy: ${count - TOLD_ALIKE} more warnings like that [${code}]; svcproxy check --json has them all`,
+      );
+    }
+  }
 }
 
 async function parseArguments(

@@ -48,6 +48,11 @@ class UniqueUses {
     this.#reader.duplicate(code, spot, { first, reason });
   }
 
+  warnOfSystemPort(spot: Spot, nodePort: number): void {
+    const reason = `the NodePort ${nodePort} is below ${FIRST_FREE_PORT}: a program of a host that listens there, as SSH does on 22, is reached no more`;
+    this.#reader.warning("UNUSUAL_NODE_PORT", spot, reason, "Take one of 30000–32767");
+  }
+
   /** @param nodePort `30080/tcp` */
   claimNodePort(spot: Spot, nodePort: string): void {
     this.claim("DUPLICATE_NODE_PORT", spot, { key: `node ${nodePort}`, what: () => `the NodePort ${nodePort}` });
@@ -75,13 +80,19 @@ function checkUniqueness({ service, spot, vips, portIndexes }: FoundService, use
       const frontend = `${formatSocketAddress({ address, port: port.port })}/${port.protocol}`;
       uses.claim("DUPLICATE_FRONTEND", place.at("port"), { key: `vip ${frontend}`, what: () => frontend });
     }
-    if (port.nodePort !== undefined) uses.claimNodePort(place.at("nodePort"), `${port.nodePort}/${port.protocol}`);
+    if (port.nodePort !== undefined) {
+      uses.claimNodePort(place.at("nodePort"), `${port.nodePort}/${port.protocol}`);
+      if (port.nodePort < FIRST_FREE_PORT) uses.warnOfSystemPort(place.at("nodePort"), port.nodePort);
+    }
   }
   const { healthCheckNodePort } = service;
   if (healthCheckNodePort !== undefined) {
     uses.claimNodePort(spot.at("healthCheckNodePort"), `${healthCheckNodePort}/tcp`);
   }
 }
+
+/** Below it programs of the host listen that ship with it, SSH among them. @see RFC 6335, section 6 */
+const FIRST_FREE_PORT = 1024;
 
 /** A VIP that ends like a port of its service: what would be refused at once as IPv4. */
 function warnOfSwallowedPort(

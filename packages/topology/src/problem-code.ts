@@ -41,6 +41,7 @@ export type InputCode =
   | "TOPOLOGY_REQUIRED"
   | "HOST_REQUIRED"
   | "UNKNOWN_HOST"
+  | "UNKNOWN_SERVICE"
   | "FOREIGN_HOST"
   | "STDIN_TWICE"
   | "WATCH_STDIN"

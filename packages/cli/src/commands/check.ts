@@ -6,6 +6,11 @@ import { acceptTopology, type TopologyFlags } from "../topology-input.ts";
 
 interface CheckFlags extends TopologyFlags {
   readonly host?: string;
+  readonly summary?: true;
+  readonly all?: true;
+  readonly service?: readonly string[];
+  readonly namespace?: readonly string[];
+  readonly unready?: true;
   readonly json?: true;
 }
 
@@ -13,20 +18,32 @@ interface CheckFlags extends TopologyFlags {
 export function addCheck(program: Command, run: RunCommand): void {
   addHelp(acceptTopology(program.command("check")), {
     about: "show what was understood of a topology, or everything that is wrong with it",
-    examples: ["svcproxy check web.yaml", "svcproxy check web.yaml --host web1 --json"],
+    examples: [
+      "svcproxy check web.yaml",
+      "svcproxy check web.yaml --host web1 --json",
+      "svcproxy check objects/ --summary",
+      "svcproxy check objects/ --namespace shop --unready",
+    ],
   })
     .option("--host <name>", "whose part to show too (default: the host that this machine is)")
+    .option("--summary", "how many there are of everything, and what is wrong, and no tables")
+    .option("--all", "every row of every table, however long")
+    .option("--service <name>", "only this service, as NAME or NAMESPACE/NAME (repeatable)", collect)
+    .option("--namespace <name>", "only the services of this namespace (repeatable)", collect)
+    .option("--unready", "only services with a port that has no ready endpoint")
     .option("--json", "print JSON")
     .action((files: string[], flags: CheckFlags) =>
       run(async (context) => {
         const [
           { findOwnHost, readTopology, resolveHost },
           { checkProblems, formatProblem, planHost, problemOf },
+          { filterPlan, filterProblems, filterTopology },
           { checkReport },
-          { renderCheck },
+          { renderCheck, renderCheckSummary },
         ] = await Promise.all([
           import("../read-topology.ts"),
           import("../check-problems.ts"),
+          import("../check-filter.ts"),
           import("../check-report.ts"),
           import("../render-check.ts"),
         ]);
@@ -42,14 +59,26 @@ export function addCheck(program: Command, run: RunCommand): void {
         );
         const host = flags.host === undefined ? findOwnHost(topology) : resolveHost(topology, flags.host);
         const plan = host === undefined ? undefined : planHost(topology, { host });
-        const problems = checkProblems(topology, { warnings, plan });
+        const found = checkProblems(topology, { warnings, plan });
+        const { service = [], namespace = [], unready = false } = flags;
+        const shown = filterTopology(topology, { services: service, namespaces: namespace, unready });
+        const problems = { ...found, ofPlan: filterProblems(found.ofPlan, shown) };
         // Warnings of the input were told when it was read; what a data path cannot do is in the report.
         for (const problem of problems.ofPlan) context.note(formatProblem(problem));
-        const report = checkReport(topology, { warnings, plan, problems });
-        await context.print(flags.json === true ? renderJson(report) : renderCheck(report));
+        const report = checkReport(shown, {
+          ...{ warnings, problems },
+          plan: plan === undefined ? undefined : filterPlan(plan, shown),
+        });
+        if (flags.json === true) await context.print(renderJson(report));
+        else if (flags.summary === true) await context.print(renderCheckSummary(report));
+        else await context.print(renderCheck(report, { isWhole: flags.all === true }));
         return 0;
       }),
     );
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 /** By what it carries: the class would bring the whole package along at start. */
