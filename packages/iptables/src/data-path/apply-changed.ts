@@ -1,5 +1,5 @@
 import { composePlan, serviceName, serviceProblem } from "@svcproxy/host";
-import type { HostPlan, Problem, ServicePortPlan } from "@svcproxy/topology";
+import { EnvironmentError, type HostPlan, type Problem, type ServicePortPlan } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import { RestoreRefused, type RuleTables } from "../kernel/rule-tables.ts";
 import type { TableChange } from "../kernel/table-change.ts";
@@ -103,8 +103,8 @@ async function feedRules(
     try {
       await tables.restore(change);
     } catch (error) {
-      if (!(error instanceof RestoreRefused)) throw error;
       const isBack = await takeBack(fed, { tables, delta: ruleDelta(wanted, written.rules) ?? [] });
+      if (!(error instanceof RestoreRefused)) throw fed.length === 0 ? error : withState(error, isBack);
       return isBack ? (refusalIn(error) ?? "look") : "look";
     }
     fed.push(change);
@@ -120,12 +120,24 @@ async function takeBack(
 ): Promise<boolean> {
   const back = delta.filter(({ family, table }) => fed.some((each) => each.family === family && each.table === table));
   try {
-    for (const change of back) await tables.restore(change);
+    for (const change of back) await tables.restore(change, { urgent: true });
     return back.length === fed.length;
   } catch (error) {
-    if (error instanceof RestoreRefused) return false;
+    if (error instanceof EnvironmentError) return false;
     throw error;
   }
+}
+
+/** An error that is no refusal, for instance that no tool could be started, with what became of the tables before. */
+function withState(error: unknown, isBack: boolean): unknown {
+  if (!(error instanceof EnvironmentError)) return error;
+  const state = isBack
+    ? "the host has its old rules again"
+    : "some tables had changed before and could not be put back: the next apply mends them once the cause is gone";
+  return new EnvironmentError(error.code, `${error.message}; ${state}`, {
+    cause: error,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  });
 }
 
 /** Whether flows that conntrack keeps may have to go: only those of UDP outlive the rules that sent them. */

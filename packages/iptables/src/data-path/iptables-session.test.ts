@@ -1,9 +1,9 @@
 import { contractPlan, MemoryMachine } from "@svcproxy/host/testing";
 import { parseCommands } from "@svcproxy/rules";
-import { type Family, type HostPlan, parseTopology, planHost } from "@svcproxy/topology";
+import { EnvironmentError, type Family, type HostPlan, parseTopology, planHost } from "@svcproxy/topology";
 import { expect, test } from "vitest";
 import { MemoryTables } from "../kernel/memory-tables.ts";
-import { RestoreRefused, type SavedRules } from "../kernel/rule-tables.ts";
+import { RestoreRefused, type SavedRules, type Urgency } from "../kernel/rule-tables.ts";
 import { formatChange, type TableChange } from "../kernel/table-change.ts";
 import { IptablesDataPath } from "./iptables-data-path.ts";
 import type { IptablesMachine } from "./iptables-machine.ts";
@@ -18,6 +18,8 @@ class WatchedTables extends MemoryTables {
   looks = 0;
   fed: string[] = [];
   refuse: (line: string) => boolean = () => false;
+  /** How many tools can still be started without what is in reserve. */
+  startsLeft = Number.POSITIVE_INFINITY;
   /** Whether the refusal says which line it was. */
   tellsLine = true;
 
@@ -26,7 +28,9 @@ class WatchedTables extends MemoryTables {
     return super.save(family);
   }
 
-  override async restore(change: TableChange): Promise<void> {
+  override async restore(change: TableChange, { urgent = false }: Urgency = {}): Promise<void> {
+    if (this.startsLeft-- <= 0 && !urgent)
+      throw new EnvironmentError("OUT_OF_DESCRIPTORS", "Cannot run iptables-restore");
     const text = formatChange(change);
     const refusedLine = text.split("\n").find((line) => line.startsWith("-A") && this.refuse(line));
     if (refusedLine !== undefined)
@@ -65,6 +69,23 @@ test("a change is fed without a look at the rules, and names the chains of that 
   const written = tables.fed.join("").match(/^(:|-[AX] )(\S+)/gm) ?? [];
   expect(written.length).toBeGreaterThan(4);
   for (const line of written) expect(line).toMatch(/KUBE-(SVC|SEP|EXT)-/);
+});
+
+test("where no tool can be started half-way, what went in is taken back by what was kept in reserve", async () => {
+  const tables = new WatchedTables();
+  await using session = await openSession(tables);
+  await session.apply(contractPlan());
+  const dump = () => tables.dump().split("\n").sort(); // the order of chains does not matter
+  const before = dump();
+  tables.startsLeft = 1;
+  await expect(session.apply(contractPlan({ web: ["b", "c"] }), { changed: WEB })).rejects.toMatchObject({
+    code: "OUT_OF_DESCRIPTORS",
+    message: "Cannot run iptables-restore; the host has its old rules again",
+  });
+  expect(dump()).toEqual(before);
+  tables.startsLeft = Number.POSITIVE_INFINITY;
+  await session.apply(contractPlan({ web: ["b", "c"] }), { changed: WEB });
+  expect(dump()).not.toEqual(before);
 });
 
 test("a look is taken where a table comes into play, or the settings of the host changed", async () => {
