@@ -9,6 +9,7 @@ import { checkFrontend } from "./claims/check-frontend.ts";
 import type { IsOwn } from "./claims/own-rules.ts";
 import { isKubernetesRule } from "./claims/own-rules.ts";
 import { arrivingClients, type FrontendSpace, frontendSpaces, mentionPlan } from "./claims/plan-frontends.ts";
+import { promisedSources } from "./claims/promised-sources.ts";
 import { ReplyWays } from "./claims/reply-way.ts";
 import { proofContexts } from "./compile/proof-context.ts";
 import type { Deviation } from "./report/deviation.ts";
@@ -43,6 +44,12 @@ export function proveRules(options: ProveOptions): Proof {
   const findings = new Findings(deviations);
   const examples = new ExamplePackets(proof, plan);
   let cases = 0;
+  const clients = arrivingClients(plan, proof);
+  const hostAddresses = unite(
+    plan.host.addresses
+      .filter((address) => familyOf(address) === family)
+      .map((one) => singleSet(proof.space.indexOf(one))),
+  );
   const check: CheckContext = {
     proof,
     findings,
@@ -51,12 +58,9 @@ export function proveRules(options: ProveOptions): Proof {
     isOwn,
     deviations: new Set(deviations.map(({ kind }) => kind)),
     markBit: 2 ** plan.node.masqueradeBit,
-    clients: arrivingClients(plan, proof),
-    hostAddresses: unite(
-      plan.host.addresses
-        .filter((address) => familyOf(address) === family)
-        .map((one) => singleSet(proof.space.indexOf(one))),
-    ),
+    clients,
+    hostAddresses,
+    promised: promisedSources(plan, proof, { clients, hostAddresses }),
     countCases: (count) => {
       cases += count;
     },

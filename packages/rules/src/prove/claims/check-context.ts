@@ -8,6 +8,7 @@ import type { IndexSet } from "../space/index-set.ts";
 import type { SymbolicState } from "../walk/symbolic-state.ts";
 import type { IsOwn } from "./own-rules.ts";
 import type { FrontendSpace } from "./plan-frontends.ts";
+import type { PromisedSources } from "./promised-sources.ts";
 import type { ReplyWays } from "./reply-way.ts";
 
 /** What every check of one proof needs. */
@@ -22,6 +23,8 @@ export interface CheckContext {
   readonly markBit: number;
   /** The sources of each kind of client among packets that arrive. */
   readonly clients: ReadonlyMap<ClientKind, IndexSet>;
+  /** Who may count on the plan: what foreign rules do to others is not looked at. */
+  readonly promised: PromisedSources;
   /** The host's addresses as the plan has them. */
   readonly hostAddresses: IndexSet;
   countCases(count: number): void;

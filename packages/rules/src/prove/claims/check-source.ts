@@ -5,7 +5,7 @@ import { hasMember, intersect, isSubset, onlyMember, singleSet, subtract } from 
 import type { SymbolicState } from "../walk/symbolic-state.ts";
 import type { CheckContext, Promised, Reached } from "./check-context.ts";
 import { foreignDecision } from "./own-rules.ts";
-import { report } from "./report-fault.ts";
+import { ofPromised, report } from "./report-fault.ts";
 
 export function checkSource(check: CheckContext, promise: Promised, { state, endpoint }: Reached): void {
   const { handling, client } = promise;
@@ -63,12 +63,13 @@ export function checkReply(check: CheckContext, promise: Promised, { state, endp
     if (way.returns === false && isAstray && check.findings.byDesign("outside-clusterip-not-masqueraded", finding))
       continue;
     if (!isPromised && way.placed === undefined) continue;
+    const isForeign = way.placed !== undefined && !check.isOwn(way.placed);
+    if (isForeign && ofPromised(check, promise, way.part.region) === undefined) continue;
     if (way.returns === undefined) {
       const what = way.question === undefined ? message : `${message} (\`${way.question}\`)`;
       const placed = way.placed === undefined ? {} : { placed: way.placed };
       check.findings.undecided(2, { ...finding(), message: what, ...placed });
-      if (way.placed !== undefined && !check.isOwn(way.placed))
-        check.findings.undecided(6, { ...finding(), message: what, ...placed });
+      if (isForeign) check.findings.undecided(6, { ...finding(), message: what, ...placed });
     } else report(check, promise, way.part, { claim: 2, message, placed: way.placed });
   }
 }

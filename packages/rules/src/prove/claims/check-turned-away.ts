@@ -29,11 +29,21 @@ export function checkTurnedAway(check: CheckContext, promise: Promised, end: End
     handling.kind === "refuse"
       ? "it has no endpoint: it should be refused at once"
       : "its endpoints are elsewhere: it should be dropped";
+  if (handling.kind === "refuse" && isForNobody(check, end)) return;
   if (isKeptOffLoopback(check, end)) return;
   if (leavesByDesign(check, promise, { end, message: `${fate}, and is not ${wanted}` })) return;
   const placed =
     "placed" in ending ? ending.placed : (state.destinationNat ?? foreignDecision(state, check.isOwn, isBeforeRouting));
   report(check, promise, state, { claim: 3, message: `${fate}, but ${why}`, placed });
+}
+
+/** What a foreign rule lets in before ours can refuse it, the host's own stack refuses: nobody listens on the port. */
+function isForNobody({ proof: { host }, isOwn }: CheckContext, { state, ending }: EndedState): boolean {
+  const { destination, destinationNat, outInterface, region } = state;
+  const accepting = foreignDecision(state, isOwn, ({ table }) => table === "filter");
+  if (accepting?.rule.target.kind !== "accept") return false;
+  const isHosts = destination === "destination" && isSubset(region.destination, host.local);
+  return ending.kind === "delivered" && outInterface === undefined && destinationNat === undefined && isHosts;
 }
 
 /** A client that is refused learns of it: the ICMP or the reset finds back to it. */
@@ -96,6 +106,7 @@ export function checkForbidden(check: CheckContext, promise: Promised, ends: rea
     if (isUnserved && leavesByDesign(check, promise, { end, message: `${fate}, and is not refused` })) continue;
     report(check, promise, state, {
       claim: 5,
+      isForbidden: true,
       message: `${fate}, but its source may not use this frontend`,
       placed: state.destinationNat,
     });

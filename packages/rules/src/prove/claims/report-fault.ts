@@ -1,5 +1,7 @@
 import type { PlacedRule } from "../../rule-set.ts";
 import type { ClaimNumber, Finding } from "../report/proof.ts";
+import { hasMember, intersect } from "../space/index-set.ts";
+import type { Region } from "../space/region.ts";
 import type { SymbolicState } from "../walk/symbolic-state.ts";
 import type { CheckContext, Promised } from "./check-context.ts";
 import { openQuestion } from "./open-questions.ts";
@@ -9,13 +11,24 @@ interface Fault {
   readonly message: string;
   readonly placed?: PlacedRule | undefined;
   readonly source?: number;
+  /** What must not get through, whoever sends it. */
+  readonly isForbidden?: true;
 }
 
-/** Reports a fault of the packets of a state; where it hangs on an answer that nobody knows, as undecided. */
+/**
+ * Reports a fault of the packets of a state; where it hangs on an answer that nobody knows, as undecided. What a foreign rule
+ * does to packets to which nothing is promised is not a fault.
+ */
 export function report(check: CheckContext, promise: Promised, state: SymbolicState, fault: Fault): void {
   const { findings, isOwn } = check;
+  const foreign = fault.placed !== undefined && !isOwn(fault.placed) ? fault.placed : undefined;
+  const isPolicy = fault.placed === undefined && fault.message.includes("the policy of ");
+  const isOthers = (foreign !== undefined || isPolicy) && fault.isForbidden !== true;
+  const region = isOthers ? ofPromised(check, promise, state.region) : state.region;
+  if (region === undefined) return;
+  const source = fault.source !== undefined && hasMember(region.source, fault.source) ? { source: fault.source } : {};
   const finding: Finding = {
-    packet: check.examples.of(state.region, fault.source === undefined ? {} : { source: fault.source }),
+    packet: check.examples.of(region, source),
     message: fault.message,
     frontend: promise.frontend.name,
     ...(fault.placed === undefined ? {} : { placed: fault.placed }),
@@ -29,7 +42,16 @@ export function report(check: CheckContext, promise: Promised, state: SymbolicSt
     return;
   }
   findings.broken(fault.claim, finding);
-  const foreign = fault.placed !== undefined && !isOwn(fault.placed) ? fault.placed : undefined;
   if (foreign !== undefined) findings.broken(6, { ...finding, placed: foreign });
-  else if (fault.message.includes("the policy of ")) findings.broken(6, finding);
+  else if (isPolicy) findings.broken(6, finding);
+}
+
+/** The packets to which something is promised; undefined where there are none. */
+export function ofPromised(
+  { promised }: CheckContext,
+  { client, frontend }: Promised,
+  region: Region,
+): Region | undefined {
+  const source = intersect(region.source, promised.of(client, frontend.frontend.kind === "clusterIP"));
+  return source.length === 0 ? undefined : { ...region, source };
 }
