@@ -92,12 +92,14 @@ function mergeListings(listings: readonly NftRuleSet[]): NftRuleSet {
 function rulesOf(family: Family, { dumps, nft }: Given): HostRules {
   const iptables: IptablesRules[] = [];
   const unread: UnreadRules[] = [];
-  const texts = new Set<string>();
+  const texts = new Map<string, IptablesRules["variant"]>();
   const header = family === 4 ? "ip" : "ip6";
   for (const { family: own, variant, text, file, incompatible } of dumps) {
     if (own !== undefined && own !== family) continue;
     const isTwice = (other: IptablesRules) => variant !== undefined && other.variant === variant;
-    if (iptables.some(isTwice) || texts.has(text))
+    // Both variants may well hold the same rules; of a dump without a header the same text is the same dump.
+    const isSameText = texts.has(text) && (variant === undefined || texts.get(text) === undefined);
+    if (iptables.some(isTwice) || isSameText)
       throw inputError(
         "CONFLICTING_FLAGS",
         `Cannot take the rules of iptables-${variant ?? "save"} of IPv${family} twice`,
@@ -105,7 +107,7 @@ function rulesOf(family: Family, { dumps, nft }: Given): HostRules {
           hint: "Give one dump of each variant: iptables-legacy-save, iptables-nft-save (ip6tables-… for IPv6)",
         },
       );
-    texts.add(text);
+    texts.set(text, variant);
     iptables.push({ variant, rules: parseSave(text, { family, file }) });
     for (const table of incompatible) {
       if (nft.tables.some((listed) => listed.family === header && listed.name === table)) continue;
