@@ -1,3 +1,14 @@
+export { queryInstance } from "@svcproxy/userspace";
+export { Agent, type AgentOptions } from "./agent.ts";
+export * from "./agent-status.ts";
 export { FileSource, type FileSourceOptions } from "./files/file-source.ts";
+export * from "./observe/metric-family.ts";
+export { type ObservedPages, type ObserveServer, startObserveServer } from "./observe/observe-server.ts";
+export { renderMetrics } from "./observe/render-metrics.ts";
 export { type SharedTopology, shareUnchanged } from "./share-unchanged.ts";
 export * from "./source.ts";
+export { renderUnit } from "./systemd/render-unit.ts";
+export { connectServiceManager, type ServiceManager } from "./systemd/service-manager.ts";
+export { renderUserspaceStatus } from "./userspace/render-userspace-status.ts";
+export { UserspaceAgent, type UserspaceAgentOptions } from "./userspace/userspace-agent.ts";
+export { isUserspaceStatus, type UserspaceStatus } from "./userspace/userspace-status.ts";

@@ -1,6 +1,6 @@
-import { type DataPath, type DataPathName, MissingTool } from "@svcproxy/host";
+import { type DataPath, MissingTool, thisMachine } from "@svcproxy/host";
 import { EnvironmentError, type Problem, problemOfError } from "@svcproxy/topology";
-import { cleanUpAfterKill } from "@svcproxy/userspace";
+import { cleanUpUserspace } from "@svcproxy/userspace";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { openDataPath as openRules } from "./host-rules.ts";
 import { openDataPath as openTables } from "./host-tables.ts";
@@ -10,26 +10,32 @@ import { logProblems, reportProblems } from "./log-problems.ts";
 export async function cleanUpAll(context: CommandContext, { json }: { readonly json?: true }): Promise<ExitCode> {
   const removed: string[] = [];
   const problems: Problem[] = [];
-  for (const dataPath of [await openTables(context, {}), await openRules(context, {})] satisfies DataPath[]) {
+  const dataPaths: readonly Cleanable[] = [
+    await openTables(context, {}),
+    await openRules(context, {}),
+    { name: "userspace", cleanup: () => cleanUpUserspace({}, thisMachine) },
+  ];
+  for (const dataPath of dataPaths) {
     const found = await cleanUp(dataPath, context.signal);
     removed.push(...found.removed);
     problems.push(...found.problems);
   }
-  problems.push(...(await cleanUpAfterKill({})).map((problem): Problem => ({ ...problem, severity: "error" })));
   await logProblems(context, problems);
   if (json === true) await context.print(`${JSON.stringify({ removed, ...reportProblems(problems) }, null, 2)}\n`);
   else {
     const what =
       removed.length === 0
-        ? "nothing to remove: no rule and no table here is ours"
+        ? "nothing to remove: no rule, no table and no VIP here is ours"
         : `done: removed ${removed.join(", ")}`;
     await context.print(`${what}\n`);
   }
   return problems.some(({ severity }) => severity === "error") ? 1 : 0;
 }
 
+type Cleanable = Pick<DataPath, "name" | "cleanup">;
+
 async function cleanUp(
-  dataPath: DataPath,
+  dataPath: Cleanable,
   signal: AbortSignal,
 ): Promise<{ readonly removed: readonly string[]; readonly problems: readonly Problem[] }> {
   try {
@@ -38,7 +44,9 @@ async function cleanUp(
     if (!(error instanceof EnvironmentError) || error.code === "INTERRUPTED") throw error;
     // Whoever does not have the tool has put nothing there with it.
     const severity = error instanceof MissingTool ? "warning" : "error";
-    const name: DataPathName = dataPath.name;
-    return { removed: [], problems: [{ ...problemOfError(error, { subject: `data path ${name}` }), severity }] };
+    return {
+      removed: [],
+      problems: [{ ...problemOfError(error, { subject: `data path ${dataPath.name}` }), severity }],
+    };
   }
 }

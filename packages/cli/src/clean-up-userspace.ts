@@ -1,5 +1,6 @@
+import { thisMachine } from "@svcproxy/host";
 import { problemSentence } from "@svcproxy/topology";
-import { cleanUpAfterKill } from "@svcproxy/userspace";
+import { cleanUpUserspace as cleanUp } from "@svcproxy/userspace";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import type { InstanceFlags } from "./userspace-flags.ts";
 
@@ -9,8 +10,11 @@ export interface CleanUpFlags extends InstanceFlags {
 
 /** Takes away what a killed proxy left on this host; exit code 1 where something stays. */
 export async function cleanUpUserspace(context: CommandContext, { runtimeDir, json }: CleanUpFlags): Promise<ExitCode> {
-  const left = await cleanUpAfterKill(runtimeDir === undefined ? {} : { runtimeDirectory: runtimeDir });
-  for (const problem of left) context.error(`svcproxy: ${problemSentence(problem)}`);
-  if (json === true) await context.print(`${JSON.stringify({ left }, null, 2)}\n`);
-  return left.length === 0 ? 0 : 1;
+  const { removed, problems } = await cleanUp(
+    runtimeDir === undefined ? {} : { runtimeDirectory: runtimeDir },
+    thisMachine,
+  );
+  for (const problem of problems) context.error(`svcproxy: ${problemSentence(problem)}`);
+  if (json === true) await context.print(`${JSON.stringify({ removed, left: problems }, null, 2)}\n`);
+  return problems.length === 0 ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
+import { renderUnit } from "@svcproxy/agent";
 import { inputError } from "@svcproxy/topology";
-import { renderUnit } from "@svcproxy/userspace";
 import { ownProgram } from "./this-program.ts";
 import type { UserspaceFlags } from "./userspace-flags.ts";
 import { proxyOptionsOf } from "./userspace-settings.ts";

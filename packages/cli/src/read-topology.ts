@@ -3,6 +3,7 @@ import {
   exampleTopology,
   type Fault,
   formatFault,
+  type InputError,
   inputError,
   loadInput,
   type ParsedProxyConfiguration,
@@ -71,11 +72,7 @@ async function parseArguments(
 ): Promise<ParsedTopology> {
   const options = config === undefined ? {} : { configuration: readConfiguration(config) };
   if (args.length === 0) {
-    if (required) {
-      throw inputError("TOPOLOGY_REQUIRED", "This command needs a topology: it takes no example for one", {
-        hint: "Name a file, or - for stdin; `svcproxy schema` prints the format",
-      });
-    }
+    if (required) throw topologyRequired();
     context.note("svcproxy: no topology given, using the built-in example (hosts cloudos1 and cloudos2)");
     return exampleTopology(options);
   }
@@ -91,7 +88,13 @@ async function parseArguments(
   return parsed;
 }
 
-function readAllowedBlock(text: string): Cidr {
+export function topologyRequired(): InputError {
+  return inputError("TOPOLOGY_REQUIRED", "This command needs a topology: it takes no example for one", {
+    hint: "Name a file, or - for stdin; `svcproxy schema` prints the format",
+  });
+}
+
+export function readAllowedBlock(text: string): Cidr {
   const cidr = parseCidr(text);
   if (cidr !== undefined) return cidr;
   throw inputError("BAD_CIDR", `--allow-external-ips: ${JSON.stringify(text)} is no block of addresses`, {

@@ -1,11 +1,14 @@
+import { statSync } from "node:fs";
 import process from "node:process";
+import { FileSource, UserspaceAgent } from "@svcproxy/agent";
 import { thisMachine } from "@svcproxy/host";
-import { escapeUnseen, inputError, planHost } from "@svcproxy/topology";
-import { accessFields, Daemon, type DaemonSurroundings } from "@svcproxy/userspace";
+import { escapeUnseen, type HostPlan, type InputFile, inputError, planHost, type Topology } from "@svcproxy/topology";
+import { accessFields, type UserspaceSurroundings } from "@svcproxy/userspace";
 import { type Logger, pino } from "pino";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
-import { readTopology, resolveHost, resolveOwnHost } from "./read-topology.ts";
+import { readInputFiles } from "./read-input-files.ts";
+import { readAllowedBlock, resolveHost, resolveOwnHost, topologyRequired } from "./read-topology.ts";
 import { ownProgram, version } from "./this-program.ts";
 import type { UserspaceFlags } from "./userspace-flags.ts";
 import { metricsAddressOf, proxyOptionsOf, vipDeviceOf, vipRangesOf } from "./userspace-settings.ts";
@@ -18,40 +21,39 @@ export async function runUserspace(
   context: CommandContext,
   { files, flags }: { readonly files: readonly string[]; readonly flags: UserspaceFlags },
 ): Promise<ExitCode> {
-  if (flags.watch === true && files.includes("-")) {
-    throw inputError("WATCH_STDIN", "Cannot follow stdin: --watch needs files");
-  }
   const vipDevice = vipDeviceOf(flags);
   const metrics = metricsAddressOf(flags);
   const logger = await context.logger();
+  const source = await openSource(context, { files, flags, logger });
   const access = flags.accessLog === true ? accessLog(context, logger) : undefined;
-  const daemon = new Daemon(
+  const agent = new UserspaceAgent(
     {
       version,
-      proxy: proxyOptionsOf(flags),
-      instance: {
-        takeOver: flags.takeOver === true,
-        ...(flags.runtimeDir === undefined ? {} : { runtimeDirectory: flags.runtimeDir }),
+      settings: {
+        proxy: proxyOptionsOf(flags),
+        instance: {
+          takeOver: flags.takeOver === true,
+          ...(flags.runtimeDir === undefined ? {} : { runtimeDirectory: flags.runtimeDir }),
+        },
+        vipDevice,
+        vipRanges: vipRangesOf(flags),
+        requireAll: flags.requireAll === true,
       },
-      ...(vipDevice === undefined ? {} : { vipDevice }),
-      vipRanges: vipRangesOf(flags),
-      requireAll: flags.requireAll === true,
       ...(metrics === undefined ? {} : { metrics }),
-      topology: files.join(" "),
-      watch: flags.watch === true ? [...files, ...(flags.config === undefined ? [] : [flags.config])] : [],
     },
     {
       logger,
       machine: thisMachine,
-      loadPlan: planLoader(context, { files, flags }),
+      source,
+      plan: planner(flags, vipDevice),
       workerProgram: [...ownProgram(), "userspace", "worker"],
       ...(access === undefined ? {} : { onConnectionEnd: access.onConnectionEnd }),
     },
   );
-  const forget = handleSignals(daemon);
+  const forget = handleSignals(agent);
   try {
-    await daemon.start();
-    await daemon.finished;
+    await agent.start();
+    await agent.finished;
   } finally {
     forget();
     access?.flush();
@@ -59,23 +61,51 @@ export async function runUserspace(
   return 0;
 }
 
-/** Reads the topology each time it is called; the host is found once, because it stays this one. */
-function planLoader(
+interface SourceInput {
+  readonly files: readonly string[];
+  readonly flags: UserspaceFlags;
+  readonly logger: Logger;
+}
+
+async function openSource(context: CommandContext, { files, flags, logger }: SourceInput): Promise<FileSource> {
+  const { watch = false, config, allowExternalIps = [] } = flags;
+  if (files.length === 0) throw topologyRequired();
+  return new FileSource({
+    inputs: (await Promise.all(files.map((file) => sourceInput(context, { file, watch })))).flat(),
+    ...(config === undefined ? {} : { config }),
+    allowExternalIPs: allowExternalIps.map(readAllowedBlock),
+    watch,
+    onPassedOver: (counts) =>
+      logger.info({ passedOver: Object.fromEntries(counts) }, "objects of other kinds were passed over"),
+  });
+}
+
+/** What can be read once only (stdin, a pipe) is read now, unless it was to be followed. */
+async function sourceInput(
   context: CommandContext,
-  { files, flags }: { files: readonly string[]; flags: UserspaceFlags },
-): DaemonSurroundings["loadPlan"] {
+  { file, watch }: { readonly file: string; readonly watch: boolean },
+): Promise<readonly (string | InputFile)[]> {
+  if (file === "-" && watch) throw inputError("WATCH_STDIN", "Cannot follow stdin: --watch needs files");
+  const isPipe = file === "-" || statSync(file, { throwIfNoEntry: false })?.isFIFO() === true;
+  return isPipe && !watch ? readInputFiles(context, [file]) : [file];
+}
+
+/** The host is found once: an address that goes meanwhile is not a reason to end. */
+function planner(flags: UserspaceFlags, vipDevice: string | undefined) {
   let host: string | undefined;
-  return async () => {
-    const { topology } = await readTopology(context, files, { ...flags, required: true });
-    // It is found once: an address that goes meanwhile is not a reason to end.
+  return (topology: Topology, previous: HostPlan | undefined): HostPlan => {
     host = host === undefined ? resolveOwnHost(topology, flags) : resolveHost(topology, host);
-    return planHost(topology, { host, machineAddresses: machineAddresses(vipDeviceOf(flags)) });
+    return planHost(topology, {
+      host,
+      machineAddresses: machineAddresses(vipDevice),
+      ...(previous === undefined ? {} : { previous }),
+    });
   };
 }
 
-function handleSignals(daemon: Daemon): () => void {
-  const stop = () => daemon.stop();
-  const reload = () => void daemon.reload();
+function handleSignals(agent: UserspaceAgent): () => void {
+  const stop = () => agent.stop();
+  const reload = () => agent.reload();
   process.on("SIGTERM", stop).on("SIGINT", stop).on("SIGHUP", reload);
   return () => process.off("SIGTERM", stop).off("SIGINT", stop).off("SIGHUP", reload);
 }
@@ -96,6 +126,6 @@ function accessLog(context: CommandContext, logger: Logger) {
   return { onConnectionEnd: lineTo(pino({ base: null, hooks: { streamWrite: escapeUnseen } }, destination)), flush };
 }
 
-function lineTo(logger: Logger): NonNullable<DaemonSurroundings["onConnectionEnd"]> {
+function lineTo(logger: Logger): NonNullable<UserspaceSurroundings["onConnectionEnd"]> {
   return (record) => logger.info(accessFields(record), record.protocol === "tcp" ? "connection" : "session");
 }

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
+import type { UserspaceAgentOptions } from "@svcproxy/agent";
 import { type Cidr, inputError, parseCidr, parseIpAddress } from "@svcproxy/topology";
-import { type DaemonOptions, DEFAULT_PROXY_OPTIONS, type ProxyOptions } from "@svcproxy/userspace";
+import { DEFAULT_PROXY_OPTIONS, type ProxyOptions } from "@svcproxy/userspace";
 import type { UserspaceFlags } from "./userspace-flags.ts";
 
 /** The flags as the proxy's own options. @throws InputError for a range or an address that is none */
@@ -48,7 +49,7 @@ export function vipRangesOf({ vipRange = [] }: UserspaceFlags): readonly Cidr[] 
 }
 
 /** `127.0.0.1:9464`, `[::1]:9464`; `:9464` is every address. @throws InputError */
-export function metricsAddressOf({ metrics }: UserspaceFlags): DaemonOptions["metrics"] {
+export function metricsAddressOf({ metrics }: UserspaceFlags): UserspaceAgentOptions["metrics"] {
   if (metrics === undefined) return undefined;
   const parts = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(metrics);
   const port = Number(parts?.[3]);

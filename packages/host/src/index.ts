@@ -15,6 +15,7 @@ export * from "./net-admin.ts";
 export * from "./port-holder.ts";
 export * from "./read-host-state-json.ts";
 export * from "./read-live-rules.ts";
+export * from "./repeat.ts";
 export * from "./rule-tools.ts";
 export * from "./run-ip.ts";
 export * from "./run-tool.ts";

@@ -30,7 +30,10 @@ export type ProblemCode =
   | "AFFINITY_TABLE_FULL"
   | "FOREIGN_CHANGE"
   | "VIP_NOT_LOCAL"
-  | "VIP_LEFT_BEHIND";
+  | "VIP_LEFT_BEHIND"
+  | "PORT_IN_USE"
+  | "PORT_NOT_PERMITTED"
+  | "CANNOT_LISTEN";
 
 /** Codes of an `InputError`: the user's input or usage is wrong. */
 export type InputCode =

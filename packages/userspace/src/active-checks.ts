@@ -1,6 +1,7 @@
+import { repeat } from "@svcproxy/host";
 import type { ByteStream, DataPlane, Dial, DialOwner } from "./plane/byte-stream.ts";
 import { isLocalFault } from "./plane/system-error.ts";
-import type { EndpointTarget } from "./policy/frontend-spec.ts";
+import type { ListedEndpoint } from "./policy/frontend-spec.ts";
 
 /** Checks in a row that fail before an endpoint counts as down, and that succeed before it counts as up again. */
 const FALL = 2;
@@ -24,21 +25,23 @@ export class ActiveChecks {
     intervalMs,
     timeoutMs,
     onChange,
+    onFault,
   }: {
     plane: DataPlane;
     intervalMs: number;
     timeoutMs: number;
     onChange: (down: ReadonlySet<string>) => void;
+    onFault: (error: unknown) => void;
   }) {
     this.#plane = plane;
     this.#intervalMs = intervalMs;
     this.#timeoutMs = timeoutMs;
     this.#onChange = onChange;
-    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    this.#ticker = repeat(() => this.#tick(), { everyMs: TICK_MS, onFault });
   }
 
   /** The endpoints to check from now on; what is known of those that stay is kept. */
-  follow(targets: readonly EndpointTarget[]): void {
+  follow(targets: readonly ListedEndpoint[]): void {
     const current = new Set(targets.map(({ key }) => key));
     for (const [key, check] of this.#checks) {
       if (current.has(key)) continue;
@@ -89,7 +92,7 @@ export class ActiveChecks {
 class EndpointCheck implements DialOwner {
   readonly key: string;
   isDown = false;
-  readonly #target: EndpointTarget;
+  readonly #target: ListedEndpoint;
   readonly #intervalMs: number;
   #nextAtMs: number;
   #startedAtMs = 0;
@@ -97,7 +100,7 @@ class EndpointCheck implements DialOwner {
   /** Answers in a row that speak against the present state. */
   #against = 0;
 
-  constructor(target: EndpointTarget, { firstAtMs, intervalMs }: { firstAtMs: number; intervalMs: number }) {
+  constructor(target: ListedEndpoint, { firstAtMs, intervalMs }: { firstAtMs: number; intervalMs: number }) {
     this.key = target.key;
     this.#target = target;
     this.#intervalMs = intervalMs;

@@ -1,11 +1,9 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import process from "node:process";
-import { fileURLToPath } from "node:url";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describeFlows, EDGE } from "@svcproxy/host/testing";
 import { planHost } from "@svcproxy/topology";
-
-const PROGRAM = fileURLToPath(new URL("testing/plan-program.ts", import.meta.url));
+import { RemoteDataPath } from "./testing/remote-data-path.ts";
 
 describeFlows(
   [
@@ -16,16 +14,14 @@ describeFlows(
       carries: "relay",
       crowded: false,
       async serve({ topology, host }) {
-        const child = spawn("nsenter", [`--net=/proc/${host.pid}/ns/net`, process.execPath, PROGRAM], {
-          stdio: ["ignore", "inherit", "inherit", "ipc"],
-        });
-        const exited = once(child, "exit");
-        child.send(planHost(topology, { host: EDGE }));
-        await Promise.race([once(child, "message"), exited.then(() => Promise.reject(new Error("the proxy ended")))]);
+        const folder = await mkdtemp(join(tmpdir(), "svcproxy-flows-"));
+        const dataPath = await RemoteDataPath.start({ pid: host.pid, folder });
+        const session = await dataPath.open(new AbortController().signal);
+        await session.apply(planHost(topology, { host: EDGE }));
         return {
           async [Symbol.asyncDispose]() {
-            child.kill("SIGKILL");
-            await exited;
+            await dataPath[Symbol.asyncDispose]();
+            await rm(folder, { recursive: true });
           },
         };
       },

@@ -1,12 +1,20 @@
-import type { MachineAddress } from "@svcproxy/host";
+import { type MachineAddress, readAddresses } from "@svcproxy/host";
 import { type Cidr, cidrOf, type IpAddress } from "@svcproxy/topology";
-import type { HostAddresses } from "./policy/frontend-spec.ts";
+import type { InterfaceSubnet } from "./policy/pod-cidrs.ts";
 
-export interface LocalAddresses extends HostAddresses {
+export interface LocalAddresses {
+  readonly interfaces: readonly InterfaceSubnet[];
   /** Every address of every interface: a client with one of them is this host. */
   readonly all: readonly IpAddress[];
   /** Those of them that other machines can dial, but for VIPs. */
   readonly own: readonly IpAddress[];
+}
+
+/** @throws EnvironmentError OUT_OF_DESCRIPTORS, ADDRESSES_UNREADABLE */
+export function readLocalAddresses(options: { readonly vipDevices: readonly string[] }): LocalAddresses {
+  const { addresses, fault } = readAddresses();
+  if (fault !== undefined) throw fault;
+  return sortAddresses(addresses, options);
 }
 
 /** What a proxy has to know of this machine's addresses. */

@@ -1,12 +1,22 @@
-export * from "./contract.ts";
-export { cleanUpAfterKill } from "./daemon/clean-up-after-kill.ts";
-export { Daemon } from "./daemon/daemon.ts";
-export type { DaemonOptions, DaemonSurroundings } from "./daemon/daemon-options.ts";
-export { claimInstance, queryInstance } from "./instance.ts";
-export { accessFields } from "./observe/access-log.ts";
-export { renderStatus } from "./observe/render-status.ts";
-export { isStatusDocument, type StatusDocument } from "./observe/status-document.ts";
+export * from "./access-record.ts";
+export { describeFailure } from "./frontend-listeners.ts";
+export type { InstanceOptions } from "./instance/instance-options.ts";
+export { queryInstance } from "./instance.ts";
+export {
+  DIAL_TIME_BUCKETS_SECONDS,
+  END_REASONS,
+  type EndpointCounters,
+  type EndReason,
+  type FrontendCounters,
+  newEndpointCounters,
+  newFrontendCounters,
+} from "./policy/counters.ts";
 export { createProxy } from "./proxy.ts";
-export { renderUnit } from "./systemd/render-unit.ts";
+export * from "./proxy-options.ts";
+export * from "./proxy-status.ts";
+export type { UserspaceSnapshot } from "./running-userspace.ts";
+export type { ServeReport, ServiceProxy } from "./service-proxy.ts";
+export * from "./userspace-data-path.ts";
 export { userspaceLimitations } from "./userspace-limitations.ts";
+export * from "./userspace-settings.ts";
 export { runWorkerProcess } from "./workers/run-worker-process.ts";

@@ -3,11 +3,12 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import process from "node:process";
 import { findLockHolder, lockNamespace, type NamespaceLock, tryLockNamespace } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
-import type { InheritedListeners, InstanceClaim, InstanceOptions, InstanceService } from "./contract.ts";
 import { type Handover, receiveListeners, sendListeners } from "./instance/handover.ts";
+import type { InstanceClaim, InstanceOptions, InstanceService } from "./instance/instance-options.ts";
 import { type InstancePlace, instancePlace, locateInstance } from "./instance/instance-place.ts";
 import { parseJson } from "./instance/ipc-channel.ts";
 import { loadNativeHandles } from "./plane/native-handles.ts";
+import type { InheritedListeners } from "./service-proxy.ts";
 
 /** A predecessor that was told to let go gives the lock back within this time. */
 const LOCK_PATIENCE_MS = 5_000;
@@ -67,10 +68,13 @@ function takeOverFailed(who: string, reason: string): EnvironmentError {
   });
 }
 
-/** What the running instance says of itself. @throws EnvironmentError NOT_RUNNING */
-export async function queryInstance(options: InstanceOptions): Promise<unknown> {
+/** What the running instance says of itself, or of what it serves. @throws EnvironmentError NOT_RUNNING */
+export async function queryInstance(
+  options: InstanceOptions,
+  question: "status" | "served" = "status",
+): Promise<unknown> {
   const { controlPath } = await locateInstance(options);
-  const text = await ask(controlPath, '{"kind":"status"}\n').catch((cause: unknown) => {
+  const text = await ask(controlPath, `${JSON.stringify({ kind: question })}\n`).catch((cause: unknown) => {
     throw new EnvironmentError("NOT_RUNNING", "Cannot ask for the status: svcproxy userspace does not run here", {
       hint: "Ask in the network namespace and as the user that it runs in",
       cause,
@@ -165,6 +169,7 @@ class Claim implements InstanceClaim {
 
   async #carryOut(request: unknown, { socket, service }: { socket: Socket; service: InstanceService }): Promise<void> {
     if (kindOf(request) === "status") socket.end(JSON.stringify(await service.status()));
+    else if (kindOf(request) === "served") socket.end(JSON.stringify(service.served()));
     else if (kindOf(request) === "take-over" && !this.#handsOver) await this.#handOver(socket, service);
     else socket.destroy();
   }

@@ -1,30 +1,25 @@
 import { performance } from "node:perf_hooks";
-import { readAddresses } from "@svcproxy/host";
-import { EnvironmentError, type HostPlan, planProblems } from "@svcproxy/topology";
+import { isDeepStrictEqual } from "node:util";
+import type { ApplyOptions } from "@svcproxy/host";
+import { EnvironmentError, type HostPlan } from "@svcproxy/topology";
 import { ActiveChecks } from "./active-checks.ts";
-import type {
-  ApplyReport,
-  FrontendPlace,
-  FrontendState,
-  FrontendStatus,
-  HandedListener,
-  ProxyOptions,
-  ProxySnapshot,
-  ProxySurroundings,
-  ServiceProxy,
-} from "./contract.ts";
 import { FailureLog } from "./failure-log.ts";
-import { HealthCheckServers } from "./health-check-servers.ts";
-import { type LocalAddresses, sortAddresses } from "./host-addresses.ts";
-import { ListenerBook } from "./listener-book.ts";
+import { FrontendListeners } from "./frontend-listeners.ts";
+import { readLocalAddresses } from "./host-addresses.ts";
 import type { DataPlane } from "./plane/byte-stream.ts";
 import { handleDataPlane } from "./plane/handle-streams.ts";
 import { loadNativeHandles } from "./plane/native-handles.ts";
 import { socketDataPlane } from "./plane/socket-streams.ts";
-import { LocalDesk } from "./policy/admission-desk.ts";
+import type { ClientFacts } from "./policy/client-classifier.ts";
+import { LocalLimiter } from "./policy/connection-limiter.ts";
 import { newFrontendCounters } from "./policy/counters.ts";
-import { compileFrontends, type ServedPlan } from "./policy/frontend-spec.ts";
-import { userspaceLimitations } from "./userspace-limitations.ts";
+import { type FrontendSpec, listens } from "./policy/frontend-spec.ts";
+import { podCidrs } from "./policy/pod-cidrs.ts";
+import { ServedServices } from "./policy/served-services.ts";
+import type { ProxyOptions } from "./proxy-options.ts";
+import type { FrontendPlace, FrontendStatus, ListenState, ProxySnapshot } from "./proxy-status.ts";
+import type { HandedListener, ProxySurroundings, ServeReport, ServiceProxy } from "./service-proxy.ts";
+import { changeSlices } from "./workers/change-slices.ts";
 import { localWorkerGroup } from "./workers/local-worker-group.ts";
 import {
   mergeEndpoints,
@@ -34,11 +29,8 @@ import {
   workerStatus,
 } from "./workers/merge-readings.ts";
 import { ProcessWorkerGroup } from "./workers/process-worker-group.ts";
-import { Worker, type WorkerReports, type WorkerSurroundings } from "./workers/worker.ts";
+import { Worker, type WorkerChange, type WorkerReports, type WorkerSurroundings } from "./workers/worker.ts";
 import type { RetiredReading, WorkerGroup } from "./workers/worker-group.ts";
-
-/** The addresses of this machine are looked at this often: new ones serve NodePorts too. */
-const ADDRESS_CHECK_MS = 5_000;
 
 /**
  * A proxy that serves nothing yet; `apply` gives it a plan.
@@ -56,6 +48,7 @@ export async function createProxy(options: ProxyOptions, surroundings: ProxySurr
   const failures = new FailureLog(surroundings.logger);
   const reports: WorkerReports = {
     dialFailed: (report) => failures.dialFailed(report),
+    fault: (error) => surroundings.logger.error({ err: error }, "this is a bug in svcproxy, and was passed over"),
     ...(surroundings.onConnectionEnd === undefined ? {} : { ended: surroundings.onConnectionEnd }),
   };
   const group =
@@ -71,32 +64,20 @@ function unsupportedNode(reason: string): EnvironmentError {
   });
 }
 
-function startLocalGroup(surroundings: Omit<WorkerSurroundings, "desk">): WorkerGroup {
-  const { options, plane } = surroundings;
-  const desk = new LocalDesk({ ...options, nowMs: () => performance.now() });
-  return localWorkerGroup(new Worker({ ...surroundings, desk }), plane);
+function startLocalGroup(surroundings: Omit<WorkerSurroundings, "limiter">): WorkerGroup {
+  const limiter = new LocalLimiter(surroundings.options, () => performance.now());
+  return localWorkerGroup(new Worker({ ...surroundings, limiter }), surroundings.plane);
 }
-
-const NOTHING_SERVED: ServedPlan = {
-  frontends: new Map(),
-  endpoints: [],
-  podCidrs: [],
-  unsupported: [],
-};
 
 class RunningProxy implements ServiceProxy {
   readonly #options: ProxyOptions;
-  readonly #logger: ProxySurroundings["logger"];
   readonly #group: WorkerGroup;
-  readonly #book: ListenerBook;
-  readonly #addressCheck: NodeJS.Timeout;
+  readonly #listeners: FrontendListeners;
   readonly #checks: ActiveChecks | undefined;
-  readonly #healthChecks: HealthCheckServers;
-  readonly #onAddressesChange: (() => void) | undefined;
-  #plan: HostPlan | undefined;
-  #served = NOTHING_SERVED;
-  #addresses = "";
-  #saidStale = false;
+  readonly #served = new ServedServices();
+  /** Frontends that left the plan, and listen on until those that came in their place can. */
+  readonly #kept = new Map<string, FrontendSpec>();
+  #clients: ClientFacts | undefined;
   /** Endpoints that fail their checks. */
   #down: ReadonlySet<string> = new Set();
   #state: ProxySnapshot["state"] = "running";
@@ -106,7 +87,7 @@ class RunningProxy implements ServiceProxy {
 
   constructor({
     options,
-    surroundings: { logger, inherited = new Map(), onAddressesChange },
+    surroundings: { logger, inherited = new Map() },
     plane,
     group,
   }: {
@@ -116,135 +97,152 @@ class RunningProxy implements ServiceProxy {
     group: WorkerGroup;
   }) {
     this.#options = options;
-    this.#logger = logger;
     this.#group = group;
-    this.#onAddressesChange = onAddressesChange;
-    this.#healthChecks = new HealthCheckServers(logger);
-    this.#book = new ListenerBook({
-      plane,
-      options,
-      group,
-      logger,
-      inherited,
-      exclusively: (work) => this.#inTurn(work),
-    });
+    this.#listeners = new FrontendListeners({ plane, options, group, inherited });
     if (options.healthIntervalMs > 0) {
       this.#checks = new ActiveChecks({
         plane,
         intervalMs: options.healthIntervalMs,
         timeoutMs: options.connectTimeoutMs,
         onChange: (down) => this.#setDown(down, logger),
+        onFault: (error) => logger.error({ err: error }, "this is a bug in svcproxy, and was passed over"),
       });
     }
-    this.#addressCheck = setInterval(() => this.#followAddresses(), ADDRESS_CHECK_MS);
   }
 
   #setDown(down: ReadonlySet<string>, logger: ProxySurroundings["logger"]): void {
+    const listed = new Set(this.#served.endpoints().map(({ key }) => key));
     const failing = [...down].filter((key) => !this.#down.has(key));
     // One that left the plan is no longer checked, and is not back.
-    const back = this.#served.endpoints.map(({ key }) => key).filter((key) => this.#down.has(key) && !down.has(key));
+    const back = [...this.#down].filter((key) => listed.has(key) && !down.has(key));
     if (failing.length > 0) logger.warn({ endpoints: failing }, "endpoints fail their checks and are passed over");
     if (back.length > 0) logger.info({ endpoints: back }, "endpoints answer their checks again");
     this.#down = down;
     this.#group.setDown(down);
   }
 
-  async apply(plan: HostPlan): Promise<ApplyReport> {
-    return this.#inTurn(() => this.#carryOut(plan));
-  }
-
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work);
+  async apply(plan: HostPlan, { changed }: ApplyOptions = {}): Promise<ServeReport> {
+    const turn = this.#turn.then(() => this.#carryOut(plan, changed));
     this.#turn = turn.catch(() => {});
     return turn;
   }
 
-  async #carryOut(plan: HostPlan): Promise<ApplyReport> {
-    const addresses = this.#readAddresses();
-    const before = this.#served.frontends;
-    const served = compileFrontends(plan, addresses);
-    this.#plan = plan;
-    this.#addresses = signatureOf(addresses);
-    this.#served = served;
-    const specs = [...served.frontends.values()];
-    const removed = this.#book.drop(served.frontends);
-    this.#group.apply({
-      frontends: specs,
-      endpoints: served.endpoints,
-      podCidrs: served.podCidrs,
-      // A host that dials a VIP of its own has that VIP as its source address.
-      hostAddresses: [...addresses.all, ...specs.map(({ address }) => address)],
-      ownAddresses: [...plan.host.addresses, ...addresses.own],
+  async #carryOut(plan: HostPlan, changed: ReadonlySet<string> | undefined): Promise<ServeReport> {
+    const addresses = readLocalAddresses(this.#options);
+    const change = await this.#served.update(plan, changed);
+    const frontends = this.#served.frontends();
+    await this.#tellWorkers({
+      endpoints: change.endpoints,
+      frontends: change.frontends,
+      ...this.#clientsChange({
+        podCidrs: podCidrs(plan, addresses.interfaces),
+        // A host that dials a VIP of its own has that VIP as its source address.
+        hostAddresses: [...new Set([...addresses.all, ...frontends.map(({ address }) => address)])],
+        ownAddresses: [...plan.host.addresses, ...addresses.own],
+      }),
     });
-    this.#checks?.follow(served.endpoints.filter(({ protocol }) => protocol === "tcp"));
-    this.#healthChecks.apply(plan.healthChecks);
-    await this.#book.open(served.frontends);
+    const opened = await this.#listeners.open(frontends.filter(listens));
+    const silenced = this.#listeners.close(change.frontends.filter((spec) => !listens(spec)).map(({ key }) => key));
+    const gone = await this.#replaceGone(change.goneFrontends, frontends);
+    const closed = this.#listeners.close(gone);
+    await this.#tellWorkers({ goneFrontends: gone, goneEndpoints: change.goneEndpoints.map(({ key }) => key) });
+    if (change.endpoints.length + change.goneEndpoints.length > 0) this.#followEndpoints();
     await this.#group.settle();
     return {
-      frontends: this.#frontends([]),
-      added: [...served.frontends.keys()].filter((key) => !before.has(key)),
-      removed,
-      problems: [...planProblems(plan), ...userspaceLimitations(plan)],
+      frontends: this.#statuses([]),
+      opened,
+      closed: silenced + closed,
+      changed: opened + silenced + closed + change.frontends.length + gone.length > 0,
     };
   }
 
-  #followAddresses(): void {
-    if (this.#plan === undefined || this.#state !== "running") return;
-    if (signatureOf(this.#readAddresses()) === this.#addresses) return;
-    void this.apply(this.#plan);
-    this.#onAddressesChange?.();
+  #clientsChange(clients: ClientFacts): Pick<WorkerChange, "clients"> {
+    if (isDeepStrictEqual(clients, this.#clients)) return {};
+    this.#clients = clients;
+    return { clients };
   }
 
-  /** Where they cannot be read, those that were read last hold on; the log says so once. */
-  #readAddresses(): LocalAddresses {
-    const { addresses, fault } = readAddresses();
-    if (fault !== undefined && !this.#saidStale) this.#logger.warn({ code: fault.code }, fault.message);
-    this.#saidStale = fault !== undefined;
-    return sortAddresses(addresses, this.#options);
+  async #tellWorkers(change: WorkerChange): Promise<void> {
+    for (const part of changeSlices(change)) {
+      this.#group.apply(part);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #followEndpoints(): void {
+    this.#checks?.follow(this.#served.endpoints().filter(({ protocol }) => protocol === "tcp"));
+  }
+
+  /**
+   * Of a service's port that has a new address where nobody can listen, the old one stays, and leads where the new one would.
+   *
+   * @returns keys of the frontends that are to go
+   */
+  async #replaceGone(goneNow: readonly FrontendSpec[], frontends: readonly FrontendSpec[]): Promise<readonly string[]> {
+    const gone = [...this.#kept.values(), ...goneNow].filter(({ key }) => this.#served.frontend(key) === undefined);
+    this.#kept.clear();
+    if (gone.length === 0) return [];
+    const failing = frontends.filter(({ key }) => {
+      const state = this.#listeners.stateOf(key);
+      // Where descriptors are short, what is not needed must not keep any.
+      return state.kind === "failed" && state.code !== "EMFILE" && state.code !== "ENFILE";
+    });
+    const failingOf = Map.groupBy(failing, ({ affinityKey }) => affinityKey);
+    const kept: FrontendSpec[] = [];
+    for (const spec of gone) {
+      const inItsPlace = failingOf.get(spec.affinityKey)?.find(({ kind }) => kind === spec.kind);
+      if (inItsPlace === undefined || this.#listeners.stateOf(spec.key).kind !== "listening") continue;
+      const { clients, sourceRanges, affinityTimeoutMs } = inItsPlace;
+      kept.push({ ...spec, clients, sourceRanges, affinityTimeoutMs });
+    }
+    for (const spec of kept) this.#kept.set(spec.key, spec);
+    await this.#tellWorkers({ frontends: kept });
+    return gone.map(({ key }) => key).filter((key) => !this.#kept.has(key));
   }
 
   async snapshot(): Promise<ProxySnapshot> {
     const { workers, retired } = await this.#group.read();
-    const listed = new Set(this.#served.endpoints.map(({ key }) => key));
+    const listed = new Set(this.#served.endpoints().map(({ key }) => key));
     const readings = [...workers, ...retired];
     return {
       state: this.#state,
       workers: workers.map(workerStatus),
-      frontends: this.#frontends(readings),
+      frontends: this.#statuses(readings),
       endpoints: mergeEndpoints(readings).filter(({ key, counters }) => listed.has(key) || counters.active > 0),
       limits: mergeLimits(workers, this.#options),
     };
   }
 
-  #frontends(readings: readonly RetiredReading[]): FrontendStatus[] {
+  #statuses(readings: readonly RetiredReading[]): FrontendStatus[] {
     const counters = mergeFrontendCounters(readings);
     const status = (
       { key, protocol, address, port, kind, service, portName }: FrontendPlace,
-      state: FrontendState,
+      state: ListenState,
     ): FrontendStatus => ({
       ...{ key, protocol, address, port, kind, service, portName },
       state,
       counters: counters.get(key) ?? newFrontendCounters(),
     });
-    const { frontends, unsupported } = this.#served;
     return [
-      ...[...frontends.values()].map((spec) => status(spec, this.#book.stateOf(spec.key))),
-      ...unsupported.map((place) => status(place, { kind: "unsupported", reason: "Node has no SCTP sockets" })),
+      ...this.specs().map((spec) => status(spec, this.#listeners.stateOf(spec.key))),
+      ...this.#served.unsupported().map((place) => status(place, UNSUPPORTED)),
       ...placesThatLeft(readings).map((place) => status(place, { kind: "draining" })),
     ];
   }
 
+  specs(): readonly FrontendSpec[] {
+    return [...this.#served.frontends(), ...this.#kept.values()];
+  }
+
   listeners(): readonly HandedListener[] {
-    return this.#book.listeners();
+    return this.#listeners.all();
   }
 
   async drain(timeoutMs: number): Promise<void> {
     this.#state = "draining";
-    clearInterval(this.#addressCheck);
     this.#checks?.close();
-    this.#healthChecks.close();
     await this.#turn;
-    this.#book.close();
+    this.#listeners.end();
     const hurried = new Promise<void>((resolve) => {
       this.#hurry?.();
       this.#hurry = resolve;
@@ -258,16 +256,11 @@ class RunningProxy implements ServiceProxy {
 
   async close(): Promise<void> {
     this.#state = "draining";
-    clearInterval(this.#addressCheck);
     this.#checks?.close();
-    this.#healthChecks.close();
-    this.#book.close();
+    this.#listeners.end();
     this.#hurry?.();
     await this.#group.close();
   }
 }
 
-/** What decides where NodePorts are served and who is a pod; VIPs come and go with plans and do not count. */
-function signatureOf({ own, interfaces }: LocalAddresses): string {
-  return JSON.stringify([own, interfaces]);
-}
+const UNSUPPORTED: ListenState = { kind: "unsupported", reason: "Node has no SCTP sockets" };

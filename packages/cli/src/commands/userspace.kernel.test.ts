@@ -101,12 +101,27 @@ describe.skipIf(reason !== undefined)(
       expect(await status.end()).toBe(0);
       expect(status.stdout).toContain("the file has a fault, the old plan is served");
       await host.shell(`rm ${host.folder}/topology.yaml`);
-      await proxy.says("cannot be read any more, the old plan stays: ENOENT");
+      await proxy.says("there is no such file");
       expect(proxy.stderr).not.toContain("    at ");
       await host.writeTopology(topologyOf({}));
       await proxy.serves(3);
       await expect(ask(host, OTHER_VIP)).rejects.toThrow();
       expect(held.stdout).toBe("open\n");
+    });
+
+    test("a NodePort is served on the host's addresses, also on one that came later, and neither on VIPs nor on loopback", async () => {
+      await using host = await ProxyHost.create();
+      await startNamed(host, "127.0.1.1", "one");
+      await host.shell("ip address add 192.0.2.1/24 dev lo");
+      await serving(host, topologyOf({ nodePort: 30_080 }));
+      expect(await ask(host, "192.0.2.1", 30_080)).toBe("one");
+      await expect(ask(host, VIP, 30_080)).rejects.toThrow();
+      await expect(ask(host, "127.0.0.1", 30_080)).rejects.toThrow();
+      await host.shell("ip address add 192.0.2.2/24 dev lo");
+      await until(
+        async () => (await ask(host, "192.0.2.2", 30_080).catch(() => "refused")) === "one",
+        () => "the address that came is not served",
+      );
     });
 
     test("without --watch, SIGHUP reads the topology again", async () => {
@@ -432,15 +447,16 @@ interface TopologyUnderTest {
   readonly ports?: readonly number[];
   readonly sctp?: boolean;
   readonly ipv6?: boolean;
+  readonly nodePort?: number;
 }
 
 /** Host a; a service for each VIP with the endpoint 127.0.1.1:8080. */
-function topologyOf({ vips = [VIP], ports = [80], sctp = false, ipv6 = false }: TopologyUnderTest): unknown {
+function topologyOf({ vips = [VIP], ports = [80], sctp = false, ipv6 = false, nodePort }: TopologyUnderTest): unknown {
   const services = vips.map((vip, index) => ({
     name: `web${index}`,
     clusterIP: vip,
     ports: [
-      ...ports.map((port) => ({ name: `p${port}`, port })),
+      ...ports.map((port) => ({ name: `p${port}`, port, ...(nodePort === undefined ? {} : { nodePort }) })),
       ...(sctp ? [{ name: "sctp", port: 80, protocol: "SCTP" }] : []),
     ],
     endpoints: ["127.0.1.1:8080"],

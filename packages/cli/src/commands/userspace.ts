@@ -51,7 +51,7 @@ function addUserspaceStatus(userspace: Command, run: RunCommand): void {
     .option("--json", "print JSON")
     .action((flags: StatusFlags) =>
       run(async (context) => {
-        const { isStatusDocument, queryInstance, renderStatus } = await import("@svcproxy/userspace");
+        const { isUserspaceStatus, queryInstance, renderUserspaceStatus } = await import("@svcproxy/agent");
         const status = await queryInstance(
           flags.runtimeDir === undefined ? {} : { runtimeDirectory: flags.runtimeDir },
         );
@@ -59,7 +59,7 @@ function addUserspaceStatus(userspace: Command, run: RunCommand): void {
           await context.print(`${JSON.stringify(status, null, 2)}\n`);
           return 0;
         }
-        if (!isStatusDocument(status)) {
+        if (!isUserspaceStatus(status)) {
           throw new EnvironmentError(
             "OTHER_VERSION",
             "Cannot show the status: the running proxy is of another version",
@@ -68,7 +68,7 @@ function addUserspaceStatus(userspace: Command, run: RunCommand): void {
             },
           );
         }
-        await context.print(renderStatus(status, Date.now()));
+        await context.print(renderUserspaceStatus(status, Date.now()));
         return 0;
       }),
     );

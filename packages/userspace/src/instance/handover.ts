@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import process from "node:process";
-import type { HandedListener, InheritedListeners } from "../contract.ts";
 import { isTcpHandle, isUdpHandle, type NativeHandles } from "../plane/native-handles.ts";
+import type { HandedListener, InheritedListeners } from "../service-proxy.ts";
 import { connectIpcChannel, IpcChannel, type IpcMessage } from "./ipc-channel.ts";
 
 /** What a successor holds between the first listener and the moment when it serves. */

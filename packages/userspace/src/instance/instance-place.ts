@@ -2,7 +2,7 @@ import { readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { findRuntimeDirectory, makeRuntimeDirectory, runtimeDirectories } from "@svcproxy/host";
 import { inputError } from "@svcproxy/topology";
-import type { InstanceOptions } from "../contract.ts";
+import type { InstanceOptions } from "./instance-options.ts";
 
 /** Where an instance is locked, and where it can be talked to. */
 export interface InstancePlace {

@@ -7,8 +7,8 @@ import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { ProxySnapshot } from "../contract.ts";
 import { claimInstance, queryInstance } from "../instance.ts";
+import type { ProxySnapshot } from "../proxy-status.ts";
 import { someVip } from "../testing/loopback-plan.ts";
 import { startProxy, until } from "../testing/test-proxy.ts";
 import { startEcho, talk } from "../testing/test-server.ts";
@@ -68,9 +68,15 @@ describe("the control socket", () => {
     const proxy = await startProxy([]);
     const claim = await claimInstance(place);
     onTestFinished(() => claim.release());
-    await claim.serve({ proxy, status: async () => ({ fine: true }), onTakenOver: () => {} });
+    await claim.serve({
+      proxy,
+      status: async () => ({ fine: true }),
+      served: () => ({ frontends: [] }),
+      onTakenOver: () => {},
+    });
     expect((await stat(claim.controlPath)).mode & 0o777).toBe(0o600);
     expect(await queryInstance(place)).toEqual({ fine: true });
+    expect(await queryInstance(place, "served")).toEqual({ frontends: [] });
   });
 
   test("that is not there means that nothing runs", async () => {

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { performance } from "node:perf_hooks";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { DEFAULT_PROXY_OPTIONS } from "../contract.ts";
-import { LocalDesk } from "../policy/admission-desk.ts";
-import { compileFrontends } from "../policy/frontend-spec.ts";
+import { compileService } from "../policy/compile-service.ts";
+import { LocalLimiter } from "../policy/connection-limiter.ts";
+import { DEFAULT_PROXY_OPTIONS } from "../proxy-options.ts";
 import { ip, loopbackPlan, someVip, type TestEndpoint } from "../testing/loopback-plan.ts";
 import { until } from "../testing/test-proxy.ts";
 import { freePort, hearOut, startEcho, startNamed, startServer, talk } from "../testing/test-server.ts";
@@ -27,14 +27,12 @@ describe.for(planes)("on $name", (plane) => {
   function serve(endpoints: readonly TestEndpoint[]): { worker: Worker; host: string; port: number } {
     const vip = someVip();
     const options = DEFAULT_PROXY_OPTIONS;
-    const desk = new LocalDesk({ ...options, nowMs: () => performance.now() });
-    const worker = new Worker({ options, plane, desk, reports: { dialFailed: () => {} } });
+    const limiter = new LocalLimiter(options, () => performance.now());
+    const fault = (error: unknown) => expect.unreachable(String(error));
+    const worker = new Worker({ options, plane, limiter, reports: { dialFailed: () => {}, fault } });
     onTestFinished(() => worker.close());
-    const served = compileFrontends(loopbackPlan([{ vip, port: PORT, endpoints }]), {
-      interfaces: [],
-    });
-    const frontends = [...served.frontends.values()];
-    worker.apply({ frontends, endpoints: served.endpoints, podCidrs: [], hostAddresses: [], ownAddresses: [] });
+    const { frontends, endpoints: listed } = compileService(loopbackPlan([{ vip, port: PORT, endpoints }]).ports);
+    worker.apply({ endpoints: listed.map((endpoint) => ({ ...endpoint, services: [] })), frontends });
     for (const { key, address, port } of frontends) worker.listenTcp(key, plane.bind(address, port));
     return { worker, host: vip, port: PORT };
   }

@@ -1,11 +1,70 @@
-import {
-  DIAL_TIME_BUCKETS_SECONDS,
-  END_REASONS,
-  type EndpointCounters,
-  type EndReason,
-  type FrontendCounters,
-  type Histogram,
-} from "../contract.ts";
+/** Why a TCP connection or UDP session ended. */
+export type EndReason = (typeof END_REASONS)[number];
+
+export const END_REASONS = [
+  /** Both sides said FIN; for UDP: idle. */
+  "done",
+  "client-reset",
+  "endpoint-reset",
+  "idle-timeout",
+  "half-closed-timeout",
+  "stalled-write-timeout",
+  /** No endpoint could be dialled. */
+  "dial-failed",
+  /** The client left during the dial. */
+  "client-gone",
+  /** This host's own fault while dialling: EMFILE, EADDRNOTAVAIL, ENOBUFS. */
+  "local-fault",
+  /** The plan has no endpoint for this kind of client. */
+  "no-endpoint",
+  /** Out of the source ranges, or a policy that is silence in the rules. */
+  "not-allowed",
+  "max-connections",
+  "max-per-client",
+  /** Its endpoint or frontend left the plan. */
+  "removed",
+  /** The proxy ends. */
+  "shutdown",
+  /** UDP: made room for a new session. */
+  "evicted",
+] as const;
+
+export interface FrontendCounters {
+  /** Accepted, whatever became of them. UDP: sessions. */
+  readonly connections: number;
+  readonly active: number;
+  readonly bytesFromClient: number;
+  readonly bytesToClient: number;
+  readonly datagramsFromClient: number;
+  readonly datagramsToClient: number;
+  /** UDP datagrams that were not passed on. */
+  readonly datagramsDropped: number;
+  readonly ended: Readonly<Record<EndReason, number>>;
+}
+
+export interface EndpointCounters {
+  readonly dials: number;
+  /** By the system's error code; `ETIMEDOUT` for our own timeout. */
+  readonly dialFailures: Readonly<Record<string, number>>;
+  /** Dials that another endpoint took over. */
+  readonly retries: number;
+  readonly connections: number;
+  readonly active: number;
+  readonly bytesToEndpoint: number;
+  readonly bytesFromEndpoint: number;
+  readonly dialTime: Histogram;
+}
+
+/** Upper bounds of the dial time buckets in seconds; a last one without bound follows. */
+export const DIAL_TIME_BUCKETS_SECONDS = [
+  0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
+] as const;
+
+export interface Histogram {
+  /** One more than `DIAL_TIME_BUCKETS_SECONDS`; each counts its own bucket only (not cumulative). */
+  readonly counts: readonly number[];
+  readonly sumSeconds: number;
+}
 
 /** The contract's counters as a worker counts them: the same shape, writable. */
 export type Mutable<T> = { -readonly [Key in keyof T]: Mutable<T[Key]> };

@@ -66,28 +66,34 @@ describe("the choice", () => {
 });
 
 describe("the table", () => {
-  test("keeps an endpoint that left the plan for as long as it has connections", () => {
+  function tableWithBusy(name: string) {
     const table = new EndpointTable();
-    table.update([listed("a"), listed("b")], { nowMs: 0, drainMs: 500 });
-    const a = table.find("a");
-    if (a === undefined) throw new Error("a is listed");
-    a.counters.active = 1;
-    expect(table.update([], { nowMs: 100, drainMs: 500 })).toEqual([a]);
-    expect([...table.values()].map((state) => state.status(100)?.state)).toEqual(["draining"]);
-    expect(a.removedAtMs).toBe(600);
-    a.counters.active = 0;
+    table.list(listed(name));
+    const endpoint = table.get(name);
+    if (endpoint === undefined) throw new Error(`${name} is listed`);
+    endpoint.counters.active = 1;
+    return { table, endpoint };
+  }
+
+  test("keeps an endpoint that left the plan for as long as it has connections", () => {
+    const { table, endpoint } = tableWithBusy("a");
+    table.list(listed("b"));
+    table.unlist("a", 600);
+    table.unlist("b", 600);
+    expect([...table.values()].map((state) => state.status(100).state)).toEqual(["draining"]);
+    expect(endpoint.removedAtMs).toBe(600);
+    table.unlist("a", 900); // a second time: the first counts
+    expect(endpoint.removedAtMs).toBe(600);
+    endpoint.counters.active = 0;
     table.sweep();
     expect([...table.values()]).toEqual([]);
   });
 
   test("takes one back that returns to the plan", () => {
-    const table = new EndpointTable();
-    table.update([listed("a")], { nowMs: 0, drainMs: 500 });
-    const a = table.find("a");
-    if (a !== undefined) a.counters.active = 1;
-    table.update([], { nowMs: 0, drainMs: 500 });
-    table.update([listed("a")], { nowMs: 0, drainMs: 500 });
-    expect(a?.status(0)?.state).toBe("up");
-    expect(table.find("a")).toBe(a);
+    const { table, endpoint } = tableWithBusy("a");
+    table.unlist("a", 500);
+    table.list({ ...listed("a"), pod: "web-1" });
+    expect(endpoint.status(0)).toMatchObject({ state: "up", pod: "web-1" });
+    expect(table.find(["a", "unknown"])).toEqual([endpoint]);
   });
 });

@@ -1,6 +1,6 @@
-import type { EndpointStatus } from "../contract.ts";
+import type { EndpointStatus } from "../proxy-status.ts";
 import { type MutableEndpointCounters, newEndpointCounters } from "./counters.ts";
-import type { EndpointTarget, ListedEndpoint } from "./frontend-spec.ts";
+import type { ListedEndpoint } from "./frontend-spec.ts";
 
 /** An endpoint that failed is passed over this long at first, twice as long after each further failure. */
 const FIRST_EJECTION_MS = 1_000;
@@ -8,8 +8,8 @@ const LONGEST_EJECTION_MS = 30_000;
 
 /** What one worker knows of an endpoint. */
 export class EndpointState {
-  readonly target: EndpointTarget;
-  listed: ListedEndpoint | undefined;
+  /** As the plan lists it, or listed it last. */
+  target: ListedEndpoint;
   readonly counters: MutableEndpointCounters = newEndpointCounters();
   /** On the worker's clock; 0 where it is not passed over. */
   ejectedUntilMs = 0;
@@ -19,8 +19,18 @@ export class EndpointState {
   /** When its connections are reset because the plan no longer lists it; Infinity while it does. */
   removedAtMs = Number.POSITIVE_INFINITY;
 
-  constructor(target: EndpointTarget) {
+  constructor(target: ListedEndpoint) {
     this.target = target;
+  }
+
+  list(target: ListedEndpoint): void {
+    this.target = target;
+    this.removedAtMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** The plan does not list it any more. */
+  get isRemoved(): boolean {
+    return this.removedAtMs !== Number.POSITIVE_INFINITY;
   }
 
   isUsable(nowMs: number): boolean {
@@ -41,19 +51,11 @@ export class EndpointState {
     this.ejectedUntilMs = 0;
   }
 
-  status(nowMs: number): EndpointStatus | undefined {
-    const { listed } = this;
-    if (listed === undefined) return undefined;
-    const draining = this.removedAtMs !== Number.POSITIVE_INFINITY;
+  status(nowMs: number): EndpointStatus {
     const ejected = this.ejectedUntilMs > nowMs;
     return {
-      key: listed.key,
-      protocol: listed.protocol,
-      address: listed.address,
-      port: listed.port,
-      services: listed.services,
-      ...(listed.pod === undefined ? {} : { pod: listed.pod }),
-      state: draining ? "draining" : this.down ? "down" : ejected ? "ejected" : "up",
+      ...this.target,
+      state: this.isRemoved ? "draining" : this.down ? "down" : ejected ? "ejected" : "up",
       ejectedForMs: ejected ? Math.round(this.ejectedUntilMs - nowMs) : 0,
       counters: this.counters,
     };
@@ -64,44 +66,34 @@ export class EndpointState {
 export class EndpointTable {
   readonly #states = new Map<string, EndpointState>();
 
-  /** @returns endpoints that left the plan with this call */
-  update(listed: readonly ListedEndpoint[], { nowMs, drainMs }: { nowMs: number; drainMs: number }): EndpointState[] {
-    const current = new Set<string>();
-    for (const endpoint of listed) {
-      current.add(endpoint.key);
-      const state = this.get(endpoint);
-      state.listed = endpoint;
-      state.removedAtMs = Number.POSITIVE_INFINITY;
-    }
-    const removed: EndpointState[] = [];
-    for (const [key, state] of this.#states) {
-      if (current.has(key)) continue;
-      if (state.counters.active === 0) this.#states.delete(key);
-      else if (state.removedAtMs === Number.POSITIVE_INFINITY) {
-        state.removedAtMs = nowMs + drainMs;
-        removed.push(state);
-      }
-    }
-    return removed;
+  /** The plan lists it, newly or otherwise than before. */
+  list(endpoint: ListedEndpoint): void {
+    const state = this.#states.get(endpoint.key);
+    if (state === undefined) this.#states.set(endpoint.key, new EndpointState(endpoint));
+    else state.list(endpoint);
   }
 
-  /** The state of a target; a new one where it is not known yet. */
-  get(target: EndpointTarget): EndpointState {
-    const known = this.#states.get(target.key);
-    if (known !== undefined) return known;
-    const state = new EndpointState(target);
-    this.#states.set(target.key, state);
-    return state;
+  /** The plan lists it no more: its connections are reset at `removedAtMs`. */
+  unlist(key: string, removedAtMs: number): void {
+    const state = this.#states.get(key);
+    if (state === undefined) return;
+    if (state.counters.active === 0) this.#states.delete(key);
+    else if (!state.isRemoved) state.removedAtMs = removedAtMs;
   }
 
-  find(key: string): EndpointState | undefined {
+  /** Those of them that are known. */
+  find(keys: readonly string[]): readonly EndpointState[] {
+    return keys.map((key) => this.#states.get(key)).filter((state) => state !== undefined);
+  }
+
+  get(key: string): EndpointState | undefined {
     return this.#states.get(key);
   }
 
   /** Forgets endpoints that left the plan and have no connection any more. */
   sweep(): void {
     for (const [key, state] of this.#states) {
-      if (state.removedAtMs !== Number.POSITIVE_INFINITY && state.counters.active === 0) this.#states.delete(key);
+      if (state.isRemoved && state.counters.active === 0) this.#states.delete(key);
     }
   }
 

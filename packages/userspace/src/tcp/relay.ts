@@ -1,6 +1,6 @@
-import type { EndReason, ProxyOptions } from "../contract.ts";
 import type { ByteStream, StreamOwner } from "../plane/byte-stream.ts";
-import type { MutableEndpointCounters, MutableFrontendCounters } from "../policy/counters.ts";
+import type { EndReason, MutableEndpointCounters, MutableFrontendCounters } from "../policy/counters.ts";
+import type { ProxyOptions } from "../proxy-options.ts";
 
 /** TCP keep-alive of the endpoint's side is turned on after this much silence: short connections never pay for it. */
 const KEEP_ALIVE_AFTER_MS = 10_000;

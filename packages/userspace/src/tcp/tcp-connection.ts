@@ -1,14 +1,14 @@
 import { performance } from "node:perf_hooks";
 import type { SocketAddress } from "@svcproxy/topology";
-import type { EndReason, ProxyOptions } from "../contract.ts";
 import type { ByteStream, Dial, DialOwner } from "../plane/byte-stream.ts";
 import { isLocalFault } from "../plane/system-error.ts";
-import type { Applicant } from "../policy/admission-desk.ts";
+import type { Admission, AdmissionWaiter } from "../policy/connection-limiter.ts";
+import type { EndReason } from "../policy/counters.ts";
 import { observe } from "../policy/counters.ts";
 import type { EndpointState } from "../policy/endpoint-table.ts";
-import type { FrontendState } from "../policy/frontend-state.ts";
-import type { Admission } from "../policy/ledger.ts";
 import { NONE_TRIED, pickEndpoint } from "../policy/pick-endpoint.ts";
+import type { WorkerFrontend } from "../policy/worker-frontend.ts";
+import type { ProxyOptions } from "../proxy-options.ts";
 import { proxyHeader } from "./proxy-header.ts";
 import { Relay, type RelayHost } from "./relay.ts";
 import type { TcpCarrier } from "./tcp-carrier.ts";
@@ -16,15 +16,15 @@ import type { TcpCarrier } from "./tcp-carrier.ts";
 /** Sockets of one connection. */
 export const DESCRIPTORS_PER_CONNECTION = 2;
 
-/** Accepted; waiting for the desk; dialling; carrying bytes; over. */
+/** Waiting to be admitted; dialling; carrying bytes; over. */
 type Phase = "waiting" | "dialling" | "open" | "over";
 
 /**
  * One client and its endpoint: from accept through admission and dials to the last byte.
  * The client is not read before an endpoint is connected, so that a dial can be tried elsewhere.
  */
-export class TcpConnection implements Applicant, DialOwner, RelayHost {
-  readonly frontend: FrontendState;
+export class TcpConnection implements AdmissionWaiter, DialOwner, RelayHost {
+  readonly frontend: WorkerFrontend;
   readonly startedAtMs: number;
   phase: Phase = "waiting";
   reason: EndReason = "done";
@@ -40,12 +40,11 @@ export class TcpConnection implements Applicant, DialOwner, RelayHost {
   #dialStartedAtMs = 0;
   #candidates: readonly EndpointState[] = NONE_TRIED;
   #tried: readonly EndpointState[] = NONE_TRIED;
-  /** Counted against the client's own limit. */
+  /** Counted by the limiter. */
   #counted = false;
-  #hasSlot = false;
   #sticky: EndpointState | undefined = undefined;
 
-  constructor(client: ByteStream, { frontend, carrier }: { frontend: FrontendState; carrier: TcpCarrier }) {
+  constructor(client: ByteStream, { frontend, carrier }: { frontend: WorkerFrontend; carrier: TcpCarrier }) {
     this.#client = client;
     this.frontend = frontend;
     this.#carrier = carrier;
@@ -62,23 +61,15 @@ export class TcpConnection implements Applicant, DialOwner, RelayHost {
       this.#end("max-connections");
       return;
     }
-    this.#carrier.desk.takeSlot(this);
-    // The desk of another process answers later.
-    if (this.phase === "waiting") this.#carrier.waiting.add(this);
-  }
-
-  onSlot(granted: boolean): void {
-    this.#hasSlot = granted;
-    if (this.phase === "over") this.#giveSlot();
-    else if (!granted) this.#end("max-connections");
-    else this.#route();
+    this.#carrier.waiting.add(this);
+    this.#route();
   }
 
   #route(): void {
     const { frontend } = this;
     const { spec } = frontend;
     const carrier = this.#carrier;
-    if (frontend.commonRoute === undefined || carrier.alwaysAsksForClient || asksForClient(frontend)) {
+    if (frontend.commonHandling === undefined || carrier.alwaysAsksForClient || asksForClient(frontend)) {
       this.clientAddress = this.#client.peer();
       if (this.clientAddress === undefined) {
         this.#end("client-gone");
@@ -91,19 +82,19 @@ export class TcpConnection implements Applicant, DialOwner, RelayHost {
       }
     }
     const kind = this.clientAddress === undefined ? "outside" : carrier.classifier.kindOf(this.clientAddress.address);
-    const route = frontend.commonRoute ?? frontend.routeFor(kind);
-    if (route.kind !== "forward") {
-      this.#end(route.kind === "drop" ? "not-allowed" : "no-endpoint");
+    const handling = frontend.commonHandling ?? frontend.handlingFor(kind);
+    if (handling.kind !== "forward") {
+      this.#end(handling.kind === "drop" ? "not-allowed" : "no-endpoint");
       return;
     }
-    this.#candidates = route.endpoints;
+    this.#candidates = handling.endpoints;
     this.#admit();
   }
 
   #admit(): void {
     const { clientAddress, frontend } = this;
     const { affinityKey: key, affinityTimeoutMs: timeoutMs } = frontend.spec;
-    const counted = this.#carrier.countsClients;
+    const counted = this.#carrier.limitsConnections;
     if (clientAddress === undefined || (timeoutMs === 0 && !counted)) {
       this.#dialNext();
       return;
@@ -111,21 +102,21 @@ export class TcpConnection implements Applicant, DialOwner, RelayHost {
     const client = clientAddress.address;
     const proposal = timeoutMs > 0 ? this.#pick() : undefined;
     if (proposal === undefined) {
-      this.#carrier.desk.admit({ client, counted }, this);
+      this.#carrier.limiter.admit({ client, counted }, this);
       return;
     }
     // A dead endpoint is no choice, so that affinity gives way; where all are dead the old one is as good as any.
     const usable = this.#candidates.filter((endpoint) => endpoint.isUsable(this.#carrier.coarseNowMs));
     const endpoints = (usable.length > 0 ? usable : this.#candidates).map(({ target }) => target.key);
     const affinity = { key, timeoutMs, endpoints, proposal: proposal.target.key };
-    this.#carrier.desk.admit({ client, counted, affinity }, this);
+    this.#carrier.limiter.admit({ client, counted, affinity }, this);
   }
 
   onAdmission(admission: Admission): void {
     const admitted = admission.kind === "admitted";
-    this.#counted = admitted && this.#carrier.countsClients;
+    this.#counted = admitted && this.#carrier.limitsConnections;
     if (this.phase === "over") this.#leave();
-    else if (!admitted) this.#end("max-per-client");
+    else if (!admitted) this.#end(admission.by);
     else {
       this.#sticky = this.#candidates.find(({ target }) => target.key === admission.endpoint);
       this.#dialNext(this.#sticky);
@@ -214,7 +205,7 @@ export class TcpConnection implements Applicant, DialOwner, RelayHost {
   #moveAffinity(endpoint: EndpointState): void {
     const { affinityKey: key, affinityTimeoutMs: timeoutMs } = this.frontend.spec;
     if (this.clientAddress === undefined) return;
-    this.#carrier.desk.move(this.clientAddress.address, { key, timeoutMs, endpoint: endpoint.target.key });
+    this.#carrier.limiter.move(this.clientAddress.address, { key, timeoutMs, endpoint: endpoint.target.key });
   }
 
   /** The PROXY header, where the service wants one. */
@@ -266,7 +257,6 @@ export class TcpConnection implements Applicant, DialOwner, RelayHost {
     carrier.dialling.delete(this);
     carrier.open.delete(this);
     carrier.budget.give(DESCRIPTORS_PER_CONNECTION);
-    this.#giveSlot();
     this.#leave();
     const { counters } = this.frontend;
     counters.active--;
@@ -275,17 +265,12 @@ export class TcpConnection implements Applicant, DialOwner, RelayHost {
     carrier.ended(this);
   }
 
-  #giveSlot(): void {
-    if (this.#hasSlot) this.#carrier.desk.giveSlot();
-    this.#hasSlot = false;
-  }
-
   #leave(): void {
-    if (this.#counted && this.clientAddress !== undefined) this.#carrier.desk.leave(this.clientAddress.address);
+    if (this.#counted && this.clientAddress !== undefined) this.#carrier.limiter.leave(this.clientAddress.address);
     this.#counted = false;
   }
 }
 
-function asksForClient({ spec }: FrontendState): boolean {
+function asksForClient({ spec }: WorkerFrontend): boolean {
   return spec.affinityTimeoutMs > 0 || spec.proxyProtocol !== undefined;
 }

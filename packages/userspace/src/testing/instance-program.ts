@@ -2,9 +2,10 @@ import { createServer } from "node:net";
 import process from "node:process";
 import type { PodDetector } from "@svcproxy/topology";
 import { pino } from "pino";
-import { DEFAULT_PROXY_OPTIONS, type InstanceOptions } from "../contract.ts";
+import type { InstanceOptions } from "../instance/instance-options.ts";
 import { claimInstance } from "../instance.ts";
 import { createProxy } from "../proxy.ts";
+import { DEFAULT_PROXY_OPTIONS } from "../proxy-options.ts";
 import { loopbackPlan, type TestService } from "./loopback-plan.ts";
 
 interface Settings {
@@ -30,7 +31,12 @@ async function main({ place, services, workers, podDetector, servers = [] }: Set
     await proxy.drain(5_000);
     process.disconnect?.();
   };
-  await claim.serve({ proxy, status: () => proxy.snapshot(), onTakenOver: () => void onTakenOver() });
+  await claim.serve({
+    proxy,
+    status: () => proxy.snapshot(),
+    served: () => ({}),
+    onTakenOver: () => void onTakenOver(),
+  });
   process.send?.("serving");
 }
 

@@ -53,7 +53,10 @@ export function loopbackPlan(services: readonly TestService[], podDetector: PodD
 
 function planService(test: TestService): ServicePortPlan {
   const usable = test.endpoints.map(endpointOf);
-  const listed = [...usable, ...(test.unready ?? []).map(endpointOf)];
+  const ofClients = Object.values(test.clients ?? {}).flatMap((handling) =>
+    handling.kind === "forward" ? handling.endpoints : [],
+  );
+  const listed = [...usable, ...(test.unready ?? []).map(endpointOf), ...ofClients];
   const vip = ip(test.vip);
   const port: ServicePort = {
     name: "",

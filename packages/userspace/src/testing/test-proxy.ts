@@ -1,7 +1,9 @@
 import { type Logger, pino } from "pino";
 import { onTestFinished } from "vitest";
-import { type AccessRecord, DEFAULT_PROXY_OPTIONS, type ProxyOptions, type ServiceProxy } from "../contract.ts";
+import type { AccessRecord } from "../access-record.ts";
 import { createProxy } from "../proxy.ts";
+import { DEFAULT_PROXY_OPTIONS, type ProxyOptions } from "../proxy-options.ts";
+import type { ServiceProxy } from "../service-proxy.ts";
 import { loopbackPlan, type TestService } from "./loopback-plan.ts";
 
 /** A proxy that serves these services until the test is over. */

@@ -1,12 +1,13 @@
 import { performance } from "node:perf_hooks";
 import { parseIpAddress, parsePort, type SocketAddress } from "@svcproxy/topology";
-import type { EndReason, ProxyOptions } from "../contract.ts";
 import type { DescriptorBudget } from "../plane/descriptor-budget.ts";
 import type { AddressInfo, UdpHandle } from "../plane/native-handles.ts";
+import { AffinityTable } from "../policy/affinity-table.ts";
 import type { ClientClassifier } from "../policy/client-classifier.ts";
+import type { EndReason } from "../policy/counters.ts";
 import type { EndpointState } from "../policy/endpoint-table.ts";
-import type { FrontendState, Route } from "../policy/frontend-state.ts";
-import { Ledger } from "../policy/ledger.ts";
+import type { WorkerFrontend } from "../policy/worker-frontend.ts";
+import type { ProxyOptions } from "../proxy-options.ts";
 import type { DialFailure } from "../tcp/tcp-carrier.ts";
 import { UdpSession } from "./udp-session.ts";
 import type { DatagramPlane, DatagramSender } from "./udp-sockets.ts";
@@ -34,7 +35,7 @@ export class UdpCarrier {
   readonly #budget: DescriptorBudget;
   readonly #sessionEnded: (session: UdpSession) => void;
   /** Each UDP frontend has one owner, so its affinity is kept here. */
-  readonly #ledger = new Ledger({ maxPerClient: 0 });
+  readonly #affinity = new AffinityTable();
   readonly #listeners = new Map<string, UdpListener>();
   /** Those that were idle longest come first, to a tick of the clock. */
   readonly #sessions = new Set<UdpSession>();
@@ -56,7 +57,7 @@ export class UdpCarrier {
     return this.#sessions.size;
   }
 
-  listen(frontend: FrontendState, { handle, classifier }: { handle: UdpHandle; classifier: ClientClassifier }): void {
+  listen(frontend: WorkerFrontend, { handle, classifier }: { handle: UdpHandle; classifier: ClientClassifier }): void {
     const listener = new UdpListener(frontend, { handle, classifier, carrier: this });
     this.#listeners.set(frontend.spec.key, listener);
     listener.start();
@@ -70,13 +71,18 @@ export class UdpCarrier {
     return listener;
   }
 
-  /** After a new plan: clients may be told apart otherwise, and sessions of endpoints that are gone end. */
-  update(classifier: ClientClassifier, maxSessions: number): void {
-    this.#maxSessions = maxSessions;
+  /** Clients are told apart otherwise. */
+  setClassifier(classifier: ClientClassifier): void {
     for (const listener of this.#listeners.values()) listener.classifier = classifier;
-    for (const session of this.#sessions) {
-      if (session.endpoint !== undefined && !session.frontend.leadsTo(session.endpoint)) session.end("removed");
-    }
+  }
+
+  setMaxSessions(maxSessions: number): void {
+    this.#maxSessions = maxSessions;
+  }
+
+  /** A frontend is otherwise: its sessions with endpoints to which it does not lead any more end. */
+  endOrphans(key: string): void {
+    this.#listeners.get(key)?.endOrphans();
   }
 
   /** Whether one more session fits, if need be in the place of the one that was idle longest. */
@@ -113,18 +119,17 @@ export class UdpCarrier {
   }
 
   /** The endpoint that affinity gives this client, where it is usable. */
-  stickyEndpoint(session: UdpSession, route: Extract<Route, { kind: "forward" }>): EndpointState | undefined {
+  stickyEndpoint(session: UdpSession, endpointsOfClient: readonly EndpointState[]): EndpointState | undefined {
     const { affinityKey: key, affinityTimeoutMs: timeoutMs } = session.frontend.spec;
     if (timeoutMs === 0) return undefined;
-    const usable = route.endpoints.filter((endpoint) => endpoint.isUsable(this.coarseNowMs));
-    const candidates = usable.length > 0 ? usable : route.endpoints;
+    const usable = endpointsOfClient.filter((endpoint) => endpoint.isUsable(this.coarseNowMs));
+    const candidates = usable.length > 0 ? usable : endpointsOfClient;
     const proposal = candidates[Math.floor(this.random() * candidates.length)];
     if (proposal === undefined) return undefined;
-    const endpoints = candidates.map(({ target }) => target.key);
-    const affinity = { key, timeoutMs, endpoints, proposal: proposal.target.key };
-    const answer = this.#ledger.admit({ client: session.client.address, counted: false, affinity }, this.coarseNowMs);
-    if (answer.kind === "refused") return undefined;
-    return candidates.find(({ target }) => target.key === answer.endpoint);
+    const keys = candidates.map(({ target }) => target.key);
+    const request = { key, timeoutMs, endpoints: keys, proposal: proposal.target.key };
+    const chosen = this.#affinity.choose(session.client.address, request, this.coarseNowMs);
+    return candidates.find(({ target }) => target.key === chosen);
   }
 
   /** A session's endpoint did not answer; affinity follows. */
@@ -132,7 +137,7 @@ export class UdpCarrier {
     const { affinityKey: key, affinityTimeoutMs: timeoutMs } = session.frontend.spec;
     if (timeoutMs === 0) return;
     const choice = { key, timeoutMs, endpoint: endpoint.target.key };
-    this.#ledger.move(session.client.address, choice, this.coarseNowMs);
+    this.#affinity.move(session.client.address, choice, this.coarseNowMs);
   }
 
   /** Sessions only wait for answers that are under way. */
@@ -148,7 +153,7 @@ export class UdpCarrier {
       const limitMs = session.answered ? idleMs : Math.min(udpOneWayTimeoutMs, idleMs);
       if (nowMs - session.activeAtMs >= limitMs) session.end("done");
     }
-    this.#ledger.sweep(nowMs);
+    this.#affinity.sweep(nowMs);
   }
 
   endAll(reason: EndReason): void {
@@ -158,7 +163,7 @@ export class UdpCarrier {
 
 /** One UDP frontend: its socket and its clients. */
 export class UdpListener {
-  readonly frontend: FrontendState;
+  readonly frontend: WorkerFrontend;
   classifier: ClientClassifier;
   readonly handle: UdpHandle;
   readonly #carrier: UdpCarrier;
@@ -167,7 +172,7 @@ export class UdpListener {
   #stopped = false;
 
   constructor(
-    frontend: FrontendState,
+    frontend: WorkerFrontend,
     { handle, classifier, carrier }: { handle: UdpHandle; classifier: ClientClassifier; carrier: UdpCarrier },
   ) {
     this.frontend = frontend;
@@ -199,28 +204,28 @@ export class UdpListener {
   #open(answerTo: UdpSession["answerTo"]): UdpSession | undefined {
     const client = clientOf(answerTo);
     if (client === undefined) return undefined;
-    const route = this.#route(client);
-    if (route === undefined) return undefined;
+    const endpoints = this.#endpointsFor(client);
+    if (endpoints === undefined) return undefined;
     const carrier = this.#carrier;
     if (!carrier.makeRoom()) {
       this.frontend.counters.ended["max-connections"]++;
       return undefined;
     }
-    const session = new UdpSession(client, { listener: this, carrier, candidates: route.endpoints, answerTo });
+    const session = new UdpSession(client, { listener: this, carrier, candidates: endpoints, answerTo });
     carrier.add(session);
     const ofAddress = this.#sessions.get(answerTo.address);
     if (ofAddress === undefined) this.#sessions.set(answerTo.address, new Map([[answerTo.port, session]]));
     else ofAddress.set(answerTo.port, session);
-    session.open(carrier.stickyEndpoint(session, route));
+    session.open(carrier.stickyEndpoint(session, endpoints));
     return session;
   }
 
-  #route(client: SocketAddress): Extract<Route, { kind: "forward" }> | undefined {
+  #endpointsFor(client: SocketAddress): readonly EndpointState[] | undefined {
     const { frontend, classifier } = this;
     const { spec } = frontend;
     if (!classifier.isAllowed(client.address, { ranges: spec.sourceRanges, vip: spec.address })) return undefined;
-    const route = frontend.commonRoute ?? frontend.routeFor(classifier.kindOf(client.address));
-    return route.kind === "forward" ? route : undefined;
+    const handling = frontend.commonHandling ?? frontend.handlingFor(classifier.kindOf(client.address));
+    return handling.kind === "forward" ? handling.endpoints : undefined;
   }
 
   forget({ answerTo: { address, port } }: UdpSession): void {
@@ -243,6 +248,14 @@ export class UdpListener {
 
   endSessions(reason: EndReason): void {
     for (const ofAddress of this.#sessions.values()) for (const session of ofAddress.values()) session.end(reason);
+  }
+
+  endOrphans(): void {
+    for (const ofAddress of this.#sessions.values()) {
+      for (const session of ofAddress.values()) {
+        if (session.endpoint !== undefined && !this.frontend.leadsTo(session.endpoint)) session.end("removed");
+      }
+    }
   }
 }
 

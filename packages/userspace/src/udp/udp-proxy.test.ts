@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { AccessRecord } from "../contract.ts";
+import type { AccessRecord } from "../access-record.ts";
 import { endpointOf, loopbackPlan, someVip } from "../testing/loopback-plan.ts";
 import { startProxy, until } from "../testing/test-proxy.ts";
 

@@ -1,11 +1,11 @@
 import { performance } from "node:perf_hooks";
 import type { SocketAddress } from "@svcproxy/topology";
-import type { EndReason } from "../contract.ts";
 import type { UdpHandle } from "../plane/native-handles.ts";
 import { isLocalFault, SystemCallError, systemErrorCode } from "../plane/system-error.ts";
+import type { EndReason } from "../policy/counters.ts";
 import type { EndpointState } from "../policy/endpoint-table.ts";
-import type { FrontendState } from "../policy/frontend-state.ts";
 import { NONE_TRIED, pickEndpoint } from "../policy/pick-endpoint.ts";
+import type { WorkerFrontend } from "../policy/worker-frontend.ts";
 import type { UdpCarrier, UdpListener } from "./udp-carrier.ts";
 
 /** A datagram that could not be sent for a reason that lies here, or in itself. */
@@ -22,7 +22,7 @@ interface OwnedUdpHandle extends UdpHandle {
 /** What one client says to one frontend: a connected socket of its own to the endpoint, answers leave by the frontend's socket. */
 export class UdpSession {
   readonly listener: UdpListener;
-  readonly frontend: FrontendState;
+  readonly frontend: WorkerFrontend;
   readonly client: SocketAddress;
   /** The client as the system names it, a zone included. */
   readonly answerTo: { readonly address: string; readonly port: number };

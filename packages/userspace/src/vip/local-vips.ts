@@ -23,12 +23,21 @@ export interface LocalVipsOptions {
 }
 
 export interface VipReport {
+  /** What was made local by this call. */
+  readonly added: readonly IpAddress[];
   /** VIPs that no one can listen on here, with the reason. */
   readonly notLocal: ReadonlyMap<IpAddress, string>;
   /** The command that would make them local. */
   readonly command?: string;
   /** What else could not be done. */
   readonly problems: readonly Problem[];
+}
+
+export interface VipRemoval {
+  /** What was taken away, for people. */
+  readonly removed: readonly string[];
+  /** What could not be. */
+  readonly left: readonly Problem[];
 }
 
 /**
@@ -50,13 +59,13 @@ export class LocalVips {
     return this.#inTurn(() => ensureLocal(this.#options, vips));
   }
 
-  /** Takes away what is ours and not needed for `vips`, left-overs of an earlier run included. @returns what is left */
-  retain(vips: readonly IpAddress[]): Promise<readonly Problem[]> {
+  /** Takes away what is ours and not needed for `vips`, left-overs of an earlier run included. */
+  retain(vips: readonly IpAddress[]): Promise<VipRemoval> {
     return this.#inTurn(() => retainLocal(this.#options.machine, { vips, ranges: this.#options.ranges }));
   }
 
-  /** Takes away all that is ours. @returns what could not be taken away */
-  release(): Promise<readonly Problem[]> {
+  /** Takes away all that is ours. */
+  release(): Promise<VipRemoval> {
     return this.#inTurn(() => removeLocalVips(this.#options.machine));
   }
 
@@ -67,8 +76,8 @@ export class LocalVips {
   }
 }
 
-/** Takes away every address, route and device that carries our mark, whoever left it. @returns what could not be taken away */
-export function removeLocalVips(machine: Machine): Promise<readonly Problem[]> {
+/** Takes away every address, route and device that carries our mark, whoever left it. */
+export function removeLocalVips(machine: Machine): Promise<VipRemoval> {
   return retainLocal(machine, { vips: [], ranges: [] });
 }
 
@@ -89,14 +98,15 @@ async function ensureLocal(options: LocalVipsOptions, vips: readonly IpAddress[]
   const usesVipDevice = missing.length > 0 && options.device === VIP_MARK.device;
   if (usesVipDevice || now.vipDevice?.ours === true) await runIp(machine, ["link", "set", VIP_MARK.device, "up"]);
   const command = commandForVips([...notLocal.keys()]);
-  return { notLocal, problems, ...(command === undefined ? {} : { command }) };
+  const added = missing.filter((vip) => !notLocal.has(vip));
+  return { added, notLocal, problems, ...(command === undefined ? {} : { command }) };
 }
 
 /**
  * An IPv6 address in a `local` route can only be bound with `ip_nonlocal_bind`, so without it the range does not count. Neither
  * does one that an earlier run left and this one does not want: it is about to be taken away.
  */
-async function localityOf(
+export async function localityOf(
   { machine, ranges: wanted }: LocalVipsOptions,
   state: LocalAddresses,
 ): Promise<(vip: IpAddress) => boolean> {
@@ -155,33 +165,33 @@ async function makeVipDevice(machine: Machine): Promise<IpRefusal | undefined> {
 async function retainLocal(
   machine: Machine,
   { vips, ranges }: { vips: readonly IpAddress[]; ranges: readonly Cidr[] },
-): Promise<readonly Problem[]> {
+): Promise<VipRemoval> {
   const state = await readLocalAddresses(machine);
-  if (!state.complete) return [];
+  if (!state.complete) return { removed: [], left: [] };
   const wanted = new Set(vips);
-  const left = await removeRanges(machine, { wanted: ranges, existing: state.ranges });
+  const { removed, left } = await removeRanges(machine, { wanted: ranges, existing: state.ranges });
   const isStale = ({ ours, address }: DeviceAddress) => ours && !wanted.has(address);
   // With nothing else on it, our device goes whole: ten thousand addresses at once. One that someone gave an address stays.
   const goesWhole =
     state.vipDevice?.ours === true &&
     state.addresses.every((entry) => entry.device !== VIP_MARK.device || isStale(entry) || isLinkLocal(entry.address));
   if (goesWhole) {
-    const removed = await runIp(machine, ["link", "delete", VIP_MARK.device]);
-    if (removed.kind !== "done")
-      left.push(
-        leftBehind(`device ${VIP_MARK.device}`, `Cannot remove ${VIP_MARK.device}: ${refusalOf(removed).text}`),
-      );
+    const subject = `device ${VIP_MARK.device}`;
+    const outcome = await runIp(machine, ["link", "delete", VIP_MARK.device]);
+    if (outcome.kind === "done") removed.push(subject);
+    else left.push(leftBehind(subject, `Cannot remove ${VIP_MARK.device}: ${refusalOf(outcome).text}`));
   }
   const stale = state.addresses.filter((entry) => isStale(entry) && !(goesWhole && entry.device === VIP_MARK.device));
   const refusals = await runIpBatch(
     machine,
     stale.map(({ address, prefixLength, device }) => `address del ${address}/${prefixLength} dev ${device}`),
   );
-  for (const [index, refusal] of refusals) {
-    const { address, device } = stale[index] ?? {};
-    left.push(leftBehind(`VIP ${address}`, `Cannot remove ${address} from ${device}: ${refusal.text}`));
+  for (const [index, { address, device }] of stale.entries()) {
+    const refusal = refusals.get(index);
+    if (refusal === undefined) removed.push(`${address} on ${device}`);
+    else left.push(leftBehind(`VIP ${address}`, `Cannot remove ${address} from ${device}: ${refusal.text}`));
   }
-  return left;
+  return { removed, left };
 }
 
 function isLinkLocal(address: IpAddress): boolean {

@@ -36,8 +36,11 @@ export async function ensureRanges(machine: Machine, { wanted, existing }: Range
   return problems;
 }
 
-/** Takes away our routes that are not wanted, and sets the sysctl back with the last that needed it. @returns what could not be done */
-export async function removeRanges(machine: Machine, { wanted, existing }: RangeChange): Promise<Problem[]> {
+/** Takes away our routes that are not wanted, and sets the sysctl back with the last that needed it. */
+export async function removeRanges(
+  machine: Machine,
+  { wanted, existing }: RangeChange,
+): Promise<{ readonly removed: string[]; readonly left: Problem[] }> {
   const keep = new Set(wanted.map(formatCidr));
   const ours = existing.filter((local) => local.ours);
   const kept = ours.filter(({ range }) => keep.has(formatCidr(range)));
@@ -45,17 +48,18 @@ export async function removeRanges(machine: Machine, { wanted, existing }: Range
   // The sysctl goes first: should we end between the two, the route still says what to put back.
   const putsBack = gone.some((local) => local.nonlocalBindWasOff) && !kept.some((local) => local.nonlocalBindWasOff);
   if (putsBack && !(await machine.writeSysctl(NONLOCAL_BIND, "0"))) {
-    return [leftBehind(`sysctl ${NONLOCAL_BIND}`, `Cannot set ${NONLOCAL_BIND} back to 0: this process may not`)];
+    const text = `Cannot set ${NONLOCAL_BIND} back to 0: this process may not`;
+    return { removed: [], left: [leftBehind(`sysctl ${NONLOCAL_BIND}`, text)] };
   }
+  const removed: string[] = [];
   const left: Problem[] = [];
   for (const local of gone) {
-    const removed = await runIp(machine, routeCommand("del", local));
-    if (removed.kind !== "done") {
-      const text = `Cannot remove the route for ${formatCidr(local.range)}: ${refusalOf(removed).text}`;
-      left.push(leftBehind(subjectOf(local.range), text));
-    }
+    const outcome = await runIp(machine, routeCommand("del", local));
+    const route = `route for ${formatCidr(local.range)}`;
+    if (outcome.kind === "done") removed.push(route);
+    else left.push(leftBehind(subjectOf(local.range), `Cannot remove the ${route}: ${refusalOf(outcome).text}`));
   }
-  return left;
+  return { removed, left };
 }
 
 function subjectOf(range: Cidr): string {

@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import type { SocketAddress } from "@svcproxy/topology";
-import type { AccessRecord } from "../contract.ts";
-import type { FrontendState } from "../policy/frontend-state.ts";
+import type { AccessRecord } from "../access-record.ts";
+import type { WorkerFrontend } from "../policy/worker-frontend.ts";
 import type { TcpConnection } from "../tcp/tcp-connection.ts";
 import type { UdpSession } from "../udp/udp-session.ts";
 import { terminationOf } from "./termination.ts";
@@ -48,7 +48,7 @@ function clientFields(client: SocketAddress | undefined): Pick<AccessRecord, "cl
   return client === undefined ? { client: "", clientPort: 0 } : { client: client.address, clientPort: client.port };
 }
 
-function frontendFields({ spec }: FrontendState): Pick<AccessRecord, "frontend" | "service" | "portName"> {
+function frontendFields({ spec }: WorkerFrontend): Pick<AccessRecord, "frontend" | "service" | "portName"> {
   return { frontend: spec.key, service: spec.service, portName: spec.portName };
 }
 

@@ -9,7 +9,6 @@ import { createNetworkNamespace, type NetworkNamespace, whyNoKernelTests } from 
 import { parseCidr } from "@svcproxy/topology";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { endpointOf } from "../testing/loopback-plan.ts";
-import { until } from "../testing/test-proxy.ts";
 
 const PROGRAM = fileURLToPath(new URL("../testing/instance-program.ts", import.meta.url));
 const VIP = "10.96.0.10";
@@ -92,25 +91,6 @@ describe.skipIf(reason !== undefined)(`clients of a real host${reason === undefi
     expect(await dial(neighbour, { to: `${VIP}:80`, source: "192.168.9.2" })).toBe("outside");
     expect(await dial(host, { to: `${VIP}:80` })).toBe("host");
     expect(await dial(host, { to: `${VIP}:80`, source: "192.168.9.1" })).toBe("host");
-  });
-
-  test("find a NodePort on the host's addresses, also on one that came later, and not on VIPs or loopback", async () => {
-    const { host, neighbour } = await startHosts();
-    await startProxyIn(host, {
-      place: await somePlace(),
-      servers: SERVERS,
-      workers: 1,
-      services: [{ vip: "192.168.9.1", port: 30_080, nodePort: true, endpoints: [["127.0.0.1", 8003]] }],
-    });
-    expect(await dial(neighbour, { to: "192.168.9.1:30080" })).toBe("outside");
-    expect(await dial(neighbour, { to: `${VIP}:30080` })).toBe("ECONNREFUSED");
-    expect(await dial(host, { to: "127.0.0.1:30080" })).toBe("ECONNREFUSED");
-    await host.run("ip", ["address", "add", "192.168.9.3/24", "dev", "veth0"]);
-    await until(
-      () => dial(neighbour, { to: "192.168.9.3:30080" }),
-      (answer) => answer === "outside",
-      20_000,
-    );
   });
 
   test("are not kept waiting by an endpoint that says nothing", async () => {

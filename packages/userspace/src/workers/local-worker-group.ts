@@ -1,13 +1,13 @@
-import type { HandedListener } from "../contract.ts";
 import type { DataPlane } from "../plane/byte-stream.ts";
 import { isUdpHandle } from "../plane/native-handles.ts";
+import type { HandedListener } from "../service-proxy.ts";
 import type { Worker } from "./worker.ts";
 import type { GroupReadings, WorkerGroup } from "./worker-group.ts";
 
 /** The group of a proxy that carries its connections itself. */
 export function localWorkerGroup(worker: Worker, plane: DataPlane): WorkerGroup {
   return {
-    apply: (plan) => worker.apply(plan),
+    apply: (change) => worker.apply(change),
     async listen({ key, handle }: HandedListener) {
       if (isUdpHandle(handle)) worker.listenUdp(key, handle);
       else worker.listenTcp(key, plane.adopt(handle));

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { EndpointStatus } from "../contract.ts";
 import { newEndpointCounters, newFrontendCounters, observe } from "../policy/counters.ts";
+import type { EndpointStatus } from "../proxy-status.ts";
 import { ip, portOf } from "../testing/loopback-plan.ts";
 import { mergeEndpoints, mergeFrontendCounters } from "./merge-readings.ts";
 

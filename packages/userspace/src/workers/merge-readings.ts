@@ -1,4 +1,3 @@
-import type { EndpointStatus, FrontendPlace, ProxySnapshot, WorkerStatus } from "../contract.ts";
 import {
   addEndpointCounters,
   addFrontendCounters,
@@ -6,6 +5,7 @@ import {
   newEndpointCounters,
   newFrontendCounters,
 } from "../policy/counters.ts";
+import type { EndpointStatus, FrontendPlace, ProxySnapshot, WorkerStatus } from "../proxy-status.ts";
 import type { GroupReading, RetiredReading } from "./worker-group.ts";
 
 /** Which of the states that workers see counts for all of them: the worst. */

@@ -1,20 +1,25 @@
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { repeat } from "@svcproxy/host";
 import type { Logger } from "pino";
-import type { AccessRecord, HandedListener, ProxyOptions } from "../contract.ts";
+import type { AccessRecord } from "../access-record.ts";
 import type { FailureLog } from "../failure-log.ts";
 import { isUdpHandle } from "../plane/native-handles.ts";
-import { Ledger } from "../policy/ledger.ts";
+import type { ClientFacts } from "../policy/client-classifier.ts";
+import { LocalLimiter } from "../policy/connection-limiter.ts";
+import type { FrontendSpec, ListedEndpoint } from "../policy/frontend-spec.ts";
+import type { ProxyOptions } from "../proxy-options.ts";
+import type { HandedListener } from "../service-proxy.ts";
+import { changeSlices } from "./change-slices.ts";
 import { mergeEndpoints, mergeFrontendCounters } from "./merge-readings.ts";
-import { SlotPools } from "./slot-pools.ts";
-import type { WorkerPlan } from "./worker.ts";
+import type { WorkerChange } from "./worker.ts";
 import type { GroupReading, GroupReadings, RetiredReading, WorkerGroup } from "./worker-group.ts";
-import type { AffinityMove, FromWorker } from "./worker-messages.ts";
+import type { FromWorker } from "./worker-messages.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
 /** A worker that dies younger than this is replaced only after this long: it may not be able to live. */
 const TOO_YOUNG_MS = 1_000;
-const LEDGER_SWEEP_MS = 10_000;
+const LIMITER_SWEEP_MS = 10_000;
 
 export interface ProcessGroupOptions {
   readonly options: ProxyOptions;
@@ -26,37 +31,42 @@ export interface ProcessGroupOptions {
 
 /**
  * Several processes that accept on the same sockets. The supervisor keeps each socket open as well, so that a worker's death
- * takes only its own connections along, and keeps the books of what holds for all workers.
+ * takes only its own connections along, and counts what holds for all workers.
  */
 export class ProcessWorkerGroup implements WorkerGroup {
   readonly #surroundings: ProcessGroupOptions;
   readonly #workers: WorkerProcess[] = [];
   readonly #listeners = new Map<string, HandedListener>();
+  /** What is served, for workers that are started later. */
+  readonly #endpoints = new Map<string, ListedEndpoint>();
+  readonly #frontends = new Map<string, FrontendSpec>();
+  #clients: ClientFacts | undefined;
   /** Which worker owns a UDP listener; it stays with it when the plan changes. */
   readonly #owners = new Map<string, number>();
-  readonly #ledger: Ledger;
-  readonly #slots: SlotPools<WorkerProcess>;
-  readonly #ledgerSweep: NodeJS.Timeout;
+  readonly #limiter: LocalLimiter;
+  /** The clients of the connections that each worker has, as far as they count. */
+  readonly #admitted = new Map<WorkerProcess, Map<string, number>>();
+  readonly #sweep: NodeJS.Timeout;
   /** What workers that died had counted: counters never go back. */
   #retired: RetiredReading = { frontends: [], endpoints: [] };
   readonly #drained = new Set<WorkerProcess>();
   #down: readonly string[] = [];
-  #plan: WorkerPlan | undefined;
   #state: "running" | "draining" | "closed" = "running";
   #whenDrained: (() => void) | undefined;
 
   constructor(surroundings: ProcessGroupOptions) {
     this.#surroundings = surroundings;
     const { options } = surroundings;
-    // Clients are counted by slots; the ledger is for affinity.
-    this.#ledger = new Ledger({ maxPerClient: 0 });
-    this.#ledgerSweep = setInterval(() => this.#ledger.sweep(performance.now()), LEDGER_SWEEP_MS);
-    this.#slots = new SlotPools({
-      sizes: options,
-      callBack: (worker, pool) => worker.send({ kind: "give-back", pool }),
-      grant: (worker, loan) => worker.send({ kind: "slots", ...loan }),
+    this.#limiter = new LocalLimiter(options, () => performance.now());
+    this.#sweep = repeat(() => this.#limiter.sweep(), {
+      everyMs: LIMITER_SWEEP_MS,
+      onFault: (error) => this.#fault(error),
     });
     for (let index = 0; index < options.workers; index++) this.#start(index, 0);
+  }
+
+  #fault(error: unknown): void {
+    this.#surroundings.logger.error({ err: error }, "this is a bug in svcproxy, and was passed over");
   }
 
   #start(index: number, restarts: number): void {
@@ -68,9 +78,10 @@ export class ProcessWorkerGroup implements WorkerGroup {
       onExit: (from, how) => this.#onExit(from, how),
     });
     this.#workers[index] = worker;
+    this.#admitted.set(worker, new Map());
     const { options, onConnectionEnd } = this.#surroundings;
     worker.send({ kind: "start", options, wantsRecords: onConnectionEnd !== undefined });
-    if (this.#plan !== undefined) this.#sendPlan(worker, this.#plan);
+    for (const change of changeSlices(this.#everything(worker))) worker.send({ kind: "change", change });
     worker.send({ kind: "down", endpoints: this.#down });
     for (const listener of this.#listeners.values()) {
       if (this.#isFor(worker, listener))
@@ -78,12 +89,21 @@ export class ProcessWorkerGroup implements WorkerGroup {
     }
   }
 
+  #everything(worker: WorkerProcess): WorkerChange {
+    return {
+      endpoints: [...this.#endpoints.values()],
+      frontends: [...this.#frontends.values()],
+      ...(this.#clients === undefined ? {} : { clients: this.#clients }),
+      maxUdpSessions: this.#udpSessionsOf(worker),
+    };
+  }
+
   #cannotListen(error: unknown): void {
     this.#surroundings.logger.error({ err: error }, "a new worker cannot listen");
   }
 
   #onExit(worker: WorkerProcess, how: string): void {
-    this.#takeBack(worker);
+    this.#retire(worker);
     if (this.#state === "closed") return;
     this.#drained.add(worker);
     this.#checkDrained();
@@ -99,8 +119,11 @@ export class ProcessWorkerGroup implements WorkerGroup {
     );
   }
 
-  #takeBack(worker: WorkerProcess): void {
-    this.#slots.gone(worker);
+  #retire(worker: WorkerProcess): void {
+    for (const [client, count] of this.#admitted.get(worker) ?? []) {
+      for (let left = 0; left < count; left++) this.#limiter.leave(client);
+    }
+    this.#admitted.delete(worker);
     if (worker.lastReading !== undefined) this.#retired = retire([this.#retired, worker.lastReading]);
   }
 
@@ -116,14 +139,14 @@ export class ProcessWorkerGroup implements WorkerGroup {
       case "admit":
         this.#admit(from, message);
         break;
+      case "leave":
+        this.#left(from, message.client);
+        break;
       case "move":
-        this.#move(message.client, message.choice);
+        this.#limiter.move(message.client, message.choice);
         break;
-      case "want-slots":
-        this.#slots.want(message.pool, from);
-        break;
-      case "gave-back":
-        this.#slots.gaveBack(message.pool, { worker: from, slots: message.slots });
+      case "fault":
+        this.#fault(message.stack);
         break;
       case "drained":
         this.#drained.add(from);
@@ -142,35 +165,50 @@ export class ProcessWorkerGroup implements WorkerGroup {
   }
 
   #admit(from: WorkerProcess, { id, request }: Extract<FromWorker, { kind: "admit" }>): void {
-    const admission = this.#ledger.admit(request, performance.now());
+    const admission = this.#limiter.decide(request);
+    const clients = this.#admitted.get(from);
+    if (request.counted && admission.kind === "admitted") {
+      clients?.set(request.client, (clients.get(request.client) ?? 0) + 1);
+    }
     from.send({ kind: "admission", id, admission });
   }
 
-  #move(client: string, choice: AffinityMove): void {
-    this.#ledger.move(client, choice, performance.now());
+  #left(from: WorkerProcess, client: string): void {
+    const clients = this.#admitted.get(from);
+    const count = clients?.get(client) ?? 0;
+    if (clients === undefined || count === 0) return;
+    if (count === 1) clients.delete(client);
+    else clients.set(client, count - 1);
+    this.#limiter.leave(client);
   }
 
-  apply(plan: WorkerPlan): void {
-    this.#plan = plan;
-    this.#assignOwners(plan);
-    for (const worker of this.#workers) this.#sendPlan(worker, plan);
+  apply(change: WorkerChange): void {
+    const { endpoints = [], frontends = [], goneFrontends = [], goneEndpoints = [], clients } = change;
+    for (const endpoint of endpoints) this.#endpoints.set(endpoint.key, endpoint);
+    for (const spec of frontends) this.#frontends.set(spec.key, spec);
+    for (const key of goneFrontends) this.#frontends.delete(key);
+    for (const key of goneEndpoints) this.#endpoints.delete(key);
+    this.#clients = clients ?? this.#clients;
+    this.#assignOwners(change);
+    for (const worker of this.#workers) {
+      worker.send({ kind: "change", change: { ...change, maxUdpSessions: this.#udpSessionsOf(worker) } });
+    }
   }
 
   /** A UDP frontend has one owner, because its sessions live in one process; those that share affinity share the owner. */
-  #assignOwners({ frontends }: WorkerPlan): void {
-    const udp = new Map(frontends.filter(({ protocol }) => protocol === "udp").map((spec) => [spec.key, spec]));
-    for (const key of this.#owners.keys()) if (!udp.has(key)) this.#owners.delete(key);
-    for (const [key, { affinityKey }] of udp) {
-      if (!this.#owners.has(key)) this.#owners.set(key, ownerOf(affinityKey, this.#surroundings.options.workers));
+  #assignOwners({ frontends = [], goneFrontends = [] }: WorkerChange): void {
+    for (const key of goneFrontends) this.#owners.delete(key);
+    for (const { key, protocol, affinityKey } of frontends) {
+      if (protocol !== "udp" || this.#owners.has(key)) continue;
+      this.#owners.set(key, ownerOf(affinityKey, this.#surroundings.options.workers));
     }
   }
 
   /** Each worker may have sessions by its share of the UDP frontends, so that the bound holds for all of them together. */
-  #sendPlan(worker: WorkerProcess, plan: WorkerPlan): void {
+  #udpSessionsOf(worker: WorkerProcess): number {
     const { maxUdpSessions } = this.#surroundings.options;
     const owned = [...this.#owners.values()].filter((index) => index === worker.index).length;
-    const share = Math.max(1, Math.floor((maxUdpSessions * owned) / Math.max(1, this.#owners.size)));
-    worker.send({ kind: "plan", plan: { ...plan, maxUdpSessions: share } });
+    return Math.max(1, Math.floor((maxUdpSessions * owned) / Math.max(1, this.#owners.size)));
   }
 
   /** TCP is accepted by all workers. */
@@ -239,7 +277,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
 
   async close(): Promise<void> {
     this.#state = "closed";
-    clearInterval(this.#ledgerSweep);
+    clearInterval(this.#sweep);
     this.#closeListeners();
     await Promise.all(this.#workers.map((worker) => worker.end()));
   }

@@ -1,8 +1,9 @@
 import process from "node:process";
-import type { AccessRecord, ProxyOptions } from "../contract.ts";
+import type { AccessRecord } from "../access-record.ts";
 import { handleDataPlane } from "../plane/handle-streams.ts";
 import { isTcpHandle, isUdpHandle, loadNativeHandles, type NativeHandles } from "../plane/native-handles.ts";
-import { RemoteDesk } from "./remote-desk.ts";
+import type { ProxyOptions } from "../proxy-options.ts";
+import { RemoteLimiter } from "./remote-limiter.ts";
 import { type DialFailureReport, Worker } from "./worker.ts";
 import { type FromWorker, isToWorker, type ToWorker } from "./worker-messages.ts";
 
@@ -40,7 +41,7 @@ function startWorker({ options, wantsRecords }: { options: ProxyOptions; wantsRe
 
 class WorkerProcess {
   readonly #plane: ReturnType<typeof handleDataPlane>;
-  readonly #desk: RemoteDesk;
+  readonly #limiter = new RemoteLimiter(send);
   readonly #worker: Worker;
   readonly #reported = new Map<string, number>();
   #records: AccessRecord[] = [];
@@ -51,14 +52,14 @@ class WorkerProcess {
     native,
   }: { options: ProxyOptions; wantsRecords: boolean; native: NativeHandles }) {
     this.#plane = handleDataPlane(native);
-    this.#desk = new RemoteDesk({ maxConnections: options.maxConnections, send });
     const ended = (record: AccessRecord) => this.#record(record);
     this.#worker = new Worker({
       options,
       plane: this.#plane,
-      desk: this.#desk,
+      limiter: this.#limiter,
       reports: {
         dialFailed: (report) => this.#report(report),
+        fault: (error) => send({ kind: "fault", stack: stackOf(error) }),
         ...(wantsRecords ? { ended } : {}),
       },
     });
@@ -66,8 +67,8 @@ class WorkerProcess {
 
   obey(message: Exclude<ToWorker, { kind: "start" }>, handle: unknown): void {
     switch (message.kind) {
-      case "plan":
-        this.#worker.apply(message.plan);
+      case "change":
+        this.#worker.apply(message.change);
         break;
       case "listen":
         this.#listen(message.key, handle);
@@ -93,14 +94,8 @@ class WorkerProcess {
       case "close":
         this.#close();
         break;
-      case "slots":
-        this.#desk.onSlots(message.pool, message.granted);
-        break;
-      case "give-back":
-        this.#desk.onGiveBack(message.pool);
-        break;
       case "admission":
-        this.#desk.onAdmission(message.id, message.admission);
+        this.#limiter.onAdmission(message.id, message.admission);
         break;
     }
   }
@@ -141,4 +136,8 @@ class WorkerProcess {
     this.#flush();
     process.disconnect?.();
   }
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

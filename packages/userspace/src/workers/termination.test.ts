@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { END_REASONS } from "../contract.ts";
+import { END_REASONS } from "../policy/counters.ts";
 import { terminationOf } from "./termination.ts";
 
 test.for([

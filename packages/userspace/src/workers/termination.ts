@@ -1,4 +1,4 @@
-import type { EndReason } from "../contract.ts";
+import type { EndReason } from "../policy/counters.ts";
 
 /**
  * HAProxy's two letters for how a connection ended: who or what ended it, and when.

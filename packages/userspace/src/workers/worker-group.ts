@@ -1,9 +1,9 @@
-import type { HandedListener } from "../contract.ts";
-import type { WorkerPlan, WorkerReading } from "./worker.ts";
+import type { HandedListener } from "../service-proxy.ts";
+import type { WorkerChange, WorkerReading } from "./worker.ts";
 
 /** The processes that carry connections; this one alone, or several that share every TCP frontend. */
 export interface WorkerGroup {
-  apply(plan: WorkerPlan): void;
+  apply(change: WorkerChange): void;
   /** The group owns the handle from here on. @throws an error with a system error `code` */
   listen(listener: HandedListener): Promise<void>;
   unlisten(key: string): void;

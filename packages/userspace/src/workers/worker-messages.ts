@@ -1,14 +1,13 @@
-import type { AccessRecord, ProxyOptions } from "../contract.ts";
-import type { Admission, AdmissionRequest } from "../policy/ledger.ts";
-import type { DialFailureReport, WorkerPlan, WorkerReading } from "./worker.ts";
-
-/** The pool of slots for all connections; every other pool is a client's own and has its address for a name. */
-export const ALL_CONNECTIONS = "";
+import type { AccessRecord } from "../access-record.ts";
+import type { AffinityChoice } from "../policy/affinity-table.ts";
+import type { Admission, AdmissionRequest } from "../policy/connection-limiter.ts";
+import type { ProxyOptions } from "../proxy-options.ts";
+import type { DialFailureReport, WorkerChange, WorkerReading } from "./worker.ts";
 
 /** From the supervisor to a worker process. */
 export type ToWorker =
   | { readonly kind: "start"; readonly options: ProxyOptions; readonly wantsRecords: boolean }
-  | { readonly kind: "plan"; readonly plan: WorkerPlan }
+  | { readonly kind: "change"; readonly change: WorkerChange }
   /** The handle comes along. */
   | { readonly kind: "listen"; readonly key: string }
   | { readonly kind: "unlisten"; readonly key: string }
@@ -20,9 +19,6 @@ export type ToWorker =
   | { readonly kind: "sync"; readonly id: number }
   | { readonly kind: "drain" }
   | { readonly kind: "close" }
-  | { readonly kind: "slots"; readonly pool: string; readonly granted: number }
-  /** Somebody else needs the slots that are not in use. */
-  | { readonly kind: "give-back"; readonly pool: string }
   | { readonly kind: "admission"; readonly id: number; readonly admission: Admission };
 
 /** From a worker process to the supervisor. */
@@ -34,16 +30,11 @@ export type FromWorker =
   | { readonly kind: "drained" }
   | { readonly kind: "dial-failed"; readonly report: DialFailureReport }
   | { readonly kind: "ended"; readonly records: readonly AccessRecord[] }
-  | { readonly kind: "want-slots"; readonly pool: string }
-  | { readonly kind: "gave-back"; readonly pool: string; readonly slots: number }
   | { readonly kind: "admit"; readonly id: number; readonly request: AdmissionRequest }
-  | { readonly kind: "move"; readonly client: string; readonly choice: AffinityMove };
-
-export interface AffinityMove {
-  readonly key: string;
-  readonly endpoint: string;
-  readonly timeoutMs: number;
-}
+  | { readonly kind: "leave"; readonly client: string }
+  | { readonly kind: "move"; readonly client: string; readonly choice: AffinityChoice }
+  /** Something of ours went wrong and was passed over. */
+  | { readonly kind: "fault"; readonly stack: string };
 
 /** The channel carries only what these programs send to themselves; anything else (the runtime's own) has no such kind. */
 export function isToWorker(value: unknown): value is ToWorker {

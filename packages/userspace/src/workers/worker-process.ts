@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
-import type { HandedListener } from "../contract.ts";
+import type { HandedListener } from "../service-proxy.ts";
 import type { WorkerReading } from "./worker.ts";
 import { type FromWorker, isFromWorker, type ToWorker } from "./worker-messages.ts";
 
@@ -46,14 +46,19 @@ export class WorkerProcess {
       if (!isFromWorker(message) || this.#took(message)) return;
       onMessage(this, message);
     });
-    this.#child.on("error", () => {}); // `exit` follows, or the channel is closed already
-    this.#child.once("exit", (code, signal) => {
+    const gone = (how: string) => {
+      if (this.state === "gone") return;
       this.state = "gone";
       for (const done of this.#readings.values()) done(undefined);
       for (const done of this.#syncs.values()) done();
       for (const { resolve } of this.#listening.values()) resolve();
-      onExit(this, signal ?? `exit code ${code}`);
+      onExit(this, how);
+    };
+    // It could not be started, for want of descriptors or memory; else `exit` follows, or the channel is closed already.
+    this.#child.on("error", (error) => {
+      if (this.#child.pid === undefined) gone(error.message);
     });
+    this.#child.once("exit", (code, signal) => gone(signal ?? `exit code ${code}`));
   }
 
   get pid(): number {

@@ -1,14 +1,18 @@
 import { performance } from "node:perf_hooks";
 import process from "node:process";
-import type { AccessRecord, EndpointStatus, FrontendCounters, FrontendPlace, ProxyOptions } from "../contract.ts";
+import { repeat } from "@svcproxy/host";
+import type { AccessRecord } from "../access-record.ts";
 import type { ByteStream, DataPlane, Listener } from "../plane/byte-stream.ts";
 import { DescriptorBudget } from "../plane/descriptor-budget.ts";
 import type { UdpHandle } from "../plane/native-handles.ts";
-import type { AdmissionDesk } from "../policy/admission-desk.ts";
 import { ClientClassifier, type ClientFacts } from "../policy/client-classifier.ts";
+import type { ConnectionLimiter } from "../policy/connection-limiter.ts";
+import type { FrontendCounters } from "../policy/counters.ts";
 import { EndpointTable } from "../policy/endpoint-table.ts";
 import type { FrontendSpec, ListedEndpoint } from "../policy/frontend-spec.ts";
-import { FrontendState } from "../policy/frontend-state.ts";
+import { WorkerFrontend } from "../policy/worker-frontend.ts";
+import type { ProxyOptions } from "../proxy-options.ts";
+import type { EndpointStatus, FrontendPlace } from "../proxy-status.ts";
 import type { DialFailure, TcpCarrier } from "../tcp/tcp-carrier.ts";
 import { DESCRIPTORS_PER_CONNECTION, TcpConnection } from "../tcp/tcp-connection.ts";
 import { UdpCarrier } from "../udp/udp-carrier.ts";
@@ -21,11 +25,17 @@ const TICK_MS = 100;
 /** Connections are looked over this often, or four times within the shortest timeout. */
 const LONGEST_SWEEP_MS = 1_000;
 
-/** A plan as workers get it: plain data. */
-export interface WorkerPlan extends ClientFacts {
-  readonly frontends: readonly FrontendSpec[];
-  readonly endpoints: readonly ListedEndpoint[];
-  /** This worker's part of `ProxyOptions.maxUdpSessions`; absent: all of it. */
+/** What a worker is to do otherwise: plain data. In this order, so that nothing is named that is not known. */
+export interface WorkerChange {
+  /** New, or otherwise than before. */
+  readonly endpoints?: readonly ListedEndpoint[];
+  /** New, or otherwise than before. Listeners come and go by `listen` and `unlisten`. */
+  readonly frontends?: readonly FrontendSpec[];
+  /** Keys of those that left the plan. */
+  readonly goneFrontends?: readonly string[];
+  readonly goneEndpoints?: readonly string[];
+  readonly clients?: ClientFacts;
+  /** This worker's part of `ProxyOptions.maxUdpSessions`. */
   readonly maxUdpSessions?: number;
 }
 
@@ -33,6 +43,8 @@ export interface WorkerPlan extends ClientFacts {
 export interface WorkerReports {
   /** Dials that failed; the caller limits the rate. */
   dialFailed(report: DialFailureReport): void;
+  /** Something of ours went wrong and was passed over. */
+  fault(error: unknown): void;
   /** Absent where nobody reads it. */
   readonly ended?: (record: AccessRecord) => void;
 }
@@ -68,7 +80,7 @@ export interface FrontendReading {
 export interface WorkerSurroundings {
   readonly options: ProxyOptions;
   readonly plane: DataPlane;
-  readonly desk: AdmissionDesk;
+  readonly limiter: ConnectionLimiter;
   readonly reports: WorkerReports;
   readonly random?: () => number;
   /** Listeners that this process has already and that `listen…` will count. */
@@ -79,10 +91,10 @@ export interface WorkerSurroundings {
 export class Worker implements TcpCarrier {
   readonly options: ProxyOptions;
   readonly plane: DataPlane;
-  readonly desk: AdmissionDesk;
+  readonly limiter: ConnectionLimiter;
   readonly budget = new DescriptorBudget();
   readonly random: () => number;
-  readonly countsClients: boolean;
+  readonly limitsConnections: boolean;
   readonly alwaysAsksForClient: boolean;
   readonly waiting = new Set<TcpConnection>();
   readonly dialling = new Set<TcpConnection>();
@@ -91,9 +103,9 @@ export class Worker implements TcpCarrier {
   coarseNowMs = performance.now();
   readonly #udp: UdpCarrier | undefined;
   readonly #reports: WorkerReports;
-  readonly #frontends = new Map<string, FrontendState>();
+  readonly #frontends = new Map<string, WorkerFrontend>();
   /** Out of the plan, with connections to endpoints that stay, or that drain. */
-  readonly #left = new Map<string, FrontendState>();
+  readonly #left = new Map<string, WorkerFrontend>();
   readonly #endpoints = new EndpointTable();
   readonly #listeners = new Map<string, Listener>();
   readonly #loop = new LoopMeter();
@@ -102,15 +114,15 @@ export class Worker implements TcpCarrier {
   #sweptAtMs = 0;
   #whenIdle: (() => void) | undefined;
 
-  constructor({ options, plane, desk, reports, random = Math.random, inheritedListeners = 0 }: WorkerSurroundings) {
+  constructor({ options, plane, limiter, reports, random = Math.random, inheritedListeners = 0 }: WorkerSurroundings) {
     this.options = options;
     this.budget.give(inheritedListeners);
     this.plane = plane;
-    this.desk = desk;
+    this.limiter = limiter;
     this.random = random;
     this.#reports = reports;
-    this.countsClients = options.maxPerClient > 0;
-    this.alwaysAsksForClient = this.countsClients || reports.ended !== undefined;
+    this.limitsConnections = options.maxConnections > 0 || options.maxPerClient > 0;
+    this.alwaysAsksForClient = this.limitsConnections || reports.ended !== undefined;
     this.#udp =
       plane.datagrams &&
       new UdpCarrier({
@@ -122,31 +134,43 @@ export class Worker implements TcpCarrier {
         sessionEnded: (session) => this.#sessionEnded(session),
       });
     this.#sweepEveryMs = sweepInterval(options);
-    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    this.#ticker = repeat(() => this.#tick(), { everyMs: TICK_MS, onFault: (error) => reports.fault(error) });
   }
 
-  /** Frontends, endpoints and kinds of clients as a new plan has them. Listeners come and go by `listen` and `unlisten`. */
-  apply(plan: WorkerPlan): void {
+  apply(change: WorkerChange): void {
+    const { endpoints = [], frontends = [], goneFrontends = [], goneEndpoints = [], clients, maxUdpSessions } = change;
+    for (const endpoint of endpoints) this.#endpoints.list(endpoint);
+    for (const spec of frontends) this.#serve(spec);
+    for (const key of goneFrontends) this.#leave(key);
     const nowMs = performance.now();
     const { onRemove, drainTimeoutMs } = this.options;
-    this.#endpoints.update(plan.endpoints, { nowMs, drainMs: onRemove === "reset" ? 0 : drainTimeoutMs });
-    this.classifier = new ClientClassifier(plan);
-    const current = new Set<string>();
-    for (const spec of plan.frontends) {
-      current.add(spec.key);
-      const known = this.#frontends.get(spec.key) ?? this.#left.get(spec.key);
-      this.#left.delete(spec.key);
-      known?.update(spec, this.#endpoints);
-      this.#frontends.set(spec.key, known ?? new FrontendState(spec, this.#endpoints));
+    const removedAtMs = onRemove === "reset" ? nowMs : nowMs + drainTimeoutMs;
+    for (const key of goneEndpoints) this.#endpoints.unlist(key, removedAtMs);
+    if (onRemove === "reset" && goneEndpoints.length > 0) this.#sweep(nowMs);
+    if (clients !== undefined) {
+      this.classifier = new ClientClassifier(clients);
+      this.#udp?.setClassifier(this.classifier);
     }
-    for (const [key, frontend] of this.#frontends) {
-      if (current.has(key)) continue;
-      this.unlisten(key);
-      this.#frontends.delete(key);
-      if (frontend.counters.active > 0) this.#left.set(key, frontend);
+    if (maxUdpSessions !== undefined) this.#udp?.setMaxSessions(maxUdpSessions);
+  }
+
+  #serve(spec: FrontendSpec): void {
+    const known = this.#frontends.get(spec.key) ?? this.#left.get(spec.key);
+    this.#left.delete(spec.key);
+    if (known === undefined) this.#frontends.set(spec.key, new WorkerFrontend(spec, this.#endpoints));
+    else {
+      known.update(spec, this.#endpoints);
+      this.#frontends.set(spec.key, known);
+      this.#udp?.endOrphans(spec.key);
     }
-    this.#udp?.update(this.classifier, plan.maxUdpSessions ?? this.options.maxUdpSessions);
-    if (onRemove === "reset") this.#sweep(nowMs);
+  }
+
+  #leave(key: string): void {
+    const frontend = this.#frontends.get(key);
+    if (frontend === undefined) return;
+    this.unlisten(key);
+    this.#frontends.delete(key);
+    if (frontend.counters.active > 0) this.#left.set(key, frontend);
   }
 
   /** @throws an error with a system error `code` */
@@ -161,7 +185,7 @@ export class Worker implements TcpCarrier {
     this.budget.force(1);
   }
 
-  #accept(frontend: FrontendState, stream: ByteStream): void {
+  #accept(frontend: WorkerFrontend, stream: ByteStream): void {
     new TcpConnection(stream, { frontend, carrier: this }).start();
   }
 
@@ -196,7 +220,7 @@ export class Worker implements TcpCarrier {
 
   /** Another worker could not reach it. */
   endpointFailed(key: string): void {
-    this.#endpoints.find(key)?.failed(performance.now());
+    this.#endpoints.get(key)?.failed(performance.now());
   }
 
   dialFailed({ frontend, endpoint, code, local }: DialFailure): void {
@@ -228,7 +252,7 @@ export class Worker implements TcpCarrier {
     this.#udp?.sweep(nowMs);
     this.#endpoints.sweep();
     for (const [key, { counters }] of this.#left) if (counters.active === 0) this.#left.delete(key);
-    this.desk.sweep();
+    this.limiter.sweep();
   }
 
   read(): WorkerReading {
@@ -244,7 +268,7 @@ export class Worker implements TcpCarrier {
         ...[...this.#frontends.values()].map(({ spec, counters }) => ({ key: spec.key, counters })),
         ...[...this.#left.values()].map(({ spec, counters }) => ({ key: spec.key, counters, left: placeOf(spec) })),
       ],
-      endpoints: [...this.#endpoints.values()].flatMap((endpoint) => endpoint.status(performance.now()) ?? []),
+      endpoints: [...this.#endpoints.values()].map((endpoint) => endpoint.status(performance.now())),
     };
   }
 

@@ -1,0 +1,265 @@
+import type { DataPathSession } from "@svcproxy/host";
+import { MemoryDataPath } from "@svcproxy/host/testing";
+import { inputError, parseTopology, planHost, type Topology } from "@svcproxy/topology";
+import { pino } from "pino";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { Agent, type AgentOptions } from "./agent.ts";
+import type { ServiceManager } from "./systemd/service-manager.ts";
+import { MemorySource } from "./testing/memory-source.ts";
+
+describe("it carries out", () => {
+  test("the first plan, and each change of the source", async () => {
+    const { agent, source, served, told } = await started(topologyOf({ web: 1 }));
+    expect(served()).toEqual(["web 1"]);
+    expect(agent.status()).toMatchObject({ state: "following", host: "one", dataPath: "iptables" });
+    source.set(topologyOf({ web: 2, dns: 1 }));
+    await vi.waitFor(() => expect(served()).toEqual(["dns 1", "web 2"]));
+    expect(told).toEqual(["ready: host one: 1 of 1 service ports in force", "host one: 2 of 2 service ports in force"]);
+  });
+
+  test("what changed, and names nothing else to the data path", async () => {
+    const { source, served, applied } = await started(topologyOf({ web: 1, dns: 1 }));
+    source.set(topologyOf({ web: 2, dns: 1 }));
+    await vi.waitFor(() => expect(served()).toContain("web 2"));
+    expect(applied).toEqual([undefined, new Set(["default/web"])]);
+  });
+
+  test("plans one after the other, and what comes meanwhile in one", async () => {
+    const slow = Promise.withResolvers<void>();
+    const { source, served, applied } = await started(topologyOf({ web: 1 }), {
+      beforeApply: (count) => (count === 1 ? slow.promise : undefined),
+    });
+    source.set(topologyOf({ web: 2 }));
+    await vi.waitFor(() => expect(applied).toHaveLength(2));
+    for (const endpoint of [3, 4, 5]) source.set(topologyOf({ web: endpoint }));
+    slow.resolve();
+    await vi.waitFor(() => expect(served()).toEqual(["web 5"]));
+    expect(applied).toHaveLength(3);
+  });
+
+  test("the same topology anew where the machine is another one", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    onTestFinished(() => void vi.useRealTimers());
+    let address = "192.0.2.1";
+    const plans = vi.fn();
+    await started(topologyOf({ web: 1 }), { machine: () => address, onPlan: plans });
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(plans).toHaveBeenCalledTimes(1);
+    address = "192.0.2.2";
+    await vi.advanceTimersByTimeAsync(5_000);
+    await vi.waitFor(() => expect(plans).toHaveBeenCalledTimes(2));
+  });
+
+  test("nothing of a part of the state", async () => {
+    const { source, served, applied } = await started(topologyOf({ web: 1, dns: 1 }));
+    source.set(topologyOf({ web: 1 }), { complete: false });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect([served(), applied.length]).toEqual([["dns 1", "web 1"], 1]);
+  });
+});
+
+describe("the old plan stays", () => {
+  test("while the source has a problem, which is told with its age and its place", async () => {
+    const { agent, source, served, said } = await started(topologyOf({ web: 1 }));
+    source.fail(inputError("FILE_UNREADABLE", "Cannot read it"));
+    await vi.waitFor(() => expect(agent.status().source.fault?.problems[0]?.text).toBe("Cannot read it"));
+    expect(said()).toContain("the topology has a fault, the old plan stays: Cannot read it [FILE_UNREADABLE]");
+    expect([served(), agent.status().state]).toEqual([["web 1"], "following"]);
+    source.set(topologyOf({ web: 2 }));
+    await vi.waitFor(() => expect(served()).toEqual(["web 2"]));
+    expect(agent.status().source.fault).toBeUndefined();
+  });
+
+  test("where no plan can be made of what the source says", async () => {
+    const { agent, source, served } = await started(topologyOf({ web: 1 }));
+    source.set({ ...topologyOf({ web: 2 }), hosts: [] });
+    await vi.waitFor(() => expect(agent.status().source.fault?.problems[0]?.code).toBe("UNKNOWN_HOST"));
+    expect(served()).toEqual(["web 1"]);
+  });
+
+  test("where the machine does not take the new one, which is tried again, later each time", async () => {
+    const { agent, dataPath, source, served, applied } = await started(topologyOf({ web: 1 }));
+    dataPath.machine.refused = "everything";
+    source.set(topologyOf({ web: 2 }));
+    await vi.waitFor(() => expect(agent.status().state).toBe("degraded"));
+    const { failure, retryAt = "" } = agent.status();
+    expect(failure?.problem).toMatchObject({ code: "NEEDS_ROOT" });
+    expect(served()).toEqual(["web 1"]);
+    await vi.waitFor(() => expect(applied).toHaveLength(3), { timeout: 5_000 });
+    expect(agent.status().failure?.since).toBe(failure?.since);
+    const secondRetryAt = agent.status().retryAt ?? "";
+    expect(Date.parse(secondRetryAt) - Date.parse(retryAt)).toBeGreaterThan(1_800);
+    dataPath.machine.refused = [];
+    await vi.waitFor(() => expect(served()).toEqual(["web 2"]), { timeout: 5_000 });
+    expect(agent.status()).toMatchObject({ state: "following" });
+    expect(agent.status()).not.toHaveProperty("failure");
+    expect(agent.status()).not.toHaveProperty("retryAt");
+  });
+
+  test("of one service that the machine refuses, while the others go on; it is tried again", async () => {
+    const { agent, dataPath, source, served } = await started(topologyOf({ web: 1, dns: 1 }));
+    dataPath.machine.refused = topologyOf({ web: 2 }).services.flatMap(({ ports }) =>
+      ports.flatMap(({ endpoints }) => endpoints.map(({ address }) => address)),
+    );
+    source.set(topologyOf({ web: 2, dns: 3 }));
+    await vi.waitFor(() => expect(served()).toEqual(["dns 3", "web 1"]));
+    expect(agent.status()).toMatchObject({ state: "degraded" });
+    expect(agent.status().problems).toMatchObject([{ subject: "service default/web", severity: "error" }]);
+    dataPath.machine.refused = [];
+    await vi.waitFor(() => expect(served()).toEqual(["dns 3", "web 2"]), { timeout: 5_000 });
+    expect(agent.status().state).toBe("following");
+  });
+
+  test("after a bug of ours, which is logged with its stack; then everything is compared", async () => {
+    const { source, served, applied, said } = await started(topologyOf({ web: 1 }), {
+      beforeApply: (count) => {
+        if (count === 1) throw new TypeError("oops");
+        return undefined;
+      },
+    });
+    source.set(topologyOf({ web: 2 }));
+    await vi.waitFor(() => expect(served()).toEqual(["web 2"]), { timeout: 5_000 });
+    expect(applied).toEqual([undefined, new Set(["default/web"]), undefined]);
+    expect(said()).toContain("this is a bug in svcproxy");
+  });
+});
+
+describe("an impatient start", () => {
+  test("ends with what is wrong with the source, and with the topology", async () => {
+    const source = new MemorySource();
+    source.fail(inputError("FILE_UNREADABLE", "Cannot read it"));
+    await expect(newAgent(source).agent.start()).rejects.toMatchObject({ code: "FILE_UNREADABLE" });
+    const other = new MemorySource();
+    other.set({ ...topologyOf({ web: 1 }), hosts: [] });
+    await expect(newAgent(other).agent.start()).rejects.toMatchObject({ code: "UNKNOWN_HOST" });
+  });
+
+  test("ends with what keeps the data path from carrying anything out, and leaves no session open", async () => {
+    const source = new MemorySource();
+    source.set(topologyOf({ web: 1 }));
+    const { agent, dataPath, sessions } = newAgent(source);
+    dataPath.machine.refused = "everything";
+    await expect(agent.start()).rejects.toMatchObject({ code: "NEEDS_ROOT" });
+    expect(sessions()).toBe(0);
+  });
+
+  test("ends with what is done between the opening and the first plan", async () => {
+    const source = new MemorySource();
+    source.set(topologyOf({ web: 1 }));
+    const { agent, served, sessions } = newAgent(source, {
+      onOpened: () => Promise.reject(inputError("METRICS_ADDRESS", "taken")),
+    });
+    await expect(agent.start()).rejects.toMatchObject({ code: "METRICS_ADDRESS" });
+    expect([served(), sessions()]).toEqual([[], 0]);
+  });
+});
+
+test("a patient start waits for a source and a machine that let it", async () => {
+  const source = new MemorySource();
+  source.fail(inputError("FILE_UNREADABLE", "Cannot read it"));
+  const { agent, dataPath, served } = newAgent(source, { patience: "endless" });
+  dataPath.machine.refused = "everything";
+  const start = agent.start();
+  await vi.waitFor(() => expect(agent.status().source.fault).toBeDefined());
+  expect(agent.status()).toMatchObject({ state: "starting", ports: [] });
+  source.set(topologyOf({ web: 1 }));
+  await vi.waitFor(() => expect(agent.status().failure).toBeDefined());
+  expect(agent.status().state).toBe("starting");
+  dataPath.machine.refused = [];
+  await start;
+  expect([served(), agent.status().state]).toEqual([["web 1"], "following"]);
+});
+
+test("stopped before its source ever said anything, it ends", async () => {
+  const { agent } = newAgent(new MemorySource(), { patience: "endless" });
+  const start = agent.start();
+  await agent.stop();
+  await start;
+  expect(agent.status().state).toBe("stopping");
+});
+
+test("stopped, it leaves in force what is and follows no more", async () => {
+  const { agent, source, served, sessions } = await started(topologyOf({ web: 1 }));
+  await agent.stop();
+  source.set(topologyOf({ web: 2 }));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect([served(), sessions(), agent.status().state]).toEqual([["web 1"], 0, "stopping"]);
+});
+
+interface TestOptions extends Partial<AgentOptions> {
+  /** Called with the number of the apply; it waits for what is returned. */
+  readonly beforeApply?: (count: number) => Promise<void> | undefined;
+  readonly onPlan?: () => void;
+}
+
+function newAgent(source: MemorySource, { beforeApply, onPlan, ...options }: TestOptions = {}) {
+  const dataPath = new MemoryDataPath();
+  const applied: (ReadonlySet<string> | undefined)[] = [];
+  const told: string[] = [];
+  const lines: string[] = [];
+  let sessions = 0;
+  const open = dataPath.open.bind(dataPath);
+  dataPath.open = async (signal): Promise<DataPathSession> => {
+    const session = await open(signal);
+    sessions++;
+    return {
+      status: () => session.status(),
+      async apply(plan, given = {}) {
+        const count = applied.push(given.changed) - 1;
+        await beforeApply?.(count);
+        return session.apply(plan, given);
+      },
+      async [Symbol.asyncDispose]() {
+        sessions--;
+        await session[Symbol.asyncDispose]();
+      },
+    };
+  };
+  const serviceManager: ServiceManager = {
+    ready: async (status) => void told.push(`ready: ${status}`),
+    status: async (status) => void told.push(status),
+    stopping: async () => void told.push("stopping"),
+    close: () => {},
+  };
+  const agent = new Agent({
+    source,
+    dataPath,
+    plan: (topology, previous) => {
+      onPlan?.();
+      return planHost(topology, { host: "one", ...(previous === undefined ? {} : { previous }) });
+    },
+    logger: pino({ base: null }, { write: (line: string) => lines.push(line) }),
+    serviceManager,
+    patience: "none",
+    ...options,
+  });
+  onTestFinished(() => agent.stop());
+  return {
+    ...{ agent, dataPath, applied, told },
+    sessions: () => sessions,
+    said: () => lines.join(""),
+    /** `web 1`: the service and the last part of its endpoint's address. */
+    served: () =>
+      [...dataPath.machine.entries]
+        .map(([name, text]) => `${/default\/(\w+)/.exec(name)?.[1]} ${/10\.0\.0\.(\d+)/.exec(text)?.[1]}`)
+        .sort(),
+  };
+}
+
+async function started(topology: Topology, options: TestOptions = {}) {
+  const source = new MemorySource();
+  source.set(topology);
+  const parts = newAgent(source, options);
+  await parts.agent.start();
+  return { source, ...parts };
+}
+
+/** Services by name, each with the endpoint 10.0.0.N. */
+function topologyOf(services: Readonly<Record<string, number>>): Topology {
+  const listed = Object.entries(services).map(
+    ([name, endpoint], index) =>
+      `  - { name: ${name}, clusterIP: 10.96.0.${index + 1}, ports: [{ port: 80 }], endpoints: ["10.0.0.${endpoint}:80"] }\n`,
+  );
+  const text = `hosts: [{ name: one, address: 192.0.2.1 }]\nservices:\n${listed.join("")}`;
+  return parseTopology(Buffer.from(text), { file: "memory" }).topology;
+}

@@ -1,0 +1,301 @@
+import { type ApplyReport, type DataPath, type DataPathSession, repeat } from "@svcproxy/host";
+import {
+  changedServices,
+  EnvironmentError,
+  formatProblem,
+  type HostPlan,
+  InputError,
+  type Problem,
+  planProblems,
+  problemOf,
+  problemOfError,
+  type SvcproxyError,
+  type Topology,
+} from "@svcproxy/topology";
+import type { Logger } from "pino";
+import type { AgentState, AgentStatus } from "./agent-status.ts";
+import { HealthCheckServers } from "./observe/health-check-servers.ts";
+import { ProblemLog } from "./problem-log.ts";
+import { RetryTimer } from "./retry-timer.ts";
+import type { Source, SourceEvent, SourceSnapshot } from "./source.ts";
+import type { ServiceManager } from "./systemd/service-manager.ts";
+
+export interface AgentOptions {
+  readonly source: Source;
+  readonly dataPath: DataPath;
+  /**
+   * The plan of this host.
+   *
+   * @param previous the last one: what nothing changed for is taken over from it
+   * @throws InputError where there can be none
+   */
+  readonly plan: (topology: Topology, previous: HostPlan | undefined) => HostPlan;
+  readonly logger: Logger;
+  readonly serviceManager: ServiceManager;
+  /** What of the machine the plan hangs on, as a text: when it is another one, the plan is made anew. */
+  readonly machine?: () => string;
+  /** Called once the data path is open, before the first plan is carried out; what it throws ends the start. */
+  readonly onOpened?: () => Promise<void>;
+  /** Whether what is wrong at the start ends it, or is waited out. */
+  readonly patience: "none" | "endless";
+  /** What failed is tried again after a second, then after twice as long, up to this. Default 30 s. */
+  readonly longestRetryMs?: number;
+}
+
+const LONGEST_RETRY_MS = 30_000;
+/** The machine is looked at this often. */
+const MACHINE_CHECK_MS = 5_000;
+
+/** Whoever carries plans out without an agent has to say that nobody answers health checks; here they are answered. */
+const ANSWERED_HERE: Problem["code"] = "HEALTH_CHECK_UNANSWERED";
+
+/**
+ * Keeps a data path true to a source: plans what it says and has it carried out, one plan after the other. A fault of the source, a plan
+ * that cannot be made and one that cannot be carried out leave in force what was, are told, and are tried again.
+ *
+ * `start` once, then `stop` once.
+ */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #ending = new AbortController();
+  readonly #started = Promise.withResolvers<void>();
+  readonly #problemLog: ProblemLog;
+  readonly #healthChecks: HealthCheckServers;
+  readonly #retry: RetryTimer;
+  #following: Promise<void> = Promise.resolve();
+  /** One thing after the other. */
+  #turn: Promise<void> = Promise.resolve();
+  #session: DataPathSession | undefined;
+  /** The last of which a plan could be made. */
+  #snapshot: SourceSnapshot | undefined;
+  #readAt: Date | undefined;
+  #sourceFault: { readonly since: Date; readonly problems: readonly Problem[] } | undefined;
+  /** The last that was made, and the last that was carried out. */
+  #plan: HostPlan | undefined;
+  #applied: Applied | undefined;
+  #failure: { readonly since: Date; readonly problem: Problem } | undefined;
+  /** After a bug nothing is known of what is in force. */
+  #isUnsure = false;
+  #machine = "";
+  #machineCheck: NodeJS.Timeout | undefined;
+  #saidState: AgentState = "starting";
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#problemLog = new ProblemLog(options.logger);
+    this.#healthChecks = new HealthCheckServers(options.logger);
+    this.#retry = new RetryTimer(() => void this.#inTurn(() => this.#carryOut()), {
+      longestMs: options.longestRetryMs ?? LONGEST_RETRY_MS,
+    });
+  }
+
+  /**
+   * Carries the first plan out. With `patience: "endless"` it waits for a source and a machine that let it, else what keeps it from that ends it.
+   *
+   * @throws SvcproxyError where it could not be started; then nothing is left open
+   */
+  async start(): Promise<void> {
+    this.#following = this.#follow();
+    try {
+      await this.#started.promise;
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async #follow(): Promise<void> {
+    for await (const event of this.#options.source.follow(this.#ending.signal)) {
+      await this.#inTurn(() => this.#take(event));
+    }
+    this.#started.resolve(); // where it was stopped before
+  }
+
+  /** Never rejects. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    this.#turn = this.#turn.then(async () => {
+      if (this.#ending.signal.aborted) return;
+      try {
+        await work();
+      } catch (error) {
+        this.#failed(error);
+      }
+      this.#sayState();
+    });
+    return this.#turn;
+  }
+
+  /** What ends an impatient start, and what nobody expected. */
+  #failed(error: unknown): void {
+    if (this.#applied === undefined && this.#options.patience === "none") {
+      this.#started.reject(error);
+      this.#ending.abort();
+      return;
+    }
+    if (error instanceof EnvironmentError) this.#failure = failureOf(error, this.#failure);
+    else {
+      this.#options.logger.error({ err: error }, "this is a bug in svcproxy: the plan could not be carried out");
+      this.#isUnsure = true;
+    }
+    this.#retry.failed();
+  }
+
+  async #take(event: SourceEvent): Promise<void> {
+    if (event.kind === "problem") this.#sourceFailed(event.problems, event.error);
+    // Nothing may be taken away by a part of the state.
+    else if (event.complete && this.#makePlan(event)) await this.#carryOut();
+  }
+
+  #sourceFailed(problems: readonly Problem[], error: SvcproxyError): void {
+    if (this.#applied === undefined && this.#options.patience === "none") throw error;
+    this.#sourceFault = { since: this.#sourceFault?.since ?? new Date(), problems };
+    const text = problems.map(formatProblem).join("\n");
+    const what = this.#applied === undefined ? "nothing is served yet" : "the old plan stays";
+    this.#options.logger.error({ code: error.code }, `the topology has a fault, ${what}: ${text}`);
+  }
+
+  /** Whether there can be a plan of it. */
+  #makePlan(snapshot: SourceSnapshot): boolean {
+    const { plan, machine } = this.#options;
+    try {
+      this.#machine = machine?.() ?? "";
+      this.#plan = plan(snapshot.topology, this.#plan);
+      if (snapshot !== this.#snapshot) this.#readAt = new Date();
+      this.#snapshot = snapshot;
+      this.#sourceFault = undefined;
+      return true;
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      this.#sourceFailed(error.faults.map(problemOf), error);
+      return false;
+    }
+  }
+
+  async #carryOut(): Promise<void> {
+    const plan = this.#plan;
+    if (plan === undefined) return;
+    this.#retry.cancel();
+    const session = this.#session ?? (await this.#open());
+    const before = this.#isUnsure ? undefined : this.#applied;
+    const changed = before === undefined ? undefined : changedServices(plan, before.plan);
+    const report = await session.apply(plan, changed === undefined ? {} : { changed });
+    this.#isUnsure = false;
+    this.#failure = undefined;
+    await this.#carriedOut(plan, { session, report });
+  }
+
+  async #open(): Promise<DataPathSession> {
+    const { dataPath, onOpened } = this.#options;
+    const session = await dataPath.open(this.#ending.signal);
+    this.#session = session;
+    await onOpened?.();
+    return session;
+  }
+
+  async #carriedOut(plan: HostPlan, { session, report }: { session: DataPathSession; report: ApplyReport }) {
+    const { dataPath, serviceManager } = this.#options;
+    const limitations = dataPath.limitations(plan).filter(({ code }) => code !== ANSWERED_HERE);
+    const isFirst = this.#applied === undefined;
+    this.#applied = { plan, at: new Date(), problems: [...planProblems(plan), ...limitations, ...report.problems] };
+    this.#healthChecks.apply(plan.healthChecks);
+    this.#problemLog.tell([...(this.#snapshot?.warnings ?? []), ...this.#applied.problems]);
+    if (session.status().some(({ state }) => state === "failed")) this.#retry.failed();
+    else this.#retry.succeeded();
+    if (isFirst) {
+      await serviceManager.ready(this.#statusLine());
+      this.#watchMachine();
+      this.#started.resolve();
+    } else await serviceManager.status(this.#statusLine());
+  }
+
+  /** NodePorts are served on addresses that the machine has now. */
+  #watchMachine(): void {
+    const { machine, logger } = this.#options;
+    if (machine === undefined) return;
+    this.#machineCheck = repeat(
+      async () => {
+        if (machine() === this.#machine) return;
+        await this.#inTurn(async () => {
+          if (this.#snapshot !== undefined && this.#makePlan(this.#snapshot)) await this.#carryOut();
+        });
+      },
+      { everyMs: MACHINE_CHECK_MS, onFault: (err) => logger.warn({ err }, "cannot look at this machine") },
+    );
+  }
+
+  status(): AgentStatus {
+    const applied = this.#applied;
+    return {
+      state: this.#state(),
+      dataPath: this.#options.dataPath.name,
+      source: {
+        name: this.#options.source.name,
+        ...(this.#readAt === undefined ? {} : { readAt: this.#readAt.toISOString() }),
+        ...(this.#sourceFault === undefined ? {} : { fault: datedFault(this.#sourceFault) }),
+      },
+      ...(applied === undefined ? {} : { host: applied.plan.host.name, appliedAt: applied.at.toISOString() }),
+      ...(this.#failure === undefined
+        ? {}
+        : { failure: { since: this.#failure.since.toISOString(), problem: this.#failure.problem } }),
+      ...(this.#retry.at === undefined ? {} : { retryAt: this.#retry.at.toISOString() }),
+      ports: this.#session?.status() ?? [],
+      problems: [
+        ...(this.#sourceFault?.problems ?? []),
+        ...(this.#failure === undefined ? [] : [this.#failure.problem]),
+        ...(this.#snapshot?.warnings ?? []),
+        ...(applied?.problems ?? []),
+      ],
+    };
+  }
+
+  #state(): AgentState {
+    if (this.#ending.signal.aborted) return "stopping";
+    if (this.#applied === undefined) return "starting";
+    const isWhole = this.#failure === undefined && !this.#isUnsure;
+    return isWhole && this.#session?.status().every(({ state }) => state === "in-force") === true
+      ? "following"
+      : "degraded";
+  }
+
+  #sayState(): void {
+    const state = this.#state();
+    if (state === this.#saidState) return;
+    this.#saidState = state;
+    const why = this.#failure === undefined ? "" : `: ${this.#failure.problem.text}`;
+    this.#options.logger[state === "degraded" ? "warn" : "info"]({ state }, `${state}${why}`);
+  }
+
+  #statusLine(): string {
+    const ports = this.#session?.status() ?? [];
+    const served = ports.filter(({ state }) => state === "in-force").length;
+    return `host ${this.#plan?.host.name}: ${served} of ${ports.length} service ports in force`;
+  }
+
+  /** Follows no more, and leaves in force what is. Resolves when nothing is under way any more. */
+  async stop(): Promise<void> {
+    this.#ending.abort();
+    this.#retry.cancel();
+    clearInterval(this.#machineCheck);
+    // A balancer is to send nobody here any more.
+    this.#healthChecks.close();
+    await this.#following;
+    await this.#turn;
+    this.#retry.cancel();
+    await this.#session?.[Symbol.asyncDispose]();
+    this.#session = undefined;
+  }
+}
+
+interface Applied {
+  readonly plan: HostPlan;
+  readonly at: Date;
+  readonly problems: readonly Problem[];
+}
+
+function failureOf(error: EnvironmentError, before: { readonly since: Date } | undefined) {
+  return { since: before?.since ?? new Date(), problem: problemOfError(error, { subject: "this host" }) };
+}
+
+function datedFault({ since, problems }: { readonly since: Date; readonly problems: readonly Problem[] }) {
+  return { since: since.toISOString(), problems };
+}

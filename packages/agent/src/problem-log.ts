@@ -1,0 +1,31 @@
+import { type Problem, problemSentence } from "@svcproxy/topology";
+import type { Logger } from "pino";
+
+/** So many new ones are named one by one; the rest is a number, the status has them all. */
+const NAMED_PROBLEMS = 20;
+
+/** Tells the log of problems: each once, and again when it was gone in between. */
+export class ProblemLog {
+  readonly #logger: Logger;
+  #said: ReadonlySet<string> = new Set();
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  /** @param problems all that there are now */
+  tell(problems: readonly Problem[]): void {
+    const now = new Map(problems.map((problem) => [keyOf(problem), problem]));
+    const fresh = [...now].filter(([key]) => !this.#said.has(key)).map(([, problem]) => problem);
+    this.#said = new Set(now.keys());
+    for (const { code, subject, ...problem } of fresh.slice(0, NAMED_PROBLEMS)) {
+      this.#logger.warn({ code, subject }, problemSentence(problem));
+    }
+    const more = fresh.length - NAMED_PROBLEMS;
+    if (more > 0) this.#logger.warn({ problems: more }, `${more} more problems; the status lists them`);
+  }
+}
+
+function keyOf({ code, subject, text }: Problem): string {
+  return JSON.stringify([code, subject, text]);
+}

@@ -1,0 +1,226 @@
+import { type ApplyOptions, type ApplyReport, type ServicePortStatus, servicePortStatuses } from "@svcproxy/host";
+import { EnvironmentError, type HostPlan, type IpAddress, problemSentence } from "@svcproxy/topology";
+import type { Served } from "./compare-served.ts";
+import type { InstanceClaim } from "./instance/instance-options.ts";
+import { claimInstance } from "./instance.ts";
+import { planInForce } from "./plan-in-force.ts";
+import { readDescriptorLimit } from "./plane/descriptor-budget.ts";
+import { createProxy } from "./proxy.ts";
+import type { FrontendStatus, ProxySnapshot } from "./proxy-status.ts";
+import type { ServeReport, ServiceProxy } from "./service-proxy.ts";
+import { shortfalls, unservedProblems } from "./unserved.ts";
+import type { UserspaceSettings, UserspaceSurroundings } from "./userspace-settings.ts";
+import { PlanVips } from "./vip/plan-vips.ts";
+
+/** With fewer not even the `ip` command could be run. */
+const FEWEST_OPEN_FILES = 40;
+
+export interface UserspaceSnapshot extends ProxySnapshot {
+  /** VIPs that could not be made local, with the reason. */
+  readonly vipsNotLocal: Readonly<Record<string, string>>;
+  /** The command that would make them local. */
+  readonly vipCommand?: string;
+}
+
+interface Parts {
+  readonly settings: UserspaceSettings;
+  readonly surroundings: UserspaceSurroundings;
+  readonly claim: InstanceClaim;
+  readonly proxy: ServiceProxy;
+}
+
+/** The proxy of this process: its place as the one instance, its listeners and its VIPs. */
+export class RunningUserspace {
+  readonly #parts: Parts;
+  readonly #vips: PlanVips;
+  #plan: HostPlan | undefined;
+  #status: readonly ServicePortStatus[] = [];
+  #isTakenOver = false;
+  #stopping: Promise<readonly string[]> | undefined;
+
+  private constructor(parts: Parts) {
+    const { settings, surroundings, claim, proxy } = parts;
+    this.#parts = parts;
+    this.#vips = new PlanVips({
+      machine: surroundings.machine,
+      logger: surroundings.logger,
+      vipDevice: settings.vipDevice,
+      vipRanges: settings.vipRanges,
+      predecessorPid: claim.predecessorPid,
+      // Of frontends that left the plan, too: connections to endpoints that stay go on by them, or what is to come in their place cannot listen.
+      addressesInUse: async () => {
+        const { frontends } = await proxy.snapshot();
+        return frontends
+          .filter(({ state }) => state.kind === "draining" || state.kind === "listening")
+          .map(({ address }): IpAddress => address);
+      },
+    });
+  }
+
+  /** @throws EnvironmentError TOO_FEW_OPEN_FILES, ALREADY_RUNNING, TAKE_OVER_FAILED, UNSUPPORTED_NODE, RUNTIME_DIRECTORY */
+  static async start(settings: UserspaceSettings, surroundings: UserspaceSurroundings): Promise<RunningUserspace> {
+    const { limit } = readDescriptorLimit();
+    if (limit < FEWEST_OPEN_FILES) throw tooFewFiles(limit);
+    const claim = await claimInstance(settings.instance);
+    try {
+      const { logger, onConnectionEnd, workerProgram } = surroundings;
+      const proxy = await createProxy(settings.proxy, {
+        logger,
+        ...(onConnectionEnd === undefined ? {} : { onConnectionEnd }),
+        ...(workerProgram === undefined ? {} : { workerProgram }),
+        ...(claim.inherited === undefined ? {} : { inherited: claim.inherited }),
+      });
+      return new RunningUserspace({ settings, surroundings, claim, proxy });
+    } catch (error) {
+      await claim.release();
+      throw error;
+    }
+  }
+
+  /** Pid of the instance in whose place this one runs. */
+  get predecessorPid(): number | undefined {
+    return this.#parts.claim.predecessorPid;
+  }
+
+  /**
+   * @throws InputError VIP_RANGE_TOO_WIDE
+   * @throws EnvironmentError OUT_OF_DESCRIPTORS, ADDRESSES_UNREADABLE; with the first plan also FRONTENDS_NOT_SERVED, TOO_FEW_OPEN_FILES
+   */
+  async apply(wanted: HostPlan, options: ApplyOptions): Promise<ApplyReport> {
+    const last = this.#plan;
+    const { plan, changed } = planInForce(wanted, { last, changed: options.changed, status: this.#status });
+    const added = await this.#vips.make(plan, { isFull: changed === undefined });
+    const report = await this.#parts.proxy.apply(plan, changed === undefined ? {} : { changed });
+    if (last === undefined) await this.#begin(report);
+    this.#plan = plan;
+    const removed = await this.#vips.tidy();
+    const unserved = { frontends: report.frontends, reasons: this.#vips.notLocal };
+    this.#status = servicePortStatuses({
+      ...{ ports: plan.ports, before: this.#status, now: new Date() },
+      shortfall: shortfalls(unserved),
+    });
+    const hasChanged = report.changed || added || removed;
+    if (hasChanged || last === undefined) this.#sayWhatIsServed(report);
+    return { changed: hasChanged, problems: [...this.#vips.problems(), ...unservedProblems(unserved)] };
+  }
+
+  /** The first plan is carried out: from now on this is the instance that runs. */
+  async #begin({ frontends }: ServeReport): Promise<void> {
+    const { settings, surroundings, claim, proxy } = this.#parts;
+    if (settings.requireAll) requireEveryFrontend(frontends);
+    const { limits } = await proxy.snapshot();
+    if (limits.connections === 0) throw tooFewFiles(limits.openFiles);
+    surroundings.logger.info(
+      limits,
+      `${limits.openFiles} open files are allowed, so at most ${limits.connections} connections at a time`,
+    );
+    await claim.serve({
+      proxy,
+      status: surroundings.status,
+      served: () => this.served(),
+      onTakenOver: (pid) => this.#takenOver(pid),
+    });
+    const { predecessorPid } = claim;
+    if (predecessorPid !== undefined) {
+      const text = `took over from pid ${predecessorPid}, which drains now`;
+      surroundings.logger.info({ predecessor: predecessorPid }, text);
+    }
+  }
+
+  #takenOver(successorPid: number): void {
+    const { logger, onTakenOver } = this.#parts.surroundings;
+    this.#isTakenOver = true;
+    this.#vips.abandon();
+    logger.info({ successor: successorPid }, `pid ${successorPid} takes over, draining`);
+    onTakenOver(successorPid);
+  }
+
+  #sayWhatIsServed({ frontends, opened, closed }: ServeReport): void {
+    const count = (kind: FrontendStatus["state"]["kind"]) =>
+      frontends.filter(({ state }) => state.kind === kind).length;
+    const counts = {
+      frontends: frontends.length,
+      listening: count("listening"),
+      refusing: count("refusing"),
+      failed: count("failed"),
+      unsupported: count("unsupported"),
+    };
+    const supported = counts.frontends - counts.unsupported;
+    const rest = counts.unsupported === 0 ? "" : `; ${counts.unsupported} more cannot be served in userspace`;
+    const text = `serving ${supported - counts.failed} of ${supported} frontends${rest}`;
+    this.#parts.surroundings.logger.info({ ...counts, opened, closed }, text);
+  }
+
+  status(): readonly ServicePortStatus[] {
+    return this.#status;
+  }
+
+  served(): Served {
+    const { proxy } = this.#parts;
+    return { frontends: proxy.specs(), listening: proxy.listeners().map(({ key }) => key) };
+  }
+
+  async snapshot(): Promise<UserspaceSnapshot> {
+    const snapshot = await this.#parts.proxy.snapshot();
+    const { notLocal, command } = this.#vips;
+    return {
+      ...snapshot,
+      vipsNotLocal: Object.fromEntries(notLocal),
+      ...(command === undefined ? {} : { vipCommand: command }),
+    };
+  }
+
+  /**
+   * Stops accepting, lets connections end for so long, resets what is left, and takes away what is ours, unless a successor has it. Again with 0: hurries.
+   *
+   * @returns what was taken away
+   */
+  stop(drainTimeoutMs: number): Promise<readonly string[]> {
+    if (this.#stopping !== undefined) void this.#parts.proxy.drain(drainTimeoutMs);
+    this.#stopping ??= this.#stop(drainTimeoutMs);
+    return this.#stopping;
+  }
+
+  async #stop(drainTimeoutMs: number): Promise<readonly string[]> {
+    const { claim, proxy, surroundings } = this.#parts;
+    this.#vips.abandon();
+    const listeners = proxy.listeners().length;
+    await proxy.drain(drainTimeoutMs);
+    if (this.#isTakenOver) return [];
+    // Before the first plan is carried out, what there is belongs to the instance that is to be taken over.
+    const isPredecessors = claim.predecessorPid !== undefined && this.#plan === undefined;
+    const { removed, left } = isPredecessors ? { removed: [], left: [] } : await this.#vips.release();
+    for (const problem of left) {
+      surroundings.logger.warn({ code: problem.code, subject: problem.subject }, problemSentence(problem));
+    }
+    await claim.release();
+    return listeners === 0 ? removed : [`${listeners} listeners`, ...removed];
+  }
+}
+
+function tooFewFiles(openFiles: number): EnvironmentError {
+  return new EnvironmentError(
+    "TOO_FEW_OPEN_FILES",
+    `Cannot start: ${openFiles} open files are allowed, which leaves none for connections`,
+    { hint: "Raise the limit first: ulimit -n 65536, or LimitNOFILE= in the systemd unit" },
+  );
+}
+
+/** All means all: a frontend that no userspace proxy can serve is missing as well. */
+function requireEveryFrontend(frontends: readonly FrontendStatus[]): void {
+  const missing = frontends.filter(({ state }) => state.kind === "failed" || state.kind === "unsupported");
+  const [first] = missing;
+  if (first === undefined) return;
+  const more = missing.length === 1 ? "" : ` and ${missing.length - 1} more`;
+  const reason = "reason" in first.state ? ` (${first.state.reason})` : "";
+  const needsRules = missing.some(({ state }) => state.kind === "unsupported");
+  throw new EnvironmentError(
+    "FRONTENDS_NOT_SERVED",
+    `Cannot serve ${first.key}${reason}${more}, and --require-all was given`,
+    {
+      hint: needsRules
+        ? "Without --require-all the others are served; what no userspace proxy can serve, rules can: svcproxy iptables apply"
+        : "Without --require-all the others are served, and what is missing is named",
+    },
+  );
+}

@@ -1,0 +1,43 @@
+import type { Difference, Machine } from "@svcproxy/host";
+import { type Cidr, formatCidr, type HostPlan } from "@svcproxy/topology";
+import { readLocalAddresses } from "./local-addresses.ts";
+import { localityOf } from "./local-vips.ts";
+import { vipsOfPlan } from "./vips-of-plan.ts";
+
+export interface CompareVipsOptions {
+  readonly machine: Machine;
+  readonly vipDevice: string | undefined;
+  readonly vipRanges: readonly Cidr[];
+}
+
+/** Which VIPs of a plan are not local here, and what of ours is local and not in the plan. */
+export async function compareVips(
+  plan: HostPlan,
+  { machine, vipDevice, vipRanges: ranges }: CompareVipsOptions,
+): Promise<readonly Difference[]> {
+  const state = await readLocalAddresses(machine);
+  const isLocal = await localityOf({ machine, ranges }, state);
+  const { vips } = vipsOfPlan(plan);
+  const wanted = new Set(vips);
+  const kept = new Set(ranges.map(formatCidr));
+  const place = vipDevice ?? "this host";
+  return [
+    ...vips
+      .filter((vip) => !isLocal(vip))
+      .map((vip) => ({ kind: "missing-vip", place: `${place} ${vip}`, text: `VIP ${vip} is not on this host` })),
+    ...state.addresses
+      .filter(({ ours, address }) => ours && !wanted.has(address))
+      .map(({ address, device }) => ({
+        kind: "extra-vip",
+        place: `${device} ${address}`,
+        text: `${address} is on ${device}, and not in the plan`,
+      })),
+    ...state.ranges
+      .filter(({ ours, range }) => ours && !kept.has(formatCidr(range)))
+      .map(({ range, device }) => ({
+        kind: "extra-range",
+        place: `${device} ${formatCidr(range)}`,
+        text: `The range ${formatCidr(range)} is local, and not asked for`,
+      })),
+  ];
+}

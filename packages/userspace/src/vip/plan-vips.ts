@@ -1,0 +1,142 @@
+import process from "node:process";
+import { type Machine, repeat } from "@svcproxy/host";
+import { type Cidr, cidrContains, type HostPlan, type IpAddress, type Problem } from "@svcproxy/topology";
+import type { Logger } from "pino";
+import { readLocalAddresses } from "../host-addresses.ts";
+import { checkVipRanges } from "./check-vip-ranges.ts";
+import { LocalVips, type VipRemoval, type VipReport } from "./local-vips.ts";
+import { missingVips } from "./vip-problems.ts";
+import { vipsOfPlan } from "./vips-of-plan.ts";
+
+export interface PlanVipsOptions {
+  readonly machine: Machine;
+  readonly logger: Logger;
+  /** Where VIPs are put; undefined: nowhere. */
+  readonly vipDevice: string | undefined;
+  readonly vipRanges: readonly Cidr[];
+  /** An instance that still drains: its connections may need VIPs that this plan does not have. */
+  readonly predecessorPid: number | undefined;
+  /** Addresses that the plan no longer has and connections still need. */
+  addressesInUse(): Promise<readonly IpAddress[]>;
+}
+
+/** VIPs that are kept for connections are looked at again this often. */
+const IN_USE_CHECK_MS = 5_000;
+
+/** Keeps the VIPs of a plan local, and those of connections that still drain until they have. */
+export class PlanVips {
+  /** VIPs that are not local, with the reason. */
+  notLocal: ReadonlyMap<IpAddress, string> = new Map();
+  readonly #options: PlanVipsOptions;
+  readonly #vips: LocalVips;
+  #report: VipReport | undefined;
+  #wanted: ReadonlySet<IpAddress> = new Set();
+  /** Something of ours may be there that nobody needs: what a killed run left, for a start. */
+  #mayBeStale = true;
+  /** What could not be taken away. */
+  #left: readonly Problem[] = [];
+  #check: NodeJS.Timeout | undefined;
+
+  constructor(options: PlanVipsOptions) {
+    this.#options = options;
+    this.#vips = new LocalVips({
+      machine: options.machine,
+      ranges: options.vipRanges,
+      ...(options.vipDevice === undefined ? {} : { device: options.vipDevice }),
+    });
+  }
+
+  /** The command that would make local what is not. */
+  get command(): string | undefined {
+    return this.#report?.command;
+  }
+
+  /**
+   * Makes the plan's VIPs local as far as possible.
+   *
+   * @param options.isFull whether all is asked of the kernel, and not only where a VIP is new or was taken away
+   * @returns whether that changed anything
+   * @throws InputError VIP_RANGE_TOO_WIDE
+   * @throws EnvironmentError OUT_OF_DESCRIPTORS, ADDRESSES_UNREADABLE
+   */
+  async make(plan: HostPlan, { isFull }: { readonly isFull: boolean }): Promise<boolean> {
+    checkVipRanges(this.#options.vipRanges, plan);
+    const { vips, refused } = vipsOfPlan(plan);
+    const wanted = new Set(vips);
+    const gone = [...this.#wanted].filter((vip) => !wanted.has(vip));
+    const isLocal = this.#asFarAsIsKnown();
+    if (!isFull && gone.length === 0 && vips.every((vip) => this.#wanted.has(vip) && isLocal(vip))) return false;
+    if (gone.length > 0) this.#mayBeStale = true;
+    this.#report = await this.#vips.ensure(vips);
+    this.#wanted = wanted;
+    this.notLocal = new Map([...this.#report.notLocal, ...refused]);
+    return this.#report.added.length > 0;
+  }
+
+  /** Without asking the kernel for more than its addresses; what cannot be made local needs not be asked about. */
+  #asFarAsIsKnown(): (vip: IpAddress) => boolean {
+    const addresses = new Set(readLocalAddresses({ vipDevices: [] }).all);
+    const { notLocal } = this;
+    const { vipRanges } = this.#options;
+    return (vip) => addresses.has(vip) || notLocal.has(vip) || vipRanges.some((range) => cidrContains(range, vip));
+  }
+
+  /** Takes away what neither the plan nor a connection needs, now or when that is so. @returns whether anything went */
+  async tidy(): Promise<boolean> {
+    if (!this.#mayBeStale) return false;
+    clearInterval(this.#check);
+    this.#check = undefined;
+    const removed = await this.#tidyNow();
+    if (this.#mayBeStale) {
+      this.#check = repeat(() => this.#tidyLater(), {
+        everyMs: IN_USE_CHECK_MS,
+        onFault: (error) => this.#options.logger.error({ err: error }, "cannot look which VIPs are in use"),
+      });
+    }
+    return removed;
+  }
+
+  async #tidyLater(): Promise<void> {
+    const turn = this.#check;
+    await this.#tidyNow();
+    if (!this.#mayBeStale && this.#check === turn) this.abandon();
+  }
+
+  async #tidyNow(): Promise<boolean> {
+    if (this.#predecessorRuns()) return false;
+    const inUse = await this.#options.addressesInUse();
+    const { removed, left } = await this.#vips.retain([...this.#wanted, ...inUse]);
+    this.#left = left;
+    this.#mayBeStale = inUse.some((address) => !this.#wanted.has(address));
+    return removed.length > 0;
+  }
+
+  #predecessorRuns(): boolean {
+    const { predecessorPid } = this.#options;
+    if (predecessorPid === undefined) return false;
+    try {
+      process.kill(predecessorPid, 0);
+      return true;
+    } catch (error) {
+      // Somebody else's process is one all the same.
+      return error instanceof Error && "code" in error && error.code === "EPERM";
+    }
+  }
+
+  problems(): readonly Problem[] {
+    const { notLocal, command } = this;
+    return [...missingVips(notLocal, { command }), ...(this.#report?.problems ?? []), ...this.#left];
+  }
+
+  /** Takes away all that is ours. */
+  async release(): Promise<VipRemoval> {
+    this.abandon();
+    return this.#vips.release();
+  }
+
+  /** Leaves everything as it is. */
+  abandon(): void {
+    clearInterval(this.#check);
+    this.#check = undefined;
+  }
+}

@@ -1,0 +1,23 @@
+import type { WorkerChange } from "./worker.ts";
+
+/** So much of a change is carried out in one turn of the event loop: connections wait meanwhile, a few milliseconds. */
+const ITEMS_AT_ONCE = 200;
+
+/** A change in parts that are carried out one after the other; nothing is named before it is known. */
+export function* changeSlices({
+  endpoints = [],
+  frontends = [],
+  goneFrontends = [],
+  goneEndpoints = [],
+  ...rest
+}: WorkerChange): Generator<WorkerChange> {
+  yield rest;
+  for (const part of parts(endpoints)) yield { endpoints: part };
+  for (const part of parts(frontends)) yield { frontends: part };
+  for (const part of parts(goneFrontends)) yield { goneFrontends: part };
+  for (const part of parts(goneEndpoints)) yield { goneEndpoints: part };
+}
+
+function* parts<Item>(items: readonly Item[]): Generator<readonly Item[]> {
+  for (let first = 0; first < items.length; first += ITEMS_AT_ONCE) yield items.slice(first, first + ITEMS_AT_ONCE);
+}
