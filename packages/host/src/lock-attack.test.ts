@@ -59,7 +59,7 @@ describe.skipIf(!isRoot && process.env["CI"] !== "true")(`an ordinary user${isRo
     });
   });
 
-  test("has a lock of their own: below XDG_RUNTIME_DIR, else in /tmp", async () => {
+  test("has a lock of their own: below XDG_RUNTIME_DIR, else in /tmp, in namespaces too", async () => {
     const directory = await someRuntimeDirectory();
     const xdg = join(directory, "xdg");
     await mkdir(xdg, 0o700);
@@ -70,17 +70,12 @@ describe.skipIf(!isRoot && process.env["CI"] !== "true")(`an ordinary user${isRo
       const attempt = await tryLockNamespace({ name: "test-" + process.pid });
       console.log(attempt.kind, await makeRuntimeDirectory());
       await attempt.lock?.[Symbol.asyncDispose]();`;
-    const run = async (environment: NodeJS.ProcessEnv) => {
+    const run = async (environment: NodeJS.ProcessEnv, below: readonly string[] = []) => {
       const child = spawn(
         "setpriv",
         [
-          `--reuid=${NOBODY}`,
-          `--regid=${NOBODY}`,
-          "--clear-groups",
-          process.execPath,
-          "--input-type=module",
-          "-e",
-          program,
+          ...[`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", ...below],
+          ...[process.execPath, "--input-type=module", "-e", program],
         ],
         { stdio: ["ignore", "pipe", "inherit"], env: { PATH: process.env["PATH"], ...environment } },
       );
@@ -90,5 +85,9 @@ describe.skipIf(!isRoot && process.env["CI"] !== "true")(`an ordinary user${isRo
     expect(await run({ XDG_RUNTIME_DIR: "/run/user/not-there" })).toBe(`locked /tmp/svcproxy-${NOBODY}`);
     expect(await run({})).toBe(`locked /tmp/svcproxy-${NOBODY}`);
     expect(await run({ RUNTIME_DIRECTORY: `${xdg}/given:/more` })).toBe(`locked ${xdg}/given`);
+    // As root of a user namespace of their own, in a network namespace of their own.
+    const asOwnRoot = ["unshare", "--map-root-user", "--net"];
+    expect(await run({ XDG_RUNTIME_DIR: xdg }, asOwnRoot)).toBe(`locked ${xdg}/svcproxy`);
+    expect(await run({}, asOwnRoot)).toBe(`locked /tmp/svcproxy-${NOBODY}`);
   });
 });

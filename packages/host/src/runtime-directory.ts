@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { chmod, lstat, mkdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
@@ -28,7 +29,7 @@ export function runtimeDirectories(options: RuntimeDirectoryOptions = {}): reado
   return [
     ...(uid === 0 ? [RUN_SVCPROXY] : []),
     ...(ofUser.startsWith("/") ? [join(ofUser, "svcproxy")] : []),
-    `/tmp/svcproxy-${uid}`,
+    `/tmp/svcproxy-${uid === 0 ? uidOfRoot() : uid}`,
   ].map((path) => join(path, below));
 }
 
@@ -136,6 +137,15 @@ function unusable(path: string, cause: unknown): EnvironmentError {
       cause,
     })
   );
+}
+
+/** Who root is outside of our user namespace: in one of their own everybody is. @see user_namespaces(7), uid_map */
+function uidOfRoot(): string {
+  try {
+    return /^\s*0\s+(\d+)/m.exec(readFileSync("/proc/self/uid_map", "utf8"))?.[1] ?? "0";
+  } catch {
+    return "0";
+  }
 }
 
 function ownUid(): number {
