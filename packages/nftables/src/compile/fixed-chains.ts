@@ -8,7 +8,7 @@ import { RESTRICTED_BIT, TREATMENT_BITS } from "./treatment.ts";
  * Before everybody who rewrites destinations at the usual -100, so that a service's address is ours: of two tables that are asked at
  * one priority, the one that was loaded last goes first.
  */
-const SERVICES_PRIORITY = -105;
+export const SERVICES_PRIORITY = -105;
 
 /**
  * After every other table that rewrites destinations: what looks like a port or an address without a service may be another proxy's.

@@ -7,6 +7,8 @@ import {
   thisMachine,
 } from "@svcproxy/host";
 import { servesNodePortsOnLocalhost } from "@svcproxy/topology";
+import { coexistenceProblems } from "../coexistence/coexistence-problems.ts";
+import { readForeignRules } from "../coexistence/read-foreign-rules.ts";
 import { KernelTables } from "../nft/kernel-tables.ts";
 import { isStale } from "../udp/stale-udp-flows.ts";
 import { usesFamily } from "./draft-change.ts";
@@ -42,10 +44,14 @@ export function kernelMachine(machine: Machine = thisMachine): NftMachine {
           return entries.length;
         },
         lostGuard: (guard) => lostGuardProblem({ ...guard, machine }),
-        problemsWith(plan, options) {
+        async problemsWith(plan, options) {
           const families = FAMILIES.filter((family) => usesFamily(plan, family));
+          if (families.length === 0) return [];
           const needs = { families, localhostNodePorts: servesNodePortsOnLocalhost(plan.node) };
-          return hostProblems(needs, options.signal, { machine });
+          return [
+            ...(await hostProblems(needs, options.signal, { machine })),
+            ...coexistenceProblems(plan, await readForeignRules(machine, options)),
+          ];
         },
         [Symbol.asyncDispose]: async () => lock?.[Symbol.asyncDispose](),
       };
