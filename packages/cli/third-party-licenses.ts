@@ -4,11 +4,13 @@ import { dirname, join } from "node:path";
 /**
  * The licences of the packages whose code is in a bundle, as one text.
  *
- * @param modules the files that are in it
+ * @param modules the ids of the modules that are in it; those of the bundler itself begin with \\0
  * @throws Error for a package without the text of its licence: what must be said could not be
  */
 export function thirdPartyLicenses(modules: Iterable<string>): string {
-  const folders = new Set([...modules].filter((file) => file.includes("/node_modules/")).map(packageFolder));
+  const folders = new Set(
+    [...modules].filter((id) => !id.startsWith("\0") && id.includes("/node_modules/")).map(packageFolder),
+  );
   const notices = [...folders].map((folder) => {
     const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
     const file = readdirSync(folder).find((entry) => /^(licen[cs]e|copying)(\.(md|txt))?$/i.test(entry));

