@@ -7,16 +7,23 @@ export interface DataPath {
   readonly name: string;
   /** Whether endpoints see the client's own address where the promise lets them. */
   readonly showsClient: boolean;
-  /** The command that changes its IPv4 rules, where it has the document's rules. */
-  readonly documentRules?: string;
+  /**
+   * The command that takes away what rewrites the source of a host's own connections to services, the purpose of the document's last
+   * rule, where that can be taken away.
+   */
+  readonly stopHostMasquerade?: readonly [string, ...string[]];
   /** Makes a host serve the topology. Returns once it does. */
   start(lab: Lab, host: string): Promise<void>;
   /** The topology has changed: returns once the host serves the new one. */
   change(lab: Lab, host: string): Promise<void>;
 }
 
+/** The document's last rule on cloudos1, taken away. */
+const LAST_RULE = ["-t", "nat", "-D", "POSTROUTING", "-s", "192.168.1.6/32", "-j", "MASQUERADE"] as const;
+
 /** Each entry is a column of the matrix. A new data path joins by an entry of its own. */
 export const DATA_PATHS: readonly DataPath[] = [
+  nftables(),
   iptables("nft", "document"),
   iptables("legacy", "document"),
   iptables("nft", "kubernetes"),
@@ -25,6 +32,19 @@ export const DATA_PATHS: readonly DataPath[] = [
 
 /** The command as people run it from a checkout. */
 const SVCPROXY = [resolve(import.meta.dirname, "../../scripts/svcproxy")];
+
+function nftables(): DataPath {
+  const apply = async (lab: Lab, host: string) => {
+    await svcproxy(lab, host, ["nftables", "apply", TOPOLOGY_FILE, "--host", host]);
+  };
+  return {
+    name: "nftables",
+    showsClient: true,
+    stopHostMasquerade: ["nft", "flush chain ip svcproxy internal; add rule ip svcproxy internal goto balance"],
+    start: apply,
+    change: apply,
+  };
+}
 
 function iptables(variant: "nft" | "legacy", dialect: "document" | "kubernetes"): DataPath {
   const apply = async (lab: Lab, host: string) => {
@@ -43,7 +63,7 @@ function iptables(variant: "nft" | "legacy", dialect: "document" | "kubernetes")
   return {
     name: dialect === "document" ? `iptables-${variant}` : `iptables-${variant}-${dialect}`,
     showsClient: true,
-    ...(dialect === "document" ? { documentRules: `iptables-${variant}` } : {}),
+    ...(dialect === "document" ? { stopHostMasquerade: [`iptables-${variant}`, ...LAST_RULE] } : {}),
     start: apply,
     change: apply,
   };

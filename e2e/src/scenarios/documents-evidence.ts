@@ -5,7 +5,6 @@ import type { Scenario } from "./scenario.ts";
 
 const VIP = "10.100.100.5:80"; // its endpoint is on the other host
 const ENDPOINT = "10.5.88.2:3000";
-const LAST_RULE = ["-t", "nat", "-D", "POSTROUTING", "-s", "192.168.1.6/32", "-j", "MASQUERADE"];
 /** Long enough for the repetitions of a SYN after 1 s and after 3 s. */
 const PATIENCE_MS = 3500;
 
@@ -16,14 +15,15 @@ const PATIENCE_MS = 3500;
 export const DOCUMENTS_EVIDENCE: Scenario = {
   name: "documents-evidence",
   promise:
-    "Only by the document's last rule does a host reach a pod on the other host: with it, packets leave as 10.5.75.0",
+    "Only by what the document's last rule is for does a host reach a pod on the other host: with it, packets leave as 10.5.75.0",
   notApplicable({ dataPath, overlay }) {
-    if (dataPath.documentRules === undefined) return "it has not the document's rules";
+    if (dataPath.stopHostMasquerade === undefined) return "no rule of its own does what the document's last rule does";
     return overlay === "vxlan" ? undefined : "there is no flannel.1";
   },
   async play(stage) {
-    const tool = stage.dataPath.documentRules ?? "";
-    await stage.run("cloudos1", [tool, ...LAST_RULE]);
+    const { stopHostMasquerade } = stage.dataPath;
+    if (stopHostMasquerade === undefined) throw new TypeError("not applicable");
+    await stage.run("cloudos1", stopHostMasquerade);
     try {
       checkWithoutRule(await captureDial(stage));
     } finally {
