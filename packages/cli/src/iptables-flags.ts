@@ -29,7 +29,8 @@ export function acceptVariant(command: Command): Command {
   );
 }
 
-export function acceptHostPlan(command: Command): Command {
+/** A topology, this host in it, and how its rules are written. */
+export function acceptHostRules(command: Command): Command {
   return acceptVariant(
     acceptTopology(command)
       .option("--host <name>", "this host's name in the topology (default: the one that owns an address of it)")
@@ -45,16 +46,18 @@ export function acceptHostPlan(command: Command): Command {
           "--dispatch <mode>",
           "how a connection finds its service: rule by rule, down a tree, or by size (default: as the rules that are here, else auto)",
         ).choices(["auto", "linear", "tree"]),
-      )
-      .option(
-        "--take-port <n>",
-        "serve this NodePort although a program of this host listens on it (repeatable)",
-        (text: string, before: readonly number[] = []) => [...before, parseTakenPort(text)],
-      )
-      .addOption(
-        new Option("--family <family>", "look at IPv4 or IPv6 only (default: both)").choices(["4", "6", "all"]),
       ),
   );
+}
+
+export function acceptHostPlan(command: Command): Command {
+  return acceptHostRules(command)
+    .option(
+      "--take-port <n>",
+      "serve this NodePort although a program of this host listens on it (repeatable)",
+      (text: string, before: readonly number[] = []) => [...before, parseTakenPort(text)],
+    )
+    .addOption(new Option("--family <family>", "look at IPv4 or IPv6 only (default: both)").choices(["4", "6", "all"]));
 }
 
 function parseTakenPort(text: string): number {

@@ -1,25 +1,29 @@
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
 import { addHelp } from "../command-help.ts";
-import { acceptVariant, type VariantFlags } from "../iptables-flags.ts";
+import { acceptHostRules, type HostPlanFlags } from "../iptables-flags.ts";
 
-interface CleanupFlags extends VariantFlags {
+interface CleanupFlags extends Omit<HostPlanFlags, "family" | "takePort"> {
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
 
 /** `svcproxy iptables cleanup`: removes everything of ours from this host's rules, whichever plan and variant it came from. */
 export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
-  addHelp(acceptVariant(iptables.command("cleanup")), {
+  addHelp(acceptHostRules(iptables.command("cleanup")), {
     about: "remove everything that is ours from this host's rules",
-    examples: ["sudo svcproxy iptables cleanup", "sudo svcproxy iptables cleanup --dry-run --json | jq .variants"],
+    examples: [
+      "sudo svcproxy iptables cleanup",
+      "sudo svcproxy iptables cleanup --dry-run --json | jq .variants",
+      "sudo svcproxy iptables cleanup web.yaml --host web1   # rules that were printed and typed, too",
+    ],
   })
     .option("--dry-run", "print what would be fed to the kernel, and change nothing")
     .option("--json", "print what was removed as JSON, for each variant as `apply --json` does")
-    .action((flags: CleanupFlags) =>
+    .action((files: string[], flags: CleanupFlags) =>
       run(async (context) => {
         const [
-          { logDeletedFlows, logProblems, openDataPath },
+          { logDeletedFlows, logProblems, openDataPath, readHostPlan },
           { printChanges, tablesOf },
           { reportChanges, reportProblems },
         ] = await Promise.all([
@@ -29,8 +33,10 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
         ]);
         const { signal } = context;
         const isDryRun = flags.dryRun === true;
-        const dataPath = await openDataPath(context, flags);
-        const { choice, variants, problems } = await dataPath.cleanup({ signal, isDryRun });
+        // A plan is asked for only where one is named: what is marked as ours is known without.
+        const named = files.length === 0 ? undefined : await readHostPlan(context, files, flags);
+        const dataPath = await openDataPath(context, { ...flags, ...named });
+        const { choice, variants, problems } = await dataPath.cleanup({ signal, isDryRun, plan: named?.plan });
         await logDeletedFlows(
           context,
           variants.reduce((sum, { deletedUdpFlows }) => sum + deletedUdpFlows, 0),

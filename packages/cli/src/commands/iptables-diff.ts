@@ -21,12 +21,11 @@ export function addIptablesDiff(iptables: Command, run: RunCommand): void {
         );
         const { plan, defaultDialect } = await readHostPlan(context, files, flags);
         const dataPath = await openDataPath(context, { ...flags, defaultDialect });
-        const { choice, rules, problems } = await dataPath.compare(plan, { signal: context.signal });
-        const { families } = rules;
+        const { choice, families, problems } = await dataPath.compare(plan, { signal: context.signal });
         const differences = listDifferences(families);
         await logProblems(
           context,
-          problems.filter(({ code }) => code === "NODE_PORT_TAKEN"),
+          problems.filter(({ code }) => code === "NODE_PORT_TAKEN" || code === "UNMARKED_RULES"),
         );
         if (isForeign(families)) {
           context.note(

@@ -158,6 +158,100 @@ services:
         expect(stdout + stderr).not.toMatch(/NodePort 30080 is below/);
       });
     });
+
+    describe("rules that were printed and typed", () => {
+      const onOne = (command: readonly string[], ...flags: readonly string[]) => [
+        ...command,
+        dual,
+        "--host",
+        "one",
+        ...flags,
+      ];
+      const APPLY = ["iptables", "apply"];
+      const CLEANUP = ["iptables", "cleanup"];
+
+      /** As the README's first command does it. */
+      async function typeRules(namespace: NetworkNamespace, flags: readonly string[] = []): Promise<string> {
+        const { stdout } = await runCli(namespace, onOne(["iptables"], ...flags));
+        await namespace.run("sh", ["-e"], { input: stdout });
+        return saveRules(namespace, "nft");
+      }
+
+      test("stay at a cleanup without a topology, which counts them and says who takes them", async ({ expect }) => {
+        await using namespace = await createNetworkNamespace();
+        const typed = await typeRules(namespace);
+        const { exitCode, stdout, stderr } = await runCli(namespace, CLEANUP);
+        expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "nothing to remove: no rule here is ours\n" });
+        const count = typed.match(/^-A /gm)?.length ?? 0;
+        // The document's last rule leads to no chain of ours.
+        expect(stderr).toMatch(
+          new RegExp(`${count - 2} rules of iptables-nft look like ours.*cleanup TOPOLOGY --host`),
+        );
+        expect(await saveRules(namespace, "nft")).toBe(typed);
+      });
+
+      test.for(["document", "kubernetes"])(
+        "are removed by one that names it, in the %s dialect",
+        async (dialect, { expect }) => {
+          await using namespace = await createNetworkNamespace();
+          await namespace.run("iptables-nft", [
+            "-t",
+            "nat",
+            "-A",
+            "OUTPUT",
+            "-p",
+            "tcp",
+            "--dport",
+            "1",
+            "-j",
+            "ACCEPT",
+          ]);
+          const before = await saveRules(namespace, "nft");
+          const typed = await typeRules(namespace, ["--dialect", dialect]);
+          const cleanup = onOne(CLEANUP, "--foreign-host", "--dialect", dialect);
+          const preview = await runCli(namespace, [...cleanup, "--dry-run"]);
+          expect(preview.stdout).toMatch(/^-X KUBE-SERVICES$/m);
+          expect(await saveRules(namespace, "nft")).toBe(typed);
+          expect(await runCli(namespace, cleanup)).toMatchObject({
+            exitCode: 0,
+            stdout: expect.stringMatching(/^done/),
+          });
+          expect(await saveRules(namespace, "nft")).toBe(before);
+        },
+      );
+
+      test("are left alone by one that names a topology which they do not equal", async ({ expect }) => {
+        await using namespace = await createNetworkNamespace();
+        const typed = await typeRules(namespace);
+        const other = join(folder, "other.yaml");
+        await writeFile(other, topologyText({ udp: ["a"] }));
+        const { exitCode, stderr } = await runCli(namespace, [...CLEANUP, other, "--host", "one", "--foreign-host"]);
+        expect(exitCode).toBe(1);
+        expect(stderr).toMatch(/\[FOREIGN_CHAINS\]/);
+        expect(await saveRules(namespace, "nft")).toBe(typed);
+      });
+
+      test("are kept by apply, and removed by any cleanup then", async ({ expect }) => {
+        await using namespace = await createNetworkNamespace();
+        await typeRules(namespace);
+        expect((await runCli(namespace, onOne(APPLY, "--foreign-host"))).exitCode).toBe(0);
+        expect((await runCli(namespace, CLEANUP)).exitCode).toBe(0);
+        expect(await saveRules(namespace, "nft")).toBe("");
+      });
+
+      test("are a difference from a topology without services", async ({ expect }) => {
+        await using namespace = await createNetworkNamespace();
+        await typeRules(namespace);
+        const empty = join(folder, "empty.yaml");
+        await writeFile(empty, "hosts: [{ name: one, address: 192.0.2.6 }]\nservices: []\n");
+        const on = [empty, "--host", "one", "--foreign-host"];
+        const diff = await runCli(namespace, ["iptables", "diff", ...on]);
+        expect(diff).toMatchObject({ exitCode: 3, stdout: expect.stringMatching(/nat KUBE-SERVICES @@/) });
+        expect(diff.stderr).not.toMatch(/no difference/);
+        const applied = await runCli(namespace, [...APPLY, ...on]);
+        expect(applied.stderr).toMatch(/look like ours, and nothing says that svcproxy applied them/);
+      });
+    });
   },
 );
 

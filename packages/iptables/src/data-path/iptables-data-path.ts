@@ -1,14 +1,13 @@
 import { type DataPath, problemsOfTaken } from "@svcproxy/host";
-import { EnvironmentError, type HostPlan, type Problem } from "@svcproxy/topology";
+import { EnvironmentError, type Family, type HostPlan, type Problem } from "@svcproxy/topology";
 import { listDifferences } from "../kernel/differences.ts";
 import { findDifference } from "../kernel/find-difference.ts";
-import { refuseForeignChains, refuseHeldChains } from "../kernel/foreign-chains.ts";
+import { refuseForeignChains } from "../kernel/foreign-chains.ts";
 import type { RuleDifference } from "../kernel/rule-backend.ts";
-import { TableBackend } from "../kernel/table-backend.ts";
+import { unmarkedBeside, unmarkedProblem } from "../kernel/unmarked-rules.ts";
 import { ruleLimitations } from "../rule-limitations.ts";
 import { servesLocalhost } from "../rule-parts/localhost-guard.ts";
-import { applyRules } from "./apply-rules.ts";
-import { newRun } from "./apply-run.ts";
+import { cleanUpRules } from "./clean-up-rules.ts";
 import { compileForMachine, usedFamilies } from "./compile-for-machine.ts";
 import { type IptablesMachine, type OpenMachine, styleInForce, variantProblems } from "./iptables-machine.ts";
 import {
@@ -27,6 +26,8 @@ export interface CleanupOptions {
   readonly signal: AbortSignal;
   /** Whether another data path serves the same plan by now: then UDP flows go on, and what kept neighbours off loopback is its business. */
   readonly handsOver?: boolean;
+  /** Rules that nothing marks as ours are removed too where they equal this plan by meaning. */
+  readonly plan?: HostPlan | undefined;
   /** Tell what would be changed, and change nothing. */
   readonly isDryRun?: boolean;
 }
@@ -36,6 +37,8 @@ export interface IptablesDataPathOptions extends IptablesEvents {
   /** Default: this network namespace's kernel. */
   readonly machine?: IptablesMachine;
 }
+
+const FAMILIES: readonly Family[] = [4, 6];
 
 /** Services as rules of iptables, of either variant. Its own results say more than the interface asks for. */
 export class IptablesDataPath implements DataPath {
@@ -61,18 +64,25 @@ export class IptablesDataPath implements DataPath {
     const style = chooseStyle(this.#settings, styleInForce(machine));
     const { plan: served, taken } = await leaveOutTaken(plan, { machine, style, settings: this.#settings });
     const desired = compileForMachine(served, { ...this.#settings, style, abilities });
-    const rules = await new TableBackend(machine.tables()).compare(desired, { ...this.#settings, signal });
+    const tables = machine.tables();
+    const saved = await Promise.all(FAMILIES.filter(this.#isLookedAt).map((family) => tables.save(family, { signal })));
+    const rules = findDifference(saved, desired, this.#settings);
+    const beside = unmarkedBeside(saved, desired);
+    // What an earlier plan left without a mark serves too, and no part of this one would meet it.
+    const families = beside.length === 0 ? rules.families : findDifference(saved, desired, { adopt: true }).families;
     const needs = { families: usedFamilies(plan), localhostNodePorts: servesLocalhost(plan, 4) };
     return {
-      differences: listDifferences(rules.families).map(placeDifference),
+      differences: listDifferences(families).map(placeDifference),
       problems: [
         ...variantProblems(machine),
+        ...(beside.length === 0 ? [] : [unmarkedProblem(beside, machine.choice.tools.variant)]),
         ...problemsOfTaken(taken),
         ...(await machine.problemsWith(needs, { signal })),
       ],
       choice: machine.choice,
       style,
       rules,
+      families,
     };
   }
 
@@ -92,35 +102,14 @@ export class IptablesDataPath implements DataPath {
 
   /**
    * Removes what is ours from every variant, or from the one of the settings. All of it is looked at before anything is changed.
+   * Rules without our mark stay, unless they equal a plan that is given.
    *
-   * @throws EnvironmentError as `open`, and CHAINS_HELD
+   * @throws EnvironmentError as `open`, CHAINS_HELD, and FOREIGN_CHAINS where rules without a mark differ from the plan
    */
-  async cleanup({ signal, isDryRun = false, handsOver = false }: CleanupOptions): Promise<IptablesCleanupReport> {
+  async cleanup({ signal, plan, isDryRun = false, handsOver = false }: CleanupOptions): Promise<IptablesCleanupReport> {
     await using machine = await this.#open(signal, { isExclusive: !isDryRun });
-    const { available, tools: chosen } = machine.choice;
-    const marked = available.filter(
-      ({ tools, hasOurMarker }) =>
-        hasOurMarker && (this.#settings.variant === undefined || tools.variant === chosen.variant),
-    );
-    const found: { readonly report: RuleReport; readonly backend: TableBackend }[] = [];
-    for (const { tools } of marked) {
-      const backend = new TableBackend(machine.tables(tools));
-      const difference = await backend.compare([], { signal });
-      refuseHeldChains(difference.families);
-      found.push({ backend, report: plannedReport(difference, tools) });
-    }
-    if (isDryRun) return cleanupReport(machine, { variants: found.map(({ report }) => report), problems: [] });
-    const variants: RuleReport[] = [];
-    const problems: Problem[] = [];
-    for (const { backend, report } of found) {
-      const run = newRun();
-      await applyRules([], { run, machine, backend, options: { signal }, handsOver });
-      problems.push(...run.problems);
-      const { before = [], changes, deletedUdpFlows } = run;
-      const differences = () => listDifferences(findDifference(before, [], {}).families);
-      variants.push({ ...report, changes, deletedUdpFlows, differences });
-    }
-    return cleanupReport(machine, { variants, problems });
+    const input = { machine, settings: this.#settings, signal, plan, isDryRun, handsOver };
+    return cleanupReport(machine, await cleanUpRules(input));
   }
 
   /** @throws EnvironmentError NEEDS_ROOT, MISSING_TOOL, VARIANT_MISSING, LOCKED, INTERRUPTED */
@@ -128,6 +117,8 @@ export class IptablesDataPath implements DataPath {
     const machine = await this.#open(signal, { isExclusive: true });
     return new IptablesSession({ machine, settings: this.#settings, signal });
   }
+
+  readonly #isLookedAt = (family: Family): boolean => this.#settings.families?.includes(family) !== false;
 
   async #open(signal: AbortSignal, { isExclusive }: { readonly isExclusive: boolean }): Promise<OpenMachine> {
     if (signal.aborted) throw new EnvironmentError("INTERRUPTED", "Interrupted");

@@ -24,7 +24,9 @@ export interface IptablesApplyReport extends ApplyReport, RuleReport {}
 export interface IptablesPlanDifference extends PlanDifference {
   readonly choice: VariantChoice;
   readonly style: RuleStyle;
-  /** The same by table and chain, with what `apply` would feed to the kernel. */
+  /** By table and chain; rules that look like ours in tables that the plan does not use are told too. */
+  readonly families: RuleDifference["families"];
+  /** What `apply` would do: it leaves those alone. */
   readonly rules: RuleDifference;
 }
 

@@ -17,6 +17,7 @@ import { listDifferences } from "../kernel/differences.ts";
 import { findDifference } from "../kernel/find-difference.ts";
 import type { RuleTables } from "../kernel/rule-tables.ts";
 import { TableBackend } from "../kernel/table-backend.ts";
+import { unmarkedBeside, unmarkedProblem } from "../kernel/unmarked-rules.ts";
 import { servesLocalhost } from "../rule-parts/localhost-guard.ts";
 import type { RuleStyle } from "../rule-style.ts";
 import { applyChanged } from "./apply-changed.ts";
@@ -147,7 +148,11 @@ export class IptablesSession implements DataPathSession {
     });
     this.#keep({ ...isolated, written: { plan: isolated.plan, rules: run.desired, abilities } });
     const needs = { families: usedFamilies(plan), localhostNodePorts: servesLocalhost(plan, 4) };
-    this.#machineProblems = await this.#machine.problemsWith(needs, { signal: this.#signal });
+    const beside = unmarkedBeside(run.before ?? [], run.desired);
+    this.#machineProblems = [
+      ...(beside.length === 0 ? [] : [unmarkedProblem(beside, this.#machine.choice.tools.variant)]),
+      ...(await this.#machine.problemsWith(needs, { signal: this.#signal })),
+    ];
     return plan;
   }
 
