@@ -1,4 +1,4 @@
 import { writeFileSync } from "node:fs";
-import { renderTopologySchema } from "./src/render-topology-schema.ts";
+import { renderTopologySchema } from "./src/file/topology-file.ts";
 
-writeFileSync(new URL("src/topology.schema.json", import.meta.url), renderTopologySchema());
+writeFileSync(new URL("src/file/topology.schema.json", import.meta.url), renderTopologySchema());

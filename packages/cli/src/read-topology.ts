@@ -97,7 +97,7 @@ export function topologyRequired(): InputError {
 export function readAllowedBlock(text: string): Cidr {
   const cidr = parseCidr(text);
   if (cidr !== undefined) return cidr;
-  throw inputError("BAD_CIDR", `--allow-external-ips: ${JSON.stringify(text)} is no block of addresses`, {
+  throw inputError("BAD_CIDR", `--allow-external-ips: ${JSON.stringify(text)} is not a block of addresses`, {
     hint: "Write a block like 203.0.113.0/24",
   });
 }

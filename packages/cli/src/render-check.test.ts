@@ -161,6 +161,6 @@ services:
 
 test("schema prints the JSON Schema of the topology file", async () => {
   const { stdout } = await runInMemory(["schema"]);
-  const source = await readFile(new URL("packages/topology/src/topology.schema.json", root), "utf8");
+  const source = await readFile(new URL("packages/topology/src/file/topology.schema.json", root), "utf8");
   expect(JSON.parse(stdout)).toEqual(JSON.parse(source));
 });

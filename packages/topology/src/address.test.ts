@@ -26,7 +26,7 @@ describe("parseIpAddress", () => {
     "1:2:3:4:5:6:7:8:9",
     "fe80::1%eth0",
     "::1.2.3.4:1",
-  ])("%j is no address", (text) => {
+  ])("%j is not an address", (text) => {
     expect(parseIpAddress(text)).toBeUndefined();
   });
 });

@@ -29,7 +29,7 @@ const MAX_ADDRESS = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255".length;
  * Reads an address as people write it: a dotted quad without leading zeros (inet_aton would take them for octal),
  * or RFC 4291 text without a zone.
  *
- * @returns undefined where the text is no address
+ * @returns undefined where the text is not an address
  */
 export function parseIpAddress(text: string): IpAddress | undefined {
   if (text.length > MAX_ADDRESS) return undefined;
@@ -146,7 +146,7 @@ function formatGroups(groups: readonly number[]): string {
   return start < 0 ? text(groups) : `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
 }
 
-/** @returns undefined where `value` is no whole number in 1–65535 */
+/** @returns undefined where `value` is not a whole number in 1–65535 */
 export function parsePort(value: number): Port | undefined {
   return Number.isInteger(value) && value >= 1 && value <= 65535 ? (value as Port) : undefined;
 }

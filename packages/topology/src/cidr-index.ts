@@ -1,5 +1,4 @@
-import type { Cidr, IpAddress } from "./address.ts";
-import { addressBits, addressWidth, familyOf } from "./address.ts";
+import { addressBits, addressWidth, type Cidr, familyOf, type IpAddress } from "./address.ts";
 
 interface Interval<Entry> {
   readonly from: bigint;

@@ -1,4 +1,11 @@
-import { parseCidr, parseIpAddress, parsePort, parseSocketAddress } from "./address.ts";
+import {
+  type IpAddress,
+  parseCidr,
+  parseIpAddress,
+  parsePort,
+  parseSocketAddress,
+  type SocketAddress,
+} from "./address.ts";
 
 /** What was asked for where `text` was found. */
 export type AddressKind = "address" | "cidr" | "socket address";
@@ -12,7 +19,7 @@ const EXAMPLES: Readonly<Record<AddressKind, string>> = {
 /** No slip of the pen in an address makes it so long, and the patterns that find slips are not made for more. */
 const MAX_SLIP = 200;
 
-/** How to mend a text that is none of what was asked for: names the slip where it is a known one. */
+/** How to mend a text that is not what was asked for: names the slip where it is a known one. */
 export function explainAddress(text: string, kind: AddressKind): string {
   if (text.length > MAX_SLIP) return EXAMPLES[kind];
   return slip(text.trim(), kind) ?? (text === text.trim() ? EXAMPLES[kind] : "Take away the blanks around it");
@@ -75,4 +82,24 @@ function otherKindSlip(text: string, kind: AddressKind): string | undefined {
 
 function lowerFirst(text: string): string {
   return text.slice(0, 1).toLowerCase() + text.slice(1);
+}
+
+/**
+ * The address and port that somebody may have meant by an IPv6 address: `fd00::1:80` is one of eight groups, and reads like
+ * port 80 of `fd00::1`. Honest addresses look like that too, so it takes a second sign to doubt one.
+ *
+ * @returns undefined where the last group is not a port, or the rest not an address
+ */
+export function swallowedPort(address: IpAddress): SocketAddress | undefined {
+  const colon = address.lastIndexOf(":");
+  const digits = address.slice(colon + 1);
+  if (colon < 0 || !/^[1-9]\d*$/.test(digits)) return undefined;
+  const head = parseIpAddress(address.slice(0, colon));
+  const port = parsePort(Number(digits));
+  return head === undefined || port === undefined ? undefined : { address: head, port };
+}
+
+/** How to write what was meant. */
+export function portHint({ address, port }: SocketAddress): string {
+  return `If port ${port} is meant, write "[${address}]:${port}"`;
 }

@@ -1,6 +1,5 @@
-import type { EnvironmentError, Fault } from "./errors.ts";
+import { type EnvironmentError, type Fault, formatPlace, type SourcePlace } from "./errors.ts";
 import type { ProblemCode } from "./problem-code.ts";
-import { formatPlace, type SourcePlace } from "./source-place.ts";
 import { visible } from "./visible.ts";
 
 /**

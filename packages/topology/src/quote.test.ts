@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { InputError } from "./errors.ts";
+import { parseTopology } from "./file/parse-topology.ts";
+import { parseKubernetes } from "./kubernetes/parse-kubernetes.ts";
 import { nearestWord } from "./nearest-word.ts";
-import { parseKubernetes } from "./parse-kubernetes.ts";
-import { parseTopology } from "./parse-topology.ts";
-import { quote } from "./quote.ts";
+import { quote } from "./visible.ts";
 
 const LONG = 1_000_000;
 

@@ -46,7 +46,7 @@ class Claims {
     const first = this.take(key, field);
     // The same field again: two ports of one Service are equal, and that has been said.
     if (first !== undefined && first !== field) {
-      field.duplicate(code, { first, reason: `${what} is used by ${first.spot.subject} already` });
+      field.duplicate(code, { first, reason: `${what} is used by ${first.where.subject} already` });
     }
   }
 
@@ -76,10 +76,10 @@ function withoutTakenAddresses(service: KubernetesService, claims: Claims): Kube
     if (first === undefined) return true;
     const isLost = taken.length === service.ports.length;
     const those = taken.map(
-      ({ port: { port, protocol }, owner }) => `${port}/${protocol} through ${owner.spot.subject}`,
+      ({ port: { port, protocol }, owner }) => `${port}/${protocol} through ${owner.where.subject}`,
     );
     const what = isLost
-      ? `${address} has a port of this Service already, through ${first.owner.spot.subject}; it is not served here`
+      ? `${address} has a port of this Service already, through ${first.owner.where.subject}; it is not served here`
       : `${address} has ${those.join(", ")} already; this Service is not served there`;
     field.warning("DUPLICATE_FRONTEND", what);
     if (!isLost) for (const { port } of taken) takenAt.set(port, [...(takenAt.get(port) ?? []), address]);
@@ -128,7 +128,7 @@ function warnOfPodBlocks(services: readonly KubernetesService[], nodes: readonly
     nodes.flatMap(({ host, field }) => host.podCIDRs.map((cidr) => ({ cidr, owner: host.name, field }))),
   );
   for (const [first, second] of index.overlaps) {
-    const reason = `its podCIDR ${formatCidr(second.cidr)} overlaps ${formatCidr(first.cidr)} of ${first.field.spot.subject}`;
+    const reason = `its podCIDR ${formatCidr(second.cidr)} overlaps ${formatCidr(first.cidr)} of ${first.field.where.subject}`;
     second.field.warning("OVERLAPPING_POD_CIDRS", reason);
   }
   for (const { vips } of services) {

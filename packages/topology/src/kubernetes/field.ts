@@ -1,14 +1,12 @@
-import type { IpAddress, Port } from "../address.ts";
-import { parsePort } from "../address.ts";
+import { type Cidr, type IpAddress, type Port, parseCidr, parseIpAddress, parsePort } from "../address.ts";
 import { explainAddress } from "../explain-address.ts";
 import type { FaultCode } from "../fault-code.ts";
-import type { Path } from "../fault-report.ts";
-import { isMapping } from "../is-mapping.ts";
-import { numberHint, quote } from "../quote.ts";
 import { type AddressRole, judgeAddress } from "../special-address.ts";
-import type { Spot } from "../spot.ts";
+import type { SubjectPath } from "../subject-path.ts";
+import type { Path } from "../text/fault-report.ts";
+import { isMapping } from "../text/source-document.ts";
 import type { ValueReader } from "../value-reader.ts";
-import { parseSloppyAddress } from "./sloppy-address.ts";
+import { numberHint, quote } from "../visible.ts";
 
 type Mapping = Readonly<Record<string, unknown>>;
 
@@ -18,20 +16,23 @@ type Mapping = Readonly<Record<string, unknown>>;
  */
 export class Field {
   readonly value: unknown;
-  readonly spot: Spot;
-  readonly #root: Spot;
+  readonly where: SubjectPath;
+  readonly #root: SubjectPath;
   readonly #reader: ValueReader;
 
-  private constructor(value: unknown, { spot, root, reader }: { spot: Spot; root: Spot; reader: ValueReader }) {
+  private constructor(
+    value: unknown,
+    { where, root, reader }: { where: SubjectPath; root: SubjectPath; reader: ValueReader },
+  ) {
     this.value = value ?? undefined;
-    this.spot = spot;
+    this.where = where;
     this.#root = root;
     this.#reader = reader;
   }
 
   /** The object itself; field paths start below it. */
-  static root(value: unknown, { spot, reader }: { spot: Spot; reader: ValueReader }): Field {
-    return new Field(value, { spot, root: spot, reader });
+  static root(value: unknown, { where, reader }: { where: SubjectPath; reader: ValueReader }): Field {
+    return new Field(value, { where, root: where, reader });
   }
 
   get isSet(): boolean {
@@ -107,7 +108,7 @@ export class Field {
   /** A text, where an empty one is the same as none, except in a list: Go leaves an empty field out, but no member. */
   filledText(): string | undefined {
     if (this.isSet && this.value !== "") return this.text();
-    return typeof this.spot.path.at(-1) === "number" ? "" : undefined;
+    return typeof this.where.path.at(-1) === "number" ? "" : undefined;
   }
 
   /** An address as kube-proxy reads it: leading zeros are decimal, IPv4 in IPv6 is IPv4. */
@@ -115,7 +116,8 @@ export class Field {
     const text = this.filledText();
     if (text === undefined) return undefined;
     const read = parseSloppyAddress(text);
-    if (read === undefined) this.error("BAD_ADDRESS", `${quote(text)} is no address`, explainAddress(text, "address"));
+    if (read === undefined)
+      this.error("BAD_ADDRESS", `${quote(text)} is not an address`, explainAddress(text, "address"));
     else if (read.isSloppy) this.warning("SLOPPY_ADDRESS", `${quote(text)} is read as ${read.address}`);
     return read?.address;
   }
@@ -127,35 +129,35 @@ export class Field {
   }
 
   error(code: FaultCode, reason: string, hint?: string): void {
-    this.#reader.error(code, this.spot, `${this.#prefix()}${reason}`, hint);
+    this.#reader.error(code, this.where, `${this.#prefix()}${reason}`, hint);
   }
 
   warning(code: FaultCode, reason: string, hint?: string): void {
-    this.#reader.warning(code, this.spot, `${this.#prefix()}${reason}`, hint);
+    this.#reader.warning(code, this.where, `${this.#prefix()}${reason}`, hint);
   }
 
   /** Warns of the key itself, whatever stands under it. */
   warnOfKey(code: FaultCode, reason: string, hint?: string): void {
-    const { spot } = this;
+    const { where } = this;
     const message = `${this.#prefix()}${reason}`;
-    this.#reader.warnOfKey(code, spot, { reason: message, ...(hint === undefined ? {} : { hint }) });
+    this.#reader.warnOfKey(code, where, { reason: message, ...(hint === undefined ? {} : { hint }) });
   }
 
   /** The second use of what may be used once. */
   duplicate(code: FaultCode, { first, reason }: { first: Field; reason: string }): void {
-    this.#reader.duplicateOf(code, this.spot, {
-      first: first.#reader.place(first.spot),
+    this.#reader.duplicateOf(code, this.where, {
+      first: first.#reader.place(first.where),
       reason: `${this.#prefix()}${reason}`,
     });
   }
 
   /** Warns of the same object again. */
   warnAgain(code: FaultCode, { first, reason }: { readonly first: Field; readonly reason: string }): void {
-    this.#reader.warnAgain(code, this.spot, { first: first.#reader.place(first.spot), reason });
+    this.#reader.warnAgain(code, this.where, { first: first.#reader.place(first.where), reason });
   }
 
   #child(value: unknown, key: string | number): Field {
-    return new Field(value, { spot: this.spot.at(key), root: this.#root, reader: this.#reader });
+    return new Field(value, { where: this.where.at(key), root: this.#root, reader: this.#reader });
   }
 
   #mapping(): Mapping | undefined {
@@ -170,7 +172,7 @@ export class Field {
   }
 
   #prefix(): string {
-    const path = this.spot.path.slice(this.#root.path.length);
+    const path = this.where.path.slice(this.#root.path.length);
     return path.length === 0 ? "" : `${formatFieldPath(path)}: `;
   }
 }
@@ -183,4 +185,33 @@ export function formatFieldPath(path: Path): string {
       return `[${step}]`;
     })
     .join("");
+}
+
+/**
+ * An address as Go's old parser read it, which Kubernetes keeps for objects that were stored long ago: octets may have leading
+ * zeros and are decimal nevertheless; an IPv4 address in IPv6 form is that IPv4 address.
+ *
+ * @see k8s.io/utils/net, ParseIPSloppy
+ */
+export function parseSloppyAddress(text: string): { address: IpAddress; isSloppy: boolean } | undefined {
+  const strict = parseIpAddress(text);
+  const plain = strict === undefined ? parseIpAddress(withoutLeadingZeros(text)) : strict;
+  if (plain === undefined) return undefined;
+  const embedded = plain.startsWith("::ffff:") ? parseIpAddress(plain.slice("::ffff:".length)) : undefined;
+  const address = embedded ?? plain;
+  return { address, isSloppy: strict === undefined || embedded !== undefined };
+}
+
+/** The same for blocks: `203.0.113.000/025`. */
+export function parseSloppyCidr(text: string): { cidr: Cidr; isSloppy: boolean } | undefined {
+  const strict = text.includes("/") ? parseCidr(text) : undefined;
+  if (strict !== undefined) return { cidr: strict, isSloppy: false };
+  const [address = "", length = "", ...more] = text.split("/");
+  if (more.length > 0 || !/^\d+$/.test(length)) return undefined;
+  const cidr = parseCidr(`${withoutLeadingZeros(address)}/${Number(length)}`);
+  return cidr === undefined ? undefined : { cidr, isSloppy: true };
+}
+
+function withoutLeadingZeros(text: string): string {
+  return /^\d+(\.\d+){3}$/.test(text) ? text.replace(/(^|\.)0+(?=\d)/g, "$1") : text;
 }

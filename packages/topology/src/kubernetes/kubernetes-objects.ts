@@ -1,9 +1,8 @@
-import type { FaultReport } from "../fault-report.ts";
-import { isMapping } from "../is-mapping.ts";
-import { quote } from "../quote.ts";
-import type { SourceDocument } from "../source-document.ts";
-import { Spot } from "../spot.ts";
+import { SubjectPath } from "../subject-path.ts";
+import type { FaultReport } from "../text/fault-report.ts";
+import { isMapping, type SourceDocument } from "../text/source-document.ts";
 import { ValueReader } from "../value-reader.ts";
+import { quote } from "../visible.ts";
 import { Field } from "./field.ts";
 
 /** The objects of some documents by what they are for. */
@@ -35,13 +34,13 @@ export function collectObjects(documents: readonly SourceDocument[], report: Fau
       report.error("MIXED_INPUT", { document, path: [] }, "A topology among Kubernetes objects", hint);
       continue;
     }
-    collector.add(document.value, { spot: Spot.root("the object"), reader, impliedKind: undefined });
+    collector.add(document.value, { where: SubjectPath.root("the object"), reader, impliedKind: undefined });
   }
   return collector;
 }
 
 interface Location {
-  readonly spot: Spot;
+  readonly where: SubjectPath;
   readonly reader: ValueReader;
   /** What the items of a `ServiceList` are where they do not say it themselves. */
   readonly impliedKind: { readonly kind: string; readonly apiVersion: string } | undefined;
@@ -71,8 +70,8 @@ class Collector implements KubernetesObjects {
   readonly #places = new Map<readonly KubernetesObject[], Map<string, number>>();
 
   add(value: unknown, location: Location): void {
-    const { spot, reader, impliedKind } = location;
-    const untyped = Field.root(value, { spot, reader });
+    const { where, reader, impliedKind } = location;
+    const untyped = Field.root(value, { where, reader });
     const kind = untyped.get("kind").text() ?? impliedKind?.kind ?? "";
     const apiVersion = untyped.get("apiVersion").text() ?? impliedKind?.apiVersion ?? "";
     if (kind === "List" || (kind.endsWith("List") && isMapping(value) && Object.hasOwn(value, "items"))) {
@@ -95,7 +94,7 @@ class Collector implements KubernetesObjects {
       this.passedOver.set(name, (this.passedOver.get(name) ?? 0) + 1);
       return;
     }
-    this.#put(this[target], readObject(value, { spot, reader, kind }));
+    this.#put(this[target], readObject(value, { where, reader, kind }));
   }
 
   /** An object that comes again is one still, and as it came last, which is what whoever applies them would get. */
@@ -120,7 +119,7 @@ class Collector implements KubernetesObjects {
     { reader, kind, apiVersion }: { reader: ValueReader; kind: string; apiVersion: string },
   ): void {
     for (const item of list.get("items").items()) {
-      this.add(item.value, { spot: item.spot, reader, impliedKind: kind === "" ? undefined : { kind, apiVersion } });
+      this.add(item.value, { where: item.where, reader, impliedKind: kind === "" ? undefined : { kind, apiVersion } });
     }
   }
 }
@@ -139,7 +138,7 @@ const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 function readObject(
   value: unknown,
-  { spot, reader, kind }: { spot: Spot; reader: ValueReader; kind: string },
+  { where, reader, kind }: { where: SubjectPath; reader: ValueReader; kind: string },
 ): KubernetesObject {
   // Read aside: what is wrong here is said once the object can be named.
   const named = isMapping(value) && isMapping(value["metadata"]) ? value["metadata"] : {};
@@ -147,8 +146,8 @@ function readObject(
   const name = nameOf("name") ?? "";
   const isOfCluster = kind === "Node" || kind === "ServiceCIDR";
   const namespace = isOfCluster ? "" : nameOf("namespace") || "default";
-  const subject = spot.named({ kind, name: isOfCluster ? name : `${namespace}/${name}` });
-  const field = Field.root(value, { spot: subject, reader });
+  const subject = where.named({ kind, name: isOfCluster ? name : `${namespace}/${name}` });
+  const field = Field.root(value, { where: subject, reader });
   for (const key of isOfCluster ? ["name"] : ["name", "namespace"]) {
     const part = field.at("metadata", key);
     const text = part.text();
@@ -156,9 +155,9 @@ function readObject(
     if (text === undefined || text === "") field.error("MISSING_KEY", `metadata.${key}: it must have one`);
     else if (kind === "Service" || key === "namespace") {
       if (DNS_LABEL.test(text)) continue;
-      part.error("BAD_NAME", `${quote(text)} is no DNS label`, "Use up to 63 lower-case letters, digits and -");
+      part.error("BAD_NAME", `${quote(text)} is not a DNS label`, "Use up to 63 lower-case letters, digits and -");
     } else if (text.length > MAX_SUBDOMAIN_LENGTH || !DNS_SUBDOMAIN.test(text)) {
-      part.error("BAD_NAME", `${quote(text)} is no DNS name`, "Use lower-case letters, digits, - and .");
+      part.error("BAD_NAME", `${quote(text)} is not a DNS name`, "Use lower-case letters, digits, - and .");
     }
   }
   return { name, namespace, field };

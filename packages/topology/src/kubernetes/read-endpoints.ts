@@ -1,5 +1,4 @@
-import type { Family, IpAddress, Port, Protocol } from "../address.ts";
-import { familyOf } from "../address.ts";
+import { type Family, familyOf, type IpAddress, type Port, type Protocol } from "../address.ts";
 import type { EndpointConditions, EndpointHints } from "../model.ts";
 import { specialAddress } from "../special-address.ts";
 import type { Field } from "./field.ts";

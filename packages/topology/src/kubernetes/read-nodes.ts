@@ -1,11 +1,9 @@
-import type { Cidr, Family, IpAddress } from "../address.ts";
-import { familyOf } from "../address.ts";
+import { type Cidr, type Family, familyOf, type IpAddress } from "../address.ts";
 import { explainAddress } from "../explain-address.ts";
 import type { Host } from "../model.ts";
-import { quote } from "../quote.ts";
-import type { Field } from "./field.ts";
+import { quote } from "../visible.ts";
+import { type Field, parseSloppyCidr } from "./field.ts";
 import type { KubernetesObject } from "./kubernetes-objects.ts";
-import { parseSloppyCidr } from "./sloppy-address.ts";
 
 /** A host without its pods, and the object that it was read from. */
 export interface KubernetesNode {
@@ -58,7 +56,7 @@ export function readCidr(field: Field): Cidr | undefined {
   if (text === undefined) return undefined;
   const read = parseSloppyCidr(text);
   if (read === undefined)
-    field.error("BAD_CIDR", `${quote(text)} is no block of addresses`, explainAddress(text, "cidr"));
+    field.error("BAD_CIDR", `${quote(text)} is not a block of addresses`, explainAddress(text, "cidr"));
   else if (read.isSloppy)
     field.warning("SLOPPY_ADDRESS", `${quote(text)} is read as ${read.cidr.address}/${read.cidr.prefixLength}`);
   return read?.cidr;

@@ -1,10 +1,8 @@
-import type { IpAddress, Port, Protocol } from "../address.ts";
-import { parsePort } from "../address.ts";
+import { type IpAddress, type Port, type Protocol, parsePort } from "../address.ts";
 import type { EndpointConditions } from "../model.ts";
 import type { Field } from "./field.ts";
 import type { KubernetesObject } from "./kubernetes-objects.ts";
-import type { PortEndpoints } from "./read-endpoints.ts";
-import { readProtocol } from "./read-endpoints.ts";
+import { type PortEndpoints, readProtocol } from "./read-endpoints.ts";
 
 /** A Pod, as far as services care. */
 export interface KubernetesPod extends EndpointConditions {

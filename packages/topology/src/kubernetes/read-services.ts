@@ -1,15 +1,13 @@
-import type { Cidr, IpAddress } from "../address.ts";
-import { cidrContains, familyOf, parsePort } from "../address.ts";
-import { DEFAULT_AFFINITY_SECONDS } from "../build-services.ts";
+import { type Cidr, cidrContains, familyOf, type IpAddress, parsePort } from "../address.ts";
+import { DEFAULT_AFFINITY_SECONDS } from "../file/build-services.ts";
 import type { Service, ServicePort } from "../model.ts";
 import { listNames } from "../problem.ts";
-import { quote } from "../quote.ts";
 import { specialAddress } from "../special-address.ts";
-import type { Field } from "./field.ts";
+import { quote } from "../visible.ts";
+import { type Field, parseSloppyAddress } from "./field.ts";
 import type { KubernetesObject } from "./kubernetes-objects.ts";
 import { readProtocol } from "./read-endpoints.ts";
 import { readCidr } from "./read-nodes.ts";
-import { parseSloppyAddress } from "./sloppy-address.ts";
 
 /** A port whose endpoints are still to be found. */
 export interface KubernetesServicePort extends Omit<ServicePort, "endpoints"> {
@@ -115,7 +113,7 @@ function readClusterIPs(spec: Field, type: ServiceType): readonly KubernetesVip[
 function checkFirstClusterIP(one: Field, first: Field | undefined): void {
   if (typeof one.value !== "string" || typeof first?.value !== "string" || one.value === "") return;
   const [single, listed] = [one.value, first.value].map((text) => parseSloppyAddress(text)?.address ?? text);
-  // A member that is no address is reported as such.
+  // A member that is not an address is reported as such.
   if (single === listed || (listed !== "None" && parseSloppyAddress(first.value) === undefined)) return;
   const reason = `${quote(first.value)} is not what clusterIP says, ${quote(one.value)}`;
   first.error("CONFLICTING_KEYS", reason, "Write the same in both");
@@ -253,7 +251,7 @@ function checkTargetPort(field: Field): void {
   const hint = isNumber
     ? `Without quotes: ${Number(value)}`
     : "Use up to 15 lower-case letters, digits and -, one a letter";
-  field.error("BAD_NAME", `${quote(value)} is no name of a port`, hint);
+  field.error("BAD_NAME", `${quote(value)} is not the name of a port`, hint);
 }
 
 const IANA_SERVICE_NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
@@ -262,7 +260,7 @@ function readPortName(field: Field, { isOptional }: { isOptional: boolean }): st
   const name = field.get("name").text() ?? "";
   if (name === "" && !isOptional) field.error("MISSING_KEY", "ports need names where there are several");
   if (name !== "" && !PORT_NAME.test(name)) {
-    field.get("name").error("BAD_NAME", `${quote(name)} is no DNS label`, "Use lower-case letters, digits and -");
+    field.get("name").error("BAD_NAME", `${quote(name)} is not a DNS label`, "Use lower-case letters, digits and -");
   }
   return name;
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { parseKubernetes } from "../parse-kubernetes.ts";
+import { parseKubernetes } from "./parse-kubernetes.ts";
 
 const golden = (name: string) => readFileSync(new URL(`../../golden/kubernetes/${name}`, import.meta.url), "utf8");
 

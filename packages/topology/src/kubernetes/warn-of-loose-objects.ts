@@ -1,6 +1,6 @@
 import { familyOf } from "../address.ts";
 import { nearestWord } from "../nearest-word.ts";
-import { quote } from "../quote.ts";
+import { quote } from "../visible.ts";
 import type { Field } from "./field.ts";
 import type { KubernetesObject, KubernetesObjects } from "./kubernetes-objects.ts";
 import { ownerOf, type PortEndpoints, type ServiceKey } from "./read-endpoints.ts";

@@ -1,0 +1,817 @@
+import { readFileSync } from "node:fs";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { InputError } from "../errors.ts";
+import type { FaultCode } from "../fault-code.ts";
+import { planHost } from "../plan/plan-host.ts";
+import { exampleTopology } from "./example-topology.ts";
+import { parseTopology } from "./parse-topology.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const read = (text: string) => parseTopology(bytes(text), { file: "t.yaml" });
+
+function faultsOf(input: string | Uint8Array) {
+  try {
+    return parseTopology(typeof input === "string" ? bytes(input) : input, { file: "t.yaml" }).warnings;
+  } catch (error) {
+    if (error instanceof InputError) return error.faults;
+    throw error;
+  }
+}
+
+/** Takes the marks out of a text and tells where they stood. */
+function marked(text: string) {
+  const places: string[] = [];
+  const plain = text.replace(/‸/g, (_mark, offset: number) => {
+    const lines = text.slice(0, offset).replaceAll("‸", "").split("\n");
+    places.push(`${lines.length}:${(lines.at(-1) ?? "").length + 1}`);
+    return "";
+  });
+  return { plain, places };
+}
+
+/** One host with two pods, and a service: each case puts its own lines in their place. */
+function topology({
+  hosts = "",
+  host = "podCIDR: 10.5.0.0/24",
+  pods = "",
+  service = "clusterIP: 10.100.0.1",
+  ports = "[{ port: 80 }]",
+  endpoints = "[p1]",
+  rest = "",
+}: Partial<Record<"hosts" | "host" | "pods" | "service" | "ports" | "endpoints" | "rest", string>>): string {
+  return `hosts:
+  - name: h1
+    address: 192.168.0.1
+    ${host}
+    pods:
+      - { name: p1, address: "10.5.0.2:3000" }
+      - { name: p2, address: "10.5.0.3" }
+${pods}
+${hosts}
+services:
+  - name: s1
+    ${service}
+    ports: ${ports}
+    endpoints: ${endpoints}
+${rest}
+`;
+}
+
+describe("a topology file", () => {
+  const example = readFileSync(new URL("../../../../examples/cloudos.yaml", import.meta.url));
+
+  test("the founding document's set-up is the built-in example", () => {
+    expect(parseTopology(example, { file: "cloudos.yaml" })).toEqual(exampleTopology());
+  });
+
+  test("means the same as JSON, tabs and byte-order mark included", () => {
+    const json = `{
+\t"hosts": [{"name": "h1", "address": "192.168.0.1", "pods": [{"name": "p1", "address": "10.5.0.2:3000"}]}],
+\t"services": [{"name": "s1", "clusterIP": "10.100.0.1", "ports": [{"port": 80}], "endpoints": ["p1"]}]
+}`;
+    const yaml = `
+hosts: [{ name: h1, address: 192.168.0.1, pods: [{ name: p1, address: "10.5.0.2:3000" }] }]
+services: [{ name: s1, clusterIP: 10.100.0.1, ports: [{ port: 80 }], endpoints: [p1] }]`;
+    expect(read(`\ufeff${json}`)).toEqual(read(yaml));
+  });
+
+  test("has every key of the design read", () => {
+    const { topology: read_, warnings } = read(`
+hosts:
+  - name: h1
+    addresses: [192.168.0.1, "fd00::1"]
+    podCIDRs: [10.5.0.0/24, "fd00:5::/64"]
+    zone: east
+    pods:
+      - name: p1
+        addresses: ["10.5.0.2:3000", "[fd00:5::2]:3000"]
+        ready: false
+        serving: true
+        terminating: true
+        hints: { forZones: [{ name: east }, west], forNodes: [h1] }
+services:
+  - name: s1
+    namespace: prod
+    id: web
+    clusterIPs: [10.100.0.1, "fd00:100::1"]
+    ports:
+      - { name: http, port: 80, targetPort: 8080, nodePort: 30080, protocol: TCP }
+      - { name: dns, port: 53, protocol: UDP }
+    endpoints: [p1, "203.0.113.9:9090", "[fd00:9::9]:53"]
+    sessionAffinity: ClientIP
+    sessionAffinityTimeoutSeconds: 60
+    externalIPs: [203.0.113.1]
+    loadBalancerIPs: [203.0.113.2]
+    loadBalancerSourceRanges: [198.51.100.0/24]
+    internalTrafficPolicy: Local
+    externalTrafficPolicy: Local
+    healthCheckNodePort: 32000
+    proxyProtocol: v2
+node:
+  detectLocalMode: BridgeInterface
+  detectLocal: { bridgeInterface: cni0 }
+  clusterCIDR: 10.5.0.0/16,fd00:5::/48
+  masqueradeAll: true
+  masqueradeBit: 20
+  nodePortAddresses: [192.168.0.0/16, "::1"]
+  localhostNodePorts: true
+  serviceCIDRs: [10.100.0.0/16, "fd00:100::/112"]
+  affinityTableSize: 1024
+`);
+    expect(warnings.map(({ code }) => code)).toEqual(["TARGET_PORT_DIFFERS", "TARGET_PORT_DIFFERS"]);
+    expect(read_).toMatchSnapshot();
+  });
+
+  test("may leave out all that has a default", () => {
+    const { topology: minimal } = read("hosts: [{ name: h1, address: 192.168.0.1 }]");
+    expect(minimal.hosts[0]).toEqual({ name: "h1", addresses: ["192.168.0.1"], podCIDRs: [], pods: [] });
+    expect(minimal.services).toEqual([]);
+  });
+
+  test.for(["a'b\"c", "line\nbreak", "$(reboot); -j ACCEPT", "日本", "x".repeat(300), "10.0.0.1:80", "__proto__"])(
+    "takes any name: %j",
+    (name) => {
+      const { topology: named } = read(
+        JSON.stringify({
+          hosts: [{ name, address: "192.168.0.1", pods: [{ name, address: "10.5.0.2:3000" }] }],
+          services: [{ name, id: name, clusterIP: "10.100.0.1", ports: [{ name, port: 80 }], endpoints: [name] }],
+        }),
+      );
+      const [service] = named.services;
+      expect([named.hosts[0]?.name, service?.name, service?.ports[0]?.endpoints[0]?.pod]).toEqual([name, name, name]);
+    },
+  );
+
+  test("knows aliases and merge keys", () => {
+    const { topology: merged } = read(`
+hosts: [{ name: h1, address: 192.168.0.1, pods: [{ name: p1, address: "10.5.0.2:80" }] }]
+services:
+  - &web { name: s1, clusterIP: 10.100.0.1, ports: &ports [{ port: 80 }], endpoints: [p1] }
+  - { <<: *web, name: s2, clusterIP: 10.100.0.2, ports: *ports }`);
+    expect(merged.services.map(({ name, clusterIPs }) => [name, ...clusterIPs])).toEqual([
+      ["s1", "10.100.0.1"],
+      ["s2", "10.100.0.2"],
+    ]);
+  });
+});
+
+/** `‸` stands where the fault must be reported; the first one, where there are two of a kind. */
+const FAULTS: readonly { name: string; text: string; code: FaultCode; hint?: RegExp }[] = [
+  { name: "bad syntax", text: "hosts:\n  - name: [a\n  ‸- b: c", code: "SYNTAX" },
+  { name: "a quote left open", text: 'hosts: [{ name: "a }]\n‸', code: "SYNTAX", hint: /quote or a bracket/ },
+  { name: "an alias of nothing", text: "hosts: ‸*nope", code: "SYNTAX", hint: /quoted/ },
+  { name: "a list as a key", text: "hosts: []\n? ‸[a, b]\n: c", code: "WRONG_TYPE" },
+  {
+    name: "JSON that is nested too deep",
+    text: `{ "hosts": ${"[".repeat(98)}‸${"[".repeat(9000)}${"]".repeat(9098)} }`,
+    code: "SYNTAX",
+  },
+  { name: "JSON behind JSON", text: '{"hosts": []}\n‸{"hosts": []}', code: "SEVERAL_DOCUMENTS" },
+  { name: "a tab as indentation", text: "hosts:\n‸\t- name: a", code: "SYNTAX", hint: /spaces/ },
+  {
+    name: "a key twice",
+    text: topology({ service: "clusterIP: 10.100.0.1\n    ‸clusterIP: 10.100.0.2" }),
+    code: "DUPLICATE_KEY",
+    hint: /line 12/,
+  },
+  { name: "a key twice in JSON", text: '{"hosts": [],\n ‸"hosts": []}', code: "DUPLICATE_KEY" },
+  { name: "two documents", text: "hosts: []\n---\n‸hosts: []", code: "SEVERAL_DOCUMENTS" },
+  {
+    name: "an unknown key",
+    text: topology({ service: "clusterIP: 10.100.0.1\n    ‸sessionAffinty: ClientIP" }),
+    code: "UNKNOWN_KEY",
+    hint: /`sessionAffinity`/,
+  },
+  {
+    name: "an unknown key that is like no other",
+    text: topology({ rest: "‸colour: blue" }),
+    code: "UNKNOWN_KEY",
+    hint: /hosts, services, node/,
+  },
+  {
+    name: "a key of another case",
+    text: topology({ service: "‸clusterip: 10.100.0.1" }),
+    code: "UNKNOWN_KEY",
+    hint: /`clusterIP`/,
+  },
+  { name: "a prototype's name as key", text: topology({ rest: "‸constructor: 1" }), code: "UNKNOWN_KEY" },
+  { name: "a list instead of a mapping", text: "‸- hosts", code: "WRONG_TYPE" },
+  {
+    name: "a text as port",
+    text: topology({ ports: '[{ port: ‸"80" }]' }),
+    code: "WRONG_TYPE",
+    hint: /without quotes: 80/,
+  },
+  { name: "a fraction as port", text: topology({ ports: "[{ port: ‸80.5 }]" }), code: "WRONG_TYPE" },
+  {
+    name: "a number as id",
+    text: topology({ service: "clusterIP: 10.100.0.1\n    id: ‸1" }),
+    code: "WRONG_TYPE",
+    hint: /"1"/,
+  },
+  {
+    name: "nothing under a key",
+    text: topology({ service: "clusterIP: 10.100.0.1\n    ‸externalIPs:" }),
+    code: "WRONG_TYPE",
+    hint: /leave the key out/,
+  },
+  { name: "one text instead of a list", text: topology({ endpoints: "‸p1" }), code: "WRONG_TYPE", hint: /\[/ },
+  { name: "no hosts", text: "‸services: []", code: "MISSING_KEY" },
+  { name: "a host without a name", text: "hosts:\n  - ‸address: 192.168.0.1", code: "MISSING_KEY" },
+  { name: "a host without an address", text: "hosts:\n  - ‸name: h1", code: "MISSING_KEY" },
+  {
+    name: "a service without a ClusterIP",
+    text: "hosts: []\nservices:\n  - ‸name: s\n    ports: [{ port: 80 }]",
+    code: "MISSING_KEY",
+    hint: /None/,
+  },
+  { name: "an empty name", text: 'hosts: [{ name: ‸"", address: 192.168.0.1 }]', code: "EMPTY_VALUE" },
+  { name: "no port at all", text: topology({ ports: "‸[]" }), code: "EMPTY_VALUE" },
+  {
+    name: "singular and plural",
+    text: topology({ service: "clusterIP: 10.100.0.1\n    clusterIPs: ‸[10.100.0.1]" }),
+    code: "CONFLICTING_KEYS",
+  },
+  {
+    name: "an unknown policy",
+    text: topology({ service: "clusterIP: 10.100.0.1\n    internalTrafficPolicy: ‸local" }),
+    code: "UNKNOWN_VALUE",
+    hint: /Local/,
+  },
+  {
+    name: "an unknown protocol",
+    text: topology({ ports: "[{ port: 80, protocol: ‸tcp }]" }),
+    code: "UNKNOWN_PROTOCOL",
+    hint: /TCP/,
+  },
+  {
+    name: "a ClusterIP as the document has it",
+    text: topology({ service: "clusterIP: ‸10.100.100.1.7070" }),
+    code: "BAD_ADDRESS",
+    hint: /colon meant, 10\.100\.100\.1:7070/,
+  },
+  {
+    name: "a pod's port after a dot",
+    text: topology({ pods: "      - { name: p3, address: ‸10.5.0.4.80 }" }),
+    code: "BAD_ADDRESS",
+    hint: /"10\.5\.0\.4:80"/,
+  },
+  {
+    name: "a full-width colon",
+    text: topology({ endpoints: '[‸"203.0.113.9：80"]' }),
+    code: "UNKNOWN_ENDPOINT",
+    hint: /"203\.0\.113\.9:80"/,
+  },
+  {
+    name: "an address with a port",
+    text: topology({ service: 'clusterIP: ‸"10.100.0.1:80"' }),
+    code: "BAD_ADDRESS",
+    hint: /alone: 10\.100\.0\.1$/,
+  },
+  {
+    name: "leading zeros",
+    text: topology({ service: "clusterIP: ‸10.100.000.01" }),
+    code: "BAD_ADDRESS",
+    hint: /10\.100\.0\.1$/,
+  },
+  {
+    name: "a host name as address",
+    text: topology({ service: "clusterIP: ‸web.example.org" }),
+    code: "BAD_ADDRESS",
+    hint: /not looked up/,
+  },
+  {
+    name: "an IPv6 pod without brackets",
+    text: topology({ pods: '      - { name: p3, address: ‸"fd00::2:::80" }' }),
+    code: "BAD_ADDRESS",
+  },
+  {
+    name: "IPv4 in IPv6 form",
+    text: topology({ service: 'clusterIP: ‸"::ffff:10.100.0.1"' }),
+    code: "BAD_ADDRESS",
+    hint: /itself: 10\.100\.0\.1$/,
+  },
+  {
+    name: "a block as address",
+    text: topology({ service: "clusterIP: ‸10.100.0.0/24" }),
+    code: "BAD_ADDRESS",
+    hint: /block/,
+  },
+  {
+    name: "a podCIDR without its length",
+    text: topology({ host: "podCIDR: ‸10.5.0.0" }),
+    code: "BAD_CIDR",
+    hint: /10\.5\.0\.0\/32/,
+  },
+  { name: "a podCIDR that is too long", text: topology({ host: "podCIDR: ‸10.5.0.0/33" }), code: "BAD_CIDR" },
+  { name: "port 70000", text: topology({ ports: "[{ port: ‸70000 }]" }), code: "PORT_OUT_OF_RANGE", hint: /65535/ },
+  { name: "port 0", text: topology({ ports: "[{ port: 80, targetPort: ‸0 }]" }), code: "PORT_OUT_OF_RANGE" },
+  {
+    name: "a pod's port out of range",
+    text: topology({ pods: '      - { name: p3, address: ‸"10.5.0.4:70000" }' }),
+    code: "PORT_OUT_OF_RANGE",
+  },
+  {
+    name: "an affinity of two days",
+    text: topology({
+      service: "clusterIP: 10.100.0.1\n    sessionAffinity: ClientIP\n    sessionAffinityTimeoutSeconds: ‸172800",
+    }),
+    code: "NUMBER_OUT_OF_RANGE",
+  },
+  {
+    name: "two hosts of one name",
+    text: topology({ hosts: "  - { name: ‸h1, address: 192.168.0.2 }" }),
+    code: "DUPLICATE_NAME",
+    hint: /t\.yaml:2:11/,
+  },
+  {
+    name: "two pods of one name, on two hosts",
+    text: topology({ hosts: '  - { name: h2, address: 192.168.0.2, pods: [{ name: ‸p1, address: "10.6.0.2:80" }] }' }),
+    code: "DUPLICATE_NAME",
+    hint: /:6:17/,
+  },
+  {
+    name: "two services of one name",
+    text: topology({ rest: "  - { name: ‸s1, clusterIP: 10.100.0.2, ports: [{ port: 80 }] }" }),
+    code: "DUPLICATE_NAME",
+  },
+  {
+    name: "two ports of one name",
+    text: topology({ ports: "[{ name: a, port: 80 }, { name: ‸a, port: 81 }]" }),
+    code: "DUPLICATE_NAME",
+  },
+  {
+    name: "two hosts of one address",
+    text: topology({ hosts: "  - { name: h2, address: ‸192.168.0.1 }" }),
+    code: "DUPLICATE_ADDRESS",
+  },
+  {
+    name: "two pods of one address",
+    text: topology({ pods: '      - { name: p3, address: ‸"10.5.0.2:81" }' }),
+    code: "DUPLICATE_ADDRESS",
+  },
+  {
+    name: "a pod with the address of another host",
+    text: topology({
+      hosts: '  - { name: h2, address: 192.168.0.2, pods: [{ name: p3, address: ‸"192.168.0.1:80" }] }',
+    }),
+    code: "DUPLICATE_ADDRESS",
+  },
+  {
+    name: "two pods on one port of their host's network",
+    text: topology({
+      pods: '      - { name: p3, address: "192.168.0.1:80" }\n      - { name: p4, address: ‸"192.168.0.1:80" }',
+    }),
+    code: "DUPLICATE_ADDRESS",
+  },
+  {
+    name: "one frontend of two services",
+    text: topology({ rest: "  - { name: s2, clusterIP: 10.100.0.1, ports: [{ port: ‸80 }] }" }),
+    code: "DUPLICATE_FRONTEND",
+    hint: /t\.yaml:13:21/,
+  },
+  {
+    name: "one frontend as ClusterIP and external IP",
+    text: topology({
+      rest: "  - { name: s2, clusterIP: 10.100.0.2, externalIPs: [10.100.0.1], ports: [{ port: ‸80 }] }",
+    }),
+    code: "DUPLICATE_FRONTEND",
+  },
+  {
+    name: "one NodePort of two ports",
+    text: topology({ ports: "[{ port: 80, nodePort: 30000 }, { port: 81, nodePort: ‸30000 }]" }),
+    code: "DUPLICATE_NODE_PORT",
+  },
+  {
+    name: "one id of two services",
+    text: topology({
+      service: "clusterIP: 10.100.0.1\n    id: a",
+      rest: "  - { name: s2, id: ‸a, clusterIP: 10.100.0.2, ports: [{ port: 80 }] }",
+    }),
+    code: "DUPLICATE_ID",
+  },
+  {
+    name: "an endpoint that no host lists",
+    text: topology({ endpoints: "[‸p11]" }),
+    code: "UNKNOWN_ENDPOINT",
+    hint: /"p1"/,
+  },
+  {
+    name: "a pod without a port for a service without targetPort",
+    text: topology({ endpoints: "[p1, ‸p2]" }),
+    code: "NO_TARGET_PORT",
+    hint: /targetPort/,
+  },
+  {
+    name: "an IPv6 endpoint of an IPv4 service",
+    text: topology({ endpoints: '[p1, ‸"[fd00::2]:80"]' }),
+    code: "MIXED_FAMILIES",
+  },
+  {
+    name: "an IPv6 external IP of an IPv4 service",
+    text: topology({ service: 'clusterIP: 10.100.0.1\n    externalIPs: [‸"fd00::7"]' }),
+    code: "MIXED_FAMILIES",
+    hint: /clusterIPs/,
+  },
+  {
+    name: "two ClusterIPs of one family",
+    text: topology({ service: "clusterIPs: [10.100.0.1, ‸10.100.0.2]" }),
+    code: "FAMILY_TWICE",
+  },
+  {
+    name: "two podCIDRs of one family",
+    text: topology({ host: "podCIDRs: [10.5.0.0/24, ‸10.6.0.0/24]" }),
+    code: "FAMILY_TWICE",
+  },
+  {
+    name: "a VIP that is a host's address",
+    text: topology({ service: "clusterIP: ‸192.168.0.1" }),
+    code: "VIP_IS_HOST_ADDRESS",
+  },
+  {
+    name: "a VIP that is a pod's address",
+    text: topology({ service: "clusterIP: ‸10.5.0.2" }),
+    code: "VIP_IS_POD_ADDRESS",
+  },
+  { name: "a VIP in a podCIDR", text: topology({ service: "clusterIP: ‸10.5.0.200" }), code: "VIP_IN_POD_CIDR" },
+  {
+    name: "overlapping podCIDRs",
+    text: topology({ hosts: "  - { name: h2, address: 192.168.0.2, podCIDR: ‸10.5.0.128/25 }" }),
+    code: "OVERLAPPING_POD_CIDRS",
+    hint: /:4:14/,
+  },
+  {
+    name: "a detector without its setting",
+    text: topology({ rest: "node: { detectLocalMode: ‸BridgeInterface }" }),
+    code: "MISSING_KEY",
+  },
+  {
+    name: "a bridge whose name is too long for an interface",
+    text: topology({
+      rest: "node: { detectLocalMode: BridgeInterface, detectLocal: { bridgeInterface: ‸a-bridge-of-17-xx } }",
+    }),
+    code: "BAD_NAME",
+    hint: /15 bytes/,
+  },
+  {
+    name: "a prefix that no interface's name begins with",
+    text: topology({
+      rest: "node: { detectLocalMode: InterfaceNamePrefix, detectLocal: { interfaceNamePrefix: ‸cali/ } }",
+    }),
+    code: "BAD_NAME",
+  },
+  {
+    name: "a masquerade bit that no mark has",
+    text: topology({ rest: "node: { masqueradeBit: ‸32 }" }),
+    code: "NUMBER_OUT_OF_RANGE",
+  },
+  {
+    name: "an affinity table without room",
+    text: topology({ rest: "node: { affinityTableSize: ‸0 }" }),
+    code: "NUMBER_OUT_OF_RANGE",
+  },
+  {
+    name: "a range of ClusterIPs that is not one",
+    text: topology({ rest: "node: { serviceCIDRs: [10.96.0.0/12, ‸10.96.0.1] }" }),
+    code: "BAD_CIDR",
+  },
+  ...(["192.168.0.0/16", "10.5.0.0/24", "10.5.0.2/32", "203.0.113.0/24"] as const).map((block) => ({
+    name: `a range of ClusterIPs that holds something else (${block})`,
+    text: topology({
+      service: "clusterIP: 10.100.0.1\n    externalIPs: [203.0.113.1]",
+      rest: `node: { serviceCIDRs: [10.100.0.0/16, ‸${block}] }`,
+    }),
+    code: "SERVICE_CIDR_TOO_WIDE" as const,
+  })),
+];
+
+describe("a fault", () => {
+  test.for(FAULTS)("$name: $code, where it stands", ({ text, code, hint }) => {
+    const { plain, places } = marked(text);
+    const faults = faultsOf(plain);
+    expect(faults.map((fault) => `${fault.code} ${fault.at?.line}:${fault.at?.column}`)).toEqual([
+      `${code} ${places[0]}`,
+    ]);
+    expect(faults[0]?.severity).toBe("error");
+    if (hint !== undefined) expect(faults[0]?.hint).toMatch(hint);
+  });
+
+  const SPECIAL: readonly { address: string; vip: Severity; endpoint: Severity }[] = [
+    { address: "0.0.0.0", vip: "error", endpoint: "error" },
+    { address: "::", vip: "error", endpoint: "error" },
+    { address: "127.0.0.1", vip: "error", endpoint: "warning" },
+    { address: "127.255.255.254", vip: "error", endpoint: "warning" },
+    { address: "::1", vip: "error", endpoint: "warning" },
+    { address: "224.0.0.251", vip: "error", endpoint: "error" },
+    { address: "239.1.2.3", vip: "error", endpoint: "error" },
+    { address: "ff02::1", vip: "error", endpoint: "error" },
+    { address: "ff0e::7", vip: "error", endpoint: "error" },
+    { address: "255.255.255.255", vip: "error", endpoint: "error" },
+    { address: "fe80::7", vip: "warning", endpoint: "warning" },
+    // As node-local DNS caches have it.
+    { address: "169.254.20.10", vip: "warning", endpoint: "warning" },
+    // Where clouds serve metadata.
+    { address: "169.254.169.254", vip: "warning", endpoint: "warning" },
+    { address: "fd00:ec2::254", vip: "warning", endpoint: undefined },
+    ...["0.0.0.1", "1.2.3.4", "128.0.0.1", "169.253.0.1", "223.255.255.255", "240.0.0.1", "::2", "fd00::7"].map(
+      (address) => ({ address, vip: undefined, endpoint: undefined }),
+    ),
+    ...["fe00::1", "fec0::1", "ff::1", "2001:db8::1"].map((address) => ({
+      ...{ address, vip: undefined, endpoint: undefined },
+    })),
+  ];
+
+  type Severity = "error" | "warning" | undefined;
+
+  test.for(SPECIAL)("$address as VIP: $vip; as an endpoint's, a pod's, a host's: $endpoint", (special) => {
+    const { address, vip, endpoint } = special;
+    const other = address.includes(":") ? "fd00:1::1" : "10.100.0.1";
+    const socket = address.includes(":") ? `[${address}]:80` : `${address}:80`;
+    const text = (marks: { clusterIP?: string; externalIP?: string; host?: string; pod?: string; listed?: string }) => `
+hosts:
+  - name: h1
+    address: ${marks.host ?? '"192.168.0.1"'}
+    pods: [{ name: p1, address: ${marks.pod ?? '"192.0.2.1:80"'} }]
+services:
+  - name: s
+    clusterIP: ${marks.clusterIP ?? `"${other}"`}
+    externalIPs: [${marks.externalIP ?? ""}]
+    ports: [{ port: 80 }]
+    endpoints: [${marks.listed ?? ""}]
+`;
+    const cases = [
+      { text: text({ clusterIP: `‸"${address}"` }), expected: vip },
+      { text: text({ externalIP: `‸"${address}"` }), expected: vip },
+      { text: text({ listed: `‸"${socket}"` }), expected: endpoint },
+      { text: text({ pod: `‸"${socket}"` }), expected: endpoint },
+      { text: text({ host: `‸"${address}"` }), expected: endpoint },
+    ];
+    for (const { text: marks, expected } of cases) {
+      const { plain, places } = marked(marks);
+      const found = faultsOf(plain).map(({ code, severity, at, hint }) => {
+        return { code, severity, place: `${at?.line}:${at?.column}`, hint };
+      });
+      const fault = { code: "SPECIAL_ADDRESS", severity: expected, place: places[0], hint: expect.any(String) };
+      expect(found).toEqual(expected === undefined ? [] : [fault]);
+    }
+  });
+
+  test("a pod with a special address is named once, however many services list it", () => {
+    const text = topology({ pods: '      - { name: p3, address: "127.0.0.1:80" }', endpoints: "[p3]" });
+    const codes = faultsOf(text).map(({ code }) => code);
+    expect(codes.filter((code) => code === "SPECIAL_ADDRESS")).toHaveLength(1);
+  });
+
+  const WARNINGS: readonly { name: string; text: string; code: FaultCode }[] = [
+    {
+      name: "a pod outside its host's podCIDR",
+      text: topology({ pods: '      - { name: p3, address: ‸"10.6.0.4:80" }' }),
+      code: "POD_OUTSIDE_CIDR",
+    },
+    { name: "an endpoint listed twice", text: topology({ endpoints: "[p1, ‸p1]" }), code: "DUPLICATE_ENDPOINT" },
+    {
+      name: "an external IP that is a host's",
+      text: topology({ service: "clusterIP: 10.100.0.1\n    externalIPs: [‸192.168.0.1]" }),
+      code: "VIP_IS_HOST_ADDRESS",
+    },
+    {
+      name: "source ranges without load-balancer IPs",
+      text: topology({ service: "clusterIP: 10.100.0.1\n    loadBalancerSourceRanges: ‸[10.0.0.0/8]" }),
+      code: "NO_EFFECT",
+    },
+    {
+      name: "a load-balancer IP that no range guards",
+      text: topology({
+        service:
+          'clusterIPs: [10.100.0.1, "fd00::1"]\n    loadBalancerIPs: ["fd00::7"]\n    loadBalancerSourceRanges: ‸[10.0.0.0/8]',
+      }),
+      code: "OPEN_FAMILY",
+    },
+    {
+      name: "a policy for traffic from outside, where nothing leads in",
+      text: topology({ service: "clusterIP: 10.100.0.1\n    externalTrafficPolicy: ‸Local" }),
+      code: "NO_EFFECT",
+    },
+    {
+      name: "a timeout without affinity",
+      text: topology({ service: "clusterIP: 10.100.0.1\n    sessionAffinityTimeoutSeconds: ‸60" }),
+      code: "NO_EFFECT",
+    },
+    {
+      name: "a health check that nobody asks",
+      text: topology({ service: "clusterIP: 10.100.0.1\n    healthCheckNodePort: ‸32000" }),
+      code: "NO_EFFECT",
+    },
+  ];
+
+  test.for(WARNINGS)("$name is a warning", ({ text, code }) => {
+    const { plain, places } = marked(text);
+    expect(
+      faultsOf(plain).map(({ severity, code: found, at }) => `${severity} ${found} ${at?.line}:${at?.column}`),
+    ).toEqual([`warning ${code} ${places[0]}`]);
+  });
+
+  test("of each port is told by the port's number", () => {
+    const text = topology({ endpoints: "[p2]" }).replace("port: 80", "port: 8443");
+    expect(faultsOf(text)[0]?.message).toContain("port 8443 of the service has no `targetPort`");
+  });
+
+  test("names a number that JSON has no word for", () => {
+    expect(faultsOf("hosts: [{ name: .inf, address: 10.0.0.1 }]")[0]?.message).toBe(
+      "`name` must be a text, not Infinity",
+    );
+  });
+
+  test("that an alias brings along twice is said once", () => {
+    expect(faultsOf("hosts:\n  - { name: a, address: &a 10.0.0 }\n  - { name: b, address: *a }").length).toBe(2);
+    expect(
+      faultsOf("hosts: [{ name: a, address: 10.0.0.1, pods: &p [{}] }, { name: b, address: 10.0.0.2, pods: *p }]"),
+    ).toHaveLength(faultsOf("hosts: [{ name: a, address: 10.0.0.1, pods: [{}] }]").length);
+  });
+
+  test("in JSON has its place, whatever the indentation", () => {
+    const { plain, places } = marked(
+      JSON.stringify({ hosts: [], ["k".repeat(2000)]: 1 }, null, "\t").replace('"k', '‸"k'),
+    );
+    expect(faultsOf(plain).map(({ code, at }) => `${code} ${at?.line}:${at?.column}`)).toEqual([
+      `UNKNOWN_KEY ${places[0]}`,
+    ]);
+  });
+
+  test("too many to hold are counted, and an error among them is still one", () => {
+    const faults = faultsOf(JSON.stringify({ hosts: Array(100_010).fill("x") }));
+    expect(faults).toHaveLength(100_001);
+    expect(faults.at(-1)).toMatchObject({ severity: "error", code: "TOO_MANY_FAULTS" });
+    expect(faults.at(-1)?.message).toContain("100010");
+  });
+
+  test("stands in line with all others of the file", () => {
+    const { plain, places } = marked(`hosts:
+  - name: h1
+    address: ‸10.0.0
+    colour: blue
+    podCIDR: ‸10.5.0.0/99
+    pods: [{ name: p1, address: ‸"10.5.0.2:0" }]
+services:
+  - name: s1
+    clusterIP: ‸10.100.0.1.80
+    ports: [{ port: ‸70000, protocol: ‸TPC }, { ports: 80 }]
+    endpoints: [p1, ‸p2]
+  - name: ‸s1
+    clusterIP: 10.100.0.2
+    ports: [{ port: 80 }, { port: ‸80 }]
+`);
+    const found = faultsOf(plain).map(({ at }) => `${at?.line}:${at?.column}`);
+    expect(found).toEqual(expect.arrayContaining(places));
+    expect(found).toHaveLength(places.length + 2); // colour, and ports, which is taken for port
+  });
+
+  test("inside an alias is shown where the value is written", () => {
+    const { plain, places } = marked(`hosts: [{ name: h1, address: 192.168.0.1 }]
+services:
+  - { name: s1, clusterIP: 10.100.0.1, ports: &p [{ port: ‸70000 }] }
+  - { name: s2, clusterIP: 10.100.0.2, ports: *p }`);
+    expect(faultsOf(plain).map(({ at }) => `${at?.line}:${at?.column}`)).toEqual([places[0], places[0]]);
+  });
+
+  test("in a key that a merge brought along is shown there", () => {
+    const { plain, places } = marked(`hosts: [{ name: h1, address: 192.168.0.1 }]
+services:
+  - &base { name: s1, clusterIP: ‸10.100.0, ports: [{ port: 80 }] }
+  - { <<: *base, name: s2 }`);
+    expect(faultsOf(plain).map(({ at }) => `${at?.line}:${at?.column}`)).toEqual([places[0], places[0]]);
+  });
+});
+
+test("an endpoint on a host's own address runs on that host, and serves it under policy Local", () => {
+  const { topology: read_ } = read(`
+hosts: [{ name: alpha, address: 10.0.0.1 }, { name: beta, address: 10.0.0.2 }]
+services:
+  - name: web
+    clusterIP: 10.50.0.1
+    externalTrafficPolicy: Local
+    internalTrafficPolicy: Local
+    ports: [{ port: 80, targetPort: 8080, nodePort: 30080 }]
+    endpoints: ["10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080"]
+`);
+  expect(read_.services[0]?.ports[0]?.endpoints.map(({ host }) => host)).toEqual(["alpha", "beta", undefined]);
+  const [plan] = planHost(read_, { host: "alpha" }).ports;
+  expect(plan?.localEndpoints.map(({ address }) => address)).toEqual(["10.0.0.1"]);
+});
+
+describe("a file that is not a text of ours", () => {
+  test.for([
+    ["nothing", "", "EMPTY_FILE"],
+    ["blanks", " \n\n", "EMPTY_FILE"],
+    ["comments", "# hosts:\n", "EMPTY_FILE"],
+    ["null", "null\n", "EMPTY_FILE"],
+    ["documents with nothing in them", "---\n---\n", "EMPTY_FILE"],
+  ] as const)("%s is an empty file", ([, text, code]) => {
+    expect(faultsOf(text).map((fault) => fault.code)).toEqual([code]);
+  });
+
+  test("names the first byte that is not UTF-8", () => {
+    const [fault] = faultsOf(Uint8Array.of(...bytes("hosts:\n  # caf"), 0xe9, 0x0a));
+    expect([fault?.code, fault?.at?.line, fault?.at?.column]).toEqual(["NOT_UTF8", 2, 8]);
+  });
+
+  test("is refused above 64 MiB", () => {
+    const [fault] = faultsOf(new Uint8Array(64 * 1024 * 1024 + 1).fill(0x20));
+    expect(fault).toMatchObject({ code: "FILE_TOO_LARGE", message: "Cannot read it: a file may hold 64 MiB" });
+    expect(fault?.hint).toMatch(/several files/);
+  });
+
+  test("refuses an alias bomb without setting it off", () => {
+    const levels = Array.from({ length: 12 }, (_, level) => {
+      const items =
+        level === 0
+          ? '["x"]'
+          : `[${Array(10)
+              .fill(`*a${level - 1}`)
+              .join(", ")}]`;
+      return `a${level}: &a${level} ${items}`;
+    });
+    expect(faultsOf(levels.join("\n")).map(({ code }) => code)).toEqual(["ALIAS_BOMB"]);
+  });
+
+  test("takes a merge in each of 10,000 pods, and refuses millions of merged keys", () => {
+    const pods = (count: number) =>
+      Array.from(
+        { length: count },
+        (_, n) => `      - { <<: *d, name: p${n}, address: "10.5.${n >> 8}.${n & 255}:80" }`,
+      );
+    const text = (count: number) => `
+hosts:
+  - name: h1
+    address: 192.168.0.1
+    podCIDR: 10.5.0.0/16
+    pods:
+      - &d { name: d, address: "10.5.255.1:80", ready: true, serving: true }
+${pods(count).join("\n")}
+`;
+    expect(faultsOf(text(10_000))).toEqual([]);
+    expect(faultsOf(text(250_000)).map(({ code, hint }) => [code, hint])).toEqual([
+      ["ALIAS_BOMB", "Write the keys out, or use fewer merges"],
+    ]);
+  });
+
+  test("refuses a long text in very many places", () => {
+    const services = Array.from({ length: 200 }, () => "  - name: *n");
+    const text = `hosts: []\nx: &n ${"a".repeat(100_000)}\nservices:\n${services.join("\n")}`;
+    expect(faultsOf(text).map(({ code }) => code)).toEqual(["ALIAS_BOMB"]);
+  });
+
+  test("refuses an alias of what it stands in", () => {
+    expect(faultsOf("hosts: &h [*h]").map(({ code }) => code)).toEqual(["ALIAS_BOMB"]);
+  });
+
+  test("refuses aliases nested deeper than any stack", () => {
+    const chain = Array.from(
+      { length: 20_000 },
+      (_, level) => `- &a${level} [${level === 0 ? "x" : `*a${level - 1}`}]`,
+    );
+    expect(faultsOf(chain.join("\n")).map(({ code }) => code)).toEqual(["ALIAS_BOMB"]);
+  });
+
+  test.for([
+    ["YAML", "[".repeat(100_000)],
+    ["JSON", `${"[".repeat(100_000)}${"]".repeat(100_000)}`],
+  ] as const)("survives %s nested 100,000 deep", ([, text]) => {
+    expect(faultsOf(text).map(({ severity }) => severity)).toEqual(["error"]);
+  });
+
+  test("never throws anything but an InputError, whatever the bytes", () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.string().map(bytes), fc.json().map(bytes)),
+        (input) => {
+          faultsOf(input);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  test("never throws anything but an InputError, whatever stands under a known key", () => {
+    const value = fc.oneof(
+      fc.jsonValue({ maxDepth: 3 }),
+      fc.constantFrom("10.0.0.1", "10.0.0.0/8", "p1", "10.0.0.1:80"),
+    );
+    const keyed = (...keys: string[]) => fc.dictionary(fc.constantFrom(...keys), value, { maxKeys: 6 });
+    const pod = keyed("name", "address", "addresses", "ready", "hints");
+    const host = fc.record(
+      { name: value, address: value, podCIDR: value, pods: fc.array(pod, { maxLength: 3 }) },
+      { requiredKeys: [] },
+    );
+    const service = keyed("name", "clusterIP", "clusterIPs", "ports", "endpoints", "externalIPs", "sessionAffinity");
+    const file = fc.record(
+      { hosts: fc.array(host, { maxLength: 3 }), services: fc.array(service, { maxLength: 3 }), node: value },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(file, (content) => void faultsOf(JSON.stringify(content))),
+      { numRuns: 500 },
+    );
+  });
+});
