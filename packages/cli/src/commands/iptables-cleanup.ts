@@ -15,7 +15,7 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
     examples: [
       "sudo svcproxy iptables cleanup",
       "sudo svcproxy iptables cleanup --dry-run --json | jq .variants",
-      "sudo svcproxy iptables cleanup web.yaml --host web1   # rules that were printed and typed, too",
+      "sudo svcproxy iptables cleanup web.yaml --host web1   # typed ones too",
     ],
   })
     .option("--dry-run", "print what would be fed to the kernel, and change nothing")

@@ -151,7 +151,8 @@ export class IptablesSession implements DataPathSession {
     const beside = unmarkedBeside(run.before ?? [], run.desired);
     this.#machineProblems = [
       ...(beside.length === 0 ? [] : [unmarkedProblem(beside, this.#machine.choice.tools.variant)]),
-      ...(await this.#machine.problemsWith(needs, { signal: this.#signal })),
+      // The rules are in: an interruption that comes now changes nothing about it.
+      ...(await this.#machine.problemsWith(needs, { signal: new AbortController().signal })),
     ];
     return plan;
   }
