@@ -40,9 +40,9 @@ async function race({ directory, owner, journal }: Required<Omit<Orders, "kind">
   }
 }
 
-/** The kernel takes a killed process' sockets a little before it takes the process. */
+/** The kernel takes a killed process' sockets a little before it takes the process; on a busy machine quite a while. */
 async function isAlive(pid: string): Promise<boolean> {
-  for (let look = 0; look < 20; look++) {
+  for (let look = 0; look < 500; look++) {
     try {
       if (/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8"))) return false;
     } catch {
