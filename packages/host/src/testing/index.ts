@@ -5,6 +5,7 @@ export * from "./contract/memory-data-path.ts";
 export * from "./flows/describe-flows.ts";
 export * from "./flows/describe-traced-flows.ts";
 export type { RuleStyle } from "./flows/flow.ts";
+export { type Answer, type FlowAgent, startFlowAgent } from "./flows/flow-agent.ts";
 export { EDGE, flowAddress } from "./flows/flow-places.ts";
 export type { FlowSubject } from "./flows/flow-subject.ts";
 export { readFlowFile } from "./flows/flow-topology.ts";

@@ -60,7 +60,9 @@ export function meaningOf(table: NftTable): readonly string[] {
   for (const { name, rules, hook } of table.chains) {
     if (parsePickingChainName(name) === undefined) lines.push(`chain ${name} ${JSON.stringify({ hook, rules })}`);
   }
-  for (const { name, comment: _comment, ...rest } of table.collections) lines.push(`${name} ${JSON.stringify(rest)}`);
+  for (const { name, kind, typeOf, counts, flags, size, timeoutSeconds } of table.collections) {
+    lines.push(`${name} ${JSON.stringify([kind, typeOf, counts, flags, size, timeoutSeconds])}`);
+  }
   return lines.sort();
 }
 

@@ -33,6 +33,8 @@ const TIMEOUTS = [undefined, undefined, undefined, 600, 10_800] as const;
 /** Pods on each of two hosts. */
 const PODS = 8;
 
+export const PODS_OF_BOTH = 2 * PODS;
+
 export const RANDOM_HOST = "one";
 
 /** The pods by number: the first half runs on RANDOM_HOST. Both families. */
@@ -139,7 +141,7 @@ export class RandomCluster {
   }
 
   #newEndpoints(service: RandomService): void {
-    const all = Array.from({ length: 2 * PODS }, (_, pod) => pod);
+    const all = Array.from({ length: PODS_OF_BOTH }, (_, pod) => pod);
     const count = this.#chance(0.1) ? 0 : 1 + this.#below(6);
     service.endpoints = Array.from({ length: count }, () => all.splice(this.#below(all.length), 1)).flat();
   }
@@ -175,7 +177,7 @@ export class RandomCluster {
         // What happens most: an endpoint goes, comes, or makes room for another.
         const isGoing = endpoints.length > 0 && this.#chance(0.6);
         if (isGoing) endpoints.splice(this.#below(endpoints.length), 1);
-        const next = this.#below(2 * PODS);
+        const next = this.#below(PODS_OF_BOTH);
         if ((!isGoing || this.#chance(0.5)) && !endpoints.includes(next)) endpoints.push(next);
       }
     }
