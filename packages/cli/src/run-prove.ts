@@ -85,6 +85,8 @@ function formatOf({ hostName }: RuleSource, files: readonly string[], flags: Pro
     ...(hostName === undefined ? {} : { hostName }),
     traceCommand: [
       ...["svcproxy", "trace", ...files],
+      ...option("--config", flags.config),
+      ...(flags.allowExternalIps ?? []).flatMap((block) => ["--allow-external-ips", block]),
       ...option("--host", hostName),
       ...option("--dialect", flags.dialect),
       ...option("--dispatch", flags.dispatch),

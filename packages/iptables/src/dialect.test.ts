@@ -22,7 +22,7 @@ test.for([
 describe("what a dialect does otherwise than the plan is named", () => {
   const kinds = (dialect: Dialect, node: Partial<NodeSettings> = {}, family: 4 | 6 = 4) =>
     dialectDeviations(planWith(node), { dialect, family }).map(({ kind }) => kind);
-  const ALWAYS = ["host-traffic-masqueraded", "nodeport-on-loopback", "whole-mark"];
+  const ALWAYS = ["host-traffic-masqueraded", "nodeport-on-loopback", "whole-mark", "mark-outlives-packet"];
 
   test("of the document", () => {
     expect(kinds("document")).toEqual([...ALWAYS, "outside-clusterip-not-masqueraded"]);

@@ -52,6 +52,10 @@ const DOCUMENT_DEVIATIONS: readonly Deviation[] = [
     kind: "whole-mark",
     text: "The mark is set and compared whole, so another program's mark bits are overwritten, or keep a packet from being masqueraded",
   },
+  {
+    kind: "mark-outlives-packet",
+    text: "The mark stays on a packet that was masqueraded, and on what carries it on, such as an overlay's outer packet",
+  },
 ];
 
 const OUTSIDE_NOT_MASQUERADED: Deviation = {

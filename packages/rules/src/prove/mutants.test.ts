@@ -87,7 +87,11 @@ function probes({ plan, family }: ProveFixture): readonly TraceRequest[] {
 }
 
 /** The fate of each packet: for a client that no list remembers, and for one of whom that is not known. */
-function fates({ hostState, plan, isOwn }: ProveFixture, rules: RuleSet, packets: readonly TraceRequest[]): string[] {
+function fates(
+  { hostState, plan, deviations, isOwn }: ProveFixture,
+  rules: RuleSet,
+  packets: readonly TraceRequest[],
+): string[] {
   const { recentLists: _, ...forgetful } = hostState;
   const tracers = [hostState, forgetful].map((state) =>
     createTracer({
@@ -96,19 +100,30 @@ function fates({ hostState, plan, isOwn }: ProveFixture, rules: RuleSet, packets
       isOwn: ({ table, chain, number }, rule) => !isNftRule(rule) && isOwn({ table, chain, number, rule }),
     }),
   );
+  const clearsMark = deviations.every(({ kind }) => kind !== "mark-outlives-packet");
   const bit = 2 ** plan.node.masqueradeBit;
-  return packets.map((packet) => tracers.map((tracer) => fateOf(tracer.trace(packet), bit)).join("\n\n"));
+  return packets.map((packet) =>
+    tracers.map((tracer) => fateOf(tracer.trace(packet), { bit, clearsMark })).join("\n\n"),
+  );
 }
 
 /** Everything that the claims are about, as text. */
-function fateOf({ branches }: Trace, ourBit: number): string {
+function fateOf({ branches }: Trace, { bit, clearsMark }: { bit: number; clearsMark: boolean }): string {
   const fate = branches.map((branch) => {
     if (branch.kind === "undecided") return `undecided ${JSON.stringify(branch.question.match)}`;
     const { verdict, destination, source, mark, leftBy } = branch.outcome;
     const isGone = verdict === "dropped" || verdict === "refused";
     // A share may differ by what the kernel cannot tell.
     const share = toNumber(branch.probability).toFixed(8);
-    const way = isGone ? "" : JSON.stringify([destination, source, leftBy, mark & ~ourBit, branch.reply?.returns]);
+    const way = isGone
+      ? ""
+      : JSON.stringify([
+          destination,
+          source,
+          leftBy,
+          leftBy === undefined || !clearsMark ? mark & ~bit : mark,
+          branch.reply?.returns,
+        ]);
     return `${verdict} ${share} ${way}`;
   });
   return fate.sort().join("\n");

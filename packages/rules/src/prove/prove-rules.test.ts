@@ -35,6 +35,7 @@ describe("the founding document's rules", () => {
       ["host-traffic-masqueraded", "192.168.1.6 → 127.0.0.1:80/tcp"],
       ["nodeport-on-loopback", "127.0.0.1 → 127.0.0.1:34211/tcp"],
       ["whole-mark", "10.5.75.2 → 10.100.100.1:7070/tcp, mark 0x1"],
+      ["mark-outlives-packet", "10.5.75.2 → 10.100.100.1:7070/tcp"],
       ["outside-clusterip-not-masqueraded", "10.5.88.3 → 10.100.100.1:7070/tcp"],
     ]);
   });

@@ -5,7 +5,9 @@ import type { HostState } from "../host/host-state.ts";
 import type { RuleSet } from "../rule-set.ts";
 import type { CheckContext } from "./claims/check-context.ts";
 import { checkElsewhere } from "./claims/check-elsewhere.ts";
+import { errorsMayBeLost } from "./claims/check-errors.ts";
 import { checkFrontend } from "./claims/check-frontend.ts";
+import { checkLoopbackGuard } from "./claims/check-loopback-guard.ts";
 import type { IsOwn } from "./claims/own-rules.ts";
 import { isKubernetesRule } from "./claims/own-rules.ts";
 import { arrivingClients, type FrontendSpace, frontendSpaces, mentionPlan } from "./claims/plan-frontends.ts";
@@ -15,7 +17,7 @@ import { proofContexts } from "./compile/proof-context.ts";
 import type { Deviation } from "./report/deviation.ts";
 import { ExamplePackets } from "./report/example-packet.ts";
 import { Findings } from "./report/findings.ts";
-import type { Proof, ProofPacket } from "./report/proof.ts";
+import { CLAIM_NUMBERS, type Proof, type ProofPacket } from "./report/proof.ts";
 import { singleSet, unite } from "./space/index-set.ts";
 
 export interface ProveOptions {
@@ -61,11 +63,13 @@ export function proveRules(options: ProveOptions): Proof {
     clients,
     hostAddresses,
     promised: promisedSources(plan, proof, { clients, hostAddresses }),
+    errorsMayBeLost: errorsMayBeLost(proof),
     countCases: (count) => {
       cases += count;
     },
   };
   const frontends = frontendSpaces(plan, proof);
+  checkLoopbackGuard(check);
   for (const frontend of frontends) if (frontend.destination.length > 0) checkFrontend(check, frontend);
   checkElsewhere(check, frontends, plan);
   const caveats = [
@@ -85,8 +89,6 @@ export function proveRules(options: ProveOptions): Proof {
     cases,
   };
 }
-
-const CLAIM_NUMBERS = [1, 2, 3, 4, 5, 6, 7] as const;
 
 /** The rules that a proof looks at, and in words what the kernel asks besides. */
 function provedRules({ family, iptables, nft, unread }: HostRules): { rules: RuleSet; unproved: string | undefined } {

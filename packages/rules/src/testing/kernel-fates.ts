@@ -74,8 +74,16 @@ function sideOf(source: IpAddress): Side {
   return source.startsWith("10.2.0.") ? "remote" : "outside";
 }
 
-/** Sends all, in the order of their marks. */
-export async function fatesOf(world: KernelWorld, probes: readonly KernelProbe[]): Promise<readonly Fates[]> {
+/**
+ * Sends all, in the order of their marks.
+ *
+ * @param options.tellsOurBit whether what leaves is to be told apart by the bit that asks for masquerading
+ */
+export async function fatesOf(
+  world: KernelWorld,
+  probes: readonly KernelProbe[],
+  { tellsOurBit }: { readonly tellsOurBit: boolean },
+): Promise<readonly Fates[]> {
   const fates = probes.map(() => new Map<string, number>());
   for (const [mark, marked] of Map.groupBy(probes.entries(), ([, { sent }]) => sent.mark)) {
     await using _ = await markArrivals(world, mark);
@@ -89,7 +97,7 @@ export async function fatesOf(world: KernelWorld, probes: readonly KernelProbe[]
     }));
     const seen = Map.groupBy(await world.send(packets), ({ id }) => id);
     for (const [at, { place }] of planned.entries()) {
-      const fate = tellFate(kernelOutcome(seen.get(at + 1) ?? [], world.interfaceName));
+      const fate = tellFate(kernelOutcome(seen.get(at + 1) ?? [], world.interfaceName), tellsOurBit);
       const counted = fates[place];
       counted?.set(fate, (counted.get(fate) ?? 0) + 1);
     }
@@ -105,11 +113,12 @@ async function markArrivals(world: KernelWorld, mark: number): Promise<AsyncDisp
   return { [Symbol.asyncDispose]: async () => void (await world.run("nft", ["delete", "table", "inet", "marks"])) };
 }
 
-/** All that the plan is about. NAT draws source ports, and the bit that asks for it is the rules' own. */
-function tellFate(outcome: KernelOutcome): string {
+/** All that the plan is about. NAT draws source ports, and what stays may keep the bit that asks for it. */
+function tellFate(outcome: KernelOutcome, tellsOurBit: boolean): string {
   if (outcome.kind !== "delivered") return outcome.kind;
   const { by, source, destination, mark } = outcome;
-  return JSON.stringify([by, source.address, destination, mark === undefined ? null : mark & ~MASQUERADE_BIT]);
+  const told = mark === undefined ? null : by === "" || !tellsOurBit ? mark & ~MASQUERADE_BIT : mark;
+  return JSON.stringify([by, source.address, destination, told]);
 }
 
 const MASQUERADE_BIT = 0x4000;

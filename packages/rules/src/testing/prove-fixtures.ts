@@ -11,7 +11,13 @@ type Dialect = "document" | "kubernetes";
 
 /** What each dialect of the iptables data path does otherwise. */
 const DEVIATIONS: Readonly<Record<Dialect, readonly DeviationKind[]>> = {
-  document: ["host-traffic-masqueraded", "nodeport-on-loopback", "whole-mark", "outside-clusterip-not-masqueraded"],
+  document: [
+    "host-traffic-masqueraded",
+    "nodeport-on-loopback",
+    "whole-mark",
+    "mark-outlives-packet",
+    "outside-clusterip-not-masqueraded",
+  ],
   kubernetes: ["host-to-external-not-refused", "unserved-nodeport-on-every-address"],
 };
 

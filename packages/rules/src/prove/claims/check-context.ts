@@ -27,6 +27,8 @@ export interface CheckContext {
   readonly promised: PromisedSources;
   /** The host's addresses as the plan has them. */
   readonly hostAddresses: IndexSet;
+  /** Whether some rule stops an error message of some connection: then each frontend's are followed. */
+  readonly errorsMayBeLost: boolean;
   countCases(count: number): void;
 }
 

@@ -10,7 +10,8 @@ import { enteringState, walkHost } from "../walk/walk-host.ts";
 import { checkAffinity } from "./check-affinity.ts";
 import type { CheckContext, Promised } from "./check-context.ts";
 import { describeDestination, endpointOf, reachClaim } from "./check-context.ts";
-import { checkMark } from "./check-mark.ts";
+import { checkErrors } from "./check-errors.ts";
+import { checkMark, checkMarkEnds } from "./check-mark.ts";
 import { checkShares } from "./check-shares.ts";
 import { checkReply, checkSource } from "./check-source.ts";
 import { checkForbidden, checkTurnedAway } from "./check-turned-away.ts";
@@ -105,5 +106,7 @@ function checkReached(check: CheckContext, promise: Promised, { state, ending }:
   }
   checkSource(check, promise, { state, endpoint });
   checkReply(check, promise, { state, endpoint });
+  checkErrors(check, promise, { state, endpoint });
+  checkMarkEnds(check, promise, state);
   return true;
 }

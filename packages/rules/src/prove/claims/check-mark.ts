@@ -3,11 +3,12 @@ import type { Finding } from "../report/proof.ts";
 import { intersect, singleSet, subtract } from "../space/index-set.ts";
 import { hasMark, marksWithin } from "../space/mark-set.ts";
 import type { Region } from "../space/region.ts";
-import type { EndedState } from "../walk/symbolic-state.ts";
+import type { EndedState, SymbolicState } from "../walk/symbolic-state.ts";
 import type { CheckContext, Promised } from "./check-context.ts";
 import { describeDestination, endpointOf } from "./check-context.ts";
 import { openQuestion } from "./open-questions.ts";
 import { markBitsWeTouch } from "./own-rules.ts";
+import { report } from "./report-fault.ts";
 
 /** Whatever mark of others a packet brings: it is kept, and changes nothing. */
 export function checkMark(check: CheckContext, promise: Promised, { state, ending }: EndedState): void {
@@ -29,6 +30,16 @@ export function checkMark(check: CheckContext, promise: Promised, { state, endin
   // Where the mark decided nothing, the packets are those of claim 1.
   if (hasMark(state.region.mark, 0)) return;
   checkMarkedWay(check, promise, { state: { ...state, region: { ...state.region, mark: ours } }, ending });
+}
+
+/** What leaves has our bit no more, where it came without. */
+export function checkMarkEnds(check: CheckContext, promise: Promised, state: SymbolicState): void {
+  const { markBit, isOwn, findings, examples } = check;
+  const isSet = (state.mark.flipped & markBit) !== 0 && (markBitsWeTouch(state, isOwn) & markBit) !== 0;
+  if (state.outInterface === undefined || !isSet) return;
+  const message = `leaves by ${state.outInterface} with our mark 0x${markBit.toString(16)} still on it`;
+  const finding = (): Finding => ({ packet: examples.of(state.region), message, frontend: promise.frontend.name });
+  if (!findings.byDesign("mark-outlives-packet", finding)) report(check, promise, state, { claim: 10, message });
 }
 
 function foreignMark({ markBit }: CheckContext, marks: Region["mark"]): Region["mark"] {

@@ -13,7 +13,7 @@ import type { ExamplePackets } from "../report/example-packet.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import { firstMember, hasMember, intersect, isSubset, singleSet } from "../space/index-set.ts";
 import type { SymbolicState } from "../walk/symbolic-state.ts";
-import { walkHost } from "../walk/walk-host.ts";
+import { enteringState, walkHost } from "../walk/walk-host.ts";
 
 /** A part of a delivered state whose replies fare alike. */
 export interface ReplyCase {
@@ -25,6 +25,12 @@ export interface ReplyCase {
   /** The match that could not be decided. */
   readonly question?: string;
 }
+
+/** That a packet is too big for a link on its way, on which path MTU discovery counts. */
+export const TOO_BIG = {
+  4: { protocol: 1, icmp: { type: 3, code: 4 } },
+  6: { protocol: 58, icmp: { type: 2, code: 0 } },
+} as const;
 
 const TCP = 6;
 const ICMP = 1;
@@ -95,8 +101,12 @@ export class ReplyWays {
 
   /** The reply's own way through the hooks of this host. */
   #walkBack(state: SymbolicState): readonly ReplyCase[] {
+    return this.#walk(state, this.#answer(state), "the answer");
+  }
+
+  #answer(state: SymbolicState): SymbolicState {
     const isFromHere = state.outInterface === undefined;
-    const reply: SymbolicState = {
+    return {
       ...state,
       region: { ...state.region, state: ESTABLISHED },
       source: state.destination === "destination" ? "destination" : state.destination,
@@ -116,7 +126,25 @@ export class ReplyWays {
       route: undefined,
       assumptions: undefined,
     };
-    return this.#walk(state, reply, "answer");
+  }
+
+  /** Follows the errors of routers: about the answers, to the endpoint, and about what is sent to it, to the client. */
+  followErrors(state: SymbolicState): readonly ReplyCase[] {
+    const { family } = this.#context.space;
+    const error = { refusal: TOO_BIG[family], sourcePort: "unknown", destinationPort: "unknown" } as const;
+    const what = "an ICMP error about the connection";
+    const back = { ...this.#answer(state), ...error };
+    const toClient = this.#walk(state, { ...back, region: { ...state.region, state: RELATED } }, what);
+    // The host's own programs have no router before them.
+    if (state.inInterface?.kind !== "bySource") return toClient;
+    const forth: SymbolicState = {
+      ...enteringState({ ...state.region, state: RELATED }, "network"),
+      ...error,
+      inInterface: state.inInterface,
+      follows: { source: state.source, destination: state.destination },
+      connectionMark: undefined,
+    };
+    return [...toClient, ...this.#walk(state, forth, what)];
   }
 
   #walk(state: SymbolicState, reply: SymbolicState, what: string): readonly ReplyCase[] {
@@ -128,7 +156,7 @@ export class ReplyWays {
       return {
         part,
         returns,
-        because: `the ${what} is ${ending.kind}: ${ending.because}`,
+        because: `${what} is ${ending.kind}: ${ending.because}`,
         ...(ending.placed === undefined ? {} : { placed: ending.placed }),
         ...(question === undefined ? {} : { question }),
       };
@@ -179,7 +207,7 @@ export class ReplyWays {
         ? { protocol: TCP }
         : { protocol: space.family === 4 ? ICMP : ICMP6, icmp: { type: answer.type, code: answer.code } },
     };
-    return this.#walk(part, refusal, isReset ? "reset that refuses it" : "ICMP that refuses it");
+    return this.#walk(part, refusal, isReset ? "the reset that refuses it" : "the ICMP that refuses it");
   }
 
   #comesByBridgePort({ inInterface }: SymbolicState, seen: number): boolean {

@@ -11,6 +11,7 @@ export type DeviationKind =
   | "host-traffic-masqueraded"
   | "nodeport-on-loopback"
   | "whole-mark"
+  | "mark-outlives-packet"
   | "outside-clusterip-not-masqueraded"
   | "host-to-external-not-refused"
   | "unserved-nodeport-on-every-address";

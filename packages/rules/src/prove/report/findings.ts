@@ -1,6 +1,6 @@
 import type { Deviation, DeviationKind } from "./deviation.ts";
 import type { Claim, ClaimNumber, Finding, ShownDeviation } from "./proof.ts";
-import { CLAIMS } from "./proof.ts";
+import { CLAIM_NUMBERS, CLAIMS } from "./proof.ts";
 
 /** So many packets are shown for each claim. */
 const SHOWN = 5;
@@ -44,7 +44,7 @@ export class Findings {
   }
 
   claims(): readonly Claim[] {
-    return ([1, 2, 3, 4, 5, 6, 7] as const).map((number) => {
+    return CLAIM_NUMBERS.map((number) => {
       const { broken, undecided, more } = this.#claims.get(number) ?? { broken: [], undecided: [], more: 0 };
       const status = broken.length > 0 ? "broken" : undecided.length > 0 ? "undecided" : "held";
       return { number, title: CLAIMS[number], status, broken, undecided, more };

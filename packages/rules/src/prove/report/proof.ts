@@ -11,9 +11,14 @@ export const CLAIMS = {
   5: "Source ranges, traffic policies and affinity hold on every entry",
   6: "No foreign rule defeats any of the above",
   7: "A packet that arrives with a foreign mark is treated the same and keeps it",
+  8: "No neighbour reaches 127.0.0.0/8 of this host (CVE-2020-8558)",
+  9: "Error messages and fragments of served connections get through (path MTU)",
+  10: "Our mark does not outlive the packet: what carries it on, such as an overlay's outer packet, would keep it",
 } as const;
 
 export type ClaimNumber = keyof typeof CLAIMS;
+
+export const CLAIM_NUMBERS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const satisfies readonly ClaimNumber[];
 
 export type ClaimStatus = "held" | "broken" | "undecided";
 

@@ -39,6 +39,8 @@ export interface SymbolicState {
   readonly awaitedIn?: number | "unknown" | "none";
   /** Set for what tells a client that its packet is refused: an answer with a protocol of its own. */
   readonly refusal?: { readonly protocol: number; readonly icmp?: { readonly type: number; readonly code: number } };
+  /** Set for what belongs to a connection whose translation is known: what NAT maps it to. */
+  readonly follows?: { readonly source: Field; readonly destination: Field };
   /** An answer that conntrack takes for the first packet of a connection of its own. */
   readonly isStranger?: true;
   /** Whether conntrack has seen it: before, it counts as INVALID; `untracked` was kept from it. */

@@ -87,6 +87,7 @@ const FIRST_STATES = unite((["NEW", "RELATED"] as const).map((state) => singleSe
 /** Each end of a connection is decided once, by its first packet; an answer is mapped back. */
 function walkNat(context: ProofContext, state: SymbolicState, hook: Hook): SymbolicResult {
   const end = hook === "PREROUTING" || hook === "OUTPUT" ? "destination" : "source";
+  if (state.follows !== undefined) return goesOn({ ...state, [end]: state.follows[end] });
   if (state.direction === "REPLY") return goesOn(mapBack(state, end));
   if (state.natDone.includes(end) || state.conntrack === "untracked") return goesOn(state);
   const first = intersect(state.region.state, FIRST_STATES);
