@@ -67,7 +67,6 @@ export async function lockNamespace({ signal, waitMs, deed, onWait, ...name }: L
       const waiting = last === undefined ? "" : " while waiting for another svcproxy";
       throw new EnvironmentError("INTERRUPTED", `Interrupted${waiting}`, { cause: signal.reason });
     }
-    if (deadline.aborted) throw locked(last?.pid, { waitMs, deed });
     const holder = await folder.findHolder();
     if (holder === undefined) {
       const lock = await folder.tryTake();
@@ -76,6 +75,10 @@ export async function lockNamespace({ signal, waitMs, deed, onWait, ...name }: L
     }
     if (last === undefined) onWait?.(holder.pid);
     last = holder;
+    if (deadline.aborted) {
+      holder.leave();
+      throw locked(holder.pid, { waitMs, deed });
+    }
     const waitedMs = await holder.waitForEnd(ended);
     pauseMs = waitedMs < pauseMs ? Math.min(2 * pauseMs, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS;
     await delay(pauseMs, undefined, { signal: ended }).catch(() => {});
