@@ -1,7 +1,18 @@
+import process from "node:process";
 import { defineConfig } from "vitest/config";
 
 /** Kernel tests start processes by the dozen: a busy machine is no failure. Projects do not inherit what stands below. */
 export const SLOW_MACHINE = { testTimeout: 60_000, hookTimeout: 60_000 };
+
+/** The devDependency `node` is of this version; sources are run as they are, and use what older ones lack. */
+const NEEDED_NODE = 26;
+
+if (Number.parseInt(process.versions.node, 10) < NEEDED_NODE) {
+  process.stderr.write(
+    `The tests need Node ${NEEDED_NODE}, and this is ${process.version}: run them by \`npx -y pnpm@12 exec vitest run\`, or put node_modules/.bin of this checkout first on the PATH\n`,
+  );
+  process.exit(1);
+}
 
 // One project per package; tests that load rules into a kernel are named `*.kernel.test.ts` and make their own namespaces.
 export default defineConfig({ test: { projects: ["packages/*", "e2e"] } });
