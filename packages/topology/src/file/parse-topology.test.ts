@@ -156,339 +156,178 @@ services:
   });
 });
 
-/** `‸` stands where the fault must be reported; the first one, where there are two of a kind. */
-const FAULTS: readonly { name: string; text: string; code: FaultCode; hint?: RegExp }[] = [
-  { name: "bad syntax", text: "hosts:\n  - name: [a\n  ‸- b: c", code: "SYNTAX" },
-  { name: "a quote left open", text: 'hosts: [{ name: "a }]\n‸', code: "SYNTAX", hint: /quote or a bracket/ },
-  { name: "an alias of nothing", text: "hosts: ‸*nope", code: "SYNTAX", hint: /quoted/ },
-  { name: "a list as a key", text: "hosts: []\n? ‸[a, b]\n: c", code: "WRONG_TYPE" },
-  {
-    name: "JSON that is nested too deep",
-    text: `{ "hosts": ${"[".repeat(98)}‸${"[".repeat(9000)}${"]".repeat(9098)} }`,
-    code: "SYNTAX",
-  },
-  { name: "JSON behind JSON", text: '{"hosts": []}\n‸{"hosts": []}', code: "SEVERAL_DOCUMENTS" },
-  { name: "a tab as indentation", text: "hosts:\n‸\t- name: a", code: "SYNTAX", hint: /spaces/ },
-  {
-    name: "a key twice",
-    text: topology({ service: "clusterIP: 10.100.0.1\n    ‸clusterIP: 10.100.0.2" }),
-    code: "DUPLICATE_KEY",
-    hint: /line 12/,
-  },
-  { name: "a key twice in JSON", text: '{"hosts": [],\n ‸"hosts": []}', code: "DUPLICATE_KEY" },
-  { name: "two documents", text: "hosts: []\n---\n‸hosts: []", code: "SEVERAL_DOCUMENTS" },
-  {
-    name: "an unknown key",
-    text: topology({ service: "clusterIP: 10.100.0.1\n    ‸sessionAffinty: ClientIP" }),
-    code: "UNKNOWN_KEY",
-    hint: /`sessionAffinity`/,
-  },
-  {
-    name: "an unknown key that is like no other",
-    text: topology({ rest: "‸colour: blue" }),
-    code: "UNKNOWN_KEY",
-    hint: /hosts, services, node/,
-  },
-  {
-    name: "a key of another case",
-    text: topology({ service: "‸clusterip: 10.100.0.1" }),
-    code: "UNKNOWN_KEY",
-    hint: /`clusterIP`/,
-  },
-  { name: "a prototype's name as key", text: topology({ rest: "‸constructor: 1" }), code: "UNKNOWN_KEY" },
-  { name: "a list instead of a mapping", text: "‸- hosts", code: "WRONG_TYPE" },
-  {
-    name: "a text as port",
-    text: topology({ ports: '[{ port: ‸"80" }]' }),
-    code: "WRONG_TYPE",
-    hint: /without quotes: 80/,
-  },
-  { name: "a fraction as port", text: topology({ ports: "[{ port: ‸80.5 }]" }), code: "WRONG_TYPE" },
-  {
-    name: "a number as id",
-    text: topology({ service: "clusterIP: 10.100.0.1\n    id: ‸1" }),
-    code: "WRONG_TYPE",
-    hint: /"1"/,
-  },
-  {
-    name: "nothing under a key",
-    text: topology({ service: "clusterIP: 10.100.0.1\n    ‸externalIPs:" }),
-    code: "WRONG_TYPE",
-    hint: /leave the key out/,
-  },
-  { name: "one text instead of a list", text: topology({ endpoints: "‸p1" }), code: "WRONG_TYPE", hint: /\[/ },
-  { name: "no hosts", text: "‸services: []", code: "MISSING_KEY" },
-  { name: "a host without a name", text: "hosts:\n  - ‸address: 192.168.0.1", code: "MISSING_KEY" },
-  { name: "a host without an address", text: "hosts:\n  - ‸name: h1", code: "MISSING_KEY" },
-  {
-    name: "a service without a ClusterIP",
-    text: "hosts: []\nservices:\n  - ‸name: s\n    ports: [{ port: 80 }]",
-    code: "MISSING_KEY",
-    hint: /None/,
-  },
-  { name: "an empty name", text: 'hosts: [{ name: ‸"", address: 192.168.0.1 }]', code: "EMPTY_VALUE" },
-  { name: "no port at all", text: topology({ ports: "‸[]" }), code: "EMPTY_VALUE" },
-  {
-    name: "singular and plural",
-    text: topology({ service: "clusterIP: 10.100.0.1\n    clusterIPs: ‸[10.100.0.1]" }),
-    code: "CONFLICTING_KEYS",
-  },
-  {
-    name: "an unknown policy",
-    text: topology({ service: "clusterIP: 10.100.0.1\n    internalTrafficPolicy: ‸local" }),
-    code: "UNKNOWN_VALUE",
-    hint: /Local/,
-  },
-  {
-    name: "an unknown protocol",
-    text: topology({ ports: "[{ port: 80, protocol: ‸tcp }]" }),
-    code: "UNKNOWN_PROTOCOL",
-    hint: /TCP/,
-  },
-  {
-    name: "a ClusterIP as the document has it",
-    text: topology({ service: "clusterIP: ‸10.100.100.1.7070" }),
-    code: "BAD_ADDRESS",
-    hint: /colon meant, 10\.100\.100\.1:7070/,
-  },
-  {
-    name: "a pod's port after a dot",
-    text: topology({ pods: "      - { name: p3, address: ‸10.5.0.4.80 }" }),
-    code: "BAD_ADDRESS",
-    hint: /"10\.5\.0\.4:80"/,
-  },
-  {
-    name: "a full-width colon",
-    text: topology({ endpoints: '[‸"203.0.113.9：80"]' }),
-    code: "UNKNOWN_ENDPOINT",
-    hint: /"203\.0\.113\.9:80"/,
-  },
-  {
-    name: "an address with a port",
-    text: topology({ service: 'clusterIP: ‸"10.100.0.1:80"' }),
-    code: "BAD_ADDRESS",
-    hint: /alone: 10\.100\.0\.1$/,
-  },
-  {
-    name: "leading zeros",
-    text: topology({ service: "clusterIP: ‸10.100.000.01" }),
-    code: "BAD_ADDRESS",
-    hint: /10\.100\.0\.1$/,
-  },
-  {
-    name: "a host name as address",
-    text: topology({ service: "clusterIP: ‸web.example.org" }),
-    code: "BAD_ADDRESS",
-    hint: /not looked up/,
-  },
-  {
-    name: "an IPv6 pod without brackets",
-    text: topology({ pods: '      - { name: p3, address: ‸"fd00::2:::80" }' }),
-    code: "BAD_ADDRESS",
-  },
-  {
-    name: "IPv4 in IPv6 form",
-    text: topology({ service: 'clusterIP: ‸"::ffff:10.100.0.1"' }),
-    code: "BAD_ADDRESS",
-    hint: /itself: 10\.100\.0\.1$/,
-  },
-  {
-    name: "a block as address",
-    text: topology({ service: "clusterIP: ‸10.100.0.0/24" }),
-    code: "BAD_ADDRESS",
-    hint: /block/,
-  },
-  {
-    name: "a podCIDR without its length",
-    text: topology({ host: "podCIDR: ‸10.5.0.0" }),
-    code: "BAD_CIDR",
-    hint: /10\.5\.0\.0\/32/,
-  },
-  { name: "a podCIDR that is too long", text: topology({ host: "podCIDR: ‸10.5.0.0/33" }), code: "BAD_CIDR" },
-  { name: "port 70000", text: topology({ ports: "[{ port: ‸70000 }]" }), code: "PORT_OUT_OF_RANGE", hint: /65535/ },
-  { name: "port 0", text: topology({ ports: "[{ port: 80, targetPort: ‸0 }]" }), code: "PORT_OUT_OF_RANGE" },
-  {
-    name: "a pod's port out of range",
-    text: topology({ pods: '      - { name: p3, address: ‸"10.5.0.4:70000" }' }),
-    code: "PORT_OUT_OF_RANGE",
-  },
-  {
-    name: "an affinity of two days",
-    text: topology({
-      service: "clusterIP: 10.100.0.1\n    sessionAffinity: ClientIP\n    sessionAffinityTimeoutSeconds: ‸172800",
-    }),
-    code: "NUMBER_OUT_OF_RANGE",
-  },
-  {
-    name: "two hosts of one name",
-    text: topology({ hosts: "  - { name: ‸h1, address: 192.168.0.2 }" }),
-    code: "DUPLICATE_NAME",
-    hint: /t\.yaml:2:11/,
-  },
-  {
-    name: "two pods of one name, on two hosts",
-    text: topology({ hosts: '  - { name: h2, address: 192.168.0.2, pods: [{ name: ‸p1, address: "10.6.0.2:80" }] }' }),
-    code: "DUPLICATE_NAME",
-    hint: /:6:17/,
-  },
-  {
-    name: "two services of one name",
-    text: topology({ rest: "  - { name: ‸s1, clusterIP: 10.100.0.2, ports: [{ port: 80 }] }" }),
-    code: "DUPLICATE_NAME",
-  },
-  {
-    name: "two ports of one name",
-    text: topology({ ports: "[{ name: a, port: 80 }, { name: ‸a, port: 81 }]" }),
-    code: "DUPLICATE_NAME",
-  },
-  {
-    name: "two hosts of one address",
-    text: topology({ hosts: "  - { name: h2, address: ‸192.168.0.1 }" }),
-    code: "DUPLICATE_ADDRESS",
-  },
-  {
-    name: "two pods of one address",
-    text: topology({ pods: '      - { name: p3, address: ‸"10.5.0.2:81" }' }),
-    code: "DUPLICATE_ADDRESS",
-  },
-  {
-    name: "a pod with the address of another host",
-    text: topology({
+/** A whole text, or what is put into `topology`; a service that begins with + has its ClusterIP and that line. */
+type Given = string | Parameters<typeof topology>[0];
+
+function textOf(given: Given): string {
+  if (typeof given === "string") return given;
+  const { service } = given;
+  return topology(
+    service?.startsWith("+") ? { ...given, service: `clusterIP: 10.100.0.1\n    ${service.slice(1)}` } : given,
+  );
+}
+
+/** Name, text, code and hint. `‸` stands where the fault must be reported; the first one, where there are two of a kind. */
+const FAULTS: readonly (readonly [name: string, given: Given, code: FaultCode, hint?: RegExp])[] = [
+  ["bad syntax", "hosts:\n  - name: [a\n  ‸- b: c", "SYNTAX"],
+  ["a quote left open", 'hosts: [{ name: "a }]\n‸', "SYNTAX", /quote or a bracket/],
+  ["an alias of nothing", "hosts: ‸*nope", "SYNTAX", /quoted/],
+  ["a list as a key", "hosts: []\n? ‸[a, b]\n: c", "WRONG_TYPE"],
+  ["JSON that is nested too deep", `{ "hosts": ${"[".repeat(98)}‸${"[".repeat(9000)}${"]".repeat(9098)} }`, "SYNTAX"],
+  ["JSON behind JSON", '{"hosts": []}\n‸{"hosts": []}', "SEVERAL_DOCUMENTS"],
+  ["a tab as indentation", "hosts:\n‸\t- name: a", "SYNTAX", /spaces/],
+  ["a key twice", { service: "+‸clusterIP: 10.100.0.2" }, "DUPLICATE_KEY", /line 12/],
+  ["a key twice in JSON", '{"hosts": [],\n ‸"hosts": []}', "DUPLICATE_KEY"],
+  ["two documents", "hosts: []\n---\n‸hosts: []", "SEVERAL_DOCUMENTS"],
+  ["an unknown key", { service: "+‸sessionAffinty: ClientIP" }, "UNKNOWN_KEY", /`sessionAffinity`/],
+  ["an unknown key that is like no other", { rest: "‸colour: blue" }, "UNKNOWN_KEY", /hosts, services, node/],
+  ["a key of another case", { service: "‸clusterip: 10.100.0.1" }, "UNKNOWN_KEY", /`clusterIP`/],
+  ["a prototype's name as key", { rest: "‸constructor: 1" }, "UNKNOWN_KEY"],
+  ["a list instead of a mapping", "‸- hosts", "WRONG_TYPE"],
+  ["a text as port", { ports: '[{ port: ‸"80" }]' }, "WRONG_TYPE", /without quotes: 80/],
+  ["a fraction as port", { ports: "[{ port: ‸80.5 }]" }, "WRONG_TYPE"],
+  ["a number as id", { service: "+id: ‸1" }, "WRONG_TYPE", /"1"/],
+  ["nothing under a key", { service: "+‸externalIPs:" }, "WRONG_TYPE", /leave the key out/],
+  ["one text instead of a list", { endpoints: "‸p1" }, "WRONG_TYPE", /\[/],
+  ["no hosts", "‸services: []", "MISSING_KEY"],
+  ["a host without a name", "hosts:\n  - ‸address: 192.168.0.1", "MISSING_KEY"],
+  ["a host without an address", "hosts:\n  - ‸name: h1", "MISSING_KEY"],
+  [
+    "a service without a ClusterIP",
+    "hosts: []\nservices:\n  - ‸name: s\n    ports: [{ port: 80 }]",
+    "MISSING_KEY",
+    /None/,
+  ],
+  ["an empty name", 'hosts: [{ name: ‸"", address: 192.168.0.1 }]', "EMPTY_VALUE"],
+  ["no port at all", { ports: "‸[]" }, "EMPTY_VALUE"],
+  ["singular and plural", { service: "+clusterIPs: ‸[10.100.0.1]" }, "CONFLICTING_KEYS"],
+  ["an unknown policy", { service: "+internalTrafficPolicy: ‸local" }, "UNKNOWN_VALUE", /Local/],
+  ["an unknown protocol", { ports: "[{ port: 80, protocol: ‸tcp }]" }, "UNKNOWN_PROTOCOL", /TCP/],
+  [
+    "a ClusterIP as the document has it",
+    { service: "clusterIP: ‸10.100.100.1.7070" },
+    "BAD_ADDRESS",
+    /colon meant, 10\.100\.100\.1:7070/,
+  ],
+  [
+    "a pod's port after a dot",
+    { pods: "      - { name: p3, address: ‸10.5.0.4.80 }" },
+    "BAD_ADDRESS",
+    /"10\.5\.0\.4:80"/,
+  ],
+  ["a full-width colon", { endpoints: '[‸"203.0.113.9：80"]' }, "UNKNOWN_ENDPOINT", /"203\.0\.113\.9:80"/],
+  ["an address with a port", { service: 'clusterIP: ‸"10.100.0.1:80"' }, "BAD_ADDRESS", /alone: 10\.100\.0\.1$/],
+  ["leading zeros", { service: "clusterIP: ‸10.100.000.01" }, "BAD_ADDRESS", /10\.100\.0\.1$/],
+  ["a host name as address", { service: "clusterIP: ‸web.example.org" }, "BAD_ADDRESS", /not looked up/],
+  ["an IPv6 pod without brackets", { pods: '      - { name: p3, address: ‸"fd00::2:::80" }' }, "BAD_ADDRESS"],
+  ["IPv4 in IPv6 form", { service: 'clusterIP: ‸"::ffff:10.100.0.1"' }, "BAD_ADDRESS", /itself: 10\.100\.0\.1$/],
+  ["a block as address", { service: "clusterIP: ‸10.100.0.0/24" }, "BAD_ADDRESS", /block/],
+  ["a podCIDR without its length", { host: "podCIDR: ‸10.5.0.0" }, "BAD_CIDR", /10\.5\.0\.0\/32/],
+  ["a podCIDR that is too long", { host: "podCIDR: ‸10.5.0.0/33" }, "BAD_CIDR"],
+  ["port 70000", { ports: "[{ port: ‸70000 }]" }, "PORT_OUT_OF_RANGE", /65535/],
+  ["port 0", { ports: "[{ port: 80, targetPort: ‸0 }]" }, "PORT_OUT_OF_RANGE"],
+  ["a pod's port out of range", { pods: '      - { name: p3, address: ‸"10.5.0.4:70000" }' }, "PORT_OUT_OF_RANGE"],
+  [
+    "an affinity of two days",
+    { service: "+sessionAffinity: ClientIP\n    sessionAffinityTimeoutSeconds: ‸172800" },
+    "NUMBER_OUT_OF_RANGE",
+  ],
+  ["two hosts of one name", { hosts: "  - { name: ‸h1, address: 192.168.0.2 }" }, "DUPLICATE_NAME", /t\.yaml:2:11/],
+  [
+    "two pods of one name, on two hosts",
+    { hosts: '  - { name: h2, address: 192.168.0.2, pods: [{ name: ‸p1, address: "10.6.0.2:80" }] }' },
+    "DUPLICATE_NAME",
+    /:6:17/,
+  ],
+  [
+    "two services of one name",
+    { rest: "  - { name: ‸s1, clusterIP: 10.100.0.2, ports: [{ port: 80 }] }" },
+    "DUPLICATE_NAME",
+  ],
+  ["two ports of one name", { ports: "[{ name: a, port: 80 }, { name: ‸a, port: 81 }]" }, "DUPLICATE_NAME"],
+  ["two hosts of one address", { hosts: "  - { name: h2, address: ‸192.168.0.1 }" }, "DUPLICATE_ADDRESS"],
+  ["two pods of one address", { pods: '      - { name: p3, address: ‸"10.5.0.2:81" }' }, "DUPLICATE_ADDRESS"],
+  [
+    "a pod with the address of another host",
+    {
       hosts: '  - { name: h2, address: 192.168.0.2, pods: [{ name: p3, address: ‸"192.168.0.1:80" }] }',
-    }),
-    code: "DUPLICATE_ADDRESS",
-  },
-  {
-    name: "two pods on one port of their host's network",
-    text: topology({
-      pods: '      - { name: p3, address: "192.168.0.1:80" }\n      - { name: p4, address: ‸"192.168.0.1:80" }',
-    }),
-    code: "DUPLICATE_ADDRESS",
-  },
-  {
-    name: "one frontend of two services",
-    text: topology({ rest: "  - { name: s2, clusterIP: 10.100.0.1, ports: [{ port: ‸80 }] }" }),
-    code: "DUPLICATE_FRONTEND",
-    hint: /t\.yaml:13:21/,
-  },
-  {
-    name: "one frontend as ClusterIP and external IP",
-    text: topology({
+    },
+    "DUPLICATE_ADDRESS",
+  ],
+  [
+    "two pods on one port of their host's network",
+    { pods: '      - { name: p3, address: "192.168.0.1:80" }\n      - { name: p4, address: ‸"192.168.0.1:80" }' },
+    "DUPLICATE_ADDRESS",
+  ],
+  [
+    "one frontend of two services",
+    { rest: "  - { name: s2, clusterIP: 10.100.0.1, ports: [{ port: ‸80 }] }" },
+    "DUPLICATE_FRONTEND",
+    /t\.yaml:13:21/,
+  ],
+  [
+    "one frontend as ClusterIP and external IP",
+    {
       rest: "  - { name: s2, clusterIP: 10.100.0.2, externalIPs: [10.100.0.1], ports: [{ port: ‸80 }] }",
-    }),
-    code: "DUPLICATE_FRONTEND",
-  },
-  {
-    name: "one NodePort of two ports",
-    text: topology({ ports: "[{ port: 80, nodePort: 30000 }, { port: 81, nodePort: ‸30000 }]" }),
-    code: "DUPLICATE_NODE_PORT",
-  },
-  {
-    name: "one id of two services",
-    text: topology({
+    },
+    "DUPLICATE_FRONTEND",
+  ],
+  [
+    "one NodePort of two ports",
+    { ports: "[{ port: 80, nodePort: 30000 }, { port: 81, nodePort: ‸30000 }]" },
+    "DUPLICATE_NODE_PORT",
+  ],
+  [
+    "one id of two services",
+    {
       service: "clusterIP: 10.100.0.1\n    id: a",
       rest: "  - { name: s2, id: ‸a, clusterIP: 10.100.0.2, ports: [{ port: 80 }] }",
-    }),
-    code: "DUPLICATE_ID",
-  },
-  {
-    name: "an endpoint that no host lists",
-    text: topology({ endpoints: "[‸p11]" }),
-    code: "UNKNOWN_ENDPOINT",
-    hint: /"p1"/,
-  },
-  {
-    name: "a pod without a port for a service without targetPort",
-    text: topology({ endpoints: "[p1, ‸p2]" }),
-    code: "NO_TARGET_PORT",
-    hint: /targetPort/,
-  },
-  {
-    name: "an IPv6 endpoint of an IPv4 service",
-    text: topology({ endpoints: '[p1, ‸"[fd00::2]:80"]' }),
-    code: "MIXED_FAMILIES",
-  },
-  {
-    name: "an IPv6 external IP of an IPv4 service",
-    text: topology({ service: 'clusterIP: 10.100.0.1\n    externalIPs: [‸"fd00::7"]' }),
-    code: "MIXED_FAMILIES",
-    hint: /clusterIPs/,
-  },
-  {
-    name: "two ClusterIPs of one family",
-    text: topology({ service: "clusterIPs: [10.100.0.1, ‸10.100.0.2]" }),
-    code: "FAMILY_TWICE",
-  },
-  {
-    name: "two podCIDRs of one family",
-    text: topology({ host: "podCIDRs: [10.5.0.0/24, ‸10.6.0.0/24]" }),
-    code: "FAMILY_TWICE",
-  },
-  {
-    name: "a VIP that is a host's address",
-    text: topology({ service: "clusterIP: ‸192.168.0.1" }),
-    code: "VIP_IS_HOST_ADDRESS",
-  },
-  {
-    name: "a VIP that is a pod's address",
-    text: topology({ service: "clusterIP: ‸10.5.0.2" }),
-    code: "VIP_IS_POD_ADDRESS",
-  },
-  { name: "a VIP in a podCIDR", text: topology({ service: "clusterIP: ‸10.5.0.200" }), code: "VIP_IN_POD_CIDR" },
-  {
-    name: "overlapping podCIDRs",
-    text: topology({ hosts: "  - { name: h2, address: 192.168.0.2, podCIDR: ‸10.5.0.128/25 }" }),
-    code: "OVERLAPPING_POD_CIDRS",
-    hint: /:4:14/,
-  },
-  {
-    name: "a detector without its setting",
-    text: topology({ rest: "node: { detectLocalMode: ‸BridgeInterface }" }),
-    code: "MISSING_KEY",
-  },
-  {
-    name: "a bridge whose name is too long for an interface",
-    text: topology({
-      rest: "node: { detectLocalMode: BridgeInterface, detectLocal: { bridgeInterface: ‸a-bridge-of-17-xx } }",
-    }),
-    code: "BAD_NAME",
-    hint: /15 bytes/,
-  },
-  {
-    name: "a prefix that no interface's name begins with",
-    text: topology({
-      rest: "node: { detectLocalMode: InterfaceNamePrefix, detectLocal: { interfaceNamePrefix: ‸cali/ } }",
-    }),
-    code: "BAD_NAME",
-  },
-  {
-    name: "a masquerade bit that no mark has",
-    text: topology({ rest: "node: { masqueradeBit: ‸32 }" }),
-    code: "NUMBER_OUT_OF_RANGE",
-  },
-  {
-    name: "an affinity table without room",
-    text: topology({ rest: "node: { affinityTableSize: ‸0 }" }),
-    code: "NUMBER_OUT_OF_RANGE",
-  },
-  {
-    name: "a range of ClusterIPs that is not one",
-    text: topology({ rest: "node: { serviceCIDRs: [10.96.0.0/12, ‸10.96.0.1] }" }),
-    code: "BAD_CIDR",
-  },
-  ...(["192.168.0.0/16", "10.5.0.0/24", "10.5.0.2/32", "203.0.113.0/24"] as const).map((block) => ({
-    name: `a range of ClusterIPs that holds something else (${block})`,
-    text: topology({
-      service: "clusterIP: 10.100.0.1\n    externalIPs: [203.0.113.1]",
-      rest: `node: { serviceCIDRs: [10.100.0.0/16, ‸${block}] }`,
-    }),
-    code: "SERVICE_CIDR_TOO_WIDE" as const,
-  })),
+    },
+    "DUPLICATE_ID",
+  ],
+  ["an endpoint that no host lists", { endpoints: "[‸p11]" }, "UNKNOWN_ENDPOINT", /"p1"/],
+  ["a pod without a port for a service without targetPort", { endpoints: "[p1, ‸p2]" }, "NO_TARGET_PORT", /targetPort/],
+  ["an IPv6 endpoint of an IPv4 service", { endpoints: '[p1, ‸"[fd00::2]:80"]' }, "MIXED_FAMILIES"],
+  ["an IPv6 external IP of an IPv4 service", { service: '+externalIPs: [‸"fd00::7"]' }, "MIXED_FAMILIES", /clusterIPs/],
+  ["two ClusterIPs of one family", { service: "clusterIPs: [10.100.0.1, ‸10.100.0.2]" }, "FAMILY_TWICE"],
+  ["two podCIDRs of one family", { host: "podCIDRs: [10.5.0.0/24, ‸10.6.0.0/24]" }, "FAMILY_TWICE"],
+  ["a VIP that is a host's address", { service: "clusterIP: ‸192.168.0.1" }, "VIP_IS_HOST_ADDRESS"],
+  ["a VIP that is a pod's address", { service: "clusterIP: ‸10.5.0.2" }, "VIP_IS_POD_ADDRESS"],
+  ["a VIP in a podCIDR", { service: "clusterIP: ‸10.5.0.200" }, "VIP_IN_POD_CIDR"],
+  [
+    "overlapping podCIDRs",
+    { hosts: "  - { name: h2, address: 192.168.0.2, podCIDR: ‸10.5.0.128/25 }" },
+    "OVERLAPPING_POD_CIDRS",
+    /:4:14/,
+  ],
+  ["a detector without its setting", { rest: "node: { detectLocalMode: ‸BridgeInterface }" }, "MISSING_KEY"],
+  [
+    "a bridge whose name is too long for an interface",
+    { rest: "node: { detectLocalMode: BridgeInterface, detectLocal: { bridgeInterface: ‸a-bridge-of-17-xx } }" },
+    "BAD_NAME",
+    /15 bytes/,
+  ],
+  [
+    "a prefix that no interface's name begins with",
+    { rest: "node: { detectLocalMode: InterfaceNamePrefix, detectLocal: { interfaceNamePrefix: ‸cali/ } }" },
+    "BAD_NAME",
+  ],
+  ["a masquerade bit that no mark has", { rest: "node: { masqueradeBit: ‸32 }" }, "NUMBER_OUT_OF_RANGE"],
+  ["an affinity table without room", { rest: "node: { affinityTableSize: ‸0 }" }, "NUMBER_OUT_OF_RANGE"],
+  ["a range of ClusterIPs that is not one", { rest: "node: { serviceCIDRs: [10.96.0.0/12, ‸10.96.0.1] }" }, "BAD_CIDR"],
+  ...["192.168.0.0/16", "10.5.0.0/24", "10.5.0.2/32", "203.0.113.0/24"].map(
+    (block) =>
+      [
+        `a range of ClusterIPs that holds something else (${block})`,
+        { service: "+externalIPs: [203.0.113.1]", rest: `node: { serviceCIDRs: [10.100.0.0/16, ‸${block}] }` },
+        "SERVICE_CIDR_TOO_WIDE",
+      ] as const,
+  ),
 ];
 
 describe("a fault", () => {
-  test.for(FAULTS)("$name: $code, where it stands", ({ text, code, hint }) => {
-    const { plain, places } = marked(text);
+  test.for(FAULTS)("%s, where it stands", ([, given, code, hint]) => {
+    const { plain, places } = marked(textOf(given));
     const faults = faultsOf(plain);
     expect(faults.map((fault) => `${fault.code} ${fault.at?.line}:${fault.at?.column}`)).toEqual([
       `${code} ${places[0]}`,
@@ -563,50 +402,30 @@ services:
     expect(codes.filter((code) => code === "SPECIAL_ADDRESS")).toHaveLength(1);
   });
 
-  const WARNINGS: readonly { name: string; text: string; code: FaultCode }[] = [
-    {
-      name: "a pod outside its host's podCIDR",
-      text: topology({ pods: '      - { name: p3, address: ‸"10.6.0.4:80" }' }),
-      code: "POD_OUTSIDE_CIDR",
-    },
-    { name: "an endpoint listed twice", text: topology({ endpoints: "[p1, ‸p1]" }), code: "DUPLICATE_ENDPOINT" },
-    {
-      name: "an external IP that is a host's",
-      text: topology({ service: "clusterIP: 10.100.0.1\n    externalIPs: [‸192.168.0.1]" }),
-      code: "VIP_IS_HOST_ADDRESS",
-    },
-    {
-      name: "source ranges without load-balancer IPs",
-      text: topology({ service: "clusterIP: 10.100.0.1\n    loadBalancerSourceRanges: ‸[10.0.0.0/8]" }),
-      code: "NO_EFFECT",
-    },
-    {
-      name: "a load-balancer IP that no range guards",
-      text: topology({
+  const WARNINGS: readonly (readonly [name: string, given: Given, code: FaultCode])[] = [
+    ["a pod outside its host's podCIDR", { pods: '      - { name: p3, address: ‸"10.6.0.4:80" }' }, "POD_OUTSIDE_CIDR"],
+    ["an endpoint listed twice", { endpoints: "[p1, ‸p1]" }, "DUPLICATE_ENDPOINT"],
+    ["an external IP that is a host's", { service: "+externalIPs: [‸192.168.0.1]" }, "VIP_IS_HOST_ADDRESS"],
+    ["source ranges without load-balancer IPs", { service: "+loadBalancerSourceRanges: ‸[10.0.0.0/8]" }, "NO_EFFECT"],
+    [
+      "a load-balancer IP that no range guards",
+      {
         service:
           'clusterIPs: [10.100.0.1, "fd00::1"]\n    loadBalancerIPs: ["fd00::7"]\n    loadBalancerSourceRanges: ‸[10.0.0.0/8]',
-      }),
-      code: "OPEN_FAMILY",
-    },
-    {
-      name: "a policy for traffic from outside, where nothing leads in",
-      text: topology({ service: "clusterIP: 10.100.0.1\n    externalTrafficPolicy: ‸Local" }),
-      code: "NO_EFFECT",
-    },
-    {
-      name: "a timeout without affinity",
-      text: topology({ service: "clusterIP: 10.100.0.1\n    sessionAffinityTimeoutSeconds: ‸60" }),
-      code: "NO_EFFECT",
-    },
-    {
-      name: "a health check that nobody asks",
-      text: topology({ service: "clusterIP: 10.100.0.1\n    healthCheckNodePort: ‸32000" }),
-      code: "NO_EFFECT",
-    },
+      },
+      "OPEN_FAMILY",
+    ],
+    [
+      "a policy for traffic from outside, where nothing leads in",
+      { service: "+externalTrafficPolicy: ‸Local" },
+      "NO_EFFECT",
+    ],
+    ["a timeout without affinity", { service: "+sessionAffinityTimeoutSeconds: ‸60" }, "NO_EFFECT"],
+    ["a health check that nobody asks", { service: "+healthCheckNodePort: ‸32000" }, "NO_EFFECT"],
   ];
 
-  test.for(WARNINGS)("$name is a warning", ({ text, code }) => {
-    const { plain, places } = marked(text);
+  test.for(WARNINGS)("%s is a warning", ([, given, code]) => {
+    const { plain, places } = marked(textOf(given));
     expect(
       faultsOf(plain).map(({ severity, code: found, at }) => `${severity} ${found} ${at?.line}:${at?.column}`),
     ).toEqual([`warning ${code} ${places[0]}`]);
