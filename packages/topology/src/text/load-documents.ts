@@ -32,9 +32,12 @@ export interface LoadedDocuments {
  */
 export function loadDocuments(source: SourceText): LoadedDocuments {
   refuseValueFlood(source);
-  const row = /^\s*[[{]/.test(source.text) ? splitJson(source.text) : undefined;
-  if (row === undefined) return loadText(source);
-  const loaded = partsOf(source, row).map(loadText);
+  const isJson = /^\s*[[{]/.test(source.text);
+  const whole = isJson ? parseJson(source.text) : undefined;
+  if (whole !== undefined) return documentsOf(source, whole);
+  const row = isJson ? splitJson(source.text) : undefined;
+  if (row === undefined) return documentsOf(source, parseYaml(source));
+  const loaded = partsOf(source, row).map((part) => documentsOf(part, parseJson(part.text) ?? parseYaml(part)));
   return {
     documents: loaded.flatMap(({ documents }) => documents),
     faults: loaded.flatMap(({ faults }) => faults),
@@ -52,8 +55,7 @@ function partsOf(source: SourceText, row: NonNullable<ReturnType<typeof splitJso
   });
 }
 
-function loadText(source: SourceText): LoadedDocuments {
-  const { values, faults } = parseJson(source.text) ?? parseYaml(source);
+function documentsOf(source: SourceText, { values, faults }: ParsedValues): LoadedDocuments {
   const documents = values.flatMap((value, index) =>
     value === null || value === undefined ? [] : [{ source, index, value }],
   );
@@ -67,7 +69,6 @@ interface ParsedValues {
 
 /** @returns undefined where the text is not JSON, has a key twice or is nested too deep: YAML's parser then says where */
 function parseJson(text: string): ParsedValues | undefined {
-  if (!/^\s*[[{]/.test(text)) return undefined;
   try {
     const value: unknown = JSON.parse(text);
     return countKeys(value) === countKeyTokens(text) ? { values: [value], faults: [] } : undefined;
