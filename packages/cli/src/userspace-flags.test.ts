@@ -72,7 +72,7 @@ test.for([
 });
 
 test.for(["9464", "127.0.0.1", "example.org:9464", "127.0.0.1:70000", "::1:9464"])(
-  "--metrics %s is no address",
+  "--metrics %s is not an address",
   (text) => {
     expect(() => metricsAddressOf(parse("--metrics", text))).toThrow(
       expect.objectContaining({ code: "METRICS_ADDRESS" }),

@@ -190,7 +190,7 @@ function collect(value: string, before: readonly string[] = []): readonly string
   return [...before, value];
 }
 
-/** @throws InvalidArgumentError where the text is no whole number */
+/** @throws InvalidArgumentError where the text is not a whole number */
 export function parseCount(text: string): number {
   const count = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(count)) throw new InvalidArgumentError("Give a whole number.");

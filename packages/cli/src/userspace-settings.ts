@@ -42,7 +42,7 @@ export function vipRangesOf({ vipRange = [] }: UserspaceFlags): readonly Cidr[] 
   return vipRange.map((text) => {
     const range = parseCidr(text);
     if (range !== undefined) return range;
-    throw inputError("VIP_RANGE", `Cannot read --vip-range ${JSON.stringify(text)}: it is no block of addresses`, {
+    throw inputError("VIP_RANGE", `Cannot read --vip-range ${JSON.stringify(text)}: it is not a block of addresses`, {
       hint: "Give a block such as 10.100.0.0/16 or fd00:100::/64",
     });
   });
@@ -58,7 +58,7 @@ export function metricsAddressOf({ metrics }: UserspaceFlags): UserspaceAgentOpt
   if (parts === null || address === undefined || port > 65_535) {
     throw inputError(
       "METRICS_ADDRESS",
-      `Cannot serve metrics on ${JSON.stringify(metrics)}: it is no address and port`,
+      `Cannot serve metrics on ${JSON.stringify(metrics)}: it is not an address and a port`,
       {
         hint: "Give an address and a port such as 127.0.0.1:9464 or [::1]:9464; port 0 is any free one",
       },

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { DialFailureReport } from "./workers/worker.ts";
+import type { DialFailureReport } from "./workers/worker-reports.ts";
 
 /** One line for an endpoint and error in this time; the next one says how many were left out. */
 const QUIET_MS = 10_000;

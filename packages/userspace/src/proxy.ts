@@ -19,8 +19,6 @@ import { ServedServices } from "./policy/served-services.ts";
 import type { ProxyOptions } from "./proxy-options.ts";
 import type { FrontendPlace, FrontendStatus, ListenState, ProxySnapshot } from "./proxy-status.ts";
 import type { HandedListener, ProxySurroundings, ServeReport, ServiceProxy } from "./service-proxy.ts";
-import { changeSlices } from "./workers/change-slices.ts";
-import { localWorkerGroup } from "./workers/local-worker-group.ts";
 import {
   mergeEndpoints,
   mergeFrontendCounters,
@@ -29,8 +27,12 @@ import {
   workerStatus,
 } from "./workers/merge-readings.ts";
 import { ProcessWorkerGroup } from "./workers/process-worker-group.ts";
-import { Worker, type WorkerChange, type WorkerReports, type WorkerSurroundings } from "./workers/worker.ts";
+import { Worker, type WorkerSurroundings } from "./workers/worker.ts";
+import type { WorkerChange } from "./workers/worker-change.ts";
+import { changeSlices } from "./workers/worker-change.ts";
 import type { RetiredReading, WorkerGroup } from "./workers/worker-group.ts";
+import { localWorkerGroup } from "./workers/worker-group.ts";
+import type { WorkerReports } from "./workers/worker-reports.ts";
 
 /**
  * A proxy that serves nothing yet; `apply` gives it a plan.

@@ -128,7 +128,7 @@ describe("how a file changes", () => {
   });
 });
 
-describe("what is no file any more is a problem, and following goes on", () => {
+describe("what is not a file any more is a problem, and following goes on", () => {
   test.for<{ readonly name: string; readonly put: (path: string) => Promise<unknown>; readonly text: string }>([
     { name: "nothing", put: async () => {}, text: "there is no such file" },
     { name: "an empty file", put: (path) => writeFile(path, ""), text: "There is nothing in it" },

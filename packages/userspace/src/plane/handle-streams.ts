@@ -160,7 +160,7 @@ class HandleStream implements ByteStream {
   peer(): SocketAddress | undefined {
     const info: AddressInfo = {};
     if (this.#closed || this.#handle.getpeername(info) !== 0) return undefined;
-    // A link-local client comes with its zone (`fe80::1%eth0`), which is no part of its address.
+    // A link-local client comes with its zone (`fe80::1%eth0`), which is not part of its address.
     const address = parseIpAddress(info.address?.replace(/%.*/, "") ?? "");
     const port = parsePort(info.port ?? 0);
     return address === undefined || port === undefined ? undefined : { address, port };

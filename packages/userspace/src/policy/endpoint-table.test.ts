@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ip, portOf } from "../testing/loopback-plan.ts";
-import { EndpointState, EndpointTable } from "./endpoint-table.ts";
+import { EndpointState, EndpointTable, NONE_TRIED, pickEndpoint } from "./endpoint-table.ts";
 import type { ListedEndpoint } from "./frontend-spec.ts";
-import { NONE_TRIED, pickEndpoint } from "./pick-endpoint.ts";
 
 function listed(name: string): ListedEndpoint {
   return { key: name, address: ip("10.0.0.1"), port: portOf(80), protocol: "tcp", services: ["default/web"] };

@@ -29,7 +29,7 @@ export class WorkerFrontend {
     const resolve = (handling: EndpointHandling<string>): Handling =>
       handling.kind === "forward" ? { kind: "forward", endpoints: endpoints.find(handling.endpoints) } : handling;
     const isSame = (a: EndpointHandling<string>, b: EndpointHandling<string>) => a === b || isDeepStrictEqual(a, b);
-    // Most frontends treat everybody alike.
+    // Most frontends do the same for every client.
     const forPod = resolve(pod);
     const forHost = isSame(host, pod) ? forPod : resolve(host);
     const forOutside = isSame(outside, host) ? forHost : resolve(outside);

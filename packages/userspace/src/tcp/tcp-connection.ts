@@ -6,7 +6,7 @@ import type { Admission, AdmissionWaiter } from "../policy/connection-limiter.ts
 import type { EndReason } from "../policy/counters.ts";
 import { observe } from "../policy/counters.ts";
 import type { EndpointState } from "../policy/endpoint-table.ts";
-import { NONE_TRIED, pickEndpoint } from "../policy/pick-endpoint.ts";
+import { NONE_TRIED, pickEndpoint } from "../policy/endpoint-table.ts";
 import type { WorkerFrontend } from "../policy/worker-frontend.ts";
 import type { ProxyOptions } from "../proxy-options.ts";
 import { proxyHeader } from "./proxy-header.ts";

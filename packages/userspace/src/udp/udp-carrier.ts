@@ -260,7 +260,7 @@ export class UdpListener {
 }
 
 function clientOf({ address, port }: { address: string; port: number }): SocketAddress | undefined {
-  // A link-local client comes with its zone (`fe80::1%eth0`), which is no part of its address.
+  // A link-local client comes with its zone (`fe80::1%eth0`), which is not part of its address.
   const client = parseIpAddress(address.replace(/%.*/, ""));
   const clientPort = parsePort(port);
   return client === undefined || clientPort === undefined ? undefined : { address: client, port: clientPort };

@@ -4,7 +4,7 @@ import type { UdpHandle } from "../plane/native-handles.ts";
 import { isLocalFault, SystemCallError, systemErrorCode } from "../plane/system-error.ts";
 import type { EndReason } from "../policy/counters.ts";
 import type { EndpointState } from "../policy/endpoint-table.ts";
-import { NONE_TRIED, pickEndpoint } from "../policy/pick-endpoint.ts";
+import { NONE_TRIED, pickEndpoint } from "../policy/endpoint-table.ts";
 import type { WorkerFrontend } from "../policy/worker-frontend.ts";
 import type { UdpCarrier, UdpListener } from "./udp-carrier.ts";
 

@@ -9,9 +9,8 @@ import {
   type Problem,
 } from "@svcproxy/topology";
 import { type DeviceAddress, type LocalAddresses, readLocalAddresses } from "./local-addresses.ts";
-import { commandForVips } from "./vip-hint.ts";
 import { NONLOCAL_BIND, VIP_DEVICE_KINDS, VIP_MARK } from "./vip-mark.ts";
-import { leftBehind } from "./vip-problems.ts";
+import { commandForVips, leftBehind } from "./vip-problems.ts";
 import { ensureRanges, removeRanges } from "./vip-ranges.ts";
 
 export interface LocalVipsOptions {

@@ -1,4 +1,15 @@
-import { type IpAddress, listNames, type Problem } from "@svcproxy/topology";
+import {
+  addressBits,
+  addressWidth,
+  type Cidr,
+  cidrOf,
+  type Family,
+  familyOf,
+  formatCidr,
+  type IpAddress,
+  listNames,
+  type Problem,
+} from "@svcproxy/topology";
 
 /** Something of ours that should have gone and is still there, or stays as we set it. */
 export function leftBehind(subject: string, text: string): Problem {
@@ -19,4 +30,48 @@ export function missingVips(
   const missing = listNames([...reasons].map(([vip, reason]) => `${vip} (${reason})`));
   const problem = notLocal("VIPs", `VIPs that are not on this host: ${missing}`);
   return [command === undefined ? problem : { ...problem, hint: `this would help: ${command}` }];
+}
+
+/** Up to here each address is named; a longer list is better helped by routes for the blocks that hold it. */
+const NAMED_ADDRESSES = 16;
+
+/** No proposed block is wider: VIPs far apart would else make the Internet, or the host's own network, local. */
+const WIDEST_BLOCK: Readonly<Record<Family, number>> = { 4: 16, 6: 64 };
+
+/** The shell command with which someone who may do it makes these VIPs local; undefined where there are none. */
+export function commandForVips(vips: readonly IpAddress[]): string | undefined {
+  if (vips.length === 0) return undefined;
+  if (vips.length <= NAMED_ADDRESSES) {
+    const [first] = vips;
+    if (vips.length === 1 && first !== undefined) return `sudo ip address add ${hostBlock(first)} dev lo`;
+    return `for vip in ${vips.map(hostBlock).join(" ")}; do sudo ip address add "$vip" dev lo; done`;
+  }
+  const families: readonly Family[] = [4, 6];
+  const commands = families.flatMap((family) => {
+    const routes = blocksOf(
+      vips.filter((vip) => familyOf(vip) === family),
+      family,
+    ).map((block) => `sudo ip -${family} route add local ${formatCidr(block)} dev lo`);
+    return family === 4 || routes.length === 0 ? routes : [...routes, "sudo sysctl -w net.ipv6.ip_nonlocal_bind=1"];
+  });
+  return commands.join(" && ");
+}
+
+/** Blocks that hold all of `addresses`, each as small as it can be. */
+function blocksOf(addresses: readonly IpAddress[], family: Family): readonly Cidr[] {
+  const neighbours = Map.groupBy(addresses, (address) => formatCidr(cidrOf(address, WIDEST_BLOCK[family])));
+  return [...neighbours.values()].map(smallestBlock).filter((block) => block !== undefined);
+}
+
+function hostBlock(address: IpAddress): string {
+  return `${address}/${addressWidth(familyOf(address))}`;
+}
+
+/** The smallest block that holds all of `addresses`, which are of one family. */
+function smallestBlock(addresses: readonly IpAddress[]): Cidr | undefined {
+  const [first] = addresses;
+  if (first === undefined) return undefined;
+  const width = addressWidth(familyOf(first));
+  const differing = addresses.reduce((bits, address) => bits | (addressBits(address) ^ addressBits(first)), 0n);
+  return cidrOf(first, width - (differing === 0n ? 0 : differing.toString(2).length));
 }

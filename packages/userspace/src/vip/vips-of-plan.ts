@@ -26,7 +26,7 @@ export function vipsOfPlan(plan: HostPlan): PlannedVips {
 function ownersOf(plan: HostPlan): ReadonlyMap<IpAddress, string> {
   const owners = new Map<IpAddress, string>();
   for (const { service, port, onward } of plan.ports) {
-    // One that is a VIP itself is no machine's: it leads back, and is left out, or leads on.
+    // One that is a VIP itself is not a machine's address: it leads back, and is left out, or leads on.
     const vips = new Set(onward.filter(({ kind }) => kind !== "nodePort").map(({ endpoint }) => endpoint));
     for (const endpoint of port.endpoints)
       if (!vips.has(endpoint)) owners.set(endpoint.address, `an endpoint of service ${JSON.stringify(service.name)}`);

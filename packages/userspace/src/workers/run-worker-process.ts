@@ -4,8 +4,9 @@ import { handleDataPlane } from "../plane/handle-streams.ts";
 import { isTcpHandle, isUdpHandle, loadNativeHandles, type NativeHandles } from "../plane/native-handles.ts";
 import type { ProxyOptions } from "../proxy-options.ts";
 import { RemoteLimiter } from "./remote-limiter.ts";
-import { type DialFailureReport, Worker } from "./worker.ts";
+import { Worker } from "./worker.ts";
 import { type FromWorker, isToWorker, type ToWorker } from "./worker-messages.ts";
+import type { DialFailureReport } from "./worker-reports.ts";
 
 /** Records are sent in batches: a message each would cost as much as the connection. */
 const RECORDS_EVERY_MS = 50;

@@ -2,7 +2,8 @@ import type { AccessRecord } from "../access-record.ts";
 import type { AffinityChoice } from "../policy/affinity-table.ts";
 import type { Admission, AdmissionRequest } from "../policy/connection-limiter.ts";
 import type { ProxyOptions } from "../proxy-options.ts";
-import type { DialFailureReport, WorkerChange, WorkerReading } from "./worker.ts";
+import type { WorkerChange } from "./worker-change.ts";
+import type { DialFailureReport, WorkerReading } from "./worker-reports.ts";
 
 /** From the supervisor to a worker process. */
 export type ToWorker =

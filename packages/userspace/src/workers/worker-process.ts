@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import type { HandedListener } from "../service-proxy.ts";
-import type { WorkerReading } from "./worker.ts";
 import { type FromWorker, isFromWorker, type ToWorker } from "./worker-messages.ts";
+import type { WorkerReading } from "./worker-reports.ts";
 
 /** A small young generation costs nothing here, and saves a third of the memory of each idle connection. */
 const NODE_FLAGS = "--max-semi-space-size=1";

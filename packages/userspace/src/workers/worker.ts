@@ -1,81 +1,29 @@
 import { performance } from "node:perf_hooks";
 import process from "node:process";
 import { repeat } from "@svcproxy/host";
-import type { AccessRecord } from "../access-record.ts";
 import type { ByteStream, DataPlane, Listener } from "../plane/byte-stream.ts";
 import { DescriptorBudget } from "../plane/descriptor-budget.ts";
 import type { UdpHandle } from "../plane/native-handles.ts";
-import { ClientClassifier, type ClientFacts } from "../policy/client-classifier.ts";
+import { ClientClassifier } from "../policy/client-classifier.ts";
 import type { ConnectionLimiter } from "../policy/connection-limiter.ts";
-import type { FrontendCounters } from "../policy/counters.ts";
 import { EndpointTable } from "../policy/endpoint-table.ts";
-import type { FrontendSpec, ListedEndpoint } from "../policy/frontend-spec.ts";
+import type { FrontendSpec } from "../policy/frontend-spec.ts";
 import { WorkerFrontend } from "../policy/worker-frontend.ts";
 import type { ProxyOptions } from "../proxy-options.ts";
-import type { EndpointStatus, FrontendPlace } from "../proxy-status.ts";
+import type { FrontendPlace } from "../proxy-status.ts";
 import type { DialFailure, TcpCarrier } from "../tcp/tcp-carrier.ts";
 import { DESCRIPTORS_PER_CONNECTION, TcpConnection } from "../tcp/tcp-connection.ts";
 import { UdpCarrier } from "../udp/udp-carrier.ts";
 import type { UdpSession } from "../udp/udp-session.ts";
 import { tcpRecord, udpRecord } from "./access-record.ts";
-import { LoopMeter, type LoopReading } from "./loop-meter.ts";
+import { LoopMeter } from "./loop-meter.ts";
+import type { WorkerChange } from "./worker-change.ts";
+import type { WorkerReading, WorkerReports } from "./worker-reports.ts";
 
 /** The clock of dials and of everything that is remembered by `coarseNowMs`. */
 const TICK_MS = 100;
 /** Connections are looked over this often, or four times within the shortest timeout. */
 const LONGEST_SWEEP_MS = 1_000;
-
-/** What a worker is to do otherwise: plain data. In this order, so that nothing is named that is not known. */
-export interface WorkerChange {
-  /** New, or otherwise than before. */
-  readonly endpoints?: readonly ListedEndpoint[];
-  /** New, or otherwise than before. Listeners come and go by `listen` and `unlisten`. */
-  readonly frontends?: readonly FrontendSpec[];
-  /** Keys of those that left the plan. */
-  readonly goneFrontends?: readonly string[];
-  readonly goneEndpoints?: readonly string[];
-  readonly clients?: ClientFacts;
-  /** This worker's part of `ProxyOptions.maxUdpSessions`. */
-  readonly maxUdpSessions?: number;
-}
-
-/** What a worker tells; it crosses process borders. */
-export interface WorkerReports {
-  /** Dials that failed; the caller limits the rate. */
-  dialFailed(report: DialFailureReport): void;
-  /** Something of ours went wrong and was passed over. */
-  fault(error: unknown): void;
-  /** Absent where nobody reads it. */
-  readonly ended?: (record: AccessRecord) => void;
-}
-
-export interface DialFailureReport {
-  readonly frontend: string;
-  readonly service: string;
-  readonly endpoint: string;
-  readonly code: string;
-  readonly local: boolean;
-}
-
-export interface WorkerReading {
-  readonly pid: number;
-  readonly connections: number;
-  readonly udpSessions: number;
-  readonly residentBytes: number;
-  readonly loop: LoopReading;
-  readonly openFiles: number;
-  /** TCP connections that fit into the descriptors. */
-  readonly connectionLimit: number;
-  readonly frontends: readonly FrontendReading[];
-  readonly endpoints: readonly EndpointStatus[];
-}
-
-export interface FrontendReading {
-  readonly key: string;
-  readonly counters: FrontendCounters;
-  /** Set where it has left the plan and has connections. */
-  readonly left?: FrontendPlace;
-}
 
 export interface WorkerSurroundings {
   readonly options: ProxyOptions;

@@ -1,6 +1,6 @@
 import { parseIpAddress } from "@svcproxy/topology";
 import { expect, test } from "vitest";
-import { commandForVips } from "./vip-hint.ts";
+import { commandForVips } from "./vip-problems.ts";
 
 const addresses = (...texts: readonly string[]) => texts.map(parseIpAddress).filter((address) => address !== undefined);
 

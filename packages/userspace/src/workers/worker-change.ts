@@ -1,4 +1,19 @@
-import type { WorkerChange } from "./worker.ts";
+import type { ClientFacts } from "../policy/client-classifier.ts";
+import type { FrontendSpec, ListedEndpoint } from "../policy/frontend-spec.ts";
+
+/** What a worker is to do otherwise: plain data. In this order, so that nothing is named that is not known. */
+export interface WorkerChange {
+  /** New, or otherwise than before. */
+  readonly endpoints?: readonly ListedEndpoint[];
+  /** New, or otherwise than before. Listeners come and go by `listen` and `unlisten`. */
+  readonly frontends?: readonly FrontendSpec[];
+  /** Keys of those that left the plan. */
+  readonly goneFrontends?: readonly string[];
+  readonly goneEndpoints?: readonly string[];
+  readonly clients?: ClientFacts;
+  /** This worker's part of `ProxyOptions.maxUdpSessions`. */
+  readonly maxUdpSessions?: number;
+}
 
 /** So much of a change is carried out in one turn of the event loop: connections wait meanwhile, a few milliseconds. */
 const ITEMS_AT_ONCE = 200;

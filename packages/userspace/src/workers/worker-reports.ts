@@ -1,0 +1,42 @@
+import type { AccessRecord } from "../access-record.ts";
+import type { FrontendCounters } from "../policy/counters.ts";
+import type { EndpointStatus, FrontendPlace } from "../proxy-status.ts";
+import type { LoopReading } from "./loop-meter.ts";
+
+/** What a worker tells; it crosses process borders. */
+export interface WorkerReports {
+  /** Dials that failed; the caller limits the rate. */
+  dialFailed(report: DialFailureReport): void;
+  /** Something of ours went wrong and was passed over. */
+  fault(error: unknown): void;
+  /** Absent where nobody reads it. */
+  readonly ended?: (record: AccessRecord) => void;
+}
+
+export interface DialFailureReport {
+  readonly frontend: string;
+  readonly service: string;
+  readonly endpoint: string;
+  readonly code: string;
+  readonly local: boolean;
+}
+
+export interface WorkerReading {
+  readonly pid: number;
+  readonly connections: number;
+  readonly udpSessions: number;
+  readonly residentBytes: number;
+  readonly loop: LoopReading;
+  readonly openFiles: number;
+  /** TCP connections that fit into the descriptors. */
+  readonly connectionLimit: number;
+  readonly frontends: readonly FrontendReading[];
+  readonly endpoints: readonly EndpointStatus[];
+}
+
+export interface FrontendReading {
+  readonly key: string;
+  readonly counters: FrontendCounters;
+  /** Set where it has left the plan and has connections. */
+  readonly left?: FrontendPlace;
+}
