@@ -6,10 +6,11 @@ import type { AccessRecord } from "../access-record.ts";
 import type { FailureLog } from "../failure-log.ts";
 import { isUdpHandle } from "../plane/native-handles.ts";
 import type { ClientFacts } from "../policy/client-classifier.ts";
-import { LocalLimiter } from "../policy/connection-limiter.ts";
+import { type AdmissionRequest, LocalLimiter } from "../policy/connection-limiter.ts";
 import type { FrontendSpec, ListedEndpoint } from "../policy/frontend-spec.ts";
 import type { ProxyOptions } from "../proxy-options.ts";
 import type { HandedListener } from "../service-proxy.ts";
+import { ConnectionShares } from "./connection-shares.ts";
 import { mergeEndpoints, mergeFrontendCounters } from "./merge-readings.ts";
 import { changeSlices, type WorkerChange } from "./worker-change.ts";
 import type { GroupReading, GroupReadings, RetiredReading, WorkerGroup } from "./worker-group.ts";
@@ -45,6 +46,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
   readonly #limiter: LocalLimiter;
   /** The clients of the connections that each worker has, as far as they count. */
   readonly #admitted = new Map<WorkerProcess, Map<string, number>>();
+  readonly #shares: ConnectionShares<WorkerProcess>;
   readonly #sweep: NodeJS.Timeout;
   /** What workers that died had counted: counters never go back. */
   #retired: RetiredReading = { frontends: [], endpoints: [] };
@@ -57,6 +59,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
     this.#surroundings = surroundings;
     const { options } = surroundings;
     this.#limiter = new LocalLimiter(options, () => performance.now());
+    this.#shares = new ConnectionShares(options.maxConnections);
     this.#sweep = repeat(() => this.#limiter.sweep(), {
       everyMs: LIMITER_SWEEP_MS,
       onFault: (error) => this.#fault(error),
@@ -78,6 +81,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
     });
     this.#workers[index] = worker;
     this.#admitted.set(worker, new Map());
+    this.#shares.add(worker);
     const { options, onConnectionEnd } = this.#surroundings;
     worker.send({ kind: "start", options, wantsRecords: onConnectionEnd !== undefined });
     for (const change of changeSlices(this.#everything(worker))) worker.send({ kind: "change", change });
@@ -123,6 +127,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
       for (let left = 0; left < count; left++) this.#limiter.leave(client);
     }
     this.#admitted.delete(worker);
+    this.#shares.remove(worker);
     if (worker.lastReading !== undefined) this.#retired = retire([this.#retired, worker.lastReading]);
   }
 
@@ -135,11 +140,15 @@ export class ProcessWorkerGroup implements WorkerGroup {
       case "ended":
         for (const record of message.records) this.#surroundings.onConnectionEnd?.(record);
         break;
-      case "admit":
-        this.#admit(from, message);
+      case "limiter":
+        for (const client of message.left) this.#left(from, client);
+        if (message.requests.length > 0) this.#admit(from, message.requests);
         break;
-      case "leave":
-        this.#left(from, message.client);
+      case "share-wanted":
+        this.#shares.wanted();
+        break;
+      case "share-used":
+        this.#shares.reported(from, message);
         break;
       case "move":
         this.#limiter.move(message.client, message.choice);
@@ -163,13 +172,16 @@ export class ProcessWorkerGroup implements WorkerGroup {
     for (const worker of this.#workers) if (worker !== from) worker.send({ kind: "failed", endpoint });
   }
 
-  #admit(from: WorkerProcess, { id, request }: Extract<FromWorker, { kind: "admit" }>): void {
-    const admission = this.#limiter.decide(request);
+  #admit(from: WorkerProcess, requests: readonly AdmissionRequest[]): void {
     const clients = this.#admitted.get(from);
-    if (request.counted && admission.kind === "admitted") {
-      clients?.set(request.client, (clients.get(request.client) ?? 0) + 1);
-    }
-    from.send({ kind: "admission", id, admission });
+    const admissions = requests.map((request) => {
+      const admission = this.#limiter.decide(request);
+      if (request.counted && admission.kind === "admitted") {
+        clients?.set(request.client, (clients.get(request.client) ?? 0) + 1);
+      }
+      return admission;
+    });
+    from.send({ kind: "admissions", admissions });
   }
 
   #left(from: WorkerProcess, client: string): void {
@@ -277,6 +289,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
   async close(): Promise<void> {
     this.#state = "closed";
     clearInterval(this.#sweep);
+    this.#shares.close();
     this.#closeListeners();
     await Promise.all(this.#workers.map((worker) => worker.end()));
   }

@@ -42,7 +42,7 @@ function startWorker({ options, wantsRecords }: { options: ProxyOptions; wantsRe
 
 class WorkerProcess {
   readonly #plane: ReturnType<typeof handleDataPlane>;
-  readonly #limiter = new RemoteLimiter(send);
+  readonly #limiter: RemoteLimiter;
   readonly #worker: Worker;
   readonly #reported = new Map<string, number>();
   #records: AccessRecord[] = [];
@@ -53,6 +53,7 @@ class WorkerProcess {
     native,
   }: { options: ProxyOptions; wantsRecords: boolean; native: NativeHandles }) {
     this.#plane = handleDataPlane(native);
+    this.#limiter = new RemoteLimiter(options, send);
     const ended = (record: AccessRecord) => this.#record(record);
     this.#worker = new Worker({
       options,
@@ -95,8 +96,14 @@ class WorkerProcess {
       case "close":
         this.#close();
         break;
-      case "admission":
-        this.#limiter.onAdmission(message.id, message.admission);
+      case "admissions":
+        this.#limiter.onAdmissions(message.admissions);
+        break;
+      case "report-use":
+        this.#limiter.reportUse(message.round);
+        break;
+      case "share":
+        this.#limiter.onShare(message.share);
         break;
     }
   }

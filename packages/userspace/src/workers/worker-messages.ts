@@ -2,6 +2,7 @@ import type { AccessRecord } from "../access-record.ts";
 import type { AffinityChoice } from "../policy/affinity-table.ts";
 import type { Admission, AdmissionRequest } from "../policy/connection-limiter.ts";
 import type { ProxyOptions } from "../proxy-options.ts";
+import type { ShareReport } from "./connection-shares.ts";
 import type { WorkerChange } from "./worker-change.ts";
 import type { DialFailureReport, WorkerReading } from "./worker-reports.ts";
 
@@ -20,7 +21,11 @@ export type ToWorker =
   | { readonly kind: "sync"; readonly id: number }
   | { readonly kind: "drain" }
   | { readonly kind: "close" }
-  | { readonly kind: "admission"; readonly id: number; readonly admission: Admission };
+  /** Answers to `limiter`, in its order. */
+  | { readonly kind: "admissions"; readonly admissions: readonly Admission[] }
+  /** Answered by `share-used`. */
+  | { readonly kind: "report-use"; readonly round: number }
+  | { readonly kind: "share"; readonly share: number };
 
 /** From a worker process to the supervisor. */
 export type FromWorker =
@@ -31,8 +36,10 @@ export type FromWorker =
   | { readonly kind: "drained" }
   | { readonly kind: "dial-failed"; readonly report: DialFailureReport }
   | { readonly kind: "ended"; readonly records: readonly AccessRecord[] }
-  | { readonly kind: "admit"; readonly id: number; readonly request: AdmissionRequest }
-  | { readonly kind: "leave"; readonly client: string }
+  /** What one turn of a worker's event loop asks of the limiter; clients that left first. Answered by `admissions` where something asks for one. */
+  | { readonly kind: "limiter"; readonly left: readonly string[]; readonly requests: readonly AdmissionRequest[] }
+  | { readonly kind: "share-wanted" }
+  | ({ readonly kind: "share-used" } & ShareReport)
   | { readonly kind: "move"; readonly client: string; readonly choice: AffinityChoice }
   /** Something of ours went wrong and was passed over. */
   | { readonly kind: "fault"; readonly stack: string };

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import type { HandedListener } from "../service-proxy.ts";
+import type { ShareHolder } from "./connection-shares.ts";
 import { type FromWorker, isFromWorker, type ToWorker } from "./worker-messages.ts";
 import type { WorkerReading } from "./worker-reports.ts";
 
@@ -8,7 +9,7 @@ import type { WorkerReading } from "./worker-reports.ts";
 const NODE_FLAGS = "--max-semi-space-size=1";
 
 /** One worker process as the supervisor sees it. */
-export class WorkerProcess {
+export class WorkerProcess implements ShareHolder {
   readonly index: number;
   readonly restarts: number;
   readonly startedAtMs = performance.now();
@@ -86,6 +87,14 @@ export class WorkerProcess {
 
   send(message: ToWorker): void {
     if (this.#child.connected) this.#child.send(message);
+  }
+
+  askUsed(round: number): void {
+    this.send({ kind: "report-use", round });
+  }
+
+  giveShare(share: number): void {
+    this.send({ kind: "share", share });
   }
 
   /** Resolves too where the process ends meanwhile. @throws an error with a system error `code` */
