@@ -96,8 +96,14 @@ function makePackages(architecture: Architecture, folder: string): void {
     description: manifest.description,
     license: manifest.license,
     suggests: ["iptables", "nftables", "conntrack"],
-    depends: ["iproute2 | iproute"],
-    overrides: { rpm: { depends: ["iproute"], suggests: ["iptables", "nftables", "conntrack-tools"] } },
+    // What Node is linked to, and `ip`.
+    depends: ["libc6 (>= 2.28)", "libstdc++6", "libgcc-s1 | libgcc1", "libatomic1", "iproute2"],
+    overrides: {
+      rpm: {
+        depends: ["glibc >= 2.28", "libstdc++", "libgcc", "libatomic", "iproute"],
+        suggests: ["iptables", "nftables", "conntrack-tools"],
+      },
+    },
     contents: [{ src: `${folder}/`, dst: "/", type: "tree" }],
     deb: { compression: "gzip" },
     rpm: { compression: "gzip" },
