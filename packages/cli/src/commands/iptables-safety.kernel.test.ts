@@ -252,6 +252,103 @@ services:
         expect(applied.stderr).toMatch(/look like ours, and nothing says that svcproxy applied them/);
       });
     });
+
+    describe("what defeats the plan", () => {
+      const HOST = `
+hosts:
+  - name: alpha
+    address: 10.0.0.1
+    podCIDR: 10.5.75.0/24
+    pods: [{ name: p, address: "10.5.75.2:8080" }]
+  - { name: beta, address: 10.0.0.2, podCIDR: 10.5.88.0/24, pods: [{ name: q, address: "10.5.88.2:8080" }] }
+services:
+  - name: web
+    clusterIP: 10.50.0.1
+    externalIPs: [203.0.113.9]
+    ports: [{ port: 80, nodePort: 30080 }]
+    endpoints: [p, q]
+`;
+
+      /** Host alpha: its pods behind a bridge, beta by its LAN, and the way out. */
+      async function createHost(): Promise<NetworkNamespace> {
+        const namespace = await createNetworkNamespace();
+        await namespace.run("sh", ["-e"], {
+          input: `
+            sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+            ip link add lan0 type veth peer name lan1
+            ip link set lan0 up
+            ip link set lan1 up
+            ip address add 10.0.0.1/24 dev lan0
+            ip route add default via 10.0.0.254
+            ip route add 10.5.88.0/24 via 10.0.0.2
+            ip link add cni0 type bridge
+            ip address add 10.5.75.1/24 dev cni0
+            ip link set cni0 up`,
+        });
+        return namespace;
+      }
+
+      const apply = (namespace: NetworkNamespace, ...flags: readonly string[]) =>
+        runCli(namespace, ["iptables", "apply", "-", "--host", "alpha", ...flags], { input: HOST });
+
+      test("is nothing on a host of its own", async ({ expect }) => {
+        await using namespace = await createHost();
+        const { exitCode, stderr } = await apply(namespace);
+        expect(exitCode).toBe(0);
+        expect(stderr).not.toMatch(/are dropped|are refused|sent elsewhere/);
+      });
+
+      test("is a FORWARD policy DROP, as Docker sets it: said at once, and what is said helps", async ({ expect }) => {
+        await using namespace = await createHost();
+        await namespace.run("iptables-nft", ["-P", "FORWARD", "DROP"]);
+        const { exitCode, stderr } = await apply(namespace);
+        expect(exitCode).toBe(0);
+        expect(stderr).toMatch(
+          /dropped \(the policy of filter FORWARD is DROP\): .*from outside to the NodePort of default\/web/,
+        );
+        expect(stderr).toMatch(/iptables -I FORWARD 1 -m conntrack --ctstate DNAT -j ACCEPT/);
+        await namespace.run("iptables-nft", "-I FORWARD 1 -m conntrack --ctstate DNAT -j ACCEPT".split(" "));
+        expect((await apply(namespace)).stderr).not.toMatch(/are dropped/);
+      });
+
+      test("is helped by the other dialect where pods are not between it, which is said too", async ({ expect }) => {
+        await using namespace = await createHost();
+        await namespace.run("iptables-nft", ["-P", "FORWARD", "DROP"]);
+        const input = HOST.replace(/, podCIDR.*\[\{ name: q.*\]/, "")
+          .replace(/ {4}podCIDR.*\n {4}pods.*\n/, "")
+          .replace("[p, q]", '["10.0.0.2:8080"]');
+        const on = ["iptables", "apply", "-", "--host", "alpha"];
+        expect((await runCli(namespace, on, { input })).stderr).toMatch(/Kubernetes' own rules.*--dialect kubernetes/);
+        const helped = await runCli(namespace, [...on, "--dialect", "kubernetes"], { input });
+        expect(helped.stderr).not.toMatch(/are dropped/);
+      });
+
+      test("is not there for NodePorts in the dialect that lets its own connections through", async ({ expect }) => {
+        await using namespace = await createHost();
+        await namespace.run("iptables-nft", ["-P", "FORWARD", "DROP"]);
+        const { stderr } = await apply(namespace, "--dialect", "kubernetes");
+        expect(stderr).not.toMatch(/from outside to the NodePort/);
+      });
+
+      test("is another program's rule, in a table of nftables too", async ({ expect }) => {
+        await using namespace = await createHost();
+        await namespace.run("nft", ["-f", "-"], {
+          input: "table inet fw {\nchain f {\ntype filter hook forward priority 0\nip daddr 10.5.88.0/24 drop\n}\n}\n",
+        });
+        expect((await apply(namespace)).stderr).toMatch(/are dropped \(.*inet fw/);
+      });
+
+      test("is another program's DNAT that is asked first", async ({ expect }) => {
+        await using namespace = await createHost();
+        await namespace.run("nft", ["-f", "-"], {
+          input:
+            "table ip theirs {\nchain p {\ntype nat hook prerouting priority -150\ntcp dport 30080 dnat to 10.0.0.77:80\n}\n}\n",
+        });
+        expect((await apply(namespace)).stderr).toMatch(
+          /sent elsewhere by another program.*from outside to the NodePort/,
+        );
+      });
+    });
   },
 );
 

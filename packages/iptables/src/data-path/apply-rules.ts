@@ -28,6 +28,7 @@ export async function applyRules(
   });
   run.changes.push(...outcome.changes);
   run.before ??= outcome.before;
+  run.after = outcome.after;
   run.desired = desired;
   for (const { family, table, chain, heldBy } of outcome.heldChains) {
     run.problems.push({

@@ -10,6 +10,8 @@ export interface ApplyRun {
   readonly changes: TableChange[];
   /** All rules as they were before; undefined where nobody looked. */
   before: readonly RuleSet[] | undefined;
+  /** All rules as they are now; undefined where nobody looked. */
+  after: readonly RuleSet[] | undefined;
   /** Our rules as they are now. */
   desired: readonly DesiredRules[];
   deletedUdpFlows: number;
@@ -17,7 +19,7 @@ export interface ApplyRun {
 }
 
 export function newRun(): ApplyRun {
-  return { changes: [], before: undefined, desired: [], deletedUdpFlows: 0, problems: [] };
+  return { changes: [], before: undefined, after: undefined, desired: [], deletedUdpFlows: 0, problems: [] };
 }
 
 /** What the kernel has by our own doing. */

@@ -1,4 +1,4 @@
-import type { HostNeeds, IptablesTools, Machine, Variant } from "@svcproxy/host";
+import type { HostNeeds, IptablesTools, Machine, Surroundings, Variant } from "@svcproxy/host";
 import type { RuleSet } from "@svcproxy/rules";
 import type { Problem } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
@@ -32,8 +32,15 @@ export interface OpenMachine extends AsyncDisposable, Pick<Machine, "readListene
   deleteStaleUdpFlows(options: FlushOptions): Promise<number>;
   /** What of the machine, beside its rules, keeps a plan from working. */
   problemsWith(needs: HostNeeds, options: { readonly signal: AbortSignal }): Promise<readonly Problem[]>;
+  /** What decides about packets beside the chosen variant's rules; undefined where it cannot be read. */
+  surroundings(options: { readonly signal: AbortSignal }): Promise<IptablesSurroundings | undefined>;
   /** What is to be said where rules that kept neighbours off loopback are gone. */
   lostGuard(rules: LostGuardInput): Promise<Problem | undefined>;
+}
+
+export interface IptablesSurroundings extends Surroundings {
+  /** Rules of the other variant, where it holds any. */
+  readonly others: readonly RuleSet[];
 }
 
 export interface RuleAbilities {

@@ -29,6 +29,7 @@ import type { IptablesApplyReport } from "./iptables-report.ts";
 import { chooseStyle, type IptablesSettings } from "./iptables-settings.ts";
 import { leaveOutTaken } from "./leave-out-taken.ts";
 import { refusalIn } from "./refusal-in.ts";
+import { rulesInTheWay } from "./rules-in-the-way.ts";
 import { suspectServices } from "./suspect-services.ts";
 
 export interface SessionInput {
@@ -128,6 +129,8 @@ export class IptablesSession implements DataPathSession {
   async #applyAll(plan: HostPlan, run: ApplyRun): Promise<HostPlan> {
     const abilities = await this.#machine.abilities({ signal: this.#signal });
     const compile = (part: HostPlan) => this.#compile(part, abilities);
+    // Beside the rules' way into the kernel it takes no time of its own.
+    const looking = this.#machine.surroundings({ signal: this.#signal }).catch(() => undefined);
     const isolated = await isolateRefusal(plan, {
       good: this.#good,
       attempt: (part) =>
@@ -149,7 +152,16 @@ export class IptablesSession implements DataPathSession {
     this.#keep({ ...isolated, written: { plan: isolated.plan, rules: run.desired, abilities } });
     const needs = { families: usedFamilies(plan), localhostNodePorts: servesLocalhost(plan, 4) };
     const beside = unmarkedBeside(run.before ?? [], run.desired);
+    const surroundings = await looking;
     this.#machineProblems = [
+      ...(surroundings === undefined
+        ? []
+        : rulesInTheWay({
+            ...{ plan: isolated.plan, surroundings, style: this.style, others: surroundings.others },
+            after: run.after ?? [],
+            variant: this.#machine.choice.tools.variant,
+            compile: (part, style) => compileForMachine(part, { ...this.#settings, style, abilities }),
+          })),
       ...(beside.length === 0 ? [] : [unmarkedProblem(beside, this.#machine.choice.tools.variant)]),
       // The rules are in: an interruption that comes now changes nothing about it.
       ...(await this.#machine.problemsWith(needs, { signal: new AbortController().signal })),

@@ -52,6 +52,8 @@ export interface ApplyOutcome {
   readonly changes: readonly TableChange[];
   /** All rules of each family as they were before. */
   readonly before: readonly RuleSet[];
+  /** The same as they are now. */
+  readonly after: readonly RuleSet[];
   /** Chains of ours that are not in the plan and had to stay, empty, because a foreign rule jumps to them. */
   readonly heldChains: readonly {
     readonly family: Family;

@@ -46,7 +46,7 @@ export class TableBackend implements RuleBackend {
     const ours = options.adopt === true ? before : before.map(ownRules);
     const noted = options.settle === undefined ? desired : withJournal(desired, ours);
     const changes: TableChange[] = [];
-    let last: RuleDifference;
+    let last: Converged;
     try {
       last = await this.#converge(noted, { ...options, before, changes });
     } catch (error) {
@@ -55,14 +55,14 @@ export class TableBackend implements RuleBackend {
     if (last.changes.length > 0) throw keepsChanging(last.changes);
     await options.settle?.(ours);
     if (noted !== desired) last = await this.#forget(desired, { ...options, changes });
-    return { changes, before, heldChains: heldChains(last) };
+    return { changes, before, after: last.current, heldChains: heldChains(last) };
   }
 
   /** Takes the note of what is gone away again. The new rules are in by now: nothing is put back, and nothing interrupts it. */
   async #forget(
     desired: readonly DesiredRules[],
     options: ApplyOptions & Pick<ApplyRun, "changes">,
-  ): Promise<RuleDifference> {
+  ): Promise<Converged> {
     const run = { ...options, signal: new AbortController().signal };
     try {
       const last = await this.#converge(desired, { ...run, before: await this.#saveAll(run) });
@@ -79,14 +79,14 @@ export class TableBackend implements RuleBackend {
   }
 
   /** @returns what is still different at the end: nothing, unless another program undoes each of our changes */
-  async #converge(desired: readonly DesiredRules[], run: ApplyOptions & ApplyRun): Promise<RuleDifference> {
+  async #converge(desired: readonly DesiredRules[], run: ApplyOptions & ApplyRun): Promise<Converged> {
     let current = run.before;
     let refused: Refusal | undefined;
     for (let attempt = 0; ; attempt++) {
       const found = findDifference(current, desired, run);
       if (run.adopt !== true) refuseForeignChains(found.families);
       if (refused !== undefined && (attempt === ATTEMPTS || isFinal(refused, found))) throw refused.error;
-      if (found.changes.length === 0 || attempt === ATTEMPTS) return found;
+      if (found.changes.length === 0 || attempt === ATTEMPTS) return { ...found, current };
       if (attempt > 1) await pause(attempt, run);
       refused = await this.#feed(found.changes, run);
       current = await this.#saveAll(run);
@@ -169,6 +169,11 @@ interface ApplyRun {
   readonly before: readonly SavedRules[];
   /** What went in so far, and at the end what may have gone in. */
   readonly changes: TableChange[];
+}
+
+/** What is still different, and all rules as they were at that look. */
+interface Converged extends RuleDifference {
+  readonly current: readonly SavedRules[];
 }
 
 interface Refusal {

@@ -29,6 +29,7 @@ export function testMachine({ tables, variant }: TestMachineOptions): IptablesMa
         abilities: async () => ({ randomFully: true, dropInvalid: true }),
         deleteStaleUdpFlows: async () => 0,
         problemsWith: async () => [],
+        surroundings: async () => undefined,
         lostGuard: async () => undefined,
         async [Symbol.asyncDispose]() {},
       };

@@ -1,0 +1,209 @@
+import {
+  createTracer,
+  type HostRules,
+  type HostState,
+  isProxyTable,
+  type TracedBranch,
+  type Tracer,
+  type WalkEvent,
+} from "@svcproxy/rules";
+import {
+  type ClientKind,
+  cidrContains,
+  type Family,
+  type Frontend,
+  type FrontendKind,
+  familyOf,
+  type HostPlan,
+  InputError,
+  type IpAddress,
+  type Problem,
+  parseIpAddress,
+  type ServicePortPlan,
+} from "@svcproxy/topology";
+import { serviceName } from "./service-port-statuses.ts";
+
+export interface ObstacleInput {
+  /** As it was applied. */
+  readonly plan: HostPlan;
+  readonly hostState: HostState;
+  /** All that the kernel asks in a family, with our rules for a part of the plan: no more than that is asked for is needed. */
+  readonly rules: (part: HostPlan, family: Family) => HostRules;
+  /** How else than by an exception a policy or rule of FORWARD that drops is helped; asked where there is one. */
+  readonly forwardHint?: () => string | undefined;
+}
+
+/** One connection that is tried on paper. */
+interface Probe {
+  readonly owner: ServicePortPlan;
+  readonly frontend: Frontend;
+  readonly client: ClientKind;
+  readonly from: IpAddress;
+  readonly to: IpAddress;
+}
+
+/** What keeps a connection from its endpoint. */
+interface Obstacle {
+  /** `filter FORWARD`, `nat PREROUTING rule 2`. */
+  readonly place: string;
+  readonly does: string;
+  readonly code: Problem["code"];
+  readonly isForward: boolean;
+}
+
+const KINDS: readonly FrontendKind[] = ["clusterIP", "externalIP", "loadBalancerIP", "nodePort"];
+
+/**
+ * What of others' rules defeats a plan that is in force: one frontend of each kind and family is followed through all of the kernel's
+ * rules, from each kind of client that may use it. What the tracer cannot decide is not told.
+ */
+export function findObstacles(input: ObstacleInput): readonly Problem[] {
+  const met = ([4, 6] as const).flatMap((family) => {
+    const probes = probesOf(input, family);
+    if (probes.length === 0) return [];
+    const owners = new Set(probes.map(({ owner }) => owner));
+    const part = { ...input.plan, ports: input.plan.ports.filter((port) => owners.has(port)), healthChecks: [] };
+    const tracer = createTracer({ rules: input.rules(part, family), hostState: input.hostState, plan: part });
+    return probes.flatMap((probe) => {
+      const obstacle = follow(tracer, probe);
+      return obstacle === undefined ? [] : [{ probe, obstacle, family }];
+    });
+  });
+  const places = Map.groupBy(met, ({ obstacle, family }) => `${obstacle.code} ${obstacle.place} IPv${family}`);
+  return [...places.values()].flatMap((all): Problem[] => {
+    const [first] = all;
+    if (first === undefined) return [];
+    const { obstacle, family } = first;
+    const shown = all.slice(0, SHOWN_PROBES).map(({ probe }) => describeProbe(probe));
+    const rest = all.length - shown.length;
+    return [
+      {
+        ...{ code: obstacle.code, severity: "warning", subject: `${obstacle.place} (IPv${family})` },
+        text: `These connections ${obstacle.does}: ${shown.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`,
+        hint: hintFor(obstacle, input),
+      },
+    ];
+  });
+}
+
+/** So many connections to a place are named. */
+const SHOWN_PROBES = 6;
+
+function probesOf({ plan, hostState }: ObstacleInput, family: Family): readonly Probe[] {
+  const ofFamily = plan.ports.filter((port) => port.family === family);
+  return KINDS.flatMap((kind) =>
+    (["pod", "outside", "host"] as const).flatMap((client): Probe[] => {
+      // Who dials a ClusterIP from outside is promised nothing.
+      if (kind === "clusterIP" && client === "outside") return [];
+      for (const owner of ofFamily) {
+        for (const frontend of owner.frontends) {
+          if (frontend.kind !== kind || frontend.clients[client].kind !== "forward") continue;
+          const to = frontend.addresses.find((address) => !isLoopback(address));
+          const from = clientAddress(client, { plan, hostState, family, frontend });
+          if (to !== undefined && from !== undefined) return [{ owner, frontend, client, from, to }];
+        }
+      }
+      return [];
+    }),
+  );
+}
+
+/** Nobody has these: they are for documents. */
+const STRANGERS: Readonly<Record<Family, string>> = { 4: "198.51.100.200", 6: "2001:db8:ffff::200" };
+
+function clientAddress(
+  client: ClientKind,
+  {
+    plan,
+    hostState,
+    family,
+    frontend,
+  }: { readonly plan: HostPlan; readonly hostState: HostState; readonly family: Family; readonly frontend: Frontend },
+): IpAddress | undefined {
+  const isFitting = (address: IpAddress | undefined): address is IpAddress =>
+    address !== undefined &&
+    familyOf(address) === family &&
+    (frontend.sourceRanges.length === 0 || frontend.sourceRanges.some((range) => cidrContains(range, address)));
+  switch (client) {
+    case "pod":
+      return plan.host.pods.flatMap(({ addresses }) => addresses.map(({ address }) => address)).find(isFitting);
+    case "host": {
+      const own = hostState.interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address));
+      return plan.host.addresses.filter((address) => own.includes(address)).find(isFitting);
+    }
+    case "outside":
+      return [...frontend.sourceRanges.map(({ address }) => address), parseIpAddress(STRANGERS[family])].find(
+        isFitting,
+      );
+  }
+}
+
+/** @returns what another program's rule does to it; undefined where none does, or it cannot be told */
+function follow(tracer: Tracer, { owner, frontend, from, to }: Probe): Obstacle | undefined {
+  try {
+    const { branches } = tracer.trace({ from, to, port: frontend.port, protocol: owner.port.protocol });
+    for (const branch of branches) {
+      const obstacle = obstacleOf(branch);
+      if (obstacle !== undefined) return obstacle;
+    }
+    return undefined;
+  } catch (error) {
+    // The machine has no way by which such a client comes in.
+    if (error instanceof InputError) return undefined;
+    throw error;
+  }
+}
+
+function obstacleOf(branch: TracedBranch): Obstacle | undefined {
+  if (branch.kind !== "decided") return undefined;
+  const { state, ending } = branch.ended;
+  if (ending.kind === "delivered") {
+    const { destinationNat } = state;
+    if (destinationNat === undefined || destinationNat.isOwn) return undefined;
+    const { table, chain, number } = destinationNat;
+    return {
+      ...{ code: "FOREIGN_DNAT_FIRST", place: `${table} ${chain} rule ${number}`, isForward: false },
+      does: `are sent elsewhere by another program, whose rule ${number} of ${table} ${chain} is asked first`,
+    };
+  }
+  const event = state.past?.event;
+  const place = event === undefined ? undefined : placeOf(event);
+  if (place === undefined || ending.kind === "undecided") return undefined;
+  const isForward = / FORWARD\b/.test(place) || /forward/i.test(place);
+  return { code: "FOREIGN_RULE_DROPS", place, isForward, does: `are ${ending.kind} (${ending.because})` };
+}
+
+/** The policy or foreign rule at which a way ended. */
+function placeOf(event: WalkEvent): string | undefined {
+  if (event.kind === "chainEnd" && event.policy === "DROP") return `${event.table} ${event.chain}`;
+  if (event.kind !== "rule" || isProxyTable(event.table) || event.chain.startsWith("KUBE-")) return undefined;
+  return `${event.table} ${event.chain} rule ${event.number}`;
+}
+
+const CLIENTS: Readonly<Record<ClientKind, string>> = { pod: "a pod", host: "this host", outside: "outside" };
+
+const FRONTENDS: Readonly<Record<FrontendKind, string>> = {
+  clusterIP: "the ClusterIP",
+  externalIP: "an external IP",
+  loadBalancerIP: "a load-balancer IP",
+  nodePort: "the NodePort",
+};
+
+function describeProbe({ owner, frontend, client, to }: Probe): string {
+  const at = to.includes(":") ? `[${to}]:${frontend.port}` : `${to}:${frontend.port}`;
+  return `from ${CLIENTS[client]} to ${FRONTENDS[frontend.kind]} of ${serviceName(owner)} (${at})`;
+}
+
+function hintFor({ code, place, isForward }: Obstacle, { forwardHint }: ObstacleInput): string {
+  if (code === "FOREIGN_DNAT_FIRST") return `Delete that rule, or give the service another address or port (${place})`;
+  if (!isForward) return `Put an exception for the service before it (${place})`;
+  const hint = forwardHint?.();
+  return hint === undefined ? EXCEPTION : `${EXCEPTION}; or ${hint}`;
+}
+
+/** Lets through what DNAT was applied to, in both directions, whoever applied it. */
+const EXCEPTION = "let translated connections through: iptables -I FORWARD 1 -m conntrack --ctstate DNAT -j ACCEPT";
+
+function isLoopback(address: IpAddress): boolean {
+  return address.startsWith("127.") || address === "::1";
+}
