@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import process from "node:process";
 import { parseTopology, planHost } from "@svcproxy/topology";
+import { isNftRule } from "../src/hooks/any-rule.ts";
 import { hostStateOf } from "../src/host/host-state-of.ts";
 import { isKubernetesRule } from "../src/prove/claims/own-rules.ts";
 import { proveRules } from "../src/prove/prove-rules.ts";
@@ -27,7 +28,7 @@ for (let round = 0; round < ROUNDS; round++) {
   const proved = timed(() => {
     const rules = parseSave(text, { family: 4 });
     const isOwn = (placed: Parameters<typeof isKubernetesRule>[0]) =>
-      isKubernetesRule(placed) || placed.rule.target.kind === "masquerade";
+      isKubernetesRule(placed) || (!isNftRule(placed.rule) && placed.rule.target.kind === "masquerade");
     const proof = proveRules({ rules, plan, hostState, isOwn, deviations: deviationsOf("document") });
     if (!proof.holds)
       throw new Error(`broken: ${JSON.stringify(proof.claims.find(({ status }) => status !== "held"))}`);

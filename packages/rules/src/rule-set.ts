@@ -56,8 +56,3 @@ export interface RulePosition {
   /** 1-based, as `iptables -L --line-numbers` counts. */
   readonly number: number;
 }
-
-/** A rule and where it stands. */
-export interface PlacedRule extends RulePosition {
-  readonly rule: Rule;
-}

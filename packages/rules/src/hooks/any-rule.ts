@@ -1,9 +1,14 @@
 import type { Match } from "../match.ts";
 import type { NftRule, NftStatement } from "../nft/nft-rule-set.ts";
-import type { Rule } from "../rule-set.ts";
+import type { Rule, RulePosition } from "../rule-set.ts";
 
 /** A rule of iptables or of nftables. */
 export type AnyRule = Rule | NftRule;
+
+/** A rule and where it stands. */
+export interface PlacedRule extends RulePosition {
+  readonly rule: AnyRule;
+}
 
 /** What decides whether a rule takes a packet: a match of iptables, or a statement of nftables. */
 export type AnyMatch = Match | NftStatement;

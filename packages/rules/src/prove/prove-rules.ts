@@ -1,6 +1,6 @@
 import type { HostPlan } from "@svcproxy/topology";
 import { familyOf } from "@svcproxy/topology";
-import { type HostRules, hostRulesOf } from "../hooks/host-rules.ts";
+import type { HostRules } from "../hooks/host-rules.ts";
 import type { HostState } from "../host/host-state.ts";
 import type { RuleSet } from "../rule-set.ts";
 import type { CheckContext } from "./claims/check-context.ts";
@@ -17,7 +17,7 @@ import { proofContexts } from "./compile/proof-context.ts";
 import type { Deviation } from "./report/deviation.ts";
 import { ExamplePackets } from "./report/example-packet.ts";
 import { Findings } from "./report/findings.ts";
-import { CLAIM_NUMBERS, type Proof, type ProofPacket } from "./report/proof.ts";
+import type { Proof, ProofPacket } from "./report/proof.ts";
 import { singleSet, unite } from "./space/index-set.ts";
 
 export interface ProveOptions {
@@ -40,8 +40,7 @@ export interface ProveOptions {
 export function proveRules(options: ProveOptions): Proof {
   const { plan, hostState, deviations = [], isOwn = isKubernetesRule } = options;
   const { family } = options.rules;
-  const { rules, unproved } = provedRules(hostRulesOf(options.rules));
-  const [proof] = proofContexts([{ rules, hostState }], (builder) => mentionPlan(builder, plan, family));
+  const [proof] = proofContexts([{ rules: options.rules, hostState }], (builder) => mentionPlan(builder, plan, family));
   if (proof === undefined) throw new TypeError("no context");
   const findings = new Findings(deviations);
   const examples = new ExamplePackets(proof, plan);
@@ -72,14 +71,10 @@ export function proveRules(options: ProveOptions): Proof {
   checkLoopbackGuard(check);
   for (const frontend of frontends) if (frontend.destination.length > 0) checkFrontend(check, frontend);
   checkElsewhere(check, frontends, plan);
-  const caveats = [
-    { claim: 2, caveat: proof.host.caveat, because: "which is not known" },
-    ...CLAIM_NUMBERS.map((claim) => ({ claim, caveat: unproved, because: "which a proof does not look at" })),
-  ] as const;
   const [first] = frontends;
-  for (const { claim, caveat, because } of caveats)
-    if (caveat !== undefined && first !== undefined)
-      findings.undecided(claim, { packet: anyClientOf(check, first), message: `${caveat}, ${because}` });
+  const { caveat } = proof.host;
+  if (caveat !== undefined && first !== undefined)
+    findings.undecided(2, { packet: anyClientOf(check, first), message: `${caveat}, which is not known` });
   const claims = findings.claims();
   return {
     family,
@@ -88,22 +83,6 @@ export function proveRules(options: ProveOptions): Proof {
     deviations: findings.deviations(),
     cases,
   };
-}
-
-/** The rules that a proof looks at, and in words what the kernel asks besides. */
-function provedRules({ family, iptables, nft, unread }: HostRules): { rules: RuleSet; unproved: string | undefined } {
-  const [first, ...others] = iptables;
-  const rules = first?.rules ?? { family, tables: [] };
-  const own = family === 4 ? "ip" : "ip6";
-  const tables = nft.tables.filter(
-    (table) => (table.family === own || table.family === "inet") && table.chains.some(({ base }) => base !== undefined),
-  );
-  const names = [
-    ...others.map(({ variant }) => `iptables-${variant ?? "legacy"}`),
-    ...tables.map((table) => `table ${table.family} ${table.name}`),
-    ...unread.map(({ table, because }) => `${table}: ${because}`),
-  ];
-  return { rules, unproved: names.length === 0 ? undefined : `the host has more rules (${names.join(", ")})` };
 }
 
 /** A packet from the host to a frontend. */

@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import type { Family, HostPlan } from "@svcproxy/topology";
 import { exampleTopology, parseTopology, planHost } from "@svcproxy/topology";
+import { isNftRule, type PlacedRule } from "../hooks/any-rule.ts";
 import type { HostState } from "../host/host-state.ts";
 import { hostStateOf } from "../host/host-state-of.ts";
 import type { Deviation, DeviationKind } from "../prove/report/deviation.ts";
-import type { PlacedRule, RuleSet } from "../rule-set.ts";
+import type { RuleSet } from "../rule-set.ts";
 import { parseSave } from "../rule-sets/parse-save.ts";
 
 type Dialect = "document" | "kubernetes";
@@ -84,6 +85,6 @@ function fixture(name: string, { topology, host, dialect, family }: FixtureInput
     deviations: deviationsOf(dialect),
     hostState: { ...hostStateOf(topology, { host }), recentLists: {} },
     rules,
-    isOwn: ({ chain, rule }) => chain.startsWith("KUBE-") || hooks.has(rule),
+    isOwn: ({ chain, rule }) => chain.startsWith("KUBE-") || (!isNftRule(rule) && hooks.has(rule)),
   };
 }

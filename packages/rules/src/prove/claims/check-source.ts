@@ -1,10 +1,9 @@
 import { formatSocketAddress } from "@svcproxy/topology";
-import type { PlacedRule } from "../../rule-set.ts";
 import { isOwnSegment } from "../../trace/walk/reply-path.ts";
 import { hasMember, intersect, isSubset, onlyMember, singleSet, subtract } from "../space/index-set.ts";
 import type { SymbolicState } from "../walk/symbolic-state.ts";
 import type { CheckContext, Promised, Reached } from "./check-context.ts";
-import { foreignDecision } from "./own-rules.ts";
+import { foreignDecision, isSourceNat } from "./own-rules.ts";
 import { ofPromised, report } from "./report-fault.ts";
 
 export function checkSource(check: CheckContext, promise: Promised, { state, endpoint }: Reached): void {
@@ -46,10 +45,6 @@ export function checkSource(check: CheckContext, promise: Promised, { state, end
     message: `${out} ${as}, which the plan wants rewritten`,
     placed: foreignDecision(state, check.isOwn, isSourceNat),
   });
-}
-
-function isSourceNat({ table, chain }: PlacedRule): boolean {
-  return table === "nat" && chain === "POSTROUTING";
 }
 
 export function checkReply(check: CheckContext, promise: Promised, { state, endpoint }: Reached): void {

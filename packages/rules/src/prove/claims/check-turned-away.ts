@@ -1,10 +1,11 @@
+import { isNftRule } from "../../hooks/any-rule.ts";
 import type { Finding } from "../report/proof.ts";
 import { intersect, isEmpty, isSubset } from "../space/index-set.ts";
 import { hasMark } from "../space/mark-set.ts";
 import type { EndedState, SymbolicEnding, SymbolicState } from "../walk/symbolic-state.ts";
 import type { CheckContext, Promised } from "./check-context.ts";
 import { describeDestination } from "./check-context.ts";
-import { foreignDecision, isBeforeRouting } from "./own-rules.ts";
+import { foreignDecision, isBeforeRouting, isOfFilter } from "./own-rules.ts";
 import { report } from "./report-fault.ts";
 
 export function checkTurnedAway(check: CheckContext, promise: Promised, end: EndedState): void {
@@ -40,8 +41,8 @@ export function checkTurnedAway(check: CheckContext, promise: Promised, end: End
 /** What a foreign rule lets in before ours can refuse it, the host's own stack refuses: nobody listens on the port. */
 function isForNobody({ proof: { host }, isOwn }: CheckContext, { state, ending }: EndedState): boolean {
   const { destination, destinationNat, outInterface, region } = state;
-  const accepting = foreignDecision(state, isOwn, ({ table }) => table === "filter");
-  if (accepting?.rule.target.kind !== "accept") return false;
+  const accepting = foreignDecision(state, isOwn, isOfFilter);
+  if (accepting === undefined || isNftRule(accepting.rule) || accepting.rule.target.kind !== "accept") return false;
   const isHosts = destination === "destination" && isSubset(region.destination, host.local);
   return ending.kind === "delivered" && outInterface === undefined && destinationNat === undefined && isHosts;
 }

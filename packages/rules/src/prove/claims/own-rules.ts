@@ -1,12 +1,15 @@
-import type { PlacedRule } from "../../rule-set.ts";
+import { isNftRule, isProxyTable, type PlacedRule } from "../../hooks/any-rule.ts";
+import { markBitsSet } from "../../nft/mark-bits.ts";
 import type { SymbolicState } from "../walk/symbolic-state.ts";
 
 /** Whether a rule is the service proxy's own. */
 export type IsOwn = (placed: PlacedRule) => boolean;
 
-/** Without further knowledge: what stands in a chain named KUBE-…, and what jumps to one. */
-export function isKubernetesRule({ chain, rule: { target } }: PlacedRule): boolean {
-  if (chain.startsWith("KUBE-")) return true;
+/** Without further knowledge: what stands in a chain named KUBE-… or in a proxy's table, and what jumps to such a chain. */
+export function isKubernetesRule({ table, chain, rule }: PlacedRule): boolean {
+  if (chain.startsWith("KUBE-") || isProxyTable(table)) return true;
+  if (isNftRule(rule)) return false;
+  const { target } = rule;
   return (target.kind === "jump" || target.kind === "goto") && target.chain.startsWith("KUBE-");
 }
 
@@ -25,15 +28,33 @@ export function foreignDecision(
 /** The bits of the mark that our rules set, clear or flip on a state's way; a foreign rule may do with marks as it likes. */
 export function markBitsWeTouch({ decisions }: SymbolicState, isOwn: IsOwn): number {
   let bits = 0;
-  for (let one = decisions; one !== undefined; one = one.earlier) {
-    const { target } = one.placed.rule;
-    if (target.kind === "mark" && isOwn(one.placed)) bits |= target.mask | target.value;
-  }
+  for (let one = decisions; one !== undefined; one = one.earlier) if (isOwn(one.placed)) bits |= markBitsOf(one.placed);
   return bits >>> 0;
 }
 
-/** What can keep a packet from our rules: an end of nat's chain, or no tracking at all. */
-export function isBeforeRouting({ table, chain, rule }: PlacedRule): boolean {
-  if (table === "nat") return chain !== "POSTROUTING" && chain !== "INPUT";
-  return table === "raw" && rule.target.kind === "ct";
+function markBitsOf({ rule }: PlacedRule): number {
+  if (isNftRule(rule)) return markBitsSet(rule.statements);
+  return rule.target.kind === "mark" ? rule.target.mask | rule.target.value : 0;
+}
+
+/** What can keep a packet from our rules: an end of nat's chain, or no tracking at all. In nftables any chain may be nat's. */
+export function isBeforeRouting(placed: PlacedRule): boolean {
+  const { chain, rule } = placed;
+  if (isNftRule(rule)) return true;
+  if (isOfTable(placed, "nat")) return chain !== "POSTROUTING" && chain !== "INPUT";
+  return isOfTable(placed, "raw") && rule.target.kind === "ct";
+}
+
+/** Whether a rule may be what leaves a packet's source as it is. */
+export function isSourceNat(placed: PlacedRule): boolean {
+  return isNftRule(placed.rule) || (isOfTable(placed, "nat") && placed.chain === "POSTROUTING");
+}
+
+export function isOfFilter(placed: PlacedRule): boolean {
+  return isOfTable(placed, "filter");
+}
+
+/** Where iptables has two variants, tables are called `nat (legacy)`. */
+function isOfTable({ table }: PlacedRule, name: string): boolean {
+  return table === name || table.startsWith(`${name} (`);
 }

@@ -1,6 +1,6 @@
 import type { IpAddress } from "@svcproxy/topology";
+import type { PlacedRule } from "../../hooks/any-rule.ts";
 import { bridgeAsksRules, isBridge } from "../../host/interface-kind.ts";
-import type { PlacedRule } from "../../rule-set.ts";
 import { ONE } from "../../trace/packet/fraction.ts";
 import type { ConnectionView } from "../../trace/packet/packet-view.ts";
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";

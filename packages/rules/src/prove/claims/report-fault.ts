@@ -1,4 +1,4 @@
-import type { PlacedRule } from "../../rule-set.ts";
+import type { PlacedRule } from "../../hooks/any-rule.ts";
 import type { ClaimNumber, Finding } from "../report/proof.ts";
 import { hasMember, intersect } from "../space/index-set.ts";
 import type { Region } from "../space/region.ts";

@@ -1,6 +1,7 @@
-import { visitedTables } from "../../effects/rule-effect.ts";
+import { type AnyRule, isNftRule, type PlacedRule } from "../../hooks/any-rule.ts";
+import type { RuleChain } from "../../hooks/hook-order.ts";
 import type { Match } from "../../match.ts";
-import type { Chain, PlacedRule, RuleSet } from "../../rule-set.ts";
+import type { Rule } from "../../rule-set.ts";
 import type { Target } from "../../target.ts";
 import { inKernelOrder } from "../../trace/match/evaluate-match.ts";
 import type { IndexSet } from "../space/index-set.ts";
@@ -18,7 +19,6 @@ export interface CompiledRule {
 /** A chain with an index: most rules of a service proxy are for one address, or for one port. */
 export interface CompiledChain {
   readonly name: string;
-  readonly policy: "ACCEPT" | "DROP" | undefined;
   readonly rules: readonly CompiledRule[];
   /** Places of the rules that ask for one destination only, by its piece. */
   readonly byDestination: ReadonlyMap<number, readonly number[]>;
@@ -31,33 +31,41 @@ export interface CompiledChain {
   readonly others: readonly number[];
 }
 
-export type CompiledTables = ReadonlyMap<string, ReadonlyMap<string, CompiledChain>>;
+type ConditionsOf = (match: Match) => readonly Condition[];
 
-export function compileRuleSet(ruleSet: RuleSet, context: CompileContext): CompiledTables {
-  // The reader gives equal matches one value, so that each is compiled once.
-  const known = new Map<Match, readonly Condition[]>();
-  const conditionsOf = (match: Match) => {
-    let conditions = known.get(match);
-    if (conditions === undefined) {
-      conditions = compileMatch(match, context);
-      known.set(match, conditions);
+/** Compiles the chains of tables, each table once. */
+export class RuleCompiler {
+  readonly #conditionsOf: ConditionsOf;
+  readonly #tables = new Map<ReadonlyMap<string, RuleChain>, ReadonlyMap<string, CompiledChain>>();
+
+  constructor(context: CompileContext) {
+    // The reader gives equal matches one value, so that each is compiled once.
+    const known = new Map<Match, readonly Condition[]>();
+    this.#conditionsOf = (match) => {
+      let conditions = known.get(match);
+      if (conditions === undefined) {
+        conditions = compileMatch(match, context);
+        known.set(match, conditions);
+      }
+      return conditions;
+    };
+  }
+
+  /** @param table as it is called in findings */
+  chainsOf(table: string, chains: ReadonlyMap<string, RuleChain>): ReadonlyMap<string, CompiledChain> {
+    let compiled = this.#tables.get(chains);
+    if (compiled === undefined) {
+      compiled = new Map(
+        [...chains.values()].map((chain) => [chain.name, compileChain(table, chain, this.#conditionsOf)]),
+      );
+      this.#tables.set(chains, compiled);
     }
-    return conditions;
-  };
-  return new Map(
-    visitedTables(ruleSet).map(({ name, chains }) => [
-      name,
-      new Map(chains.map((chain) => [chain.name, compileChain(name, chain, conditionsOf)])),
-    ]),
-  );
+    return compiled;
+  }
 }
 
-function compileChain(
-  table: string,
-  { name, policy, rules }: Chain,
-  conditionsOf: (match: Match) => readonly Condition[],
-): CompiledChain {
-  const compiled = rules.map((rule, place): CompiledRule => {
+function compileChain(table: string, { name, rules }: RuleChain, conditionsOf: ConditionsOf): CompiledChain {
+  const compiled = rules.filter(isIptablesRule).map((rule, place): CompiledRule => {
     const conditions: Condition[] = [];
     for (const match of inKernelOrder(rule.matches)) conditions.push(...conditionsOf(match));
     return { placed: { table, chain: name, number: place + 1, rule }, conditions, target: rule.target };
@@ -77,7 +85,7 @@ function compileChain(
     }
   }
   const destinations = [...byDestination.keys()];
-  return { name, policy, rules: compiled, byDestination, destinations, byPort, portPlaces, others };
+  return { name, rules: compiled, byDestination, destinations, byPort, portPlaces, others };
 }
 
 /** Below this many rules an index does not pay. */
@@ -101,4 +109,8 @@ function pushTo(map: Map<number, number[]>, key: number, place: number): void {
   const list = map.get(key);
   if (list === undefined) map.set(key, [place]);
   else list.push(place);
+}
+
+function isIptablesRule(rule: AnyRule): rule is Rule {
+  return !isNftRule(rule);
 }

@@ -1,24 +1,29 @@
-import type { IpAddress } from "@svcproxy/topology";
+import type { Family, IpAddress } from "@svcproxy/topology";
 import { addressBits, addressWidth, familyOf, inputError, parseIpAddress } from "@svcproxy/topology";
+import { type HookStage, hookStages } from "../../hooks/hook-order.ts";
+import { type HostRules, hostRulesOf } from "../../hooks/host-rules.ts";
 import type { HostState, Route } from "../../host/host-state.ts";
 import { masqueradeAddress, redirectAddress } from "../../host/masquerade-address.ts";
 import { createRouter, type HostView } from "../../host/routing.ts";
+import { nftAsksForConnection } from "../../nft/prove/nft-asks-for-connection.ts";
+import { SetMemory } from "../../nft/prove/set-memory.ts";
 import type { Rule, RuleSet } from "../../rule-set.ts";
 import type { AddressSpace } from "../space/address-space.ts";
 import { AddressSpaceBuilder } from "../space/address-space.ts";
 import type { HostSpace } from "../space/host-space.ts";
 import { hostSpaceOf, mentionHost } from "../space/host-space.ts";
+import { mentionNft } from "../space/mention-nft.ts";
 import { mentionRules } from "../space/mention-rules.ts";
 import { compilePolicy, type PolicyStep } from "./compile-policy.ts";
-import type { CompiledTables } from "./compile-rules.ts";
-import { compileRuleSet } from "./compile-rules.ts";
+import { compileStages, type SymbolicStages } from "./compile-stages.ts";
 
 /** Rules and host as sets: all that stays the same during one proof. */
 export interface ProofContext {
   readonly space: AddressSpace;
   readonly host: HostSpace;
   readonly view: HostView;
-  readonly tables: CompiledTables;
+  /** What the kernel does at each hook, in its order. */
+  readonly stages: SymbolicStages;
   /** The rules by which routes are looked for, where they look at more than the destination; else empty. */
   readonly policy: readonly PolicyStep[];
   /** Whether a table other than nat has anything to say. */
@@ -29,6 +34,8 @@ export interface ProofContext {
   readonly listMasks: ReadonlyMap<string, IpAddress>;
   /** Whether ends are to tell what targets did besides. */
   readonly tellsDeeds: boolean;
+  /** What maps that rules of nftables write may have in them. */
+  readonly memory: SetMemory;
   /** The piece of the address that MASQUERADE gives. */
   masqueradeIndex(outInterface: string, route: Route | undefined, destination: number): number | undefined;
   /** The piece that REDIRECT leads to for what came in by the interface; undefined: for what the host sends. */
@@ -38,7 +45,7 @@ export interface ProofContext {
 }
 
 export interface ProofInput {
-  readonly rules: RuleSet;
+  readonly rules: RuleSet | HostRules;
   readonly hostState: HostState;
   readonly tellsDeeds?: boolean;
 }
@@ -59,7 +66,9 @@ export function proofContexts(
   const builder = new AddressSpaceBuilder(family);
   for (const { rules, hostState } of inputs) {
     mentionHost(builder, hostState, family);
-    mentionRules(builder, rules);
+    const { iptables, nft } = hostRulesOf(rules);
+    for (const backend of iptables) mentionRules(builder, backend.rules);
+    mentionNft(builder, nft);
   }
   mention(builder);
   const space = builder.build();
@@ -68,6 +77,14 @@ export function proofContexts(
 
 function createContext({ rules, hostState, tellsDeeds = false }: ProofInput, space: AddressSpace): ProofContext {
   const { family } = space;
+  const hostRules = hostRulesOf(rules);
+  const stages = hookStages(hostRules);
+  const iptables = hostRules.iptables.flatMap((backend) =>
+    backend.rules.tables.flatMap(({ chains }) => chains.flatMap((chain) => chain.rules)),
+  );
+  const nft = hostRules.nft.tables.flatMap(({ chains }) =>
+    chains.flatMap((chain) => chain.rules.flatMap(({ statements }) => statements)),
+  );
   const view: HostView = { state: hostState, router: createRouter(hostState) };
   const host = hostSpaceOf(space, hostState);
   const masquerades = new Map<string, number | undefined>();
@@ -78,14 +95,13 @@ function createContext({ rules, hostState, tellsDeeds = false }: ProofInput, spa
     space,
     host,
     view,
-    listMasks: listMasksOf(rules),
+    listMasks: listMasksOf(iptables, family),
     tellsDeeds,
+    memory: new SetMemory(),
     policy: host.routes === undefined ? compilePolicy(space, hostState) : [],
-    tables: compileRuleSet(rules, { space, host, view, labelsSet: labelsSetBy(rules) }),
-    filters: rules.tables.some(
-      ({ name, chains }) => name !== "nat" && chains.some((chain) => chain.rules.length > 0 || chain.policy === "DROP"),
-    ),
-    asksForConnection: rules.tables.some(({ chains }) => chains.some((chain) => chain.rules.some(asksForConnection))),
+    stages: compileStages(stages, { space, host, view, labelsSet: labelsSetBy(iptables) }),
+    filters: Object.values(stages).some((hook) => hook.some(hasToSay)),
+    asksForConnection: iptables.some(asksForConnection) || nft.some(nftAsksForConnection),
     masqueradeIndex(outInterface, route, destination) {
       const gateway = route?.gateway !== undefined && familyOf(route.gateway) === family ? route.gateway : undefined;
       const key = `${outInterface} ${family === 4 && gateway !== undefined ? gateway : destination}`;
@@ -112,16 +128,17 @@ function asksForConnection({ matches, target }: Rule): boolean {
   );
 }
 
+/** Whether a stage other than NAT's may do something to a packet. */
+function hasToSay({ kind }: HookStage): boolean {
+  return kind !== "nat" && kind !== "conntrack";
+}
+
 /** The first rule that names a list makes it, with the mask that it says; what later ones say of it makes no difference. */
-function listMasksOf({ tables, family }: RuleSet): ReadonlyMap<string, IpAddress> {
+function listMasksOf(rules: readonly Rule[], family: Family): ReadonlyMap<string, IpAddress> {
   const masks = new Map<string, IpAddress | undefined>();
-  for (const { chains } of tables) {
-    for (const { rules } of chains) {
-      for (const { matches } of rules) {
-        for (const match of matches)
-          if (match.kind === "recent" && !masks.has(match.name)) masks.set(match.name, match.mask);
-      }
-    }
+  for (const { matches } of rules) {
+    for (const match of matches)
+      if (match.kind === "recent" && !masks.has(match.name)) masks.set(match.name, match.mask);
   }
   const whole = (1n << BigInt(addressWidth(family))) - 1n;
   return new Map(
@@ -129,7 +146,7 @@ function listMasksOf({ tables, family }: RuleSet): ReadonlyMap<string, IpAddress
   );
 }
 
-function labelsSetBy({ tables }: RuleSet): ReadonlySet<string> {
-  const matches = tables.flatMap(({ chains }) => chains.flatMap(({ rules }) => rules.flatMap((rule) => rule.matches)));
+function labelsSetBy(rules: readonly Rule[]): ReadonlySet<string> {
+  const matches = rules.flatMap((rule) => rule.matches);
   return new Set(matches.flatMap((match) => (match.kind === "connlabel" && match.set ? [match.label] : [])));
 }

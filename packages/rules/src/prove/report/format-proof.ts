@@ -1,5 +1,6 @@
+import type { Family } from "@svcproxy/topology";
 import { familyOf, visible } from "@svcproxy/topology";
-import type { PlacedRule } from "../../rule-set.ts";
+import { type AnyRule, isNftRule, type PlacedRule } from "../../hooks/any-rule.ts";
 import { formatRule } from "../../text/format-rule.ts";
 import { quoteShellWord } from "../../text/shell-words.ts";
 import type { Claim, Finding, Proof, ProofPacket } from "./proof.ts";
@@ -53,7 +54,12 @@ function findingLines(finding: Finding, { proof, format }: Shown): readonly stri
 
 /** `rule 3 of nat PREROUTING: -j ACCEPT`. */
 export function describeRule({ table, chain, number, rule }: PlacedRule, { family }: Pick<Proof, "family">): string {
-  return `rule ${number} of ${table} ${chain}: ${formatRule(rule, { style: "save", family })}`;
+  return `rule ${number} of ${table} ${chain}: ${ruleText(rule, family)}`;
+}
+
+/** As iptables-save or nft prints it. */
+function ruleText(rule: AnyRule, family: Family): string {
+  return isNftRule(rule) ? rule.text : formatRule(rule, { style: "save", family });
 }
 
 /** For programs: nothing but data. */
@@ -67,7 +73,7 @@ export function proofToJson(proof: Proof, { hostName, traceCommand }: ProofForma
       : {
           rule: {
             ...{ table: placed.table, chain: placed.chain, number: placed.number },
-            text: formatRule(placed.rule, { style: "save", family: proof.family }),
+            text: ruleText(placed.rule, proof.family),
           },
         }),
     trace: [...traceCommand, ...traceFlags(packet)].map(quoteShellWord).join(" "),

@@ -1,5 +1,5 @@
 import type { Family, IpAddress } from "@svcproxy/topology";
-import type { PlacedRule } from "../../rule-set.ts";
+import type { PlacedRule } from "../../hooks/any-rule.ts";
 import type { DeviationKind } from "./deviation.ts";
 
 /** What is proved of a rule set, by the number that people know it by. */

@@ -1,3 +1,4 @@
+import type { RefusalAnswer } from "../../trace/walk/refusal-answer.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import { onlyMember } from "../space/index-set.ts";
 import type { AddressedField } from "../space/region.ts";
@@ -16,14 +17,17 @@ export function outcomeKey(end: EndedState, context: ProofContext): string {
         ...rememberedText(state),
       ].join(", ");
     case "refused": {
-      const target = ending.placed?.rule.target;
-      return `is refused (${target?.kind === "reject" ? target.with : ending.because})`;
+      return `is refused (${refusalText(ending.answer)})`;
     }
     case "dropped":
       return "is dropped";
     case "undecided":
       return `is undecided: ${ending.because}`;
   }
+}
+
+function refusalText(answer: RefusalAnswer): string {
+  return answer.kind === "icmp" ? `ICMP type ${answer.type} code ${answer.code}` : answer.kind;
 }
 
 function fieldText(state: SymbolicState, field: AddressedField, { space }: ProofContext): string {

@@ -39,6 +39,10 @@ export class AddressSpaceBuilder {
     this.#cuts = new Set([this.#number(0n)]);
   }
 
+  get family(): Family {
+    return this.#family;
+  }
+
   addAddress(address: IpAddress): void {
     this.addRange(address, address);
   }

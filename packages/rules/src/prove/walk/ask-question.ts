@@ -1,6 +1,6 @@
 import type { Subject } from "../../effects/effect.ts";
+import type { PlacedRule } from "../../hooks/any-rule.ts";
 import type { Match } from "../../match.ts";
-import type { PlacedRule } from "../../rule-set.ts";
 import type { OpenQuestion } from "../compile/condition.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import type { MarkCube } from "../space/mark-set.ts";

@@ -10,6 +10,8 @@ import type { AddressedField, Region, RegionField } from "../space/region.ts";
 import { type Answer, askRecent, CONNECTION_MARK, decided, openAnswer, type Split } from "./ask-question.ts";
 import type { SymbolicState } from "./symbolic-state.ts";
 
+export type AskedRule = Pick<CompiledRule, "placed" | "conditions">;
+
 /** The packets of a state that a rule takes, and those that it passes over. */
 export interface RuleAnswer {
   readonly taken: SymbolicState | undefined;
@@ -17,7 +19,7 @@ export interface RuleAnswer {
 }
 
 /** Divides the packets of a state by one rule. The parts are disjoint, and together they are the state. */
-export function askRule(state: SymbolicState, rule: CompiledRule, host: HostSpace): RuleAnswer {
+export function askRule(state: SymbolicState, rule: AskedRule, host: HostSpace): RuleAnswer {
   const splits: Split[] = [];
   let writes = false;
   let fails = false;
@@ -91,7 +93,7 @@ function withMark(state: SymbolicState, mark: MarkSet): SymbolicState {
 }
 
 interface Asked {
-  readonly rule: CompiledRule;
+  readonly rule: AskedRule;
   readonly host: HostSpace;
 }
 
@@ -167,7 +169,7 @@ function askField(state: SymbolicState, field: AddressedField, set: IndexSet, as
 }
 
 /** What an answer that begins a connection of its own has as its source was its request's destination. */
-function enteredField({ isStranger }: SymbolicState, field: RegionField): RegionField {
+export function enteredField({ isStranger }: SymbolicState, field: RegionField): RegionField {
   return isStranger === true ? (OTHER_END.get(field) ?? field) : field;
 }
 

@@ -1,5 +1,6 @@
+import type { PlacedRule } from "../../hooks/any-rule.ts";
 import type { Route } from "../../host/host-state.ts";
-import type { PlacedRule } from "../../rule-set.ts";
+import type { NftData } from "../../nft/nft-rule-set.ts";
 import type { RefusalAnswer } from "../../trace/walk/refusal-answer.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import type { AddressedField, Region } from "../space/region.ts";
@@ -32,6 +33,8 @@ export interface SymbolicState {
   readonly tos: MarkNow;
   /** What was done to the TTL, the latest last: equal for states whose packets had the same done to theirs. */
   readonly ttl: string;
+  /** `meta priority`, by which rules of nftables keep what they found out of the packet. */
+  readonly priority: number | "unknown";
   readonly direction: "ORIGINAL" | "REPLY";
   /** The conntrack zone in which answers are looked for: those to this packet, or this one where it is an answer. */
   readonly replyZone: number | "unknown";
@@ -62,6 +65,8 @@ export interface SymbolicState {
   readonly assumptions: Assumption | undefined;
   /** Names of `recent` lists that it was written on, the latest first. */
   readonly remembered: Remembered | undefined;
+  /** What rules of nftables wrote of it on sets, the latest first. */
+  readonly written: WrittenElement | undefined;
   /** The rules that decided on its way, the latest first. */
   readonly decisions: Decision | undefined;
   /** What targets did besides to others than the packet's way, as texts, the latest first; kept where rule sets are compared. */
@@ -102,6 +107,16 @@ export interface Remembered {
   readonly list: string;
   readonly side: "source" | "destination";
   readonly earlier: Remembered | undefined;
+}
+
+/** An element of a set that a rule wrote, or took away. */
+export interface WrittenElement {
+  /** With its table. */
+  readonly set: string;
+  /** Undefined: which one is not known. */
+  readonly key: string | undefined;
+  readonly is: "gone" | "unknown" | { readonly data: NftData | undefined };
+  readonly earlier: WrittenElement | undefined;
 }
 
 export interface Decision {

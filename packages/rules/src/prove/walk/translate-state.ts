@@ -1,5 +1,6 @@
 import { addressWidth, formatCidr } from "@svcproxy/topology";
-import type { Hook, PlacedRule } from "../../rule-set.ts";
+import type { PlacedRule } from "../../hooks/any-rule.ts";
+import type { Hook } from "../../rule-set.ts";
 import type { Target } from "../../target.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import { firstMember, intersect } from "../space/index-set.ts";

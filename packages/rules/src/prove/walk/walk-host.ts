@@ -20,6 +20,7 @@ export function enteringState(region: Region, from: "host" | "network"): Symboli
     connectionMark: { kept: 0, flipped: 0 },
     tos: { kept: 0xff, flipped: 0 },
     ttl: "",
+    priority: "unknown",
     direction: "ORIGINAL",
     replyZone: 0,
     conntrack: "unseen",
@@ -33,6 +34,7 @@ export function enteringState(region: Region, from: "host" | "network"): Symboli
     probability: 1,
     assumptions: undefined,
     remembered: undefined,
+    written: undefined,
     decisions: undefined,
     deeds: undefined,
   };
@@ -40,6 +42,15 @@ export function enteringState(region: Region, from: "host" | "network"): Symboli
 
 /** Takes all packets of a state to their ends; the ends are disjoint but for chances and assumptions. */
 export function walkHost(context: ProofContext, state: SymbolicState): readonly EndedState[] {
+  for (;;) {
+    context.memory.isOutdated = false;
+    const ended = walkOnce(context, state);
+    // What rules write on a map, packets of later connections find there.
+    if (!context.memory.isOutdated) return ended;
+  }
+}
+
+function walkOnce(context: ProofContext, state: SymbolicState): readonly EndedState[] {
   const { going, ended } = through(
     byArrival(context, state).flatMap((one) => byConnection(context, one)),
     (one) => (one.isLocal ? walkLocal(context, one) : walkArriving(context, one)),

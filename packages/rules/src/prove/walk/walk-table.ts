@@ -6,6 +6,7 @@ import type { Hook } from "../../rule-set.ts";
 import type { Target } from "../../target.ts";
 import { answerOfReject } from "../../trace/walk/refusal-answer.ts";
 import type { CompiledChain, CompiledRule } from "../compile/compile-rules.ts";
+import type { CompiledBase } from "../compile/compile-stages.ts";
 import type { Condition } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import { askRule } from "./ask-rule.ts";
@@ -23,20 +24,17 @@ interface TableWalk {
   readonly ended: EndedState[];
 }
 
-/** Walks one table at one hook, its policy included. */
+/** Walks a base chain at one hook, its policy included. */
 export function walkSymbolicTable(
   context: ProofContext,
   entering: SymbolicState,
-  { table, hook }: { table: string; hook: Hook },
+  { base, hook }: { base: CompiledBase; hook: Hook },
 ): SymbolicResult {
-  const chains = context.tables.get(table);
-  const chain = chains?.get(hook);
-  if (chains === undefined || chain === undefined || (chain.rules.length === 0 && chain.policy !== "DROP"))
-    return { going: [entering], ended: [] };
+  const { table, chain, chains, policy } = base;
   const walk: TableWalk = { context, chains, hook, accepted: [], ended: [] };
-  const fell = walkChain(walk, chain, { entering, path: [hook] });
-  if (chain.policy !== "DROP") return { going: [...walk.accepted, ...fell], ended: walk.ended };
-  const because = `the policy of ${table} ${hook} is DROP`;
+  const fell = walkChain(walk, chain, { entering, path: [chain.name] });
+  if (policy !== "DROP") return { going: [...walk.accepted, ...fell], ended: walk.ended };
+  const because = `the policy of ${table} ${chain.name} is DROP`;
   for (const state of fell) walk.ended.push({ state, ending: { kind: "dropped", because } });
   return { going: walk.accepted, ended: walk.ended };
 }
