@@ -87,8 +87,8 @@ test("of many warnings alike the first are told, and how many more there are", a
   const { stdout, stderr } = await runInMemory(["check", "-", "--json"], {
     stdin: JSON.stringify({ hosts: [], services }),
   });
-  expect(stderr.match(/\[UNUSUAL_NODE_PORT\]\n {2}hint/g)).toHaveLength(20);
-  expect(stderr).toContain("10 more warnings like that [UNUSUAL_NODE_PORT]");
+  expect(stderr.match(/\[LOW_NODE_PORT\]\n {2}hint/g)).toHaveLength(20);
+  expect(stderr).toContain("10 more warnings like that [LOW_NODE_PORT]");
   expect(JSON.parse(stdout).warnings).toHaveLength(30);
 });
 

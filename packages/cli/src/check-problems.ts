@@ -1,4 +1,5 @@
 import { chooseDialect, ruleLimitations } from "@svcproxy/iptables";
+import { tableLimitations } from "@svcproxy/nftables";
 import {
   type Fault,
   type Host,
@@ -31,7 +32,11 @@ export function checkProblems(
   return {
     ofInput: warnings.map(problemOf),
     ofPlan: plan === undefined ? topologyProblems(topology) : planProblems(plan),
-    ofDataPaths: [...userspaceLimitations(planned), ...ruleLimitations(planned, { dialect: chooseDialect(topology) })],
+    ofDataPaths: [
+      ...userspaceLimitations(planned),
+      ...ruleLimitations(planned, { dialect: chooseDialect(topology) }),
+      ...tableLimitations(planned),
+    ],
   };
 }
 

@@ -91,9 +91,10 @@ interface EndpointReport {
 
 type EndpointState = "ready" | "not ready" | "terminating" | "serving while terminating";
 
-interface NodeReport extends Omit<NodeSettings, "clusterCIDRs" | "nodePortAddresses"> {
+interface NodeReport extends Omit<NodeSettings, "clusterCIDRs" | "nodePortAddresses" | "serviceCIDRs"> {
   readonly clusterCIDRs: readonly string[];
   readonly nodePortAddresses: readonly string[];
+  readonly serviceCIDRs: readonly string[];
   /** Whether they are served: `nodePortAddresses` may leave loopback out. */
   readonly localhostNodePorts: boolean;
 }
@@ -141,13 +142,20 @@ export function checkReport(
       ...topology.node,
       clusterCIDRs: topology.node.clusterCIDRs.map(formatCidr),
       nodePortAddresses: topology.node.nodePortAddresses.map(formatCidr),
+      serviceCIDRs: topology.node.serviceCIDRs.map(formatCidr),
       localhostNodePorts: servesNodePortsOnLocalhost(topology.node),
     },
     ...(plan === undefined ? {} : { plan: reportPlan(plan) }),
-    limits: ofDataPaths.map(({ subject, text, ...rest }) => problemSentence({ text: `${subject}: ${text}`, ...rest })),
+    limits: limitSentences(ofDataPaths),
     warnings,
     problems: [...ofInput, ...ofPlan, ...ofDataPaths],
   };
+}
+
+/** What data paths have in common is said once, with the names of them all. */
+function limitSentences(problems: readonly Problem[]): readonly string[] {
+  const together = Map.groupBy(problems, problemSentence);
+  return [...together].map(([sentence, alike]) => `${alike.map(({ subject }) => subject).join(", ")}: ${sentence}`);
 }
 
 function reportHost({ name, addresses, podCIDRs, zone, pods }: Host): HostReport {

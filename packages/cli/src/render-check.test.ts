@@ -36,7 +36,7 @@ services:
     ports: [{ name: s, port: 80, protocol: SCTP, nodePort: 30080 }]
     endpoints: ["a\\nb", "10.9.9.9:80"]
   - { name: none, clusterIP: None, ports: [] }
-node: { detectLocalMode: NodeCIDR, clusterCIDR: 10.0.0.0/8, masqueradeBit: 3, nodePortAddresses: [primary] }
+node: { detectLocalMode: NodeCIDR, clusterCIDR: 10.0.0.0/8, masqueradeBit: 3, nodePortAddresses: [primary], serviceCIDRs: [10.100.0.0/16], affinityTableSize: 5000 }
 `;
 
 test("check says in words what a service asks for, what this host does, and what a data path cannot", async () => {
@@ -51,12 +51,14 @@ test("check says in words what a service asks for, what this host does, and what
     "zone east",
     "pods are told by NodeCIDR",
     "masqueradeBit 3",
+    "serviceCIDRs 10.100.0.0/16",
+    "affinityTableSize 5000",
     "NodePorts only on the host's primary address",
     "elsewhere",
     "default/web: port 32000, 1 ready here",
     "- data path userspace: SCTP is not served, because Node has no SCTP sockets: default/web port 80",
-    "- data path iptables: Rules let health checks in but answer none: unless another program does, load balancers get no answer on port 32000 (default/web)",
-    "- data path iptables: Rules send no PROXY protocol header, svcproxy userspace does: default/web",
+    "- data path iptables, data path nftables: Rules let health checks in but answer none: unless another program does, load balancers get no answer on port 32000 (default/web)",
+    "- data path iptables, data path nftables: Rules send no PROXY protocol header, svcproxy userspace does: default/web",
     "a\\nb",
   ]) {
     expect(stdout).toContain(words);
@@ -150,6 +152,7 @@ services:
       { code: "ENDPOINT_LOOP", severity: "warning", subject: "service default/echo" },
       { code: "CLIENT_ADDRESS_HIDDEN", subject: "data path userspace" },
       { code: "CLIENT_OUTSIDE_UNANSWERED", subject: "data path iptables" },
+      { code: "CLIENT_OUTSIDE_UNANSWERED", subject: "data path nftables" },
     ]);
   }
   const faulty = await runInMemory(["check", "-", "--json"], { stdin: "hosts: []\nservces: []\n" });

@@ -147,14 +147,18 @@ function endpointsSection({ services }: CheckReport, most: number): string {
 
 /** Only what differs from the defaults. */
 function settingsSection({ node }: CheckReport): string {
-  const { detectLocal, clusterCIDRs, masqueradeAll, masqueradeBit, nodePortAddresses } = node;
+  const { detectLocal, clusterCIDRs, serviceCIDRs, masqueradeAll, masqueradeBit, nodePortAddresses } = node;
   return listSection("Node settings", [
     ...(detectLocal === undefined ? [] : [`pods are told by ${Object.values(detectLocal).join(" ")}`]),
     ...(clusterCIDRs.length === 0 ? [] : [`clusterCIDR ${clusterCIDRs.join(", ")}`]),
+    ...(serviceCIDRs.length === 0 ? [] : [`serviceCIDRs ${serviceCIDRs.join(", ")}`]),
     ...(masqueradeAll ? ["masqueradeAll: whatever goes to a ClusterIP is masqueraded"] : []),
     ...(masqueradeBit === DEFAULT_NODE_SETTINGS.masqueradeBit ? [] : [`masqueradeBit ${masqueradeBit}`]),
     ...(nodePortAddresses.length === 0 ? [] : [`NodePorts only on addresses in ${nodePortAddresses.join(", ")}`]),
     ...(node.nodePortsOnPrimaryAddress ? ["NodePorts only on the host's primary address of each family"] : []),
+    ...(node.affinityTableSize === DEFAULT_NODE_SETTINGS.affinityTableSize
+      ? []
+      : [`affinityTableSize ${node.affinityTableSize}`]),
     ...(node.localhostNodePorts ? ["NodePorts on 127.0.0.0/8 too"] : []),
   ]);
 }

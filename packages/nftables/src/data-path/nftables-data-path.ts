@@ -28,6 +28,14 @@ export interface NftablesDataPathOptions extends NftablesEvents {
   readonly machine?: NftMachine;
 }
 
+/** What tables of nftables cannot do of this plan, whatever the machine. */
+export function tableLimitations(plan: HostPlan): readonly Problem[] {
+  return translationLimitations(plan, {
+    dataPath: "nftables",
+    marksClientsOutside: (family) => detectsPods(plan.podDetector, family),
+  });
+}
+
 /** Services as elements of maps of nftables. Its own results say more than the interface asks for. */
 export class NftablesDataPath implements DataPath {
   readonly name = "nftables";
@@ -42,10 +50,7 @@ export class NftablesDataPath implements DataPath {
   }
 
   limitations(plan: HostPlan): readonly Problem[] {
-    return translationLimitations(plan, {
-      dataPath: this.name,
-      marksClientsOutside: (family) => detectsPods(plan.podDetector, family),
-    });
+    return tableLimitations(plan);
   }
 
   /** @throws EnvironmentError as `open`, and NFT_UNSUPPORTED, NFT_CRASHED */

@@ -48,11 +48,6 @@ class UniqueUses {
     this.#reader.duplicate(code, where, { first, reason });
   }
 
-  warnOfSystemPort(where: SubjectPath, nodePort: number): void {
-    const reason = `the NodePort ${nodePort} is below ${FIRST_FREE_PORT}: a program of a host that listens there, as SSH does on 22, is reached no more`;
-    this.#reader.warning("UNUSUAL_NODE_PORT", where, reason, "Take one of 30000–32767");
-  }
-
   /** @param nodePort `30080/tcp` */
   claimNodePort(where: SubjectPath, nodePort: string): void {
     this.claim("DUPLICATE_NODE_PORT", where, { key: `node ${nodePort}`, what: () => `the NodePort ${nodePort}` });
@@ -82,7 +77,6 @@ function checkUniqueness({ service, where, vips, portIndexes }: FoundService, us
     }
     if (port.nodePort !== undefined) {
       uses.claimNodePort(place.at("nodePort"), `${port.nodePort}/${port.protocol}`);
-      if (port.nodePort < FIRST_FREE_PORT) uses.warnOfSystemPort(place.at("nodePort"), port.nodePort);
     }
   }
   const { healthCheckNodePort } = service;
@@ -90,9 +84,6 @@ function checkUniqueness({ service, where, vips, portIndexes }: FoundService, us
     uses.claimNodePort(where.at("healthCheckNodePort"), `${healthCheckNodePort}/tcp`);
   }
 }
-
-/** Below it programs of the host listen that ship with it, SSH among them. @see RFC 6335, section 6 */
-const FIRST_FREE_PORT = 1024;
 
 /** A VIP that ends like a port of its service: what would be refused at once as IPv4. */
 function warnOfSwallowedPort(

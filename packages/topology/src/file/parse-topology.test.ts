@@ -421,6 +421,7 @@ services:
       "NO_EFFECT",
     ],
     ["a timeout without affinity", { service: "+sessionAffinityTimeoutSeconds: ‸60" }, "NO_EFFECT"],
+    ["a NodePort that the host's own programs may use", { ports: "[{ port: 80, nodePort: ‸22 }]" }, "LOW_NODE_PORT"],
     ["a health check that nobody asks", { service: "+healthCheckNodePort: ‸32000" }, "NO_EFFECT"],
   ];
 

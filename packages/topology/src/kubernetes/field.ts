@@ -178,7 +178,7 @@ export class Field {
 }
 
 /** As Kubernetes writes it: `spec.ports[0].nodePort`, `metadata.labels[app.kubernetes.io/name]`. */
-export function formatFieldPath(path: Path): string {
+function formatFieldPath(path: Path): string {
   return path
     .map((step, index) => {
       if (typeof step === "string" && /^\w+$/.test(step)) return index === 0 ? step : `.${step}`;
