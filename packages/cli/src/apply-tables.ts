@@ -1,10 +1,10 @@
 import type { NftablesApplyReport, NftablesDataPath } from "@svcproxy/nftables";
 import type { HostPlan } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
-import { readHostPlan } from "./host-plan.ts";
 import { formatChange, openDataPath, planProblems, printChanges, tablesOf } from "./host-tables.ts";
 import { logDeletedFlows, logProblems, reportProblems } from "./log-problems.ts";
 import type { NftablesPlanFlags } from "./nftables-flags.ts";
+import { readHostPlan } from "./read-topology.ts";
 import { replaceDataPath } from "./replace-data-path.ts";
 
 export interface ApplyTablesFlags extends NftablesPlanFlags {

@@ -3,14 +3,14 @@ import {
   formatChange,
   type IptablesTools,
   type RuleReport,
+  restoreArguments,
   type TableChange,
+  toolName,
   type Variant,
 } from "@svcproxy/iptables";
 import type { Family } from "@svcproxy/topology";
 
 export { reportProblems } from "./log-problems.ts";
-
-import { restoreCommand } from "./print-changes.ts";
 
 /** What `apply --json` prints, and `cleanup --json` for each variant. */
 export interface ChangeReport {
@@ -45,4 +45,20 @@ export function reportChanges(
 
 function restoreOf(change: TableChange, tools: IptablesTools): { readonly command: string; readonly input: string } {
   return { command: restoreCommand(change, tools), input: formatChange(change) };
+}
+
+/** What `--dry-run` prints: for each table the program that would be run, and its input. */
+export function printChanges(changes: readonly TableChange[], tools: IptablesTools): string {
+  if (changes.length === 0) return "# nothing to change\n";
+  return changes.map((change) => `# ${restoreCommand(change, tools)}\n${formatChange(change)}`).join("");
+}
+
+/** The program that takes a change, with its arguments. */
+export function restoreCommand({ family }: TableChange, tools: IptablesTools): string {
+  return [toolName(tools, family, "-restore"), ...restoreArguments()].join(" ");
+}
+
+/** The changed tables in words, each once: `nat (IPv4), filter (IPv4)`. */
+export function tablesOf(changes: readonly TableChange[]): string {
+  return [...new Set(changes.map(({ family, table }) => `${table} (IPv${family})`))].join(", ");
 }

@@ -12,7 +12,7 @@ export interface CheckFilter {
 /**
  * The part of a topology that the filter lets through: its services, and of the pods those that serve them.
  *
- * @throws InputError UNKNOWN_SERVICE where a name that is asked for is none
+ * @throws InputError UNKNOWN_SERVICE where no service has a name that is asked for
  */
 export function filterTopology(topology: Topology, filter: CheckFilter): Topology {
   const { services, namespaces, unready } = filter;

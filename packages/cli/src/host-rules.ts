@@ -1,8 +1,8 @@
 import { chooseDialect, chooseStyle, type Dialect, IptablesDataPath } from "@svcproxy/iptables";
 import { type Family, type HostPlan, problemSentence } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
-import { readHostPlan as planForHost } from "./host-plan.ts";
 import type { FamilyFlag, HostPlanFlags, VariantFlags } from "./iptables-flags.ts";
+import { readHostPlan as planForHost } from "./read-topology.ts";
 
 export { formatDifferences, isForeign, listDifferences, ruleLimitations } from "@svcproxy/iptables";
 export { planProblems } from "@svcproxy/topology";

@@ -11,13 +11,13 @@ export interface Expectation {
 
 /** @throws InputError BAD_EXPECTATION */
 export function readExpectation(value: unknown): Expectation {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw bad("`expect` is no object");
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw bad("`expect` is not an object");
   const words: Readonly<Record<string, unknown>> = { ...value };
   const unknown = Object.keys(words).find((key) => !["verdict", "endpoints", "masqueraded"].includes(key));
   if (unknown !== undefined) throw bad(`\`expect\` has no key ${JSON.stringify(unknown)}`);
   const { verdict, endpoints, masqueraded } = words;
   const known = VERDICTS.find((one) => one === verdict);
-  if (verdict !== undefined && known === undefined) throw bad(`${JSON.stringify(verdict)} is no verdict`);
+  if (verdict !== undefined && known === undefined) throw bad(`${JSON.stringify(verdict)} is not a verdict`);
   if (masqueraded !== undefined && typeof masqueraded !== "boolean") throw bad("`masqueraded` is true or false");
   return {
     ...(known === undefined ? {} : { verdict: known }),
@@ -33,7 +33,7 @@ function readEndpoints(value: unknown): readonly string[] {
     const socket = parseSocketAddress(text);
     const endpoint = socket === undefined ? parseIpAddress(text) : formatSocketAddress(socket);
     if (endpoint !== undefined) return endpoint;
-    throw bad(`${JSON.stringify(entry)} is no ip:port`);
+    throw bad(`${JSON.stringify(entry)} is not ip:port`);
   });
 }
 

@@ -14,6 +14,6 @@ test.for([
   expect(parseDuration(text)).toBe(milliseconds);
 });
 
-test.for(["", "s", "-1", "1 s", "1d", "1e3", "1.s", "Infinity", "700h"])("%j is no duration", (text) => {
+test.for(["", "s", "-1", "1 s", "1d", "1e3", "1.s", "Infinity", "700h"])("%j is not a duration", (text) => {
   expect(() => parseDuration(text)).toThrow(/duration/);
 });

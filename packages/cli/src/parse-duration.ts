@@ -8,7 +8,7 @@ const LONGEST_MS = 2 ** 31 - 1;
 /**
  * A duration in milliseconds: `500ms`, `30s`, `1.5m` or `15min`, `2h`; a bare number is seconds.
  *
- * @throws InvalidArgumentError where the text is none, or longer than 24 days
+ * @throws InvalidArgumentError where the text is not a duration, or longer than 24 days
  */
 export function parseDuration(text: string): number {
   const parts = /^(\d+(?:\.\d+)?)(ms|s|m|min|h)?$/.exec(text);

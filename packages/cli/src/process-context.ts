@@ -37,7 +37,7 @@ export function processContext(flags: OutputFlags): CommandContext {
     },
     // Getters: asking builds the stream, which takes longer than a short command.
     get stdoutIsTerminal() {
-      // One that understands no control sequences is no more than a file.
+      // One that does not understand control sequences is treated like a file.
       return process.stdout.isTTY === true && process.env["TERM"] !== "dumb";
     },
     get stderrIsTerminal() {

@@ -45,7 +45,7 @@ export function readPacketList(text: string, file: string): readonly ListedPacke
   return packets;
 }
 
-/** The faults of an entry, at the place where it stands. @throws what is no InputError */
+/** The faults of an entry, at the place where it stands. @throws what is not an InputError */
 export function faultsAt(error: unknown, at: SourcePlace | undefined): readonly Fault[] {
   if (!(error instanceof InputError)) throw error;
   return at === undefined ? error.faults : error.faults.map((fault) => ({ at, ...fault }));

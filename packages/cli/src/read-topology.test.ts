@@ -166,8 +166,8 @@ describe("a topology", () => {
       ["topology.yaml", "--host", "h9"],
       'no host "h9" [UNKNOWN_HOST]\n  hint: Hosts of the topology: "h1"',
     ],
-    ["a block that is none", ["topology.yaml", "--allow-external-ips", "all"], "[BAD_CIDR]"],
-    ["a configuration that is none", ["topology.yaml", "--config", "other.yaml"], "[UNKNOWN_VALUE]"],
+    ["what is not a block", ["topology.yaml", "--allow-external-ips", "all"], "[BAD_CIDR]"],
+    ["what is not a configuration", ["topology.yaml", "--config", "other.yaml"], "[UNKNOWN_VALUE]"],
     ["a flag that there is not", ["topology.yaml", "--hots", "h1"], ""],
   ] as const)("%s is the user's mistake", async ([, argv, message]) => {
     const named = argv.map((word) => (/\.yaml$|^circle$/.test(word) ? path(word) : word));
@@ -198,7 +198,7 @@ describe("a topology", () => {
     expect([exitCode, stderr.includes("[FILE_TOO_LARGE]")]).toEqual([2, true]);
   });
 
-  test("in an empty directory is none", async () => {
+  test("is not in an empty directory", async () => {
     const { exitCode, stderr } = await runInMemory(["check", folderOf({})]);
     expect([exitCode, stderr.includes("[NO_FILES]")]).toEqual([2, true]);
   });

@@ -3,6 +3,7 @@ import {
   exampleTopology,
   type Fault,
   formatFault,
+  type HostPlan,
   type InputError,
   inputError,
   loadInput,
@@ -11,15 +12,16 @@ import {
   parseCidr,
   parseIpAddress,
   parseProxyConfiguration,
+  planHost,
   readInput,
   type Topology,
 } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
-import { readInputFiles, readPath } from "./read-input-files.ts";
+import { readInputFiles, readPath } from "./read-files.ts";
 import { sourcesOf, type TopologyFlags } from "./topology-input.ts";
 
-export { planHost } from "@svcproxy/topology";
+export { planHost, topologySchema } from "@svcproxy/topology";
 
 export interface ReadTopologyOptions extends TopologyFlags {
   /** Set by commands that change or judge this host: they take no example for it. */
@@ -178,4 +180,15 @@ export function findOwnHost(topology: Topology): string | undefined {
 function hostsAt(topology: Topology, addresses: readonly string[]): readonly string[] {
   const local = new Set(addresses.map(parseIpAddress));
   return topology.hosts.filter((host) => host.addresses.some((address) => local.has(address))).map(({ name }) => name);
+}
+
+/** The plan for this host, from the topology that the command line names. */
+export async function readHostPlan(
+  context: CommandContext,
+  files: readonly string[],
+  flags: TopologyFlags & OwnHostFlags,
+): Promise<{ readonly plan: HostPlan; readonly topology: Topology }> {
+  const { topology } = await readTopology(context, files, { ...flags, required: true });
+  const host = resolveOwnHost(topology, flags);
+  return { plan: planHost(topology, { host, machineAddresses: machineAddresses() }), topology };
 }

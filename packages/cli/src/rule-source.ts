@@ -29,7 +29,7 @@ import { type Family, type HostPlan, inputError, planHost, type Topology } from 
 import type { CommandContext } from "./command-context.ts";
 import { readLiveHostState } from "./live-host-state.ts";
 import { notedAddresses } from "./machine-addresses.ts";
-import { readText } from "./read-text.ts";
+import { readText } from "./read-files.ts";
 import { readTopology, resolveHost } from "./read-topology.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
 

@@ -12,7 +12,7 @@ import {
 } from "@svcproxy/rules";
 import { type Family, type HostPlan, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
-import { readText } from "./read-text.ts";
+import { readText } from "./read-files.ts";
 import { openRuleSource, type RuleSource } from "./rule-source.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
 

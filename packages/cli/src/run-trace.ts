@@ -10,9 +10,9 @@ import {
 import { type Family, type Fault, familyOf, formatFault, InputError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { compareExpectation } from "./packet-expectation.ts";
+import { readText } from "./read-files.ts";
 import { readPacket } from "./read-packet.ts";
 import { faultsAt, type ListedPacket, readPacketList } from "./read-packet-list.ts";
-import { readText } from "./read-text.ts";
 import { openRuleSource, type RuleSource } from "./rule-source.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
 

@@ -7,7 +7,7 @@ import { accessFields, type UserspaceSurroundings } from "@svcproxy/userspace";
 import { type Logger, pino } from "pino";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
-import { readInputFiles } from "./read-input-files.ts";
+import { readInputFiles } from "./read-files.ts";
 import { readAllowedBlock, resolveHost, resolveOwnHost, topologyRequired } from "./read-topology.ts";
 import { ownProgram, version } from "./this-program.ts";
 import type { UserspaceFlags } from "./userspace-flags.ts";

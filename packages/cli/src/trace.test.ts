@@ -103,7 +103,7 @@ describe("svcproxy trace", () => {
     expect(JSON.parse(run.stdout).branches).toMatchObject([{ verdict: "untouched" }]);
   });
 
-  test("says that a rules file is empty, and refuses one that is no rules", async () => {
+  test("says that a rules file is empty, and refuses one without rules", async () => {
     const argv = ["trace", "--rules", "-", "--host-state", path("state.json"), "--from", "192.168.1.9"];
     const empty = await runInMemory([...argv, "--to", "192.168.1.6:25"], { stdin: "# nothing\n" });
     expect(empty.stderr).toContain('"-" has no rules');
@@ -123,8 +123,8 @@ describe("svcproxy trace", () => {
     { name: "no address", argv: ["--from", "pod", "--to", "10.100.100.1:7070"], code: "BAD_PACKET" },
     { name: "two families", argv: ["--from", "fd00::1", "--to", "10.100.100.1:7070"], code: "MIXED_FAMILIES" },
     { name: "an interface that is not there", argv: [...packet, "--in-interface", "eth9"], code: "UNKNOWN_INTERFACE" },
-    { name: "a state that is none", argv: [...packet, "--state", "OLD"], code: "BAD_PACKET" },
-    { name: "a protocol that is none", argv: [...packet, "--proto", "tpc"], code: "UNKNOWN_PROTOCOL" },
+    { name: "a state that does not exist", argv: [...packet, "--state", "OLD"], code: "BAD_PACKET" },
+    { name: "a protocol that does not exist", argv: [...packet, "--proto", "tpc"], code: "UNKNOWN_PROTOCOL" },
     { name: "a protocol's number beyond 8 bits", argv: [...packet, "--proto", "256"], code: "UNKNOWN_PROTOCOL" },
     { name: "source port 0", argv: [...packet, "--sport", "0"], code: "BAD_PACKET" },
     { name: "a list and a packet", argv: [...packet, "--packets", "x"], code: "CONFLICTING_FLAGS" },
@@ -175,10 +175,10 @@ describe("svcproxy trace --packets", () => {
       says: "[UNKNOWN_INTERFACE]",
     },
     {
-      name: "an endpoint that is none",
+      name: "an endpoint that is not an address",
       entry: '{ from: 10.5.75.2, to: "10.5.75.3:80", expect: { endpoints: [pod] } }',
       line: 2,
-      says: '"pod" is no ip:port [BAD_EXPECTATION]',
+      says: '"pod" is not ip:port [BAD_EXPECTATION]',
     },
   ])("a YAML list's bad entry is named by its line: $name", async ({ entry, line, says }) => {
     const stdin = `- { from: 10.5.75.2, to: "10.100.100.1:7070" }\n- ${entry}\n`;
@@ -188,7 +188,7 @@ describe("svcproxy trace --packets", () => {
     expect(run.stderr).toContain(says);
   });
 
-  test("a line that is no JSON is named, and the others' faults with it", async () => {
+  test("a line that is not JSON is named, and the others' faults with it", async () => {
     const stdin = '{"from":"10.5.75.2","to":"10.100.100.1:7070"}\n{"from":"10.5.75.2" "to":1}\nnonsense\n{"from":1}\n';
     const run = await runInMemory(["trace", "--host", "cloudos1", "--packets", "-"], { stdin });
     expect(run).toMatchObject({ exitCode: 2, stdout: "" });

@@ -4,7 +4,7 @@ import { type Cidr, inputError, parseCidr, parseIpAddress } from "@svcproxy/topo
 import { DEFAULT_PROXY_OPTIONS, type ProxyOptions } from "@svcproxy/userspace";
 import type { UserspaceFlags } from "./userspace-flags.ts";
 
-/** The flags as the proxy's own options. @throws InputError for a range or an address that is none */
+/** The flags as the proxy's own options. @throws InputError for what is not a range or an address */
 export function proxyOptionsOf(flags: UserspaceFlags): ProxyOptions {
   const preset = DEFAULT_PROXY_OPTIONS;
   return {
@@ -37,7 +37,7 @@ export function vipDeviceOf({ vipDevice }: UserspaceFlags): string | undefined {
   return vipDevice;
 }
 
-/** @throws InputError where a range is none */
+/** @throws InputError for what is not a range */
 export function vipRangesOf({ vipRange = [] }: UserspaceFlags): readonly Cidr[] {
   return vipRange.map((text) => {
     const range = parseCidr(text);

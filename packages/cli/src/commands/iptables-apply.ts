@@ -35,13 +35,8 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
       run(async (context) => {
         const [
           { logDeletedFlows, logProblems, openDataPath, planProblems, readHostPlan, ruleLimitations },
-          { printChanges, tablesOf },
-          { reportChanges, reportProblems },
-        ] = await Promise.all([
-          import("../host-rules.ts"),
-          import("../print-changes.ts"),
-          import("../change-report.ts"),
-        ]);
+          { printChanges, reportChanges, reportProblems, tablesOf },
+        ] = await Promise.all([import("../host-rules.ts"), import("../change-report.ts")]);
         const { plan, defaultDialect } = await readHostPlan(context, files, flags);
         const { signal } = context;
         const dataPath = await openDataPath(context, { ...flags, defaultDialect });

@@ -24,13 +24,8 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
       run(async (context) => {
         const [
           { logDeletedFlows, logProblems, openDataPath, readHostPlan },
-          { printChanges, tablesOf },
-          { reportChanges, reportProblems },
-        ] = await Promise.all([
-          import("../host-rules.ts"),
-          import("../print-changes.ts"),
-          import("../change-report.ts"),
-        ]);
+          { printChanges, reportChanges, reportProblems, tablesOf },
+        ] = await Promise.all([import("../host-rules.ts"), import("../change-report.ts")]);
         const { signal } = context;
         const isDryRun = flags.dryRun === true;
         // A plan is asked for only where one is named: what is marked as ours is known without.

@@ -81,7 +81,7 @@ describe.skipIf(reason !== undefined)(
       expect(stdout).toContain("destination 198.51.100.7:30080 becomes 10.5.75.2:3000");
     });
 
-    test("a table of native nftables rules is named, and nothing changes; beside the plan it is no matter", async ({
+    test("a table of native nftables rules is named, and nothing changes; beside the plan it does not matter", async ({
       expect,
     }) => {
       await using namespace = await createNetworkNamespace();

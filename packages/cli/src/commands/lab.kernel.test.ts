@@ -123,8 +123,8 @@ describe.skipIf(reason !== undefined)(
         code: 1,
         says: "[NO_SUCH_LAB]",
       },
-      { what: "a name that is none", args: ["up", "--name", "../x"], code: 2, says: "[BAD_LAB_NAME]" },
-      { what: "an overlay that is none", args: ["up", "--overlay", "gre"], code: 2, says: "vxlan, host-gw" },
+      { what: "a name that a lab cannot have", args: ["up", "--name", "../x"], code: 2, says: "[BAD_LAB_NAME]" },
+      { what: "an overlay that does not exist", args: ["up", "--overlay", "gre"], code: 2, says: "vxlan, host-gw" },
     ])("refuses $what", async ({ args, code, says }) => {
       const ended = await finish(start(...args));
       expect(ended.stderr).toContain(says);

@@ -17,7 +17,7 @@ export function addNftablesDiff(nftables: Command, run: RunCommand): void {
     .action((files: string[], flags: DiffFlags) =>
       run(async (context) => {
         const [{ readHostPlan }, { formatDifferences, openDataPath }, { logProblems, reportProblems }] =
-          await Promise.all([import("../host-plan.ts"), import("../host-tables.ts"), import("../log-problems.ts")]);
+          await Promise.all([import("../read-topology.ts"), import("../host-tables.ts"), import("../log-problems.ts")]);
         const { plan } = await readHostPlan(context, files, flags);
         const dataPath = await openDataPath(context, flags);
         const { differences, problems } = await dataPath.compare(plan, { signal: context.signal });

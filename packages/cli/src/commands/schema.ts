@@ -9,7 +9,7 @@ export function addSchema(program: Command, run: RunCommand): void {
     examples: ["svcproxy schema > topology.schema.json"],
   }).action(() =>
     run(async (context) => {
-      const { topologySchema } = await import("../topology-schema.ts");
+      const { topologySchema } = await import("../read-topology.ts");
       await context.print(`${JSON.stringify(topologySchema, null, 2)}\n`);
       return 0;
     }),

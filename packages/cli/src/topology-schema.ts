@@ -1,1 +1,0 @@
-export { topologySchema } from "@svcproxy/topology";
