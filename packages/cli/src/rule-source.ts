@@ -24,6 +24,8 @@ import {
   readHostState,
   readRules,
   ruleKey,
+  serviceTableOf,
+  tableDeviations,
 } from "@svcproxy/rules";
 import { type Family, type HostPlan, inputError, planHost, type Topology } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
@@ -83,7 +85,11 @@ export async function openRuleSource(
     hostName,
     hostState,
     plan,
-    deviations: (family) => (plan === undefined ? [] : dialectDeviations(plan, { ...style, family })),
+    deviations: (family) => {
+      if (plan === undefined) return [];
+      const table = given === undefined ? undefined : serviceTableOf(given.rules(family));
+      return table === undefined ? dialectDeviations(plan, { ...style, family }) : tableDeviations(table, plan);
+    },
     givenFamilies: flags.rules === undefined ? undefined : given?.families,
     rules: (family) => given?.rules(family) ?? hostRulesOf(rulesOfPlan(desired, family)),
     isOwn: ownership(desired),

@@ -1,4 +1,4 @@
-import { type HostPlan, servesNodePortsOnLocalhost } from "@svcproxy/topology";
+import { familyOf, type HostPlan, servesNodePortsOnLocalhost } from "@svcproxy/topology";
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
 import { ALL_PORTS, ALL_PROTOCOLS, protocols } from "../compile/condition.ts";
 import type { Finding } from "../report/proof.ts";
@@ -40,6 +40,14 @@ export function checkElsewhere(
     ({ frontend: { kind, clients } }) =>
       kind === "nodePort" && Object.values(clients).some((handling) => handling.kind !== "forward"),
   );
+  const clusterIps = unite(
+    frontends.filter(({ frontend }) => frontend.kind === "clusterIP").map(({ destination }) => destination),
+  );
+  const serviceRange = unite(
+    (node.serviceCIDRs ?? [])
+      .filter(({ address }) => familyOf(address) === proof.space.family)
+      .map((cidr) => proof.space.setOf(cidr)),
+  );
   for (const part of parts) {
     for (const [from, source] of [
       ["host", proof.host.local],
@@ -48,7 +56,7 @@ export function checkElsewhere(
       const region: Region = { ...part, source, sourcePort: ALL_PORTS, mark: ANY_MARK };
       if (source.length === 0 || region.protocol.length === 0) continue;
       for (const end of walkHost(proof, enteringState(region, from)))
-        checkUntouched(check, end, { nodePorts, unserved, onLoopback });
+        checkUntouched(check, end, { nodePorts, unserved, onLoopback, clusterIps, serviceRange });
     }
   }
 }
@@ -56,6 +64,10 @@ export function checkElsewhere(
 interface Known {
   /** Whether NodePorts are meant to be served on 127.0.0.0/8. */
   readonly onLoopback: boolean;
+  /** ClusterIPs that services have. */
+  readonly clusterIps: IndexSet;
+  /** Blocks that hold ClusterIPs and nothing else. */
+  readonly serviceRange: IndexSet;
   /** NodePorts on any address. */
   readonly nodePorts: IndexSet;
   /** NodePorts that some client is turned away from. */
@@ -105,6 +117,16 @@ function checkUntouched(check: CheckContext, { state, ending }: EndedState, know
       )
     )
       return;
+    const isForClusterIp = isSubset(state.region.destination, known.clusterIps);
+    if (
+      isForClusterIp &&
+      check.findings.byDesign(
+        "clusterip-marked-on-every-port",
+        finding("leaves with a rewritten source though it dials no frontend"),
+        isTelling,
+      )
+    )
+      return;
     fails("has its source rewritten though it dials no frontend", sourceNat);
   }
   if (
@@ -115,17 +137,42 @@ function checkUntouched(check: CheckContext, { state, ending }: EndedState, know
     !isForLoopback(check, state)
   ) {
     const isShown =
-      isUnservedNodePort(check, state, known) &&
-      check.findings.byDesign(
-        "unserved-nodeport-on-every-address",
-        finding(`is ${ending.kind} on an address that serves no NodePorts`),
-        isTelling,
-      );
+      (isUnservedNodePort(check, state, known) &&
+        check.findings.byDesign(
+          "unserved-nodeport-on-every-address",
+          finding(`is ${ending.kind} on an address that serves no NodePorts`),
+          isTelling,
+        )) ||
+      turnsAwayByDesign(check, { state, ending }, { ...known, finding, isTelling });
     if (!isShown) fails(`is ${ending.kind} by our rules though it dials no frontend`, ending.placed);
   }
   const changed = (markBitsWeTouch(state, isOwn) & ~check.markBit) >>> 0;
   if (ending.kind === "delivered" && changed !== 0)
     fails(`has mark bits changed that are not ours (0x${changed.toString(16)})`, undefined);
+}
+
+/** In tables of nftables ClusterIPs are turned away on all ports that they do not serve, and so is what no service has. */
+function turnsAwayByDesign(
+  { findings }: CheckContext,
+  { state: { region }, ending }: EndedState,
+  { clusterIps, serviceRange, finding, isTelling }: Known & Telling,
+): boolean {
+  const told = finding(`is ${ending.kind} though it dials no frontend`);
+  if (ending.kind === "refused" && isSubset(region.destination, clusterIps))
+    return findings.byDesign("clusterip-port-refused", told, isTelling);
+  // Which block that is may be known to who wrote the rules only.
+  const isTheirRange =
+    serviceRange.length === 0 && ending.kind === "dropped" && ending.placed?.chain === "cluster-ips-check";
+  return (
+    ending.kind === "dropped" &&
+    (isTheirRange || isSubset(region.destination, serviceRange)) &&
+    findings.byDesign("unassigned-clusterip-dropped", told, isTelling)
+  );
+}
+
+interface Telling {
+  readonly finding: (message: string) => () => Finding;
+  readonly isTelling: () => boolean;
 }
 
 function isLoopbackNodePort({ proof }: CheckContext, { region }: SymbolicState, { nodePorts }: Known): boolean {

@@ -15,7 +15,14 @@ export function checkSource(check: CheckContext, promise: Promised, { state, end
   const to = formatSocketAddress(endpoint);
   const { source } = state.region;
   if (handling.masquerade === "hairpin") {
-    if (state.sourceNat === undefined && hasMember(source, self))
+    const isByDesign =
+      ofPromised(check, promise, { ...state.region, source: singleSet(self) }) === undefined &&
+      check.findings.byDesign("hairpin-of-own-pods-only", () => ({
+        packet: check.examples.of(state.region, { source: self }),
+        message: `reaches ${to}, itself, with its own source address`,
+        frontend: promise.frontend.name,
+      }));
+    if (state.sourceNat === undefined && hasMember(source, self) && !isByDesign)
       report(check, promise, state, {
         claim: 2,
         message: `reaches ${to}, itself, with its own source address`,

@@ -31,6 +31,7 @@ export function mentionPlan(builder: AddressSpaceBuilder, plan: HostPlan, family
     }
     for (const { address } of port.reachableEndpoints) builder.addAddress(address);
   }
+  for (const block of plan.node.serviceCIDRs ?? []) if (isOurs(block.address)) builder.addCidr(block);
   for (const { addresses, podCIDRs, pods } of plan.hosts) {
     for (const address of addresses) if (isOurs(address)) builder.addAddress(address);
     for (const block of podCIDRs) if (isOurs(block.address)) builder.addCidr(block);

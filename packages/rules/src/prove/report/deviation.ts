@@ -14,7 +14,11 @@ export type DeviationKind =
   | "mark-outlives-packet"
   | "outside-clusterip-not-masqueraded"
   | "host-to-external-not-refused"
-  | "unserved-nodeport-on-every-address";
+  | "unserved-nodeport-on-every-address"
+  | "clusterip-port-refused"
+  | "unassigned-clusterip-dropped"
+  | "clusterip-marked-on-every-port"
+  | "hairpin-of-own-pods-only";
 
 /** What rules with these deviations do with a client of a frontend, as far as its source address goes. */
 export function handlingBy(

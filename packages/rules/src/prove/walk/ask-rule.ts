@@ -3,7 +3,7 @@ import type { CompiledRule } from "../compile/compile-rules.ts";
 import { ALL_PORTS, type Condition, NEW_STATE } from "../compile/condition.ts";
 import type { HostSpace } from "../space/host-space.ts";
 import type { IndexSet } from "../space/index-set.ts";
-import { hasMember, intersect, isSubset, singleSet, subtract, unite } from "../space/index-set.ts";
+import { hasMember, intersect, isSubset, NOTHING, singleSet, subtract, unite } from "../space/index-set.ts";
 import type { MarkCube, MarkSet } from "../space/mark-set.ts";
 import { marksWithin, marksWithout } from "../space/mark-set.ts";
 import type { AddressedField, Region, RegionField } from "../space/region.ts";
@@ -257,7 +257,8 @@ function askTranslated(
   const isTranslated = ends.some((end) => (end === "source" ? state.sourceNat : state.destinationNat) !== undefined);
   if (isTranslated && state.conntrack === "tracked") return decided(!negated);
   if (state.conntrack !== "tracked") return decided((askConnectionState(state, states) === "yes") !== negated);
-  const older = subtract(intersect(state.region.state, WITH_CONNECTION), NEW_STATE);
+  const older =
+    state.isFirstByNat === true ? NOTHING : subtract(intersect(state.region.state, WITH_CONNECTION), NEW_STATE);
   if (state.direction === "ORIGINAL" && !isSubset(older, states))
     return openAnswer(state, asked.rule.placed, {
       text: `-m conntrack --ctstate ${ends.map((end) => (end === "source" ? "SNAT" : "DNAT")).join(",")}`,

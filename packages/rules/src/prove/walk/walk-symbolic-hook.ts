@@ -136,7 +136,11 @@ function walkNat(context: ProofContext, state: SymbolicState, { stages, hook }: 
 function natChains(context: ProofContext, state: SymbolicState, { stages, hook }: Staged): SymbolicResult {
   const { destination, destinationNat, sourceNat } = state;
   const isOver = (one: SymbolicState) => one.destinationNat !== destinationNat || one.sourceNat !== sourceNat;
-  const result = walkStages(context, state, { stages, hook, isOver });
+  const asked = walkStages(context, { ...state, isFirstByNat: true }, { stages, hook, isOver });
+  const result = {
+    going: asked.going.map(({ isFirstByNat: _, ...one }) => one),
+    ended: asked.ended,
+  };
   if (hook !== "OUTPUT") return result;
   // A new destination is a new route; the rest of OUTPUT still sees the first one's interface.
   return next(result, (one) =>
