@@ -120,7 +120,7 @@ export class Agent {
       } catch (error) {
         this.#failed(error);
       }
-      this.#sayState();
+      if (!this.#ending.signal.aborted) this.#sayState();
     });
     return this.#turn;
   }

@@ -15,6 +15,8 @@ const LOCK_PATIENCE_MS = 5_000;
 /** An answer of a running instance takes at most this long. */
 const ANSWER_TIMEOUT_MS = 10_000;
 const MAX_REQUEST_BYTES = 4_096;
+/** See `RESERVED_DESCRIPTORS`. */
+const MAX_CONTROL_CONNECTIONS = 8;
 
 /**
  * Makes this process the one proxy of its network namespace, or takes the listeners of the one that runs.
@@ -129,8 +131,11 @@ class Claim implements InstanceClaim {
     // Left behind by a kill -9; the lock says that nobody listens there.
     await unlink(this.controlPath).catch(() => {});
     const control = createServer((socket) => this.#answer(socket, service));
+    control.maxConnections = MAX_CONTROL_CONNECTIONS;
     await listens(control, this.controlPath);
     await chmod(this.controlPath, 0o600);
+    // What it cannot accept for want of descriptors is not answered; nothing else is harmed.
+    control.on("error", () => {});
     this.#control = control.unref();
   }
 

@@ -134,6 +134,7 @@ class RunningProxy implements ServiceProxy {
     const change = await this.#served.update(plan, changed);
     const frontends = this.#served.frontends();
     await this.#tellWorkers({
+      otherListeners: plan.healthChecks.reduce((sum, { addresses }) => sum + (addresses?.length ?? 1), 0),
       endpoints: change.endpoints,
       frontends: change.frontends,
       ...this.#clientsChange({

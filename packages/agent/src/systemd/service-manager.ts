@@ -1,5 +1,5 @@
 import process from "node:process";
-import { runTool } from "@svcproxy/host";
+import { repeat, runTool } from "@svcproxy/host";
 import { SvcproxyError, visible } from "@svcproxy/topology";
 
 /** What systemd is told; a manager that is not there is told nothing. */
@@ -39,7 +39,10 @@ export function connectServiceManager(options: ServiceManagerOptions): ServiceMa
       await notify("READY=1", statusLine(status));
       if (keepAliveMs === undefined) return;
       // A timer of the event loop that serves: a hang keeps it from being sent, and ends in a restart.
-      keepAlive ??= setInterval(() => void notify("WATCHDOG=1"), keepAliveMs);
+      keepAlive ??= repeat(() => notify("WATCHDOG=1"), {
+        everyMs: keepAliveMs,
+        onFault: (error) => options.onProblem(`Cannot tell systemd WATCHDOG=1: ${String(error)}`),
+      });
     },
     status: (status) => notify(statusLine(status)),
     stopping: () => notify("STOPPING=1"),

@@ -302,6 +302,22 @@ describe.skipIf(reason !== undefined)(
       expect(JSON.parse(status.stdout)).toMatchObject({ ready: true, host: "a", pid: proxy.pid });
     });
 
+    test("SIGUSR1 opens no inspector, neither in it nor in its workers", async () => {
+      await using host = await ProxyHost.create();
+      await startNamed(host, "127.0.1.1", "one");
+      const proxy = await serving(host, topologyOf({}), ["--workers", "2"]);
+      const status = host.svcproxy(["userspace", "status", "--json"]);
+      await status.end();
+      const pids = [...status.stdout.matchAll(/"pid": (\d+)/g)].map(([, pid]) => pid);
+      expect(pids).toHaveLength(3);
+      await host.shell(`kill -USR1 ${pids.join(" ")}`);
+      expect(await ask(host, VIP)).toBe("one");
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      expect(await host.shell("ss -Hlnt")).not.toContain("9229");
+      expect(proxy.stderr).not.toContain("Debugger");
+      expect(await ask(host, VIP)).toBe("one");
+    });
+
     test("a log that cannot be written is lost, and nothing else", async () => {
       await using host = await ProxyHost.create();
       await startNamed(host, "127.0.1.1", "one");

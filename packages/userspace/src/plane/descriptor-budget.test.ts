@@ -105,11 +105,33 @@ test("under a low ulimit what does not fit is reset at once, the rest is served,
 describe("the budget", () => {
   test("keeps a reserve, and gives out no more than the rest", () => {
     const budget = new DescriptorBudget({ limit: 1_024, used: 24 });
-    expect(budget.free).toBe(952);
-    expect(budget.take(952)).toBe(true);
-    expect(budget.take(1)).toBe(false);
-    budget.give(2);
-    expect(budget.take(2)).toBe(true);
+    expect(budget.freeFor("tcp")).toBe(904);
+    expect(budget.take("tcp", 904)).toBe(true);
+    expect(budget.take("tcp", 1)).toBe(false);
+    budget.give("tcp", 2);
+    expect(budget.take("tcp", 2)).toBe(true);
+  });
+
+  test("lets neither protocol take what the other needs", () => {
+    const budget = new DescriptorBudget({ limit: 1_024, used: 24 });
+    budget.listens("tcp");
+    budget.listens("udp");
+    budget.setOthers(2);
+    while (budget.take("udp", 1));
+    expect(budget.freeFor("tcp")).toBe(225);
+    while (budget.take("tcp", 2));
+    budget.give("udp", 600);
+    expect(budget.take("tcp", 2)).toBe(true);
+    while (budget.take("tcp", 2));
+    while (budget.take("udp", 1));
+    expect(budget.take("tcp", 2)).toBe(false);
+    expect(budget.freeFor("udp")).toBe(0);
+  });
+
+  test.for(["tcp", "udp"] as const)("is whole for %s alone", (protocol) => {
+    const budget = new DescriptorBudget({ limit: 1_024, used: 24 });
+    budget.listens(protocol);
+    expect(budget.take(protocol, 903)).toBe(true);
   });
 
   test("knows this process's limit", () => {

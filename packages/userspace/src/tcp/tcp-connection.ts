@@ -56,8 +56,8 @@ export class TcpConnection implements AdmissionWaiter, DialOwner, RelayHost {
     const { frontend } = this;
     frontend.counters.connections++;
     frontend.counters.active++;
-    if (!this.#carrier.budget.take(DESCRIPTORS_PER_CONNECTION)) {
-      this.#carrier.budget.force(DESCRIPTORS_PER_CONNECTION);
+    if (!this.#carrier.budget.take("tcp", DESCRIPTORS_PER_CONNECTION)) {
+      this.#carrier.budget.force("tcp", DESCRIPTORS_PER_CONNECTION);
       this.#end("max-connections");
       return;
     }
@@ -256,7 +256,7 @@ export class TcpConnection implements AdmissionWaiter, DialOwner, RelayHost {
     carrier.waiting.delete(this);
     carrier.dialling.delete(this);
     carrier.open.delete(this);
-    carrier.budget.give(DESCRIPTORS_PER_CONNECTION);
+    carrier.budget.give("tcp", DESCRIPTORS_PER_CONNECTION);
     this.#leave();
     const { counters } = this.frontend;
     counters.active--;

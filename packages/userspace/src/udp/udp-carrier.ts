@@ -89,9 +89,9 @@ export class UdpCarrier {
   makeRoom(): boolean {
     // More than one where a new plan has left less room.
     while (this.#sessions.size > 0 && this.#sessions.size >= this.#maxSessions) this.#evictOldest();
-    if (this.#budget.take(1)) return true;
+    if (this.#budget.take("udp", 1)) return true;
     this.#evictOldest();
-    return this.#budget.take(1);
+    return this.#budget.take("udp", 1);
   }
 
   add(session: UdpSession): void {
@@ -113,7 +113,7 @@ export class UdpCarrier {
 
   ended(session: UdpSession): void {
     this.#sessions.delete(session);
-    this.#budget.give(1);
+    this.#budget.give("udp", 1);
     session.listener.forget(session);
     this.#sessionEnded(session);
   }

@@ -114,12 +114,20 @@ export class ProcessWorkerGroup implements WorkerGroup {
     this.#surroundings.logger.error({ worker: index, workerPid: pid, how }, "a worker died; its connections are lost");
     if (this.#state === "draining") return;
     const young = performance.now() - worker.startedAtMs < TOO_YOUNG_MS;
-    setTimeout(
-      () => {
-        if (this.#state === "running") this.#start(index, restarts + 1);
-      },
-      young ? TOO_YOUNG_MS : 0,
-    );
+    this.#startLater(index, { restarts: restarts + 1, afterMs: young ? TOO_YOUNG_MS : 0 });
+  }
+
+  #startLater(index: number, { restarts, afterMs }: { readonly restarts: number; readonly afterMs: number }): void {
+    setTimeout(() => {
+      if (this.#state !== "running") return;
+      try {
+        this.#start(index, restarts);
+      } catch (error) {
+        // For want of memory or processes: the other workers go on.
+        this.#surroundings.logger.error({ err: error, worker: index }, "a worker cannot be started");
+        this.#startLater(index, { restarts, afterMs: TOO_YOUNG_MS });
+      }
+    }, afterMs);
   }
 
   #retire(worker: WorkerProcess): void {
@@ -202,7 +210,8 @@ export class ProcessWorkerGroup implements WorkerGroup {
     this.#clients = clients ?? this.#clients;
     this.#assignOwners(change);
     for (const worker of this.#workers) {
-      worker.send({ kind: "change", change: { ...change, maxUdpSessions: this.#udpSessionsOf(worker) } });
+      const { otherListeners: _, ...rest } = change;
+      worker.send({ kind: "change", change: { ...rest, maxUdpSessions: this.#udpSessionsOf(worker) } });
     }
   }
 

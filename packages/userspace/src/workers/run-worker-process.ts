@@ -19,6 +19,8 @@ export function runWorkerProcess(): void {
   process.on("SIGINT", () => {});
   process.on("SIGTERM", () => {});
   process.on("SIGHUP", () => {});
+  // Node's own handler would open its inspector to every user of this machine.
+  process.on("SIGUSR1", () => {});
   process.on("disconnect", () => process.exit(0));
   let running: WorkerProcess | undefined;
   process.on("message", (message: unknown, handle: unknown) => {

@@ -13,6 +13,8 @@ export interface WorkerChange {
   readonly clients?: ClientFacts;
   /** This worker's part of `ProxyOptions.maxUdpSessions`. */
   readonly maxUdpSessions?: number;
+  /** Sockets on which the process of a proxy without worker processes listens otherwise: those that answer health checks. */
+  readonly otherListeners?: number;
 }
 
 /** So much of a change is carried out in one turn of the event loop: connections wait meanwhile, a few milliseconds. */

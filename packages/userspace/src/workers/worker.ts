@@ -59,12 +59,14 @@ export class Worker implements TcpCarrier {
   readonly #loop = new LoopMeter();
   readonly #ticker: NodeJS.Timeout;
   readonly #sweepEveryMs: number;
+  readonly #inheritedListeners: number;
   #sweptAtMs = 0;
   #whenIdle: (() => void) | undefined;
 
   constructor({ options, plane, limiter, reports, random = Math.random, inheritedListeners = 0 }: WorkerSurroundings) {
     this.options = options;
-    this.budget.give(inheritedListeners);
+    this.#inheritedListeners = inheritedListeners;
+    this.budget.setOthers(-inheritedListeners);
     this.plane = plane;
     this.limiter = limiter;
     this.random = random;
@@ -86,7 +88,8 @@ export class Worker implements TcpCarrier {
   }
 
   apply(change: WorkerChange): void {
-    const { endpoints = [], frontends = [], goneFrontends = [], goneEndpoints = [], clients, maxUdpSessions } = change;
+    const { endpoints = [], frontends = [], goneFrontends = [], goneEndpoints = [] } = change;
+    const { clients, maxUdpSessions, otherListeners } = change;
     for (const endpoint of endpoints) this.#endpoints.list(endpoint);
     for (const spec of frontends) this.#serve(spec);
     for (const key of goneFrontends) this.#leave(key);
@@ -100,6 +103,7 @@ export class Worker implements TcpCarrier {
       this.#udp?.setClassifier(this.classifier);
     }
     if (maxUdpSessions !== undefined) this.#udp?.setMaxSessions(maxUdpSessions);
+    if (otherListeners !== undefined) this.budget.setOthers(otherListeners - this.#inheritedListeners);
   }
 
   #serve(spec: FrontendSpec): void {
@@ -130,7 +134,7 @@ export class Worker implements TcpCarrier {
     }
     listener.accept(this.options.backlog, (stream) => this.#accept(frontend, stream));
     this.#listeners.set(key, listener);
-    this.budget.force(1);
+    this.budget.listens("tcp");
   }
 
   #accept(frontend: WorkerFrontend, stream: ByteStream): void {
@@ -143,7 +147,7 @@ export class Worker implements TcpCarrier {
       handle.close();
       return;
     }
-    this.budget.force(1);
+    this.budget.listens("udp");
     this.#udp?.listen(frontend, { handle, classifier: this.classifier });
   }
 
@@ -153,11 +157,11 @@ export class Worker implements TcpCarrier {
     if (listener !== undefined) {
       this.#listeners.delete(key);
       listener.close();
-      this.budget.give(1);
+      this.budget.unlistens("tcp");
     }
     const udp = this.#udp?.unlisten(key);
     if (udp === undefined) return;
-    this.budget.give(1);
+    this.budget.unlistens("udp");
     if (endSessions) udp.endSessions("removed");
   }
 
@@ -211,7 +215,8 @@ export class Worker implements TcpCarrier {
       residentBytes: process.memoryUsage.rss(),
       loop: this.#loop.read(),
       openFiles: this.budget.limit,
-      connectionLimit: this.#connectionCount() + Math.max(0, Math.floor(this.budget.free / DESCRIPTORS_PER_CONNECTION)),
+      connectionLimit:
+        this.#connectionCount() + Math.max(0, Math.floor(this.budget.freeFor("tcp") / DESCRIPTORS_PER_CONNECTION)),
       frontends: [
         ...[...this.#frontends.values()].map(({ spec, counters }) => ({ key: spec.key, counters })),
         ...[...this.#left.values()].map(({ spec, counters }) => ({ key: spec.key, counters, left: placeOf(spec) })),
