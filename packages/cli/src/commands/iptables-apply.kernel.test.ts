@@ -145,7 +145,10 @@ describe.skipIf(reason !== undefined)(
       expect((await saveRules(namespace, variant)).match(/^-A PREROUTING -j KUBE-SERVICES$/gm)).toHaveLength(2);
     });
 
-    test("beside a program that changes rules in a loop, it ends with the plan in place", async ({ expect }) => {
+    test("beside a program that changes rules in a loop, it ends with the plan in place", async ({
+      expect,
+      signal,
+    }) => {
       await using namespace = await createNetworkNamespace();
       const stop = new AbortController();
       const meddler = namespace
@@ -155,14 +158,17 @@ describe.skipIf(reason !== undefined)(
             "-c",
             `while :; do iptables-${variant} -w -t nat -I PREROUTING 1 -p tcp --dport 9 -j REDIRECT --to-ports 8; iptables-${variant} -w -t nat -D PREROUTING 1; done`,
           ],
-          { signal: stop.signal },
+          { signal: AbortSignal.any([stop.signal, signal]) },
         )
         .catch(() => {});
       const small = await withText(`small-${variant}.yaml`, topologyText({ udp: [] }));
-      for (const file of [dual, small, dual])
-        expect(await runCli(namespace, onOne("apply", file))).toMatchObject({ exitCode: 0 });
-      stop.abort();
-      await meddler;
+      try {
+        for (const file of [dual, small, dual])
+          expect(await runCli(namespace, onOne("apply", file))).toMatchObject({ exitCode: 0 });
+      } finally {
+        stop.abort();
+        await meddler;
+      }
       expect(await runCli(namespace, onOne("diff", dual))).toMatchObject({ exitCode: 0 });
     });
 
