@@ -127,7 +127,9 @@ const SAMENESS_CODES: Readonly<Record<Sameness["kind"], ExitCode>> = { same: 0, 
 function formatSameness(result: Sameness, { fileA, fileB }: { fileA: string; fileB: string }): string {
   switch (result.kind) {
     case "same":
-      return `The same: all packets, of ${result.cases} kinds, are treated alike.\n`;
+      return result.cases === "all"
+        ? "The same: the rules are the same to the letter.\n"
+        : `The same: all packets, of ${result.cases} kinds, are treated alike.\n`;
     case "different":
       return `Different: ${describePacket(result.packet)}\n  ${fileA}: it ${result.a}\n  ${fileB}: it ${result.b}\n`;
     case "undecided":

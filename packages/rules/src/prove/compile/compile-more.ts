@@ -66,7 +66,12 @@ function compileLabel(
   { labelsSet }: CompileContext,
   open: OpenQuestion,
 ): readonly Condition[] {
-  if (set) return [{ kind: "hasConnection", holds: !negated, otherwise: negated }];
+  // It is given before `!` turns the answer round; without a connection there is nothing to give it to.
+  if (set)
+    return [
+      { kind: "deed", text: `connlabel ${label}` },
+      { kind: "hasConnection", holds: !negated, otherwise: negated },
+    ];
   // Where a rule gives the label, whether it did is not followed.
   if (labelsSet.has(label)) return [{ kind: "unknown", open: { ...open, isVolatile: true } }];
   return [{ kind: "firstOnly", holdsForFirst: negated, holdsUntracked: negated, open }];

@@ -49,6 +49,8 @@ export type Condition =
   /** By where the frame was addressed to, which the destination told when it came in. */
   | { readonly kind: "frame"; readonly destinations: IndexSet; readonly isUnicast: boolean; readonly negated: boolean }
   | { readonly kind: "tos"; readonly cube: MarkCube; readonly negated: boolean; readonly open: OpenQuestion }
+  /** Holds, and does something that is told where rule sets are compared. */
+  | { readonly kind: "deed"; readonly text: string }
   | { readonly kind: "hasConnection"; readonly holds: boolean; readonly otherwise: boolean }
   | { readonly kind: "icmp"; readonly match: Extract<Match, { kind: "icmp" }>; readonly open: OpenQuestion }
   | { readonly kind: "never" }

@@ -6,15 +6,19 @@ import type { EndedState, SymbolicState } from "../walk/symbolic-state.ts";
 
 /** What becomes of a packet, as far as it or anyone else can tell: equal texts for ends that are the same. */
 export function outcomeKey(end: EndedState, context: ProofContext): string {
-  const { state, ending } = end;
+  return [fateText(end, context), ...besidesText(end.state)].join(", ");
+}
+
+function fateText({ state, ending }: EndedState, context: ProofContext): string {
   switch (ending.kind) {
     case "delivered":
       return [
-        `goes to ${fieldText(state, "destination", context)} port ${fieldText(state, "destinationPort", context)}`,
-        `as ${fieldText(state, "source", context)} port ${fieldText(state, "sourcePort", context)}`,
+        `goes to ${endText(state, ["destination", "destinationPort"], context)}`,
+        `as ${endText(state, ["source", "sourcePort"], context)}`,
         state.outInterface === undefined ? "on this host" : `by ${state.outInterface}`,
         `mark ${markText(state)}`,
-        ...rememberedText(state),
+        ...trackingText(state),
+        ...headerText(state),
       ].join(", ");
     case "refused": {
       return `is refused (${refusalText(ending.answer)})`;
@@ -30,6 +34,53 @@ function refusalText(answer: RefusalAnswer): string {
   return answer.kind === "icmp" ? `ICMP type ${answer.type} code ${answer.code}` : answer.kind;
 }
 
+/** How conntrack sees it: an answer in another zone finds no connection, and what is not tracked has none. */
+function trackingText({
+  conntrack,
+  replyZone,
+  direction,
+  entersSwapped,
+  connectionMark,
+}: SymbolicState): readonly string[] {
+  const isStranger = entersSwapped === true && direction === "ORIGINAL";
+  const { kept = 0, flipped = 0 } = connectionMark ?? {};
+  return [
+    ...(conntrack === "untracked" ? ["untracked"] : []),
+    ...(replyZone === 0 ? [] : [`in conntrack zone ${replyZone}`]),
+    ...(isStranger ? ["as a connection of its own"] : []),
+    ...(kept === 0 && flipped === 0 ? [] : [`connection mark & 0x${kept.toString(16)} ^ 0x${flipped.toString(16)}`]),
+  ];
+}
+
+function headerText({ tos, ttl }: SymbolicState): readonly string[] {
+  return [
+    ...(tos.kept === 0xff && tos.flipped === 0
+      ? []
+      : [`tos & 0x${tos.kept.toString(16)} ^ 0x${tos.flipped.toString(16)}`]),
+    ...(ttl === "" ? [] : [`ttl${ttl}`]),
+  ];
+}
+
+/** What was done besides to others than the packet's way, in whatever order. */
+function besidesText(state: SymbolicState): readonly string[] {
+  const texts: string[] = [];
+  for (let one = state.remembered; one !== undefined; one = one.earlier)
+    texts.push(`remembered on ${one.list} by its ${one.side}`);
+  for (let one = state.deeds; one !== undefined; one = one.earlier) texts.push(`with ${one.text}`);
+  return [...new Set(texts)].sort();
+}
+
+function endText(
+  state: SymbolicState,
+  [address, port]: readonly [AddressedField, AddressedField],
+  context: ProofContext,
+): string {
+  const [now, portNow] = [fieldText(state, address, context), fieldText(state, port, context)];
+  return now === UNCHANGED && portNow === UNCHANGED ? UNCHANGED : `${now} port ${portNow}`;
+}
+
+const UNCHANGED = "unchanged";
+
 function fieldText(state: SymbolicState, field: AddressedField, { space }: ProofContext): string {
   const now = state[field];
   const isAddress = field === "source" || field === "destination";
@@ -37,9 +88,9 @@ function fieldText(state: SymbolicState, field: AddressedField, { space }: Proof
   if (typeof now === "number") return isAddress ? space.addressAt(now) : String(now);
   // A field that was set to the value that it had has not changed.
   const only = onlyMember(state.region[now]);
-  if (only === undefined) return "unchanged";
+  if (only === undefined) return UNCHANGED;
   if (!isAddress) return String(only);
-  return space.isSingle(only) ? space.addressAt(only) : "unchanged";
+  return space.isSingle(only) ? space.addressAt(only) : UNCHANGED;
 }
 
 /** The mark as a function of the one with which the packet came, of which some bits are known. */
@@ -47,11 +98,5 @@ function markText({ mark, region }: SymbolicState): string {
   const { care, value } = region.mark.within;
   const kept = (mark.kept & ~care) >>> 0;
   const fixed = (mark.flipped ^ (mark.kept & care & value)) >>> 0;
-  return kept === 0xffffffff && fixed === 0 ? "unchanged" : `& 0x${kept.toString(16)} ^ 0x${fixed.toString(16)}`;
-}
-
-function rememberedText(state: SymbolicState): readonly string[] {
-  const lists: string[] = [];
-  for (let one = state.remembered; one !== undefined; one = one.earlier) lists.push(`remembered on ${one.list}`);
-  return [...new Set(lists)].sort();
+  return kept === 0xffffffff && fixed === 0 ? UNCHANGED : `& 0x${kept.toString(16)} ^ 0x${fixed.toString(16)}`;
 }

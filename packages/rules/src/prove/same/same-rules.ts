@@ -1,11 +1,12 @@
 import type { HostState } from "../../host/host-state.ts";
 import type { RuleSet } from "../../rule-set.ts";
+import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
 import { ALL_PORTS, ALL_PROTOCOLS, ALL_STATES } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import { proofContexts } from "../compile/proof-context.ts";
 import { ExamplePackets } from "../report/example-packet.ts";
 import type { ProofPacket } from "../report/proof.ts";
-import { unite } from "../space/index-set.ts";
+import { singleSet, unite } from "../space/index-set.ts";
 import { ANY_MARK, cutMarks } from "../space/mark-set.ts";
 import type { Region } from "../space/region.ts";
 import { alikeGroups } from "../walk/alike-groups.ts";
@@ -21,7 +22,8 @@ export interface SameRulesOptions {
 
 /** Whether two rule sets treat all packets alike, or a packet that they treat differently. */
 export type Sameness =
-  | { readonly kind: "same"; readonly cases: number }
+  /** `cases`: how many kinds of packets were looked at; `all` where the rules are the same to the letter. */
+  | { readonly kind: "same"; readonly cases: number | "all" }
   | { readonly kind: "different"; readonly packet: ProofPacket; readonly a: string; readonly b: string }
   /** They may be the same: that hangs on what nobody knows, in the words of these matches. */
   | { readonly kind: "undecided"; readonly packet: ProofPacket; readonly because: string };
@@ -40,32 +42,22 @@ interface SidedEnd extends EndedState {
  * @throws InputError PROOF_TOO_LARGE where the rules tell too many kinds of packets apart
  */
 export function sameRules({ a, b, hostState }: SameRulesOptions): Sameness {
+  if (ruleSetText(a) === ruleSetText(b)) return { kind: "same", cases: "all" };
   const [inA, inB] = proofContexts([
     { rules: a, hostState, tellsDeeds: true },
     { rules: b, hostState, tellsDeeds: true },
   ]);
   if (inA === undefined || inB === undefined) throw new TypeError("no context");
+  const contexts = { a: inA, b: inB };
   let cases = 0;
   let undecided: Sameness | undefined;
-  for (const from of ["host", "network"] as const) {
-    const region: Region = {
-      source: from === "host" ? inA.host.local : unite(inA.host.arriving.values()),
-      destination: inA.space.everything,
-      sourcePort: ALL_PORTS,
-      destinationPort: ALL_PORTS,
-      protocol: ALL_PROTOCOLS,
-      state: ALL_STATES,
-      mark: ANY_MARK,
-    };
-    if (region.source.length === 0) continue;
-    const contexts = { a: inA, b: inB };
-    const ends = SIDES.flatMap((side) =>
-      walkHost(contexts[side], enteringState(region, from)).map((end): SidedEnd => ({ ...end, side })),
-    );
+  for (const entering of everyEntry(inA)) {
+    const ends = SIDES.flatMap((side) => walkHost(contexts[side], entering).map((end): SidedEnd => ({ ...end, side })));
     for (const group of alikeGroups(ends)) {
-      for (const { region: part, items } of byMark(group.region, group.items)) {
+      for (const items of byMark(group.items)) {
         cases++;
-        const found = compareGroup({ region: part, items }, contexts);
+        const mark = items[0]?.state.region.mark ?? ANY_MARK;
+        const found = compareGroup({ region: { ...group.region, mark }, items }, contexts);
         if (found?.kind === "different") return found;
         undecided ??= found;
       }
@@ -74,28 +66,72 @@ export function sameRules({ a, b, hostState }: SameRulesOptions): Sameness {
   return undecided ?? { kind: "same", cases };
 }
 
-/** Cuts a group further by the marks with which its packets came. */
-function byMark(region: Region, items: readonly SidedEnd[]): readonly { region: Region; items: readonly SidedEnd[] }[] {
-  const [first] = items;
-  if (first === undefined) return [];
-  const pivot = first.state.region.mark;
-  if (items.every(({ state }) => state.region.mark === pivot)) return [{ region: { ...region, mark: pivot }, items }];
-  const inside: SidedEnd[] = [];
-  const outside: SidedEnd[] = [];
-  for (const item of items) {
-    const cutting = cutMarks(item.state.region.mark, pivot);
-    if (cutting.inside !== undefined) inside.push(withMark(item, pivot));
-    for (const mark of cutting.outside) outside.push(withMark(item, mark));
+/** The rules as they count: in which order tables and chains stand, and what counters say, makes no difference. */
+function ruleSetText({ family, tables }: RuleSet): string {
+  const texts = tables.map(({ name, chains }) => {
+    const chainTexts = chains.map((chain) =>
+      JSON.stringify([chain.name, chain.policy, chain.rules.map(({ matches, target }) => [matches, target])]),
+    );
+    return JSON.stringify([name, chainTexts.sort()]);
+  });
+  return JSON.stringify([family, texts.sort()]);
+}
+
+/** Everything that the host sends or gets: of new connections and older ones, and answers in connections that began before. */
+function everyEntry({ space, host }: ProofContext): readonly SymbolicState[] {
+  return (["host", "network"] as const).flatMap((from): readonly SymbolicState[] => {
+    const region: Region = {
+      source: from === "host" ? host.local : unite(host.arriving.values()),
+      destination: space.everything,
+      sourcePort: ALL_PORTS,
+      destinationPort: ALL_PORTS,
+      protocol: ALL_PROTOCOLS,
+      state: ALL_STATES,
+      mark: ANY_MARK,
+    };
+    if (region.source.length === 0) return [];
+    const answer: SymbolicState = {
+      ...enteringState({ ...region, state: ANSWERS }, from),
+      direction: "REPLY",
+      connectionMark: undefined,
+      // Their connections are not mapped, or are mapped alike by both: NAT follows what was set up before.
+      follows: { source: "source", destination: "destination" },
+      awaitedIn: 0,
+      entersSwapped: true,
+    };
+    return [enteringState(region, from), answer];
+  });
+}
+
+/** States of packets that go against the direction in which their connection began. */
+const ANSWERS = unite(
+  (["ESTABLISHED", "RELATED"] as const).map((state) => singleSet(CONNECTION_STATES.indexOf(state))),
+);
+
+/** Cuts items further by the marks with which their packets came: within a part, all items have all of its marks. */
+function byMark(items: readonly SidedEnd[]): readonly (readonly SidedEnd[])[] {
+  const parts: (readonly SidedEnd[])[] = [];
+  for (let rest = items; rest.length > 0; ) {
+    const cell = rest.reduce(
+      (marks, { state }) => cutMarks(marks, state.region.mark).inside ?? marks,
+      rest[0]?.state.region.mark ?? ANY_MARK,
+    );
+    const inside: SidedEnd[] = [];
+    const outside: SidedEnd[] = [];
+    for (const item of rest) {
+      const cutting = cutMarks(item.state.region.mark, cell);
+      if (cutting.inside !== undefined) inside.push(withMark(item, cell));
+      for (const mark of cutting.outside) outside.push(withMark(item, mark));
+    }
+    parts.push(inside);
+    rest = outside;
   }
-  return [{ region: { ...region, mark: pivot }, items: inside }, ...byMark(region, outside)];
+  return parts;
 }
 
 function withMark(end: SidedEnd, mark: Region["mark"]): SidedEnd {
   return { ...end, state: { ...end.state, region: { ...end.state.region, mark } } };
 }
-
-/** By what is assumed: the outcomes with their probabilities. */
-type Worlds = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
 /** A probability is the same where it differs by less than the kernel's 31 bits can tell. */
 const TOLERANCE = 2 ** -32;
@@ -104,57 +140,67 @@ function compareGroup(
   { region, items }: { region: Region; items: readonly SidedEnd[] },
   contexts: Readonly<Record<Side, ProofContext>>,
 ): Sameness | undefined {
-  const a = worldsOf(
-    items.filter(({ side }) => side === "a"),
-    contexts.a,
+  const [a, b] = SIDES.map((side) =>
+    worldsOf(
+      items.filter((item) => item.side === side),
+      contexts[side],
+    ),
   );
-  const b = worldsOf(
-    items.filter(({ side }) => side === "b"),
-    contexts.b,
-  );
-  if (sameWorlds(a, b)) return undefined;
+  if (a === undefined || b === undefined) return undefined;
+  const pairs = a.flatMap((one) => b.flatMap((other) => (areCompatible(one, other) ? [{ one, other }] : [])));
+  const unlike = pairs.filter(({ one, other }) => !sameOutcomes(one.outcomes, other.outcomes));
+  const open = items.find(({ ending }) => ending.kind === "undecided");
+  if (unlike.length === 0 && open === undefined) return undefined;
   const packet = new ExamplePackets(contexts.a).of(region);
-  const [inA] = a.values();
-  const [inB] = b.values();
-  if (a.size === 1 && b.size === 1) return { kind: "different", packet, a: describe(inA), b: describe(inB) };
-  for (const [world, outcomes] of a) {
-    const others = b.get(world);
-    if (others !== undefined && !sameOutcomes(outcomes, others))
-      return { kind: "different", packet, a: describe(outcomes), b: describe(others) };
-  }
+  // Whatever the answers to what nobody knows are, some pair of worlds is the true one.
+  const [shown] = unlike.length === pairs.length ? unlike : unlike.filter(({ one, other }) => one.key === other.key);
+  if (shown !== undefined && open === undefined)
+    return { kind: "different", packet, a: describe(shown.one.outcomes), b: describe(shown.other.outcomes) };
   const question = items.map(({ state }) => state.assumptions?.question.text).find((text) => text !== undefined);
-  return { kind: "undecided", packet, because: question ?? "what is not understood" };
+  const because = open !== undefined && "because" in open.ending ? open.ending.because : question;
+  return { kind: "undecided", packet, because: because ?? "what is not understood" };
 }
 
-function worldsOf(ends: readonly SidedEnd[], context: ProofContext): Worlds {
-  const worlds = new Map<string, Map<string, number>>();
-  for (const end of ends) {
-    const world = worldKey(end.state);
-    const outcomes = worlds.get(world) ?? new Map<string, number>();
-    worlds.set(world, outcomes);
-    const key = outcomeKey(end, context);
-    outcomes.set(key, (outcomes.get(key) ?? 0) + end.state.probability);
-  }
-  // Where every answer leads to the same, the question makes no difference.
-  const [first, ...others] = worlds.values();
-  if (first !== undefined && others.every((other) => sameOutcomes(first, other))) return new Map([["", first]]);
-  return worlds;
+/** What follows from one set of answers to what nobody knows. */
+interface World {
+  readonly answers: ReadonlyMap<string, boolean>;
+  readonly key: string;
+  readonly outcomes: Map<string, number>;
 }
 
-function worldKey(state: SymbolicState): string {
-  const answers: string[] = [];
-  for (let one = state.assumptions; one !== undefined; one = one.earlier)
-    answers.push(`${one.holds} ${one.question.key}`);
-  return answers.sort().join("\n");
-}
-
-function sameWorlds(a: Worlds, b: Worlds): boolean {
-  if (a.size !== b.size) return false;
-  for (const [world, outcomes] of a) {
-    const others = b.get(world);
-    if (others === undefined || !sameOutcomes(outcomes, others)) return false;
-  }
+/** Whether two worlds give no question different answers. */
+function areCompatible(a: World, b: World): boolean {
+  for (const [question, answer] of a.answers) if ((b.answers.get(question) ?? answer) !== answer) return false;
   return true;
+}
+
+function worldsOf(ends: readonly SidedEnd[], context: ProofContext): readonly World[] {
+  const worlds = new Map<string, World>();
+  for (const end of ends) {
+    const answers = answersOf(end.state);
+    const key = [...answers]
+      .map(([question, holds]) => `${holds} ${question}`)
+      .sort()
+      .join("\n");
+    const world = worlds.get(key) ?? { answers, key, outcomes: new Map<string, number>() };
+    worlds.set(key, world);
+    const outcome = outcomeKey(end, context);
+    world.outcomes.set(outcome, (world.outcomes.get(outcome) ?? 0) + end.state.probability);
+  }
+  return withoutIdleQuestions([...worlds.values()]);
+}
+
+/** Where every answer leads to the same, the question makes no difference. */
+function withoutIdleQuestions(worlds: readonly World[]): readonly World[] {
+  const [first, ...others] = worlds;
+  if (first === undefined || !others.every(({ outcomes }) => sameOutcomes(first.outcomes, outcomes))) return worlds;
+  return [{ answers: new Map(), key: "", outcomes: first.outcomes }];
+}
+
+function answersOf({ assumptions }: SymbolicState): ReadonlyMap<string, boolean> {
+  const answers = new Map<string, boolean>();
+  for (let one = assumptions; one !== undefined; one = one.earlier) answers.set(one.question.key, one.holds);
+  return answers;
 }
 
 function sameOutcomes(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): boolean {

@@ -12,7 +12,14 @@ export type Split =
   | { readonly kind: "field"; readonly field: RegionField; readonly inside: IndexSet }
   | { readonly kind: "mark"; readonly cube: MarkCube; readonly negated: boolean }
   | { readonly kind: "chance"; readonly chance: number }
-  | { readonly kind: "question"; readonly question: Question; readonly negated: boolean; readonly changesMark: boolean }
+  | {
+      readonly kind: "question";
+      readonly question: Question;
+      readonly negated: boolean;
+      readonly changesMark: boolean;
+      readonly deed?: string;
+    }
+  | { readonly kind: "deed"; readonly text: string }
   | { readonly kind: "remember"; readonly list: string; readonly side: "source" | "destination" };
 
 export type Answer = "yes" | "no" | Split;
@@ -37,7 +44,9 @@ export function askRecent(state: SymbolicState, match: Extract<Match, { kind: "r
   const key = `${text} ${String(state[side])}`;
   const known = answered(state, key);
   if (known !== undefined) return decided(known !== negated);
-  return { kind: "question", question: { placed, key, text, recent }, negated, changesMark: false };
+  // What is found is refreshed, or taken off its list.
+  const deed = match.action === "rcheck" ? {} : { deed: `recent --${match.action} --name ${list}` };
+  return { kind: "question", question: { placed, key, text, recent }, negated, changesMark: false, ...deed };
 }
 
 /** Whether the packet still has the address that it came with. */

@@ -31,7 +31,7 @@ export function askRule(state: SymbolicState, rule: AskedRule, host: HostSpace):
     }
     if (answer === "yes") continue;
     splits.push(answer);
-    if (answer.kind === "remember") writes = true;
+    if (answer.kind === "remember" || answer.kind === "deed") writes = true;
   }
   // What was written before a later match failed stays written.
   if (fails && !writes) return { taken: undefined, passed: [state] };
@@ -61,11 +61,17 @@ function divide(state: SymbolicState, split: Split, passed: SymbolicState[]): Sy
       if (split.chance < 1) passed.push({ ...state, probability: state.probability * (1 - split.chance) });
       return split.chance > 0 ? { ...state, probability: state.probability * split.chance } : undefined;
     case "question": {
-      const { question, negated, changesMark } = split;
-      passed.push({ ...state, assumptions: { question, holds: negated, earlier: state.assumptions } });
-      const held = { ...state, assumptions: { question, holds: !negated, earlier: state.assumptions } };
+      const { question, negated, changesMark, deed } = split;
+      const assuming = (holds: boolean): SymbolicState => {
+        const assumed = { ...state, assumptions: { question, holds, earlier: state.assumptions } };
+        return deed === undefined || !holds ? assumed : { ...assumed, deeds: { text: deed, earlier: state.deeds } };
+      };
+      passed.push(assuming(negated));
+      const held = assuming(!negated);
       return changesMark ? { ...held, isMarkUnknown: true } : held;
     }
+    case "deed":
+      return { ...state, deeds: { text: split.text, earlier: state.deeds } };
     case "remember":
       return { ...state, remembered: { list: split.list, side: split.side, earlier: state.remembered } };
   }
@@ -148,6 +154,8 @@ function askCondition(state: SymbolicState, condition: Condition, asked: Asked):
     }
     case "hasConnection":
       return decided(hasConnection(state) ? condition.holds : condition.otherwise);
+    case "deed":
+      return condition;
     case "never":
       return "no";
     case "chance":
@@ -169,8 +177,8 @@ function askField(state: SymbolicState, field: AddressedField, set: IndexSet, as
 }
 
 /** What an answer that begins a connection of its own has as its source was its request's destination. */
-export function enteredField({ isStranger }: SymbolicState, field: RegionField): RegionField {
-  return isStranger === true ? (OTHER_END.get(field) ?? field) : field;
+export function enteredField({ entersSwapped }: SymbolicState, field: RegionField): RegionField {
+  return entersSwapped === true ? (OTHER_END.get(field) ?? field) : field;
 }
 
 const OTHER_END: ReadonlyMap<RegionField, RegionField> = new Map([

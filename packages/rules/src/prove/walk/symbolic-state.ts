@@ -44,8 +44,8 @@ export interface SymbolicState {
   readonly refusal?: { readonly protocol: number; readonly icmp?: { readonly type: number; readonly code: number } };
   /** Set for what belongs to a connection whose translation is known: what NAT maps it to. */
   readonly follows?: { readonly source: Field; readonly destination: Field };
-  /** An answer that conntrack takes for the first packet of a connection of its own. */
-  readonly isStranger?: true;
+  /** Its connection began where it goes to: what its region has as its source was the destination of the first packet. */
+  readonly entersSwapped?: true;
   /** Whether conntrack has seen it: before, it counts as INVALID; `untracked` was kept from it. */
   readonly conntrack: "unseen" | "tracked" | "untracked";
   /** Whether the host itself sent it. */

@@ -1,4 +1,5 @@
 import { isBridge, isOnLink } from "../../host/interface-kind.ts";
+import { ALL_PROTOCOLS, protocols } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import { hasMember, intersect, singleSet, subtract, unite } from "../space/index-set.ts";
@@ -11,7 +12,10 @@ import { walkHook } from "./walk-symbolic-hook.ts";
 export function walkArriving(context: ProofContext, state: SymbolicState): SymbolicResult {
   return next(
     next(
-      through(withoutSwitched(context, state), (one) => walkHook(context, one, "PREROUTING")),
+      through(
+        withoutSwitched(context, state).flatMap((one) => withoutUnreadable(context, one)),
+        (one) => walkHook(context, one, "PREROUTING"),
+      ),
       (one) => dropMartians(context, one),
     ),
     (one) => routeInput(context, one),
@@ -63,6 +67,14 @@ function onLinkSet({ view, space }: Pick<ProofContext, "view" | "space">, name: 
   return { behind: unite(behind), own: unite(own) };
 }
 
+/** Leaves out what IPv6 throws away before any rule sees it. @see linux ip6_rcv_core */
+function withoutUnreadable({ host, space }: ProofContext, state: SymbolicState): readonly SymbolicState[] {
+  const { destination, region } = state;
+  if (space.family === 4 || typeof destination === "number" || destination === "unknown") return [state];
+  const readable = subtract(region[destination], host.loopback);
+  return readable.length === 0 ? [] : [{ ...state, region: { ...region, [destination]: readable } }];
+}
+
 /** 127.0.0.0/8 is taken from no wire, but where `route_localnet` says so. */
 function dropMartians({ host, view, space }: ProofContext, state: SymbolicState): SymbolicResult {
   const { destination } = state;
@@ -97,17 +109,57 @@ function routeInput(context: ProofContext, state: SymbolicState): SymbolicResult
     byRoute(context, state).map(({ part, way }) => {
       const route = way?.route;
       if (route === undefined || way?.unknown !== undefined) return noRoute(context, part, { way });
-      if (FOR_HOST.includes(route.type)) return walkHook(context, { ...part, route }, "INPUT");
+      if (FOR_HOST.includes(route.type))
+        return next(walkHook(context, { ...part, route }, "INPUT"), (one) =>
+          dropSentToAll(context, one, { protocols: BY_CONNECTION, because: "it came as a broadcast" }),
+        );
       if (!isForwarding(context))
         return ends(part, { kind: "dropped", because: "the host does not forward (ip_forward is 0)" });
       if (route.type !== "unicast") return noRoute(context, part, { way });
       const leaving = { ...part, route, outInterface: route.interface };
+      const because = "it came as a broadcast, which is not passed on";
       return next(
-        next(dropBouncing(context, leaving), (one) => walkHook(context, one, "FORWARD")),
+        next(
+          next(dropSentToAll(context, leaving, { protocols: ALL_PROTOCOLS, because }), (one) =>
+            dropBouncing(context, one),
+          ),
+          (one) => walkHook(context, one, "FORWARD"),
+        ),
         (one) => walkHook(context, one, "POSTROUTING"),
       );
     }),
   );
+}
+
+/** They take nothing that was sent to all. @see linux tcp_v4_rcv, sctp_rcv */
+const BY_CONNECTION = protocols("tcp", "sctp", "dccp");
+
+/** Drops what was sent to all on its link, whatever it was translated to since. @see linux ip_forward, ip6_forward */
+function dropSentToAll(
+  { host }: ProofContext,
+  state: SymbolicState,
+  { protocols: taken, because }: { readonly protocols: IndexSet; readonly because: string },
+): SymbolicResult {
+  const { region, direction, inInterface } = state;
+  const toAll = intersect(region.destination, unite([host.typeSet("BROADCAST"), host.typeSet("MULTICAST")]));
+  const protocol = intersect(region.protocol, taken);
+  if (direction === "REPLY" || inInterface?.kind !== "bySource" || toAll.length === 0 || protocol.length === 0)
+    return goesOn(state);
+  const parts = [
+    { ...region, destination: subtract(region.destination, toAll) },
+    { ...region, destination: toAll, protocol: subtract(region.protocol, protocol) },
+  ];
+  return {
+    going: parts
+      .filter((part) => part.destination.length > 0 && part.protocol.length > 0)
+      .map((part) => ({ ...state, region: part })),
+    ended: [
+      {
+        state: { ...state, region: { ...region, destination: toAll, protocol } },
+        ending: { kind: "dropped", because },
+      },
+    ],
+  };
 }
 
 function isForwarding({ view, space }: ProofContext): boolean {

@@ -106,7 +106,7 @@ function asStranger(state: SymbolicState): SymbolicState {
     ...state,
     conntrack: "tracked",
     direction: "ORIGINAL",
-    isStranger: true,
+    entersSwapped: true,
     region: { ...state.region, state: NEW_STATE },
     natDone: [],
     connectionMark: { kept: 0, flipped: 0 },

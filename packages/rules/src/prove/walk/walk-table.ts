@@ -95,7 +95,11 @@ function isImmaterial({ target, conditions }: CompiledRule, { tellsDeeds }: Proo
 }
 
 function writes(condition: Condition): boolean {
-  return condition.kind === "recent" || (condition.kind === "unknown" && condition.open.changesMark === true);
+  return (
+    condition.kind === "recent" ||
+    condition.kind === "deed" ||
+    (condition.kind === "unknown" && condition.open.changesMark === true)
+  );
 }
 
 interface Taking {
@@ -146,7 +150,7 @@ function take(walk: TableWalk, state: SymbolicState, { rule, path, fell }: Takin
         end({ kind: "undecided", because: "the connection's mark is not known", placed })
       );
     case "ct":
-      return trackAs(decidedBy(), target, end);
+      return trackAs(hasTrackingOptions(target) ? { ...decidedBy(), deeds: told().deeds } : decidedBy(), target, end);
     case "set":
       return target.mapsMark
         ? end({ kind: "undecided", because: "the mark that a set gives the packet is not known", placed })
@@ -199,6 +203,11 @@ function deedOf(target: Target): string | undefined {
 function withDeed({ tellsDeeds }: ProofContext, state: SymbolicState, target: Target): SymbolicState {
   const text = tellsDeeds ? deedOf(target) : undefined;
   return text === undefined ? state : { ...state, deeds: { text, earlier: state.deeds } };
+}
+
+/** Whether CT says more than in which zone: a helper, a timeout, which events are told. */
+function hasTrackingOptions({ words }: Extract<Target, { kind: "ct" }>): boolean {
+  return words.some((word) => ["--helper", "--timeout", "--ctevents", "--expevents"].includes(word));
 }
 
 /** CT counts for what conntrack has not seen yet. */

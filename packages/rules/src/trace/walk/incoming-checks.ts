@@ -20,21 +20,42 @@ export function isForwarding({ router }: HostView, { family }: PacketView): bool
     : router.sysctl("net.ipv6.conf.all.forwarding") === 1;
 }
 
+/** What IPv6 throws away before any rule sees it. @see linux ip6_rcv_core */
+export function unreadableReason(host: HostView, packet: PacketView): string | undefined {
+  const { family, source, destination, inInterface } = packet;
+  if (family === 4 || isLoopback(host, inInterface)) return undefined;
+  if (source === "::1") return "::1 came in from outside";
+  if (destination === "::1") return "::1 was dialled from outside";
+  if (host.router.addressType(source) === "MULTICAST") return `${source} is not an address to send from`;
+  return /^ff[0-9a-f][01]:/.test(destination) ? `${destination} does not leave its host` : undefined;
+}
+
 /** Addresses that the kernel takes from no wire. @see linux ip_route_input_slow */
 export function martianReason(host: HostView, packet: PacketView): string | undefined {
   const { router } = host;
   const { source, destination, inInterface = "" } = packet;
-  if (packet.family === 6)
-    return source === "::1" && !isLoopback(host, inInterface) ? "::1 came in from outside" : undefined;
+  if (packet.family === 6) return undefined;
   const type = router.addressType(source);
   if (type === "MULTICAST" || (type === "BROADCAST" && !(source === "0.0.0.0" && destination === "255.255.255.255")))
-    return `${source} is no address to send from`;
+    return `${source} is not an address to send from`;
   if (isLoopback(host, inInterface)) return undefined;
   const takesLoopback = hasFlag(host, inInterface, "route_localnet");
   if (isLoopbackAddress(source) && !takesLoopback) return `${source} came in from outside (no route_localnet)`;
   if (isLoopbackAddress(destination) && !takesLoopback)
     return `${destination} was dialled from outside (no route_localnet)`;
   return undefined;
+}
+
+/**
+ * What was sent to all on the link is not passed on to another host, whatever it was translated to, and connections do
+ * not begin with it. @see linux ip_forward, ip6_forward, tcp_v4_rcv, sctp_rcv
+ */
+export function frameReason({ frame, protocol }: PacketView, to: "host" | "elsewhere"): string | undefined {
+  if (frame === "unicast") return undefined;
+  if (to === "elsewhere") return `it came as a ${frame}, which is not passed on`;
+  return ["tcp", "sctp", "dccp"].includes(protocol)
+    ? `it came as a ${frame}, which ${protocol} does not take`
+    : undefined;
 }
 
 /** @param route where it goes on, or stays */

@@ -4,7 +4,15 @@ import { hasFlag, isBridge, isLoopback, isLoopbackAddress, isOnLink, loopbackNam
 import type { RouteAnswer } from "../../host/policy-routing.ts";
 import { goesByLoopback, type HostView } from "../../host/routing.ts";
 import type { PacketView } from "../packet/packet-view.ts";
-import { isForHost, isForwarding, martianReason, needsStrictInterface, reversePath } from "./incoming-checks.ts";
+import {
+  frameReason,
+  isForHost,
+  isForwarding,
+  martianReason,
+  needsStrictInterface,
+  reversePath,
+  unreadableReason,
+} from "./incoming-checks.ts";
 import { icmpAnswer } from "./refusal-answer.ts";
 import type { WalkContext } from "./rule-visit.ts";
 import { type Passage, walkHook } from "./walk-hook.ts";
@@ -16,6 +24,8 @@ type WalkStep = (state: WalkState) => WalkResult;
 export function walkArriving(passage: Passage, entering: WalkState): WalkResult {
   const { context } = passage;
   const { packet } = entering;
+  const unreadable = unreadableReason(context.host, packet);
+  if (unreadable !== undefined) return ends(entering, { kind: "dropped", because: unreadable });
   if (isSwitched(context.host, packet)) return walkSwitched(passage, entering);
   const before = packet.destination;
   return nextStep(walkHook(passage, entering, "PREROUTING"), (state) =>
@@ -98,6 +108,8 @@ function decideInput(
     return bridgeOn(passage, withNote(routed, text));
   }
   if (isStuck) return ends(routed, NOT_FORWARDING);
+  const unpassed = frameReason(packet, "elsewhere");
+  if (unpassed !== undefined) return ends(routed, { kind: "dropped", because: unpassed });
   return forward(passage, routed, route.interface ?? "");
 }
 
@@ -117,7 +129,10 @@ function noRoute(answer: RouteAnswer, { destination, family }: PacketView): Endi
 }
 
 function deliver(passage: Passage, state: WalkState): WalkResult {
-  return nextStep(walkHook(passage, state, "INPUT"), (way) => ends(way, { kind: "delivered", to: "host" }));
+  return nextStep(walkHook(passage, state, "INPUT"), (way) => {
+    const untaken = frameReason(way.packet, "host");
+    return ends(way, untaken === undefined ? { kind: "delivered", to: "host" } : { kind: "dropped", because: untaken });
+  });
 }
 
 function forward(passage: Passage, state: WalkState, out: string): WalkResult {
