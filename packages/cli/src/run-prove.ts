@@ -2,11 +2,12 @@ import {
   describePacket,
   formatProof,
   guessFamily,
+  isNftText,
   type Proof,
   type ProofFormat,
-  parseSave,
   proofToJson,
   proveRules,
+  readRules,
   type Sameness,
   sameRules,
 } from "@svcproxy/rules";
@@ -109,17 +110,34 @@ async function runSame(
     });
   }
   const [textA, textB] = [await readText(context, fileA), await readText(context, fileB)];
-  const family = guessFamily(textA);
+  const [a, b] = [readRules([{ file: fileA, text: textA }]), readRules([{ file: fileB, text: textB }])];
   const { hostState } = await openRuleSource(context, files, flags);
-  const result = sameRules({
-    a: parseSave(textA, { family, file: fileA }),
-    b: parseSave(textB, { family, file: fileB }),
-    hostState,
-  });
+  const families = familiesToCompare([a.families, b.families], [textA, textB]);
+  const result = summed(families.map((family) => sameRules({ a: a.rules(family), b: b.rules(family), hostState })));
   await context.print(
     flags.json === true ? `${JSON.stringify(result, null, 2)}\n` : formatSameness(result, { fileA, fileB }),
   );
   return SAMENESS_CODES[result.kind];
+}
+
+/** Those of which both files tell; what tells of neither is taken as it looks. */
+function familiesToCompare(
+  [a, b]: readonly [readonly Family[], readonly Family[]],
+  texts: readonly string[],
+): readonly Family[] {
+  const both = a.filter((family) => b.includes(family));
+  const found = both.length > 0 ? both : [...new Set([...a, ...b])];
+  const isTold = texts.some((text) => isNftText(text) || text.includes("ip6tables-save"));
+  return found.length === 1 || isTold ? found : [guessFamily(texts.join("\n"))];
+}
+
+/** Of several families the first that differs, or else the first that is not decided. */
+function summed(results: readonly Sameness[]): Sameness {
+  const worst = results.find(({ kind }) => kind === "different") ?? results.find(({ kind }) => kind === "undecided");
+  if (worst !== undefined) return worst;
+  const cases = results.map((result) => (result.kind === "same" ? result.cases : 0));
+  const counted = cases.filter((count) => count !== "all");
+  return { kind: "same", cases: counted.length === 0 ? "all" : counted.reduce((sum, count) => sum + count, 0) };
 }
 
 const SAMENESS_CODES: Readonly<Record<Sameness["kind"], ExitCode>> = { same: 0, different: 3, undecided: 4 };

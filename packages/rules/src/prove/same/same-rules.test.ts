@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Rule, RuleSet } from "../../rule-set.ts";
 import { applyCommands } from "../../rule-sets/apply-commands.ts";
 import { parseCommands } from "../../rule-sets/parse-commands.ts";
+import { readRules } from "../../rule-sets/read-rules.ts";
 import { randomRuleSet } from "../../testing/differential/random-rules.ts";
 import { randomSource } from "../../testing/differential/random-source.ts";
 import { documentFixture, richFixture } from "../../testing/prove-fixtures.ts";
@@ -165,4 +166,43 @@ test("the kinds of packets grow with the NodePorts, not with their square", () =
     return result.cases;
   };
   expect(casesOf(80) / casesOf(20)).toBeLessThan(5);
+});
+
+describe("rules of nftables and of iptables", () => {
+  const nft = (chains: string) => readRules([{ file: "nft", text: `table ip t {\n${chains}\n}\n` }]).rules(4);
+  const kind = (iptables: string, chains: string) =>
+    sameRules({ a: rulesOf(iptables), b: nft(chains), hostState }).kind;
+  const forward = "chain c { type filter hook forward priority 0; policy accept;";
+  const output = "chain c { type nat hook output priority -100; policy accept;";
+
+  test.for([
+    ["iptables -A FORWARD -s 10.0.0.0/8 -j DROP", `${forward}\n ip saddr 10.0.0.0/8 drop\n }`],
+    [
+      "iptables -A FORWARD -p tcp --dport 80 -j REJECT\niptables -A FORWARD -p tcp --dport 443 -j DROP",
+      `${forward}\n tcp dport vmap { 443 : drop, 80 : goto r }\n }\n chain r {\n reject\n }`,
+    ],
+    [
+      "iptables -t nat -A OUTPUT -d 10.9.9.9 -p tcp -m statistic --mode random --probability 0.5 -j DNAT --to-destination 10.0.0.1:80\niptables -t nat -A OUTPUT -d 10.9.9.9 -p tcp -j DNAT --to-destination 10.0.0.2:80",
+      `${output}\n ip daddr 10.9.9.9 meta l4proto tcp dnat to numgen random mod 2 map { 0 : 10.0.0.2 . 80, 1 : 10.0.0.1 . 80 }\n }`,
+    ],
+    [
+      "iptables -A FORWARD -m recent --name seen --rcheck --seconds 60 -j DROP\niptables -A FORWARD -m recent --name seen --set -j ACCEPT",
+      `set seen { type ipv4_addr; flags dynamic,timeout; timeout 1m; }\n${forward}\n ip saddr @seen drop\n update @seen { ip saddr } accept\n }`,
+    ],
+  ] as const)("%s and %s treat all packets alike", ([iptables, chains]) => {
+    expect(kind(iptables, chains)).toBe("same");
+  });
+
+  test.for([
+    ["iptables -A FORWARD -s 10.0.0.0/8 -j DROP", `${forward}\n ip saddr 10.0.0.0/9 drop\n }`, "different"],
+    ["iptables -A FORWARD -j REJECT", `${forward}\n reject with icmp host-unreachable\n }`, "different"],
+    ["", `${forward}\n frobnicate 5\n }`, "undecided"],
+    [
+      "iptables -A FORWARD -m recent --name seen --rcheck --seconds 60 -j DROP\niptables -A FORWARD -m recent --name seen --set -j ACCEPT",
+      `set seen { type ipv4_addr; flags dynamic,timeout; timeout 2m; }\n${forward}\n ip saddr @seen drop\n update @seen { ip saddr } accept\n }`,
+      "undecided",
+    ],
+  ] as const)("%s and %s do not", ([iptables, chains, expected]) => {
+    expect(kind(iptables, chains)).toBe(expected);
+  });
 });

@@ -1,3 +1,4 @@
+import { type HostRules, hostRulesOf } from "../../hooks/host-rules.ts";
 import type { HostState } from "../../host/host-state.ts";
 import type { RuleSet } from "../../rule-set.ts";
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
@@ -13,10 +14,11 @@ import { alikeGroups } from "../walk/alike-groups.ts";
 import type { EndedState, SymbolicState } from "../walk/symbolic-state.ts";
 import { enteringState, walkHost } from "../walk/walk-host.ts";
 import { outcomeKey } from "./outcome-key.ts";
+import { withSharedLists } from "./shared-lists.ts";
 
 export interface SameRulesOptions {
-  readonly a: RuleSet;
-  readonly b: RuleSet;
+  readonly a: RuleSet | HostRules;
+  readonly b: RuleSet | HostRules;
   readonly hostState: HostState;
 }
 
@@ -42,7 +44,7 @@ interface SidedEnd extends EndedState {
  * @throws InputError PROOF_TOO_LARGE where the rules tell too many kinds of packets apart
  */
 export function sameRules({ a, b, hostState }: SameRulesOptions): Sameness {
-  if (ruleSetText(a) === ruleSetText(b)) return { kind: "same", cases: "all" };
+  if (hostRulesText(a) === hostRulesText(b)) return { kind: "same", cases: "all" };
   const [inA, inB] = proofContexts([
     { rules: a, hostState, tellsDeeds: true },
     { rules: b, hostState, tellsDeeds: true },
@@ -52,8 +54,9 @@ export function sameRules({ a, b, hostState }: SameRulesOptions): Sameness {
   let cases = 0;
   let undecided: Sameness | undefined;
   for (const entering of everyEntry(inA)) {
-    const ends = SIDES.flatMap((side) => walkHost(contexts[side], entering).map((end): SidedEnd => ({ ...end, side })));
-    for (const group of alikeGroups(ends)) {
+    const endsOf = (side: Side) => walkHost(contexts[side], entering).map((end): SidedEnd => ({ ...end, side }));
+    const ends = withSharedLists({ a: endsOf("a"), b: endsOf("b") });
+    for (const group of alikeGroups([...ends.a, ...ends.b])) {
       for (const items of byMark(group.items)) {
         cases++;
         const mark = items[0]?.state.region.mark ?? ANY_MARK;
@@ -64,6 +67,17 @@ export function sameRules({ a, b, hostState }: SameRulesOptions): Sameness {
     }
   }
   return undecided ?? { kind: "same", cases };
+}
+
+function hostRulesText(rules: RuleSet | HostRules): string {
+  const { iptables, nft, unread } = hostRulesOf(rules);
+  const backends = iptables.map((backend) => `${backend.variant ?? ""} ${ruleSetText(backend.rules)}`).sort();
+  const tables = nft.tables.map(({ family, name, isDormant, chains, sets }) => [
+    ...[family, name, isDormant],
+    chains.map((chain) => [chain.name, chain.base, chain.rules.map(({ text }) => text)]),
+    [...sets.values()],
+  ]);
+  return JSON.stringify([backends, tables, unread]);
 }
 
 /** The rules as they count: in which order tables and chains stand, and what counters say, makes no difference. */
