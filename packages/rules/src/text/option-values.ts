@@ -32,10 +32,11 @@ export function readMasked(text: string): { value: number; mask: number } | unde
 }
 
 /**
- * `port`, `from:to`, `:to`, `from:` (with another separator where `-` stands).
+ * `port`, `from:to`, `:to`, `from:` (with another separator where `-` stands). A range that runs backwards is read as it
+ * stands: the kernel takes it as one in which no port is.
  *
- * @returns undefined for a service's name
- * @throws RuleFault for a number that is no port, and for a range that runs backwards
+ * @returns undefined for the name of a service that is not known
+ * @throws RuleFault for a number that is no port
  */
 export function readPortRange(text: string, separator: ":" | "-" = ":"): NumberRange | undefined {
   const middle = text.indexOf(separator);
@@ -46,16 +47,63 @@ export function readPortRange(text: string, separator: ":" | "-" = ":"): NumberR
   const from = middle === 0 ? 0 : readPort(text.slice(0, middle));
   const to = middle === text.length - 1 ? 65535 : readPort(text.slice(middle + 1));
   if (from === undefined || to === undefined) return undefined;
-  if (from > to) throw new RuleFault(`port range ${JSON.stringify(text)} runs backwards`);
   return { from, to };
 }
 
 function readPort(text: string): number | undefined {
-  if (!/^\d+$/.test(text)) return undefined;
+  if (!/^\d+$/.test(text)) return SERVICES.get(text);
   const port = Number(text);
   if (port > 65535) throw new RuleFault(`port ${text} is above 65535`);
   return port;
 }
+
+/** Services that people write by name, as /etc/services has them everywhere; iptables-save prints numbers. */
+const SERVICES: ReadonlyMap<string, number> = new Map([
+  ...([
+    ["ftp-data", 20],
+    ["ftp", 21],
+    ["ssh", 22],
+    ["telnet", 23],
+    ["smtp", 25],
+    ["domain", 53],
+  ] as const),
+  ...([
+    ["bootps", 67],
+    ["bootpc", 68],
+    ["tftp", 69],
+    ["http", 80],
+    ["kerberos", 88],
+    ["pop3", 110],
+  ] as const),
+  ...([
+    ["sunrpc", 111],
+    ["ntp", 123],
+    ["imap2", 143],
+    ["snmp", 161],
+    ["bgp", 179],
+    ["ldap", 389],
+  ] as const),
+  ...([
+    ["https", 443],
+    ["microsoft-ds", 445],
+    ["isakmp", 500],
+    ["syslog", 514],
+    ["ldaps", 636],
+  ] as const),
+  ...([
+    ["imaps", 993],
+    ["pop3s", 995],
+    ["openvpn", 1194],
+    ["nfs", 2049],
+    ["mysql", 3306],
+  ] as const),
+  ...([
+    ["ipsec-nat-t", 4500],
+    ["postgresql", 5432],
+    ["mdns", 5353],
+    ["http-alt", 8080],
+  ] as const),
+]);
 
 /** `from[:to]` of plain numbers; `from:` and `:to` reach to the ends. */
 export function readNumberRange(text: string, max = ALL_BITS): NumberRange | undefined {
@@ -90,14 +138,19 @@ function readNetmasked(text: string): Cidr | undefined {
   return cidrOf(address, Number(width) - hostBits.toString(2).replace(/^0$/, "").length);
 }
 
-/** `address[-address]`. */
+/** `address[-address]`; the kernel takes a range that runs backwards as one in which no address is. */
 export function readAddressRange(text: string): { from: IpAddress; to: IpAddress } | undefined {
   const dash = text.indexOf("-");
   const from = parseIpAddress(dash < 0 ? text : text.slice(0, dash));
   const to = dash < 0 ? from : parseIpAddress(text.slice(dash + 1));
   if (from === undefined || to === undefined || familyOf(from) !== familyOf(to)) return undefined;
-  if (addressBits(from) > addressBits(to)) throw new RuleFault(`address range ${JSON.stringify(text)} runs backwards`);
   return { from, to };
+}
+
+/** Ports to choose one from. @returns undefined where nobody can: for a range that runs backwards too */
+export function readPortChoice(text: string): NumberRange | undefined {
+  const range = readPortRange(text, "-");
+  return range === undefined || range.from > range.to ? undefined : range;
 }
 
 /** `[address[-address]][:port[-port]]`, IPv6 addresses in brackets where ports follow. */
@@ -109,7 +162,9 @@ export function readNatTarget(text: string): Pick<NatRange, "addresses" | "ports
   const addressText = parts?.[1] ?? "";
   const portText = parts?.[2];
   const addresses = addressText === "" ? undefined : readAddressRange(addressText);
-  const ports = portText === undefined ? undefined : readPortRange(portText, "-");
+  const ports = portText === undefined ? undefined : readPortChoice(portText);
+  // From what runs backwards nobody can say what the kernel chooses.
+  if (addresses !== undefined && addressBits(addresses.from) > addressBits(addresses.to)) return undefined;
   if ((addressText !== "" && addresses === undefined) || (portText !== undefined && ports === undefined))
     return undefined;
   return { ...(addresses === undefined ? {} : { addresses }), ...(ports === undefined ? {} : { ports }) };

@@ -120,10 +120,13 @@ class RuleReader {
   }
 
   #readCounters(at: number): number {
-    const [packets = "", bytes = ""] = this.#words.slice(at + 1, at + 3);
+    const [first = "", second = ""] = this.#words.slice(at + 1, at + 3);
+    // `-c 2,3` is one word for both.
+    const comma = first.indexOf(",");
+    const [packets, bytes] = comma < 0 ? [first, second] : [first.slice(0, comma), first.slice(comma + 1)];
     if (!/^\d+$/.test(packets) || !/^\d+$/.test(bytes)) throw new RuleFault("-c needs two numbers, packets and bytes");
     this.#counters = { packets: BigInt(packets), bytes: BigInt(bytes) };
-    return at + 3;
+    return at + (comma < 0 ? 3 : 2);
   }
 
   #load(name: string): Extension {

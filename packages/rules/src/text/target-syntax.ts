@@ -3,7 +3,7 @@ import { addressBits, familyOf, parseIpAddress } from "@svcproxy/topology";
 import type { NatRange, Target } from "../target.ts";
 import type { ParsedOption } from "./extension-syntax.ts";
 import { extensionSyntax } from "./extension-syntax.ts";
-import { ALL_BITS, readMasked, readNatTarget, readNumber, readPortRange } from "./option-values.ts";
+import { ALL_BITS, readMasked, readNatTarget, readNumber, readPortChoice } from "./option-values.ts";
 import {
   CT,
   DSCP,
@@ -50,7 +50,7 @@ function checkFamily({ addresses }: Pick<NatRange, "addresses">, family: Family)
 const MASQUERADE = extensionSyntax<Target>({ "--to-ports": 1, "--random": 0, "--random-fully": 0 }, (options) => {
   const byName = plainOptions(options);
   if (byName === undefined) return undefined;
-  const ports = byName["--to-ports"] && readPortRange(byName["--to-ports"].values[0] ?? "", "-");
+  const ports = byName["--to-ports"] && readPortChoice(byName["--to-ports"].values[0] ?? "");
   if (byName["--to-ports"] !== undefined && ports === undefined) return undefined;
   return {
     kind: "masquerade",
@@ -63,7 +63,7 @@ const MASQUERADE = extensionSyntax<Target>({ "--to-ports": 1, "--random": 0, "--
 const REDIRECT = extensionSyntax<Target>({ "--to-ports": 1, "--random": 0 }, (options) => {
   const byName = plainOptions(options);
   if (byName === undefined) return undefined;
-  const ports = byName["--to-ports"] && readPortRange(byName["--to-ports"].values[0] ?? "", "-");
+  const ports = byName["--to-ports"] && readPortChoice(byName["--to-ports"].values[0] ?? "");
   if (byName["--to-ports"] !== undefined && ports === undefined) return undefined;
   return { kind: "redirect", ...(ports === undefined ? {} : { ports }), random: byName["--random"] !== undefined };
 });

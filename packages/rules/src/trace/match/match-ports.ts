@@ -4,6 +4,8 @@ import { anyOf, decided, type MatchResult, NO, negate, unknown, YES } from "./ma
 /** Whether a number of which we know a range lies in `wanted`. */
 export function matchRange(possible: NumberRange | undefined, wanted: NumberRange, what: string): MatchResult {
   if (possible === undefined) return unknown(`${what} is not known`);
+  // The range may run backwards: then nothing is in it.
+  if (wanted.from > wanted.to) return NO;
   if (possible.from >= wanted.from && possible.to <= wanted.to) return YES;
   if (possible.from > wanted.to || possible.to < wanted.from) return NO;
   return unknown(`${what} may be any of ${possible.from}-${possible.to}`);
