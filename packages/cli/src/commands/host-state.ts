@@ -11,11 +11,13 @@ export function addHostState(program: Command, run: RunCommand): void {
       "sudo iptables-save > rules.txt",
       "svcproxy trace --rules rules.txt --host-state state.json \\\n  --from 10.5.75.2 --to 10.100.100.1:7070",
     ],
-  }).action(() =>
-    run(async (context) => {
-      const { readLiveHostState } = await import("../live-host-state.ts");
-      await context.print(await readLiveHostState(context.signal));
-      return 0;
-    }),
-  );
+  })
+    .option("--json", "print JSON, which it does anyway")
+    .action(() =>
+      run(async (context) => {
+        const { readLiveHostState } = await import("../live-host-state.ts");
+        await context.print(await readLiveHostState(context.signal));
+        return 0;
+      }),
+    );
 }
