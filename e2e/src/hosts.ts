@@ -76,6 +76,16 @@ export const HOSTS = {
       endpoints: [],
     },
     {
+      // A round over both hosts: its endpoints are its own NodePorts.
+      name: "loop",
+      clusterIP: "10.100.100.11",
+      ports: [
+        { name: "web", port: 80, nodePort: 34220 },
+        { name: "names", port: 53, protocol: "UDP", nodePort: 34220 },
+      ],
+      endpoints: ["192.168.1.6:34220", "192.168.1.7:34220"],
+    },
+    {
       name: "six",
       clusterIP: "fd00:100::1",
       ports: [{ port: 7070, nodePort: 34218 }],

@@ -1,7 +1,7 @@
 import { CHANGE_UNDER_LOAD } from "./scenarios/change-under-load.ts";
 import { DOCUMENTS_EVIDENCE } from "./scenarios/documents-evidence.ts";
 import { REACHABILITY } from "./scenarios/reachability.ts";
-import { REFUSED_AT_ONCE } from "./scenarios/refused-at-once.ts";
+import { LOOP_REFUSED, REFUSED_AT_ONCE } from "./scenarios/refused-at-once.ts";
 import type { Scenario } from "./scenarios/scenario.ts";
 import { SHARES } from "./scenarios/shares.ts";
 import { UNRELATED } from "./scenarios/unrelated.ts";
@@ -11,6 +11,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...REACHABILITY,
   SHARES,
   REFUSED_AT_ONCE,
+  LOOP_REFUSED,
   UNRELATED,
   DOCUMENTS_EVIDENCE,
   CHANGE_UNDER_LOAD,

@@ -1,4 +1,11 @@
-import { cidrContains, type Host, type IpAddress, type Pod, type Topology } from "@svcproxy/topology";
+import {
+  cidrContains,
+  findOnwardEndpoints,
+  type Host,
+  type IpAddress,
+  type Pod,
+  type Topology,
+} from "@svcproxy/topology";
 
 export interface CompletedTopology {
   readonly topology: Topology;
@@ -7,7 +14,8 @@ export interface CompletedTopology {
 }
 
 /** Endpoints given as `ip:port` have no pod. Those inside of a host's podCIDR become pods named by their address. */
-export function addUnlistedPods(topology: Topology): CompletedTopology {
+export function addUnlistedPods(listed: Topology): CompletedTopology {
+  const topology = withoutFrontends(listed);
   const known = new Set<IpAddress>(
     topology.hosts.flatMap((host) => [
       ...host.addresses,
@@ -29,6 +37,20 @@ export function addUnlistedPods(topology: Topology): CompletedTopology {
     topology: { ...topology, hosts },
     strangers: [...unknown].filter((address) => !topology.hosts.some((host) => isIn(host, address))),
   };
+}
+
+/** An endpoint that is a VIP or a NodePort of the topology is served by whoever serves those: a lab starts nothing there. */
+function withoutFrontends(topology: Topology): Topology {
+  const onward = findOnwardEndpoints(topology);
+  if (onward.size === 0) return topology;
+  const services = topology.services.map((service) => {
+    const ports = service.ports.map((port) => {
+      const frontends = new Set(onward.get(port)?.map(({ endpoint }) => endpoint));
+      return { ...port, endpoints: port.endpoints.filter((endpoint) => !frontends.has(endpoint)) };
+    });
+    return { ...service, ports };
+  });
+  return { ...topology, services };
 }
 
 function podAt(address: IpAddress): Pod {

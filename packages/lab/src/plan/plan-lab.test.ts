@@ -249,6 +249,21 @@ describe("servers", () => {
     const place = planLab(topology, OPTIONS).places.find(({ name }) => name === "10.5.75.77");
     expect(place).toMatchObject({ kind: "pod", host: "a" });
   });
+
+  test("nothing is started where an endpoint is a VIP or a NodePort of the topology", () => {
+    const ports = [{ port: 80, nodePort: 30080 }];
+    const endpoints = ["192.168.1.6:30080", "10.96.0.2:80", "192.168.1.6:30081"];
+    const topology = twoHosts({
+      services: [
+        { name: "s", clusterIP: "10.96.0.1", ports, endpoints },
+        { name: "other", clusterIP: "10.96.0.2", ports: [{ port: 80 }], endpoints: ["p"] },
+      ],
+    });
+    const sockets = planLab(topology, OPTIONS).servers.flatMap((server) => server.sockets);
+    expect(sockets.filter(({ address }) => endpoints.some((endpoint) => endpoint.startsWith(`${address}:`)))).toEqual([
+      { address: "192.168.1.6", port: 30081 },
+    ]);
+  });
 });
 
 describe("names", () => {
