@@ -1,3 +1,4 @@
+import { thisMachine } from "@svcproxy/host";
 import { chooseDialect, ruleLimitations } from "@svcproxy/iptables";
 import { tableLimitations } from "@svcproxy/nftables";
 import {
@@ -11,7 +12,8 @@ import {
   type Topology,
   topologyProblems,
 } from "@svcproxy/topology";
-import { userspaceLimitations } from "@svcproxy/userspace";
+import { exposedPrograms, userspaceLimitations } from "@svcproxy/userspace";
+import { machineAddresses } from "./machine-addresses.ts";
 
 export { formatProblem, planHost, problemOf } from "@svcproxy/topology";
 
@@ -23,10 +25,25 @@ export interface CheckProblems {
   readonly ofDataPaths: readonly Problem[];
 }
 
+/** What holds of the userspace proxy on this machine; nothing where the plan is another host's. */
+export async function exposedHere(plan: HostPlan | undefined): Promise<readonly Problem[]> {
+  const here = plan === undefined ? [] : machineAddresses();
+  if (plan === undefined || !plan.host.addresses.some((address) => here.includes(address))) return [];
+  return exposedPrograms(plan, { machine: thisMachine });
+}
+
 /** @param plan of the host in question; without one, what is said holds for the first host */
 export function checkProblems(
   topology: Topology,
-  { warnings, plan }: { readonly warnings: readonly Fault[]; readonly plan: HostPlan | undefined },
+  {
+    warnings,
+    plan,
+    exposed,
+  }: {
+    readonly warnings: readonly Fault[];
+    readonly plan: HostPlan | undefined;
+    readonly exposed: readonly Problem[];
+  },
 ): CheckProblems {
   const planned = plan ?? planOfSomeHost(topology);
   return {
@@ -34,6 +51,7 @@ export function checkProblems(
     ofPlan: plan === undefined ? topologyProblems(topology) : planProblems(plan),
     ofDataPaths: [
       ...userspaceLimitations(planned),
+      ...exposed,
       ...ruleLimitations(planned, { dialect: chooseDialect(topology) }),
       ...tableLimitations(planned),
     ],

@@ -34,6 +34,7 @@ export type ProblemCode =
   | "FOREIGN_CHANGE"
   | "VIP_NOT_LOCAL"
   | "VIP_LEFT_BEHIND"
+  | "VIP_REACHES_PROGRAMS"
   | "PORT_IN_USE"
   | "PORT_NOT_PERMITTED"
   | "CANNOT_LISTEN";

@@ -19,4 +19,5 @@ export type { ServeReport, ServiceProxy } from "./service-proxy.ts";
 export * from "./userspace-data-path.ts";
 export { userspaceLimitations } from "./userspace-limitations.ts";
 export * from "./userspace-settings.ts";
+export { exposedPrograms } from "./vip/exposed-programs.ts";
 export { runWorkerProcess } from "./workers/run-worker-process.ts";

@@ -1,5 +1,6 @@
+import process from "node:process";
 import { type ApplyOptions, type ApplyReport, type ServicePortStatus, servicePortStatuses } from "@svcproxy/host";
-import { EnvironmentError, type HostPlan, type IpAddress, problemSentence } from "@svcproxy/topology";
+import { EnvironmentError, type HostPlan, type IpAddress, type Problem, problemSentence } from "@svcproxy/topology";
 import type { Served } from "./compare-served.ts";
 import type { InstanceClaim } from "./instance/instance-options.ts";
 import { claimInstance } from "./instance.ts";
@@ -10,6 +11,7 @@ import type { FrontendStatus, ProxySnapshot } from "./proxy-status.ts";
 import type { ServeReport, ServiceProxy } from "./service-proxy.ts";
 import { shortfalls, unservedProblems } from "./unserved.ts";
 import type { UserspaceSettings, UserspaceSurroundings } from "./userspace-settings.ts";
+import { exposedPrograms } from "./vip/exposed-programs.ts";
 import { PlanVips } from "./vip/plan-vips.ts";
 
 /** With fewer not even the `ip` command could be run. */
@@ -35,6 +37,8 @@ export class RunningUserspace {
   readonly #vips: PlanVips;
   #plan: HostPlan | undefined;
   #status: readonly ServicePortStatus[] = [];
+  /** Looked for at the start: with many connections the kernel's list of sockets is long. */
+  #exposed: readonly Problem[] = [];
   #isTakenOver = false;
   #stopping: Promise<readonly string[]> | undefined;
 
@@ -91,7 +95,10 @@ export class RunningUserspace {
     const { plan, changed } = planInForce(wanted, { last, changed: options.changed, status: this.#status });
     const added = await this.#vips.make(plan, { isFull: changed === undefined });
     const report = await this.#parts.proxy.apply(plan, changed === undefined ? {} : { changed });
-    if (last === undefined) await this.#begin(report);
+    if (last === undefined) {
+      await this.#begin(report);
+      this.#exposed = await exposedPrograms(plan, { machine: this.#parts.surroundings.machine, ownPid: process.pid });
+    }
     this.#plan = plan;
     const removed = await this.#vips.tidy();
     const unserved = { frontends: report.frontends, reasons: this.#vips.notLocal };
@@ -101,7 +108,10 @@ export class RunningUserspace {
     });
     const hasChanged = report.changed || added || removed;
     if (hasChanged || last === undefined) this.#sayWhatIsServed(report);
-    return { changed: hasChanged, problems: [...this.#vips.problems(), ...unservedProblems(unserved)] };
+    return {
+      changed: hasChanged,
+      problems: [...this.#vips.problems(), ...unservedProblems(unserved), ...this.#exposed],
+    };
   }
 
   /** The first plan is carried out: from now on this is the instance that runs. */

@@ -36,7 +36,7 @@ export function addCheck(program: Command, run: RunCommand): void {
       run(async (context) => {
         const [
           { findOwnHost, readTopology, resolveHost },
-          { checkProblems, formatProblem, planHost, problemOf },
+          { checkProblems, exposedHere, formatProblem, planHost, problemOf },
           { filterPlan, filterProblems, filterTopology },
           { checkReport },
           { renderCheck, renderCheckSummary },
@@ -59,7 +59,7 @@ export function addCheck(program: Command, run: RunCommand): void {
         );
         const host = flags.host === undefined ? findOwnHost(topology) : resolveHost(topology, flags.host);
         const plan = host === undefined ? undefined : planHost(topology, { host });
-        const found = checkProblems(topology, { warnings, plan });
+        const found = checkProblems(topology, { warnings, plan, exposed: await exposedHere(plan) });
         const { service = [], namespace = [], unready = false } = flags;
         const shown = filterTopology(topology, { services: service, namespaces: namespace, unready });
         const problems = { ...found, ofPlan: filterProblems(found.ofPlan, shown) };

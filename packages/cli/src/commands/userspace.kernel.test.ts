@@ -302,6 +302,17 @@ describe.skipIf(reason !== undefined)(
       expect(JSON.parse(status.stdout)).toMatchObject({ ready: true, host: "a", pid: proxy.pid });
     });
 
+    test("programs of the host that VIPs lead to are named", async () => {
+      await using host = await ProxyHost.create();
+      const sshd = host.startScript(`
+        import { createServer } from "node:net";
+        createServer((socket) => socket.end("ssh")).listen(22, "0.0.0.0", () => console.log("up"));`);
+      await sshd.says("up");
+      const proxy = await serving(host, topologyOf({}));
+      expect(await ask(host, VIP, 22)).toBe("ssh");
+      await proxy.says("VIPs lead to programs of this host that listen on all addresses: 22/tcp (");
+    });
+
     test("SIGUSR1 opens no inspector, neither in it nor in its workers", async () => {
       await using host = await ProxyHost.create();
       await startNamed(host, "127.0.1.1", "one");
