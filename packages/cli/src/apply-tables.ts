@@ -1,7 +1,7 @@
 import type { NftablesApplyReport, NftablesDataPath } from "@svcproxy/nftables";
 import type { HostPlan } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
-import { formatChange, openDataPath, planProblems, printChanges, tablesOf } from "./host-tables.ts";
+import { commitSteps, formatChange, openDataPath, planProblems, printChanges, tablesOf } from "./host-tables.ts";
 import { logDeletedFlows, logProblems, reportProblems } from "./log-problems.ts";
 import type { NftablesPlanFlags } from "./nftables-flags.ts";
 import { readHostPlan } from "./read-topology.ts";
@@ -26,7 +26,7 @@ export async function previewTables(
     await context.print(printChanges(changes));
     return 0;
   }
-  const nft = changes.map((change) => ({ command: "nft -f -", input: formatChange(change) }));
+  const nft = commitSteps(changes).map((step) => ({ command: "nft -f -", input: step.map(formatChange).join("") }));
   const report = { dryRun: true, changed: changes.length > 0, differences, nft, ...reportProblems(problems) };
   await context.print(`${JSON.stringify(report, null, 2)}\n`);
   return 0;

@@ -1,10 +1,10 @@
 import type { Difference } from "@svcproxy/host";
-import { formatChange, NftablesDataPath, type TableChange, tableName } from "@svcproxy/nftables";
+import { commitSteps, formatChange, NftablesDataPath, type TableChange, tableName } from "@svcproxy/nftables";
 import { visible } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 import { familiesOf, type NftablesPlanFlags } from "./nftables-flags.ts";
 
-export { formatChange, readCounters } from "@svcproxy/nftables";
+export { commitSteps, formatChange, readCounters } from "@svcproxy/nftables";
 export { planProblems } from "@svcproxy/topology";
 
 /** The nftables data path as the command line sets it; the log says whom it waits for. */
@@ -35,5 +35,7 @@ export function formatDifferences(differences: readonly Difference[]): string {
 /** What `--dry-run` prints: what would be fed to nft, run by run. */
 export function printChanges(changes: readonly TableChange[]): string {
   if (changes.length === 0) return "# nothing to change\n";
-  return `# nft -f -\n${changes.map(formatChange).join("")}`;
+  return commitSteps(changes)
+    .map((step) => `# nft -f -\n${step.map(formatChange).join("")}`)
+    .join("");
 }

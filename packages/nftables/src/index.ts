@@ -1,3 +1,4 @@
+export * from "./change/commit-steps.ts";
 export * from "./change/table-change.ts";
 export * from "./compile-table.ts";
 export * from "./counters/read-counters.ts";

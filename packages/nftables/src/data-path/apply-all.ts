@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { EnvironmentError, type Family, type HostPlan, problemOfError } from "@svcproxy/topology";
+import { commitSteps } from "../change/commit-steps.ts";
 import type { TableKeeper } from "../change/table-keeper.ts";
 import { isGuarding } from "../compile/fixed-chains.ts";
 import { NftRefused } from "../nft/nft-refused.ts";
@@ -60,7 +61,7 @@ export async function applyAll(plan: HostPlan, input: ApplyAllInput): Promise<Ke
 async function carryOut(drafts: readonly Draft[], { machine, run }: ApplyAllInput): Promise<boolean> {
   const changes = drafts.flatMap(({ change }) => change ?? []);
   try {
-    await machine.commit(changes);
+    for (const step of commitSteps(changes)) await machine.commit(step);
   } catch (error) {
     if (error instanceof NftRefused && error.isMismatch) return false;
     throw error;

@@ -1,4 +1,5 @@
 import type { Family, HostPlan, ServicePortPlan } from "@svcproxy/topology";
+import { commitSteps } from "../change/commit-steps.ts";
 import type { PlannedChange } from "../change/table-keeper.ts";
 import { isEmpty } from "../change/transaction.ts";
 import { type WantedPort, wantedPorts } from "../compile/wanted-port.ts";
@@ -36,12 +37,17 @@ export async function applySome(plan: HostPlan, input: ApplySomeInput): Promise<
   }
   const transactions = drafts.map(({ planned }) => planned.transaction).filter((transaction) => !isEmpty(transaction));
   const changes = transactions.map((transaction) => ({ kind: "transaction", transaction }) as const);
+  let done = 0;
   try {
-    if (changes.length > 0) await machine.commit(changes);
+    for (const step of commitSteps(changes)) {
+      await machine.commit(step);
+      done++;
+    }
   } catch (error) {
     for (const { family, planned } of drafts) keepers.get(family)?.abandon(planned);
     if (!(error instanceof NftRefused)) throw error;
-    return error.isMismatch ? { kind: "look" } : { kind: "refused", refused: error };
+    // Chains that were made for it are there by now.
+    return error.isMismatch || done > 0 ? { kind: "look" } : { kind: "refused", refused: error };
   }
   run.changes.push(...changes);
   for (const { family, planned, wanted } of drafts) {

@@ -62,14 +62,17 @@ async function meaningFaults(plan: HostPlan, family: Family, tables: KernelTable
   const table = await tables.read(family, { signal });
   if (!plan.ports.some((port) => port.family === family)) return table === undefined ? [] : ["a table is left"];
   if (table === undefined) return [`no table for IPv${family}`];
-  const [has, wants] = [meaningOf(table), meaningOf(compileTable(plan, { family }).table)];
+  const fresh = compileTable(plan, { family }).table;
+  const [has, wants] = [meaningOf(table), meaningOf(fresh)];
   const [hasSet, wantsSet] = [new Set(has), new Set(wants)];
+  // What decides about no packet any more is left over until the next change. Affinity maps hold what packets put there.
+  const names = new Set(fresh.collections.map(({ name }) => name));
+  const isLeftOver = (line: string) =>
+    /^(chain (recall|forget|learn|rewrite)|affinity-\d+ \S+ \. |hairpins \S+ \. )/.test(line) ||
+    (!line.startsWith("chain ") && !names.has(line.split(" ")[0] ?? ""));
   return [
     ...wants.filter((line) => !hasSet.has(line)).map((line) => `missing: ${line}`),
-    // What affinity took stays until all is compared.
-    ...has
-      .filter((line) => !wantsSet.has(line) && !/affinity-|sticky|slots|remember|recall|forget|learn/.test(line))
-      .map((line) => `surplus: ${line}`),
+    ...has.filter((line) => !wantsSet.has(line) && !isLeftOver(line)).map((line) => `surplus: ${line}`),
   ];
 }
 

@@ -69,7 +69,9 @@ export async function createServiceWorld(): Promise<ServiceWorld> {
   }
   // Else nobody learns of an IPv6 neighbour in the first two seconds of a link.
   const noDetection = "sysctl -q -w net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0";
-  await Promise.all([host, pods, pod, world].map((namespace) => shell(namespace, [noDetection])));
+  // Else who is refused often waits in silence now and then.
+  const noLimit = "sysctl -q -w net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0";
+  await Promise.all([host, pods, pod, world].map((namespace) => shell(namespace, [noDetection, noLimit])));
   await shell(host, [
     "sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
     ...cable("pods", pods),

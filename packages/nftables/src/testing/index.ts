@@ -1,0 +1,4 @@
+export { type LongConnection, openLongConnection } from "./long-connection.ts";
+export { randomPod } from "./random-cluster.ts";
+export { ASKING_PODS, createServiceWorld, type ServiceWorld } from "./service-world.ts";
+export { type LoadReport, type SteadyLoad, startLoad } from "./steady-load.ts";
