@@ -146,6 +146,19 @@ describe("svcproxy prove --same", () => {
     expect(other.stdout).toMatch(/^Different: 192\.168\.1\.6 → /);
   });
 
+  test("needs no host, and then says for which the answer holds", async () => {
+    const drop = (rule: string) => `*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n${rule}\nCOMMIT\n`;
+    writeFileSync(path("cni.txt"), drop("-A FORWARD -d 10.9.0.0/16 -o cni7 -j DROP"));
+    writeFileSync(path("none.txt"), drop(""));
+    const same = async (a: string, b: string) => runInMemory(["prove", "--same", path(a), path(b)]);
+    const run = await same("cni.txt", "none.txt");
+    expect(run.exitCode).toBe(3);
+    expect(run.stdout).toMatch(/^Different: .* → 10\.9\./);
+    expect(run.stdout).toContain("with interfaces cni7, eth0");
+    expect((await same("none.txt", "cni.txt")).exitCode).toBe(3);
+    expect((await same("cni.txt", "cni.txt")).stdout).toContain("to the letter");
+  });
+
   test("takes two files", async () => {
     const run = await runInMemory(["prove", "--host", "cloudos1", "--same", path("document.txt")]);
     expect([run.exitCode, run.stderr.includes("TWO_FILES")]).toEqual([2, true]);

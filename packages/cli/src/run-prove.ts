@@ -1,4 +1,5 @@
 import {
+  assumedHosts,
   describePacket,
   formatProof,
   guessFamily,
@@ -111,11 +112,25 @@ async function runSame(
   }
   const [textA, textB] = [await readText(context, fileA), await readText(context, fileB)];
   const [a, b] = [readRules([{ file: fileA, text: textA }]), readRules([{ file: fileB, text: textB }])];
-  const { hostState } = await openRuleSource(context, files, flags);
+  const isHostGiven =
+    files.length > 0 || flags.host !== undefined || flags.hostState !== undefined || flags.live === true;
+  const given = isHostGiven ? (await openRuleSource(context, files, flags)).hostState : undefined;
   const families = familiesToCompare([a.families, b.families], [textA, textB]);
-  const result = summed(families.map((family) => sameRules({ a: a.rules(family), b: b.rules(family), hostState })));
+  const results: Sameness[] = [];
+  let assumed: string | undefined;
+  for (const family of families) {
+    const rules = { a: a.rules(family), b: b.rules(family) };
+    const assuming = given === undefined ? assumedHosts([rules.a, rules.b], family) : undefined;
+    assumed ??= assuming?.told;
+    for (const hostState of assuming?.hosts ?? [given])
+      if (hostState !== undefined) results.push(sameRules({ ...rules, hostState }));
+  }
+  const result = summed(results);
+  const isOnAssumed = assumed !== undefined && !(result.kind === "same" && result.cases === "all");
   await context.print(
-    flags.json === true ? `${JSON.stringify(result, null, 2)}\n` : formatSameness(result, { fileA, fileB }),
+    flags.json === true
+      ? `${JSON.stringify({ ...result, ...(isOnAssumed ? { assumed } : {}) }, null, 2)}\n`
+      : `${formatSameness(result, { fileA, fileB })}${isOnAssumed ? `No host was named, so it is taken for ${assumed} (name yours with --host, --host-state or --live).\n` : ""}`,
   );
   return SAMENESS_CODES[result.kind];
 }

@@ -17,6 +17,7 @@ export type { Deviation, DeviationKind } from "./prove/report/deviation.ts";
 export * from "./prove/report/format-proof.ts";
 export * from "./prove/report/proof.ts";
 export { type ServiceTable, serviceTableOf, tableDeviations } from "./prove/report/table-deviations.ts";
+export { assumedHosts } from "./prove/same/assumed-hosts.ts";
 export * from "./prove/same/same-rules.ts";
 export * from "./rule-set.ts";
 export * from "./rule-sets/apply-commands.ts";

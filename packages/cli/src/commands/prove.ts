@@ -8,12 +8,15 @@ import type { ProveFlags } from "../run-prove.ts";
 export function addProve(program: Command, run: RunCommand): void {
   addHelp(acceptRuleSource(program.command("prove")), {
     about: "prove over all packets that a host's rules carry its plan out",
-    notes: ["Exit code 0: every claim holds. 3: one is broken. 4: none is broken, but one cannot be decided."],
+    notes: [
+      "Exit code 0: every claim holds. 3: one is broken. 4: none is broken, but one cannot be decided.",
+      "With --same 0: the same. 3: different. 4: it cannot be decided. It needs neither topology nor host.",
+    ],
     examples: [
       "svcproxy prove --host cloudos1",
       "sudo iptables-save | svcproxy prove web.yaml --host web1 --rules -",
       "sudo svcproxy prove web.yaml --live",
-      "svcproxy prove --host cloudos1 --same before.txt after.txt",
+      "svcproxy prove --same before.txt after.txt",
     ],
   })
     .option("--same <files...>", "two rule files, A and B: whether they treat all packets alike")

@@ -60,7 +60,7 @@ export const DEFAULT_POLICY_RULES: readonly PolicyRule[] = ([4, 6] as const).fla
   ...(family === 4 ? [{ family, priority: 32767, action: { kind: "table" as const, table: "default" } }] : []),
 ]);
 
-const IMPLIED_SYSCTLS: Readonly<Record<string, string>> = {
+export const IMPLIED_SYSCTLS: Readonly<Record<string, string>> = {
   "net.ipv4.ip_forward": "1",
   "net.ipv4.conf.all.rp_filter": "1",
   "net.ipv4.conf.all.route_localnet": "0",
@@ -77,7 +77,7 @@ interface DeviceNames {
   readonly overlay: string;
 }
 
-const LOOPBACK: NetworkInterface = {
+export const LOOPBACK: NetworkInterface = {
   name: "lo",
   isLoopback: true,
   addresses: [

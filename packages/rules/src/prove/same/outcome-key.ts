@@ -76,7 +76,7 @@ function endText(
   context: ProofContext,
 ): string {
   const [now, portNow] = [fieldText(state, address, context), fieldText(state, port, context)];
-  return now === UNCHANGED && portNow === UNCHANGED ? UNCHANGED : `${now} port ${portNow}`;
+  return portNow === UNCHANGED ? now : `${now} port ${portNow}`;
 }
 
 const UNCHANGED = "unchanged";
