@@ -13,6 +13,7 @@ import { EnvironmentError, type HostPlan, type Problem } from "@svcproxy/topolog
 import { compareServed, isServed } from "./compare-served.ts";
 import type { InstanceClaim, InstanceOptions } from "./instance/instance-options.ts";
 import { claimInstance, queryInstance } from "./instance.ts";
+import { withLocalhostIpv6 } from "./policy/localhost-node-ports.ts";
 import { RunningUserspace, type UserspaceSnapshot } from "./running-userspace.ts";
 import { userspaceLimitations } from "./userspace-limitations.ts";
 import type { UserspaceSettings, UserspaceSurroundings } from "./userspace-settings.ts";
@@ -38,10 +39,12 @@ export class UserspaceDataPath implements DataPath {
     return userspaceLimitations(plan);
   }
 
-  async compare(plan: HostPlan, { signal }: { readonly signal: AbortSignal }): Promise<PlanDifference> {
+  async compare(wanted: HostPlan, { signal }: { readonly signal: AbortSignal }): Promise<PlanDifference> {
     throwIfInterrupted(signal);
     const { vipDevice, vipRanges } = this.#settings;
-    const vips = await compareVips(plan, { machine: this.#surroundings.machine, vipDevice, vipRanges });
+    const { machine } = this.#surroundings;
+    const plan = withLocalhostIpv6(wanted, machine);
+    const vips = await compareVips(plan, { machine, vipDevice, vipRanges });
     return { differences: [...(await this.#compareFrontends(plan)), ...vips], problems: [] };
   }
 
@@ -68,7 +71,7 @@ export class UserspaceDataPath implements DataPath {
     throwIfInterrupted(signal);
     const running = this.#running ?? (await RunningUserspace.start(this.#settings, this.#surroundings));
     this.#running = running;
-    return new UserspaceSession(running, signal);
+    return new UserspaceSession(running, { machine: this.#surroundings.machine, signal });
   }
 
   /** Pid of the instance that this one took over from. */
@@ -98,17 +101,23 @@ export class UserspaceDataPath implements DataPath {
 
 class UserspaceSession implements DataPathSession {
   readonly #running: RunningUserspace;
+  readonly #machine: Machine;
   readonly #signal: AbortSignal;
   #isFirst = true;
 
-  constructor(running: RunningUserspace, signal: AbortSignal) {
+  constructor(
+    running: RunningUserspace,
+    { machine, signal }: { readonly machine: Machine; readonly signal: AbortSignal },
+  ) {
     this.#running = running;
+    this.#machine = machine;
     this.#signal = signal;
   }
 
   async apply(plan: HostPlan, options: ApplyOptions = {}): Promise<ApplyReport> {
     throwIfInterrupted(this.#signal);
-    const report = await this.#running.apply(plan, this.#isFirst ? {} : options);
+    const wanted = withLocalhostIpv6(plan, this.#machine);
+    const report = await this.#running.apply(wanted, this.#isFirst ? {} : options);
     this.#isFirst = false;
     return report;
   }

@@ -302,6 +302,16 @@ describe.skipIf(reason !== undefined)(
       expect(JSON.parse(status.stdout)).toMatchObject({ ready: true, host: "a", pid: proxy.pid });
     });
 
+    test("a NodePort on localhost is on ::1, too", async () => {
+      await using host = await ProxyHost.create();
+      await startNamed(host, "127.0.1.1", "one");
+      await host.shell("ip link set lo up");
+      const topology = { ...topologyOf({ nodePort: 30_080 }), node: { localhostNodePorts: true } };
+      await serving(host, topology);
+      expect(await ask(host, "127.0.0.1", 30_080)).toBe("one");
+      expect(await ask(host, "[::1]", 30_080)).toBe("one");
+    });
+
     test("programs of the host that VIPs lead to are named", async () => {
       await using host = await ProxyHost.create();
       const sshd = host.startScript(`
@@ -478,7 +488,7 @@ interface TopologyUnderTest {
 }
 
 /** Host a; a service for each VIP with the endpoint 127.0.1.1:8080. */
-function topologyOf({ vips = [VIP], ports = [80], sctp = false, ipv6 = false, nodePort }: TopologyUnderTest): unknown {
+function topologyOf({ vips = [VIP], ports = [80], sctp = false, ipv6 = false, nodePort }: TopologyUnderTest): object {
   const services = vips.map((vip, index) => ({
     name: `web${index}`,
     clusterIP: vip,
