@@ -1,4 +1,5 @@
 import type { Family, HostPlan, Problem, Protocol } from "@svcproxy/topology";
+import type { Census } from "./census.ts";
 
 export type DataPathName = "iptables" | "nftables" | "userspace";
 
@@ -11,6 +12,8 @@ export interface DataPath {
   compare(plan: HostPlan, options: { readonly signal: AbortSignal }): Promise<PlanDifference>;
   /** Removes whatever this data path ever put on the machine, and nobody else's; needs no plan. Twice is once. */
   cleanup(options: { readonly signal: AbortSignal }): Promise<CleanupReport>;
+  /** What the machine has of ours, whoever put it there; what ends with a process is not counted. Changes nothing. */
+  census(options: { readonly signal: AbortSignal }): Promise<Census>;
   /**
    * Begins to keep the machine. Nothing changes before the first `apply`.
    *
@@ -22,6 +25,8 @@ export interface DataPath {
 
 /** Knows what it wrote, so that a small change costs little. Calls are made one after the other. */
 export interface DataPathSession extends AsyncDisposable {
+  /** How it is noticed that another program changes what is ours; absent: none can. */
+  readonly foreignChanges?: ChangeNotice;
   /**
    * Makes the machine keep the plan; twice is once. One service that cannot be carried out does not hold up the others: its ports
    * are `refused` or `failed` in the status, the report tells of them, the machine keeps what it had of them, and each apply tries
@@ -33,6 +38,12 @@ export interface DataPathSession extends AsyncDisposable {
   /** One for each port of each service and family of the plan that was applied last, in its order. */
   status(): readonly ServicePortStatus[];
 }
+
+export type ChangeNotice =
+  /** `nft monitor` tells of each change in a line of its own; only those that concern ours need a look. */
+  | { readonly kind: "monitor"; readonly concerns: (line: string) => boolean }
+  /** Nothing tells: somebody has to look from time to time. */
+  | { readonly kind: "polling" };
 
 export interface ApplyOptions {
   /**
@@ -47,6 +58,8 @@ export interface ApplyReport {
   readonly changed: boolean;
   /** What is less than well although the plan is carried out, the services that are not among it as errors. */
   readonly problems: readonly Problem[];
+  /** What told the machine from the plan, where everything was looked at. It takes a comparison. */
+  readonly found?: () => readonly Difference[];
 }
 
 export interface PlanDifference {

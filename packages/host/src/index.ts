@@ -1,5 +1,6 @@
 export * from "./addresses.ts";
 export * from "./bridges.ts";
+export * from "./census.ts";
 export * from "./compose-plan.ts";
 export * from "./conntrack.ts";
 export * from "./data-path.ts";

@@ -39,6 +39,8 @@ export interface ToolOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** How faults call it, where the tool is only the way into a namespace; default its name. */
   readonly called?: string;
+  /** Called with the tool's pid as soon as it runs. */
+  readonly onStarted?: ((pid: number) => void) | undefined;
   /** A file descriptor that stays open in the tool as long as it runs. */
   readonly heldFd?: number | undefined;
   /** Descriptors to start it with, for a tool that must not fail for want of them. */
@@ -100,6 +102,7 @@ function runToEnd(
     env = process.env,
     called = tool,
     heldFd,
+    onStarted,
   }: ToolOptions,
 ): Promise<ToolOutput> {
   return new Promise((resolve, reject) => {
@@ -121,6 +124,7 @@ function runToEnd(
     const abort = () => kill(interrupted(signal));
 
     const child = startTool(tool, { args, env, heldFd });
+    if (child.pid !== undefined) onStarted?.(child.pid);
     const stdout = new Collected(child.stdout, maxOutputBytes, () =>
       kill(failed(`${called} was stopped: it printed more than ${maxOutputBytes} bytes`)),
     );

@@ -6,6 +6,7 @@ export type * from "./data-path/iptables-machine.ts";
 export * from "./data-path/iptables-report.ts";
 export type * from "./data-path/iptables-session.ts";
 export * from "./data-path/iptables-settings.ts";
+export { kernelMachine as iptablesMachine } from "./data-path/kernel-machine.ts";
 export * from "./desired-rules.ts";
 export * from "./dialect.ts";
 export * from "./dispatch/dispatch-mode.ts";

@@ -3,6 +3,7 @@ export * from "./change/table-change.ts";
 export * from "./compile-table.ts";
 export * from "./counters/read-counters.ts";
 export * from "./counters/service-counters.ts";
+export { kernelMachine as nftMachine } from "./data-path/kernel-machine.ts";
 export * from "./data-path/nftables-data-path.ts";
 export * from "./data-path/nftables-report.ts";
 export * from "./data-path/nftables-session.ts";

@@ -1,13 +1,15 @@
-import type {
-  ApplyOptions,
-  ApplyReport,
-  CleanupReport,
-  DataPath,
-  DataPathSession,
-  Difference,
-  Machine,
-  PlanDifference,
-  ServicePortStatus,
+import {
+  type ApplyOptions,
+  type ApplyReport,
+  type Census,
+  type CleanupReport,
+  type DataPath,
+  type DataPathSession,
+  type Difference,
+  EMPTY_CENSUS,
+  type Machine,
+  type PlanDifference,
+  type ServicePortStatus,
 } from "@svcproxy/host";
 import { EnvironmentError, type HostPlan, type Problem } from "@svcproxy/topology";
 import { compareServed, isServed } from "./compare-served.ts";
@@ -58,6 +60,11 @@ export class UserspaceDataPath implements DataPath {
       if (!(error instanceof EnvironmentError) || error.code !== "NOT_RUNNING") throw error;
       return compareServed(plan, { frontends: [], listening: [] });
     }
+  }
+
+  /** Nothing: what is served ends with its process. */
+  async census(): Promise<Census> {
+    return EMPTY_CENSUS;
   }
 
   async cleanup({ signal }: { readonly signal: AbortSignal }): Promise<CleanupReport> {

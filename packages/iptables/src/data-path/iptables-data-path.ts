@@ -1,4 +1,4 @@
-import { type DataPath, problemsOfTaken } from "@svcproxy/host";
+import { type Census, type DataPath, joinCensuses, problemsOfTaken } from "@svcproxy/host";
 import { EnvironmentError, type Family, type HostPlan, type Problem } from "@svcproxy/topology";
 import { listDifferences } from "../kernel/differences.ts";
 import { findDifference } from "../kernel/find-difference.ts";
@@ -7,6 +7,7 @@ import type { RuleDifference } from "../kernel/rule-backend.ts";
 import { unmarkedBeside, unmarkedProblem } from "../kernel/unmarked-rules.ts";
 import { ruleLimitations } from "../rule-limitations.ts";
 import { servesLocalhost } from "../rule-parts/localhost-guard.ts";
+import { censusOfRules } from "./census-of-rules.ts";
 import { cleanUpRules } from "./clean-up-rules.ts";
 import { compileForMachine, usedFamilies } from "./compile-for-machine.ts";
 import { type IptablesMachine, type OpenMachine, styleInForce, variantProblems } from "./iptables-machine.ts";
@@ -110,6 +111,24 @@ export class IptablesDataPath implements DataPath {
     await using machine = await this.#open(signal, { isExclusive: !isDryRun });
     const input = { machine, settings: this.#settings, signal, plan, isDryRun, handsOver };
     return cleanupReport(machine, await cleanUpRules(input));
+  }
+
+  /** Makes sure that there are tools and a kernel for it, by a look at the tables. @throws EnvironmentError as `open`, and SAVE_FAILED */
+  async requireSupport({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+    await using machine = await this.#open(signal, { isExclusive: false });
+    await machine.tables().save(4, { signal });
+  }
+
+  /** Of every variant that holds rules of ours. @throws EnvironmentError as `open` */
+  async census({ signal }: { readonly signal: AbortSignal }): Promise<Census> {
+    await using machine = await this.#open(signal, { isExclusive: false });
+    const ours = machine.choice.available.filter(({ hasOurMarker }) => hasOurMarker);
+    const saved = await Promise.all(
+      ours.flatMap(({ tools }) =>
+        FAMILIES.filter(this.#isLookedAt).map((family) => machine.tables(tools).save(family, { signal })),
+      ),
+    );
+    return joinCensuses(saved.map(censusOfRules));
   }
 
   /** @throws EnvironmentError NEEDS_ROOT, MISSING_TOOL, VARIANT_MISSING, LOCKED, INTERRUPTED */

@@ -1,5 +1,6 @@
 import {
   type ApplyOptions,
+  type ChangeNotice,
   type DataPathSession,
   isolateRefusal,
   problemsOfTaken,
@@ -25,7 +26,7 @@ import { applyRules } from "./apply-rules.ts";
 import { type ApplyRun, newRun, type Written } from "./apply-run.ts";
 import { compileForMachine, usedFamilies } from "./compile-for-machine.ts";
 import { type OpenMachine, type RuleAbilities, styleInForce, variantProblems } from "./iptables-machine.ts";
-import type { IptablesApplyReport } from "./iptables-report.ts";
+import { type IptablesApplyReport, placeDifference } from "./iptables-report.ts";
 import { chooseStyle, type IptablesSettings } from "./iptables-settings.ts";
 import { leaveOutTaken } from "./leave-out-taken.ts";
 import { refusalIn } from "./refusal-in.ts";
@@ -38,10 +39,18 @@ export interface SessionInput {
   readonly signal: AbortSignal;
 }
 
+/**
+ * A line of `nft monitor` that may be about ours: one that names a chain of ours, the removal of a table, or of a rule in a
+ * built-in chain, which it tells by number.
+ */
+const ABOUT_OURS =
+  /^\w+ \w+ ip6? (?:nat|filter|mangle) .*\b(?:KUBE|SVCPROXY)-|^delete (?:table ip6? (?:nat|filter|mangle)\b|(?:rule|chain) ip6? (?:nat|filter|mangle) (?:PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)\b)/;
+
 /** Keeps in mind what it wrote, so that a small change is fed to the kernel without a look at all of its rules. */
 export class IptablesSession implements DataPathSession {
   /** How it writes rules. */
   readonly style: RuleStyle;
+  readonly foreignChanges: ChangeNotice;
   readonly #machine: OpenMachine;
   readonly #settings: IptablesSettings;
   readonly #signal: AbortSignal;
@@ -62,6 +71,10 @@ export class IptablesSession implements DataPathSession {
     this.#machine = machine;
     this.#settings = settings;
     this.#signal = signal;
+    this.foreignChanges =
+      machine.choice.tools.variant === "nft"
+        ? { kind: "monitor", concerns: (line) => ABOUT_OURS.test(line) }
+        : { kind: "polling" };
     this.style = chooseStyle(settings, styleInForce(machine));
     this.#tables = machine.tables();
     this.#backend = new TableBackend(this.#tables);
@@ -181,6 +194,8 @@ export class IptablesSession implements DataPathSession {
 
   #report(run: ApplyRun): IptablesApplyReport {
     const { before, changes, desired, deletedUdpFlows } = run;
+    const differences = () =>
+      before === undefined ? [] : listDifferences(findDifference(before, desired, this.#settings).families);
     return {
       changed: changes.length > 0,
       problems: [
@@ -193,8 +208,8 @@ export class IptablesSession implements DataPathSession {
       tools: this.#machine.choice.tools,
       changes,
       deletedUdpFlows,
-      differences: () =>
-        before === undefined ? [] : listDifferences(findDifference(before, desired, this.#settings).families),
+      differences,
+      ...(before === undefined ? {} : { found: () => differences().map(placeDifference) }),
     };
   }
 }

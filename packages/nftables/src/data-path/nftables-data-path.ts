@@ -1,11 +1,12 @@
-import { type DataPath, translationLimitations } from "@svcproxy/host";
-import { detectsPods, EnvironmentError, type HostPlan, type Problem } from "@svcproxy/topology";
+import { type Census, type DataPath, joinCensuses, translationLimitations } from "@svcproxy/host";
+import { detectsPods, EnvironmentError, type Family, type HostPlan, type Problem } from "@svcproxy/topology";
 import type { TableChange } from "../change/table-change.ts";
 import { isGuarding } from "../compile/fixed-chains.ts";
 import { tableName } from "../table/format-table.ts";
 import { NO_UDP, udpFrontendsOf } from "../udp/udp-frontends.ts";
 import { draftAll, familiesOf, settleUdp } from "./apply-all.ts";
 import { newRun } from "./apply-run.ts";
+import { censusOfTable } from "./census-of-table.ts";
 import { describeDraft } from "./describe-draft.ts";
 import { usesFamily } from "./draft-change.ts";
 import { kernelMachine } from "./kernel-machine.ts";
@@ -90,6 +91,23 @@ export class NftablesDataPath implements DataPath {
       problems: [...run.problems, ...(hole === undefined ? [] : [hole])],
       deletedUdpFlows: run.deletedUdpFlows,
     };
+  }
+
+  /** @throws EnvironmentError as `open` */
+  async census({ signal }: { readonly signal: AbortSignal }): Promise<Census> {
+    await using machine = await this.#open(signal, { isExclusive: false });
+    const tables = await Promise.all(familiesOf(this.#settings).map((family) => machine.read(family, { signal })));
+    return joinCensuses(tables.flatMap((table) => (table === undefined ? [] : censusOfTable(table))));
+  }
+
+  /**
+   * Makes sure that nft and the kernel can carry out a plan of this family; changes nothing.
+   *
+   * @throws EnvironmentError as `open`, and NFT_UNSUPPORTED, NFT_CRASHED, NEEDS_ROOT
+   */
+  async requireSupport(family: Family, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    await using machine = await this.#open(signal, { isExclusive: false });
+    await machine.requireSupport(family, { signal });
   }
 
   /** @throws EnvironmentError MISSING_TOOL, LOCKED, INTERRUPTED */

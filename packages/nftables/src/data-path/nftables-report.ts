@@ -31,12 +31,14 @@ export function reportApplied(
     problems,
   }: { readonly plan: HostPlan; readonly settings: NftablesSettings; readonly problems: readonly Problem[] },
 ): NftablesApplyReport {
+  const differences = () =>
+    [...(before ?? [])].flatMap(([family, table]) => describeDraft(draftChange(plan, { family, table, settings })));
   return {
     changed: changes.length > 0,
     problems: [...problems, ...found],
     changes,
     deletedUdpFlows,
-    differences: () =>
-      [...(before ?? [])].flatMap(([family, table]) => describeDraft(draftChange(plan, { family, table, settings }))),
+    differences,
+    ...(before === undefined ? {} : { found: differences }),
   };
 }

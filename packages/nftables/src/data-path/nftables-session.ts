@@ -1,5 +1,6 @@
 import {
   type ApplyOptions,
+  type ChangeNotice,
   type DataPathSession,
   isolateRefusal,
   type ServicePortStatus,
@@ -17,6 +18,7 @@ import {
 } from "@svcproxy/topology";
 import type { TableKeeper } from "../change/table-keeper.ts";
 import { NftRefused } from "../nft/nft-refused.ts";
+import { TABLE } from "../table/nft-table.ts";
 import { type ApplyAllInput, applyAll, type Keepers } from "./apply-all.ts";
 import { type ApplyRun, newRun } from "./apply-run.ts";
 import { applySome } from "./apply-some.ts";
@@ -50,8 +52,12 @@ const MAX_RETRIED = 8;
 /** A look at all that our tables hold may take this share of the time between two of them. */
 const LOOK_SHARE = 0.02;
 
+/** A line of `nft monitor` that names our table: `delete element ip svcproxy services { … }`. */
+const ABOUT_OURS = new RegExp(`^\\w+ \\w+ ip6? ${TABLE}(?: |$)`);
+
 /** Keeps in mind what it wrote, so that a small change is a small transaction, without a look at all that our tables hold. */
 export class NftablesSession implements DataPathSession {
+  readonly foreignChanges: ChangeNotice = { kind: "monitor", concerns: (line) => ABOUT_OURS.test(line) };
   readonly #machine: OpenNftMachine;
   readonly #settings: NftablesSettings;
   readonly #signal: AbortSignal;

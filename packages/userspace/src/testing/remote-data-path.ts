@@ -2,13 +2,15 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import type {
-  ApplyOptions,
-  ApplyReport,
-  CleanupReport,
-  DataPath,
-  DataPathSession,
-  PlanDifference,
+import {
+  type ApplyOptions,
+  type ApplyReport,
+  type Census,
+  type CleanupReport,
+  type DataPath,
+  type DataPathSession,
+  EMPTY_CENSUS,
+  type PlanDifference,
 } from "@svcproxy/host";
 import { EnvironmentError, type HostPlan } from "@svcproxy/topology";
 import { userspaceLimitations } from "../userspace-limitations.ts";
@@ -67,6 +69,10 @@ export class RemoteDataPath implements DataPath, AsyncDisposable {
   async compare(plan: HostPlan, { signal }: { readonly signal: AbortSignal }): Promise<PlanDifference> {
     const { difference } = await this.#ask({ kind: "compare", plan, isAborted: signal.aborted });
     return expected(difference);
+  }
+
+  async census(): Promise<Census> {
+    return EMPTY_CENSUS;
   }
 
   async cleanup({ signal }: { readonly signal: AbortSignal }): Promise<CleanupReport> {

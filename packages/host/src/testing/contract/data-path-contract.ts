@@ -1,6 +1,7 @@
 import { type HostPlan, type IpAddress, type Problem, parseIpAddress } from "@svcproxy/topology";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { censusOf, EMPTY_CENSUS } from "../../census.ts";
 import type { DataPathSession, ServicePortStatus } from "../../data-path.ts";
 import { type ContractPlanOptions, contractPlan } from "./contract-plan.ts";
 import type { DataPathHost } from "./data-path-host.ts";
@@ -97,6 +98,16 @@ export function describeDataPath(
         expect((await host.dataPath.compare(none, { signal })).differences).toEqual([]);
         expect(await host.dump()).toBe(empty);
       });
+    });
+
+    test("the census counts what is in force, as far as it does not end with a process", async () => {
+      await using host = await createHost();
+      expect(await host.dataPath.census({ signal })).toEqual(EMPTY_CENSUS);
+      await applyOnce(host, contractPlan());
+      const expected = host.dataPath.name === "userspace" ? EMPTY_CENSUS : censusOf(contractPlan());
+      expect(await host.dataPath.census({ signal })).toEqual(expected);
+      await host.dataPath.cleanup({ signal });
+      expect(await host.dataPath.census({ signal })).toEqual(EMPTY_CENSUS);
     });
 
     describe("what changed", () => {

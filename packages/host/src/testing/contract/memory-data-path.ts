@@ -5,6 +5,7 @@ import {
   type Problem,
   type ServicePortPlan,
 } from "@svcproxy/topology";
+import { type Census, censusOf, joinCensuses } from "../../census.ts";
 import type {
   ApplyOptions,
   ApplyReport,
@@ -70,6 +71,11 @@ export class MemoryDataPath implements DataPath {
     return { removed, problems: [] };
   }
 
+  async census({ signal }: { readonly signal: AbortSignal }): Promise<Census> {
+    throwIfInterrupted(signal);
+    return joinCensuses([...ownEntries(this.machine).values()].map(censusIn));
+  }
+
   async open(signal: AbortSignal): Promise<DataPathSession> {
     throwIfInterrupted(signal);
     return new MemorySession(this.machine, signal);
@@ -95,6 +101,7 @@ class MemorySession implements DataPathSession {
     const ports = changed === undefined || !isKnown ? plan.ports : this.#withChanged(plan.ports, changed);
     const failures = new Map<string, Problem>();
     let hasChanged = false;
+    const differences: Difference[] = [];
     const byService = Map.groupBy(ports, serviceName);
     const gone = [...found.keys()].filter((place) => !ports.some((port) => placeOf(port) === place));
     const ofGone = (service: string) => gone.filter((place) => place.startsWith(`${OURS}${service} `));
@@ -109,6 +116,9 @@ class MemorySession implements DataPathSession {
       try {
         this.#machine.write(writes);
         hasChanged = true;
+        for (const place of writes.keys()) {
+          differences.push({ kind: found.has(place) ? "changed" : "missing", place, text: `${place} was otherwise` });
+        }
       } catch (error) {
         if (!(error instanceof EnvironmentError) || error.code !== "RESTORE_REFUSED") throw error;
         failures.set(service, {
@@ -125,7 +135,7 @@ class MemorySession implements DataPathSession {
         return problem === undefined ? undefined : { state: "failed", problem };
       },
     });
-    return { changed: hasChanged, problems: [...failures.values()] };
+    return { changed: hasChanged, problems: [...failures.values()], found: () => differences };
   }
 
   status(): readonly ServicePortStatus[] {
@@ -147,8 +157,15 @@ function placeOf({ service: { namespace, name }, portIndex, family }: ServicePor
   return `${OURS}${namespace}/${name} ${portIndex} IPv${family}`;
 }
 
-function textOf({ frontends }: ServicePortPlan): string {
-  return JSON.stringify(frontends);
+/** What clients dial, who answers, and the rest. */
+function textOf(port: ServicePortPlan): string {
+  const { vips, endpoints } = censusOf({ ports: [port] });
+  return `${[...vips].join(" ")} | ${[...endpoints].join(" ")} | ${JSON.stringify(port.frontends)}`;
+}
+
+function censusIn(text: string): Census {
+  const [vips, endpoints] = text.split(" | ").map((words) => words.split(" ").filter((word) => word !== ""));
+  return { vips: new Set(vips), endpoints: new Set(endpoints) };
 }
 
 function ownEntries({ entries }: MemoryEntries): ReadonlyMap<string, string> {
