@@ -1,11 +1,13 @@
 import type { DataPathName, ServicePortStatus } from "@svcproxy/host";
 import type { Problem } from "@svcproxy/topology";
+import type { Loss } from "./removal-guard.ts";
 
 /**
- * `starting`: no plan has been carried out yet; `following`: all is as planned; `degraded`: a service is not served as planned, or the
- * last plan could not be carried out, and what was in force before is kept and tried again; `stopping`: nothing changes any more.
+ * `starting`: the source has not told its whole state yet, nothing is touched; `following`: all is as planned; `stale`: the source gave no
+ * sign of life for a minute, what it last said stays in force; `degraded`: a service is not served as planned, the source has a fault, a
+ * change is held back, or the last plan could not be carried out, and what was in force before is kept; `stopping`: nothing changes any more.
  */
-export type AgentState = "starting" | "following" | "degraded" | "stopping";
+export type AgentState = "starting" | "following" | "stale" | "degraded" | "stopping";
 
 /** How an agent stands; times are ISO 8601. */
 export interface AgentStatus {
@@ -20,6 +22,10 @@ export interface AgentStatus {
   readonly failure?: { readonly since: string; readonly problem: Problem };
   /** When what failed is tried again. */
   readonly retryAt?: string;
+  /** Set while a change that takes away most of what is served waits to be confirmed. */
+  readonly held?: { readonly since: string; readonly lost: Loss };
+  /** Since when a plan is being made or carried out; absent: nothing is under way. */
+  readonly busySince?: string;
   /** How each port of each service stands. */
   readonly ports: readonly ServicePortStatus[];
   /** What is less than well in the topology, in the plan and on the machine. */
@@ -30,6 +36,8 @@ export interface SourceStatus {
   readonly name: string;
   /** When the topology that is in force was read; absent before. */
   readonly readAt?: string;
+  /** When it last gave a sign of life; absent: one whose silence says nothing, as a file's. */
+  readonly lastHeardAt?: string;
   /** Set while there is no newer state than the one in force because of these. */
   readonly fault?: { readonly since: string; readonly problems: readonly Problem[] };
 }

@@ -3,7 +3,9 @@ import { MemoryDataPath } from "@svcproxy/host/testing";
 import { inputError, parseTopology, planHost, type Topology } from "@svcproxy/topology";
 import { pino } from "pino";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { Agent, type AgentOptions } from "./agent.ts";
+import { Agent } from "./agent.ts";
+import type { AgentOptions } from "./agent-options.ts";
+import { RemovalGuard } from "./removal-guard.ts";
 import type { ServiceManager } from "./systemd/service-manager.ts";
 import { MemorySource } from "./testing/memory-source.ts";
 
@@ -64,7 +66,7 @@ describe("the old plan stays", () => {
     source.fail(inputError("FILE_UNREADABLE", "Cannot read it"));
     await vi.waitFor(() => expect(agent.status().source.fault?.problems[0]?.text).toBe("Cannot read it"));
     expect(said()).toContain("the topology has a fault, the old plan stays: Cannot read it [FILE_UNREADABLE]");
-    expect([served(), agent.status().state]).toEqual([["web 1"], "following"]);
+    expect([served(), agent.status().state]).toEqual([["web 1"], "degraded"]);
     source.set(topologyOf({ web: 2 }));
     await vi.waitFor(() => expect(served()).toEqual(["web 2"]));
     expect(agent.status().source.fault).toBeUndefined();
@@ -164,7 +166,7 @@ test("a patient start waits for a source and a machine that let it", async () =>
   expect(agent.status()).toMatchObject({ state: "starting", ports: [] });
   source.set(topologyOf({ web: 1 }));
   await vi.waitFor(() => expect(agent.status().failure).toBeDefined());
-  expect(agent.status().state).toBe("starting");
+  expect(agent.status().state).toBe("degraded");
   dataPath.machine.refused = [];
   await start;
   expect([served(), agent.status().state]).toEqual([["web 1"], "following"]);
@@ -184,6 +186,76 @@ test("stopped, it leaves in force what is and follows no more", async () => {
   source.set(topologyOf({ web: 2 }));
   await new Promise((resolve) => setTimeout(resolve, 20));
   expect([served(), sessions(), agent.status().state]).toEqual([["web 1"], 0, "stopping"]);
+});
+
+describe("a change that takes away most of what is served", () => {
+  const many = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`web${index}`, index + 1]));
+  const logger = pino({ level: "silent" });
+  const nothing = async () => ({ vips: new Set<string>(), endpoints: new Set<string>() });
+
+  test("waits to be confirmed, and what was in force stays", async () => {
+    const guard = new RemovalGuard({ least: 10, census: nothing, logger });
+    const { agent, source, served } = await started(topologyOf(many), { guard });
+    source.set(topologyOf({ web0: 1 }));
+    await vi.waitFor(() => expect(agent.status().held?.lost.vips).toEqual({ gone: 11, of: 12 }));
+    expect([served().length, agent.status().state]).toEqual([12, "degraded"]);
+    expect(agent.status().problems).toMatchObject([{ code: "CHANGE_HELD" }]);
+    expect(await agent.confirm()).toMatchObject({ lost: { endpoints: { gone: 11, of: 12 } } });
+    expect([served(), agent.status().state]).toEqual([["web0 1"], "following"]);
+    expect(await agent.confirm()).toBeUndefined();
+  });
+
+  test("is forgotten where the source undoes it", async () => {
+    const guard = new RemovalGuard({ least: 10, census: nothing, logger });
+    const { agent, source, served } = await started(topologyOf(many), { guard });
+    source.set(topologyOf({ web0: 1 }));
+    await vi.waitFor(() => expect(agent.status().state).toBe("degraded"));
+    source.set(topologyOf({ ...many, web0: 99 }));
+    await vi.waitFor(() => expect(served()).toContain("web0 99"));
+    expect(agent.status()).toMatchObject({ state: "following" });
+    expect(agent.status()).not.toHaveProperty("held");
+  });
+
+  test("is held back at the start as well, compared with what the machine has", async () => {
+    const vips = new Set(Array.from({ length: 20 }, (_, index) => `10.96.0.${index + 1}`));
+    const guard = new RemovalGuard({ least: 10, census: async () => ({ vips, endpoints: new Set() }), logger });
+    const { agent, served, applied } = await started(topologyOf({ web0: 1 }), { guard });
+    expect([served(), applied, agent.status().state]).toEqual([[], [], "degraded"]);
+    await agent.confirm();
+    expect(served()).toEqual(["web0 1"]);
+  });
+
+  test.for([
+    { name: "half of it", keep: 6, held: false },
+    { name: "one more than half, but fewer than the least", keep: 5, held: false },
+    { name: "ten of twelve", keep: 2, held: true },
+  ])("$name: held back is $held", async ({ keep, held }) => {
+    const guard = new RemovalGuard({ least: 10, census: nothing, logger });
+    const { agent, source, applied } = await started(topologyOf(many), { guard });
+    source.set(topologyOf(Object.fromEntries(Object.entries(many).slice(0, keep))));
+    await vi.waitFor(() => expect(agent.status().held !== undefined || applied.length === 2).toBe(true));
+    expect(agent.status().held !== undefined).toBe(held);
+  });
+});
+
+test("what another program changed is mended, and told", async () => {
+  const { agent, dataPath, served } = await started(topologyOf({ web: 1 }));
+  expect(await agent.mend()).toEqual([]);
+  dataPath.machine.entries.clear();
+  expect(await agent.mend()).toMatchObject([{ kind: "missing" }]);
+  expect(served()).toEqual(["web 1"]);
+});
+
+test("a source that says nothing for a minute is stale, and what it said stays", async () => {
+  const source = new MemorySource();
+  let heard = new Date();
+  const { agent, served } = newAgent(Object.assign(source, { lastHeard: () => heard }));
+  source.set(topologyOf({ web: 1 }));
+  await agent.start();
+  expect(agent.status().state).toBe("following");
+  heard = new Date(Date.now() - 61_000);
+  expect([agent.status().state, served()]).toEqual(["stale", ["web 1"]]);
+  expect(agent.status().problems).toMatchObject([{ code: "SOURCE_STALE" }]);
 });
 
 interface TestOptions extends Partial<AgentOptions> {

@@ -1,4 +1,4 @@
-import { type ApplyReport, type DataPath, type DataPathSession, repeat } from "@svcproxy/host";
+import { type ApplyReport, type ChangeNotice, type DataPathSession, type Difference, repeat } from "@svcproxy/host";
 import {
   changedServices,
   EnvironmentError,
@@ -10,37 +10,15 @@ import {
   problemOf,
   problemOfError,
   type SvcproxyError,
-  type Topology,
 } from "@svcproxy/topology";
-import type { Logger } from "pino";
-import type { AgentState, AgentStatus } from "./agent-status.ts";
+import type { AgentOptions } from "./agent-options.ts";
+import type { AgentStatus } from "./agent-status.ts";
+import { type AgentFacts, type Applied, describeAgent, summarizeAgent } from "./describe-agent.ts";
 import { HealthCheckServers } from "./observe/health-check-servers.ts";
 import { ProblemLog } from "./problem-log.ts";
+import type { HeldChange } from "./removal-guard.ts";
 import { RetryTimer } from "./retry-timer.ts";
-import type { Source, SourceEvent, SourceSnapshot } from "./source.ts";
-import type { ServiceManager } from "./systemd/service-manager.ts";
-
-export interface AgentOptions {
-  readonly source: Source;
-  readonly dataPath: DataPath;
-  /**
-   * The plan of this host.
-   *
-   * @param previous the last one: what nothing changed for is taken over from it
-   * @throws InputError where there can be none
-   */
-  readonly plan: (topology: Topology, previous: HostPlan | undefined) => HostPlan;
-  readonly logger: Logger;
-  readonly serviceManager: ServiceManager;
-  /** What of the machine the plan hangs on, as a text: when it is another one, the plan is made anew. */
-  readonly machine?: () => string;
-  /** Called once the data path is open, before the first plan is carried out; what it throws ends the start. */
-  readonly onOpened?: () => Promise<void>;
-  /** Whether what is wrong at the start ends it, or is waited out. */
-  readonly patience: "none" | "endless";
-  /** What failed is tried again after a second, then after twice as long, up to this. Default 30 s. */
-  readonly longestRetryMs?: number;
-}
+import type { SourceEvent, SourceSnapshot } from "./source.ts";
 
 const LONGEST_RETRY_MS = 30_000;
 /** The machine is looked at this often. */
@@ -78,7 +56,10 @@ export class Agent {
   #isUnsure = false;
   #machine = "";
   #machineCheck: NodeJS.Timeout | undefined;
-  #saidState: AgentState = "starting";
+  #staleCheck: NodeJS.Timeout | undefined;
+  #busySince: Date | undefined;
+  #isReady = false;
+  #said = "starting";
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -96,6 +77,7 @@ export class Agent {
    */
   async start(): Promise<void> {
     this.#following = this.#follow();
+    this.#watchSource();
     try {
       await this.#started.promise;
     } catch (error) {
@@ -115,11 +97,13 @@ export class Agent {
   #inTurn(work: () => Promise<void>): Promise<void> {
     this.#turn = this.#turn.then(async () => {
       if (this.#ending.signal.aborted) return;
+      this.#busySince = new Date();
       try {
         await work();
       } catch (error) {
         this.#failed(error);
       }
+      this.#busySince = undefined;
       if (!this.#ending.signal.aborted) this.#sayState();
     });
     return this.#turn;
@@ -172,9 +156,13 @@ export class Agent {
   }
 
   async #carryOut(): Promise<void> {
-    const plan = this.#plan;
-    if (plan === undefined) return;
+    if (this.#plan === undefined) return;
     this.#retry.cancel();
+    const isHeld = (await this.#options.guard?.holds(this.#plan, this.#applied?.plan)) === true;
+    const plan = isHeld ? this.#applied?.plan : this.#plan;
+    // What the machine has from before serves on.
+    if (plan === undefined) return this.#nowReady();
+    const startedMs = performance.now();
     const session = this.#session ?? (await this.#open());
     const before = this.#isUnsure ? undefined : this.#applied;
     const changed = before === undefined ? undefined : changedServices(plan, before.plan);
@@ -182,6 +170,42 @@ export class Agent {
     this.#isUnsure = false;
     this.#failure = undefined;
     await this.#carriedOut(plan, { session, report });
+    const isWhole = session.status().every(({ state }) => state === "in-force");
+    this.#options.onCarriedOut?.({ plan, isWhole, tookMs: performance.now() - startedMs });
+  }
+
+  /** How another program's changes are noticed; undefined: not at all, or nothing was carried out yet. */
+  get foreignChanges(): ChangeNotice | undefined {
+    return this.#applied === undefined ? undefined : this.#session?.foreignChanges;
+  }
+
+  /**
+   * Looks at all that is ours, and mends what is not as it was written.
+   *
+   * @returns what had to be mended; undefined: nothing is in force, or it failed, which the status tells and which is tried again
+   */
+  async mend(): Promise<readonly Difference[] | undefined> {
+    let found: readonly Difference[] | undefined;
+    await this.#inTurn(async () => {
+      const [session, applied] = [this.#session, this.#applied];
+      if (session === undefined || applied === undefined) return;
+      this.#isUnsure = true;
+      const report = await session.apply(applied.plan);
+      this.#isUnsure = false;
+      found = report.changed ? (report.found?.() ?? []) : [];
+      await this.#carriedOut(applied.plan, { session, report });
+    });
+    return found;
+  }
+
+  /** Carries out the change that is held back. @returns what it was; undefined: there is none */
+  async confirm(): Promise<HeldChange | undefined> {
+    let confirmed: HeldChange | undefined;
+    await this.#inTurn(async () => {
+      confirmed = this.#options.guard?.confirm();
+      if (confirmed !== undefined) await this.#carryOut();
+    });
+    return confirmed;
   }
 
   async #open(): Promise<DataPathSession> {
@@ -195,17 +219,30 @@ export class Agent {
   async #carriedOut(plan: HostPlan, { session, report }: { session: DataPathSession; report: ApplyReport }) {
     const { dataPath, serviceManager } = this.#options;
     const limitations = dataPath.limitations(plan).filter(({ code }) => code !== ANSWERED_HERE);
-    const isFirst = this.#applied === undefined;
     this.#applied = { plan, at: new Date(), problems: [...planProblems(plan), ...limitations, ...report.problems] };
     this.#healthChecks.apply(plan.healthChecks);
     this.#problemLog.tell([...(this.#snapshot?.warnings ?? []), ...this.#applied.problems]);
     if (session.status().some(({ state }) => state === "failed")) this.#retry.failed();
     else this.#retry.succeeded();
-    if (isFirst) {
-      await serviceManager.ready(this.#statusLine());
-      this.#watchMachine();
-      this.#started.resolve();
-    } else await serviceManager.status(this.#statusLine());
+    if (this.#isReady) await serviceManager.status(this.#statusLine());
+    else await this.#nowReady();
+  }
+
+  async #nowReady(): Promise<void> {
+    if (this.#isReady) return;
+    this.#isReady = true;
+    await this.#options.serviceManager.ready(this.#statusLine());
+    this.#watchMachine();
+    this.#started.resolve();
+  }
+
+  #watchSource(): void {
+    const { source, logger } = this.#options;
+    if (source.lastHeard === undefined) return;
+    this.#staleCheck = repeat(() => this.#sayState(), {
+      everyMs: MACHINE_CHECK_MS,
+      onFault: (err) => logger.warn({ err }, "cannot tell how the source stands"),
+    });
   }
 
   /** NodePorts are served on addresses that the machine has now. */
@@ -224,45 +261,26 @@ export class Agent {
   }
 
   status(): AgentStatus {
-    const applied = this.#applied;
+    return describeAgent(this.#facts());
+  }
+
+  #facts(): AgentFacts {
+    const { source, dataPath, guard } = this.#options;
     return {
-      state: this.#state(),
-      dataPath: this.#options.dataPath.name,
-      source: {
-        name: this.#options.source.name,
-        ...(this.#readAt === undefined ? {} : { readAt: this.#readAt.toISOString() }),
-        ...(this.#sourceFault === undefined ? {} : { fault: datedFault(this.#sourceFault) }),
-      },
-      ...(applied === undefined ? {} : { host: applied.plan.host.name, appliedAt: applied.at.toISOString() }),
-      ...(this.#failure === undefined
-        ? {}
-        : { failure: { since: this.#failure.since.toISOString(), problem: this.#failure.problem } }),
-      ...(this.#retry.at === undefined ? {} : { retryAt: this.#retry.at.toISOString() }),
+      ...{ source, readAt: this.#readAt, sourceFault: this.#sourceFault, warnings: this.#snapshot?.warnings ?? [] },
+      ...{ dataPath: dataPath.name, applied: this.#applied, failure: this.#failure, held: guard?.held },
+      ...{ isUnsure: this.#isUnsure, isStopping: this.#ending.signal.aborted },
+      ...{ busySince: this.#busySince, retryAt: this.#retry.at },
       ports: this.#session?.status() ?? [],
-      problems: [
-        ...(this.#sourceFault?.problems ?? []),
-        ...(this.#failure === undefined ? [] : [this.#failure.problem]),
-        ...(this.#snapshot?.warnings ?? []),
-        ...(applied?.problems ?? []),
-      ],
     };
   }
 
-  #state(): AgentState {
-    if (this.#ending.signal.aborted) return "stopping";
-    if (this.#applied === undefined) return "starting";
-    const isWhole = this.#failure === undefined && !this.#isUnsure;
-    return isWhole && this.#session?.status().every(({ state }) => state === "in-force") === true
-      ? "following"
-      : "degraded";
-  }
-
   #sayState(): void {
-    const state = this.#state();
-    if (state === this.#saidState) return;
-    this.#saidState = state;
-    const why = this.#failure === undefined ? "" : `: ${this.#failure.problem.text}`;
-    this.#options.logger[state === "degraded" ? "warn" : "info"]({ state }, `${state}${why}`);
+    const { state, why } = summarizeAgent(this.#facts());
+    const text = why === undefined ? state : `${state}: ${why}`;
+    if (text === this.#said) return;
+    this.#said = text;
+    this.#options.logger[state === "following" ? "info" : "warn"]({ state }, text);
   }
 
   #statusLine(): string {
@@ -276,6 +294,7 @@ export class Agent {
     this.#ending.abort();
     this.#retry.cancel();
     clearInterval(this.#machineCheck);
+    clearInterval(this.#staleCheck);
     // A balancer is to send nobody here any more.
     this.#healthChecks.close();
     await this.#following;
@@ -286,16 +305,6 @@ export class Agent {
   }
 }
 
-interface Applied {
-  readonly plan: HostPlan;
-  readonly at: Date;
-  readonly problems: readonly Problem[];
-}
-
 function failureOf(error: EnvironmentError, before: { readonly since: Date } | undefined) {
   return { since: before?.since ?? new Date(), problem: problemOfError(error, { subject: "this host" }) };
-}
-
-function datedFault({ since, problems }: { readonly since: Date; readonly problems: readonly Problem[] }) {
-  return { since: since.toISOString(), problems };
 }

@@ -1,7 +1,13 @@
 export { queryInstance } from "@svcproxy/userspace";
-export { Agent, type AgentOptions } from "./agent.ts";
+export { Agent } from "./agent.ts";
+export type { AgentOptions } from "./agent-options.ts";
 export * from "./agent-status.ts";
 export { FileSource, type FileSourceOptions } from "./files/file-source.ts";
+export { groupId } from "./host/agent-place.ts";
+export { askAgent } from "./host/ask-agent.ts";
+export { HostAgent, type HostAgentOptions } from "./host/host-agent.ts";
+export { type HostAgentStatus, isHostAgentStatus } from "./host/host-agent-status.ts";
+export { renderHostAgentStatus } from "./host/render-host-agent-status.ts";
 export * from "./observe/metric-family.ts";
 export { type ObservedPages, type ObserveServer, startObserveServer } from "./observe/observe-server.ts";
 export { renderMetrics } from "./observe/render-metrics.ts";

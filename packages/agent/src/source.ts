@@ -4,6 +4,8 @@ import type { Problem, SvcproxyError, Topology } from "@svcproxy/topology";
 export interface Source {
   /** As people call it, for instance `/etc/svcproxy/topology.yaml`. */
   readonly name: string;
+  /** When it last gave a sign of life; absent: a source that can be read whenever one wants to, so that silence says nothing. */
+  readonly lastHeard?: () => Date;
   /**
    * The state as it is, then what becomes of it. Whoever takes the next event only when the last one is dealt with gets all that
    * changed meanwhile in one.

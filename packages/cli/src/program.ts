@@ -11,12 +11,15 @@ import {
 import { addCheck } from "./commands/check.ts";
 import { addCleanup } from "./commands/cleanup.ts";
 import { addCompletion } from "./commands/completion.ts";
+import { addConfirm } from "./commands/confirm.ts";
 import { addHostState } from "./commands/host-state.ts";
 import { addIptables } from "./commands/iptables.ts";
 import { addLab } from "./commands/lab.ts";
 import { addNftables } from "./commands/nftables.ts";
 import { addProve } from "./commands/prove.ts";
+import { addRun } from "./commands/run.ts";
 import { addSchema } from "./commands/schema.ts";
+import { addStatus } from "./commands/status.ts";
 import { addTrace } from "./commands/trace.ts";
 import { addUserspace } from "./commands/userspace.ts";
 import { runCommand } from "./run-command.ts";
@@ -54,6 +57,9 @@ export async function runProgram(
 /** In the order in which the help lists them: to look, to change this host, to ask and to prove, to play. */
 const COMMANDS = [
   addCheck,
+  addRun,
+  addStatus,
+  addConfirm,
   addNftables,
   addIptables,
   addUserspace,

@@ -49,7 +49,7 @@ export function vipRangesOf({ vipRange = [] }: UserspaceFlags): readonly Cidr[] 
 }
 
 /** `127.0.0.1:9464`, `[::1]:9464`; `:9464` is every address. @throws InputError */
-export function metricsAddressOf({ metrics }: UserspaceFlags): UserspaceAgentOptions["metrics"] {
+export function metricsAddressOf({ metrics }: Pick<UserspaceFlags, "metrics">): UserspaceAgentOptions["metrics"] {
   if (metrics === undefined) return undefined;
   const parts = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(metrics);
   const port = Number(parts?.[3]);

@@ -148,7 +148,7 @@ export class UserspaceAgent {
           ? {}
           : { fault: { since: fault.since, message: fault.problems.map(formatProblem).join("\n") } }),
       },
-      ready: agent.state !== "starting" && isReady(snapshot),
+      ready: agent.appliedAt !== undefined && isReady(snapshot),
       problems: agent.problems,
       agent,
       ...snapshot,

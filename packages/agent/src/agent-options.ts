@@ -1,0 +1,39 @@
+import type { DataPath } from "@svcproxy/host";
+import type { HostPlan, Topology } from "@svcproxy/topology";
+import type { Logger } from "pino";
+import type { RemovalGuard } from "./removal-guard.ts";
+import type { Source } from "./source.ts";
+import type { ServiceManager } from "./systemd/service-manager.ts";
+
+export interface AgentOptions {
+  readonly source: Source;
+  readonly dataPath: DataPath;
+  /**
+   * The plan of this host.
+   *
+   * @param previous the last one: what nothing changed for is taken over from it
+   * @throws InputError where there can be none
+   */
+  readonly plan: (topology: Topology, previous: HostPlan | undefined) => HostPlan;
+  readonly logger: Logger;
+  readonly serviceManager: ServiceManager;
+  /** What of the machine the plan hangs on, as a text: when it is another one, the plan is made anew. */
+  readonly machine?: () => string;
+  /** Called once the data path is open, before the first plan is carried out; what it throws ends the start. */
+  readonly onOpened?: () => Promise<void>;
+  /** Whether what is wrong at the start ends it, or is waited out. */
+  readonly patience: "none" | "endless";
+  /** What failed is tried again after a second, then after twice as long, up to this. Default 30 s. */
+  readonly longestRetryMs?: number;
+  /** Asked before each plan that is carried out; absent: none is held back. */
+  readonly guard?: RemovalGuard;
+  /** Called after each plan that was carried out. */
+  readonly onCarriedOut?: (outcome: CarriedOut) => void;
+}
+
+export interface CarriedOut {
+  /** Whether each port of each service is served as planned. */
+  readonly isWhole: boolean;
+  readonly tookMs: number;
+  readonly plan: HostPlan;
+}

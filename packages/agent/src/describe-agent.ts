@@ -1,0 +1,99 @@
+import type { DataPathName, ServicePortStatus } from "@svcproxy/host";
+import type { HostPlan, Problem } from "@svcproxy/topology";
+import type { AgentState, AgentStatus, SourceStatus } from "./agent-status.ts";
+import type { HeldChange } from "./removal-guard.ts";
+import type { Source } from "./source.ts";
+
+/** What an agent knows of itself. */
+export interface AgentFacts {
+  readonly source: Pick<Source, "name" | "lastHeard">;
+  readonly readAt: Date | undefined;
+  readonly sourceFault: { readonly since: Date; readonly problems: readonly Problem[] } | undefined;
+  readonly warnings: readonly Problem[];
+  readonly dataPath: DataPathName;
+  /** The plan that was carried out last. */
+  readonly applied: Applied | undefined;
+  readonly failure: { readonly since: Date; readonly problem: Problem } | undefined;
+  readonly held: HeldChange | undefined;
+  /** Whether nothing is known of what is in force. */
+  readonly isUnsure: boolean;
+  readonly isStopping: boolean;
+  readonly busySince: Date | undefined;
+  readonly retryAt: Date | undefined;
+  readonly ports: readonly ServicePortStatus[];
+}
+
+export interface Applied {
+  readonly plan: HostPlan;
+  readonly at: Date;
+  readonly problems: readonly Problem[];
+}
+
+/** A source that has to give signs of life is stale after this long without. */
+const STALE_AFTER_MS = 60_000;
+
+export function describeAgent(facts: AgentFacts): AgentStatus {
+  const { dataPath, applied, failure, held, busySince, retryAt, warnings, ports } = facts;
+  return {
+    ...{ state: stateOf(facts), dataPath, source: describeSource(facts) },
+    ...(applied === undefined ? {} : { host: applied.plan.host.name, appliedAt: applied.at.toISOString() }),
+    ...(failure === undefined ? {} : { failure: { since: failure.since.toISOString(), problem: failure.problem } }),
+    ...(retryAt === undefined ? {} : { retryAt: retryAt.toISOString() }),
+    ...(held === undefined ? {} : { held: { since: held.since.toISOString(), lost: held.lost } }),
+    ...(busySince === undefined ? {} : { busySince: busySince.toISOString() }),
+    ports,
+    problems: [...troublesOf(facts), ...warnings, ...(applied?.problems ?? [])],
+  };
+}
+
+/** The state, and why it is not better. */
+export function summarizeAgent(facts: AgentFacts): { readonly state: AgentState; readonly why?: string } {
+  const state = stateOf(facts);
+  const [trouble] = state === "following" || state === "stopping" ? [] : troublesOf(facts);
+  return trouble === undefined ? { state } : { state, why: trouble.text };
+}
+
+function stateOf(facts: AgentFacts): AgentState {
+  const { isStopping, applied, failure, held, isUnsure, ports } = facts;
+  if (isStopping) return "stopping";
+  if (applied === undefined && failure === undefined && held === undefined) return "starting";
+  if (isStale(facts)) return "stale";
+  const isWell = troublesOf(facts).length === 0 && !isUnsure;
+  return isWell && ports.every(({ state }) => state === "in-force") ? "following" : "degraded";
+}
+
+/** What keeps the source's last word from being in force, the gravest first. */
+function troublesOf(facts: AgentFacts): readonly Problem[] {
+  const { sourceFault, failure, held } = facts;
+  return [
+    ...(isStale(facts) ? [staleProblem(facts)] : []),
+    ...(sourceFault?.problems ?? []),
+    ...(failure === undefined ? [] : [failure.problem]),
+    ...(held === undefined ? [] : [held.problem]),
+  ];
+}
+
+function isStale({ source }: Pick<AgentFacts, "source">): boolean {
+  const heard = source.lastHeard?.();
+  return heard !== undefined && Date.now() - heard.getTime() > STALE_AFTER_MS;
+}
+
+function staleProblem({ source: { name, lastHeard } }: Pick<AgentFacts, "source">): Problem {
+  return {
+    code: "SOURCE_STALE",
+    severity: "warning",
+    subject: name,
+    text: `Nothing was heard of ${name} since ${lastHeard?.().toISOString() ?? "the start"}; what it last said stays in force`,
+  };
+}
+
+function describeSource({ source: { name, lastHeard }, readAt, sourceFault }: AgentFacts): SourceStatus {
+  return {
+    name,
+    ...(readAt === undefined ? {} : { readAt: readAt.toISOString() }),
+    ...(lastHeard === undefined ? {} : { lastHeardAt: lastHeard().toISOString() }),
+    ...(sourceFault === undefined
+      ? {}
+      : { fault: { since: sourceFault.since.toISOString(), problems: sourceFault.problems } }),
+  };
+}

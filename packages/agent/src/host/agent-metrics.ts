@@ -1,0 +1,134 @@
+import process from "node:process";
+import { type MetricFamily, seconds, single } from "../observe/metric-family.ts";
+import { APPLY_TIME_BUCKETS_SECONDS } from "./apply-times.ts";
+import type { HostAgentStatus } from "./host-agent-status.ts";
+
+/** What the metrics are made of. */
+export interface MeasuredAgent {
+  readonly status: HostAgentStatus;
+  /** Answers of `/healthz` and `/livez` by HTTP code. */
+  readonly healthz: ReadonlyMap<number, number>;
+  readonly livez: ReadonlyMap<number, number>;
+}
+
+type Family = MetricFamily<MeasuredAgent>;
+
+const STATES: readonly HostAgentStatus["state"][] = ["starting", "following", "stale", "degraded", "stopping"];
+
+/** kube-proxy's names where the meaning is kube-proxy's, own ones for the rest. */
+export const AGENT_METRICS: readonly Family[] = [
+  {
+    type: "histogram",
+    name: "kubeproxy_sync_proxy_rules_duration_seconds",
+    help: "How long it took to carry a plan out.",
+    samples: ({ status: { applies } }) => {
+      const name = "kubeproxy_sync_proxy_rules_duration_seconds";
+      const buckets = APPLY_TIME_BUCKETS_SECONDS.map((le, index) => ({
+        ...{ name: `${name}_bucket`, labels: { le } },
+        value: applies.withinBucket[index] ?? 0,
+      }));
+      return [
+        ...buckets,
+        { name: `${name}_bucket`, labels: { le: "+Inf" }, value: applies.count },
+        { name: `${name}_sum`, labels: {}, value: applies.sumSeconds },
+        { name: `${name}_count`, labels: {}, value: applies.count },
+      ];
+    },
+  },
+  {
+    type: "gauge",
+    name: "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
+    help: "When a plan was last carried out; 0: never.",
+    samples: single(({ status: { applies } }) => (applies.lastAt === undefined ? 0 : seconds(applies.lastAt))),
+  },
+  countedByCode("kubeproxy_proxy_healthz_total", "/healthz", ({ healthz }) => healthz),
+  countedByCode("kubeproxy_proxy_livez_total", "/livez", ({ livez }) => livez),
+  {
+    type: "gauge",
+    name: "svcproxy_agent_state",
+    help: "1 for the state that the agent is in.",
+    samples: ({ status: { state } }) =>
+      STATES.map((name) => ({ labels: { state: name }, value: name === state ? 1 : 0 })),
+  },
+  {
+    type: "gauge",
+    name: "svcproxy_agent_info",
+    help: "1, with the data path that is in use and the version.",
+    samples: ({ status: { dataPath, version } }) => [{ labels: { data_path: dataPath, version }, value: 1 }],
+  },
+  {
+    type: "gauge",
+    name: "svcproxy_source_last_heard_timestamp_seconds",
+    help: "When the source last gave a sign of life; of a file, when the state in force was read.",
+    samples: ({ status: { source } }) => {
+      const at = source.lastHeardAt ?? source.readAt;
+      return at === undefined ? [] : [{ labels: {}, value: seconds(at) }];
+    },
+  },
+  {
+    type: "gauge",
+    name: "svcproxy_objects_refused",
+    help: "Faults for which the source's last word is not in force.",
+    samples: single(({ status: { source } }) => source.fault?.problems.length ?? 0),
+  },
+  {
+    type: "gauge",
+    name: "svcproxy_plan_info",
+    help: "1, with the digest of the plan in force.",
+    samples: ({ status: { planDigest } }) =>
+      planDigest === undefined ? [] : [{ labels: { digest: planDigest }, value: 1 }],
+  },
+  {
+    type: "counter",
+    name: "svcproxy_drift_mended_total",
+    help: "How many times what another program did to ours was undone.",
+    samples: single(({ status: { kernel } }) => kernel.mended),
+  },
+  {
+    type: "counter",
+    name: "svcproxy_changes_held_total",
+    help: "Changes held back because they take away most of what is served.",
+    samples: single(({ status: { guard } }) => guard.heldCount),
+  },
+  {
+    type: "gauge",
+    name: "svcproxy_change_held",
+    help: "1 while a change waits to be confirmed.",
+    samples: single(({ status: { held } }) => (held === undefined ? 0 : 1)),
+  },
+  {
+    type: "gauge",
+    name: "svcproxy_service_ports",
+    help: "Service ports of the plan, by how they stand.",
+    samples: ({ status: { ports } }) =>
+      (["in-force", "refused", "failed"] as const).map((state) => ({
+        labels: { state },
+        value: ports.filter((port) => port.state === state).length,
+      })),
+  },
+  {
+    type: "gauge",
+    name: "process_start_time_seconds",
+    help: "When the agent was started.",
+    samples: single(({ status: { startedAt } }) => seconds(startedAt)),
+  },
+  {
+    type: "gauge",
+    name: "process_resident_memory_bytes",
+    help: "Memory that the agent holds, its helpers not counted.",
+    samples: single(() => process.memoryUsage.rss()),
+  },
+];
+
+function countedByCode(
+  name: string,
+  path: string,
+  counts: (agent: MeasuredAgent) => ReadonlyMap<number, number>,
+): Family {
+  return {
+    type: "counter",
+    name,
+    help: `Answers on ${path}, by HTTP code.`,
+    samples: (agent) => [...counts(agent)].map(([code, value]) => ({ labels: { code }, value })),
+  };
+}

@@ -1,0 +1,69 @@
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
+import { AgentPages } from "./agent-pages.ts";
+import type { HostAgentStatus } from "./host-agent-status.ts";
+import { type PagePlace, servePages } from "./page-server.ts";
+
+async function served(which: "health" | "metrics" | "socket", status: Partial<HostAgentStatus> = {}) {
+  const folder = await mkdtemp(join(tmpdir(), "svcproxy-pages-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  let held: string | undefined = "a change";
+  const pages = new AgentPages({
+    status: () => ({ ...exampleHostAgentStatus(), ...status }),
+    confirm: async () => {
+      const confirmed = held;
+      held = undefined;
+      return confirmed;
+    },
+  });
+  const path = join(folder, "agent.sock");
+  const place: PagePlace = { kind: "socket", path, group: undefined };
+  const server = await servePages(pages[which](), { place, onProblem: () => {} });
+  onTestFinished(() => server.close());
+  const ask = (question: string) =>
+    new Promise<{ code: number; body: string }>((resolve, reject) => {
+      const [method, url] = question.split(" ");
+      const asked = request({ socketPath: path, method, path: url }, async (response) => {
+        const chunks: Buffer[] = [];
+        for await (const chunk of response) chunks.push(chunk);
+        resolve({ code: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() });
+      });
+      asked.on("error", reject).end();
+    });
+  return { ask, path };
+}
+
+test("the socket tells the status, and confirms once what is held back", async () => {
+  const { ask, path } = await served("socket");
+  expect((await stat(path)).mode & 0o777).toBe(0o660);
+  expect(JSON.parse((await ask("GET /v1/status")).body)).toMatchObject({ state: "following", pid: 42 });
+  expect(await ask("POST /v1/confirm")).toMatchObject({ code: 200 });
+  expect(await ask("POST /v1/confirm")).toMatchObject({ code: 409 });
+  expect(await ask("GET /v1/confirm")).toMatchObject({ code: 405 });
+});
+
+test("probes learn nothing of services, and confirm nothing", async () => {
+  const { ask } = await served("health");
+  expect(await ask("GET /livez")).toMatchObject({ code: 200 });
+  expect(await ask("GET /v1/status")).toMatchObject({ code: 404 });
+  expect(await ask("POST /v1/confirm")).toMatchObject({ code: 404 });
+});
+
+test("an agent whose work does not end fails its probes, and they are counted by their code", async () => {
+  const { ask } = await served("metrics", { busySince: "2026-01-01T00:00:00.000Z" });
+  expect(await ask("GET /healthz")).toMatchObject({ code: 503 });
+  expect((await ask("GET /metrics")).body).toContain('kubeproxy_proxy_healthz_total{code="503"} 1\n');
+});
+
+test("metrics tell state, drift, what is held back and the plan", async () => {
+  const { ask } = await served("metrics", { state: "degraded", kernel: { notice: "told", mended: 3 } });
+  const { body } = await ask("GET /metrics");
+  expect(body).toContain('svcproxy_agent_state{state="degraded"} 1\n');
+  expect(body).toContain("svcproxy_drift_mended_total 3\n");
+  expect(body).toContain('svcproxy_plan_info{digest="0123456789abcdef"} 1\n');
+  expect(body).toContain("svcproxy_change_held 0\n");
+});

@@ -1,0 +1,80 @@
+import { METRICS_CONTENT_TYPE, renderMetrics } from "../observe/render-metrics.ts";
+import { AGENT_METRICS } from "./agent-metrics.ts";
+import { healthBody } from "./health-body.ts";
+import type { HostAgentStatus } from "./host-agent-status.ts";
+import { JSON_TYPE, type Page, type Pages, TEXT } from "./page-server.ts";
+import { renderStatusz } from "./render-statusz.ts";
+
+/** What the pages ask of an agent. */
+export interface AskedAgent {
+  status(): HostAgentStatus;
+  /** Carries out what is held back. @returns what it said; undefined: nothing was held back */
+  confirm(): Promise<string | undefined>;
+}
+
+/** The pages of an agent: for probes, for scrapers, and on its socket. */
+export class AgentPages {
+  readonly #agent: AskedAgent;
+  readonly #healthz = new Map<number, number>();
+  readonly #livez = new Map<number, number>();
+
+  constructor(agent: AskedAgent) {
+    this.#agent = agent;
+  }
+
+  /** For probes; nothing that names services. */
+  health(): Pages {
+    return new Map([
+      ["GET /healthz", async () => this.#health(this.#healthz)],
+      ["GET /livez", async () => this.#health(this.#livez)],
+    ]);
+  }
+
+  metrics(): Pages {
+    const pages = new Map<string, () => Promise<Page>>([
+      ["GET /metrics", () => this.#metrics()],
+      ["GET /proxyMode", async () => ({ code: 200, type: TEXT, body: this.#agent.status().dataPath })],
+      ["GET /v1/status", async () => json(200, this.#agent.status())],
+      ...this.health(),
+    ]);
+    const paths = [...pages.keys(), "GET /statusz"].map((key) => key.split(" ")[1] ?? "");
+    pages.set("GET /statusz", async () => ({
+      code: 200,
+      type: TEXT,
+      body: renderStatusz(this.#agent.status(), { now: new Date(), paths }),
+    }));
+    return pages;
+  }
+
+  /** Also what changes something: whoever may open the socket may do it. */
+  socket(): Pages {
+    return new Map([
+      ...this.metrics(),
+      [
+        "POST /v1/confirm",
+        async () => {
+          const confirmed = await this.#agent.confirm();
+          return confirmed === undefined
+            ? json(409, { error: "no change is held back" })
+            : json(200, { confirmed, state: this.#agent.status().state });
+        },
+      ],
+    ]);
+  }
+
+  #health(counts: Map<number, number>): Page {
+    const body = healthBody(this.#agent.status(), new Date());
+    const code = body.healthy ? 200 : 503;
+    counts.set(code, (counts.get(code) ?? 0) + 1);
+    return { code, type: JSON_TYPE, body: `${JSON.stringify(body)}\n` };
+  }
+
+  async #metrics(): Promise<Page> {
+    const measured = { status: this.#agent.status(), healthz: this.#healthz, livez: this.#livez };
+    return { code: 200, type: METRICS_CONTENT_TYPE, body: await renderMetrics(AGENT_METRICS, measured) };
+  }
+}
+
+function json(code: number, value: unknown): Page {
+  return { code, type: JSON_TYPE, body: `${JSON.stringify(value, null, 2)}\n` };
+}

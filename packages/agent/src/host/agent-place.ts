@@ -1,0 +1,67 @@
+import { existsSync } from "node:fs";
+import { readFile, readlink } from "node:fs/promises";
+import { join } from "node:path";
+import { findRuntimeDirectory, runtimeDirectories } from "@svcproxy/host";
+import { EnvironmentError } from "@svcproxy/topology";
+
+/** The lock that makes an agent the only one of its network namespace. */
+export const AGENT_LOCK = "agent";
+
+/** Of an agent of root, which others may ask if it lets them. */
+const DIRECTORY_OF_ROOT = "/run/svcproxy";
+
+/** The socket of the agent that this user means: their own, else root's. */
+export async function agentSocketToAsk(): Promise<string> {
+  const own = await findRuntimeDirectory();
+  const name = await socketName();
+  const [likeliest = DIRECTORY_OF_ROOT] = runtimeDirectories();
+  for (const directory of [...(own === undefined ? [] : [own]), DIRECTORY_OF_ROOT]) {
+    const path = join(directory, name);
+    if (existsSync(path)) return path;
+  }
+  return join(own ?? likeliest, name);
+}
+
+/**
+ * The path of an agent's socket: `agent.sock` in the machine's own network namespace, that of the first process, and one with the
+ * namespace's number in any other.
+ */
+export async function agentSocketPath(directory: string): Promise<string> {
+  return join(directory, await socketName());
+}
+
+async function socketName(): Promise<string> {
+  const [own = 0, first] = await Promise.all(["self", "1"].map(readNamespace));
+  // Where nobody may look at the first process, its namespace is one of those that the kernel numbers while it boots.
+  const isFirst = first === undefined ? own < FIRST_AFTER_BOOT : own === first;
+  return isFirst ? "agent.sock" : `agent-${own}.sock`;
+}
+
+/** @see include/linux/proc_ns.h, PROC_DYNAMIC_FIRST, and what is made before the first process runs */
+const FIRST_AFTER_BOOT = 0xf0000000 + 200;
+
+async function readNamespace(process: string): Promise<number | undefined> {
+  const number = /\d+/.exec(await readlink(`/proc/${process}/ns/net`).catch(() => ""))?.[0];
+  return number === undefined ? undefined : Number(number);
+}
+
+/**
+ * The number of a group.
+ *
+ * @param group a name of /etc/group, or a number
+ * @throws EnvironmentError NO_SUCH_GROUP
+ */
+export async function groupId(group: string): Promise<number> {
+  if (/^\d+$/.test(group)) return Number(group);
+  const groups = await readFile("/etc/group", "utf8").catch(() => "");
+  const line = groups.split("\n").find((text) => text.startsWith(`${group}:`));
+  const id = line?.split(":")[2];
+  if (id !== undefined && /^\d+$/.test(id)) return Number(id);
+  throw new EnvironmentError(
+    "NO_SUCH_GROUP",
+    `Cannot let group ${JSON.stringify(group)} ask the agent: there is none`,
+    {
+      hint: `Make it: groupadd --system ${group}, or give another one with --socket-group`,
+    },
+  );
+}

@@ -1,0 +1,325 @@
+import { createHash } from "node:crypto";
+import process from "node:process";
+import {
+  type DataPathName,
+  joinCensuses,
+  MissingTool,
+  makeRuntimeDirectory,
+  type NamespaceLock,
+  thisMachine,
+  tryLockNamespace,
+} from "@svcproxy/host";
+import { chooseDialect, type Dialect } from "@svcproxy/iptables";
+import { EnvironmentError, type HostPlan, problemSentence, type Topology } from "@svcproxy/topology";
+import { DEFAULT_PROXY_OPTIONS, UserspaceDataPath } from "@svcproxy/userspace";
+import type { Logger } from "pino";
+import { Agent } from "../agent.ts";
+import type { CarriedOut } from "../agent-options.ts";
+import { RemovalGuard } from "../removal-guard.ts";
+import type { Source } from "../source.ts";
+import { connectServiceManager, type ServiceManager } from "../systemd/service-manager.ts";
+import { AgentPages } from "./agent-pages.ts";
+import { AGENT_LOCK, agentSocketPath } from "./agent-place.ts";
+import { addApply, NO_APPLIES } from "./apply-times.ts";
+import { type ChosenDataPath, chooseDataPath, type KeptDataPath } from "./choose-data-path.ts";
+import { DriftKeeper } from "./drift-keeper.ts";
+import type { HostAgentStatus, KernelStatus } from "./host-agent-status.ts";
+import { KernelWatch } from "./kernel-watch.ts";
+import { OwnTools } from "./own-tools.ts";
+import { type PagePlace, type PageServer, servePages } from "./page-server.ts";
+
+export interface HostAgentOptions {
+  readonly version: string;
+  readonly source: Source;
+  readonly dataPath: DataPathName | "auto";
+  /** See `AgentOptions`. */
+  readonly plan: (topology: Topology, previous: HostPlan | undefined) => HostPlan;
+  /** Changes that take away more than half, and at least so many, of all VIPs or endpoints wait to be confirmed; 0: none does. */
+  readonly guardLeast: number;
+  /** Where probes and scrapers are answered; undefined: nowhere. */
+  readonly healthAddress: Address | undefined;
+  readonly metricsAddress: Address | undefined;
+  /** Number of the group that may use the socket besides this user. */
+  readonly socketGroup: number | undefined;
+  /** Whether what is ours is taken away at the end. */
+  readonly cleansUpOnExit: boolean;
+  /** See `UserspaceSurroundings`. */
+  readonly workerProgram: readonly [string, ...string[]];
+  readonly logger: Logger;
+}
+
+interface Address {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The life of one `svcproxy run`: the only one of its network namespace, it keeps one data path true to a source until it is stopped. */
+export class HostAgent {
+  readonly #options: HostAgentOptions;
+  readonly #tools = new OwnTools(thisMachine);
+  readonly #serviceManager: ServiceManager;
+  readonly #ending = new AbortController();
+  readonly #end = Promise.withResolvers<void>();
+  readonly #startedAt = new Date();
+  readonly #opened = new AsyncDisposableStack();
+  #chosen: ChosenDataPath | undefined;
+  #agent: Agent | undefined;
+  #guard: RemovalGuard | undefined;
+  #drift: DriftKeeper | undefined;
+  #watch: KernelWatch | undefined;
+  #dialect: Dialect = "document";
+  #applies = NO_APPLIES;
+  #hasRetired = false;
+  #inForce: { readonly plan: HostPlan; digest?: string } | undefined;
+
+  constructor(options: HostAgentOptions) {
+    this.#options = options;
+    this.#serviceManager = connectServiceManager({ onProblem: (message) => options.logger.warn(message) });
+  }
+
+  /** Resolves when it has ended, by `stop` or because another proxy took its place. */
+  get finished(): Promise<void> {
+    return this.#end.promise;
+  }
+
+  /**
+   * Begins to serve. What is wrong with the source or the machine later on is waited out.
+   *
+   * @throws EnvironmentError ALREADY_RUNNING, NEEDS_ROOT, METRICS_ADDRESS, AGENT_SOCKET, RUNTIME_DIRECTORY, NO_DATA_PATH, and what a data
+   * path that was asked for lacks; then nothing is left open
+   */
+  async start(): Promise<void> {
+    try {
+      await this.#start();
+    } catch (error) {
+      await this.#opened.disposeAsync();
+      throw error;
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { logger, source, guardLeast } = this.#options;
+    const directory = await makeRuntimeDirectory();
+    this.#opened.use(await lockHost(directory));
+    const chosen = await this.#choose();
+    this.#chosen = chosen;
+    const guard = new RemovalGuard({
+      ...{ least: guardLeast, logger },
+      census: async () => this.#census([chosen.dataPath, ...chosen.others]),
+    });
+    this.#guard = guard;
+    const agent = new Agent({
+      ...{ source, dataPath: chosen.dataPath, guard, logger },
+      serviceManager: this.#serviceManager,
+      plan: (topology, previous) => this.#plan(topology, previous),
+      machine: () => JSON.stringify(thisMachine.readAddresses().addresses),
+      patience: "endless",
+      onCarriedOut: (outcome) => this.#carriedOut(outcome),
+    });
+    this.#agent = agent;
+    this.#drift = new DriftKeeper({ mend: () => agent.mend(), logger });
+    await this.#servePages(directory);
+    logger.info({ state: "starting", dataPath: chosen.dataPath.name }, `starting: reading ${source.name}`);
+    void agent.start();
+  }
+
+  #choose(): Promise<ChosenDataPath> {
+    const { dataPath, logger, workerProgram } = this.#options;
+    return chooseDataPath({
+      ...{ wanted: dataPath, logger, machine: this.#tools.machine, signal: this.#ending.signal },
+      dialect: () => this.#dialect,
+      userspace: {
+        workerProgram,
+        status: async () => ({ pid: process.pid }),
+        onTakenOver: () => void this.stop(),
+      },
+    });
+  }
+
+  #plan(topology: Topology, previous: HostPlan | undefined): HostPlan {
+    this.#dialect = chooseDialect(topology);
+    return this.#options.plan(topology, previous);
+  }
+
+  /** What of ours is there from before, whichever data path put it there; what cannot be looked at does not count. */
+  async #census(dataPaths: readonly KeptDataPath[]) {
+    const parts = await Promise.all(
+      dataPaths.map(async (dataPath) => {
+        try {
+          return [await dataPath.census({ signal: this.#ending.signal })];
+        } catch (error) {
+          if (!(error instanceof EnvironmentError) || error.code === "INTERRUPTED") throw error;
+          return [];
+        }
+      }),
+    );
+    return joinCensuses(parts.flat());
+  }
+
+  async #servePages(directory: string): Promise<void> {
+    const { healthAddress, metricsAddress, socketGroup, logger } = this.#options;
+    const pages = new AgentPages({ status: () => this.status(), confirm: () => this.#confirm() });
+    const open = async (at: PagePlace, which: ReturnType<AgentPages["health"]>): Promise<PageServer> => {
+      const onProblem = (error: unknown) => logger.warn({ err: error }, "a question could not be answered");
+      const server = await servePages(which, { place: at, onProblem });
+      this.#opened.defer(() => server.close());
+      return server;
+    };
+    const path = await agentSocketPath(directory);
+    await open({ kind: "socket", path, group: socketGroup }, pages.socket());
+    if (healthAddress !== undefined) await open({ kind: "port", ...healthAddress }, pages.health());
+    if (metricsAddress === undefined) return;
+    const { port } = await open({ kind: "port", ...metricsAddress }, pages.metrics());
+    logger.info({ address: metricsAddress.address, port }, `metrics on port ${port}`);
+  }
+
+  #carriedOut({ isWhole, tookMs, plan }: CarriedOut): void {
+    this.#applies = addApply(this.#applies, { tookMs, at: new Date() });
+    if (this.#inForce?.plan !== plan) this.#inForce = { plan };
+    this.#startWatch();
+    // Only what serves all of the plan takes the place of what served before.
+    if (isWhole && !this.#hasRetired) {
+      this.#hasRetired = true;
+      void this.#retireOthers();
+    }
+  }
+
+  /** Only now: while it runs, a load takes several times as long. */
+  #startWatch(): void {
+    const [notice, drift] = [this.#agent?.foreignChanges, this.#drift];
+    if (this.#watch !== undefined || notice === undefined || drift === undefined) return;
+    this.#watch = new KernelWatch({
+      notice,
+      isOurs: (writer) => this.#tools.isOurs(writer),
+      onChange: (writer) => drift.noticed(writer),
+      lookMs: () => drift.lookMs,
+      logger: this.#options.logger,
+    });
+  }
+
+  async #retireOthers(): Promise<void> {
+    const { logger } = this.#options;
+    const { signal } = this.#ending;
+    for (const other of this.#chosen?.others ?? []) {
+      try {
+        const { removed, problems } = await other.cleanup({ signal, handsOver: true });
+        if (removed.length > 0) {
+          const now = this.#chosen?.dataPath.name;
+          logger.info({ removed }, `${now} serves now; removed ours from ${other.name}: ${removed.join(", ")}`);
+        }
+        for (const problem of problems) logger.warn({ code: problem.code }, problemSentence(problem));
+      } catch (error) {
+        if (error instanceof MissingTool || signal.aborted) continue;
+        if (!(error instanceof EnvironmentError)) throw error;
+        logger.warn({ code: error.code }, `what is ours of ${other.name} may still be there: ${error.message}`);
+      }
+    }
+  }
+
+  async #confirm(): Promise<string | undefined> {
+    const confirmed = await this.#agent?.confirm();
+    if (confirmed === undefined) return undefined;
+    this.#options.logger.info("the change that was held back is confirmed");
+    return confirmed.problem.text;
+  }
+
+  status(): HostAgentStatus {
+    const [agent, chosen, guard] = [this.#agent, this.#chosen, this.#guard];
+    if (agent === undefined || chosen === undefined || guard === undefined)
+      throw new TypeError("asked for a status before the start");
+    const status = agent.status();
+    const contest = this.#drift?.problem;
+    const digest = this.#digest();
+    return {
+      version: this.#options.version,
+      pid: process.pid,
+      startedAt: this.#startedAt.toISOString(),
+      ...status,
+      state: contest !== undefined && status.state === "following" ? "degraded" : status.state,
+      problems: [...(contest === undefined ? [] : [contest]), ...status.problems],
+      passedOver: chosen.passedOver,
+      kernel: this.#kernelStatus(),
+      guard: { least: this.#options.guardLeast, heldCount: guard.heldCount },
+      applies: this.#applies,
+      ...(digest === undefined ? {} : { planDigest: digest }),
+    };
+  }
+
+  #kernelStatus(): KernelStatus {
+    const [drift, watch] = [this.#drift, this.#watch];
+    const last = drift?.last;
+    const lookEveryMs = watch?.everyMs;
+    return {
+      notice: watch === undefined ? "none" : lookEveryMs === undefined ? "told" : "looking",
+      ...(lookEveryMs === undefined ? {} : { lookEveryMs }),
+      mended: drift?.mendedCount ?? 0,
+      ...(last === undefined
+        ? {}
+        : { lastMended: { at: last.at.toISOString(), ...last.by, what: last.what, differences: last.count } }),
+    };
+  }
+
+  /** Of the frontends and who answers them; made when somebody asks. */
+  #digest(): string | undefined {
+    if (this.#inForce === undefined) return undefined;
+    this.#inForce.digest ??= digestOf(this.#inForce.plan);
+    return this.#inForce.digest;
+  }
+
+  /** Ends it, with what is ours in place unless it was to be taken away. */
+  async stop(): Promise<void> {
+    if (this.#ending.signal.aborted) return;
+    this.#ending.abort();
+    const { logger, cleansUpOnExit } = this.#options;
+    logger.info({ state: "stopping" }, "stopping");
+    this.#watch?.stop();
+    this.#drift?.stop();
+    const dataPath = this.#chosen?.dataPath;
+    void this.#serviceManager.stopping();
+    await this.#agent?.stop();
+    try {
+      if (dataPath instanceof UserspaceDataPath) await dataPath.stop(DEFAULT_PROXY_OPTIONS.drainTimeoutMs);
+      else if (cleansUpOnExit) await this.#cleanUp(dataPath);
+    } finally {
+      this.#serviceManager.close();
+      await this.#opened.disposeAsync();
+      this.#end.resolve();
+    }
+  }
+
+  async #cleanUp(dataPath: KeptDataPath | undefined): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      const { signal } = new AbortController();
+      const { removed = [] } = (await dataPath?.cleanup({ signal })) ?? {};
+      logger.info({ removed }, `removed ${removed.join(", ")}`);
+    } catch (error) {
+      if (!(error instanceof EnvironmentError)) throw error;
+      logger.error({ code: error.code }, `what is ours stays: ${error.message}`);
+    }
+  }
+}
+
+/** @throws EnvironmentError ALREADY_RUNNING */
+async function lockHost(directory: string): Promise<NamespaceLock> {
+  const attempt = await tryLockNamespace({ name: AGENT_LOCK, directory });
+  if (attempt.kind === "locked") return attempt.lock;
+  const who = attempt.pid === undefined ? "another process" : `pid ${attempt.pid}`;
+  throw new EnvironmentError("ALREADY_RUNNING", `Cannot start: ${who} runs svcproxy run in this network namespace`, {
+    hint: "svcproxy status shows how it stands; stop it first",
+  });
+}
+
+function digestOf({ ports, node }: HostPlan): string {
+  const parts = ports.map(({ service, port, family, frontends }) => [
+    service.namespace,
+    service.name,
+    port,
+    family,
+    frontends,
+  ]);
+  return createHash("sha256")
+    .update(JSON.stringify([node, parts]))
+    .digest("hex")
+    .slice(0, 16);
+}

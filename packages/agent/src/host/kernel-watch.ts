@@ -1,0 +1,112 @@
+import { spawn } from "node:child_process";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import type { ChangeNotice } from "@svcproxy/host";
+import type { Logger } from "pino";
+
+/** Who made a change in the kernel, as far as it says. */
+export interface Writer {
+  readonly pid?: number;
+  readonly program?: string;
+}
+
+export interface KernelWatchOptions {
+  readonly notice: ChangeNotice;
+  /** Whether a writer is a tool that we started. */
+  readonly isOurs: (writer: Writer) => boolean;
+  /** Somebody else may have changed what is ours; without a writer, nobody knows. */
+  readonly onChange: (writer: Writer | undefined) => void;
+  /** How long it takes to look at everything. */
+  readonly lookMs: () => number;
+  readonly logger: Logger;
+}
+
+/** A monitor that ended, because it was overrun or killed, is started again after this long. */
+const RESTART_MS = 1_000;
+/** From its start to when the kernel tells it of changes. What happened before is found by a look. */
+const WARM_UP_MS = 1_000;
+/** Looking without being told costs at most this part of a core, */
+const LOOK_SHARE = 0.002;
+/** and is done at most so often and at least so often. */
+const SHORTEST_LOOK_MS = 2_000;
+const LONGEST_LOOK_MS = 60_000;
+
+/** Notices that another program changed what is ours in the kernel: told by `nft monitor`, or by looks from time to time. */
+export class KernelWatch {
+  readonly #options: KernelWatchOptions;
+  readonly #stopped = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: KernelWatchOptions) {
+    this.#options = options;
+    if (options.notice.kind === "monitor") this.#monitor(options.notice.concerns);
+    else this.#poll();
+  }
+
+  /** How often it looks without being told; undefined: it is told. */
+  get everyMs(): number | undefined {
+    if (this.#options.notice.kind === "monitor") return undefined;
+    return Math.min(LONGEST_LOOK_MS, Math.max(SHORTEST_LOOK_MS, this.#options.lookMs() / LOOK_SHARE));
+  }
+
+  #poll(): void {
+    this.#timer = setTimeout(() => {
+      this.#options.onChange(undefined);
+      this.#poll();
+    }, this.everyMs);
+  }
+
+  #monitor(concerns: (line: string) => boolean): void {
+    const { logger, isOurs, onChange } = this.#options;
+    const child = spawn("nft", ["monitor"], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, LC_ALL: "C" },
+      detached: true,
+    });
+    let said = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      said = (said + text).slice(-STDERR_BYTES);
+    });
+    const stop = () => child.kill("SIGKILL");
+    this.#stopped.signal.addEventListener("abort", stop, { once: true });
+    // Of the transaction whose lines come now: who made it is told behind them.
+    let isConcerned = false;
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const writer = writerIn(line);
+      if (writer === undefined) {
+        isConcerned ||= concerns(line);
+        return;
+      }
+      if (isConcerned && !isOurs(writer)) onChange(writer);
+      isConcerned = false;
+    });
+    const warmUp = setTimeout(() => onChange(undefined), WARM_UP_MS);
+    let hasEnded = false;
+    const ended = (why: string) => {
+      if (hasEnded) return;
+      hasEnded = true;
+      clearTimeout(warmUp);
+      this.#stopped.signal.removeEventListener("abort", stop);
+      if (this.#stopped.signal.aborted) return;
+      logger.warn(`nft monitor ended, and is started again: ${why}`);
+      this.#timer = setTimeout(() => this.#monitor(concerns), RESTART_MS);
+    };
+    child.once("error", ({ message }) => ended(message));
+    child.once("close", (code, signal) => ended(said.trim() === "" ? `${signal ?? `exit code ${code}`}` : said.trim()));
+  }
+
+  stop(): void {
+    this.#stopped.abort();
+    clearTimeout(this.#timer);
+  }
+}
+
+const STDERR_BYTES = 1_024;
+
+/** `# new generation 12 by process 21077 (nft)` */
+export function writerIn(line: string): Writer | undefined {
+  const parts = /^# new generation \d+(?: by process (\d+) \((.*)\))?/.exec(line);
+  if (parts === null) return undefined;
+  const [, pid, program] = parts;
+  return { ...(pid === undefined ? {} : { pid: Number(pid) }), ...(program === undefined ? {} : { program }) };
+}

@@ -1,0 +1,79 @@
+import type { ServicePortStatus } from "@svcproxy/host";
+import { formatProblem, visible } from "@svcproxy/topology";
+import type { HostAgentStatus, KernelStatus } from "./host-agent-status.ts";
+
+export interface RenderOptions {
+  /** In milliseconds since 1970. */
+  readonly now: number;
+  /** `NAME` or `NAMESPACE/NAME`: this one alone, with each of its ports; else those that are not in force. */
+  readonly service?: string | undefined;
+}
+
+/** How many that are not in force are listed. */
+const LISTED = 20;
+
+/** A status for people. */
+export function renderHostAgentStatus(status: HostAgentStatus, { now, service }: RenderOptions): string {
+  const { state, version, pid, dataPath, passedOver, source, applies } = status;
+  const since = (time: string) => ago(now - Date.parse(time));
+  const of = (name: string) => status.ports.filter((port) => port.state === name).length;
+  const lines = [
+    `${state}: svcproxy ${version}, pid ${pid}, started ${since(status.startedAt)} ago`,
+    `host       ${status.host ?? "not known yet"}`,
+    `source     ${source.name}${source.readAt === undefined ? "" : `, in force as read ${since(source.readAt)} ago`}`,
+    ...(source.fault === undefined ? [] : [`           has a fault since ${since(source.fault.since)}`]),
+    `data path  ${dataPath}${passedOver.length === 0 ? "" : ` (${passedOver.join("; ")})`}`,
+    `kernel     ${describeKernel(status.kernel, since)}`,
+    `applied    ${applies.lastAt === undefined ? "nothing yet" : `${applies.count} times, last ${since(applies.lastAt)} ago`}`,
+    `services   ${of("in-force")} of ${status.ports.length} ports in force`,
+    ...(status.retryAt === undefined ? [] : [`retry      in ${ago(Date.parse(status.retryAt) - now)}`]),
+    ...(status.held === undefined ? [] : [`held       a change, since ${since(status.held.since)}: svcproxy confirm`]),
+  ];
+  const ports = service === undefined ? unwell(status.ports) : portsOf(status.ports, service);
+  const problems = status.problems.map((problem) => formatProblem(problem));
+  return [...lines, ...ports.map((port) => describePort(port, since)), ...problems]
+    .map((line) => `${line.split("\n").map(visible).join("\n")}\n`)
+    .join("");
+}
+
+/** Of a service, as `NAME` or `NAMESPACE/NAME`. */
+export function portsOf(ports: readonly ServicePortStatus[], name: string): readonly ServicePortStatus[] {
+  return ports.filter(({ service }) => service === name || service.endsWith(`/${name}`));
+}
+
+function unwell(ports: readonly ServicePortStatus[]): readonly ServicePortStatus[] {
+  return ports.filter(({ state }) => state !== "in-force").slice(0, LISTED);
+}
+
+function describePort(
+  { service, portName, protocol, port, family, state, since: time, problem }: ServicePortStatus,
+  since: (time: string) => string,
+): string {
+  const name = portName === "" ? "" : ` (${portName})`;
+  const why = problem === undefined ? "" : `: ${problem.text}`;
+  // Over the socket a date is text.
+  return `  ${service} ${protocol} ${port}${name} IPv${family}: ${state} for ${since(String(time))}${why}`;
+}
+
+function describeKernel(
+  { notice, lookEveryMs, mended, lastMended }: KernelStatus,
+  since: (time: string) => string,
+): string {
+  const how =
+    notice === "told"
+      ? "tells of each change"
+      : notice === "looking"
+        ? `looked at every ${ago(lookEveryMs ?? 0)}`
+        : "nothing of ours yet";
+  if (lastMended === undefined) return `${how}; nothing had to be mended`;
+  const { program = "another program", pid, what, at } = lastMended;
+  const who = pid === undefined ? program : `${program} (pid ${pid})`;
+  return `${how}; mended ${mended} times, last ${since(at)} ago after ${who}: ${what.join(", ")}`;
+}
+
+function ago(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}

@@ -1,0 +1,128 @@
+import { type Census, censusOf, serviceName } from "@svcproxy/host";
+import { changedServices, type HostPlan, type Problem } from "@svcproxy/topology";
+import type { Logger } from "pino";
+
+/** A change that waits for somebody to say that it is meant. */
+export interface HeldChange {
+  readonly since: Date;
+  readonly lost: Loss;
+  readonly problem: Problem;
+}
+
+/** How much a change takes away. */
+export interface Loss {
+  readonly vips: Share;
+  readonly endpoints: Share;
+}
+
+export interface Share {
+  readonly gone: number;
+  /** Of how many. */
+  readonly of: number;
+}
+
+export interface RemovalGuardOptions {
+  /** What takes away fewer than this passes; 0: everything passes. */
+  readonly least: number;
+  /** What this host serves before the first plan. */
+  readonly census: () => Promise<Census>;
+  readonly logger: Logger;
+}
+
+/**
+ * Holds back plans that take away more than half of all VIPs or of all endpoints at once, until they are confirmed or undone: an empty
+ * list that is complete may be a mistake of whoever wrote it.
+ */
+export class RemovalGuard {
+  readonly #options: RemovalGuardOptions;
+  #before: Census | undefined;
+  #held: (HeldChange & { readonly plan: HostPlan }) | undefined;
+  #confirmed: HostPlan | undefined;
+  #heldCount = 0;
+
+  constructor(options: RemovalGuardOptions) {
+    this.#options = options;
+  }
+
+  get held(): HeldChange | undefined {
+    return this.#held;
+  }
+
+  /** How many changes were held back so far. */
+  get heldCount(): number {
+    return this.#heldCount;
+  }
+
+  /** @param inForce the plan that is; undefined: whatever the machine has from before */
+  async holds(plan: HostPlan, inForce: HostPlan | undefined): Promise<boolean> {
+    const { least, census, logger } = this.#options;
+    if (least === 0 || plan === inForce || plan === this.#confirmed || touchesFew(plan, { inForce, least })) {
+      if (this.#held !== undefined && plan !== this.#confirmed) logger.info("the change that was held back is undone");
+      this.#release();
+      return false;
+    }
+    this.#before ??= inForce === undefined ? await census() : undefined;
+    const before = inForce === undefined ? this.#before : censusOf(inForce);
+    const lost = lossOf(before, censusOf(plan));
+    if (!isMass(lost.vips, least) && !isMass(lost.endpoints, least)) {
+      if (this.#held !== undefined) logger.info("the change that was held back is undone");
+      this.#release();
+      return false;
+    }
+    const problem = heldProblem(lost);
+    if (this.#held?.problem.text !== problem.text) {
+      this.#heldCount += 1;
+      logger.error({ code: problem.code }, `${problem.text}: ${problem.hint}`);
+    }
+    this.#held = { since: this.#held?.since ?? new Date(), lost, problem, plan };
+    return true;
+  }
+
+  /** Lets the plan that is held back pass. @returns undefined where none is */
+  confirm(): HeldChange | undefined {
+    this.#confirmed = this.#held?.plan;
+    return this.#held;
+  }
+
+  #release(): void {
+    this.#held = undefined;
+  }
+}
+
+/** Whether so little is otherwise that nothing has to be counted: most changes. */
+function touchesFew(
+  plan: HostPlan,
+  { inForce, least }: { readonly inForce: HostPlan | undefined; readonly least: number },
+): boolean {
+  const changed = inForce === undefined ? undefined : changedServices(plan, inForce);
+  if (inForce === undefined || changed === undefined) return false;
+  let touched = 0;
+  for (const port of inForce.ports) {
+    if (changed.has(serviceName(port))) touched += port.reachableEndpoints.length + port.frontends.length;
+  }
+  return touched < least;
+}
+
+function lossOf(before: Census | undefined, after: Census): Loss {
+  return { vips: shareOf(before?.vips, after.vips), endpoints: shareOf(before?.endpoints, after.endpoints) };
+}
+
+function shareOf(before: ReadonlySet<string> = new Set(), after: ReadonlySet<string>): Share {
+  return { gone: [...before].filter((name) => !after.has(name)).length, of: before.size };
+}
+
+/** More than half, and at least so many. */
+function isMass({ gone, of }: Share, least: number): boolean {
+  return gone >= least && gone * 2 > of;
+}
+
+function heldProblem({ vips, endpoints }: Loss): Problem {
+  const what = `${vips.gone} of ${vips.of} VIPs and ${endpoints.gone} of ${endpoints.of} endpoints`;
+  return {
+    code: "CHANGE_HELD",
+    severity: "error",
+    subject: "this host",
+    text: `A change that takes away ${what} at once is held back`,
+    hint: "If it is meant: svcproxy confirm. Else mend the source",
+  };
+}

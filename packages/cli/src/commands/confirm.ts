@@ -1,0 +1,17 @@
+import type { Command } from "commander";
+import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
+
+/** `svcproxy confirm`: lets the agent carry out what it held back. */
+export function addConfirm(program: Command, run: RunCommand): void {
+  addHelp(program.command("confirm"), {
+    about: "let the running agent carry out the change that it holds back",
+    notes: ["See `svcproxy run --guard`. `svcproxy status` shows what is held back."],
+    examples: ["sudo svcproxy confirm"],
+  }).action(() =>
+    run(async (context) => {
+      const { confirmChange } = await import("../show-status.ts");
+      return confirmChange(context);
+    }),
+  );
+}

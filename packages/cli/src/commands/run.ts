@@ -1,0 +1,55 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
+import { FOREIGN_HOST } from "../iptables-flags.ts";
+import { acceptTopology, sourcesOf, type TopologyFlags } from "../topology-input.ts";
+
+export interface RunFlags extends TopologyFlags {
+  readonly host?: string;
+  readonly foreignHost?: true;
+  readonly dataPath: "auto" | "nftables" | "iptables" | "userspace";
+  readonly guard: number;
+  readonly healthzBindAddress: string;
+  readonly metricsBindAddress: string;
+  readonly socketGroup?: string;
+  readonly cleanupOnExit?: true;
+}
+
+/** `svcproxy run`: keeps this host true to a topology. */
+export function addRun(program: Command, run: RunCommand): void {
+  addHelp(acceptTopology(program.command("run")), {
+    about: "keep this host true to a topology: follow it, and undo what others do to our rules",
+    notes: [
+      "Until the topology can be read whole nothing is touched. What is wrong with it later is told, and what was in force stays. SIGTERM and SIGINT end it; the rules stay, and serve on. SIGHUP reads the topology again.",
+    ],
+    examples: ["sudo svcproxy run web.yaml --host web1", "sudo svcproxy run objects/ --data-path iptables"],
+  })
+    .option("--host <name>", "this host's name in the topology (default: the one that owns an address of it)")
+    .option("--foreign-host", FOREIGN_HOST)
+    .addOption(
+      new Option("--data-path <path>", "how services are served; auto: the best that this host can do")
+        .choices(["auto", "nftables", "iptables", "userspace"])
+        .default("auto"),
+    )
+    .option(
+      "--guard <n>",
+      "hold back a change that takes away more than half, and at least n, of all VIPs or endpoints; 0: none",
+      parseCount,
+      10,
+    )
+    .option("--healthz-bind-address <address>", "where /healthz and /livez answer, or none", "127.0.0.1:10256")
+    .option("--metrics-bind-address <address>", "where /metrics and /statusz answer, or none", "127.0.0.1:10249")
+    .option("--socket-group <group>", "who may ask and confirm on the socket besides root")
+    .option("--cleanup-on-exit", "take away what is ours at the end")
+    .action((files: string[], flags: RunFlags) =>
+      run(async (context) => {
+        const { runAgent } = await import("../run-agent.ts");
+        return runAgent(context, { files: sourcesOf(context, files), flags });
+      }),
+    );
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("Give a number, 0 or more.");
+  return Number(text);
+}

@@ -1,0 +1,26 @@
+import type { Command } from "commander";
+import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
+
+export interface StatusFlags {
+  readonly service?: string;
+  readonly watch?: true;
+  readonly json?: true;
+}
+
+/** `svcproxy status`: how the agent of this host stands. */
+export function addStatus(program: Command, run: RunCommand): void {
+  addHelp(program.command("status"), {
+    about: "show how the running agent (svcproxy run) stands, and what is not well",
+    examples: ["svcproxy status", "svcproxy status --service shop/web", "svcproxy status --json | jq .state"],
+  })
+    .option("--service <name>", "the ports of this service, as NAME or NAMESPACE/NAME")
+    .option("--watch", "show it again whenever it is otherwise, until it is interrupted")
+    .option("--json", "print JSON")
+    .action((flags: StatusFlags) =>
+      run(async (context) => {
+        const { showStatus } = await import("../show-status.ts");
+        return showStatus(context, flags);
+      }),
+    );
+}

@@ -1,0 +1,65 @@
+import process from "node:process";
+import { FileSource, groupId, HostAgent } from "@svcproxy/agent";
+import { type HostPlan, inputError, planHost, type Topology } from "@svcproxy/topology";
+import type { CommandContext, ExitCode } from "./command-context.ts";
+import type { RunFlags } from "./commands/run.ts";
+import { machineAddresses } from "./machine-addresses.ts";
+import { readAllowedBlock, resolveHost, resolveOwnHost, topologyRequired } from "./read-topology.ts";
+import { ownProgram, version } from "./this-program.ts";
+import { metricsAddressOf } from "./userspace-settings.ts";
+
+/** Keeps this host true to a topology until it is told to end. */
+export async function runAgent(
+  context: CommandContext,
+  { files, flags }: { readonly files: readonly string[]; readonly flags: RunFlags },
+): Promise<ExitCode> {
+  if (files.length === 0) throw topologyRequired();
+  if (files.includes("-")) throw inputError("WATCH_STDIN", "Cannot follow stdin: svcproxy run needs files");
+  const logger = await context.logger();
+  const source = new FileSource({
+    inputs: files,
+    ...(flags.config === undefined ? {} : { config: flags.config }),
+    allowExternalIPs: (flags.allowExternalIps ?? []).map(readAllowedBlock),
+    watch: true,
+    onPassedOver: (counts) =>
+      logger.info({ passedOver: Object.fromEntries(counts) }, "objects of other kinds were passed over"),
+  });
+  const agent = new HostAgent({
+    ...{ version, source, logger, dataPath: flags.dataPath, plan: planner(flags) },
+    guardLeast: flags.guard,
+    healthAddress: addressOf(flags.healthzBindAddress),
+    metricsAddress: addressOf(flags.metricsBindAddress),
+    socketGroup: flags.socketGroup === undefined ? undefined : await groupId(flags.socketGroup),
+    cleansUpOnExit: flags.cleanupOnExit === true,
+    workerProgram: [...ownProgram(), "userspace", "worker"],
+  });
+  const stop = () => void agent.stop();
+  const refresh = () => source.refresh();
+  process.on("SIGTERM", stop).on("SIGINT", stop).on("SIGHUP", refresh);
+  try {
+    await agent.start();
+    await agent.finished;
+  } finally {
+    process.off("SIGTERM", stop).off("SIGINT", stop).off("SIGHUP", refresh);
+  }
+  return 0;
+}
+
+/** @throws InputError METRICS_ADDRESS */
+function addressOf(flag: string) {
+  return flag === "none" ? undefined : metricsAddressOf({ metrics: flag });
+}
+
+/** The host is found once: an address that goes meanwhile is not a reason to end. */
+function planner(flags: RunFlags) {
+  let host: string | undefined;
+  return (topology: Topology, previous: HostPlan | undefined): HostPlan => {
+    const name = host === undefined ? resolveOwnHost(topology, flags) : resolveHost(topology, host);
+    host = name;
+    return planHost(topology, {
+      host: name,
+      machineAddresses: machineAddresses(),
+      ...(previous === undefined ? {} : { previous }),
+    });
+  };
+}

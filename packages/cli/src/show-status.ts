@@ -1,0 +1,60 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { askAgent, type HostAgentStatus, isHostAgentStatus, renderHostAgentStatus } from "@svcproxy/agent";
+import { EnvironmentError, inputError } from "@svcproxy/topology";
+import type { CommandContext, ExitCode } from "./command-context.ts";
+import type { StatusFlags } from "./commands/status.ts";
+
+/** `--watch` asks this often. */
+const WATCH_MS = 1_000;
+
+/** How the agent stands; with `watch` again whenever it stands otherwise. @returns 3 where it is not following */
+export async function showStatus(context: CommandContext, flags: StatusFlags): Promise<ExitCode> {
+  let shown: string | undefined;
+  for (;;) {
+    const status = await readStatus();
+    const meaning = meaningOf(status);
+    if (meaning !== shown) await context.print(render(status, flags));
+    shown = meaning;
+    if (flags.watch !== true) return status.state === "following" ? 0 : 3;
+    await delay(WATCH_MS, undefined, { signal: context.signal }).catch(() => {});
+    if (context.signal.aborted) return 0;
+  }
+}
+
+async function readStatus(): Promise<HostAgentStatus> {
+  const { value } = await askAgent("GET /v1/status");
+  if (isHostAgentStatus(value)) return value;
+  throw new EnvironmentError("OTHER_VERSION", "Cannot show the status: the running agent is of another version");
+}
+
+function render(status: HostAgentStatus, { service, json }: StatusFlags): string {
+  const ports = service === undefined ? status.ports : portsNamed(status, service);
+  if (json === true) return `${JSON.stringify({ ...status, ports }, null, 2)}\n`;
+  return renderHostAgentStatus(status, { now: Date.now(), service });
+}
+
+/** @throws InputError UNKNOWN_SERVICE */
+function portsNamed({ ports }: HostAgentStatus, name: string): HostAgentStatus["ports"] {
+  const found = ports.filter(({ service }) => service === name || service.endsWith(`/${name}`));
+  if (found.length > 0) return found;
+  throw inputError("UNKNOWN_SERVICE", `The agent serves no service ${JSON.stringify(name)}`);
+}
+
+/** What has to differ for it to be shown again. */
+function meaningOf({ busySince: _busy, ...status }: HostAgentStatus): string {
+  return JSON.stringify(status);
+}
+
+/** Lets the agent carry out what it held back. @throws EnvironmentError NOTHING_HELD */
+export async function confirmChange(context: CommandContext): Promise<ExitCode> {
+  const { code, value } = await askAgent("POST /v1/confirm");
+  if (code === 409) {
+    throw new EnvironmentError("NOTHING_HELD", "There is nothing to confirm: no change is held back", {
+      hint: "svcproxy status shows how the agent stands",
+    });
+  }
+  if (code !== 200 || typeof value !== "object" || value === null || !("confirmed" in value))
+    throw new EnvironmentError("OTHER_VERSION", "Cannot confirm: the running agent is of another version");
+  await context.print(`confirmed: ${String(value.confirmed)}\n`);
+  return 0;
+}
