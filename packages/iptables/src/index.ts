@@ -1,5 +1,4 @@
 export { type IptablesTools, toolName, type Variant } from "@svcproxy/host";
-export * from "./compile-options.ts";
 export * from "./compile-rules.ts";
 export * from "./data-path/iptables-data-path.ts";
 export type * from "./data-path/iptables-machine.ts";
@@ -10,18 +9,10 @@ export { kernelMachine as iptablesMachine } from "./data-path/kernel-machine.ts"
 export * from "./desired-rules.ts";
 export * from "./dialect.ts";
 export * from "./dispatch/dispatch-mode.ts";
-export * from "./kernel/conntrack.ts";
-export * from "./kernel/detect-variant.ts";
 export * from "./kernel/differences.ts";
-export * from "./kernel/find-difference.ts";
 export * from "./kernel/foreign-chains.ts";
 export * from "./kernel/iptables-tables.ts";
-export * from "./kernel/kernel-session.ts";
-export * from "./kernel/memory-tables.ts";
 export { readStyle } from "./kernel/own-chains.ts";
-export * from "./kernel/rule-backend.ts";
-export * from "./kernel/rule-tables.ts";
-export * from "./kernel/table-backend.ts";
 export * from "./kernel/table-change.ts";
 export * from "./rule-limitations.ts";
 export { FIREWALL } from "./rule-parts/chain-names.ts";

@@ -10,7 +10,6 @@ import {
 } from "@svcproxy/host";
 import { detectVariant, type VariantChoice } from "./detect-variant.ts";
 import { IptablesTables } from "./iptables-tables.ts";
-import { TableBackend } from "./table-backend.ts";
 
 export interface SessionOptions {
   readonly signal: AbortSignal;
@@ -27,7 +26,6 @@ export interface KernelSession extends AsyncDisposable {
   readonly choice: VariantChoice;
   /** @param tools another variant than the chosen one */
   tables(tools?: IptablesTools): IptablesTables;
-  backend(tools?: IptablesTools): TableBackend;
 }
 
 /** @throws EnvironmentError NEEDS_ROOT, MISSING_TOOL, VARIANT_MISSING, LOCKED, RUNTIME_DIRECTORY, OUT_OF_DESCRIPTORS */
@@ -43,7 +41,6 @@ export async function openKernel(options: SessionOptions): Promise<KernelSession
   return {
     choice,
     tables,
-    backend: (tools) => new TableBackend(tables(tools)),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
