@@ -123,7 +123,7 @@ services:
         const { namespace } = host;
         await namespace.run("ip", ["address", "add", "10.0.0.1/32", "dev", "lo"]);
         host.startScript(
-          'process.title = "sshd"; (await import("node:net")).createServer().listen(22, "0.0.0.0", () => console.log("up"));',
+          'process.title = "sshd"; (await import("node:net")).createServer().listen(22, "0.0.0.0"); setTimeout(() => process.exit(), 120_000);',
         );
         await expect.poll(() => listensOn(namespace, 22)).toBe(true);
         const run = (command: string, ...flags: readonly string[]) =>
