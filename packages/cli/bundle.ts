@@ -10,7 +10,7 @@ export async function bundle({ inOneFile = false } = {}): Promise<readonly Outpu
   const build = await rolldown({
     input: resolve(import.meta.dirname, "src/main.ts"),
     platform: "node",
-    plugins: [loadOnFirstUse(["child_process", "crypto"]), dropUnusedOfYaml()],
+    plugins: [loadOnFirstUse(LARGE_MODULES), dropUnusedOfYaml()],
     treeshake: { propertyReadSideEffects: false },
     transform: { target: "node22.12" },
     logLevel: "warn",
@@ -27,10 +27,10 @@ export async function bundle({ inOneFile = false } = {}): Promise<readonly Outpu
   return output.filter((part) => part.type === "chunk");
 }
 
-/**
- * These of Node's modules load when something of theirs is used, not when a module that might use it is: crypto takes 5 ms (names
- * of chains are hashes), child_process 4 ms (commander has it for sub-commands that are programs of their own).
- */
+/** net and the two of promises, which bring streams and readline along, take 8 ms, crypto 5, child_process 4. */
+const LARGE_MODULES = ["child_process", "crypto", "dgram", "fs/promises", "http", "net", "readline", "timers/promises"];
+
+/** These of Node's modules load when something of theirs is used, not when a module that might use it is. */
 function loadOnFirstUse(names: readonly string[]): Plugin {
   const prefix = "\0first-use:";
   const require = createRequire(import.meta.url);
@@ -44,10 +44,9 @@ function loadOnFirstUse(names: readonly string[]): Plugin {
     load(id) {
       if (!id.startsWith(prefix)) return undefined;
       const name = id.slice(prefix.length);
-      const getters = Object.keys(require(name)).map(
-        (key) => `get ${key}() { return require("node:${name}").${key}; }`,
-      );
-      return `module.exports = { ${getters.join(", ")} };`;
+      const getters = Object.keys(require(name)).map((key) => `get ${key}() { return load().${key}; }`);
+      return `let loaded; const load = () => (loaded ??= require("node:${name}"));
+        module.exports = { ${getters.join(", ")} };`;
     },
   };
 }
