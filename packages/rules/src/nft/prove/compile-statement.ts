@@ -95,7 +95,7 @@ function compileMatch(match: NftMatch, compiling: Compiling): readonly NftStep[]
   if (elements === undefined) return [conditions([{ kind: "unknown", open: openOf(formatStatement(match)) }])];
   const lookup: LookupReading = {
     ...{ kind: "lookup", key, dynamic: undefined, name: formatStatement(match), unread: undefined },
-    tree: compiling.readings.tree(key, elements.list),
+    ...compiling.readings.trees(key, elements.list),
   };
   return [{ kind: "member", lookup, negated: elements.negated }];
 }

@@ -76,6 +76,8 @@ export interface LookupReading {
   readonly kind: "lookup";
   readonly key: Reading;
   readonly tree: LookupTree;
+  /** The same elements, sorted by the parts of their keys in another order: that of the places given. */
+  readonly treeBy: (order: readonly number[]) => LookupTree;
   /** Set where rules write the set as packets pass: what it holds is not known. */
   readonly dynamic: DynamicSet | undefined;
   /** For people: `@service-ips`. */

@@ -1,3 +1,4 @@
+import { onlyMember } from "../../prove/space/index-set.ts";
 import type { SymbolicState } from "../../prove/walk/symbolic-state.ts";
 import { type AskedNft, askConditions } from "./asked-nft.ts";
 import { constantPart, type LookupReading, type PartReading, type Reading } from "./compiled-nft.ts";
@@ -7,12 +8,16 @@ import { lookUpDynamic } from "./look-up-dynamic.ts";
 import type { LookupNode, LookupTree } from "./lookup-tree.ts";
 
 export function lookUp(asked: AskedNft, state: SymbolicState, lookup: LookupReading): readonly Found[] {
-  const { unread, dynamic, name, tree } = lookup;
+  const { unread, dynamic, name } = lookup;
   if (unread !== undefined) return [{ kind: "undecided", state, because: unread }];
   return keysOf(asked, state, lookup.key).flatMap((key): readonly Found[] => {
     if (key.kind !== "key") return [key];
     if (dynamic !== undefined) return lookUpDynamic(asked, key.state, { set: dynamic, parts: key.parts });
-    return inTree(asked, key.state, { parts: key.parts, tree, name });
+    // Parts of which there is one value leave least of the others to look at.
+    const order = byValues(key.state, key.parts);
+    if (order === undefined) return inTree(asked, key.state, { parts: key.parts, tree: lookup.tree, name });
+    const parts = order.flatMap((place) => key.parts[place] ?? []);
+    return inTree(asked, key.state, { parts, tree: lookup.treeBy(order), name });
   });
 }
 
@@ -42,6 +47,38 @@ export function keysOf(asked: AskedNft, state: SymbolicState, key: Reading): rea
         return found;
     }
   });
+}
+
+/** The places of a key's parts: first those that have one value for all packets of a state. Undefined: as they stand. */
+function byValues(state: SymbolicState, parts: readonly PartReading[]): readonly number[] | undefined {
+  if (parts.length === 1) return undefined;
+  const single: number[] = [];
+  const others: number[] = [];
+  let isSorted = true;
+  for (const [place, part] of parts.entries()) {
+    const isOne = hasOneValue(state, part);
+    if (isOne && others.length > 0) isSorted = false;
+    (isOne ? single : others).push(place);
+  }
+  return isSorted ? undefined : [...single, ...others];
+}
+
+function hasOneValue(state: SymbolicState, part: PartReading): boolean {
+  const { region, refusal } = state;
+  switch (part.kind) {
+    case "field": {
+      const now = state[part.field];
+      return typeof now === "number" || (now !== "unknown" && onlyMember(region[now]) !== undefined);
+    }
+    case "entered":
+      return part.field === "protocol" && (refusal !== undefined || onlyMember(region.protocol) !== undefined);
+    case "priority":
+    case "datum":
+    case "outInterface":
+      return true;
+    default:
+      return false;
+  }
 }
 
 interface InTree {

@@ -35,16 +35,28 @@ export interface LookupTree {
   readonly catchAll: { readonly data: NftData | undefined } | undefined;
 }
 
-export function buildLookupTree(
-  elements: readonly NftElement[],
-  { domains, space }: { readonly domains: readonly Domain[]; readonly space: AddressSpace },
-): LookupTree {
+export function buildLookupTree(elements: readonly NftElement[], { domains, order, space }: LookupOrder): LookupTree {
   const catchAll = elements.find(({ key }) => key.length === 0);
-  const keyed = elements.filter(({ key }) => key.length > 0);
+  const isAsIs = order.every((place, at) => place === at);
+  const keyed = elements
+    .filter(({ key }) => key.length > 0)
+    .map((element) => (isAsIs ? element : { ...element, key: sorted(element.key, order) }));
   return {
-    root: keyed.length === 0 ? undefined : buildNode(keyed, { domains, space, depth: 0 }),
+    root: keyed.length === 0 ? undefined : buildNode(keyed, { domains: sorted(domains, order), space, depth: 0 }),
     catchAll: catchAll === undefined ? undefined : { data: catchAll.data },
   };
+}
+
+interface LookupOrder {
+  /** Of the parts of a key. */
+  readonly domains: readonly Domain[];
+  /** By which part the elements are sorted first, and so on. */
+  readonly order: readonly number[];
+  readonly space: AddressSpace;
+}
+
+function sorted<Item>(items: readonly Item[], order: readonly number[]): readonly Item[] {
+  return order.flatMap((place) => items[place] ?? []);
 }
 
 interface Building {

@@ -52,7 +52,7 @@ export class Readings {
     if (reference.kind === "anonymous")
       return {
         ...{ kind: "lookup", key: reading, dynamic: undefined, name: "a set", unread: undefined },
-        tree: this.tree(reading, reference.elements),
+        ...this.trees(reading, reference.elements),
       };
     const name = `@${reference.name}`;
     const set = this.#table.sets.get(reference.name);
@@ -62,13 +62,13 @@ export class Readings {
         : set.unread === undefined
           ? undefined
           : `the set ${reference.name} is not all known: ${set.unread.because}`;
-    const tree = this.tree(reading, set?.elements ?? []);
+    const trees = this.trees(reading, set?.elements ?? []);
     const dynamic = set?.isDynamic === true ? this.dynamic(set) : undefined;
-    return { kind: "lookup", key: reading, tree, dynamic, name, unread };
+    return { kind: "lookup", key: reading, ...trees, dynamic, name, unread };
   }
 
   /** The elements of a set, sorted for keys that are read so. */
-  tree(key: Reading, elements: readonly NftElement[]): LookupTree {
+  trees(key: Reading, elements: readonly NftElement[]): Pick<LookupReading, "tree" | "treeBy"> {
     const [first] = elements.filter((element) => element.key.length > 0);
     const width = key.kind === "parts" ? key.parts.length : (first?.key.length ?? 0);
     const domains = Array.from({ length: width }, (_, at) =>
@@ -76,13 +76,16 @@ export class Readings {
     );
     const known = this.#trees.get(elements) ?? new Map<string, LookupTree>();
     this.#trees.set(elements, known);
-    const shape = domains.join(" ");
-    let tree = known.get(shape);
-    if (tree === undefined) {
-      tree = buildLookupTree(elements, { domains, space: this.#context.space });
-      known.set(shape, tree);
-    }
-    return tree;
+    const treeBy = (order: readonly number[]) => {
+      const shape = `${domains.join(" ")} ${order.join(" ")}`;
+      let tree = known.get(shape);
+      if (tree === undefined) {
+        tree = buildLookupTree(elements, { domains, order, space: this.#context.space });
+        known.set(shape, tree);
+      }
+      return tree;
+    };
+    return { tree: treeBy([...domains.keys()]), treeBy };
   }
 
   dynamic(set: NftSet): DynamicSet {

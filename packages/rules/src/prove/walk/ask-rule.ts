@@ -265,8 +265,7 @@ function askTranslated(
   const isTranslated = ends.some((end) => (end === "source" ? state.sourceNat : state.destinationNat) !== undefined);
   if (isTranslated && state.conntrack === "tracked") return decided(!negated);
   if (state.conntrack !== "tracked") return decided((askConnectionState(state, states) === "yes") !== negated);
-  const older =
-    state.isFirstByNat === true ? NOTHING : subtract(intersect(state.region.state, WITH_CONNECTION), NEW_STATE);
+  const older = state.isInNat ? NOTHING : subtract(intersect(state.region.state, WITH_CONNECTION), NEW_STATE);
   if (state.direction === "ORIGINAL" && !isSubset(older, states))
     return openAnswer(state, asked.rule.placed, {
       text: `-m conntrack --ctstate ${ends.map((end) => (end === "source" ? "SNAT" : "DNAT")).join(",")}`,

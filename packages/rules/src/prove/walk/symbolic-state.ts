@@ -59,8 +59,8 @@ export interface SymbolicState {
   readonly destinationNat: PlacedRule | undefined;
   readonly sourceNat: PlacedRule | undefined;
   readonly natDone: readonly ("source" | "destination")[];
-  /** Whether chains of NAT look at it: then no translation of its connection was set up but by those before. */
-  readonly isFirstByNat?: true;
+  /** Whether a chain of NAT looks at it: then no translation of its connection was set up but by those before. */
+  readonly isInNat: boolean;
   /** Of coming this way, for every packet of the region. */
   readonly probability: number;
   /** Answers assumed to questions that nothing decides, the latest first. */

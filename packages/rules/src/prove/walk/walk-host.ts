@@ -31,6 +31,7 @@ export function enteringState(region: Region, from: "host" | "network"): Symboli
     destinationNat: undefined,
     sourceNat: undefined,
     natDone: [],
+    isInNat: false,
     probability: 1,
     assumptions: undefined,
     remembered: undefined,

@@ -136,9 +136,9 @@ function walkNat(context: ProofContext, state: SymbolicState, { stages, hook }: 
 function natChains(context: ProofContext, state: SymbolicState, { stages, hook }: Staged): SymbolicResult {
   const { destination, destinationNat, sourceNat } = state;
   const isOver = (one: SymbolicState) => one.destinationNat !== destinationNat || one.sourceNat !== sourceNat;
-  const asked = walkStages(context, { ...state, isFirstByNat: true }, { stages, hook, isOver });
+  const asked = walkStages(context, { ...state, isInNat: true }, { stages, hook, isOver });
   const result = {
-    going: asked.going.map(({ isFirstByNat: _, ...one }) => one),
+    going: asked.going.map((one) => ({ ...one, isInNat: false })),
     ended: asked.ended,
   };
   if (hook !== "OUTPUT") return result;
