@@ -12,7 +12,7 @@ import {
   servicesThatMoved,
   type TakenNodePorts,
 } from "@svcproxy/host";
-import { EnvironmentError, type HostPlan, type Problem } from "@svcproxy/topology";
+import { EnvironmentError, type HostPlan, type Problem, SvcproxyError } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import { listDifferences } from "../kernel/differences.ts";
 import { findDifference } from "../kernel/find-difference.ts";
@@ -143,7 +143,7 @@ export class IptablesSession implements DataPathSession {
     const abilities = await this.#machine.abilities({ signal: this.#signal });
     const compile = (part: HostPlan) => this.#compile(part, abilities);
     // Beside the rules' way into the kernel it takes no time of its own.
-    const looking = this.#machine.surroundings({ signal: this.#signal }).catch(() => undefined);
+    const looking = this.#machine.surroundings({ signal: this.#signal }).catch(unknownToUs);
     const isolated = await isolateRefusal(plan, {
       good: this.#good,
       attempt: (part) =>
@@ -212,4 +212,9 @@ export class IptablesSession implements DataPathSession {
       ...(before === undefined ? {} : { found: () => differences().map(placeDifference) }),
     };
   }
+}
+
+/** What cannot be read is not told; no apply fails because of it. */
+function unknownToUs(error: unknown): undefined {
+  if (!(error instanceof SvcproxyError)) throw error;
 }
