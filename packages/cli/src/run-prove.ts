@@ -12,7 +12,7 @@ import {
   type Sameness,
   sameRules,
 } from "@svcproxy/rules";
-import { type Family, type HostPlan, inputError } from "@svcproxy/topology";
+import { type Family, type HostPlan, InputError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { readText } from "./read-files.ts";
 import { openRuleSource, type RuleSource } from "./rule-source.ts";
@@ -29,7 +29,17 @@ export async function runProve(
   files: readonly string[],
   flags: ProveFlags,
 ): Promise<ExitCode> {
-  if (flags.same !== undefined) return runSame(context, files, { ...flags, same: flags.same });
+  try {
+    if (flags.same !== undefined) return await runSame(context, files, { ...flags, same: flags.same });
+    return await proveAll(context, files, flags);
+  } catch (error) {
+    if (!(error instanceof InputError) || error.code !== "PROOF_TOO_LARGE") throw error;
+    context.note(`svcproxy: ${error.message}`);
+    return 4;
+  }
+}
+
+async function proveAll(context: CommandContext, files: readonly string[], flags: ProveFlags): Promise<ExitCode> {
   const source = await openRuleSource(context, files, flags, { needsPlan: true });
   const { plan, hostState } = source;
   if (plan === undefined) throw inputError("HOST_REQUIRED", "Name the host whose rules are to be proved with --host");

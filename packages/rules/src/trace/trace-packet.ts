@@ -50,16 +50,19 @@ export interface Tracer {
   trace(request: TraceRequest): Trace;
 }
 
+/** Some seconds. */
+const MAX_STEPS = 2_000_000;
+
 export function createTracer(options: TracerOptions): Tracer {
   const host: HostView = { state: options.hostState, router: createRouter(options.hostState) };
-  const context: WalkContext = {
+  const context: Omit<WalkContext, "budget"> = {
     host,
     stages: hookStages(hostRulesOf(options.rules)),
     knowsDynamicSets: options.knowsDynamicSets ?? true,
     isOwn: options.isOwn ?? isProxyRule,
     foldMissesAfter: options.foldMissesAfter ?? 3,
   };
-  return { trace: (request) => traceOne(context, options.plan, request) };
+  return { trace: (request) => traceOne({ ...context, budget: { left: MAX_STEPS } }, options.plan, request) };
 }
 
 /** Follows one packet, as the kernel would take it. @throws InputError as `Tracer.trace` */

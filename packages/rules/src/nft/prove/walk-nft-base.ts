@@ -1,4 +1,4 @@
-import type { ProofContext } from "../../prove/compile/proof-context.ts";
+import { boundKinds, type ProofContext } from "../../prove/compile/proof-context.ts";
 import type { EndedState, SymbolicState } from "../../prove/walk/symbolic-state.ts";
 import type { SymbolicResult } from "../../prove/walk/symbolic-steps.ts";
 import type { Hook } from "../../rule-set.ts";
@@ -59,6 +59,7 @@ function walkChain(walk: BaseWalk, chain: CompiledNftChain, { entering, path }: 
       continue;
     }
     walk.context.count();
+    boundKinds(work.length + fell.length + walk.accepted.length + walk.ended.length, rule.placed);
     const { context, hook } = walk;
     for (const outcome of runStep({ context, placed: rule.placed, hook }, state, next)) {
       switch (outcome.kind) {
@@ -121,7 +122,7 @@ function follow(
       }
       const back = walkChain(walk, chain, { entering: state, path: [...path, verdict.chain] });
       if (verdict.kind === "jump") return back;
-      fell.push(...back);
+      for (const one of back) fell.push(one);
       return [];
     }
   }

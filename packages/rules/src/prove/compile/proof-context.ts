@@ -44,6 +44,18 @@ export interface ProofContext {
   count(): void;
 }
 
+/** More sets of packets than these are not kept apart at once: that is some 400 MB. */
+const MAX_KINDS = 300_000;
+
+/** @throws InputError PROOF_TOO_LARGE where a chain tells too many kinds of packets apart */
+export function boundKinds(count: number, { table, chain }: { readonly table: string; readonly chain: string }): void {
+  if (count > MAX_KINDS)
+    throw inputError(
+      "PROOF_TOO_LARGE",
+      `Too large to decide: the chain ${chain} of table ${table} tells more than ${MAX_KINDS} kinds of packets apart`,
+    );
+}
+
 export interface ProofInput {
   readonly rules: RuleSet | HostRules;
   readonly hostState: HostState;
@@ -114,7 +126,7 @@ function createContext({ rules, hostState, tellsDeeds = false }: ProofInput, spa
     redirectIndex: (device) => pieceOf(device === undefined ? loopback : redirectAddress(view, family, device)),
     count() {
       if (++steps > MAX_STEPS)
-        throw inputError("PROOF_TOO_LARGE", `Cannot prove these rules: more than ${MAX_STEPS} steps were needed`);
+        throw inputError("PROOF_TOO_LARGE", `Too large to decide: more than ${MAX_STEPS} steps were needed`);
     },
   };
 }

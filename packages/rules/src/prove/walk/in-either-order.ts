@@ -22,8 +22,8 @@ export function inEitherOrder(state: SymbolicState, { orders, because, walk }: O
     const assuming = withOrder(state, { at, count: orders.length, because });
     if (assuming === undefined) continue;
     const result = walk(assuming, stages);
-    going.push(...result.going);
-    ended.push(...result.ended);
+    for (const one of result.going) going.push(one);
+    for (const one of result.ended) ended.push(one);
   }
   return { going, ended };
 }

@@ -8,7 +8,7 @@ import { answerOfReject } from "../../trace/walk/refusal-answer.ts";
 import type { CompiledChain, CompiledRule } from "../compile/compile-rules.ts";
 import type { CompiledBase } from "../compile/compile-stages.ts";
 import type { Condition } from "../compile/condition.ts";
-import type { ProofContext } from "../compile/proof-context.ts";
+import { boundKinds, type ProofContext } from "../compile/proof-context.ts";
 import { askRule } from "./ask-rule.ts";
 import { hasOnePort, partsByDestination, placesFor } from "./chain-index.ts";
 import { changedMark, connectionMark } from "./mark-change.ts";
@@ -74,6 +74,8 @@ function walkChain(walk: TableWalk, chain: CompiledChain, { entering, path }: Ch
         const next = taken === undefined ? passed : [...take(walk, taken, { rule, path, fell }), ...passed];
         const [first, ...others] = next;
         for (const other of others) work.push({ state: other, places, at: at + 1 });
+        if (others.length > 0)
+          boundKinds(work.length + fell.length + walk.accepted.length + walk.ended.length, rule.placed);
         if (first === undefined) break;
         if (places !== undefined && hasOnePort(first) && !hasOnePort(state)) {
           // Of thousands of NodePorts, what was marked for one need not be asked for the others.
@@ -170,7 +172,7 @@ function take(walk: TableWalk, state: SymbolicState, { rule, path, fell }: Takin
       }
       const back = walkChain(walk, chain, { entering: state, path: [...path, target.chain] });
       if (target.kind === "jump") return back;
-      fell.push(...back);
+      for (const one of back) fell.push(one);
       return [];
     }
     case "dnat":

@@ -9,6 +9,8 @@ import { type Question, type RuleEvent, type WalkState, withEvent } from "./walk
 
 /** What stays the same during one trace. */
 export interface WalkContext {
+  /** What one trace may still cost: a step for every rule that a way meets, more where ways part. It is counted down. */
+  readonly budget: { left: number };
   readonly host: HostView;
   /** What the kernel does at each hook, in its order. */
   readonly stages: HookStages;

@@ -35,6 +35,9 @@ import {
 /** More ways than these are not followed: the rest of the trace would be of no use to anyone. */
 export const MAX_WAYS = 20_000;
 
+/** What one more way costs, in rules that a way meets. */
+const PARTING_COST = 20;
+
 /** Walks a base chain, its policy included. What goes on was accepted. */
 export function walkBaseChain(
   context: WalkContext,
@@ -76,15 +79,23 @@ interface Visit {
 function walkChain(walk: ChainWalk, chain: RuleChain, entering: WalkState): ChainResult {
   const visit: Omit<Visit, "next"> = { accepted: [], returned: [], ended: [] };
   let live: readonly WalkState[] = [entering];
+  const { budget } = walk.context;
   for (const [index, rule] of chain.rules.entries()) {
+    if (budget.left <= 0) {
+      const because = `there are too many ways to follow, through the chain ${chain.name} among others`;
+      for (const state of live) visit.ended.push({ state, ending: { kind: "undecided", because } });
+      live = [];
+      break;
+    }
     const next: WalkState[] = [];
     for (const state of live)
       visitRule(walk, { state, rule, chain: chain.name, number: index + 1 }, { ...visit, next });
+    budget.left -= live.length + PARTING_COST * Math.max(0, next.length - live.length);
     live = next.length > 1 ? mergeStates(next) : next;
     if (live.length === 0) break;
     if (live.length + visit.accepted.length > MAX_WAYS) {
-      const because = `there are more than ${MAX_WAYS} ways`;
-      visit.ended.push(...live.map((state): Ended => ({ state, ending: { kind: "undecided", because } })));
+      const because = `there are more than ${MAX_WAYS} ways through the chain ${chain.name}`;
+      for (const state of live) visit.ended.push({ state, ending: { kind: "undecided", because } });
       live = [];
       break;
     }
@@ -286,10 +297,9 @@ function enter(
     return;
   }
   const inner = walkChain({ ...walk, path: [...walk.path, name] }, chain, taken.state);
-  visit.ended.push(...inner.ended);
-  visit.accepted.push(...inner.accepted);
-  const back = inner.going.map((state) =>
-    withEvent(state, { kind: "chainEnd", table: walk.table, chain: name, depth: walk.path.length }),
-  );
-  (kind === "jump" ? visit.next : visit.returned).push(...back);
+  for (const end of inner.ended) visit.ended.push(end);
+  for (const state of inner.accepted) visit.accepted.push(state);
+  const back = kind === "jump" ? visit.next : visit.returned;
+  for (const state of inner.going)
+    back.push(withEvent(state, { kind: "chainEnd", table: walk.table, chain: name, depth: walk.path.length }));
 }

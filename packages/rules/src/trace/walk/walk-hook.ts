@@ -112,8 +112,8 @@ function inEitherOrder(
     if (known !== undefined && known !== answer) continue;
     const assumptions = known === undefined ? { question, answer, earlier: state.assumptions } : state.assumptions;
     const result = walkStages(passage, { ...state, assumptions }, { stages, ...at });
-    going.push(...result.going);
-    ended.push(...result.ended);
+    for (const way of result.going) going.push(way);
+    for (const end of result.ended) ended.push(end);
   }
   return { going: mergeStates(going), ended };
 }

@@ -146,8 +146,8 @@ export function nextStep(result: WalkResult, step: (state: WalkState) => WalkRes
   const going: WalkState[] = [];
   for (const state of result.going) {
     const next = step(state);
-    going.push(...next.going);
-    ended.push(...next.ended);
+    for (const way of next.going) going.push(way);
+    for (const end of next.ended) ended.push(end);
   }
   return { going, ended };
 }
