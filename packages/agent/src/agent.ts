@@ -1,4 +1,11 @@
-import { type ApplyReport, type ChangeNotice, type DataPathSession, type Difference, repeat } from "@svcproxy/host";
+import {
+  type ApplyReport,
+  type ChangeNotice,
+  type DataPathName,
+  type DataPathSession,
+  type Difference,
+  repeat,
+} from "@svcproxy/host";
 import {
   changedServices,
   EnvironmentError,
@@ -192,7 +199,8 @@ export class Agent {
       this.#isUnsure = true;
       const report = await session.apply(applied.plan);
       this.#isUnsure = false;
-      found = report.changed ? (report.found?.() ?? []) : [];
+      const differences = report.found?.() ?? [];
+      found = report.changed && differences.length === 0 ? [somethingGone(this.#options.dataPath.name)] : differences;
       await this.#carriedOut(applied.plan, { session, report });
     });
     return found;
@@ -303,6 +311,11 @@ export class Agent {
     await this.#session?.[Symbol.asyncDispose]();
     this.#session = undefined;
   }
+}
+
+/** Where all is gone a data path has nothing that it could compare. */
+function somethingGone(dataPath: DataPathName): Difference {
+  return { kind: "missing", place: dataPath, text: `What is ours of ${dataPath} was not there` };
 }
 
 function failureOf(error: EnvironmentError, before: { readonly since: Date } | undefined) {

@@ -3,6 +3,7 @@ import { askAgent, type HostAgentStatus, isHostAgentStatus, renderHostAgentStatu
 import { EnvironmentError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import type { StatusFlags } from "./commands/status.ts";
+import { noteLeftOver } from "./note-left-over.ts";
 
 /** `--watch` asks this often. */
 const WATCH_MS = 1_000;
@@ -11,7 +12,7 @@ const WATCH_MS = 1_000;
 export async function showStatus(context: CommandContext, flags: StatusFlags): Promise<ExitCode> {
   let shown: string | undefined;
   for (;;) {
-    const status = await readStatus();
+    const status = await readStatus(context);
     const meaning = meaningOf(status);
     if (meaning !== shown) await context.print(render(status, flags));
     shown = meaning;
@@ -21,8 +22,12 @@ export async function showStatus(context: CommandContext, flags: StatusFlags): P
   }
 }
 
-async function readStatus(): Promise<HostAgentStatus> {
-  const { value } = await askAgent("GET /v1/status");
+/** Where no agent runs, what is there without one is named. */
+async function readStatus(context: CommandContext): Promise<HostAgentStatus> {
+  const { value } = await askAgent("GET /v1/status").catch(async (error: unknown) => {
+    if (error instanceof EnvironmentError && error.code === "NOT_RUNNING") await noteLeftOver(context);
+    throw error;
+  });
   if (isHostAgentStatus(value)) return value;
   throw new EnvironmentError("OTHER_VERSION", "Cannot show the status: the running agent is of another version");
 }

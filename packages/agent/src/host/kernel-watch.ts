@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import type { ChangeNotice } from "@svcproxy/host";
+import { type ChangeNotice, hasTool } from "@svcproxy/host";
 import type { Logger } from "pino";
 
 /** Who made a change in the kernel, as far as it says. */
@@ -36,20 +36,29 @@ export class KernelWatch {
   readonly #options: KernelWatchOptions;
   readonly #stopped = new AbortController();
   #timer: NodeJS.Timeout | undefined;
+  /** Whether it has to look, because nothing tells. */
+  #looks = false;
 
   constructor(options: KernelWatchOptions) {
     this.#options = options;
-    if (options.notice.kind === "monitor") this.#monitor(options.notice.concerns);
-    else this.#poll();
+    const { notice, logger } = options;
+    if (notice.kind === "monitor" && hasTool("nft")) {
+      this.#monitor(notice.concerns);
+      return;
+    }
+    if (notice.kind === "monitor")
+      logger.info("there is no nft to tell of changes: rules are looked at from time to time");
+    this.#poll();
   }
 
   /** How often it looks without being told; undefined: it is told. */
   get everyMs(): number | undefined {
-    if (this.#options.notice.kind === "monitor") return undefined;
+    if (!this.#looks) return undefined;
     return Math.min(LONGEST_LOOK_MS, Math.max(SHORTEST_LOOK_MS, this.#options.lookMs() / LOOK_SHARE));
   }
 
   #poll(): void {
+    this.#looks = true;
     this.#timer = setTimeout(() => {
       this.#options.onChange(undefined);
       this.#poll();
@@ -58,7 +67,8 @@ export class KernelWatch {
 
   #monitor(concerns: (line: string) => boolean): void {
     const { logger, isOurs, onChange } = this.#options;
-    const child = spawn("nft", ["monitor"], {
+    const [program, ...args] = monitorCommand();
+    const child = spawn(program, args, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, LC_ALL: "C" },
       detached: true,
@@ -102,6 +112,11 @@ export class KernelWatch {
 }
 
 const STDERR_BYTES = 1_024;
+
+/** Where it can be, it ends with us, kill -9 included: on a quiet host it would not notice for long. @see setpriv(1) */
+function monitorCommand(): readonly [string, ...string[]] {
+  return hasTool("setpriv") ? ["setpriv", "--pdeathsig", "KILL", "nft", "monitor"] : ["nft", "monitor"];
+}
 
 /** `# new generation 12 by process 21077 (nft)` */
 export function writerIn(line: string): Writer | undefined {

@@ -34,6 +34,18 @@ test.for([
 
 const reason = whyNoKernelTests(["systemd-analyze"]);
 
+test.skipIf(reason !== undefined)(
+  `systemd finds no fault in the agent's${reason === undefined ? "" : ` (${reason})`}`,
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), "svcproxy-unit-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, "svcproxy.service");
+    const unit = readFileSync(new URL("../../systemd/svcproxy.service", import.meta.url), "utf8");
+    writeFileSync(file, unit.replace("/usr/bin/svcproxy", process.execPath));
+    expect(execFileSync("systemd-analyze", ["verify", "--man=no", file], { encoding: "utf8", stdio: "pipe" })).toBe("");
+  },
+);
+
 test.skipIf(reason !== undefined)(`systemd finds no fault in it${reason === undefined ? "" : ` (${reason})`}`, () => {
   const folder = mkdtempSync(join(tmpdir(), "svcproxy-unit-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));

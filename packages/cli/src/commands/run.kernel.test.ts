@@ -1,0 +1,264 @@
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { whyNoKernelTests } from "@svcproxy/lab";
+import { describe, test } from "vitest";
+import { type HostProgram, ProxyHost, until } from "../testing/proxy-host.ts";
+
+const reason = whyNoKernelTests(["ip", "nft", "iptables-nft", "iptables-legacy"]);
+
+describe.skipIf(reason !== undefined)(
+  `svcproxy run${reason === undefined ? "" : ` (${reason})`}`,
+  { timeout: 180_000 },
+  () => {
+    test("follows its file, and keeps what was in force while that is broken, empty, a pipe or gone", async ({
+      expect,
+    }) => {
+      await using host = await ProxyHost.create();
+      const path = await host.writeTopology(topologyOf(3));
+      const agent = runAgent(host);
+      await serves(host, 3);
+      await host.writeTopology(topologyOf(5));
+      await serves(host, 5);
+      const spoilt: readonly (readonly [string, () => Promise<unknown>])[] = [
+        ["broken", () => host.writeTopology("services: [")],
+        ["empty", () => writeFile(path, "")],
+        ["a pipe", () => host.shell(`rm ${path} && mkfifo ${path}`)],
+        ["gone", () => rm(path)],
+      ];
+      for (const [, spoil] of spoilt) {
+        await host.writeTopology(topologyOf(5));
+        await hasState(host, "following");
+        await spoil();
+        await hasState(host, "degraded");
+        expect(await servedCount(host)).toBe(5);
+      }
+      await host.writeTopology(topologyOf(6));
+      await serves(host, 6);
+      expect(await agent.kill("SIGTERM")).toBe(0);
+    });
+
+    test("touches nothing while its file was never readable, and serves once it is", async ({ expect }) => {
+      await using host = await ProxyHost.create();
+      await host.writeTopology("");
+      const agent = runAgent(host);
+      await agent.says("nothing is served yet");
+      expect(await host.shell("nft list ruleset")).toBe("");
+      expect(await statusOf(host)).toMatchObject({ state: "starting" });
+      await host.writeTopology(topologyOf(2));
+      await serves(host, 2);
+    });
+
+    test.for([
+      { dataPath: "nftables", deed: "nft flush ruleset", program: "nft" },
+      { dataPath: "nftables", deed: "nft flush map ip svcproxy services", program: "nft" },
+      { dataPath: "iptables", deed: "iptables-nft -t nat -F PREROUTING", program: "iptables-nft" },
+      { dataPath: "iptables", deed: "nft flush ruleset", program: "nft" },
+    ])(
+      "with $dataPath, what `$deed` took is back, counted and named",
+      async ({ dataPath, deed, program }, { expect }) => {
+        await using host = await ProxyHost.create();
+        await host.writeTopology(topologyOf(3));
+        const agent = runAgent(host, ["--data-path", dataPath]);
+        await hasState(host, "following");
+        await isTold(host);
+        await host.shell(deed);
+        await agent.says("changed what is ours; mended");
+        // By meaning; what the change left over goes a second later.
+        const diff = [dataPath, "diff", join(host.folder, "topology.yaml"), "--host", "one"];
+        await until(
+          async () => (await endOf(svcproxy(host, diff))).code === 0,
+          () => "it is not as it was",
+        );
+        expect(await statusOf(host)).toMatchObject({
+          state: "following",
+          kernel: { mended: 1, lastMended: { program } },
+        });
+      },
+    );
+
+    test("a table of somebody else that changes all the time costs no look", async ({ expect }) => {
+      await using host = await ProxyHost.create();
+      await host.writeTopology(topologyOf(3));
+      const agent = runAgent(host, ["--data-path", "nftables"]);
+      await hasState(host, "following");
+      await isTold(host);
+      await host.shell("nft add table ip theirs; nft add set ip theirs s '{ type ipv4_addr; }'");
+      const cpu = await host.shell(`cut -d' ' -f16,17 /proc/${agent.pid}/stat`);
+      await host.shell("for i in $(seq 20); do nft add element ip theirs s { 10.0.0.$i }; done; sleep 0.3");
+      // Of the helpers that ended, none ran.
+      expect(await host.shell(`cut -d' ' -f16,17 /proc/${agent.pid}/stat`)).toBe(cpu);
+    });
+
+    test("a second one names the first, and changes nothing", async ({ expect }) => {
+      await using host = await ProxyHost.create();
+      await host.writeTopology(topologyOf(3));
+      const first = runAgent(host);
+      await serves(host, 3);
+      const second = runAgent(host);
+      expect(await second.end()).toBe(1);
+      expect(second.stderr).toContain("runs svcproxy run in this network namespace [ALREADY_RUNNING]");
+      expect(second.stderr).toContain(`pid ${(await statusOf(host))["pid"]}`);
+      expect(await first.kill("SIGTERM")).toBe(0);
+    });
+
+    test("a change that takes most away is held back, also by one that starts with it, until it is confirmed", async ({
+      expect,
+    }) => {
+      await using host = await ProxyHost.create();
+      await host.writeTopology(topologyOf(15));
+      const first = runAgent(host, ["--data-path", "nftables"]);
+      await serves(host, 15);
+      await host.writeTopology(topologyOf(2));
+      await first.says("CHANGE_HELD");
+      expect(await servedCount(host)).toBe(15);
+      expect(await first.kill("SIGTERM")).toBe(0);
+      const second = runAgent(host, ["--data-path", "nftables"]);
+      await second.says("CHANGE_HELD");
+      expect(await servedCount(host)).toBe(15);
+      expect(await endOf(svcproxy(host, ["confirm"]))).toMatchObject({ code: 0 });
+      await serves(host, 2);
+      expect(await endOf(svcproxy(host, ["confirm"]))).toMatchObject({ code: 1 });
+    });
+
+    test("SIGTERM ends it with its rules in place, and to start it again changes nothing in the kernel", async ({
+      expect,
+    }) => {
+      await using host = await ProxyHost.create();
+      await host.writeTopology(topologyOf(3));
+      const first = runAgent(host);
+      await hasState(host, "following");
+      const before = await host.shell("nft -a list ruleset");
+      expect(await first.kill("SIGTERM")).toBe(0);
+      expect(await host.shell("nft -a list ruleset")).toBe(before);
+      for (let round = 0; round < 3; round++) {
+        const killed = runAgent(host);
+        await hasState(host, "following");
+        await killed.kill("SIGKILL");
+      }
+      runAgent(host);
+      await hasState(host, "following");
+      expect(await host.shell("nft -a list ruleset")).toBe(before);
+    });
+
+    test("another data path serves first, then what is ours of the old one goes", async ({ expect }) => {
+      await using host = await ProxyHost.create();
+      await host.writeTopology(topologyOf(3));
+      const first = runAgent(host, ["--data-path", "iptables"]);
+      await hasState(host, "following");
+      await first.kill("SIGTERM");
+      expect(await host.shell("iptables-nft-save")).toContain("KUBE-SVC-");
+      const second = runAgent(host, ["--data-path", "nftables"]);
+      await second.says("nftables serves now; removed ours from iptables");
+      expect(await host.shell("iptables-nft-save")).not.toContain("KUBE-");
+      expect(await servedCount(host)).toBe(3);
+      expect(await second.kill("SIGTERM")).toBe(0);
+    });
+
+    test("without nft it takes iptables, says why, and looks from time to time", async ({ expect }) => {
+      await using host = await ProxyHost.create();
+      await host.writeTopology(topologyOf(3));
+      const tools = join(host.folder, "tools");
+      await host.shell(
+        `mkdir ${tools} && ln -st ${tools} $(ls -d /usr/bin/* /usr/sbin/* | sort -t/ -uk4) && rm ${tools}/nft`,
+      );
+      runAgent(host, [], [`PATH=${tools}`]);
+      await hasState(host, "following");
+      expect(await statusOf(host)).toMatchObject({
+        dataPath: "iptables",
+        passedOver: [expect.stringContaining("not nftables: Cannot run nft")],
+        kernel: { notice: "looking" },
+      });
+    });
+
+    test("killed, it leaves no helper behind, and status names what serves on without it", async ({ expect }) => {
+      await using host = await ProxyHost.create();
+      await host.writeTopology(topologyOf(3));
+      const agent = runAgent(host, ["--data-path", "nftables"]);
+      await hasState(host, "following");
+      await isTold(host);
+      const helpers = `pgrep -P ${agent.pid} -f 'nft monitor' || true`;
+      const helper = (await host.shell(helpers)).trim();
+      expect(helper).toMatch(/^\d+$/);
+      await agent.kill("SIGKILL");
+      await until(
+        async () => (await host.shell(`kill -0 ${helper} 2>/dev/null && echo there || true`)) === "",
+        () => "nft monitor runs on",
+      );
+      const { code, stderr } = await endOf(svcproxy(host, ["status"]));
+      expect(code).toBe(1);
+      expect(stderr).toContain("nftables serves 3 VIPs by 3 endpoints here, and no agent keeps that true");
+    });
+
+    test("--cleanup-on-exit leaves nothing of ours", async ({ expect }) => {
+      await using host = await ProxyHost.create();
+      await host.writeTopology(topologyOf(3));
+      const agent = runAgent(host, ["--data-path", "nftables", "--cleanup-on-exit"]);
+      await hasState(host, "following");
+      expect(await agent.kill("SIGTERM")).toBe(0);
+      expect(await host.shell("nft list ruleset")).not.toContain("svcproxy");
+    });
+  },
+);
+
+function topologyOf(services: number) {
+  return {
+    hosts: [{ name: "one", address: "192.0.2.1", podCIDR: "10.5.75.0/24" }],
+    services: Array.from({ length: services }, (_, index) => ({
+      name: `web${index}`,
+      clusterIP: `10.100.0.${index + 1}`,
+      ports: [{ port: 80 }],
+      endpoints: [`10.5.75.${index + 2}:3000`],
+    })),
+  };
+}
+
+function svcproxy(host: ProxyHost, args: readonly string[], environment: readonly string[] = []): HostProgram {
+  return host.svcproxy(args, ["env", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`, ...environment]);
+}
+
+function runAgent(host: ProxyHost, flags: readonly string[] = [], environment: readonly string[] = []): HostProgram {
+  return svcproxy(host, ["run", join(host.folder, "topology.yaml"), "--host", "one", ...flags], environment);
+}
+
+async function endOf(program: HostProgram) {
+  return { code: await program.end(), stdout: program.stdout, stderr: program.stderr };
+}
+
+/** What `svcproxy status --json` prints; nothing where no agent answers. */
+async function statusOf(host: ProxyHost): Promise<Readonly<Record<string, unknown>>> {
+  const { stdout } = await endOf(svcproxy(host, ["status", "--json"]));
+  return stdout === "" ? {} : JSON.parse(stdout);
+}
+
+async function hasState(host: ProxyHost, state: string): Promise<void> {
+  let last: unknown;
+  await until(
+    async () => {
+      last = await statusOf(host);
+      return typeof last === "object" && last !== null && "state" in last && last.state === state;
+    },
+    () => `it is not ${state}: ${JSON.stringify(last)}`,
+  );
+}
+
+/** Waits until the kernel tells of changes. */
+async function isTold(host: ProxyHost): Promise<void> {
+  await until(
+    async () => JSON.stringify((await statusOf(host))["kernel"]).includes("told"),
+    () => "the kernel tells of nothing",
+  );
+  // The monitor that was started does not say when it is ready.
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+}
+
+async function servedCount(host: ProxyHost): Promise<number> {
+  const text = await host.shell("nft list map ip svcproxy services 2>/dev/null || true");
+  return text.match(/\. tcp \. 80\b/g)?.length ?? 0;
+}
+
+async function serves(host: ProxyHost, services: number): Promise<void> {
+  await until(
+    async () => (await servedCount(host)) === services,
+    () => `it does not serve ${services} services`,
+  );
+}
