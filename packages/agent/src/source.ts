@@ -42,8 +42,3 @@ export interface SourceProblem {
   /** What whoever starts with it, and cannot go on without a state, ends with. */
   readonly error: SvcproxyError;
 }
-
-/** The changes of two snapshots that follow one another as one. */
-export function joinChanges(first: ChangedServices, second: ChangedServices): ChangedServices {
-  return first === "everything" || second === "everything" ? "everything" : new Set([...first, ...second]);
-}

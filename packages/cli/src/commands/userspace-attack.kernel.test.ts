@@ -109,14 +109,16 @@ async function startServer(host: ProxyHost): Promise<void> {
 /** Opens connections to two ports and says nothing on them; those that are closed are opened again after 3 s. */
 const HOLD_MANY = `
   import { connect } from "node:net";
-  const [, first, second, count, host = "127.0.0.1"] = process.argv;
-  let opened = 0;
+  const [, first, second, connections, host = "127.0.0.1"] = process.argv;
+  let tried = 0;
+  const count = () => { if (++tried === 100) console.log("holding"); };
   const hold = (port) => {
     const socket = connect({ port, host });
-    socket.on("error", () => {});
-    socket.on("connect", () => { if (++opened === 100) console.log("holding"); });
+    // A busy machine tells of a reset before it has told of the connection.
+    socket.on("error", count);
+    socket.on("connect", count);
     socket.on("close", () => setTimeout(() => hold(port), 3_000));
   };
-  for (let index = 0; index < Number(count); index++) hold(Number(index % 2 === 0 ? first : second));
+  for (let index = 0; index < Number(connections); index++) hold(Number(index % 2 === 0 ? first : second));
   setTimeout(() => process.exit(0), 60_000);
 `;
