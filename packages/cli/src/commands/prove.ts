@@ -19,7 +19,10 @@ export function addProve(program: Command, run: RunCommand): void {
       "svcproxy prove --same before.txt after.txt",
     ],
   })
-    .option("--same <files...>", "two rule files, A and B: whether they treat all packets alike")
+    .option(
+      "--same <files...>",
+      "two rule files, A and B, of iptables-save or nft: whether they treat all packets alike",
+    )
     .option("--json", "print the claims as JSON")
     .action((files: string[], flags: ProveFlags) =>
       run(async (context) => {
