@@ -1,17 +1,25 @@
 export const LARGE_HOST = "node0";
 
+const HOSTS = 20;
+
 /** A topology file, as JSON, in which every service has endpoints of its own. */
 export function largeTopologyText(
   { services, endpoints }: { readonly services: number; readonly endpoints: number },
   /** By which the endpoints of the last service are another's. */
   shift = 0,
 ): string {
-  const pods = Array.from({ length: services * endpoints + 1 }, (_, pod) => ({
-    name: `p${pod}`,
-    address: `10.${pod >> 16}.${(pod >> 8) & 255}.${pod & 255}:8080`,
+  const each = Math.ceil((services * endpoints + 1) / HOSTS);
+  const hosts = Array.from({ length: HOSTS }, (_, host) => ({
+    name: `node${host}`,
+    address: `192.168.${host}.1`,
+    podCIDR: `10.${host}.0.0/16`,
+    pods: Array.from({ length: each }, (_, pod) => ({
+      name: `p${host * each + pod}`,
+      address: `10.${host}.${(pod + 2) >> 8}.${(pod + 2) & 255}:8080`,
+    })),
   }));
   return JSON.stringify({
-    hosts: [{ name: LARGE_HOST, address: "192.168.0.1", podCIDR: "10.0.0.0/8", pods }],
+    hosts,
     services: Array.from({ length: services }, (_, service) => ({
       name: `svc-${service}`,
       clusterIP: `172.${16 + ((service + 1) >> 16)}.${((service + 1) >> 8) & 255}.${(service + 1) & 255}`,
