@@ -246,6 +246,17 @@ test("what another program changed is mended, and told", async () => {
   expect(served()).toEqual(["web 1"]);
 });
 
+test("what is mended meanwhile keeps nothing that failed from being tried again", async () => {
+  const { agent, dataPath, source, served } = await started(topologyOf({ web: 1 }));
+  dataPath.machine.refused = "everything";
+  source.set(topologyOf({ web: 2 }));
+  await vi.waitFor(() => expect(agent.status().retryAt).toBeDefined());
+  await agent.mend();
+  expect(agent.status().retryAt).toBeDefined();
+  dataPath.machine.refused = [];
+  await vi.waitFor(() => expect(served()).toEqual(["web 2"]), { timeout: 5_000 });
+});
+
 test("a source that says nothing for a minute is stale, and what it said stays", async () => {
   const source = new MemorySource();
   let heard = new Date();

@@ -196,12 +196,12 @@ export class Agent {
     await this.#inTurn(async () => {
       const [session, applied] = [this.#session, this.#applied];
       if (session === undefined || applied === undefined) return;
-      this.#isUnsure = true;
       const report = await session.apply(applied.plan);
       this.#isUnsure = false;
       const differences = report.found?.() ?? [];
       found = report.changed && differences.length === 0 ? [somethingGone(this.#options.dataPath.name)] : differences;
-      await this.#carriedOut(applied.plan, { session, report });
+      // What waits to be tried again, a newer plan perhaps, goes on waiting.
+      if (this.#retry.at === undefined) await this.#carriedOut(applied.plan, { session, report });
     });
     return found;
   }

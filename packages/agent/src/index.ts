@@ -7,7 +7,7 @@ export { groupId } from "./host/agent-place.ts";
 export { askAgent } from "./host/ask-agent.ts";
 export { HostAgent, type HostAgentOptions } from "./host/host-agent.ts";
 export { type HostAgentStatus, isHostAgentStatus } from "./host/host-agent-status.ts";
-export { renderHostAgentStatus } from "./host/render-host-agent-status.ts";
+export { portsOf, renderHostAgentStatus } from "./host/render-host-agent-status.ts";
 export * from "./observe/metric-family.ts";
 export { type ObservedPages, type ObserveServer, startObserveServer } from "./observe/observe-server.ts";
 export { renderMetrics } from "./observe/render-metrics.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { askAgent, type HostAgentStatus, isHostAgentStatus, renderHostAgentStatus } from "@svcproxy/agent";
+import { askAgent, type HostAgentStatus, isHostAgentStatus, portsOf, renderHostAgentStatus } from "@svcproxy/agent";
 import { EnvironmentError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import type { StatusFlags } from "./commands/status.ts";
@@ -40,7 +40,7 @@ function render(status: HostAgentStatus, { service, json }: StatusFlags): string
 
 /** @throws InputError UNKNOWN_SERVICE */
 function portsNamed({ ports }: HostAgentStatus, name: string): HostAgentStatus["ports"] {
-  const found = ports.filter(({ service }) => service === name || service.endsWith(`/${name}`));
+  const found = portsOf(ports, name);
   if (found.length > 0) return found;
   throw inputError("UNKNOWN_SERVICE", `The agent serves no service ${JSON.stringify(name)}`);
 }

@@ -1,11 +1,4 @@
-import {
-  type DataPath,
-  type DataPathName,
-  type Machine,
-  type PlanDifference,
-  requireNetAdmin,
-  VIP_DEVICE,
-} from "@svcproxy/host";
+import { type DataPath, type DataPathName, type Machine, requireNetAdmin, VIP_DEVICE } from "@svcproxy/host";
 import { type Dialect, IptablesDataPath, iptablesMachine } from "@svcproxy/iptables";
 import { NftablesDataPath, nftMachine } from "@svcproxy/nftables";
 import { EnvironmentError } from "@svcproxy/topology";
@@ -33,7 +26,6 @@ export interface ChosenDataPath {
 /** What an agent needs of a data path. */
 export interface KeptDataPath extends DataPath {
   cleanup(options: { readonly signal: AbortSignal; readonly handsOver?: boolean }): ReturnType<DataPath["cleanup"]>;
-  compare(...args: Parameters<DataPath["compare"]>): Promise<PlanDifference>;
 }
 
 /** The best first. */

@@ -16,33 +16,22 @@ export interface DriftKeeperOptions {
   /** Looks at everything and mends it. @returns what was found; undefined: it could not be done */
   readonly mend: () => Promise<readonly Difference[] | undefined>;
   readonly logger: Logger;
-  readonly timing?: DriftTiming;
 }
 
-export interface DriftTiming {
-  /** Changes that come together are looked at together. */
-  readonly collectMs: number;
-  /** So many times within `contestedWithinMs` is no coincidence: somebody undoes what we do. */
-  readonly contestedAfter: number;
-  readonly contestedWithinMs: number;
-  readonly longestPauseMs: number;
-}
-
-export const DRIFT_TIMING: DriftTiming = {
-  collectMs: 20,
-  contestedAfter: 5,
-  contestedWithinMs: 30_000,
-  longestPauseMs: 60_000,
-};
-
+/** Changes that come together are looked at together. */
+const COLLECT_MS = 20;
+/** So many times within so long is no coincidence: somebody undoes what we do. */
+const CONTESTED_AFTER = 5;
+const CONTESTED_WITHIN_MS = 30_000;
+/** How long whoever does so is let be: at first, and at most. */
 const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 60_000;
 /** So many differences are named; the number tells of the rest. */
 const NAMED = 5;
 
 /** Undoes what other programs do to what is ours, and backs off where one of them undoes that again and again. */
 export class DriftKeeper {
   readonly #options: DriftKeeperOptions;
-  readonly #timing: DriftTiming;
   #timer: NodeJS.Timeout | undefined;
   #isLooking = false;
   #isNoticed = false;
@@ -57,7 +46,6 @@ export class DriftKeeper {
 
   constructor(options: DriftKeeperOptions) {
     this.#options = options;
-    this.#timing = options.timing ?? DRIFT_TIMING;
   }
 
   get mendedCount(): number {
@@ -100,7 +88,7 @@ export class DriftKeeper {
 
   #schedule(): void {
     if (this.#timer !== undefined || this.#isLooking || this.#isStopped) return;
-    const delayMs = Math.max(this.#timing.collectMs, this.#mayLookAtMs - performance.now());
+    const delayMs = Math.max(COLLECT_MS, this.#mayLookAtMs - performance.now());
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       void this.#look();
@@ -124,7 +112,6 @@ export class DriftKeeper {
   }
 
   #mended(found: readonly Difference[], by: Writer | undefined): void {
-    const { contestedAfter, contestedWithinMs, longestPauseMs } = this.#timing;
     this.#calmDown();
     const nowMs = performance.now();
     const what = found.slice(0, NAMED).map(({ place, kind }) => `${place}: ${kind}`);
@@ -134,10 +121,10 @@ export class DriftKeeper {
       { writer: by, what, differences: found.length },
       `${nameWriter(by)} changed what is ours; mended ${found.length} differences: ${what.join(", ")}`,
     );
-    const withinMs = Math.max(contestedWithinMs, 2 * this.#pauseMs);
-    this.#recentMs = [...this.#recentMs.filter((ms) => ms > nowMs - withinMs), nowMs].slice(-contestedAfter);
-    if (this.#pauseMs === 0 && this.#recentMs.length < contestedAfter) return;
-    this.#pauseMs = Math.min(longestPauseMs, this.#pauseMs === 0 ? FIRST_PAUSE_MS : 2 * this.#pauseMs);
+    const withinMs = Math.max(CONTESTED_WITHIN_MS, 2 * this.#pauseMs);
+    this.#recentMs = [...this.#recentMs.filter((ms) => ms > nowMs - withinMs), nowMs].slice(-CONTESTED_AFTER);
+    if (this.#pauseMs === 0 && this.#recentMs.length < CONTESTED_AFTER) return;
+    this.#pauseMs = Math.min(LONGEST_PAUSE_MS, this.#pauseMs === 0 ? FIRST_PAUSE_MS : 2 * this.#pauseMs);
     this.#mayLookAtMs = nowMs + this.#pauseMs;
     const { code, text, hint } = this.problem ?? {};
     this.#options.logger.error({ code }, `${text}: ${hint}`);
@@ -146,11 +133,7 @@ export class DriftKeeper {
   /** Nobody changed anything for longer than we let them be. */
   #calmDown(): void {
     const lastMs = this.#recentMs.at(-1);
-    if (
-      lastMs === undefined ||
-      performance.now() - lastMs < Math.max(this.#timing.contestedWithinMs, 2 * this.#pauseMs)
-    )
-      return;
+    if (lastMs === undefined || performance.now() - lastMs < Math.max(CONTESTED_WITHIN_MS, 2 * this.#pauseMs)) return;
     this.#recentMs = [];
     this.#pauseMs = 0;
   }
