@@ -4,6 +4,7 @@ import type { HostState } from "../host/host-state.ts";
 import { hostStateOf } from "../host/host-state-of.ts";
 import { parseSave } from "../rule-sets/parse-save.ts";
 import { DOCUMENT_RULES } from "../testing/document-rules.ts";
+import { documentFixture } from "../testing/prove-fixtures.ts";
 import type { TraceRequest } from "./packet/request.ts";
 import { type BranchJson, traceToJson } from "./report/trace-json.ts";
 import { tracePacket } from "./trace-packet.ts";
@@ -258,4 +259,20 @@ test("equal ends are one branch", () => {
   const rules = DOCUMENT_RULES.replaceAll("10.5.88.2:3000", "10.5.75.2:3000");
   const branches = trace({ from: "10.5.75.3", to: "10.100.100.1", port: 7070 }, { rules });
   expect(short(branches)).toEqual(["1 accepted 10.5.75.2:3000 as 10.5.75.3:40000 itself true"]);
+});
+
+test("another rule that translates its endpoint is one that a packet does not meet", () => {
+  const [from, to] = ["10.5.75.2", "10.50.0.1"].map((text) => parseIpAddress(text));
+  if (from === undefined || to === undefined) throw new TypeError("no address");
+  const { hostState } = documentFixture();
+  const container = "-A PREROUTING -p tcp -m tcp --dport 8088 -j DNAT --to-destination 192.168.1.6:8080";
+  const vip = "-A PREROUTING -d 10.50.0.1/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.168.1.6:8088";
+  const missedIn = (...rules: readonly string[]) => {
+    const text = `*nat\n:PREROUTING ACCEPT [0:0]\n${rules.join("\n")}\nCOMMIT\n`;
+    const rulesOfHost = parseSave(text, { family: 4 });
+    const [branch] = tracePacket({ rules: rulesOfHost, hostState, packet: { from, to, port: 80 } }).branches;
+    return branch?.kind === "decided" ? branch.missed : "undecided";
+  };
+  expect(missedIn(vip, container)).toEqual({ address: "192.168.1.6", ports: { from: 8080, to: 8080 } });
+  expect(missedIn(vip)).toBeUndefined();
 });

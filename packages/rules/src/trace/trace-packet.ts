@@ -9,6 +9,7 @@ import { connectionOf, type Entry, enterHost } from "./packet/entry.ts";
 import { ONE } from "./packet/fraction.ts";
 import type { TraceRequest } from "./packet/request.ts";
 import { intendedShare, type Share } from "./walk/intended-share.ts";
+import type { EndAddress, Outcome } from "./walk/outcome.ts";
 import { type ReplyPath, traceReply } from "./walk/reply-path.ts";
 import { type ResolvedBranch, resolveBranches } from "./walk/resolve-branches.ts";
 import type { WalkContext } from "./walk/rule-visit.ts";
@@ -42,6 +43,8 @@ export type TracedBranch = ResolvedBranch & {
   readonly share?: Share;
   /** Undefined where nobody gets the packet. */
   readonly reply?: ReplyPath;
+  /** Where its endpoint is translated to for who dials it straight: what was translated before does not meet that rule. */
+  readonly missed?: EndAddress;
 };
 
 /** Follows packets through the rules of one host. Keeps what it learns about rules and routes between packets. */
@@ -87,11 +90,34 @@ function traceOne(context: WalkContext, plan: HostPlan | undefined, request: Tra
         ? undefined
         : intendedShare(plan, { entry, router: context.host.router, branch });
     const reply = traceReply(context, branch.ended) ?? traceRefusal(context, branch.ended);
+    const missed = missedTranslation(context, request, branch.outcome);
     return {
       ...branch,
+      ...(missed === undefined ? {} : { missed }),
       ...(share === undefined ? {} : { share }),
       ...(reply === undefined ? {} : { reply }),
     };
   });
   return { request, entry, branches };
+}
+
+/** A container's port may be reached by another program's translation alone, and a packet is translated once. */
+function missedTranslation(
+  context: WalkContext,
+  request: TraceRequest,
+  { endpoint, leftBy }: Outcome,
+): EndAddress | undefined {
+  const { address: to, ports } = endpoint ?? {};
+  const isDialled = to === request.to && (ports === undefined || ports.from === request.port);
+  if (to === undefined || ports === undefined || ports.from !== ports.to || isDialled || leftBy !== undefined)
+    return undefined;
+  const straight: TraceRequest = { ...request, to, port: ports.from };
+  const entry = enterHost(context.host, straight);
+  const passage = { context, connection: connectionOf(straight), reroute: rerouteOutput(context) };
+  const entering = { packet: entry.packet, probability: ONE, assumptions: undefined, past: undefined };
+  const { ended } = entry.kind === "local" ? walkLocalOutput(passage, entering) : walkArriving(passage, entering);
+  const [first] = resolveBranches(ended);
+  if (first?.kind !== "decided" || first.outcome.endpoint === undefined) return undefined;
+  const { endpoint: other } = first.outcome;
+  return other.address === to && other.ports?.from === ports.from ? undefined : other;
 }

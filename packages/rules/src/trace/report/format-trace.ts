@@ -8,6 +8,7 @@ import type { Outcome } from "../walk/outcome.ts";
 import type { MissedRule, WalkEvent } from "../walk/walk-state.ts";
 import {
   eventsOf,
+  formatEnd,
   HOOK_MEANINGS,
   tellChance,
   tellChanges,
@@ -269,11 +270,19 @@ function ending(branch: TracedBranch, family: Family): readonly string[] {
       ...(branch.possible.length > 10 ? [`  … and ${branch.possible.length - 10} more`] : []),
     ];
   }
-  const { reply } = branch;
-  const end = wrap(
-    `So it is ${tellOutcomeOf(branch.outcome)}${branch.outcome.verdict === "accepted" ? `, ${branch.outcome.because}` : ""}.`,
-    { indent: "  " },
-  );
+  const { reply, missed } = branch;
+  const end = [
+    ...wrap(
+      `So it is ${tellOutcomeOf(branch.outcome)}${branch.outcome.verdict === "accepted" ? `, ${branch.outcome.because}` : ""}.`,
+      { indent: "  " },
+    ),
+    ...(missed === undefined
+      ? []
+      : wrap(
+          `BUT who dials ${formatEnd(branch.outcome.destination)} straight is sent to ${formatEnd(missed)} by another rule, which this packet does not meet: a packet is translated once. If nobody else listens there, it is refused.`,
+          { indent: "  " },
+        )),
+  ];
   if (reply === undefined) return end;
   const what = branch.outcome.verdict === "refused" ? "refusal" : "answer";
   const verdict =

@@ -44,6 +44,8 @@ export interface BranchJson {
   readonly possible?: readonly PossibleJson[];
   readonly steps: readonly unknown[];
   readonly reply: ReplyJson | null;
+  /** Where another rule sends who dials the endpoint straight: this packet, translated once, does not meet it. */
+  readonly missedTranslation?: string;
 }
 
 export interface PossibleJson {
@@ -115,7 +117,7 @@ function branchToJson(branch: TracedBranch, family: Family): BranchJson {
       reply: null,
     };
   }
-  const { outcome, share, reply } = branch;
+  const { outcome, share, reply, missed } = branch;
   return {
     probability,
     share: share === undefined ? null : { fraction: tellShare(share), value: share.numerator / share.denominator },
@@ -126,6 +128,7 @@ function branchToJson(branch: TracedBranch, family: Family): BranchJson {
       reply === undefined
         ? null
         : { returns: reply.returns ?? null, because: reply.because, steps: stepsToJson(eventsOf(reply.past), family) },
+    ...(missed === undefined ? {} : { missedTranslation: formatEnd(missed) }),
   };
 }
 
