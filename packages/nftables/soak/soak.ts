@@ -38,11 +38,11 @@ const RUNS: Readonly<Record<string, () => Promise<string>>> = {
       [6, true],
     ] as const) {
       const report = await changeUnderLoad({ seed, changes: changes / 2, rate: Number(flags.rate), isSticky, family });
-      const { answered, refused, reset, failed, late, lost, longestMs } = report;
+      const { answered, refused, reset, failed, late, lost, longestMs, errors } = report;
       lines.push(
         `IPv${family}${isSticky ? " with affinity" : ""}: ${changes / 2} changes, ${answered} connections answered, ` +
           `${refused} refused, ${reset} reset, ${failed} failed, ${late} late, ${lost} first packets lost, ` +
-          `longest ${longestMs} ms`,
+          `longest ${longestMs} ms${errors.map((error) => `, ${error}`).join("")}`,
       );
       if (refused + reset + failed + lost > 0) throw new Error(lines.join("\n"));
     }

@@ -51,7 +51,7 @@ describe.skipIf(reason !== undefined)(
             endpoint: { at: world.pods, address: ECHO.ipv4, port: ECHO.port },
           });
           const load = await startLoad({
-            ...{ from: world.pod, rate: 200, to: "10.100.0.1", port: 80 },
+            ...{ from: world.pod, rate: 100, to: "10.100.0.1", port: 80 },
             sources: ASKING_PODS.map(({ ipv4 }) => ipv4),
           });
           for (const round of [1, 2]) {
@@ -62,7 +62,7 @@ describe.skipIf(reason !== undefined)(
           }
           const report = await load.stop();
           expect(report).toMatchObject({ refused: 0, reset: 0, failed: 0, errors: [] });
-          expect(report.answered).toBeGreaterThan(200);
+          expect(report.answered).toBeGreaterThan(100);
         } finally {
           await rm(folder, { recursive: true });
         }

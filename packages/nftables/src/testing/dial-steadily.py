@@ -18,7 +18,7 @@ to, port, rate, sources = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys
 family = socket.AF_INET6 if ":" in to else socket.AF_INET
 # The kernel sends a SYN again after a second.
 LATE_SECONDS = 0.9
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 30
 # The port is drawn by connect(): one that bind() draws may be one whose last connection the server still remembers.
 IP_BIND_ADDRESS_NO_PORT = 24
 
