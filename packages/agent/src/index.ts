@@ -3,7 +3,7 @@ export { Agent } from "./agent.ts";
 export type { AgentOptions } from "./agent-options.ts";
 export * from "./agent-status.ts";
 export { FileSource, type FileSourceOptions } from "./files/file-source.ts";
-export { groupId } from "./host/agent-place.ts";
+export { groupId, refuseBesideAgent } from "./host/agent-place.ts";
 export { askAgent } from "./host/ask-agent.ts";
 export { HostAgent, type HostAgentOptions } from "./host/host-agent.ts";
 export { type HostAgentStatus, isHostAgentStatus } from "./host/host-agent-status.ts";

@@ -1,3 +1,4 @@
+import { refuseBesideAgent } from "@svcproxy/agent";
 import { type DataPath, MissingTool, thisMachine } from "@svcproxy/host";
 import { EnvironmentError, type Problem, problemOfError } from "@svcproxy/topology";
 import { cleanUpUserspace } from "@svcproxy/userspace";
@@ -8,6 +9,7 @@ import { logProblems, reportProblems } from "./log-problems.ts";
 
 /** Removes what is ours of every data path; one that cannot be cleaned up does not keep the others from it. */
 export async function cleanUpAll(context: CommandContext, { json }: { readonly json?: true }): Promise<ExitCode> {
+  await refuseBesideAgent("clean up");
   const removed: string[] = [];
   const problems: Problem[] = [];
   const dataPaths: readonly Cleanable[] = [

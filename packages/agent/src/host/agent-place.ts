@@ -1,11 +1,31 @@
 import { existsSync } from "node:fs";
 import { readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { findRuntimeDirectory, runtimeDirectories } from "@svcproxy/host";
+import { findLockHolder, findRuntimeDirectory, runtimeDirectories } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 
 /** The lock that makes an agent the only one of its network namespace. */
 export const AGENT_LOCK = "agent";
+
+/**
+ * Makes sure that no agent of this user keeps this network namespace: it would undo what is done beside it.
+ *
+ * @param doing what is to be done, for instance `clean up`
+ * @throws EnvironmentError ALREADY_RUNNING
+ */
+export async function refuseBesideAgent(doing: string): Promise<void> {
+  const directory = await findRuntimeDirectory();
+  const holder = directory === undefined ? undefined : await findLockHolder({ name: AGENT_LOCK, directory });
+  if (holder === undefined) return;
+  const who = holder.pid === undefined ? "another process" : `pid ${holder.pid}`;
+  throw new EnvironmentError(
+    "ALREADY_RUNNING",
+    `Cannot ${doing}: ${who} runs svcproxy run here and keeps what there is`,
+    {
+      hint: "Stop it first",
+    },
+  );
+}
 
 /** Of an agent of root, which others may ask if it lets them. */
 const DIRECTORY_OF_ROOT = "/run/svcproxy";

@@ -97,6 +97,9 @@ describe.skipIf(reason !== undefined)(
       const second = runAgent(host);
       expect(await second.end()).toBe(1);
       expect(second.stderr).toContain("runs svcproxy run in this network namespace [ALREADY_RUNNING]");
+      const cleanup = await endOf(svcproxy(host, ["cleanup"]));
+      expect([cleanup.code, cleanup.stderr]).toEqual([1, expect.stringContaining("[ALREADY_RUNNING]")]);
+      expect(await servedCount(host)).toBe(3);
       expect(second.stderr).toContain(`pid ${(await statusOf(host))["pid"]}`);
       expect(await first.kill("SIGTERM")).toBe(0);
     });
