@@ -4,7 +4,6 @@ import { complement, type Fraction, formatFraction, isZero, toNumber } from "../
 import type { TraceRequest } from "../packet/request.ts";
 import type { Trace, TracedBranch } from "../trace-packet.ts";
 import type { Share } from "../walk/intended-share.ts";
-import type { Outcome } from "../walk/outcome.ts";
 import type { MissedRule, WalkEvent } from "../walk/walk-state.ts";
 import {
   eventsOf,
@@ -18,6 +17,7 @@ import {
   tellOutcome,
   tellRule,
 } from "./describe-event.ts";
+import { tellLastMark, tellOutcomeOf } from "./describe-outcome.ts";
 import { tellGiven, tellQuestion, tellShare } from "./trace-json.ts";
 import { wrap } from "./wrap.ts";
 
@@ -118,31 +118,8 @@ function tellBranch(branch: TracedBranch, family: Family): string {
   return `${tellOutcomeOf(outcome)}${share}${back}`;
 }
 
-/** Outcomes that are alike but for the mark, which another program may act on, are told apart by it. */
-function tellLastMark({ verdict, mark }: Outcome): string {
-  return mark === 0 || (verdict !== "accepted" && verdict !== "untouched") ? "" : `, with mark ${tellMark(mark)}`;
-}
-
 function tellMeant(share: Share): string {
   return share.numerator === 0 ? "this is not meant to happen" : `meant to be ${tellShare(share)}`;
-}
-
-function tellOutcomeOf(outcome: Outcome): string {
-  const { verdict, destination, source, masqueraded, because } = outcome;
-  switch (verdict) {
-    case "accepted":
-      return `accepted at ${tellEnd(destination)} as ${tellEnd(source)}${masqueraded ? " (masqueraded)" : ""}`;
-    case "untouched":
-      return masqueraded
-        ? `passed on to ${tellEnd(destination)} as ${tellEnd(source)} (masqueraded): ${because}`
-        : `left as it was, to ${tellEnd(destination)} as ${tellEnd(source)}: ${because}`;
-    case "refused":
-      return `refused: ${because}`;
-    case "dropped":
-      return `dropped in silence: ${because}`;
-    case "undecided":
-      return `not decided: ${because}`;
-  }
 }
 
 function percentage(probability: Fraction): string {
