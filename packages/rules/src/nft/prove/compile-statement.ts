@@ -4,8 +4,9 @@ import { type IndexSet, rangeSet, singleSet } from "../../prove/space/index-set.
 import { formatExpression, formatStatement } from "../format-nft-rule.ts";
 import type { DatumPart, NftElement, NftExpression, NftMatch, NftStatement, NftTable } from "../nft-rule-set.ts";
 import type { AssignTarget, LookupReading, NftStep, Reading } from "./compiled-nft.ts";
+import { entered, numbersWhere, openOf } from "./condition-parts.ts";
 import { onlyLevel } from "./lookup-tree.ts";
-import { entered, headerConditions, numbersWhere, openOf, readConditions } from "./read-conditions.ts";
+import { headerConditions, readConditions } from "./read-conditions.ts";
 import type { Readings } from "./readings.ts";
 
 interface Compiling {

@@ -20,9 +20,10 @@ import { byQuestions } from "./by-questions.ts";
 import { chanceWithin } from "./chance-of-match.ts";
 import { changedBits, changedNumber } from "./changed-bits.ts";
 import type { PartReading } from "./compiled-nft.ts";
+import { openOf } from "./condition-parts.ts";
 import type { Divided } from "./found.ts";
 import { groupOf, groupOfName, groupSets, type LookupNode } from "./lookup-tree.ts";
-import { fibSet, openOf, stateBit } from "./read-conditions.ts";
+import { fibSet, stateBit } from "./read-ct-conditions.ts";
 
 interface Dividing {
   readonly part: PartReading;

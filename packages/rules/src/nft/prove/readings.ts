@@ -3,8 +3,10 @@ import { type CompileContext, type Condition, NEVER } from "../../prove/compile/
 import { formatExpression } from "../format-nft-rule.ts";
 import type { DatumPart, NftElement, NftExpression, NftSet, NftSetReference, NftTable } from "../nft-rule-set.ts";
 import { constantPart, type DynamicSet, type LookupReading, type PartReading, type Reading } from "./compiled-nft.ts";
+import { openOf } from "./condition-parts.ts";
 import { buildLookupTree, type Domain, type LookupTree } from "./lookup-tree.ts";
-import { CONNECTED, headerConditions, openOf } from "./read-conditions.ts";
+import { headerConditions } from "./read-conditions.ts";
+import { CONNECTED } from "./read-ct-conditions.ts";
 
 /** A single value of an expression, and what must hold for it to be there. */
 interface Part {
