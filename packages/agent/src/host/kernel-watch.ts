@@ -113,9 +113,16 @@ export class KernelWatch {
 
 const STDERR_BYTES = 1_024;
 
-/** Where it can be, it ends with us, kill -9 included: on a quiet host it would not notice for long. @see setpriv(1) */
+/**
+ * Where it can be, it ends with us, kill -9 included: on a quiet host it would not notice for long. We may have ended before
+ * that was settled, which the shell looks at.
+ *
+ * @see setpriv(1)
+ */
 function monitorCommand(): readonly [string, ...string[]] {
-  return hasTool("setpriv") ? ["setpriv", "--pdeathsig", "KILL", "nft", "monitor"] : ["nft", "monitor"];
+  if (!hasTool("setpriv")) return ["nft", "monitor"];
+  const script = '[ "$PPID" = "$1" ] && exec nft monitor';
+  return ["setpriv", "--pdeathsig", "KILL", "sh", "-c", script, "sh", String(process.pid)];
 }
 
 /** `# new generation 12 by process 21077 (nft)` */
