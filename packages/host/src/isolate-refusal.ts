@@ -35,7 +35,6 @@ export interface Isolated {
 export async function isolateRefusal(plan: HostPlan, options: IsolateOptions): Promise<Isolated> {
   const { good, attempt, refusal } = options;
   const failures = new Map<string, Problem>();
-  const services = servicesOf(plan);
   for (;;) {
     const rest = failures.size === 0 ? plan : composePlan(plan, { other: good, isOther: (name) => failures.has(name) });
     try {
@@ -47,7 +46,7 @@ export async function isolateRefusal(plan: HostPlan, options: IsolateOptions): P
       const found = refused.suspects(rest).filter((name) => !failures.has(name));
       if (found.length === 0) return await searchRefused(plan, { ...options, failures, error });
       for (const name of found) failures.set(name, serviceProblem(name, refused.error));
-      if (failures.size === services.length) throw error;
+      if (failures.size === servicesOf(plan).length) throw error;
     }
   }
 }

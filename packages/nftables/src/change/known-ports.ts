@@ -7,18 +7,23 @@ import { type NumberedPort, portElements } from "./number-port.ts";
 export interface KnownPort {
   readonly wanted: WantedPort;
   readonly numbers: NumberedPort;
-  readonly elements: readonly Element[];
+}
+
+/** Put together when they are needed: there are many of them, and each is in the table's mirror already. */
+export function elementsOf({ wanted, numbers }: KnownPort): readonly Element[] {
+  return portElements(wanted, numbers);
 }
 
 /** The ports that the table holds, and how many of them want an element that several can. */
 export class KnownPorts {
   readonly #byService = new Map<string, Map<string, KnownPort>>();
-  readonly #owners = new Map<string, number>();
+  /** By collection and key; undefined until somebody asks, which who applies once never does. */
+  #owners: Map<string, Map<string, number>> | undefined;
 
   add(wanted: WantedPort, numbers: NumberedPort): KnownPort {
-    const known = { wanted, numbers, elements: portElements(wanted, numbers) };
+    const known = { wanted, numbers };
     entryOf(this.#byService, wanted.service, () => new Map<string, KnownPort>()).set(wanted.id, known);
-    for (const { collection, key } of known.elements) this.#count(collection, key, 1);
+    if (this.#owners !== undefined) count(this.#owners, known, 1);
     return known;
   }
 
@@ -26,31 +31,34 @@ export class KnownPorts {
   removeService(service: string): ReadonlyMap<string, KnownPort> {
     const removed = this.#byService.get(service) ?? NONE;
     this.#byService.delete(service);
-    for (const { elements } of removed.values()) {
-      for (const { collection, key } of elements) this.#count(collection, key, -1);
-    }
+    if (this.#owners !== undefined) for (const known of removed.values()) count(this.#owners, known, -1);
     return removed;
   }
 
   /** Whether some port wants an element with this key. */
   wants(collection: string, key: string): boolean {
-    return this.#owners.has(ownerKey(collection, key));
+    this.#owners ??= this.#countAll();
+    return this.#owners.get(collection)?.has(key) === true;
   }
 
   *values(): Generator<KnownPort> {
     for (const ofService of this.#byService.values()) yield* ofService.values();
   }
 
-  #count(collection: string, key: string, change: 1 | -1): void {
-    const name = ownerKey(collection, key);
-    const count = (this.#owners.get(name) ?? 0) + change;
-    if (count === 0) this.#owners.delete(name);
-    else this.#owners.set(name, count);
+  #countAll(): Map<string, Map<string, number>> {
+    const owners = new Map<string, Map<string, number>>();
+    for (const known of this.values()) count(owners, known, 1);
+    return owners;
   }
 }
 
 const NONE: ReadonlyMap<string, KnownPort> = new Map();
 
-function ownerKey(collection: string, key: string): string {
-  return `${collection} ${key}`;
+function count(owners: Map<string, Map<string, number>>, known: KnownPort, change: 1 | -1): void {
+  for (const { collection, key } of elementsOf(known)) {
+    const ofCollection = entryOf(owners, collection, () => new Map<string, number>());
+    const left = (ofCollection.get(key) ?? 0) + change;
+    if (left === 0) ofCollection.delete(key);
+    else ofCollection.set(key, left);
+  }
 }

@@ -7,7 +7,7 @@ import type { WantedPort } from "../compile/wanted-port.ts";
 import { affinityFrame, fixedFrame, type TableFrame, timeoutsOf, type WantedTable } from "../compile/wanted-table.ts";
 import { parseClassid } from "../table/classid.ts";
 import { collectElements, type Element, type Elements, type NftTable } from "../table/nft-table.ts";
-import { type KnownPort, KnownPorts } from "./known-ports.ts";
+import { elementsOf, type KnownPort, KnownPorts } from "./known-ports.ts";
 import { Leftover } from "./leftover.ts";
 import { NumberPool } from "./number-pool.ts";
 import { type NumberedPort, numberGroup, type OldGroup, pickingOf } from "./number-port.ts";
@@ -82,9 +82,7 @@ export class TableKeeper {
     const builder = this.#builder();
     for (const collection of frame.collections) builder.wantCollection(collection);
     for (const chain of frame.chains) builder.wantChain(chain);
-    for (const [collection, entries] of elements) {
-      for (const [key, value] of entries) builder.wantElement({ collection, key, ...value });
-    }
+    for (const [collection, entries] of elements) builder.wantElements(collection, entries);
     const live = new Set([...this.#ports.values()].flatMap(({ numbers }) => numbersOf(numbers)));
     const freedNumbers = new Set([...old.numbers].filter((number) => !live.has(number)));
     this.#removeSurplus(builder, { frame, elements, freedNumbers });
@@ -112,14 +110,14 @@ export class TableKeeper {
     const frame = joinFrames([...this.#missingAffinity(after), this.#pickingFrame(after)]);
     for (const collection of frame.collections) builder.wantCollection(collection);
     for (const chain of frame.chains) builder.wantChain(chain);
-    for (const element of [...frame.elements, ...after.flatMap((known) => known.elements)])
-      builder.wantElement(element);
+    const wanted = after.flatMap(elementsOf);
+    for (const element of [...frame.elements, ...wanted]) builder.wantElement(element);
     const live = new Set(after.flatMap(({ numbers }) => numbersOf(numbers)));
     const freedNumbers = new Set(
       [...before.values()].flatMap(({ numbers }) => numbersOf(numbers)).filter((number) => !live.has(number)),
     );
-    const elements = collectElements(after.flatMap((known) => known.elements));
-    for (const { collection, key } of [...before.values()].flatMap((known) => known.elements)) {
+    const elements = collectElements(wanted);
+    for (const { collection, key } of [...before.values()].flatMap(elementsOf)) {
       if (this.#ports.wants(collection, key)) continue;
       builder.removeElement(collection, key, whenToRemove(collection, key, { elements, freedNumbers }));
     }
@@ -184,7 +182,7 @@ export class TableKeeper {
 
   *#allElements(others: readonly Element[]): Generator<Element> {
     yield* others;
-    for (const { elements } of this.#ports.values()) yield* elements;
+    for (const known of this.#ports.values()) yield* elementsOf(known);
   }
 
   /** The chains that the ports' groups go to. */

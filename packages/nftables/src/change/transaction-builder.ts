@@ -31,9 +31,22 @@ export class TransactionBuilder {
     this.#input = input;
   }
 
-  wantElement({ collection, key, data, comment }: Element): void {
+  /** All that a collection is to hold of its own; the map is the builder's from now on. */
+  wantElements(collection: string, entries: Map<string, ElementValue>): void {
     const { mirror, leftover } = this.#input;
-    const value = { data, comment };
+    if (mirror.elementsOf(collection).size === 0 && !leftover.elements.has(collection)) {
+      if (entries.size > 0) this.#addedElements.set(collection, entries);
+      return;
+    }
+    for (const [key, value] of entries) this.#want(collection, key, value);
+  }
+
+  wantElement({ collection, key, data, comment }: Element): void {
+    this.#want(collection, key, { data, comment });
+  }
+
+  #want(collection: string, key: string, value: ElementValue): void {
+    const { mirror, leftover } = this.#input;
     leftover.keepElement(collection, key);
     if (!this.#madeAnew.has(collection)) {
       if (mirror.has(collection, key, value)) return;

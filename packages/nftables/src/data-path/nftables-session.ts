@@ -4,7 +4,6 @@ import {
   type DataPathSession,
   isolateRefusal,
   type ServicePortStatus,
-  type Shortfall,
   sameContext,
   serviceName,
   serviceProblem,
@@ -27,7 +26,7 @@ import type { OpenNftMachine } from "./nft-machine.ts";
 import { type NftablesApplyReport, reportApplied } from "./nftables-report.ts";
 import type { NftablesSettings } from "./nftables-settings.ts";
 import { QuietTime } from "./quiet-time.ts";
-import { StatusBook } from "./status-book.ts";
+import { type ShortfallOf, StatusBook } from "./status-book.ts";
 import { foreignChanges, fullTableProblem, numberProblem } from "./table-problems.ts";
 
 export interface SessionInput {
@@ -142,7 +141,7 @@ export class NftablesSession implements DataPathSession {
     this.#keep({ plan: good, keepers: written.keepers }, failures, run);
     const services = new Set([...fresh, ...failed]);
     const { asked, ports } = changedPlan(plan, { last: written.plan, services });
-    this.#status.noteSome(asked, { services, ports, shortfall: this.#shortfallOf });
+    this.#status.noteSome(asked, { services, ports, shortfall: this.#shortfallOf() });
     return true;
   }
 
@@ -159,7 +158,7 @@ export class NftablesSession implements DataPathSession {
       },
     });
     this.#keep({ plan: good, keepers }, failures, run);
-    this.#status.noteAll(plan, this.#shortfallOf);
+    this.#status.noteAll(plan, this.#shortfallOf());
     this.#machineProblems = await this.#machine.problemsWith(plan, { signal: this.#signal });
     this.#foundProblems = await this.#fullTables();
     this.#noteLook(startedMs);
@@ -172,11 +171,15 @@ export class NftablesSession implements DataPathSession {
     this.#unnumbered = new Set(run.unnumbered.map(({ plan }) => plan));
   }
 
-  readonly #shortfallOf = (port: ServicePortPlan): Shortfall | undefined => {
-    const problem = this.#failures.get(serviceName(port));
-    if (problem !== undefined) return { state: "failed", problem };
-    return this.#unnumbered.has(port) ? { state: "refused", problem: numberProblem(serviceName(port)) } : undefined;
-  };
+  /** As of now, whenever it is asked. */
+  #shortfallOf(): ShortfallOf {
+    const [failures, unnumbered] = [this.#failures, this.#unnumbered];
+    return (port) => {
+      const problem = failures.get(serviceName(port));
+      if (problem !== undefined) return { state: "failed", problem };
+      return unnumbered.has(port) ? { state: "refused", problem: numberProblem(serviceName(port)) } : undefined;
+    };
+  }
 
   #numberProblems(): readonly Problem[] {
     return [...new Set([...this.#unnumbered].map(serviceName))].map(numberProblem);
