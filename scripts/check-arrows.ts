@@ -27,12 +27,6 @@ const PRODUCT = /^(packages\/\w+|e2e)\/src\/(?!(.*\/)?testing\/)(?!.*\.test\.ts$
 const IMPORT =
   /(?:^|\n)\s*(?:import|export)\s[^"';]*?from\s*["']([^"']+)["']|import\s*\(\s*["']([^"']+)["']\s*\)|(?:^|\n)\s*import\s+["']([^"']+)["']/g;
 
-/** Circles that are known and still to be untied: the first file of each. None may come. */
-const KNOWN_CIRCLES = new Set([
-  "packages/userspace/src/tcp/tcp-carrier.ts",
-  "packages/userspace/src/udp/udp-carrier.ts",
-]);
-
 export interface WrongArrow {
   readonly file: string;
   readonly line: number;
@@ -62,7 +56,6 @@ function findCircles(root: string, files: readonly string[]): readonly WrongArro
   );
   return circlesOf(imports)
     .map((circle) => circle.toSorted())
-    .filter(([first = ""]) => !KNOWN_CIRCLES.has(first))
     .map(([file = "", ...others]) => ({
       file,
       line: 1,

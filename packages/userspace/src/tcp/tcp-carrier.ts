@@ -2,13 +2,11 @@ import type { DataPlane } from "../plane/byte-stream.ts";
 import type { DescriptorBudget } from "../plane/descriptor-budget.ts";
 import type { ClientClassifier } from "../policy/client-classifier.ts";
 import type { ConnectionLimiter } from "../policy/connection-limiter.ts";
-import type { EndpointState } from "../policy/endpoint-table.ts";
-import type { WorkerFrontend } from "../policy/worker-frontend.ts";
+import type { DialFailure } from "../policy/dial-failure.ts";
 import type { ProxyOptions } from "../proxy-options.ts";
-import type { TcpConnection } from "./tcp-connection.ts";
 
 /** What the connections of one worker share. */
-export interface TcpCarrier {
+export interface TcpCarrier<Connection> {
   readonly options: ProxyOptions;
   readonly plane: DataPlane;
   readonly limiter: ConnectionLimiter;
@@ -22,18 +20,9 @@ export interface TcpCarrier {
   readonly limitsConnections: boolean;
   /** Somebody wants to know each connection's client. */
   readonly alwaysAsksForClient: boolean;
-  readonly waiting: Set<TcpConnection>;
-  readonly dialling: Set<TcpConnection>;
-  readonly open: Set<TcpConnection>;
+  readonly waiting: Set<Connection>;
+  readonly dialling: Set<Connection>;
+  readonly open: Set<Connection>;
   dialFailed(failure: DialFailure): void;
-  ended(connection: TcpConnection): void;
-}
-
-export interface DialFailure {
-  readonly frontend: WorkerFrontend;
-  readonly endpoint: EndpointState;
-  /** The system's error code. */
-  readonly code: string;
-  /** This host's fault, not the endpoint's. */
-  readonly local: boolean;
+  ended(connection: Connection): void;
 }

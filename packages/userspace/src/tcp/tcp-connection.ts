@@ -33,7 +33,7 @@ export class TcpConnection implements AdmissionWaiter, DialOwner, RelayHost {
   attempts = 0;
   dialMs = -1;
   clientAddress: SocketAddress | undefined = undefined;
-  readonly #carrier: TcpCarrier;
+  readonly #carrier: TcpCarrier<TcpConnection>;
   readonly #client: ByteStream;
   #relay: Relay | undefined = undefined;
   #dial: Dial | undefined = undefined;
@@ -44,7 +44,10 @@ export class TcpConnection implements AdmissionWaiter, DialOwner, RelayHost {
   #counted = false;
   #sticky: EndpointState | undefined = undefined;
 
-  constructor(client: ByteStream, { frontend, carrier }: { frontend: WorkerFrontend; carrier: TcpCarrier }) {
+  constructor(
+    client: ByteStream,
+    { frontend, carrier }: { frontend: WorkerFrontend; carrier: TcpCarrier<TcpConnection> },
+  ) {
     this.#client = client;
     this.frontend = frontend;
     this.#carrier = carrier;

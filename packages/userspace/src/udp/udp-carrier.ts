@@ -5,11 +5,11 @@ import type { AddressInfo, UdpHandle } from "../plane/native-handles.ts";
 import { AffinityTable } from "../policy/affinity-table.ts";
 import type { ClientClassifier } from "../policy/client-classifier.ts";
 import type { EndReason } from "../policy/counters.ts";
+import type { DialFailure } from "../policy/dial-failure.ts";
 import type { EndpointState } from "../policy/endpoint-table.ts";
 import type { WorkerFrontend } from "../policy/worker-frontend.ts";
 import type { ProxyOptions } from "../proxy-options.ts";
-import type { DialFailure } from "../tcp/tcp-carrier.ts";
-import { UdpSession } from "./udp-session.ts";
+import { UdpSession, type UdpSessionListener, type UdpSessionOwner } from "./udp-session.ts";
 import type { DatagramPlane, DatagramSender } from "./udp-sockets.ts";
 
 /** While the proxy drains a session is over when nothing has moved for this long: nobody can ask any more. */
@@ -25,7 +25,7 @@ export interface UdpCarrierOptions {
 }
 
 /** The UDP sessions of one worker. */
-export class UdpCarrier {
+export class UdpCarrier implements UdpSessionOwner {
   readonly datagrams: DatagramPlane;
   readonly options: ProxyOptions;
   readonly random: () => number;
@@ -162,7 +162,7 @@ export class UdpCarrier {
 }
 
 /** One UDP frontend: its socket and its clients. */
-export class UdpListener {
+export class UdpListener implements UdpSessionListener {
   readonly frontend: WorkerFrontend;
   classifier: ClientClassifier;
   readonly handle: UdpHandle;

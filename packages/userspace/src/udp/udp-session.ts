@@ -3,10 +3,12 @@ import type { SocketAddress } from "@svcproxy/topology";
 import type { UdpHandle } from "../plane/native-handles.ts";
 import { isLocalFault, SystemCallError, systemErrorCode } from "../plane/system-error.ts";
 import type { EndReason } from "../policy/counters.ts";
+import type { DialFailure } from "../policy/dial-failure.ts";
 import type { EndpointState } from "../policy/endpoint-table.ts";
 import { NONE_TRIED, pickEndpoint } from "../policy/endpoint-table.ts";
 import type { WorkerFrontend } from "../policy/worker-frontend.ts";
-import type { UdpCarrier, UdpListener } from "./udp-carrier.ts";
+import type { ProxyOptions } from "../proxy-options.ts";
+import type { DatagramPlane, DatagramSender } from "./udp-sockets.ts";
 
 /** A datagram that could not be sent for a reason that lies here, or in itself. */
 const OWN_SEND_FAULTS = new Set(["EAGAIN", "ENOBUFS", "ENOMEM", "EMSGSIZE", "EINVAL"]);
@@ -19,9 +21,34 @@ interface OwnedUdpHandle extends UdpHandle {
   session?: UdpSession;
 }
 
+/** What the sessions of one worker share. */
+export interface UdpSessionOwner {
+  readonly datagrams: DatagramPlane;
+  readonly sender: DatagramSender;
+  readonly options: Pick<ProxyOptions, "udpBufferBytes">;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Monotonic, moved on by the sweep. */
+  readonly coarseNowMs: number;
+  readonly dialFailed: (failure: DialFailure) => void;
+  /** Keeps the order of use. */
+  touch(session: UdpSession): void;
+  /** The session's endpoint did not answer, and this one took over. */
+  moved(session: UdpSession, endpoint: EndpointState): void;
+  ended(session: UdpSession): void;
+}
+
+/** The frontend that a session belongs to. */
+export interface UdpSessionListener {
+  readonly frontend: WorkerFrontend;
+  /** The socket that answers leave by. */
+  readonly handle: UdpHandle;
+  forget(session: UdpSession): void;
+}
+
 /** What one client says to one frontend: a connected socket of its own to the endpoint, answers leave by the frontend's socket. */
 export class UdpSession {
-  readonly listener: UdpListener;
+  readonly listener: UdpSessionListener;
   readonly frontend: WorkerFrontend;
   readonly client: SocketAddress;
   /** The client as the system names it, a zone included. */
@@ -36,7 +63,7 @@ export class UdpSession {
   /** On the carrier's clock. */
   activeAtMs: number;
   reason: EndReason = "done";
-  readonly #carrier: UdpCarrier;
+  readonly #carrier: UdpSessionOwner;
   readonly #candidates: readonly EndpointState[];
   #tried: readonly EndpointState[] = NONE_TRIED;
   #socket: OwnedUdpHandle | undefined = undefined;
@@ -52,8 +79,8 @@ export class UdpSession {
       candidates,
       answerTo,
     }: {
-      listener: UdpListener;
-      carrier: UdpCarrier;
+      listener: UdpSessionListener;
+      carrier: UdpSessionOwner;
       candidates: readonly EndpointState[];
       answerTo: UdpSession["answerTo"];
     },

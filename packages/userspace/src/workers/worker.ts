@@ -6,12 +6,13 @@ import { DescriptorBudget } from "../plane/descriptor-budget.ts";
 import type { UdpHandle } from "../plane/native-handles.ts";
 import { ClientClassifier } from "../policy/client-classifier.ts";
 import type { ConnectionLimiter } from "../policy/connection-limiter.ts";
+import type { DialFailure } from "../policy/dial-failure.ts";
 import { EndpointTable } from "../policy/endpoint-table.ts";
 import type { FrontendSpec } from "../policy/frontend-spec.ts";
 import { WorkerFrontend } from "../policy/worker-frontend.ts";
 import type { ProxyOptions } from "../proxy-options.ts";
 import type { FrontendPlace } from "../proxy-status.ts";
-import type { DialFailure, TcpCarrier } from "../tcp/tcp-carrier.ts";
+import type { TcpCarrier } from "../tcp/tcp-carrier.ts";
 import { DESCRIPTORS_PER_CONNECTION, TcpConnection } from "../tcp/tcp-connection.ts";
 import { UdpCarrier } from "../udp/udp-carrier.ts";
 import type { UdpSession } from "../udp/udp-session.ts";
@@ -36,7 +37,7 @@ export interface WorkerSurroundings {
 }
 
 /** Carries the connections of one process: accepts on the listeners that it is given, and follows the plan. */
-export class Worker implements TcpCarrier {
+export class Worker implements TcpCarrier<TcpConnection> {
   readonly options: ProxyOptions;
   readonly plane: DataPlane;
   readonly limiter: ConnectionLimiter;
