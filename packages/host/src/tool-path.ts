@@ -53,12 +53,12 @@ export function missingTools(tools: readonly string[]): readonly string[] {
   return tools.filter((tool) => !hasTool(tool, { sbin: true }));
 }
 
-/** @throws EnvironmentError TOOL_MISSING with the Debian packages to install */
+/** @throws EnvironmentError MISSING_TOOL with the Debian packages to install */
 export function requireTools(tools: readonly string[], purpose: string): void {
   const missing = missingTools(tools);
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map(packageOf))];
-  throw new EnvironmentError("TOOL_MISSING", `${purpose} needs ${missing.join(" and ")}, which is not installed`, {
+  throw new EnvironmentError("MISSING_TOOL", `${purpose} needs ${missing.join(" and ")}, which is not installed`, {
     hint: `On Debian and Ubuntu: apt-get install ${packages.join(" ")}`,
   });
 }

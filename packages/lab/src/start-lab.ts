@@ -46,7 +46,7 @@ export interface StartedLab extends AsyncDisposable {
 /**
  * Builds the network that a topology describes, with a server in each pod, and resolves once all of them answer.
  *
- * @throws EnvironmentError TOOL_MISSING, LAB_NO_NAMESPACES, LAB_FAILED and those of `planLab`
+ * @throws EnvironmentError MISSING_TOOL, LAB_NO_NAMESPACES, LAB_FAILED and those of `planLab`
  */
 export async function startLab(topology: Topology, options: StartLabOptions = {}): Promise<StartedLab> {
   const rootless = process.getuid?.() !== 0;

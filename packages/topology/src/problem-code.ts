@@ -100,7 +100,6 @@ export type EnvironmentCode =
   | "ADDRESSES_UNREADABLE"
   // Tools
   | "MISSING_TOOL"
-  | "TOOL_MISSING"
   | "TOOL_FAILED"
   | "IP_FAILED"
   | "CONNTRACK_FAILED"
