@@ -88,7 +88,7 @@ async function traceList(
   let failed = 0;
   for (const packet of packets) {
     const tracer = await tracerOf(packet.request);
-    const told = tellListed(tracer, packet, faults);
+    const told = traceListed(tracer, packet, faults);
     if (told === undefined) continue;
     if (told.differences.length > 0) failed++;
     for (const difference of told.differences) context.note(formatFault(difference));
@@ -118,7 +118,7 @@ function refuseWithList(flags: TraceFlags): void {
 }
 
 /** @returns undefined where nobody can say how the packet comes in: `faults` has why */
-function tellListed(
+function traceListed(
   tracer: Tracer,
   { request, expect, place }: ListedPacket,
   faults: Fault[],

@@ -51,7 +51,7 @@ export async function applyAll(plan: HostPlan, input: ApplyAllInput): Promise<Ke
     }
     for (const { change, kept } of drafts) if (change === undefined) kept?.keeper.commit(kept.planned);
     await settleAll(drafts, input);
-    await tellLostGuard(drafts, input);
+    await reportLostGuard(drafts, input);
     run.unnumbered.push(...drafts.flatMap(({ kept }) => kept?.planned.unnumbered ?? []));
     return new Map(drafts.flatMap(({ family, kept }) => (kept === undefined ? [] : [[family, kept.keeper]])));
   }
@@ -97,7 +97,7 @@ export async function settleUdp(
   }
 }
 
-async function tellLostGuard(drafts: readonly Draft[], { machine, run }: ApplyAllInput): Promise<void> {
+async function reportLostGuard(drafts: readonly Draft[], { machine, run }: ApplyAllInput): Promise<void> {
   const wasGuarded = [...(run.before?.values() ?? [])].some((table) => table !== undefined && isGuarding(table));
   const isGuarded = drafts.some(({ kept }) => kept?.wanted.settings.guardsLocalhost === true);
   const hole = await machine.lostGuard({ wasGuarded, isGuarded });

@@ -84,7 +84,7 @@ export class NftablesSession implements DataPathSession {
 
   apply(plan: HostPlan, options: ApplyOptions = {}): Promise<NftablesApplyReport> {
     this.#quiet.stop();
-    return this.#inTurn(() => this.#apply(plan, options).catch(tellState));
+    return this.#inTurn(() => this.#apply(plan, options).catch(rethrowWithState));
   }
 
   status(): readonly ServicePortStatus[] {
@@ -248,7 +248,7 @@ export class NftablesSession implements DataPathSession {
 }
 
 /** @throws what it is given; of a refusal with what the kernel has now */
-function tellState(error: unknown): never {
+function rethrowWithState(error: unknown): never {
   if (!(error instanceof NftRefused)) throw error;
   throw new EnvironmentError(error.code, `${error.message}; our tables are as they were`, {
     cause: error,

@@ -49,7 +49,7 @@ export function readPolicyRule(value: unknown, { family, fault }: Reading): Poli
   ];
   const action = readAction(entry);
   const unknown = [
-    ...unread.map((key) => tellEntry(entry, key)),
+    ...unread.map((key) => describeEntry(entry, key)),
     ...(action === undefined ? ["an unknown action"] : []),
   ];
   return {
@@ -70,7 +70,7 @@ export function readPolicyRule(value: unknown, { family, fault }: Reading): Poli
   };
 }
 
-function tellEntry(entry: JsonObject, key: string): string {
+function describeEntry(entry: JsonObject, key: string): string {
   const value = entry[key];
   return value === null || value === undefined
     ? key

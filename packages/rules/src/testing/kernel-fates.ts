@@ -97,7 +97,7 @@ export async function fatesOf(
     }));
     const seen = Map.groupBy(await world.send(packets), ({ id }) => id);
     for (const [at, { place }] of planned.entries()) {
-      const fate = tellFate(kernelOutcome(seen.get(at + 1) ?? [], world.interfaceName), tellsOurBit);
+      const fate = describeFate(kernelOutcome(seen.get(at + 1) ?? [], world.interfaceName), tellsOurBit);
       const counted = fates[place];
       counted?.set(fate, (counted.get(fate) ?? 0) + 1);
     }
@@ -114,7 +114,7 @@ async function markArrivals(world: KernelWorld, mark: number): Promise<AsyncDisp
 }
 
 /** All that the plan is about. NAT draws source ports, and what stays may keep the bit that asks for it. */
-function tellFate(outcome: KernelOutcome, tellsOurBit: boolean): string {
+function describeFate(outcome: KernelOutcome, tellsOurBit: boolean): string {
   if (outcome.kind !== "delivered") return outcome.kind;
   const { by, source, destination, mark } = outcome;
   const told = mark === undefined ? null : by === "" || !tellsOurBit ? mark & ~MASQUERADE_BIT : mark;

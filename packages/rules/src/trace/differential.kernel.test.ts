@@ -6,7 +6,7 @@ import { parseSave } from "../rule-sets/parse-save.ts";
 import { askAll, loadRules, runDifferential } from "../testing/differential/differential-run.ts";
 import { withEveryTable } from "../testing/differential/every-table.ts";
 import { FOUND_DISAGREEMENTS } from "../testing/differential/found-disagreements.ts";
-import { tellKernel } from "../testing/differential/judge.ts";
+import { describeKernelOutcome } from "../testing/differential/judge.ts";
 import { createKernelWorld, type KernelWorld } from "../testing/differential/kernel-world.ts";
 import { runRefusals } from "../testing/differential/refusal-run.ts";
 import { runReplies } from "../testing/differential/reply-run.ts";
@@ -117,7 +117,7 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
       const settings = { ...DEFAULT_SETTINGS, ...changed };
       await loadRules(world, { rules: withEveryTable(rules), settings, variant: "legacy" });
       const [asked] = await askAll(world, [{ rules, settings, sent }]);
-      expect(asked?.observed.map(tellKernel)).toEqual([outcome]);
+      expect(asked?.observed.map(describeKernelOutcome)).toEqual([outcome]);
       expect(asked?.difference).toBeUndefined();
     });
   });

@@ -82,7 +82,7 @@ export class NftWords {
 
   /** @throws NftFault where another word comes */
   expect(word: string): void {
-    if (!this.skip(word)) throw new NftFault(`${tell(word)} is expected before ${tell(this.#word)}`);
+    if (!this.skip(word)) throw new NftFault(`${formatWord(word)} is expected before ${formatWord(this.#word)}`);
   }
 
   skipNewlines(): void {
@@ -150,7 +150,7 @@ export class NftWords {
 }
 
 /** A word as people see it. */
-export function tell(word: string): string {
+export function formatWord(word: string): string {
   if (word === "") return "the end of the text";
   return word === "\n" ? "the end of the line" : `\`${word.startsWith('"') ? `${word}"` : word}\``;
 }

@@ -1,7 +1,7 @@
 import { type Fault, InputError } from "@svcproxy/topology";
 import { NFT_FAMILIES, type NftFamily, type NftRuleSet, type NftTable } from "../nft-rule-set.ts";
 import { TableBuilder } from "../table-builder.ts";
-import { NftFault, NftWords, tell } from "./nft-words.ts";
+import { formatWord, NftFault, NftWords } from "./nft-words.ts";
 import { readChain } from "./read-chain.ts";
 import { addElements, readSet } from "./read-set.ts";
 
@@ -46,14 +46,14 @@ function readCommand(words: NftWords, tables: Map<string, TableBuilder>): void {
   const head = words.next();
   const command = head === "table" ? "add" : head;
   if (command !== "add" && command !== "delete" && command !== "flush")
-    throw new NftFault(`a table is expected before ${tell(head)}`);
+    throw new NftFault(`a table is expected before ${formatWord(head)}`);
   const what = head === "table" ? head : words.next();
   if (what === "ruleset") {
     if (command === "flush") tables.clear();
     return;
   }
   if (what !== "table" && !(command === "add" && what === "element"))
-    throw new NftFault(`${tell(`${head} ${what}`)} is nothing that a listing has`);
+    throw new NftFault(`${formatWord(`${head} ${what}`)} is nothing that a listing has`);
   const family = readFamily(words);
   const name = words.next();
   const key = `${family} ${name}`;

@@ -1,5 +1,5 @@
 import type { NftStatement } from "../nft-rule-set.ts";
-import { NftFault, type NftWords, tell } from "./nft-words.ts";
+import { formatWord, NftFault, type NftWords } from "./nft-words.ts";
 
 /** Statements that are a few words of their own; where each ends is said by its grammar. @throws NftFault */
 export function readClause(words: NftWords, head: "limit" | "quota" | "log" | "last" | "flow" | "dup"): NftStatement {
@@ -67,7 +67,8 @@ function skipLimit(words: NftWords): void {
 function skipRate(words: NftWords): void {
   const rate = words.next();
   if (/^\d+\/[a-z]+$/.test(rate)) return;
-  if (!/^\d+$/.test(rate) || !/^[km]?bytes\/[a-z]+$/.test(words.next())) throw new NftFault(`${tell(rate)} is no rate`);
+  if (!/^\d+$/.test(rate) || !/^[km]?bytes\/[a-z]+$/.test(words.next()))
+    throw new NftFault(`${formatWord(rate)} is no rate`);
 }
 
 function skipQuota(words: NftWords): void {

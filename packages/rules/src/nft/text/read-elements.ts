@@ -1,7 +1,7 @@
 import { UNKNOWN_TYPE } from "../data-types.ts";
 import type { DatumPart, NftData, NftElement, NftVerdict } from "../nft-rule-set.ts";
 import { FLAG_TYPES } from "../symbols.ts";
-import { NftFault, type NftWords, tell } from "./nft-words.ts";
+import { formatWord, NftFault, type NftWords } from "./nft-words.ts";
 import { readFlags, readValue } from "./read-value.ts";
 
 /** The types of an element's parts. */
@@ -107,7 +107,7 @@ export function readVerdict(words: NftWords): NftVerdict | undefined {
   if (word !== "jump" && word !== "goto") return undefined;
   words.next();
   const chain = words.next();
-  if (!/^[^{}(),;\n"]+$/.test(chain)) throw new NftFault(`${tell(chain)} is no chain's name`);
+  if (!/^[^{}(),;\n"]+$/.test(chain)) throw new NftFault(`${formatWord(chain)} is no chain's name`);
   return { kind: word, chain };
 }
 
@@ -117,7 +117,7 @@ function readData(words: NftWords, dataTypes: readonly string[], shared: Map<str
     (dataTypes.length === 0 && (SIMPLE_VERDICTS.has(words.peek) || ["jump", "goto"].includes(words.peek)));
   if (!isVerdict) return { kind: "value", parts: readParts(words, dataTypes) };
   const verdict = readVerdict(words);
-  if (verdict === undefined) throw new NftFault(`a verdict is expected before ${tell(words.peek)}`);
+  if (verdict === undefined) throw new NftFault(`a verdict is expected before ${formatWord(words.peek)}`);
   // Thousands of elements of a map name a handful of verdicts.
   const key = "chain" in verdict ? `${verdict.kind} ${verdict.chain}` : verdict.kind;
   const known = shared.get(key);

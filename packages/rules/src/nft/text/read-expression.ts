@@ -1,7 +1,7 @@
 import { typesOf, UNKNOWN_TYPE } from "../data-types.ts";
 import type { NftElement, NftExpression, NftFamily, NftSet, NftSetReference } from "../nft-rule-set.ts";
 import { FLAG_TYPES } from "../symbols.ts";
-import { NftFault, type NftWords, tell } from "./nft-words.ts";
+import { formatWord, NftFault, type NftWords } from "./nft-words.ts";
 import { readElements } from "./read-elements.ts";
 import { readOtherExpression } from "./read-other-expression.ts";
 import { readCount, readFlags, readValue } from "./read-value.ts";
@@ -100,7 +100,7 @@ function readPrimary(words: NftWords, table: TableWords, hint: string | undefine
   if (HEADERS.has(word)) {
     words.next();
     const field = words.next();
-    if (!/^[a-z][a-z0-9-]*$/.test(field)) throw new NftFault(`${tell(field)} is no field of ${word}`);
+    if (!/^[a-z][a-z0-9-]*$/.test(field)) throw new NftFault(`${formatWord(field)} is no field of ${word}`);
     return { kind: "payload", header: word, field };
   }
   if (BARE_META.has(word)) {
@@ -142,7 +142,7 @@ function readFib(words: NftWords): NftExpression {
 function readNumgen(words: NftWords): NftExpression {
   words.next();
   const mode = words.next();
-  if (mode !== "random" && mode !== "inc") throw new NftFault(`${tell(mode)} is no way to count`);
+  if (mode !== "random" && mode !== "inc") throw new NftFault(`${formatWord(mode)} is no way to count`);
   words.expect("mod");
   const modulus = readCount(words);
   return { kind: "numgen", mode, modulus, offset: words.skip("offset") ? readCount(words) : 0 };

@@ -1,6 +1,6 @@
 import { readPart } from "../data-types.ts";
 import type { NftExpression, NftNatFlags, NftStatement } from "../nft-rule-set.ts";
-import { NftFault, type NftWords, tell } from "./nft-words.ts";
+import { formatWord, NftFault, type NftWords } from "./nft-words.ts";
 import { readExpression, type TableWords } from "./read-expression.ts";
 
 /** `dnat ip to 1.2.3.4:80`, `snat to …`, `dnat ip prefix to ip daddr map { … }`. @throws NftFault */
@@ -68,7 +68,7 @@ function readLiteralTarget(
   const address = text === "" ? undefined : readPart(type, text);
   const ports = portText === "" ? undefined : readPart("inet_service", portText);
   if ((text !== "" && address === undefined) || (text === "" && ports === undefined))
-    throw new NftFault(`${tell(word)} is no address to map to`);
+    throw new NftFault(`${formatWord(word)} is no address to map to`);
   words.next();
   return {
     ...(address === undefined ? {} : { address: { kind: "literal", parts: [address] } }),

@@ -1,5 +1,5 @@
 import type { NftExpression } from "../nft-rule-set.ts";
-import { NftFault, type NftWords, tell } from "./nft-words.ts";
+import { formatWord, NftFault, type NftWords } from "./nft-words.ts";
 
 const EXTENSION_HEADERS: ReadonlySet<string> = new Set(["frag", "hbh", "dst", "mh", "srh", "auth"]);
 
@@ -80,7 +80,7 @@ function readRt(words: NftWords): NftExpression {
 function readIpsec(words: NftWords): NftExpression {
   words.next();
   const direction = words.next();
-  if (direction !== "in" && direction !== "out") throw new NftFault(`${tell(direction)} is no direction`);
+  if (direction !== "in" && direction !== "out") throw new NftFault(`${formatWord(direction)} is no direction`);
   const number = words.skip("spnum") ? `spnum ${words.next()} ` : "";
   const isAddress = words.peek === "ip" || words.peek === "ip6";
   return taken(words, isAddress ? 2 : 1, `ipsec ${direction} ${number}`.trim());

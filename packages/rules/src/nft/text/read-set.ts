@@ -1,6 +1,6 @@
 import { typesOf, UNKNOWN_TYPE } from "../data-types.ts";
 import type { NftElement, NftSet, NftUnread } from "../nft-rule-set.ts";
-import { NftFault, type NftWords, tell } from "./nft-words.ts";
+import { formatWord, NftFault, type NftWords } from "./nft-words.ts";
 import { readElements } from "./read-elements.ts";
 import { readConcat, type TableWords } from "./read-expression.ts";
 import { readCount, readDuration } from "./read-value.ts";
@@ -116,6 +116,6 @@ export function addElements(words: NftWords, set: NftSet): NftSet {
     return { ...set, elements };
   } catch (error) {
     if (!(error instanceof NftFault)) throw error;
-    throw new NftFault(`elements of ${tell(set.name)} at ${words.lineAt(before)}: ${error.message}`);
+    throw new NftFault(`elements of ${formatWord(set.name)} at ${words.lineAt(before)}: ${error.message}`);
   }
 }

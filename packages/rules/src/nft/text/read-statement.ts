@@ -2,7 +2,7 @@ import { typesOf, UNKNOWN_TYPE } from "../data-types.ts";
 import { fibPresence } from "../fib-presence.ts";
 import type { NftComparison, NftExpression, NftFamily, NftOperand, NftStatement } from "../nft-rule-set.ts";
 import { FLAG_TYPES } from "../symbols.ts";
-import { NftFault, type NftWords, tell } from "./nft-words.ts";
+import { formatWord, NftFault, type NftWords } from "./nft-words.ts";
 import { readClause, readConnectionCount } from "./read-clause.ts";
 import { readParts, readVerdict } from "./read-elements.ts";
 import { readConcat, readExpression, readSetReference, type TableWords } from "./read-expression.ts";
@@ -144,7 +144,7 @@ const COMPARISONS: ReadonlyMap<string, NftComparison> = new Map([
 function readCondition(words: NftWords, table: TableWords): NftStatement {
   const start = words.peek;
   const left = readConcat(words, table);
-  if (left.kind === "literal") throw new NftFault(`the statement ${tell(start)} is not known`);
+  if (left.kind === "literal") throw new NftFault(`the statement ${formatWord(start)} is not known`);
   const types = typesOf(left, (name) => table.setOf(name));
   if (words.skip("vmap"))
     return { kind: "vmap", key: left, map: readSetReference(words, table, { key: left, dataTypes: ["verdict"] }) };

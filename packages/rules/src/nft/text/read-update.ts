@@ -1,5 +1,5 @@
 import type { NftStatement } from "../nft-rule-set.ts";
-import { NftFault, type NftWords, tell } from "./nft-words.ts";
+import { formatWord, NftFault, type NftWords } from "./nft-words.ts";
 import { readConcat, readExpression, type TableWords } from "./read-expression.ts";
 import { readDuration } from "./read-value.ts";
 
@@ -7,7 +7,7 @@ import { readDuration } from "./read-value.ts";
 export function readUpdate(words: NftWords, table: TableWords, operation: "add" | "update" | "delete"): NftStatement {
   words.next();
   const name = words.next();
-  if (!name.startsWith("@")) throw new NftFault(`${tell(name)} is no set`);
+  if (!name.startsWith("@")) throw new NftFault(`${formatWord(name)} is no set`);
   const set = name.slice(1);
   words.expect("{");
   const known = table.setOf(set);
@@ -37,7 +37,7 @@ export function readUpdate(words: NftWords, table: TableWords, operation: "add" 
 function readTimeout(words: NftWords): number {
   const word = words.next();
   const duration = readDuration(word);
-  if (duration === undefined) throw new NftFault(`${tell(word)} is no time`);
+  if (duration === undefined) throw new NftFault(`${formatWord(word)} is no time`);
   return duration;
 }
 

@@ -1,7 +1,7 @@
 import { readPart } from "../data-types.ts";
 import type { DatumPart } from "../nft-rule-set.ts";
 import { SYMBOLS } from "../symbols.ts";
-import { NftFault, type NftWords, quoted, tell } from "./nft-words.ts";
+import { formatWord, NftFault, type NftWords, quoted } from "./nft-words.ts";
 
 /** One value, prefix or range. @throws NftFault */
 export function readValue(words: NftWords, type: string): DatumPart {
@@ -13,9 +13,9 @@ export function readValue(words: NftWords, type: string): DatumPart {
     words.next();
     return { from: text, to: quoted(words.next()) ?? "" };
   }
-  if (word === "" || /^[{}(),;\n]$/.test(word)) throw new NftFault(`a value is expected before ${tell(word)}`);
+  if (word === "" || /^[{}(),;\n]$/.test(word)) throw new NftFault(`a value is expected before ${formatWord(word)}`);
   const part = readPart(type, word);
-  if (part === undefined) throw new NftFault(`${tell(word)} is no ${type}`);
+  if (part === undefined) throw new NftFault(`${formatWord(word)} is no ${type}`);
   return part;
 }
 
@@ -34,7 +34,7 @@ export function readFlags(words: NftWords, type: string): DatumPart {
 /** A plain number. @throws NftFault */
 export function readCount(words: NftWords): number {
   const word = words.next();
-  if (!/^(\d+|0x[0-9a-f]+)$/.test(word)) throw new NftFault(`${tell(word)} is no number`);
+  if (!/^(\d+|0x[0-9a-f]+)$/.test(word)) throw new NftFault(`${formatWord(word)} is no number`);
   return Number(word);
 }
 

@@ -5,7 +5,7 @@ import { addressesOf, type Translation, translateDestination, translateSource } 
 import type { NftExpression, NftStatement } from "../nft-rule-set.ts";
 import type { NftAskedAt } from "./asked.ts";
 import { evaluateExpression } from "./evaluate-expression.ts";
-import { tellDoubt } from "./set-lookup.ts";
+import { describeDoubt } from "./set-lookup.ts";
 import type { StatementEffect, StatementResult } from "./statement-effect.ts";
 import type { Drawn, Value } from "./value.ts";
 
@@ -107,7 +107,7 @@ function addressRange(value: Value): Range | "unknown" | { readonly because: str
     const [first, last] = [parseIpAddress(String(from)), parseIpAddress(String(to))];
     return first === undefined || last === undefined ? "unknown" : { from: first, to: last };
   }
-  return { because: tellDoubt(value) };
+  return { because: describeDoubt(value) };
 }
 
 function portRange(value: Value | undefined): NumberRange | undefined | { readonly because: string } {
@@ -116,7 +116,7 @@ function portRange(value: Value | undefined): NumberRange | undefined | { readon
   if (value.kind === "within") return { from: value.from, to: value.to };
   if (value.kind === "span" && typeof value.range.from === "number" && typeof value.range.to === "number")
     return { from: value.range.from, to: value.range.to };
-  return { because: tellDoubt(value) };
+  return { because: describeDoubt(value) };
 }
 
 /** The bits in which the ends of the block differ stay the address' own. */

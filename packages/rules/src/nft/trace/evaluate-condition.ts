@@ -4,7 +4,7 @@ import { add, type Fraction, fractionOf, isZero, ONE, ZERO } from "../../trace/p
 import type { Datum, DatumPart, NftComparison, NftExpression, NftMatch } from "../nft-rule-set.ts";
 import type { NftAsked } from "./asked.ts";
 import { evaluateExpression, lookUp } from "./evaluate-expression.ts";
-import { isIn, tellDoubt } from "./set-lookup.ts";
+import { describeDoubt, isIn } from "./set-lookup.ts";
 import type { Value } from "./value.ts";
 
 /** Whether a condition holds: by a chance where a number is drawn. */
@@ -42,7 +42,7 @@ function compare(value: Value, comparison: NftComparison, part: DatumPart): Matc
     case "!=": {
       const answer = isIn(part, value);
       if (answer === "perhaps")
-        return unknown(value.kind === "known" ? `${value.datum} is not understood` : tellDoubt(value));
+        return unknown(value.kind === "known" ? `${value.datum} is not understood` : describeDoubt(value));
       return (answer === "yes") === (comparison === "==") ? YES : NO;
     }
     case "any":
@@ -62,9 +62,9 @@ function hasBits(value: Value, comparison: "any" | "none", part: DatumPart): Mat
       : value.kind === "bits"
         ? value
         : undefined;
-  if (bits === undefined) return unknown(tellDoubt(value));
+  if (bits === undefined) return unknown(describeDoubt(value));
   if ((bits.set & bits.known & part) !== 0) return comparison === "any" ? YES : NO;
-  if ((part & ~bits.known) !== 0) return unknown(tellDoubt(value));
+  if ((part & ~bits.known) !== 0) return unknown(describeDoubt(value));
   return comparison === "any" ? NO : YES;
 }
 
@@ -72,11 +72,11 @@ function isOrdered(value: Value, comparison: "<" | ">" | "<=" | ">=", part: Datu
   if (typeof part === "object") return unknown("a range has no order");
   const range =
     value.kind === "known" ? { from: value.datum, to: value.datum } : value.kind === "within" ? value : undefined;
-  if (range === undefined) return unknown(tellDoubt(value));
+  if (range === undefined) return unknown(describeDoubt(value));
   const [low, high] = [order(range.from, part), order(range.to, part)];
   if (low === undefined || high === undefined) return unknown("what is compared has no order");
   const [lowHolds, highHolds] = [inOrder(low, comparison), inOrder(high, comparison)];
-  if (lowHolds !== highHolds) return unknown(tellDoubt(value));
+  if (lowHolds !== highHolds) return unknown(describeDoubt(value));
   return lowHolds ? YES : NO;
 }
 

@@ -67,15 +67,15 @@ function statusOf(connection: ConnectionView): Value {
   const isFirst = state === "NEW" || state === "RELATED";
   let knownBits: number = STATUS.confirmed;
   let set: number = isConfirmed ? STATUS.confirmed : 0;
-  const tell = (bit: number, fact: boolean | undefined) => {
+  const add = (bit: number, fact: boolean | undefined) => {
     if (fact === undefined) return;
     knownBits |= bit;
     if (fact) set |= bit;
   };
-  tell(STATUS.snat, sourceTranslated);
-  tell(STATUS.dnat, destinationTranslated);
-  tell(STATUS.expected, state === "RELATED" ? undefined : isFirst ? false : undefined);
-  tell(STATUS.seenReply, isFirst ? false : direction === "REPLY" || state === "ESTABLISHED");
-  tell(STATUS.assured, isFirst ? false : undefined);
+  add(STATUS.snat, sourceTranslated);
+  add(STATUS.dnat, destinationTranslated);
+  add(STATUS.expected, state === "RELATED" ? undefined : isFirst ? false : undefined);
+  add(STATUS.seenReply, isFirst ? false : direction === "REPLY" || state === "ESTABLISHED");
+  add(STATUS.assured, isFirst ? false : undefined);
   return { kind: "bits", known: knownBits, set, what: "the connection's status" };
 }

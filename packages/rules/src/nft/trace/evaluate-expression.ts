@@ -8,7 +8,7 @@ import { evaluateFib } from "./evaluate-fib.ts";
 import { evaluateMeta } from "./evaluate-meta.ts";
 import { evaluatePayload } from "./evaluate-payload.ts";
 import { hashOf } from "./hash-of.ts";
-import { ElementIndex, type Lookup, tellDoubt } from "./set-lookup.ts";
+import { describeDoubt, ElementIndex, type Lookup } from "./set-lookup.ts";
 import { type Drawn, known, unknownValue, type Value } from "./value.ts";
 import { writtenLookup } from "./written-sets.ts";
 
@@ -107,12 +107,12 @@ function valuesOf({ values }: Drawn): readonly Value[] {
 
 function bitwise(operator: string, left: Value | undefined, right: Value | undefined): Value {
   if (left === undefined || right === undefined) return unknownValue("a value to combine is missing");
-  if (right.kind !== "known") return unknownValue(tellDoubt(right));
+  if (right.kind !== "known") return unknownValue(describeDoubt(right));
   const mask = right.datum;
   if (typeof mask === "string") return addressBitwise(operator, left, mask);
   if (left.kind === "known" && typeof left.datum === "number") return known(combineNumbers(operator, left.datum, mask));
   if (left.kind === "bits" && operator === "&") return maskedBits(left, mask);
-  return unknownValue(left.kind === "known" ? `${left.datum} has no bits` : tellDoubt(left));
+  return unknownValue(left.kind === "known" ? `${left.datum} has no bits` : describeDoubt(left));
 }
 
 export function combineNumbers(operator: string, a: number, b: number): number {

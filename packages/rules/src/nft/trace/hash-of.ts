@@ -1,7 +1,7 @@
 import { addressBits, addressWidth, familyOf, parseIpAddress } from "@svcproxy/topology";
 import type { Datum, NftExpression } from "../nft-rule-set.ts";
 import { jhash } from "./jhash.ts";
-import { tellDoubt } from "./set-lookup.ts";
+import { describeDoubt } from "./set-lookup.ts";
 import { known, unknownValue, type Value } from "./value.ts";
 
 /** `jhash … mod n`, where the seed stands in the rule and all that is hashed is known. @see linux net/netfilter/nft_hash.c */
@@ -11,7 +11,7 @@ export function hashOf(
 ): Value {
   if (seed === undefined) return unknownValue("the seed that the kernel drew for the hash is not known");
   const doubtful = values.find(({ kind }) => kind !== "known");
-  if (doubtful !== undefined) return unknownValue(`the hash is not known: ${tellDoubt(doubtful)}`);
+  if (doubtful !== undefined) return unknownValue(`the hash is not known: ${describeDoubt(doubtful)}`);
   const parts = of.kind === "concat" ? of.parts : [of];
   const bytes = values.map((value, at) => (value.kind === "known" ? bytesOf(value.datum, parts[at]) : undefined));
   if (!bytes.every((part) => part !== undefined)) return unknownValue("the hash of such a value is not known");

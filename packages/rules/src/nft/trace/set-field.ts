@@ -4,7 +4,7 @@ import { formatExpression } from "../format-nft-rule.ts";
 import type { NftExpression, NftStatement } from "../nft-rule-set.ts";
 import type { NftAskedAt } from "./asked.ts";
 import { evaluateExpression } from "./evaluate-expression.ts";
-import { tellDoubt } from "./set-lookup.ts";
+import { describeDoubt } from "./set-lookup.ts";
 import type { StatementEffect, StatementResult } from "./statement-effect.ts";
 import type { Value } from "./value.ts";
 
@@ -42,7 +42,7 @@ function assignMeta(key: string, value: Value, packet: PacketView): StatementEff
   const number = value.kind === "known" && typeof value.datum === "number" ? value.datum : undefined;
   if (key === "mark") {
     if (number === undefined)
-      return { kind: "unknown", because: `the mark that it gets is not known: ${tellDoubt(value)}` };
+      return { kind: "unknown", because: `the mark that it gets is not known: ${describeDoubt(value)}` };
     return { kind: "next", packet: { ...packet, mark: number >>> 0 } };
   }
   if (key === "priority") {
@@ -84,13 +84,13 @@ function assignPayload(
   if (isFamily && (field === "saddr" || field === "daddr")) {
     const address = typeof datum === "string" ? parseIpAddress(datum) : undefined;
     if (address === undefined)
-      return { kind: "unknown", because: `which address it gets is not known: ${tellDoubt(value)}` };
+      return { kind: "unknown", because: `which address it gets is not known: ${describeDoubt(value)}` };
     return { kind: "next", packet: { ...packet, [field === "saddr" ? "source" : "destination"]: address } };
   }
   if (field === "sport" || field === "dport") {
     if (header !== "th" && header !== packet.protocol) return { kind: "break" };
     if (typeof datum !== "number")
-      return { kind: "unknown", because: `which port it gets is not known: ${tellDoubt(value)}` };
+      return { kind: "unknown", because: `which port it gets is not known: ${describeDoubt(value)}` };
     const ports = { from: datum, to: datum };
     return { kind: "next", packet: { ...packet, [field === "sport" ? "sourcePorts" : "destinationPorts"]: ports } };
   }

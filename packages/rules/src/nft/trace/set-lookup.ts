@@ -36,7 +36,7 @@ export class ElementIndex {
       if (answer === "perhaps")
         return {
           kind: "unknown",
-          because: doubtful === undefined ? "a range of the set is not understood" : tellDoubt(doubtful),
+          because: doubtful === undefined ? "a range of the set is not understood" : describeDoubt(doubtful),
         };
       if (answer === "yes") found ??= element;
     }
@@ -57,7 +57,7 @@ function datumOf(value: Value): Datum | undefined {
   return value.kind === "known" ? value.datum : undefined;
 }
 
-export function tellDoubt(value: Value): string {
+export function describeDoubt(value: Value): string {
   switch (value.kind) {
     case "unknown":
       return value.because;

@@ -71,11 +71,11 @@ export function findArrivals(
     caveat:
       unsure === undefined
         ? undefined
-        : `by which interface packets come in hangs on ip rule ${unsure.priority} (${tellUnsure(unsure)})`,
+        : `by which interface packets come in hangs on ip rule ${unsure.priority} (${describeUnsure(unsure)})`,
   };
 }
 
-function tellUnsure({ unknown, tos, inInterface }: PolicyRule): string {
+function describeUnsure({ unknown, tos, inInterface }: PolicyRule): string {
   return unknown ?? (tos === undefined ? `iif ${inInterface}` : `tos 0x${tos.value.toString(16)}`);
 }
 

@@ -4,7 +4,7 @@ import { formatSave } from "../../rule-sets/format-restore.ts";
 import type { TraceRequest } from "../../trace/packet/request.ts";
 import { createTracer, type Trace, type Tracer } from "../../trace/trace-packet.ts";
 import { buildPacket } from "./build-packet.ts";
-import { judge, type KernelOutcome, kernelOutcome, repeatsFor, tellTrace } from "./judge.ts";
+import { describeTrace, judge, type KernelOutcome, kernelOutcome, repeatsFor } from "./judge.ts";
 import { type KernelWorld, type SentPacket, sysctlsOf } from "./kernel-world.ts";
 import { randomPacket } from "./random-packet.ts";
 import { randomRuleSet } from "./random-rules.ts";
@@ -101,7 +101,7 @@ export async function runDifferential(world: KernelWorld, options: DifferentialO
       disagreements.push({
         seed,
         failed,
-        text: tellCase(world, { failed, difference: last?.difference ?? difference, seed }),
+        text: describeCase(world, { failed, difference: last?.difference ?? difference, seed }),
       });
     }
     if (index % 100 === 99) options.onProgress?.(`${pairs} pairs, ${disagreements.length} disagreements`);
@@ -194,7 +194,7 @@ async function disagrees(world: KernelWorld, failed: Case, variant: "legacy" | "
   return asked?.difference !== undefined;
 }
 
-function tellCase(
+function describeCase(
   world: KernelWorld,
   { failed, difference, seed }: { failed: Case; difference: string; seed: number },
 ): string {
@@ -204,7 +204,7 @@ function tellCase(
     `seed ${seed}: ${packet.protocol} from ${side} ${packet.source}:${packet.sourcePort} to ${packet.destination}:${packet.destinationPort} mark ${mark.toString(16)}`,
     `  ${JSON.stringify(failed.settings)}`,
     `  ${difference}`,
-    `  the engine says:\n    ${tellTrace(trace)}`,
+    `  the engine says:\n    ${describeTrace(trace)}`,
     formatSave(failed.rules),
   ].join("\n");
 }

@@ -9,7 +9,7 @@ export interface FoundDisagreement {
   /** As iptables-save prints it, of IPv6 where the packet is. */
   readonly rules: string;
   readonly sent: SentPacket;
-  /** What the kernel does, as `tellKernel` says it. */
+  /** What the kernel does, as `describeKernelOutcome` says it. */
   readonly outcome: string;
 }
 

@@ -60,13 +60,13 @@ export function judge(trace: Trace, observed: readonly KernelOutcome[]): string 
   );
   const saysNothing = possible.some(({ verdict }) => verdict === "undecided");
   const strange = observed.find((one) => !possible.some((outcome) => fits(one, outcome)));
-  if (strange !== undefined && !saysNothing) return `the kernel did: ${tellKernel(strange)}`;
+  if (strange !== undefined && !saysNothing) return `the kernel did: ${describeKernelOutcome(strange)}`;
   if (observed.length < REPEATS) return undefined;
   for (const branch of trace.branches) {
     if (branch.kind === "undecided" || branch.outcome.verdict === "undecided") continue;
     if (toNumber(branch.probability) < SURE_CHANCE) continue;
     if (!observed.some((one) => fits(one, branch.outcome)))
-      return `the kernel never did: ${tellOutcome(branch.outcome)} (${formatFraction(branch.probability)})`;
+      return `the kernel never did: ${describeTracedOutcome(branch.outcome)} (${formatFraction(branch.probability)})`;
   }
   return undefined;
 }
@@ -91,28 +91,34 @@ function sameEnd(seen: EndAddress, { address, ports }: EndAddress): boolean {
   return seen.ports.from >= ports.from && seen.ports.from <= ports.to;
 }
 
-export function tellKernel(seen: KernelOutcome): string {
+export function describeKernelOutcome(seen: KernelOutcome): string {
   if (seen.kind !== "delivered") return seen.kind;
-  return `${seen.by === "" ? "kept" : `out by ${seen.by}`} ${tellEnds(seen)} mark ${seen.mark?.toString(16) ?? "?"}`;
+  return `${seen.by === "" ? "kept" : `out by ${seen.by}`} ${describeEnds(seen)} mark ${seen.mark?.toString(16) ?? "?"}`;
 }
 
-export function tellTrace({ branches }: Trace): string {
+export function describeTrace({ branches }: Trace): string {
   return branches
     .map((branch) =>
       branch.kind === "decided"
-        ? `${formatFraction(branch.probability)} ${tellOutcome(branch.outcome)}`
-        : `${formatFraction(branch.probability)} one of: ${branch.possible.map(({ outcome }) => tellOutcome(outcome)).join("; ")} (${branch.question.because})`,
+        ? `${formatFraction(branch.probability)} ${describeTracedOutcome(branch.outcome)}`
+        : `${formatFraction(branch.probability)} one of: ${branch.possible.map(({ outcome }) => describeTracedOutcome(outcome)).join("; ")} (${branch.question.because})`,
     )
     .join("\n    ");
 }
 
-function tellOutcome(outcome: Outcome): string {
+function describeTracedOutcome(outcome: Outcome): string {
   if (outcome.endpoint === undefined) return `${outcome.verdict} (${outcome.because})`;
-  return `${outcome.leftBy === undefined ? "kept" : `out by ${outcome.leftBy}`} ${tellEnds(outcome)} mark ${outcome.mark.toString(16)}`;
+  return `${outcome.leftBy === undefined ? "kept" : `out by ${outcome.leftBy}`} ${describeEnds(outcome)} mark ${outcome.mark.toString(16)}`;
 }
 
-function tellEnds({ source, destination }: { readonly source: EndAddress; readonly destination: EndAddress }): string {
-  const tell = ({ address, ports }: EndAddress) =>
+function describeEnds({
+  source,
+  destination,
+}: {
+  readonly source: EndAddress;
+  readonly destination: EndAddress;
+}): string {
+  const format = ({ address, ports }: EndAddress) =>
     ports === undefined ? address : `${address} ${ports.from}${ports.to === ports.from ? "" : `-${ports.to}`}`;
-  return `${tell(source)} > ${tell(destination)}`;
+  return `${format(source)} > ${format(destination)}`;
 }

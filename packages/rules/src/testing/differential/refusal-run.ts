@@ -2,7 +2,7 @@ import type { Family } from "@svcproxy/topology";
 import { formatSave } from "../../rule-sets/format-restore.ts";
 import { createTracer } from "../../trace/trace-packet.ts";
 import { type Case, loadRules, randomSettings, requestOf } from "./differential-run.ts";
-import { tellTrace } from "./judge.ts";
+import { describeTrace } from "./judge.ts";
 import { type KernelWorld, sysctlsOf } from "./kernel-world.ts";
 import { randomPacket } from "./random-packet.ts";
 import { randomRuleSet } from "./random-rules.ts";
@@ -70,7 +70,7 @@ export async function runRefusals(
           `seed ${options.seed + index}: ${protocol} from ${side} ${source} to ${destination}:${destinationPort}`,
           `  ${JSON.stringify(settings)}`,
           `  the sender ${came ? "learned" : "did not learn"} of it; the engine says: ${branch.reply.because}`,
-          `    ${tellTrace(trace)}`,
+          `    ${describeTrace(trace)}`,
           formatSave(rules),
         ].join("\n"),
       );

@@ -2,7 +2,7 @@ import type { Family } from "@svcproxy/topology";
 import { formatSave } from "../../rule-sets/format-restore.ts";
 import { createTracer } from "../../trace/trace-packet.ts";
 import { type Case, loadRules, randomSettings, requestOf } from "./differential-run.ts";
-import { kernelOutcome, tellTrace } from "./judge.ts";
+import { describeTrace, kernelOutcome } from "./judge.ts";
 import { type KernelWorld, type Seen, type SentPacket, sysctlsOf } from "./kernel-world.ts";
 import { randomPacket } from "./random-packet.ts";
 import { randomRuleSet } from "./random-rules.ts";
@@ -59,7 +59,7 @@ export async function runReplies(
           `seed ${options.seed + index}: udp from ${request.sent.side} ${request.sent.packet.source}:${request.sent.packet.sourcePort} to ${request.sent.packet.destination}:${request.sent.packet.destinationPort}`,
           `  ${JSON.stringify(settings)}`,
           `  answered from ${reply.side} ${reply.packet.source} to ${reply.packet.destination}: it ${came ? "came back" : "did not come back"}`,
-          `  the engine says: ${branch.reply.because}\n    ${tellTrace(trace)}`,
+          `  the engine says: ${branch.reply.because}\n    ${describeTrace(trace)}`,
           formatSave(rules),
         ].join("\n"),
       );

@@ -26,7 +26,7 @@ export function formatEnd({ address, ports }: EndAddress): string {
 }
 
 /** As people read it: without the port where the client's could be any. */
-export function tellEnd(end: EndAddress): string {
+export function describeEnd(end: EndAddress): string {
   const { ports, address } = end;
   if (ports === undefined) return address;
   if (ports.from === ports.to) return formatEnd(end);
@@ -36,12 +36,12 @@ export function tellEnd(end: EndAddress): string {
 }
 
 /** The rule as iptables-save or nft prints it; what a file brought along cannot forge a line. */
-export function tellRule(rule: AnyRule, family: Family): string {
+export function formatAnyRule(rule: AnyRule, family: Family): string {
   if (isNftRule(rule)) return visible(rule.text);
   return visible(formatRule(rule, { style: "save", family }));
 }
 
-export function tellMatch(match: AnyMatch, family: Family): string {
+export function formatAnyMatch(match: AnyMatch, family: Family): string {
   if (isStatement(match)) return visible(formatStatement(match));
   return visible(formatMatch(match, { style: "save", family }));
 }
@@ -56,7 +56,7 @@ function isStatement(match: AnyMatch): match is NftStatement {
   return STATEMENT_KINDS.has(match.kind) || (match.kind === "set" && "target" in match);
 }
 
-export function tellMark(mark: number): string {
+export function formatMark(mark: number): string {
   return `0x${mark.toString(16)}`;
 }
 
@@ -70,18 +70,18 @@ export const HOOK_MEANINGS: Readonly<Record<Hook, string>> = {
 };
 
 /** `1/2`; with a percentage where the fraction is none that people see through. */
-export function tellChance(chance: Fraction): string {
+export function formatChance(chance: Fraction): string {
   const text = formatFraction(chance);
   return text.length <= 5 ? text : `${text} (${Number((toNumber(chance) * 100).toFixed(3))} %)`;
 }
 
 /** How a rule answered, in a word or two. */
-export function tellOutcome({ outcome }: RuleEvent): string {
+export function describeRuleAnswer({ outcome }: RuleEvent): string {
   switch (outcome.kind) {
     case "matched":
       return "yes";
     case "chance":
-      return `yes, by a chance of ${tellChance(outcome.chance)}`;
+      return `yes, by a chance of ${formatChance(outcome.chance)}`;
     case "assumed":
       return outcome.took ? "if it matches" : "if it does not match";
     case "immaterial":
@@ -90,12 +90,12 @@ export function tellOutcome({ outcome }: RuleEvent): string {
 }
 
 /** What a rule changed: `mark 0x0 becomes 0x4000`. */
-export function tellChanges({ before, after }: RuleEvent): readonly string[] {
+export function describeChanges({ before, after }: RuleEvent): readonly string[] {
   return [...markChanges(before, after), ...addressChanges(before, after)];
 }
 
 /** As nft prints it: a traffic class. */
-function tellPriority(priority: number | undefined): string {
+function formatPriority(priority: number | undefined): string {
   return priority === undefined
     ? "that is not known"
     : `${Math.floor(priority / 0x10000).toString(16)}:${(priority & 0xffff).toString(16)}`;
@@ -106,11 +106,11 @@ function markChanges(before: PacketView, after: PacketView): readonly string[] {
   return [
     ...(before.priority === after.priority
       ? []
-      : [`priority ${tellPriority(before.priority)} becomes ${tellPriority(after.priority)}`]),
-    ...(before.mark === after.mark ? [] : [`mark ${tellMark(before.mark)} becomes ${tellMark(after.mark)}`]),
+      : [`priority ${formatPriority(before.priority)} becomes ${formatPriority(after.priority)}`]),
+    ...(before.mark === after.mark ? [] : [`mark ${formatMark(before.mark)} becomes ${formatMark(after.mark)}`]),
     ...(before.connection === undefined || before.connection.mark === connectionMark
       ? []
-      : [`the connection's mark becomes ${connectionMark === undefined ? "unknown" : tellMark(connectionMark)}`]),
+      : [`the connection's mark becomes ${connectionMark === undefined ? "unknown" : formatMark(connectionMark)}`]),
     ...(before.connection === undefined && after.connection?.state === "UNTRACKED"
       ? ["conntrack leaves it alone"]
       : []),
@@ -119,8 +119,8 @@ function markChanges(before: PacketView, after: PacketView): readonly string[] {
 
 function addressChanges(before: PacketView, after: PacketView): readonly string[] {
   const ends = (packet: PacketView) => ({
-    source: tellEnd(endOf(packet.source, packet.sourcePorts)),
-    destination: tellEnd(endOf(packet.destination, packet.destinationPorts)),
+    source: describeEnd(endOf(packet.source, packet.sourcePorts)),
+    destination: describeEnd(endOf(packet.destination, packet.destinationPorts)),
   });
   const [was, is] = [ends(before), ends(after)];
   return [

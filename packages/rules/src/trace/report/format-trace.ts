@@ -6,19 +6,19 @@ import type { Trace, TracedBranch } from "../trace-packet.ts";
 import type { Share } from "../walk/intended-share.ts";
 import type { MissedRule, WalkEvent } from "../walk/walk-state.ts";
 import {
+  describeChanges,
+  describeEnd,
+  describeRuleAnswer,
   eventsOf,
+  formatAnyMatch,
+  formatAnyRule,
+  formatChance,
   formatEnd,
+  formatMark,
   HOOK_MEANINGS,
-  tellChance,
-  tellChanges,
-  tellEnd,
-  tellMark,
-  tellMatch,
-  tellOutcome,
-  tellRule,
 } from "./describe-event.ts";
-import { tellLastMark, tellOutcomeOf } from "./describe-outcome.ts";
-import { tellGiven, tellQuestion, tellShare } from "./trace-json.ts";
+import { describeLastMark, describeOutcome } from "./describe-outcome.ts";
+import { describeGiven, describeQuestion, formatShare } from "./trace-json.ts";
 import { wrap } from "./wrap.ts";
 
 export interface TraceFormat {
@@ -61,23 +61,23 @@ function headline({ request, entry }: Trace, hostName: string | undefined): read
     (request.state ?? "NEW") === "NEW"
       ? `The first packet of a new ${packet.protocol.toUpperCase()} connection`
       : `A ${packet.protocol.toUpperCase()} packet in state ${request.state}`;
-  const from = tellEnd(
+  const from = describeEnd(
     packet.sourcePorts === undefined
       ? { address: packet.source }
       : { address: packet.source, ports: packet.sourcePorts },
   );
-  const to = tellEnd(
+  const to = describeEnd(
     packet.destinationPorts === undefined
       ? { address: packet.destination }
       : { address: packet.destination, ports: packet.destinationPorts },
   );
-  const mark = packet.mark === 0 ? "" : ` It carries mark ${tellMark(packet.mark)}.`;
+  const mark = packet.mark === 0 ? "" : ` It carries mark ${formatMark(packet.mark)}.`;
   const on = hostName === undefined ? "" : `, on ${visible(hostName)}`;
-  return wrap(`${what} from ${from} to ${to}${on}. ${entry.told}${mark}${tellState(request)}`, { indent: "" });
+  return wrap(`${what} from ${from} to ${to}${on}. ${entry.told}${mark}${describeState(request)}`, { indent: "" });
 }
 
 /** Why a packet that opens no connection meets no rule of the nat table. */
-function tellState({ state = "NEW" }: TraceRequest): string {
+function describeState({ state = "NEW" }: TraceRequest): string {
   switch (state) {
     case "NEW":
     case "RELATED":
@@ -97,17 +97,17 @@ function summary(
   const shown = branches.slice(0, listed);
   const lines = shown.flatMap((branch) => {
     const chance = `${percentage(branch.probability)}`.padStart(9);
-    return wrap(`${tellBranch(branch, family)}`, { indent: " ".repeat(11), first: `${chance}  ` });
+    return wrap(`${describeBranch(branch, family)}`, { indent: " ".repeat(11), first: `${chance}  ` });
   });
   return branches.length === shown.length
     ? lines
     : [...lines, `           … and ${branches.length - shown.length} more`];
 }
 
-function tellBranch(branch: TracedBranch, family: Family): string {
-  if (branch.kind === "undecided") return `not decided: ${tellQuestion(branch.question, family)}`;
+function describeBranch(branch: TracedBranch, family: Family): string {
+  if (branch.kind === "undecided") return `not decided: ${describeQuestion(branch.question, family)}`;
   const { outcome } = branch;
-  const share = branch.share === undefined ? "" : `; ${tellMeant(branch.share)}`;
+  const share = branch.share === undefined ? "" : `; ${describeMeantShare(branch.share)}`;
   const what = outcome.verdict === "refused" ? "refusal" : "answer";
   const back =
     branch.reply?.returns === false
@@ -115,11 +115,11 @@ function tellBranch(branch: TracedBranch, family: Family): string {
       : branch.reply !== undefined && branch.reply.returns === undefined
         ? `; the ${what} may be lost`
         : "";
-  return `${tellOutcomeOf(outcome)}${share}${back}`;
+  return `${describeOutcome(outcome)}${share}${back}`;
 }
 
-function tellMeant(share: Share): string {
-  return share.numerator === 0 ? "this is not meant to happen" : `meant to be ${tellShare(share)}`;
+function describeMeantShare(share: Share): string {
+  return share.numerator === 0 ? "this is not meant to happen" : `meant to be ${formatShare(share)}`;
 }
 
 function percentage(probability: Fraction): string {
@@ -197,14 +197,16 @@ function ruleLines(
         event.outcome.kind === "matched"
           ? []
           : "because" in event.outcome
-            ? [`${tellOutcome(event)}: ${event.outcome.because}`]
-            : [tellOutcome(event)];
+            ? [`${describeRuleAnswer(event)}: ${event.outcome.because}`]
+            : [describeRuleAnswer(event)];
       return [
-        ...wrap(tellRule(event.rule, family) || "(only counts)", {
+        ...wrap(formatAnyRule(event.rule, family) || "(only counts)", {
           first: `${indent}${event.number}. ${answer}  `,
           indent: body,
         }),
-        ...[...why, ...tellChanges(event)].flatMap((text) => wrap(text, { first: `${body}> `, indent: `${body}  ` })),
+        ...[...why, ...describeChanges(event)].flatMap((text) =>
+          wrap(text, { first: `${body}> `, indent: `${body}  ` }),
+        ),
       ];
     }
   }
@@ -223,12 +225,12 @@ function missedLines(
   const body = `${indent}        `;
   const why =
     lost !== undefined
-      ? [`no, by a chance of ${tellChance(complement(lost))}`]
+      ? [`no, by a chance of ${formatChance(complement(lost))}`]
       : (isNftRule(rule) ? rule.statements : rule.matches).length > 1
-        ? [`not so: ${tellMatch(failed, family)}`]
+        ? [`not so: ${formatAnyMatch(failed, family)}`]
         : [];
   return [
-    ...wrap(tellRule(rule, family), { first: `${indent}${number}. no   `, indent: body }),
+    ...wrap(formatAnyRule(rule, family), { first: `${indent}${number}. no   `, indent: body }),
     ...why.flatMap((text) => wrap(text, { first: `${body}> `, indent: `${body}  ` })),
   ];
 }
@@ -236,10 +238,10 @@ function missedLines(
 function ending(branch: TracedBranch, family: Family): readonly string[] {
   if (branch.kind === "undecided") {
     return [
-      ...wrap(`Not decided: ${tellQuestion(branch.question, family)}.`, { indent: "  " }),
+      ...wrap(`Not decided: ${describeQuestion(branch.question, family)}.`, { indent: "  " }),
       "  It may come to one of these:",
       ...branch.possible.slice(0, 10).flatMap(({ outcome, given }) =>
-        wrap(`${tellOutcomeOf(outcome)}${tellLastMark(outcome)}, if ${tellGiven(given)}`, {
+        wrap(`${describeOutcome(outcome)}${describeLastMark(outcome)}, if ${describeGiven(given)}`, {
           first: "  - ",
           indent: "    ",
         }),
@@ -250,7 +252,7 @@ function ending(branch: TracedBranch, family: Family): readonly string[] {
   const { reply, missed } = branch;
   const end = [
     ...wrap(
-      `So it is ${tellOutcomeOf(branch.outcome)}${branch.outcome.verdict === "accepted" ? `, ${branch.outcome.because}` : ""}.`,
+      `So it is ${describeOutcome(branch.outcome)}${branch.outcome.verdict === "accepted" ? `, ${branch.outcome.because}` : ""}.`,
       { indent: "  " },
     ),
     ...(missed === undefined

@@ -2,7 +2,7 @@ import { familyOf, visible } from "@svcproxy/topology";
 import { toNumber } from "../packet/fraction.ts";
 import type { Trace, TracedBranch } from "../trace-packet.ts";
 import type { WalkEvent } from "../walk/walk-state.ts";
-import { eventsOf, tellChance, tellChanges, tellEnd, tellRule } from "./describe-event.ts";
+import { describeChanges, describeEnd, eventsOf, formatAnyRule, formatChance } from "./describe-event.ts";
 
 export type GraphFormat = "mermaid" | "dot";
 
@@ -44,17 +44,17 @@ function graphOf({ entry, branches }: Trace): Graph {
   const connect = (from: GraphNode, to: GraphNode, label: string) => {
     edges.set(`${from.id} ${to.id}`, { from: from.id, to: to.id, label });
   };
-  const start = addNode(`${packet.protocol} ${packet.source} to ${tellEnd(endOfDestination(packet))}`);
+  const start = addNode(`${packet.protocol} ${packet.source} to ${describeEnd(endOfDestination(packet))}`);
   for (const branch of branches) {
     let at = start;
     for (const event of eventsOf(pastOf(branch)).filter(isTelling)) {
       const known = byEvent.get(event);
-      const node = known ?? addNode(tellEvent(event, family));
+      const node = known ?? addNode(describeEvent(event, family));
       byEvent.set(event, node);
-      if (node !== at) connect(at, node, event.outcome.kind === "chance" ? tellChance(event.outcome.chance) : "");
+      if (node !== at) connect(at, node, event.outcome.kind === "chance" ? formatChance(event.outcome.chance) : "");
       at = node;
     }
-    connect(at, addNode(tellEnding(branch), true), `${Number((toNumber(branch.probability) * 100).toFixed(3))} %`);
+    connect(at, addNode(describeEnding(branch), true), `${Number((toNumber(branch.probability) * 100).toFixed(3))} %`);
   }
   return { nodes, edges: [...edges.values()] };
 }
@@ -75,20 +75,20 @@ function isTelling(event: WalkEvent): event is RuleEvent {
   return event.outcome.kind !== "immaterial" && !(event.outcome.kind === "assumed" && !event.outcome.took);
 }
 
-function tellEvent(event: RuleEvent, family: 4 | 6): string {
+function describeEvent(event: RuleEvent, family: 4 | 6): string {
   const lines = [
     `${event.table} ${visible(event.chain)} ${event.number}`,
-    tellRule(event.rule, family),
-    ...tellChanges(event),
+    formatAnyRule(event.rule, family),
+    ...describeChanges(event),
   ];
   return lines.join("\n");
 }
 
-function tellEnding(branch: TracedBranch): string {
+function describeEnding(branch: TracedBranch): string {
   if (branch.kind === "undecided") return `not decided\n${visible(branch.question.because)}`;
   const { verdict, destination, source, because } = branch.outcome;
   if (verdict !== "accepted" && verdict !== "untouched") return `${verdict}\n${visible(because)}`;
-  return `${verdict} at ${tellEnd(destination)}\nas ${tellEnd(source)}`;
+  return `${verdict} at ${describeEnd(destination)}\nas ${describeEnd(source)}`;
 }
 
 function toMermaid({ nodes, edges }: Graph): string {

@@ -6,14 +6,14 @@ import type { Outcome, Verdict } from "../walk/outcome.ts";
 import type { Given } from "../walk/resolve-branches.ts";
 import type { Question, WalkEvent } from "../walk/walk-state.ts";
 import {
+  describeChanges,
+  describeRuleAnswer,
   eventsOf,
+  formatAnyMatch,
+  formatAnyRule,
+  formatChance,
   formatEnd,
-  tellChance,
-  tellChanges,
-  tellMark,
-  tellMatch,
-  tellOutcome,
-  tellRule,
+  formatMark,
 } from "./describe-event.ts";
 
 /** An exact number: the fraction, and the nearest double. */
@@ -76,7 +76,7 @@ export function traceToJson({ request, entry, branches }: Trace): TraceJson {
       to: formatEnd(destinationOf(packet)),
       protocol: packet.protocol,
       state: request.state ?? "NEW",
-      mark: tellMark(packet.mark),
+      mark: formatMark(packet.mark),
       inInterface: packet.inInterface ?? null,
       ...(packet.sourcePorts !== undefined && packet.sourcePorts.from !== packet.sourcePorts.to
         ? { sourcePorts: `${packet.sourcePorts.from}-${packet.sourcePorts.to}` }
@@ -107,11 +107,11 @@ function branchToJson(branch: TracedBranch, family: Family): BranchJson {
       masqueraded: null,
       endpoint: null,
       because: question.because,
-      undecidedBy: tellQuestion(question, family),
+      undecidedBy: describeQuestion(question, family),
       possible: branch.possible.map(({ outcome, given }) => ({
-        given: tellGiven(given),
+        given: describeGiven(given),
         ...outcomeToJson(outcome),
-        mark: tellMark(outcome.mark),
+        mark: formatMark(outcome.mark),
       })),
       steps: stepsToJson(eventsOf(question.past), family),
       reply: null,
@@ -120,7 +120,7 @@ function branchToJson(branch: TracedBranch, family: Family): BranchJson {
   const { outcome, share, reply, missed } = branch;
   return {
     probability,
-    share: share === undefined ? null : { fraction: tellShare(share), value: share.numerator / share.denominator },
+    share: share === undefined ? null : { fraction: formatShare(share), value: share.numerator / share.denominator },
     ...outcomeToJson(outcome),
     undecidedBy: outcome.verdict === "undecided" ? outcome.because : null,
     steps: stepsToJson(eventsOf(branch.ended.state.past), family),
@@ -132,7 +132,7 @@ function branchToJson(branch: TracedBranch, family: Family): BranchJson {
   };
 }
 
-export function tellShare({ numerator, denominator }: { numerator: number; denominator: number }): string {
+export function formatShare({ numerator, denominator }: { numerator: number; denominator: number }): string {
   return denominator === 1 ? String(numerator) : `${numerator}/${denominator}`;
 }
 
@@ -148,9 +148,9 @@ function outcomeToJson(outcome: Outcome) {
 }
 
 /** `rule 3 of filter FORWARD: -m time … is not understood`. */
-export function tellQuestion({ position, match, because }: Question, family: Family): string {
+export function describeQuestion({ position, match, because }: Question, family: Family): string {
   if (position === undefined) return because;
-  const text = match === undefined ? "" : tellMatch(match, family);
+  const text = match === undefined ? "" : formatAnyMatch(match, family);
   // What is not understood is quoted in the reason.
   const condition = text === "" || because.includes(text) ? "" : `${text}: `;
   return `rule ${position.number} of ${position.table} ${position.chain}: ${condition}${because}`;
@@ -160,14 +160,14 @@ export function tellQuestion({ position, match, because }: Question, family: Fam
 const MOST_ANSWERS = 4;
 
 /** `rule 1 of raw PREROUTING does not match, and rule 1 of filter FORWARD matches`; of a long way, its end. */
-export function tellGiven(given: Given): string {
+export function describeGiven(given: Given): string {
   const answers: string[] = [];
-  for (let node: Given | undefined = given; node !== undefined; node = node.later) answers.push(tellAnswer(node));
+  for (let node: Given | undefined = given; node !== undefined; node = node.later) answers.push(describeAnswer(node));
   const untold = answers.length - MOST_ANSWERS;
   return [...(untold > 0 ? [`${untold} answers before`] : []), ...answers.slice(-MOST_ANSWERS)].join(", and ");
 }
 
-function tellAnswer({ question: { position, match, because }, answer }: Given): string {
+function describeAnswer({ question: { position, match, because }, answer }: Given): string {
   if (position === undefined) return `order ${answer + 1}, for ${because}`;
   const place = `rule ${position.number} of ${position.table} ${position.chain}`;
   if (match === undefined) return `${place} takes its choice ${answer + 1}`;
@@ -201,17 +201,17 @@ function stepToJson(event: WalkEvent, family: Family): readonly unknown[] {
         },
       ];
     case "rule": {
-      const changes = tellChanges(event);
+      const changes = describeChanges(event);
       return [
         {
           kind: "rule",
           table: event.table,
           chain: event.chain,
           number: event.number,
-          rule: tellRule(event.rule, family),
+          rule: formatAnyRule(event.rule, family),
           matched: event.outcome.kind === "matched" || event.outcome.kind === "chance",
-          answer: tellOutcome(event),
-          ...(event.outcome.kind === "chance" ? { by: tellMatch(event.outcome.match, family) } : {}),
+          answer: describeRuleAnswer(event),
+          ...(event.outcome.kind === "chance" ? { by: formatAnyMatch(event.outcome.match, family) } : {}),
           ...("because" in event.outcome ? { because: event.outcome.because } : {}),
           ...(changes.length === 0 ? {} : { changes }),
         },
@@ -229,10 +229,10 @@ function missesToJson(event: Extract<WalkEvent, { readonly kind: "misses" }>, fa
     kind: "rule",
     ...place,
     number,
-    rule: tellRule(rule, family),
+    rule: formatAnyRule(rule, family),
     matched: false,
-    answer: lost === undefined ? "no" : `no, by a chance of ${tellChance(complement(lost))}`,
-    by: tellMatch(failed, family),
+    answer: lost === undefined ? "no" : `no, by a chance of ${formatChance(complement(lost))}`,
+    by: formatAnyMatch(failed, family),
   }));
 }
 
@@ -240,7 +240,7 @@ function packetToJson(packet: PacketView) {
   return {
     source: formatEnd(sourceOf(packet)),
     destination: formatEnd(destinationOf(packet)),
-    mark: tellMark(packet.mark),
+    mark: formatMark(packet.mark),
     in: packet.inInterface ?? null,
     out: packet.outInterface ?? null,
   };

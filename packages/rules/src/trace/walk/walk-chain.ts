@@ -123,7 +123,7 @@ function visitRule(walk: ChainWalk, asked: RuleVisit, visit: Visit): void {
     return;
   }
   if (isIdle(rule.target) && !rule.matches.some((match) => changesMark(match))) {
-    const because = result.outcome === "chance" ? "by chance" : tellUnknowns(result.unknowns);
+    const because = result.outcome === "chance" ? "by chance" : describeUnknowns(result.unknowns);
     visit.next.push(withEvent(known.state, ruleEvent(walk, asked, { outcome: { kind: "immaterial", because } })));
     return;
   }
@@ -148,13 +148,13 @@ function drawLots(walk: ChainWalk, asked: IptablesVisit, { chance, match }: Draw
   visit.next.push(withMiss(walk, { ...asked, state: left }, { failed: match, lost: chance }));
 }
 
-function tellUnknowns(unknowns: readonly UnknownMatch[]): string {
+function describeUnknowns(unknowns: readonly UnknownMatch[]): string {
   return unknowns.map(({ because }) => because).join("; ");
 }
 
 /** Each match that is not known is a question of its own: another rule may ask one of them alone. */
 function assume(walk: ChainWalk, asked: IptablesVisit, { unknowns, draw }: Assumed, visit: Visit): void {
-  const because = tellUnknowns(unknowns);
+  const because = describeUnknowns(unknowns);
   assumeEach(walk, { ...asked, outcome: { kind: "assumed", took: true, because } }, { unknowns, draw }, visit);
 }
 

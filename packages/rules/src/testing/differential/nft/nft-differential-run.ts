@@ -6,7 +6,7 @@ import { formatSave } from "../../../rule-sets/format-restore.ts";
 import { createTracer, type Trace, type Tracer } from "../../../trace/trace-packet.ts";
 import { randomSettings, requestOf } from "../differential-run.ts";
 import { withEveryTable } from "../every-table.ts";
-import { judge, type KernelOutcome, kernelOutcome, repeatsFor, tellTrace } from "../judge.ts";
+import { describeTrace, judge, type KernelOutcome, kernelOutcome, repeatsFor } from "../judge.ts";
 import { type KernelWorld, type SentPacket, sysctlsOf } from "../kernel-world.ts";
 import { randomPacket } from "../random-packet.ts";
 import { randomRuleSet } from "../random-rules.ts";
@@ -91,7 +91,7 @@ export async function runNftDifferential(
       const failed = await shrink(world, found);
       const [last] = (await load(world, failed)) === undefined ? await askNft(world, [failed]) : [];
       disagreements.push(
-        tellCase(failed, { seed, difference: last?.difference ?? difference, trace: last?.trace ?? trace }),
+        describeCase(failed, { seed, difference: last?.difference ?? difference, trace: last?.trace ?? trace }),
       );
     }
   }
@@ -197,7 +197,7 @@ async function shrink(world: KernelWorld, failed: NftCase): Promise<NftCase> {
   return withRules(rules);
 }
 
-function tellCase(
+function describeCase(
   { sent: { side, packet, mark }, settings, source, beside }: NftCase,
   { seed, difference, trace }: { readonly seed: number; readonly difference: string; readonly trace: Trace },
 ): string {
@@ -208,7 +208,7 @@ function tellCase(
     `seed ${seed}: ${packet.protocol} from ${side} ${packet.source}:${packet.sourcePort} to ${packet.destination}:${packet.destinationPort} mark ${mark.toString(16)}`,
     `  ${JSON.stringify(settings)}`,
     `  ${difference}`,
-    `  the engine says:\n    ${tellTrace(trace)}`,
+    `  the engine says:\n    ${describeTrace(trace)}`,
     ...rules,
     `${beside.as}:`,
     ...formatSave(beside.rules)
