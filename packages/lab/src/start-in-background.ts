@@ -14,7 +14,9 @@ export interface BackgroundCommand {
 /** Where the command ends at once, its log says why. */
 const START = `
 log=$1; ready=$2; shift 2
-"$@" </dev/null >"$log" 2>&1 &
+# Emptied at once: what an earlier command wrote there must not be taken for this one's.
+: >"$log"
+"$@" </dev/null >>"$log" 2>&1 &
 pid=$!
 tries=0
 while kill -0 "$pid" 2>/dev/null; do
