@@ -276,14 +276,15 @@ table inet theirs {
       await using world = await serve(
         planOf({ endpoints: [0, 8], service: { externalIPs: ["203.0.113.1", "fd20::1"] } }),
       );
+      // The kernel gives its own multicast reports (IGMP, MLD) a priority.
       await world.host.run("nft", ["-f", "-"], {
         input: `
 table inet look {
 	counter seen { }
 	chain postrouting {
 		type filter hook postrouting priority 300; policy accept;
-		meta priority != 0 counter name seen
-		meta mark != 0 counter name seen
+		meta l4proto tcp meta priority != 0 counter name seen
+		meta l4proto tcp meta mark != 0 counter name seen
 	}
 }`,
       });
