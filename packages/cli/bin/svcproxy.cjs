@@ -14,7 +14,10 @@ if (major < NEEDED[0] || (major === NEEDED[0] && minor < NEEDED[1])) {
 }
 const fs = require("node:fs");
 const folder = ownCacheFolder();
-if (folder !== undefined) require("node:module").enableCompileCache(folder);
+if (folder !== undefined && require("node:module").enableCompileCache(folder).directory !== undefined) {
+  // The cache keeps what is compiled when a file is loaded; without this, functions are compiled at their first call, in every run.
+  require("node:v8").setFlagsFromString("--no-lazy");
+}
 require("../dist/main.cjs");
 
 /**

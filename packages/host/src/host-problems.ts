@@ -1,9 +1,7 @@
 import type { Family, Problem } from "@svcproxy/topology";
 import { listBridges } from "./bridges.ts";
 import { type Machine, thisMachine } from "./machine.ts";
-
-/** What the kernel needs to let a packet from 127.0.0.0/8 out to an endpoint. Never without a guard that keeps others off. */
-export const ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet";
+import { ROUTE_LOCALNET } from "./route-localnet.ts";
 
 /** What a plan needs of its host. */
 export interface HostNeeds {

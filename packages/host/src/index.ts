@@ -19,6 +19,7 @@ export * from "./read-host-state-json.ts";
 export * from "./read-live-rules.ts";
 export * from "./read-surroundings.ts";
 export * from "./repeat.ts";
+export * from "./route-localnet.ts";
 export * from "./rule-tools.ts";
 export * from "./run-ip.ts";
 export * from "./run-tool.ts";
