@@ -148,7 +148,7 @@ async function readAnswer(first: ChildProcess): Promise<Answer> {
     complaint += text;
   });
   const listeners: ((counts: Readonly<Record<string, ServedCount>>) => void)[] = [];
-  if (first.stdout === null) throw new Error("the lab's stdout is no pipe");
+  if (first.stdout === null) throw new Error("the lab's stdout is not a pipe");
   const lines = createInterface({ input: first.stdout });
   const answer = Promise.withResolvers<Answer>();
   lines.on("line", (line) => {

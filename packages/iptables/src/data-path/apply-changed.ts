@@ -128,7 +128,7 @@ async function takeBack(
   }
 }
 
-/** An error that is no refusal, for instance that no tool could be started, with what became of the tables before. */
+/** An error that is not a refusal, for instance that no tool could be started, with what became of the tables before. */
 function withState(error: unknown, isBack: boolean): unknown {
   if (!(error instanceof EnvironmentError)) return error;
   const state = isBack

@@ -70,7 +70,7 @@ test("a pod with several ports has the port behind its name, and the protocol wh
   ]);
 });
 
-test("an endpoint that is no pod's is called by its address", () => {
+test("an endpoint that is not a pod's is called by its address", () => {
   const services = service("a", `ports: [{ port: 80 }], endpoints: [os1_my1, "198.51.100.7:443"]`, "10.96.0.1");
   expect(chains("SEP", services)).toEqual(["os1my1", "198.51.100.7"]);
 });

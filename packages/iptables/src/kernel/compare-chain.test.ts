@@ -29,7 +29,7 @@ test.for([
     findings: [{ kind: "changed", position: 2 }],
   },
   {
-    name: "nothing in common is no change",
+    name: "nothing in common is not a change",
     current: ["-j ACCEPT"],
     planned: [A],
     findings: [{ kind: "extra" }, { kind: "missing" }],

@@ -72,7 +72,7 @@ test.for([
   expect({ changes, again }).toEqual({ changes: [], again: new Map() });
 });
 
-test("chains that somebody else made are no frontends of ours, unless they are adopted", async () => {
+test("chains that somebody else made are not frontends of ours, unless they are adopted", async () => {
   const theirs = parseCommands(
     `ip6tables -t nat -N KUBE-SERVICES
 ip6tables -t nat -N KUBE-SVC-DNS

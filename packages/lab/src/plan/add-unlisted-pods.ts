@@ -9,7 +9,7 @@ import {
 
 export interface CompletedTopology {
   readonly topology: Topology;
-  /** Endpoints' addresses that are no host's and no pod's: they live outside. */
+  /** Endpoints' addresses that are neither a host's nor a pod's: they live outside. */
   readonly strangers: readonly IpAddress[];
 }
 

@@ -188,7 +188,7 @@ const CASES: readonly {
     has: ["addr add 10.9.9.9/32 dev eth0", "route add 0.0.0.0/0 via 169.254.1.1 dev eth0 onlink"],
   },
   {
-    name: "an endpoint that is no host's lives at the gateway",
+    name: "an endpoint that is not a host's lives at the gateway",
     topology: twoHosts({
       services: [{ name: "s", clusterIP: "10.96.0.1", ports: [{ port: 443 }], endpoints: ["203.0.113.9:443"] }],
     }),

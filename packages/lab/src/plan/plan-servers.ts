@@ -5,7 +5,7 @@ import type { PlacedHost, PlacedPod } from "./name-places.ts";
 interface ServersInput {
   readonly topology: Topology;
   readonly hosts: readonly PlacedHost[];
-  /** Endpoints' addresses that are no host's and no pod's. */
+  /** Endpoints' addresses that are neither a host's nor a pod's. */
   readonly strangers: readonly IpAddress[];
 }
 

@@ -32,7 +32,7 @@ export function setUpClient(input: UnderlayNetworkInput): NamespaceSetup {
   };
 }
 
-/** The router of the hosts' network: it holds the bridge, knows every pod network, and has the endpoints that are no host's. */
+/** The router of the hosts' network: it holds the bridge, knows every pod network, and has the endpoints that are not a host's. */
 export function setUpGateway(input: UnderlayNetworkInput): NamespaceSetup {
   const { topology, hosts, strangers, underlays } = input;
   return {

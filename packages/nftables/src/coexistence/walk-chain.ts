@@ -11,7 +11,7 @@ export type Fate =
   | { readonly kind: "passed" };
 
 const PASSED: Fate = { kind: "passed" };
-/** A chain of chains that is deeper is no real one. */
+/** A chain of chains that is deeper is not a real one. */
 const MAX_DEPTH = 16;
 
 /** Follows a packet through a base chain. What cannot be told of it counts as not so, but for who takes it. */

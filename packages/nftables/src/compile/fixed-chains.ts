@@ -138,7 +138,7 @@ function treatmentChains(settings: TableSettings): readonly Chain[] {
   ];
 }
 
-/** Who dials a ClusterIP and is no pod of this host would be answered past it. */
+/** Who dials a ClusterIP and is not a pod of this host would be answered past it. */
 function clusterIpMarking(settings: TableSettings): readonly string[] {
   if (settings.masqueradeAll) return ["jump mark-masquerade"];
   const isNoPod = podMatch(settings, "!=");

@@ -67,7 +67,7 @@ export function affinityFrame(
   };
 }
 
-/** The chain of this name that groups go to; undefined where it is no such name. */
+/** The chain of this name that groups go to; undefined where it is not such a name. */
 export function namedPickingChain(name: string, { family }: TableSettings): Chain | undefined {
   const picking = parsePickingChainName(name);
   return picking === undefined ? undefined : pickingChain(picking, family);

@@ -4,7 +4,7 @@ import { formatElement, tableName } from "../table/format-table.ts";
 import type { Elements, ElementValue, NftTable } from "../table/nft-table.ts";
 import type { Draft } from "./draft-change.ts";
 
-/** What a table has and the plan has not, and the reverse. What nothing leads to is no difference. */
+/** What a table has and the plan has not, and the reverse. What nothing leads to is not a difference. */
 export function describeDraft({ family, table, change }: Draft): readonly Difference[] {
   if (change === undefined) return [];
   const name = tableName(family);

@@ -112,7 +112,7 @@ export class NftablesSession implements DataPathSession {
     return reportApplied(run, { plan, settings: this.#settings, problems: [...problems, ...this.#foundProblems] });
   }
 
-  /** One after the other: what is done in quiet time is no exception. */
+  /** One after the other: what is done in quiet time is not an exception. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#lastTurn.then(work);
     this.#lastTurn = turn.catch(() => {});

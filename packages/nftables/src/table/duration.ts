@@ -16,7 +16,7 @@ export function formatDuration(seconds: number): string {
   return text === "" ? "0s" : text;
 }
 
-/** @returns undefined where it is no duration, or not of whole seconds */
+/** @returns undefined where it is not a duration, or not of whole seconds */
 export function parseDuration(text: string): number | undefined {
   const [all, ...numbers] = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/.exec(text) ?? [];
   if (all === undefined || all === "") return undefined;

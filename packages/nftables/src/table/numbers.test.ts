@@ -12,7 +12,7 @@ test.for([
   expect(parseClassid(text)).toEqual({ high, low });
 });
 
-test.for(["none", "root", "1", "1:2:3", "g:1", "10000:1", ""])("%j is no such number", (text) => {
+test.for(["none", "root", "1", "1:2:3", "g:1", "10000:1", ""])("%j is not such a number", (text) => {
   expect(parseClassid(text)).toBeUndefined();
 });
 
@@ -28,6 +28,6 @@ test.for([
   expect(parseDuration(text)).toBe(seconds);
 });
 
-test.for(["", "s", "1", "1h2d", "500ms"])("%j is no duration of whole seconds", (text) => {
+test.for(["", "s", "1", "1h2d", "500ms"])("%j is not a duration of whole seconds", (text) => {
   expect(parseDuration(text)).toBeUndefined();
 });

@@ -29,7 +29,7 @@ export function isStale(
   return endpointsOf(flow, before, isHostAddress)?.has(server) === true || before.orphans.has(server);
 }
 
-/** The endpoints of the frontend that a flow was sent to; undefined where that is no frontend. */
+/** The endpoints of the frontend that a flow was sent to; undefined where that is not a frontend. */
 function endpointsOf(
   { destination, destinationPort }: ConntrackEntry,
   { endpoints }: UdpFrontends,

@@ -29,7 +29,7 @@ export function isIdle(target: Target): boolean {
 
 /**
  * The tables that packets come by. The nat table is asked about tracked connections only, and the kernel does not track any
- * before some rule of the family needs it to; what only marks or drops in the nat table is no such rule.
+ * before some rule of the family needs it to; what only marks or drops in the nat table is not such a rule.
  *
  * @see linux net/netfilter/nf_conntrack_proto.c (nf_ct_netns_get), nf_nat_core.c (nf_nat_inet_fn)
  */

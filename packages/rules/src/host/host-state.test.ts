@@ -112,12 +112,12 @@ describe("a host's state as `ip -j` prints it", () => {
 
   test.for([
     { name: "no JSON", text: "{", says: /as a host's state/ },
-    { name: "a list", text: "[]", says: /it is no object/ },
+    { name: "a list", text: "[]", says: /it is not an object/ },
     { name: "no addresses", text: "{}", says: /at addr: it is missing/ },
     {
       name: "a route to nowhere",
       text: '{"addr":[],"route":[{"dst":"x"}]}',
-      says: /at route\.0\.dst: "x" is no destination/,
+      says: /at route\.0\.dst: "x" is not a destination/,
     },
     { name: "an interface without a name", text: '{"addr":[{"mtu":1}]}', says: /at addr\.0\.ifname/ },
   ])("is refused with its place: $name", ({ text, says }) => {

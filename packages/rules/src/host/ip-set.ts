@@ -45,7 +45,7 @@ export function parseIpSets(text: string, { file }: { readonly file: string }): 
       faults.push({
         severity: "error",
         code: "IPSET_INVALID",
-        message: `Cannot read line ${index + 1} of the sets: ${JSON.stringify(line)} is no \`create\`, nor an \`add\` to a set created before`,
+        message: `Cannot read line ${index + 1} of the sets: ${JSON.stringify(line)} is neither \`create\` nor an \`add\` to a set created before`,
         hint: "`ipset save` prints them",
         at: { file, line: index + 1, column: 1 },
       });

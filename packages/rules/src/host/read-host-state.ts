@@ -96,18 +96,18 @@ class HostStateReader {
 
   object(value: unknown, path: Path): JsonObject {
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
-    this.fault(path, "it is no object");
+    this.fault(path, "it is not an object");
     return {};
   }
 
   list(value: unknown, path: Path): readonly { readonly value: unknown; readonly path: Path }[] {
     if (Array.isArray(value)) return value.map((entry: unknown, index) => ({ value: entry, path: [...path, index] }));
-    this.fault(path, value === undefined ? "it is missing" : "it is no list");
+    this.fault(path, value === undefined ? "it is missing" : "it is not a list");
     return [];
   }
 
   text(value: unknown, path: Path): string | undefined {
-    return typeof value === "string" ? value : this.fault(path, "it is no text");
+    return typeof value === "string" ? value : this.fault(path, "it is not a string");
   }
 
   byFamily<T>(
@@ -205,10 +205,10 @@ function readRoute(reader: HostStateReader, value: unknown, { path, family }: En
   const near = gateway ?? preferredSource;
   const destination = readDestination(entry["dst"], family ?? (near === undefined ? 4 : familyOf(near)));
   if (destination === undefined)
-    return reader.fault([...path, "dst"], `${JSON.stringify(entry["dst"])} is no destination`);
+    return reader.fault([...path, "dst"], `${JSON.stringify(entry["dst"])} is not a destination`);
   const typeName = optionalText(entry["type"]) ?? "unicast";
   const type = ROUTE_TYPES.find((one) => one === typeName);
-  if (type === undefined) return reader.fault([...path, "type"], `${JSON.stringify(typeName)} is no type of route`);
+  if (type === undefined) return reader.fault([...path, "type"], `${JSON.stringify(typeName)} is not a type of route`);
   const device = optionalText(entry["dev"]);
   const metric = entry["metric"];
   const hops: readonly unknown[] = Array.isArray(entry["nexthops"]) ? entry["nexthops"] : [];
@@ -263,7 +263,10 @@ function readRecent(reader: HostStateReader, value: unknown): Readonly<Record<st
       name,
       reader
         .list(addresses, ["recent", name])
-        .map((entry) => parseIpAddress(optionalText(entry.value) ?? "") ?? reader.fault(entry.path, "it is no address"))
+        .map(
+          (entry) =>
+            parseIpAddress(optionalText(entry.value) ?? "") ?? reader.fault(entry.path, "it is not an address"),
+        )
         .filter((address) => address !== undefined),
     ]),
   );

@@ -35,7 +35,7 @@ export function readPart(type: string, text: string): DatumPart | undefined {
   return whole;
 }
 
-/** One value of a type that is no address. */
+/** One value of a type that is not an address. */
 export function readDatum(type: string, text: string): Datum {
   if (type === "classid") return readClassId(text) ?? text;
   const known = SYMBOLS[type]?.get(text);

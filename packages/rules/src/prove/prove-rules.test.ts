@@ -83,7 +83,7 @@ describe("the founding document's rules", () => {
     ["iptables -t mangle -A FORWARD -p tcp --syn -j TCPMSS --clamp-mss-to-pmtu"],
     // A port where nobody listens is refused by the host itself.
     ["iptables -I INPUT 1 -i lo -j ACCEPT"],
-    // Nothing is promised to these: a container that is no pod, another host's pod that comes here, and its own address.
+    // Nothing is promised to these: a container that is not a pod, another host's pod that comes here, and its own address.
     ["iptables -t raw -A PREROUTING -d 172.17.0.2 ! -i docker0 -j DROP"],
     ["iptables -t nat -I POSTROUTING 1 -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE"],
     ["iptables -t nat -I POSTROUTING 1 -s 10.5.88.0/24 -d 10.5.75.0/24 -j MASQUERADE"],

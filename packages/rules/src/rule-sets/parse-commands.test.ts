@@ -56,12 +56,12 @@ test("ip6tables lines are read for IPv6", () => {
 });
 
 test.for([
-  ["rm -rf /", '"rm" is no iptables command'],
+  ["rm -rf /", '"rm" is not an iptables command'],
   ["iptables -A INPUT -s $ADDRESS", "what the shell puts in place of $ is not known here"],
   ["iptables -A INPUT | cat", "the shell's | is not understood here"],
   ["iptables -t nope -A INPUT", 'there is no table "nope"'],
   ["iptables -A INPUT -A OUTPUT", "more than one command: -A and -A"],
-  ["iptables -D INPUT 0", '"0" is no rule number'],
+  ["iptables -D INPUT 0", '"0" is not a rule number'],
   ["iptables -E A B", "-E is not understood here"],
   ["iptables", "no command such as -A or -N in it"],
   ["iptables -A 'INPUT", "a single quote is never closed"],

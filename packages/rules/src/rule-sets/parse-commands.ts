@@ -47,7 +47,7 @@ function iptablesCall({ words, quoted }: ShellCommand, family: Family) {
   const name = /^(?:.*\/)?(ip6?tables)(?:-nft|-legacy)?$/.exec(tool)?.[1];
   if (name === undefined) {
     if (HARMLESS.has(tool)) return undefined;
-    throw new RuleFault(`${JSON.stringify(tool)} is no iptables command`);
+    throw new RuleFault(`${JSON.stringify(tool)} is not an iptables command`);
   }
   if (name !== (family === 4 ? "iptables" : "ip6tables")) return undefined;
   const from = at + 1;

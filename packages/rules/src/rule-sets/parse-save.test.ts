@@ -91,7 +91,7 @@ test("a comment with line breaks, as iptables-save prints it, stays one comment"
 
 test.for([
   ["-A INPUT -p tcp --dport 99999 -j ACCEPT", "port 99999 is above 65535"],
-  ["-A INPUT -s fd00::1 -j ACCEPT", '"fd00::1" is no IPv4 address'],
+  ["-A INPUT -s fd00::1 -j ACCEPT", '"fd00::1" is not an IPv4 address'],
   ["-A INPUT -j NOWHERE", 'there is no chain "NOWHERE" in table filter'],
   ["-A NOWHERE -j ACCEPT", 'there is no chain "NOWHERE" in table filter'],
   ["-A INPUT -j ACCEPT -j DROP", "more than one target"],
@@ -101,7 +101,7 @@ test.for([
   ["-A INPUT -s", "-s needs a value"],
   ["-A INPUT -s ! 10.0.0.1", 'the ! belongs before -s, as in "! -s VALUE"'],
   ["-A INPUT -m conntrack --ctstate NWE", '"NWE" is none of INVALID, NEW, RELATED, ESTABLISHED, UNTRACKED, SNAT, DNAT'],
-  ["-A INPUT -p tcp -m tcp --tcp-flags SYN FOO", '"FOO" is no TCP flag'],
+  ["-A INPUT -p tcp -m tcp --tcp-flags SYN FOO", '"FOO" is not a TCP flag'],
   ["-A INPUT -i interface-name-too-long", 'interface name "interface-name-too-long" is longer than 15 characters'],
   ['-A INPUT -m comment --comment "open', "a quote is never closed"],
   [":X BAD", 'policy "BAD" is none of ACCEPT, DROP, -'],

@@ -10,7 +10,7 @@ export const ALL_BITS = 0xffffffff;
 /**
  * Reads a number as C's strtoul with base 0 does: decimal, `0x` hexadecimal, or octal behind a `0`.
  *
- * @returns undefined where the text is no number from 0 to `max`
+ * @returns undefined where the text is not a number from 0 to `max`
  */
 export function readNumber(text: string, max = ALL_BITS): number | undefined {
   const value = /^0[xX][0-9a-fA-F]+$/.test(text)
@@ -36,7 +36,7 @@ export function readMasked(text: string): { value: number; mask: number } | unde
  * stands: the kernel takes it as one in which no port is.
  *
  * @returns undefined for the name of a service that is not known
- * @throws RuleFault for a number that is no port
+ * @throws RuleFault for a number that is not a port
  */
 export function readPortRange(text: string, separator: ":" | "-" = ":"): NumberRange | undefined {
   const middle = text.indexOf(separator);
@@ -123,7 +123,7 @@ export function readNumberRange(text: string, max = ALL_BITS): NumberRange | und
 export function readNetwork(text: string, family: Family): Cidr | undefined {
   const cidr = parseCidr(text) ?? readNetmasked(text);
   if (cidr === undefined) return undefined;
-  if (familyOf(cidr.address) !== family) throw new RuleFault(`${JSON.stringify(text)} is no IPv${family} address`);
+  if (familyOf(cidr.address) !== family) throw new RuleFault(`${JSON.stringify(text)} is not an IPv${family} address`);
   return cidr;
 }
 

@@ -111,7 +111,7 @@ interface Call {
   readonly isListing: boolean;
 }
 
-/** How many words at most, and at least, follow a command that are no rule. */
+/** How many words at most, and at least, follow a command that are not a rule. */
 function splitCall({ words, quoted }: RuleWords, defaultTable: string): Call {
   let table = defaultTable;
   let isListing = false;
@@ -157,7 +157,7 @@ function commandWords(name: string, next: readonly string[], isOption: (offset: 
 }
 
 function readPosition(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new RuleFault(`${JSON.stringify(visible(text))} is no rule number`);
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new RuleFault(`${JSON.stringify(visible(text))} is not a rule number`);
   return Number(text);
 }
 

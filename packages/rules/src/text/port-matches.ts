@@ -35,7 +35,7 @@ const TCP_FLAGS = ["FIN", "SYN", "RST", "PSH", "ACK", "URG"];
 function readFlags(text: string): readonly string[] {
   const names = text.toUpperCase().split(",");
   const unknown = names.find((name) => name !== "ALL" && name !== "NONE" && !TCP_FLAGS.includes(name));
-  if (unknown !== undefined) throw new RuleFault(`${JSON.stringify(unknown)} is no TCP flag`);
+  if (unknown !== undefined) throw new RuleFault(`${JSON.stringify(unknown)} is not a TCP flag`);
   return names.includes("ALL") ? TCP_FLAGS : TCP_FLAGS.filter((flag) => names.includes(flag));
 }
 

@@ -44,7 +44,7 @@ function natSyntax(kind: "dnat" | "snat", toOption: string): TargetSyntax {
 
 function checkFamily({ addresses }: Pick<NatRange, "addresses">, family: Family): void {
   if (addresses !== undefined && familyOf(addresses.from) !== family)
-    throw new RuleFault(`${JSON.stringify(addresses.from)} is no IPv${family} address`);
+    throw new RuleFault(`${JSON.stringify(addresses.from)} is not an IPv${family} address`);
 }
 
 const MASQUERADE = extensionSyntax<Target>({ "--to-ports": 1, "--random": 0, "--random-fully": 0 }, (options) => {

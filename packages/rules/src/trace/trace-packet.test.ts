@@ -165,7 +165,7 @@ describe("what cannot be known", () => {
       rules: ["-N extra", "-A extra -m time --timestart 10:00 -j RETURN", "-A extra -j LOG", "-A FORWARD -j extra"],
     },
     { name: "another condition of the rule fails", rules: ["-A FORWARD -d 9.9.9.9 -m time --timestart 10:00 -j DROP"] },
-  ])("is no branch where it makes no difference: $name", ({ rules }) => {
+  ])("is not a branch where it makes no difference: $name", ({ rules }) => {
     const text = filter(...rules.map((rule) => rule.replace(/^-N (\S+)$/, ":$1 - [0:0]")));
     expect(trace(passing, { rules: text }).map(({ verdict }) => verdict)).toEqual(["untouched"]);
   });

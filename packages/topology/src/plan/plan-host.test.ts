@@ -75,7 +75,7 @@ const CASES: readonly {
   external: readonly [pod: string, host: string, outside: string];
 }[] = [
   {
-    name: "policy Cluster: everyone gets every endpoint, and who is no pod, or came in from outside, is masqueraded",
+    name: "policy Cluster: everyone gets every endpoint, and who is not a pod, or came in from outside, is masqueraded",
     given: {},
     internal: ["here+there", "here+there host", "here+there not-a-pod"],
     external: ["here+there external", "here+there external", "here+there external"],

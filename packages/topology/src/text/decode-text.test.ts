@@ -44,7 +44,7 @@ test("64 MiB of null bytes are refused at the first of them", () => {
   expect(faultOf(new Uint8Array(64 * 1024 * 1024))?.message).toBe("Byte 1 (0x00) is not UTF-8 text");
 });
 
-test("a byte-order mark is no part of the text, be it at the start of a line: joined files have it there", () => {
+test("a byte-order mark is not part of the text, be it at the start of a line: joined files have it there", () => {
   const text = (given: string) => decodeText({ file: "f.yaml", bytes: Buffer.from(given) }).text;
   expect(text("\ufeffa: é")).toBe("a: é");
   expect(text("\ufeffa: 1\n---\n\ufeffb: 2\r\n\ufeff\ufeffc: 3\ufeff")).toBe("a: 1\n---\nb: 2\r\nc: 3\ufeff");

@@ -70,7 +70,7 @@ function payloadOf(payload: JsonObject): NftExpression {
   if (payload["protocol"] !== undefined)
     return { kind: "payload", header: textIn(payload, "protocol"), field: textIn(payload, "field") };
   const [offset, length] = [numberIn(payload, "offset"), numberIn(payload, "len")];
-  if (offset === undefined || length === undefined) throw new JsonFault(`${shown(payload)} is no header field`);
+  if (offset === undefined || length === undefined) throw new JsonFault(`${shown(payload)} is not a header field`);
   return { kind: "bits", base: textIn(payload, "base"), offset, length };
 }
 
@@ -84,7 +84,7 @@ function numgenOf(numgen: JsonObject): NftExpression {
   const mode = textIn(numgen, "mode");
   const modulus = numberIn(numgen, "mod");
   if ((mode !== "random" && mode !== "inc") || modulus === undefined)
-    throw new JsonFault(`${shown(numgen)} is no generator of numbers`);
+    throw new JsonFault(`${shown(numgen)} is not a generator of numbers`);
   return { kind: "numgen", mode, modulus, offset: numberIn(numgen, "offset") ?? 0 };
 }
 
@@ -98,7 +98,7 @@ function hashOf(kind: "jhash" | "symhash", hash: JsonObject, setOf: SetOf): NftE
 }
 
 function concatOf(content: unknown, setOf: SetOf, hint: readonly string[]): NftExpression {
-  if (!Array.isArray(content)) throw new JsonFault(`${shown(content)} is no concatenation`);
+  if (!Array.isArray(content)) throw new JsonFault(`${shown(content)} is not a concatenation`);
   const parts = content.map((part: unknown, at) => expressionOf(part, setOf, hint.slice(at, at + 1)));
   if (!parts.every((part) => part.kind === "literal")) return { kind: "concat", parts };
   return { kind: "literal", parts: parts.flatMap((part) => part.parts) };

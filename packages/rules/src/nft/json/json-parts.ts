@@ -8,7 +8,7 @@ export function partOf(value: unknown, type: string = UNKNOWN_TYPE): DatumPart {
   if (typeof value === "boolean") return value ? 1 : 0;
   if (typeof value === "string") {
     const part = readPart(type, value);
-    if (part === undefined) throw new JsonFault(`${shown(value)} is no ${type}`);
+    if (part === undefined) throw new JsonFault(`${shown(value)} is not a value of type ${type}`);
     return part;
   }
   if (Array.isArray(value)) return flagsOf(value, type);
@@ -24,12 +24,12 @@ export function partOf(value: unknown, type: string = UNKNOWN_TYPE): DatumPart {
     if (prefix !== undefined) return prefix;
   }
   if (kind === "elem") return partOf(objectIn(content, "an element")["val"], type);
-  throw new JsonFault(`${shown(value)} is no value`);
+  throw new JsonFault(`${shown(value)} is not a value`);
 }
 
 function singleOf(value: unknown, type: string): Datum {
   const part = partOf(value, type);
-  if (typeof part === "object") throw new JsonFault(`${shown(value)} is no end of a range`);
+  if (typeof part === "object") throw new JsonFault(`${shown(value)} is not an end of a range`);
   return part;
 }
 
@@ -37,7 +37,7 @@ function singleOf(value: unknown, type: string): Datum {
 function flagsOf(values: readonly unknown[], type: string): number {
   return values.reduce<number>((bits, value) => {
     const part = partOf(value, type);
-    if (typeof part !== "number") throw new JsonFault(`${shown(value)} is no flag of ${type}`);
+    if (typeof part !== "number") throw new JsonFault(`${shown(value)} is not a flag of ${type}`);
     return bits | part;
   }, 0);
 }
@@ -58,7 +58,7 @@ export function elementsOf(
   return list.map((value): NftElement => {
     if (!isMap) return { key: keyOf(value, keyTypes) };
     const pair: readonly unknown[] = Array.isArray(value) ? value : [];
-    if (pair.length !== 2) throw new JsonFault(`${shown(value)} is no element of a map`);
+    if (pair.length !== 2) throw new JsonFault(`${shown(value)} is not an element of a map`);
     return { key: keyOf(pair[0], keyTypes), data: dataOf(pair[1], dataTypes) };
   });
 }

@@ -103,7 +103,7 @@ const COMPARISONS: ReadonlyMap<string, NftComparison> = new Map([
 function matchOf(match: JsonObject, setOf: SetOf): NftStatement {
   const left = expressionOf(match["left"], setOf);
   const comparison = COMPARISONS.get(textIn(match, "op"));
-  if (comparison === undefined) throw new JsonFault(`${shown(match["op"])} is no comparison`);
+  if (comparison === undefined) throw new JsonFault(`${shown(match["op"])} is not a comparison`);
   const right = operandOf(match["right"], { left, setOf });
   if (right.kind === "set") return { kind: "match", left, comparison, right };
   const { parts, comparison: asked } = fibPresence(left, comparison, right.parts);

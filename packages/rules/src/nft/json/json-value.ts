@@ -8,20 +8,20 @@ export function isObject(value: unknown): value is JsonObject {
 }
 
 export function objectIn(value: unknown, what: string): JsonObject {
-  if (!isObject(value)) throw new JsonFault(`${what} is no object`);
+  if (!isObject(value)) throw new JsonFault(`${what} is not an object`);
   return value;
 }
 
 export function textIn(object: JsonObject, key: string): string {
   const value = object[key];
-  if (typeof value !== "string") throw new JsonFault(`\`${key}\` is no text`);
+  if (typeof value !== "string") throw new JsonFault(`\`${key}\` is not a string`);
   return value;
 }
 
 export function numberIn(object: JsonObject, key: string): number | undefined {
   const value = object[key];
   if (value === undefined) return undefined;
-  if (typeof value !== "number") throw new JsonFault(`\`${key}\` is no number`);
+  if (typeof value !== "number") throw new JsonFault(`\`${key}\` is not a number`);
   return value;
 }
 
@@ -30,7 +30,7 @@ export function textsIn(value: unknown): readonly string[] {
   if (value === undefined) return [];
   const list: readonly unknown[] = Array.isArray(value) ? value : [value];
   return list.map((item) => {
-    if (typeof item !== "string") throw new JsonFault(`${shown(item)} is no text`);
+    if (typeof item !== "string") throw new JsonFault(`${shown(item)} is not a string`);
     return item;
   });
 }

@@ -32,7 +32,7 @@ import {
 /**
  * Reads what `nft -j list ruleset` prints. A rule that is not understood is kept, from the statement on that is not.
  *
- * @throws InputError NFT_SYNTAX where it is no JSON of nft
+ * @throws InputError NFT_SYNTAX where it is not JSON of nft
  */
 export function parseNftJson(text: string, { file = "rules" }: ParseNftOptions = {}): NftRuleSet {
   try {
@@ -50,7 +50,7 @@ function parsed(text: string): readonly unknown[] {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new JsonFault(`it is no JSON (${error instanceof Error ? error.message : String(error)})`);
+    throw new JsonFault(`it is not JSON (${error instanceof Error ? error.message : String(error)})`);
   }
   const list = isObject(value) ? value["nftables"] : undefined;
   if (!Array.isArray(list)) throw new JsonFault("it has no list `nftables`");
@@ -156,7 +156,7 @@ class JsonReader {
 
 function familyIn(item: JsonObject): NftFamily {
   const family = NFT_FAMILIES.find((one) => one === item["family"]);
-  if (family === undefined) throw new JsonFault(`${shown(item["family"])} is no family`);
+  if (family === undefined) throw new JsonFault(`${shown(item["family"])} is not a family`);
   return family;
 }
 

@@ -36,10 +36,10 @@ function readBase(words: NftWords, family: NftFamily): NftBase {
   words.next();
   const type = words.next();
   if (type !== "filter" && type !== "nat" && type !== "route")
-    throw new NftFault(`${formatWord(type)} is no type of chain`);
+    throw new NftFault(`${formatWord(type)} is not a type of chain`);
   words.expect("hook");
   const hook = NFT_HOOKS.find((one) => one === words.peek);
-  if (hook === undefined) throw new NftFault(`${formatWord(words.peek)} is no hook`);
+  if (hook === undefined) throw new NftFault(`${formatWord(words.peek)} is not a hook`);
   words.next();
   const devices = readDevices(words);
   words.expect("priority");
@@ -75,13 +75,13 @@ function readPriority(words: NftWords, family: NftFamily): number {
   const word = words.next();
   if (/^-?\d+$/.test(word)) return Number(word);
   const named = (family === "bridge" ? BRIDGE_PRIORITIES : PRIORITIES)[word];
-  if (named === undefined) throw new NftFault(`${formatWord(word)} is no priority`);
+  if (named === undefined) throw new NftFault(`${formatWord(word)} is not a priority`);
   if (words.skip("+")) return named + Number(words.next());
   return words.skip("-") ? named - Number(words.next()) : named;
 }
 
 function withPolicy(base: NftBase | undefined, policy: string): NftBase {
   if (base === undefined || (policy !== "accept" && policy !== "drop"))
-    throw new NftFault(`${formatWord(policy)} is no policy of a base chain`);
+    throw new NftFault(`${formatWord(policy)} is not a policy of a base chain`);
   return { ...base, policy };
 }

@@ -68,7 +68,7 @@ function skipRate(words: NftWords): void {
   const rate = words.next();
   if (/^\d+\/[a-z]+$/.test(rate)) return;
   if (!/^\d+$/.test(rate) || !/^[km]?bytes\/[a-z]+$/.test(words.next()))
-    throw new NftFault(`${formatWord(rate)} is no rate`);
+    throw new NftFault(`${formatWord(rate)} is not a rate`);
 }
 
 function skipQuota(words: NftWords): void {

@@ -107,7 +107,7 @@ export function readVerdict(words: NftWords): NftVerdict | undefined {
   if (word !== "jump" && word !== "goto") return undefined;
   words.next();
   const chain = words.next();
-  if (!/^[^{}(),;\n"]+$/.test(chain)) throw new NftFault(`${formatWord(chain)} is no chain's name`);
+  if (!/^[^{}(),;\n"]+$/.test(chain)) throw new NftFault(`${formatWord(chain)} is not a chain's name`);
   return { kind: word, chain };
 }
 

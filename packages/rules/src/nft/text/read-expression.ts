@@ -100,7 +100,7 @@ function readPrimary(words: NftWords, table: TableWords, hint: string | undefine
   if (HEADERS.has(word)) {
     words.next();
     const field = words.next();
-    if (!/^[a-z][a-z0-9-]*$/.test(field)) throw new NftFault(`${formatWord(field)} is no field of ${word}`);
+    if (!/^[a-z][a-z0-9-]*$/.test(field)) throw new NftFault(`${formatWord(field)} is not a field of ${word}`);
     return { kind: "payload", header: word, field };
   }
   if (BARE_META.has(word)) {
@@ -142,7 +142,7 @@ function readFib(words: NftWords): NftExpression {
 function readNumgen(words: NftWords): NftExpression {
   words.next();
   const mode = words.next();
-  if (mode !== "random" && mode !== "inc") throw new NftFault(`${formatWord(mode)} is no way to count`);
+  if (mode !== "random" && mode !== "inc") throw new NftFault(`${formatWord(mode)} is not a way to count`);
   words.expect("mod");
   const modulus = readCount(words);
   return { kind: "numgen", mode, modulus, offset: words.skip("offset") ? readCount(words) : 0 };

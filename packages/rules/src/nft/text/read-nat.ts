@@ -68,7 +68,7 @@ function readLiteralTarget(
   const address = text === "" ? undefined : readPart(type, text);
   const ports = portText === "" ? undefined : readPart("inet_service", portText);
   if ((text !== "" && address === undefined) || (text === "" && ports === undefined))
-    throw new NftFault(`${formatWord(word)} is no address to map to`);
+    throw new NftFault(`${formatWord(word)} is not an address to map to`);
   words.next();
   return {
     ...(address === undefined ? {} : { address: { kind: "literal", parts: [address] } }),

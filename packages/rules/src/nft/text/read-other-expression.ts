@@ -80,7 +80,7 @@ function readRt(words: NftWords): NftExpression {
 function readIpsec(words: NftWords): NftExpression {
   words.next();
   const direction = words.next();
-  if (direction !== "in" && direction !== "out") throw new NftFault(`${formatWord(direction)} is no direction`);
+  if (direction !== "in" && direction !== "out") throw new NftFault(`${formatWord(direction)} is not a direction`);
   const number = words.skip("spnum") ? `spnum ${words.next()} ` : "";
   const isAddress = words.peek === "ip" || words.peek === "ip6";
   return taken(words, isAddress ? 2 : 1, `ipsec ${direction} ${number}`.trim());

@@ -7,7 +7,7 @@ import { readDuration } from "./read-value.ts";
 export function readUpdate(words: NftWords, table: TableWords, operation: "add" | "update" | "delete"): NftStatement {
   words.next();
   const name = words.next();
-  if (!name.startsWith("@")) throw new NftFault(`${formatWord(name)} is no set`);
+  if (!name.startsWith("@")) throw new NftFault(`${formatWord(name)} is not a set`);
   const set = name.slice(1);
   words.expect("{");
   const known = table.setOf(set);
@@ -37,7 +37,7 @@ export function readUpdate(words: NftWords, table: TableWords, operation: "add" 
 function readTimeout(words: NftWords): number {
   const word = words.next();
   const duration = readDuration(word);
-  if (duration === undefined) throw new NftFault(`${formatWord(word)} is no time`);
+  if (duration === undefined) throw new NftFault(`${formatWord(word)} is not a time`);
   return duration;
 }
 

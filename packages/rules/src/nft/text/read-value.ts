@@ -15,7 +15,7 @@ export function readValue(words: NftWords, type: string): DatumPart {
   }
   if (word === "" || /^[{}(),;\n]$/.test(word)) throw new NftFault(`a value is expected before ${formatWord(word)}`);
   const part = readPart(type, word);
-  if (part === undefined) throw new NftFault(`${formatWord(word)} is no ${type}`);
+  if (part === undefined) throw new NftFault(`${formatWord(word)} is not a value of type ${type}`);
   return part;
 }
 
@@ -34,7 +34,7 @@ export function readFlags(words: NftWords, type: string): DatumPart {
 /** A plain number. @throws NftFault */
 export function readCount(words: NftWords): number {
   const word = words.next();
-  if (!/^(\d+|0x[0-9a-f]+)$/.test(word)) throw new NftFault(`${formatWord(word)} is no number`);
+  if (!/^(\d+|0x[0-9a-f]+)$/.test(word)) throw new NftFault(`${formatWord(word)} is not a number`);
   return Number(word);
 }
 

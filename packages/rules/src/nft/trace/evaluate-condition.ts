@@ -117,7 +117,7 @@ function randomCondition({ left, comparison, right }: NftMatch): MatchResult | u
   return chance.bits === 0 ? YES : { outcome: "chance", chance };
 }
 
-/** How many bits are drawn; undefined where it is no draw, or not of the lowest bits. */
+/** How many bits are drawn; undefined where it is not a draw, or not of the lowest bits. */
 function randomBits(expression: NftExpression): number | undefined {
   if (expression.kind === "meta" && expression.key === "random") return 32;
   if (expression.kind !== "bitwise" || expression.operator !== "&" || randomBits(expression.left) === undefined)

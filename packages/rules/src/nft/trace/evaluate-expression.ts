@@ -152,7 +152,7 @@ function mapped(reference: NftSetReference, key: readonly Value[], asked: NftAsk
   if (found.kind === "missing") return "none";
   if (found.kind === "unknown") return [unknownValue(found.because)];
   const { data } = found.element;
-  return data?.kind === "value" ? data.parts.map(valueOfPart) : [unknownValue("a verdict is no value")];
+  return data?.kind === "value" ? data.parts.map(valueOfPart) : [unknownValue("a verdict is not a value")];
 }
 
 /** Looks a key up in a set or map: named or in the rule itself, written by rules before or not. */

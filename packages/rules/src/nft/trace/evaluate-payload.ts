@@ -48,7 +48,7 @@ function ipField(field: string, packet: PacketView): Value {
     case "version":
       return known(4);
     case "frag-off":
-      // It is no fragment; whether it may become one is not known.
+      // It is not a fragment; whether it may become one is not known.
       return { kind: "bits", known: 0xbfff, set: 0, what: "ip frag-off" };
     case "dscp":
       return dscp(packet);

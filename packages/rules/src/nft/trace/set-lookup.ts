@@ -66,7 +66,7 @@ export function describeDoubt(value: Value): string {
     case "bits":
       return `${value.what} is not all known`;
     default:
-      return "a range is no single value";
+      return "a range is not a single value";
   }
 }
 

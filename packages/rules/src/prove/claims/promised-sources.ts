@@ -13,7 +13,7 @@ export interface PromisedSources {
 /**
  * Who may count on this host: itself, by its own addresses; the pods behind its own interfaces; and on what is for outside
  * clients, everybody who is neither another host's pod, which has a host of its own for that, nor a container behind one of
- * this host's bridges that is no pod. What another program does to the packets of the rest is its own affair.
+ * this host's bridges that is not a pod. What another program does to the packets of the rest is its own affair.
  */
 export function promisedSources(
   plan: HostPlan,

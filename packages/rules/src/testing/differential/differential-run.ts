@@ -91,7 +91,7 @@ export async function runDifferential(world: KernelWorld, options: DifferentialO
       }
       if (trace.branches.some(({ kind }) => kind === "undecided")) undecided++;
       if (difference === undefined || disagreements.length >= options.stopAfter) continue;
-      // A packet that the machine lost once is no disagreement.
+      // A packet that the machine lost once is not a disagreement.
       if (!(await disagrees(world, found, options.variant))) continue;
       const failed = await shrinkRules(found, (smaller) => disagrees(world, smaller, options.variant));
       const [last] =

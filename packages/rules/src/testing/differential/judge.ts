@@ -16,7 +16,7 @@ export type KernelOutcome =
   | { readonly kind: "refused" }
   | { readonly kind: "lost" };
 
-/** Reads what was seen of one packet, the surest sign first: an answer of the host's own stack is no refusal by a rule. */
+/** Reads what was seen of one packet, the surest sign first: an answer of the host's own stack is not a refusal by a rule. */
 export function kernelOutcome(seen: readonly Seen[], interfaceName: (index: number) => string): KernelOutcome {
   const probe = (where: Seen["where"]) =>
     seen.find((one) => one.where === where && one.observation.packet.kind === "probe");

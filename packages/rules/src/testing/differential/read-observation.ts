@@ -22,7 +22,7 @@ export interface SeenPacket {
 
 const ATTRIBUTE = { mark: 2, inIndex: 4, outIndex: 5, payload: 9, prefix: 10 } as const;
 
-/** Reads one record of a `tcpdump -i nflog:N -w -` capture. @returns undefined for what is no packet of ours */
+/** Reads one record of a `tcpdump -i nflog:N -w -` capture. @returns undefined for what is not a packet of ours */
 export function readObservation(record: Buffer): Observation | undefined {
   const attributes = new Map<number, Buffer>();
   for (let at = 4; at + 4 <= record.length; ) {

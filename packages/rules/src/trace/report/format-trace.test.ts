@@ -100,7 +100,7 @@ test("outcomes that differ in their mark only are told apart", () => {
   expect(text).toContain("with mark 0x7, if rule 1 of mangle PREROUTING matches");
 });
 
-test("a chance that is no plain fraction is told in per cent, too", () => {
+test("a chance that is not a plain fraction is told in per cent, too", () => {
   const third = DOCUMENT_RULES.replaceAll("--probability 0.5", "--probability 0.33333");
   const text = formatTrace(traceOf(third, "10.100.100.1", 7070));
   expect(text.replace(/\n */g, " ")).toMatch(/yes, by a chance of \d+\/\d+ \(33\.333 %\)/);

@@ -58,7 +58,7 @@ function changedDestination({ packet, destinationNat }: WalkState): boolean {
   return destinationNat !== undefined && packet.connection?.destinationTranslated === true;
 }
 
-/** Another program's masquerading (a container's way out) is no service of ours. */
+/** Another program's masquerading (a container's way out) is not a service of ours. */
 function changedSource({ packet, sourceNat }: WalkState): boolean {
   return sourceNat?.isOwn === true && packet.connection?.sourceTranslated === true;
 }

@@ -54,7 +54,7 @@ function takenBy(asked: RuleVisit, { state, outcome }: Pick<Job, "state" | "outc
 }
 
 function askedAt({ base, context, hook }: ChainWalk, { packet, route }: WalkState): NftAskedAt {
-  if (base.nft === undefined) throw new TypeError(`${base.table} is no table of nftables`);
+  if (base.nft === undefined) throw new TypeError(`${base.table} is not a table of nftables`);
   return {
     packet,
     host: context.host,

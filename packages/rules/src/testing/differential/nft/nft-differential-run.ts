@@ -86,7 +86,7 @@ export async function runNftDifferential(
         verdicts[verdict] = (verdicts[verdict] ?? 0) + 1;
       }
       if (difference === undefined || disagreements.length >= options.stopAfter) continue;
-      // A packet that the machine lost once is no disagreement.
+      // A packet that the machine lost once is not a disagreement.
       if ((await disagreement(world, found)) === undefined) continue;
       const failed = await shrink(world, found);
       const [last] = (await load(world, failed)) === undefined ? await askNft(world, [failed]) : [];
