@@ -2,11 +2,22 @@ import process from "node:process";
 import { FileSource, groupId, HostAgent } from "@svcproxy/agent";
 import { type HostPlan, inputError, planHost, type Topology } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
-import type { RunFlags } from "./commands/run.ts";
 import { machineAddresses } from "./machine-addresses.ts";
 import { readAllowedBlock, resolveHost, resolveOwnHost, topologyRequired } from "./read-topology.ts";
 import { ownProgram, version } from "./this-program.ts";
+import type { TopologyFlags } from "./topology-input.ts";
 import { metricsAddressOf } from "./userspace-settings.ts";
+
+export interface RunFlags extends TopologyFlags {
+  readonly host?: string;
+  readonly foreignHost?: true;
+  readonly dataPath: "auto" | "nftables" | "iptables" | "userspace";
+  readonly guard: number;
+  readonly healthzBindAddress: string;
+  readonly metricsBindAddress: string;
+  readonly socketGroup?: string;
+  readonly cleanupOnExit?: true;
+}
 
 /** Keeps this host true to a topology until it is told to end. */
 export async function runAgent(

@@ -2,8 +2,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { askAgent, type HostAgentStatus, isHostAgentStatus, portsOf, renderHostAgentStatus } from "@svcproxy/agent";
 import { EnvironmentError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
-import type { StatusFlags } from "./commands/status.ts";
 import { noteLeftOver } from "./note-left-over.ts";
+
+export interface StatusFlags {
+  readonly service?: string;
+  readonly watch?: true;
+  readonly json?: true;
+}
 
 /** `--watch` asks this often. */
 const WATCH_MS = 1_000;

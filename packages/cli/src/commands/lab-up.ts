@@ -6,7 +6,7 @@ import { ownProgram } from "../this-program.ts";
 import { acceptTopology, type TopologyFlags } from "../topology-input.ts";
 import type { LabDataPath } from "./lab-data-path.ts";
 
-export interface LabUpFlags extends TopologyFlags {
+interface LabUpFlags extends TopologyFlags {
   readonly overlay: Overlay;
   readonly dataPath: LabDataPath;
   readonly name: string;

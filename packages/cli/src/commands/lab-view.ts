@@ -4,13 +4,13 @@ import type { ServedCount, StartedLab } from "@svcproxy/lab";
 import type { Topology } from "@svcproxy/topology";
 import type { CommandContext } from "../command-context.ts";
 import { commandName } from "../this-program.ts";
+import type { LabDataPath } from "./lab-data-path.ts";
 import { renderPlaces, renderServices, renderSuggestions } from "./lab-tables.ts";
-import type { LabUpFlags } from "./lab-up.ts";
 
 export interface Announcement {
   readonly topology: Topology;
   readonly started: StartedLab;
-  readonly flags: LabUpFlags;
+  readonly flags: { readonly dataPath: LabDataPath; readonly detach?: true; readonly json?: true };
 }
 
 /** Says what is where, and what to try. */

@@ -2,18 +2,8 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { RunCommand } from "../command-context.ts";
 import { addHelp } from "../command-help.ts";
 import { FOREIGN_HOST } from "../iptables-flags.ts";
-import { acceptTopology, sourcesOf, type TopologyFlags } from "../topology-input.ts";
-
-export interface RunFlags extends TopologyFlags {
-  readonly host?: string;
-  readonly foreignHost?: true;
-  readonly dataPath: "auto" | "nftables" | "iptables" | "userspace";
-  readonly guard: number;
-  readonly healthzBindAddress: string;
-  readonly metricsBindAddress: string;
-  readonly socketGroup?: string;
-  readonly cleanupOnExit?: true;
-}
+import type { RunFlags } from "../run-agent.ts";
+import { acceptTopology, sourcesOf } from "../topology-input.ts";
 
 /** `svcproxy run`: keeps this host true to a topology. */
 export function addRun(program: Command, run: RunCommand): void {

@@ -1,12 +1,7 @@
 import type { Command } from "commander";
 import type { RunCommand } from "../command-context.ts";
 import { addHelp } from "../command-help.ts";
-
-export interface StatusFlags {
-  readonly service?: string;
-  readonly watch?: true;
-  readonly json?: true;
-}
+import type { StatusFlags } from "../show-status.ts";
 
 /** `svcproxy status`: how the agent of this host stands. */
 export function addStatus(program: Command, run: RunCommand): void {
