@@ -1,4 +1,4 @@
-import type { TraceRequest } from "@svcproxy/rules";
+import type { Expectation, TraceRequest } from "@svcproxy/rules";
 import {
   type Fault,
   InputError,
@@ -8,7 +8,7 @@ import {
   nearestWord,
   type SourcePlace,
 } from "@svcproxy/topology";
-import { type Expectation, readExpectation } from "./packet-expectation.ts";
+import { readExpectation } from "./read-expectation.ts";
 import { readPacket } from "./read-packet.ts";
 
 /** One entry of `--packets`. */

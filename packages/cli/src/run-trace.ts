@@ -1,4 +1,5 @@
 import {
+  compareExpectation,
   createTracer,
   drawTrace,
   formatTrace,
@@ -9,7 +10,6 @@ import {
 } from "@svcproxy/rules";
 import { type Family, type Fault, familyOf, formatFault, InputError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
-import { compareExpectation } from "./packet-expectation.ts";
 import { readText } from "./read-files.ts";
 import { readPacket } from "./read-packet.ts";
 import { faultsAt, type ListedPacket, readPacketList } from "./read-packet-list.ts";

@@ -38,6 +38,7 @@ export * from "./trace/match/match-result.ts";
 export * from "./trace/packet/fraction.ts";
 export * from "./trace/packet/packet-view.ts";
 export * from "./trace/packet/request.ts";
+export * from "./trace/report/compare-expectation.ts";
 export * from "./trace/report/format-trace.ts";
 export * from "./trace/report/trace-graph.ts";
 export * from "./trace/report/trace-json.ts";

@@ -1,5 +1,6 @@
-import { type Trace, traceToJson, VERDICTS, type Verdict } from "@svcproxy/rules";
-import { formatSocketAddress, inputError, parseIpAddress, parseSocketAddress } from "@svcproxy/topology";
+import type { Trace } from "../trace-packet.ts";
+import type { Verdict } from "../walk/outcome.ts";
+import { traceToJson } from "./trace-json.ts";
 
 /** What a user says that a packet's trace comes to; what is left out may be anything. */
 export interface Expectation {
@@ -7,40 +8,6 @@ export interface Expectation {
   /** All endpoints that may get the packet, `ip:port` (`ip` where the protocol has no ports), in any order. */
   readonly endpoints?: readonly string[];
   readonly masqueraded?: boolean;
-}
-
-/** @throws InputError BAD_EXPECTATION */
-export function readExpectation(value: unknown): Expectation {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw bad("`expect` is not an object");
-  const words: Readonly<Record<string, unknown>> = { ...value };
-  const unknown = Object.keys(words).find((key) => !["verdict", "endpoints", "masqueraded"].includes(key));
-  if (unknown !== undefined) throw bad(`\`expect\` has no key ${JSON.stringify(unknown)}`);
-  const { verdict, endpoints, masqueraded } = words;
-  const known = VERDICTS.find((one) => one === verdict);
-  if (verdict !== undefined && known === undefined) throw bad(`${JSON.stringify(verdict)} is not a verdict`);
-  if (masqueraded !== undefined && typeof masqueraded !== "boolean") throw bad("`masqueraded` is true or false");
-  return {
-    ...(known === undefined ? {} : { verdict: known }),
-    ...(endpoints === undefined ? {} : { endpoints: readEndpoints(endpoints) }),
-    ...(masqueraded === undefined ? {} : { masqueraded }),
-  };
-}
-
-function readEndpoints(value: unknown): readonly string[] {
-  if (!Array.isArray(value)) throw bad("`endpoints` is a list of ip:port");
-  return value.map((entry: unknown) => {
-    const text = typeof entry === "string" ? entry : "";
-    const socket = parseSocketAddress(text);
-    const endpoint = socket === undefined ? parseIpAddress(text) : formatSocketAddress(socket);
-    if (endpoint !== undefined) return endpoint;
-    throw bad(`${JSON.stringify(entry)} is not ip:port`);
-  });
-}
-
-function bad(what: string): Error {
-  return inputError("BAD_EXPECTATION", `Cannot read what a packet is expected to come to: ${what}`, {
-    hint: `expect: { verdict: ${VERDICTS.join("|")}, endpoints: ["ip:port"], masqueraded: true|false }`,
-  });
 }
 
 interface ComparedOutcome {
