@@ -2,7 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { askAgent, type HostAgentStatus, isHostAgentStatus, portsOf, renderHostAgentStatus } from "@svcproxy/agent";
 import { EnvironmentError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
-import { noteLeftOver } from "./note-left-over.ts";
+import { openDataPath as openRules } from "./host-rules.ts";
+import { openDataPath as openTables } from "./host-tables.ts";
 
 export interface StatusFlags {
   readonly service?: string;
@@ -35,6 +36,22 @@ async function readStatus(context: CommandContext): Promise<HostAgentStatus> {
   });
   if (isHostAgentStatus(value)) return value;
   throw new EnvironmentError("OTHER_VERSION", "Cannot show the status: the running agent is of another version");
+}
+
+/** Says what of ours is in the kernel although no agent keeps it true. */
+async function noteLeftOver(context: CommandContext): Promise<void> {
+  for (const dataPath of [await openTables(context, {}), await openRules(context, {})]) {
+    try {
+      const { vips, endpoints } = await dataPath.census({ signal: context.signal });
+      if (vips.size === 0) continue;
+      context.note(
+        `svcproxy: ${dataPath.name} serves ${vips.size} VIPs by ${endpoints.size} endpoints here, and no agent keeps that true; svcproxy cleanup removes it`,
+      );
+    } catch (error) {
+      // Where this user may not look, or a tool is missing, there is nothing to say.
+      if (!(error instanceof EnvironmentError)) throw error;
+    }
+  }
 }
 
 function render(status: HostAgentStatus, { service, json }: StatusFlags): string {
