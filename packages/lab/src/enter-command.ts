@@ -1,4 +1,4 @@
-import { INSIDE_FOLDER } from "./inside/inside-paths.ts";
+import { INSIDE_FOLDER } from "./inside/lab-message.ts";
 import type { LabProcess } from "./lab-process.ts";
 import type { Place } from "./plan/lab-plan.ts";
 

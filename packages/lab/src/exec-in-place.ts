@@ -5,9 +5,8 @@ import { constants } from "node:os";
 import process from "node:process";
 import { environmentWithSbin } from "@svcproxy/host";
 import { enterCommand } from "./enter-command.ts";
-import { findPlace, requireRunning } from "./find-place.ts";
 import { sendSignal } from "./lab.ts";
-import type { LabProcess } from "./lab-process.ts";
+import { findPlace, type LabProcess, requireRunning } from "./lab-process.ts";
 import { childrenOf } from "./processes.ts";
 
 export interface ExecOptions {

@@ -1,12 +1,11 @@
 export { requireTools } from "@svcproxy/host";
 export * from "./enter-command.ts";
 export * from "./exec-in-place.ts";
-export * from "./find-place.ts";
 export type { ServedCount } from "./inside/answer-clients.ts";
 export * from "./inside/supervise.ts";
 export * from "./kernel-support.ts";
 export * from "./lab.ts";
-export type * from "./lab-process.ts";
+export * from "./lab-process.ts";
 export * from "./lab-state.ts";
 export * from "./network-namespace.ts";
 export type * from "./plan/lab-plan.ts";

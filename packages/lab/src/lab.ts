@@ -1,8 +1,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { environmentWithSbin, runTool, type ToolOutput } from "@svcproxy/host";
 import { enterCommand } from "./enter-command.ts";
-import { findPlace, requireRunning } from "./find-place.ts";
-import type { LabProcess } from "./lab-process.ts";
+import { findPlace, type LabProcess, requireRunning } from "./lab-process.ts";
 import { childrenOf, startTimeOf } from "./processes.ts";
 
 export interface RunOptions {

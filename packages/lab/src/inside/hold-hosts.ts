@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import type { Place } from "../plan/lab-plan.ts";
-import { INSIDE_FOLDER } from "./inside-paths.ts";
+import { INSIDE_FOLDER } from "./lab-message.ts";
 
 /**
  * A host has its own name, its own /run (locks, sockets and state files of what runs there) and its own view of /sys.

@@ -1,6 +1,9 @@
 import type { LabPlan } from "../plan/lab-plan.ts";
 import type { ServedCount } from "./answer-clients.ts";
 
+/** Where the lab's own files are, on a tmpfs of the lab's; every place sees it. */
+export const INSIDE_FOLDER = "/run/svcproxy-lab";
+
 /** The first line that the supervisor reads from its stdin. */
 export interface LabOrder {
   readonly plan: Pick<LabPlan, "places" | "wiring" | "setups" | "servers">;

@@ -4,8 +4,7 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { buildNetwork } from "./build-network.ts";
 import { holdHosts } from "./hold-hosts.ts";
-import { INSIDE_FOLDER } from "./inside-paths.ts";
-import type { LabEvent, LabOrder } from "./lab-message.ts";
+import { INSIDE_FOLDER, type LabEvent, type LabOrder } from "./lab-message.ts";
 import { servePods } from "./serve-pods.ts";
 
 /** How often the one who watches is told what the pods have served. */
