@@ -44,7 +44,7 @@ export class OldGroups {
   /** The group to which a port's frontends lead by now. Each group is given to one port only. */
   claim(port: WantedPort, which: "cluster" | "local", cluster?: number): OldGroup | undefined {
     const wanted = port[which];
-    if (wanted === undefined) return undefined;
+    if (wanted === undefined || this.#groups.size === 0) return undefined;
     for (const number of this.#candidates(port, which, cluster)) {
       if (this.#claimed.has(number)) continue;
       this.#claimed.add(number);

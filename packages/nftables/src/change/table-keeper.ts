@@ -1,11 +1,12 @@
 import type { Family } from "@svcproxy/topology";
 import { affinityMapOf, isWrittenByPackets } from "../compile/collections.ts";
-import { pickingChain } from "../compile/picking-chains.ts";
+import { pickingChain, pickingChainName } from "../compile/picking-chains.ts";
 import type { TableSettings } from "../compile/table-settings.ts";
 import { RESTRICTED_BIT } from "../compile/treatment.ts";
 import type { WantedPort } from "../compile/wanted-port.ts";
 import { affinityFrame, fixedFrame, type TableFrame, timeoutsOf, type WantedTable } from "../compile/wanted-table.ts";
 import { parseClassid } from "../table/classid.ts";
+import { entryOf } from "../table/entry-of.ts";
 import { collectElements, type Element, type Elements, type NftTable } from "../table/nft-table.ts";
 import { elementsOf, type KnownPort, KnownPorts } from "./known-ports.ts";
 import { Leftover } from "./leftover.ts";
@@ -192,8 +193,8 @@ export class TableKeeper {
       for (const group of [wanted.cluster, wanted.local]) {
         const picking = group === undefined ? undefined : pickingOf(group);
         if (picking === undefined) continue;
-        const chain = pickingChain(picking, this.#family);
-        chains.set(chain.name, chain);
+        // One for thousands of groups, and its rules are not to be written for each.
+        entryOf(chains, pickingChainName(picking), () => pickingChain(picking, this.#family));
       }
     }
     return { collections: [], chains: [...chains.values()], elements: [] };

@@ -21,7 +21,7 @@ export const RESTRICTED_BIT = 0x8;
 
 export function treatmentOf({ kind, clients }: Frontend, service: Service): Treatment {
   // Without an endpoint anywhere everybody is refused, whatever the policy.
-  const isServed = Object.values(clients).some((handling) => handling.kind !== "refuse");
+  const isServed = clients.pod.kind !== "refuse" || clients.host.kind !== "refuse" || clients.outside.kind !== "refuse";
   if (kind === "clusterIP") {
     return isServed && service.internalTrafficPolicy === "Local" ? "internal-local" : "internal";
   }

@@ -109,8 +109,13 @@ function group({ port: { protocol }, affinity }: ServicePortPlan, endpoints: rea
   };
 }
 
+/** By the list of hosts, all of their addresses. */
+const hostAddresses = new WeakMap<HostPlan["hosts"], ReadonlySet<IpAddress>>();
+
 function isHostAddress({ hosts }: HostPlan, address: IpAddress): boolean {
-  return hosts.some(({ addresses }) => addresses.includes(address));
+  const known = hostAddresses.get(hosts) ?? new Set(hosts.flatMap(({ addresses }) => addresses));
+  hostAddresses.set(hosts, known);
+  return known.has(address);
 }
 
 /** The source ranges; and the load-balancer IP itself where the host is in one of them, because the host may own it. */
