@@ -2,11 +2,11 @@
  * Bringing a large plan to the kernel, changing it, and removing it, for both variants of iptables:
  * `pnpm --filter @svcproxy/iptables bench:apply`. Needs root.
  */
+import { LARGE_HOST, largeTopology } from "@svcproxy/host/testing";
 import { type HostPlan, planHost } from "@svcproxy/topology";
 import { testMachine } from "../src/data-path/testing/test-machine.ts";
 import { IptablesDataPath } from "../src/index.ts";
 import { createKernelHost } from "../src/kernel/testing/kernel-host.ts";
-import { LARGE_HOST, largeTopology } from "./large-topology.ts";
 
 const SERVICES = Number(process.env["SERVICES"] ?? 10_000);
 const ENDPOINTS = Number(process.env["ENDPOINTS"] ?? 1);

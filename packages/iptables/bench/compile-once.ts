@@ -1,9 +1,9 @@
 /** Seconds from a topology that has been read to restore text, compiled once in a fresh process. Arguments: TOPOLOGY DIALECT */
 import { readFileSync } from "node:fs";
 import process from "node:process";
+import { LARGE_HOST } from "@svcproxy/host/testing";
 import { parseTopology, planHost } from "@svcproxy/topology";
 import { compileScript, formatRestoreScript } from "../src/index.ts";
-import { LARGE_HOST } from "./large-topology.ts";
 
 const [file = "", dialect = ""] = process.argv.slice(2);
 if (dialect !== "document" && dialect !== "kubernetes") throw new TypeError(`no dialect: ${dialect}`);

@@ -9,8 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { LARGE_HOST, type LargeTopologyOptions, largeTopologyText } from "./large-topology.ts";
-import { median } from "./median.ts";
+import { LARGE_HOST, type LargeTopologyOptions, largeTopologyText, median } from "@svcproxy/host/testing";
 
 interface Case extends LargeTopologyOptions {
   /** Seconds and MiB that the whole process may take, the seconds in the document's dialect, which hashes nothing. */

@@ -1,4 +1,4 @@
-export const LARGE_HOST = "node0";
+import { largeClusterIP } from "@svcproxy/host/testing";
 
 const HOSTS = 20;
 
@@ -22,7 +22,7 @@ export function largeTopologyText(
     hosts,
     services: Array.from({ length: services }, (_, service) => ({
       name: `svc-${service}`,
-      clusterIP: `172.${16 + ((service + 1) >> 16)}.${((service + 1) >> 8) & 255}.${(service + 1) & 255}`,
+      clusterIP: largeClusterIP(service),
       ports: [{ port: 80 }],
       endpoints: Array.from(
         { length: endpoints },

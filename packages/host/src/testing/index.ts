@@ -1,3 +1,6 @@
+export * from "./bench/connection-rates.ts";
+export * from "./bench/large-topology.ts";
+export * from "./bench/median.ts";
 export * from "./contract/contract-plan.ts";
 export * from "./contract/data-path-contract.ts";
 export type * from "./contract/data-path-host.ts";

@@ -1,0 +1,120 @@
+/**
+ * What comes after the load of a large table: a look at all, single changes, and both beside a large set of somebody else's. Run by
+ * tables.ts in a network namespace of its own, so that nothing stands between a session and its nft: `session.ts SERVICES ENDPOINTS LOAD_MS`
+ */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
+import { type ToolRunner, thisMachine } from "@svcproxy/host";
+import { LARGE_HOST, median } from "@svcproxy/host/testing";
+import { type HostPlan, parseTopology, planHost } from "@svcproxy/topology";
+import { kernelMachine } from "../src/data-path/kernel-machine.ts";
+import { NftablesDataPath } from "../src/index.ts";
+import { largeTopologyText } from "./large-plan.ts";
+
+const ROUNDS = Number(process.env["ROUNDS"] ?? 5);
+const CHANGES = Number(process.env["CHANGES"] ?? 100);
+const FOREIGN_ELEMENTS = 50_000;
+/** Most for one change: CPU time of the nft that switches, and how long that takes. */
+const MAX_SWITCH_CPU_MS = 5;
+const MAX_SWITCH_MS = 20;
+/** Of a look at all, to the load. */
+const MAX_LOOK = 4;
+
+const [services = 0, endpoints = 0, loadMs = 0] = process.argv.slice(2).map(Number);
+const title = `${services} × ${endpoints}`;
+const { signal } = new AbortController();
+const [before, after] = [planOf(0), planOf(1)];
+const memoryBefore = kernelMemoryMiB();
+
+interface Write {
+  readonly cpuMs: number;
+  readonly wallMs: number;
+}
+const writes: Write[] = [];
+const run: ToolRunner = async (tool, args, options) => {
+  const [cpu, start] = [childrenCpuMs(), performance.now()];
+  const output = await thisMachine.run(tool, args, options);
+  if (tool === "nft" && args[0] === "-f") {
+    writes.push({ cpuMs: childrenCpuMs() - cpu, wallMs: performance.now() - start });
+  }
+  return output;
+};
+
+const dataPath = new NftablesDataPath({ machine: kernelMachine({ ...thisMachine, run }) });
+await using session = await dataPath.open(signal);
+await session.apply(before);
+await delay(1000);
+console.log(
+  `${title}: kernel memory ${(kernelMemoryMiB() - memoryBefore).toFixed(1)} MiB (at most 15 for 10,000 × 3; of the whole machine)`,
+);
+const looks: number[] = [];
+for (let round = 0; round < ROUNDS; round++) {
+  const start = cpuMs();
+  await dataPath.compare(before, { signal });
+  looks.push(cpuMs() - start);
+}
+const look = Math.min(...looks) / loadMs;
+console.log(
+  `${title}: reading all back and comparing, over its load: ${look.toFixed(2)} ${verdict(look <= MAX_LOOK, MAX_LOOK)}`,
+);
+await change(`${title}: one of ${endpoints} endpoints changes`);
+addForeignSet();
+await change(`${title}: the same beside a foreign interval set of ${FOREIGN_ELEMENTS}`);
+
+async function change(what: string): Promise<void> {
+  const changed = new Set([`default/svc-${services - 1}`]);
+  writes.length = 0;
+  const walls: number[] = [];
+  for (let index = 1; index <= CHANGES; index++) {
+    const start = performance.now();
+    await session.apply(index % 2 === 0 ? before : after, { changed });
+    walls.push(performance.now() - start);
+  }
+  const cpu = writes.reduce((sum, write) => sum + write.cpuMs, 0) / writes.length;
+  const wall = median(writes.map((write) => write.wallMs));
+  console.log(
+    `${what}: the nft that switches takes ${cpu.toFixed(1)} ms CPU ${verdict(cpu <= MAX_SWITCH_CPU_MS, MAX_SWITCH_CPU_MS)}, ` +
+      `${wall.toFixed(1)} ms ${verdict(wall <= MAX_SWITCH_MS, MAX_SWITCH_MS)}, with all around it ${median(walls).toFixed(1)} ms`,
+  );
+}
+
+function verdict(isMet: boolean, limit: number): string {
+  return `(at most ${limit}: ${isMet ? "met" : "MISSED"})`;
+}
+
+function addForeignSet(): void {
+  const elements = Array.from({ length: FOREIGN_ELEMENTS }, (_, index) => {
+    const [high, low] = [index >> 7, (index & 127) * 2];
+    return `100.${high >> 8}.${high & 255}.${low}`;
+  });
+  const input =
+    "add table inet theirs; add set inet theirs blocked { type ipv4_addr; flags interval; }\n" +
+    `add element inet theirs blocked { ${elements.join(", ")} }\n`;
+  execFileSync("nft", ["-f", "-"], { input });
+}
+
+function planOf(shift: number): HostPlan {
+  const { topology } = parseTopology(Buffer.from(largeTopologyText({ services, endpoints }, shift)), { file: "large" });
+  return planHost(topology, { host: LARGE_HOST });
+}
+
+/** Of this process and the ones that it started and that are over. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000 + childrenCpuMs();
+}
+
+/** In steps of the kernel's clock: many have to be added up. */
+function childrenCpuMs(): number {
+  const stat = readFileSync("/proc/self/stat", "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[13]) + Number(fields[14])) * 10;
+}
+
+/** Of the whole machine: what others do meanwhile is in it. */
+function kernelMemoryMiB(): number {
+  const lines = readFileSync("/proc/meminfo", "utf8").matchAll(/^(?:Slab|Percpu|VmallocUsed):\s+(\d+)/gm);
+  return [...lines].reduce((sum, [, kibibytes]) => sum + Number(kibibytes), 0) / 1024;
+}
