@@ -1,9 +1,9 @@
 import type { HostPlan } from "@svcproxy/topology";
 import { unreachable } from "@svcproxy/topology";
-import type { CompileOptions } from "./compile-options.ts";
 import type { DesiredRules } from "./desired-rules.ts";
 import { compileDocument } from "./document/compile-document.ts";
 import { compileKubernetes } from "./kubernetes/compile-kubernetes.ts";
+import type { CompileOptions } from "./rule-style.ts";
 import { foldScript } from "./script/fold-script.ts";
 import type { Script } from "./script/script.ts";
 

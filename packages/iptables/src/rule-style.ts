@@ -1,3 +1,4 @@
+import type { Family } from "@svcproxy/topology";
 import type { Dialect } from "./dialect.ts";
 import type { DispatchMode } from "./dispatch/dispatch-mode.ts";
 
@@ -5,6 +6,24 @@ import type { DispatchMode } from "./dispatch/dispatch-mode.ts";
 export interface RuleStyle {
   readonly dialect: Dialect;
   readonly dispatch: DispatchMode;
+}
+
+/** A style, and what is written in it. */
+export interface CompileOptions {
+  readonly dialect: Dialect;
+  readonly family: Family;
+  /** How frontends and endpoints are found; `auto` by default. */
+  readonly dispatch?: DispatchMode;
+  /**
+   * Whether masqueraded connections get random source ports: only in the `kubernetes` dialect, and by default there.
+   * False where the host's iptables does not know `--random-fully`.
+   */
+  readonly randomFully?: boolean;
+  /**
+   * Whether packets that conntrack calls INVALID are dropped: only in the `kubernetes` dialect, and by default there.
+   * False where `net.netfilter.nf_conntrack_tcp_be_liberal` is on.
+   */
+  readonly dropInvalid?: boolean;
 }
 
 /** Short, because the name of a chain has 28 characters. */

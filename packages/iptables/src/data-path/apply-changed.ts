@@ -1,12 +1,11 @@
 import { composePlan, serviceName, serviceProblem } from "@svcproxy/host";
 import { EnvironmentError, type HostPlan, type Problem, type ServicePortPlan } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
-import { RestoreRefused, type RuleTables } from "../kernel/rule-tables.ts";
+import { RestoreRefused, type RuleTables, refusalIn } from "../kernel/rule-tables.ts";
 import type { TableChange } from "../kernel/table-change.ts";
 import { withJournal } from "../kernel/udp-journal.ts";
 import { type ApplyRun, settleUdpFlows, type Written } from "./apply-run.ts";
 import type { OpenMachine } from "./iptables-machine.ts";
-import { refusalIn } from "./refusal-in.ts";
 import { ruleDelta } from "./rule-delta.ts";
 
 /** So many services that failed are tried again one by one; more of them are left to a look. */

@@ -1,9 +1,23 @@
+import { type PlanWithoutTaken, withoutTakenNodePorts } from "@svcproxy/host";
 import type { Family, HostPlan } from "@svcproxy/topology";
 import { compileRules } from "../compile-rules.ts";
 import type { DesiredRules } from "../desired-rules.ts";
 import type { RuleStyle } from "../rule-style.ts";
-import type { RuleAbilities } from "./iptables-machine.ts";
+import type { OpenMachine, RuleAbilities } from "./iptables-machine.ts";
 import type { IptablesSettings } from "./iptables-settings.ts";
+
+/** The plan as rules are to carry it out: without the NodePorts that programs of the machine listen on. */
+export function leaveOutTaken(
+  plan: HostPlan,
+  {
+    machine,
+    style,
+    settings: { takePorts = new Set() },
+  }: { readonly machine: OpenMachine; readonly style: RuleStyle; readonly settings: IptablesSettings },
+): Promise<PlanWithoutTaken> {
+  // The document's rule takes every address of the host, 127.0.0.0/8 among them.
+  return withoutTakenNodePorts(plan, { machine, takePorts, takesLoopback: style.dialect === "document" });
+}
 
 /** The plan as rules that a machine's iptables and kernel can take: of the families in play in which it has something to do. */
 export function compileForMachine(

@@ -9,7 +9,7 @@ import { ruleLimitations } from "../rule-limitations.ts";
 import { servesLocalhost } from "../rule-parts/localhost-guard.ts";
 import { censusOfRules } from "./census-of-rules.ts";
 import { cleanUpRules } from "./clean-up-rules.ts";
-import { compileForMachine, usedFamilies } from "./compile-for-machine.ts";
+import { compileForMachine, leaveOutTaken, usedFamilies } from "./compile-for-machine.ts";
 import { type IptablesMachine, type OpenMachine, styleInForce, variantProblems } from "./iptables-machine.ts";
 import {
   changedTables,
@@ -21,7 +21,6 @@ import {
 import { IptablesSession } from "./iptables-session.ts";
 import { chooseStyle, type IptablesEvents, type IptablesSettings } from "./iptables-settings.ts";
 import { kernelMachine } from "./kernel-machine.ts";
-import { leaveOutTaken } from "./leave-out-taken.ts";
 
 export interface CleanupOptions {
   readonly signal: AbortSignal;

@@ -16,7 +16,7 @@ import { EnvironmentError, type HostPlan, type Problem, SvcproxyError } from "@s
 import type { DesiredRules } from "../desired-rules.ts";
 import { listDifferences } from "../kernel/differences.ts";
 import { findDifference } from "../kernel/find-difference.ts";
-import type { RuleTables } from "../kernel/rule-tables.ts";
+import { type RuleTables, refusalIn } from "../kernel/rule-tables.ts";
 import { TableBackend } from "../kernel/table-backend.ts";
 import { unmarkedBeside, unmarkedProblem } from "../kernel/unmarked-rules.ts";
 import { servesLocalhost } from "../rule-parts/localhost-guard.ts";
@@ -24,12 +24,10 @@ import type { RuleStyle } from "../rule-style.ts";
 import { applyChanged } from "./apply-changed.ts";
 import { applyRules } from "./apply-rules.ts";
 import { type ApplyRun, newRun, type Written } from "./apply-run.ts";
-import { compileForMachine, usedFamilies } from "./compile-for-machine.ts";
+import { compileForMachine, leaveOutTaken, usedFamilies } from "./compile-for-machine.ts";
 import { type OpenMachine, type RuleAbilities, styleInForce, variantProblems } from "./iptables-machine.ts";
 import { type IptablesApplyReport, placeDifference } from "./iptables-report.ts";
 import { chooseStyle, type IptablesSettings } from "./iptables-settings.ts";
-import { leaveOutTaken } from "./leave-out-taken.ts";
-import { refusalIn } from "./refusal-in.ts";
 import { rulesInTheWay } from "./rules-in-the-way.ts";
 import { suspectServices } from "./suspect-services.ts";
 

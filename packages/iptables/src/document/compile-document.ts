@@ -1,7 +1,6 @@
 import type { Chain, InsertedRule, Rule } from "@svcproxy/rules";
 import type { Family, HostPlan, ServicePortPlan } from "@svcproxy/topology";
 import { familyOf } from "@svcproxy/topology";
-import type { CompileOptions } from "../compile-options.ts";
 import { marksClientsOutside } from "../dialect.ts";
 import type { Dispatch } from "../dispatch/build-dispatch.ts";
 import { createChooser } from "../dispatch/create-chooser.ts";
@@ -10,6 +9,7 @@ import { MARK_MASQ, NODE_PORTS, POSTROUTING, SERVICES } from "../rule-parts/chai
 import { hostCidr, markMatch, source } from "../rule-parts/matches.ts";
 import { notAPod } from "../rule-parts/pod-match.ts";
 import { jump, masquerade } from "../rule-parts/targets.ts";
+import type { CompileOptions } from "../rule-style.ts";
 import type { Script, Section } from "../script/script.ts";
 import { lazily } from "../script/script.ts";
 import { dnatRule, type EndpointChain, type EndpointChains, endpointChains, hairpinRule } from "./endpoint-chains.ts";

@@ -1,5 +1,5 @@
 import type { RuleSet } from "@svcproxy/rules";
-import { type EnvironmentCode, EnvironmentError, type Family } from "@svcproxy/topology";
+import { type EnvironmentCode, EnvironmentError, type Family, SvcproxyError } from "@svcproxy/topology";
 import type { TableChange } from "./table-change.ts";
 
 export interface Interruptible {
@@ -51,4 +51,12 @@ export class RestoreRefused extends EnvironmentError {
     this.isPassing = isPassing;
     this.refusedLine = refusedLine;
   }
+}
+
+/** The kernel's refusal that an error came from; undefined where asking for less would not help. */
+export function refusalIn(error: unknown): RestoreRefused | undefined {
+  for (let each = error; each instanceof SvcproxyError; each = each.cause) {
+    if (each instanceof RestoreRefused) return each.code === "RESTORE_REFUSED" && !each.isPassing ? each : undefined;
+  }
+  return undefined;
 }

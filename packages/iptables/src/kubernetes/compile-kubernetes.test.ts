@@ -1,7 +1,7 @@
 import { parseIpAddress, parseTopology, planHost } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
-import type { CompileOptions } from "../compile-options.ts";
 import { compileScript } from "../compile-rules.ts";
+import type { CompileOptions } from "../rule-style.ts";
 import { formatRestoreScript } from "../script/format-script.ts";
 
 const HOSTS = `

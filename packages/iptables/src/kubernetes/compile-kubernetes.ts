@@ -1,7 +1,6 @@
 import type { Chain } from "@svcproxy/rules";
 import type { Family, HostPlan, ServicePortPlan } from "@svcproxy/topology";
 import { familyOf } from "@svcproxy/topology";
-import type { CompileOptions } from "../compile-options.ts";
 import { createChooser } from "../dispatch/create-chooser.ts";
 import { dispatchesByTree } from "../dispatch/dispatch-mode.ts";
 import { EXTERNAL_SERVICES, FIREWALL, NODE_PORTS, PROXY_FIREWALL, SERVICES } from "../rule-parts/chain-names.ts";
@@ -9,6 +8,7 @@ import { type FilterReason, filterContents } from "../rule-parts/filter-contents
 import { localhostGuard, servesLocalhost } from "../rule-parts/localhost-guard.ts";
 import { comment } from "../rule-parts/matches.ts";
 import { notAPod } from "../rule-parts/pod-match.ts";
+import type { CompileOptions } from "../rule-style.ts";
 import type { Script, Section } from "../script/script.ts";
 import { lazily } from "../script/script.ts";
 import { forward, markMasq, postrouting } from "./constant-rules.ts";

@@ -2,11 +2,16 @@ import type { OpenQuestion } from "../../prove/compile/condition.ts";
 import { openAnswer } from "../../prove/walk/ask-question.ts";
 import type { SymbolicState } from "../../prove/walk/symbolic-state.ts";
 import { type AskedNft, assume } from "./asked-nft.ts";
-import type { Divided } from "./found.ts";
 import type { LookupNode } from "./lookup-tree.ts";
 
 /** So many answers are followed, each a world of its own. */
 const MOST_ANSWERS = 8;
+
+/** The packets of a state whose value leads to a group; `none`: to no group, `unknown`: to which is not known. */
+export interface Divided {
+  readonly state: SymbolicState;
+  readonly group: number | "none" | "unknown";
+}
 
 /** Divides a state by what nobody knows: one question for each group that the value may lead to. */
 export function byQuestions(

@@ -1,6 +1,7 @@
 import type { PlacedRule } from "../../hooks/any-rule.ts";
 import type { Condition, OpenQuestion } from "../../prove/compile/condition.ts";
 import type { AddressedField } from "../../prove/space/region.ts";
+import type { MarkNow } from "../../prove/walk/symbolic-state.ts";
 import type { Datum, DatumPart, DatumRange, NftElement, NftNatFlags, NftVerdict } from "../nft-rule-set.ts";
 import type { LookupTree } from "./lookup-tree.ts";
 
@@ -115,6 +116,21 @@ export type PartReading =
 export interface BitOperation {
   readonly operator: "&" | "|" | "^";
   readonly operand: number;
+}
+
+/** A mark after `&`, `|` and `^`, as a function of the mark with which the packet came. */
+export function changedBits({ kept, flipped }: MarkNow, operations: readonly BitOperation[]): MarkNow {
+  let now = { kept, flipped };
+  for (const { operator, operand } of operations) {
+    if (operator === "&") now = { kept: (now.kept & operand) >>> 0, flipped: (now.flipped & operand) >>> 0 };
+    else if (operator === "^") now = { ...now, flipped: (now.flipped ^ operand) >>> 0 };
+    else now = { kept: (now.kept & ~operand) >>> 0, flipped: (now.flipped | operand) >>> 0 };
+  }
+  return now;
+}
+
+export function changedNumber(value: number, operations: readonly BitOperation[]): number {
+  return changedBits({ kept: 0, flipped: value }, operations).flipped;
 }
 
 export function constantPart(part: DatumPart): PartReading {

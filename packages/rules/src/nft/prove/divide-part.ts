@@ -16,12 +16,10 @@ import { protocolNumber } from "../../text/protocol-names.ts";
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
 import type { Datum } from "../nft-rule-set.ts";
 import type { AskedNft } from "./asked-nft.ts";
-import { byQuestions } from "./by-questions.ts";
+import { byQuestions, type Divided } from "./by-questions.ts";
 import { chanceWithin } from "./chance-of-match.ts";
-import { changedBits, changedNumber } from "./changed-bits.ts";
-import type { PartReading } from "./compiled-nft.ts";
+import { changedBits, changedNumber, type PartReading } from "./compiled-nft.ts";
 import { openOf } from "./condition-parts.ts";
-import type { Divided } from "./found.ts";
 import { groupOf, groupOfName, groupSets, type LookupNode } from "./lookup-tree.ts";
 import { fibSet, stateBit } from "./read-ct-conditions.ts";
 

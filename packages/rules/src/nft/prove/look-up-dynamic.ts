@@ -5,11 +5,17 @@ import { enteredField } from "../../prove/walk/ask-rule.ts";
 import type { Question, SymbolicState } from "../../prove/walk/symbolic-state.ts";
 import type { Datum, NftData } from "../nft-rule-set.ts";
 import { type AskedNft, assume } from "./asked-nft.ts";
-import { changedBits, changedNumber } from "./changed-bits.ts";
-import type { DynamicSet, PartReading } from "./compiled-nft.ts";
-import type { Found } from "./found.ts";
+import { changedBits, changedNumber, type DynamicSet, type PartReading } from "./compiled-nft.ts";
 import { datumKey } from "./lookup-tree.ts";
 import { CLIENT, keyText, type SetKey } from "./set-memory.ts";
+
+/** What a set or map says of the packets of a state. */
+export type Found =
+  | { readonly kind: "found"; readonly state: SymbolicState; readonly data: NftData | undefined }
+  | { readonly kind: "missing"; readonly state: SymbolicState }
+  /** There is no such key to look up, which ends the rule. */
+  | { readonly kind: "none"; readonly state: SymbolicState }
+  | { readonly kind: "undecided"; readonly state: SymbolicState; readonly because: string };
 
 interface Dynamic {
   readonly set: DynamicSet;

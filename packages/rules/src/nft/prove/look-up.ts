@@ -3,8 +3,7 @@ import type { SymbolicState } from "../../prove/walk/symbolic-state.ts";
 import { type AskedNft, askConditions } from "./asked-nft.ts";
 import { constantPart, type LookupReading, type PartReading, type Reading } from "./compiled-nft.ts";
 import { dividePart } from "./divide-part.ts";
-import type { Found } from "./found.ts";
-import { lookUpDynamic } from "./look-up-dynamic.ts";
+import { type Found, lookUpDynamic } from "./look-up-dynamic.ts";
 import type { LookupNode, LookupTree } from "./lookup-tree.ts";
 
 export function lookUp(asked: AskedNft, state: SymbolicState, lookup: LookupReading): readonly Found[] {

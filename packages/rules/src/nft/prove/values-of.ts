@@ -3,8 +3,7 @@ import type { MarkNow, SymbolicState } from "../../prove/walk/symbolic-state.ts"
 import type { Datum, DatumRange } from "../nft-rule-set.ts";
 import type { AskedNft } from "./asked-nft.ts";
 import { chanceWithin } from "./chance-of-match.ts";
-import { changedBits, changedNumber } from "./changed-bits.ts";
-import type { PartReading, Reading } from "./compiled-nft.ts";
+import { changedBits, changedNumber, type PartReading, type Reading } from "./compiled-nft.ts";
 import { keysOf } from "./look-up.ts";
 
 /** A value that all packets of a state have. */

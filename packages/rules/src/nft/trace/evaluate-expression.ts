@@ -1,8 +1,7 @@
 import { addressBits, addressFromBits, addressWidth, familyOf, parseIpAddress, unreachable } from "@svcproxy/topology";
-import { type Fraction, isZero, multiply, ONE, subtract } from "../../trace/packet/fraction.ts";
+import { type Fraction, fractionOf, isZero, multiply, ONE, subtract } from "../../trace/packet/fraction.ts";
 import type { DatumPart, NftElement, NftExpression, NftSetReference } from "../nft-rule-set.ts";
 import type { NftAsked } from "./asked.ts";
-import { chanceBelow } from "./draws.ts";
 import { evaluateCt } from "./evaluate-ct.ts";
 import { evaluateFib } from "./evaluate-fib.ts";
 import { evaluateMeta } from "./evaluate-meta.ts";
@@ -175,4 +174,18 @@ function indexOf(elements: readonly NftElement[]): ElementIndex {
     indexes.set(elements, index);
   }
   return index;
+}
+
+/** The kernel scales a number of 32 bits: a remainder comes up as often as numbers of 32 bits fall to it. */
+const RANDOM_NUMBERS = 1n << 32n;
+
+/**
+ * How often `numgen random mod modulus` gives a number below `limit`, exactly.
+ *
+ * @see linux net/netfilter/nft_numgen.c, reciprocal_scale
+ */
+function chanceBelow(limit: number, modulus: number): Fraction {
+  const wanted = BigInt(Math.min(Math.max(limit, 0), modulus));
+  const count = (wanted * RANDOM_NUMBERS + BigInt(modulus) - 1n) / BigInt(modulus);
+  return fractionOf(count, 32);
 }

@@ -1,6 +1,8 @@
 import { isNftRule, isProxyTable, type PlacedRule } from "../../hooks/any-rule.ts";
-import { markBitsSet } from "../../nft/mark-bits.ts";
+import type { NftExpression, NftStatement } from "../../nft/nft-rule-set.ts";
 import type { SymbolicState } from "../walk/symbolic-state.ts";
+
+const ALL_BITS = 0xffffffff;
 
 /** Whether a rule is the service proxy's own. */
 export type IsOwn = (placed: PlacedRule) => boolean;
@@ -35,6 +37,27 @@ export function markBitsWeTouch({ decisions }: SymbolicState, isOwn: IsOwn): num
 function markBitsOf({ rule }: PlacedRule): number {
   if (isNftRule(rule)) return markBitsSet(rule.statements);
   return rule.target.kind === "mark" ? rule.target.mask | rule.target.value : 0;
+}
+
+/** The bits of a packet's mark that statements set, clear or flip, whatever packet it is. */
+function markBitsSet(statements: readonly NftStatement[]): number {
+  let bits = 0;
+  for (const statement of statements) {
+    if (statement.kind !== "set") continue;
+    const { target, value } = statement;
+    if (target.kind === "meta" && target.key === "mark") bits |= changedBits(value);
+  }
+  return bits >>> 0;
+}
+
+/** The bits in which the value may differ from the mark that it is made of. */
+function changedBits(expression: NftExpression): number {
+  if (expression.kind === "meta" && expression.key === "mark") return 0;
+  if (expression.kind !== "bitwise" || expression.right.kind !== "literal") return ALL_BITS;
+  const [operand] = expression.right.parts;
+  if (typeof operand !== "number" || expression.operator === "<<" || expression.operator === ">>") return ALL_BITS;
+  const changed = expression.operator === "&" ? ~operand : operand;
+  return (changedBits(expression.left) | changed) >>> 0;
 }
 
 /** What can keep a packet from our rules: an end of nat's chain, or no tracking at all. In nftables any chain may be nat's. */

@@ -1,4 +1,3 @@
-import { isNftIdle } from "../../nft/is-nft-idle.ts";
 import type { NftRule, NftStatement } from "../../nft/nft-rule-set.ts";
 import type { NftAskedAt } from "../../nft/trace/asked.ts";
 import { runStatement } from "../../nft/trace/run-statement.ts";
@@ -71,7 +70,7 @@ function runOne(running: Running, job: Job, statement: NftStatement): void {
   const result = runStatement(statement, askedAt(walk, job.state));
   if (result.kind === "open") {
     // Where nothing follows that changes the packet or its way, the answer makes no difference.
-    if (rule.statements.slice(job.at).every(isNftIdle)) {
+    if (rule.statements.slice(job.at).every(isIdle)) {
       const outcome = { kind: "immaterial", because: result.because } as const;
       outcomes.push({
         taken: takenBy(asked, { ...job, outcome }),
@@ -81,7 +80,7 @@ function runOne(running: Running, job: Job, statement: NftStatement): void {
     return;
   }
   const isSure = result.ways.length === 1;
-  if (!isSure && rule.statements.slice(job.at).every(isNftIdle)) {
+  if (!isSure && rule.statements.slice(job.at).every(isIdle)) {
     const outcome = { kind: "immaterial", because: "by chance" } as const;
     outcomes.push({
       taken: takenBy(asked, { ...job, outcome }),
@@ -180,5 +179,20 @@ function assume(
   if (known !== 1) {
     const outcome = { kind: "assumed", took: true, because } as const;
     work.push({ state: assuming(0), at: job.at + 1, outcome });
+  }
+}
+
+/** Whether a statement leaves the packet and its way as they are, whatever it answers. */
+function isIdle(statement: NftStatement): boolean {
+  switch (statement.kind) {
+    case "match":
+    case "gate":
+    case "counter":
+    case "inert":
+      return true;
+    case "verdict":
+      return statement.verdict.kind === "continue";
+    default:
+      return false;
   }
 }
