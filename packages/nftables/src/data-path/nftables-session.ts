@@ -21,7 +21,7 @@ import { TABLE } from "../table/nft-table.ts";
 import { type ApplyAllInput, applyAll, type Keepers } from "./apply-all.ts";
 import { type ApplyRun, newRun } from "./apply-run.ts";
 import { applySome } from "./apply-some.ts";
-import { changedPlan } from "./changed-plan.ts";
+import { type ChangedPlan, changedPlan } from "./changed-plan.ts";
 import type { OpenNftMachine } from "./nft-machine.ts";
 import { type NftablesApplyReport, reportApplied } from "./nftables-report.ts";
 import type { NftablesSettings } from "./nftables-settings.ts";
@@ -131,8 +131,10 @@ export class NftablesSession implements DataPathSession {
     for (const name of failed) fresh.delete(name);
     const failures = new Map<string, Problem>();
     let good = written.plan;
+    let whole: ChangedPlan | undefined;
     for (const services of [fresh, ...failed.map((name) => new Set([name]))]) {
       const part = { ...changedPlan(plan, { last: good, services }), services };
+      if (failed.length === 0) whole = part;
       const applied = await applySome(part.asked, { ...this.#input(run), ...part, keepers: written.keepers });
       if (applied.kind === "written") good = part.asked;
       else if (applied.kind === "look" || services === fresh) return false;
@@ -140,7 +142,8 @@ export class NftablesSession implements DataPathSession {
     }
     this.#keep({ plan: good, keepers: written.keepers }, failures, run);
     const services = new Set([...fresh, ...failed]);
-    const { asked, ports } = changedPlan(plan, { last: written.plan, services });
+    // A walk along all services, which is not to be gone twice.
+    const { asked, ports } = whole ?? changedPlan(plan, { last: written.plan, services });
     this.#status.noteSome(asked, { services, ports, shortfall: this.#shortfallOf() });
     return true;
   }
