@@ -62,7 +62,8 @@ describe.skipIf(reason !== undefined)(
           }
           const report = await load.stop();
           expect(report).toMatchObject({ refused: 0, reset: 0, failed: 0, errors: [] });
-          expect(report.answered).toBeGreaterThan(100);
+          // Four moves take half a second each on a quick machine.
+          expect(report.answered).toBeGreaterThan(30);
         } finally {
           await rm(folder, { recursive: true });
         }
