@@ -1,10 +1,11 @@
 import type { DataPathName, ServicePortStatus } from "@svcproxy/host";
 import type { Problem } from "@svcproxy/topology";
 import type { Loss } from "./removal-guard.ts";
+import type { RefusedEntry } from "./source.ts";
 
 /**
  * `starting`: the source has not told its whole state yet, nothing is touched; `following`: all is as planned; `stale`: the source gave no
- * sign of life for a minute, what it last said stays in force; `degraded`: a service is not served as planned, the source has a fault, a
+ * sign of life for a minute, what it last said stays in force; `degraded`: a service is not served as planned, the source or one of its entries has a fault, a
  * change is held back, or the last plan could not be carried out, and what was in force before is kept; `stopping`: nothing changes any more.
  */
 export type AgentState = "starting" | "following" | "stale" | "degraded" | "stopping";
@@ -36,8 +37,14 @@ export interface SourceStatus {
   readonly name: string;
   /** When the topology that is in force was read; absent before. */
   readonly readAt?: string;
-  /** When it last gave a sign of life; absent: one whose silence says nothing, as a file's. */
+  /** When it last gave a sign of life, and so since when it is stale where it is; absent: one whose silence says nothing, as a file's. */
   readonly lastHeardAt?: string;
+  /** Entries whose last word is not in force: their last good state is, where there was one. Absent: none. */
+  readonly refused?: readonly RefusedStatus[];
   /** Set while there is no newer state than the one in force because of these. */
   readonly fault?: { readonly since: string; readonly problems: readonly Problem[] };
+}
+
+export interface RefusedStatus extends Omit<RefusedEntry, "since"> {
+  readonly since: string;
 }

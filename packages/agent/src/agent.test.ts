@@ -126,6 +126,20 @@ describe("the old plan stays", () => {
   });
 });
 
+test("an entry that its source refuses is named, and holds up nothing; without it all is well again", async () => {
+  const { agent, source, served, said } = await started(topologyOf({ web: 1, dns: 1 }));
+  const problem = { code: "PORT_OUT_OF_RANGE", severity: "error", subject: "port", text: "Port 0 is not one" } as const;
+  source.refuse("service default/web", problem);
+  await vi.waitFor(() => expect(agent.status().state).toBe("degraded"));
+  expect(agent.status().source.refused).toMatchObject([{ entry: "service default/web", isKept: true }]);
+  expect(agent.status().problems).toEqual([problem]);
+  await vi.waitFor(() => expect(said()).toContain("service default/web is refused, its last good state stays: Port 0"));
+  source.set(topologyOf({ web: 2, dns: 1 }));
+  await vi.waitFor(() => expect(served()).toEqual(["dns 1", "web 2"]));
+  expect(agent.status().state).toBe("following");
+  expect(agent.status().source).not.toHaveProperty("refused");
+});
+
 describe("an impatient start", () => {
   test("ends with what is wrong with the source, and with the topology", async () => {
     const source = new MemorySource();

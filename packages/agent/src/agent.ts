@@ -9,6 +9,7 @@ import {
 import {
   changedServices,
   EnvironmentError,
+  formatPlace,
   formatProblem,
   type HostPlan,
   InputError,
@@ -25,7 +26,7 @@ import { HealthCheckServers } from "./observe/health-check-servers.ts";
 import { ProblemLog } from "./problem-log.ts";
 import type { HeldChange } from "./removal-guard.ts";
 import { RetryTimer } from "./retry-timer.ts";
-import type { SourceEvent, SourceSnapshot } from "./source.ts";
+import type { RefusedEntry, SourceEvent, SourceSnapshot } from "./source.ts";
 
 const LONGEST_RETRY_MS = 30_000;
 /** The machine is looked at this often. */
@@ -229,7 +230,11 @@ export class Agent {
     const limitations = dataPath.limitations(plan).filter(({ code }) => code !== ANSWERED_HERE);
     this.#applied = { plan, at: new Date(), problems: [...planProblems(plan), ...limitations, ...report.problems] };
     this.#healthChecks.apply(plan.healthChecks);
-    this.#problemLog.tell([...(this.#snapshot?.warnings ?? []), ...this.#applied.problems]);
+    this.#problemLog.tell([
+      ...(this.#snapshot?.refused ?? []).flatMap(toldRefusals),
+      ...(this.#snapshot?.warnings ?? []),
+      ...this.#applied.problems,
+    ]);
     if (session.status().some(({ state }) => state === "failed")) this.#retry.failed();
     else this.#retry.succeeded();
     if (this.#isReady) await serviceManager.status(this.#statusLine());
@@ -276,6 +281,7 @@ export class Agent {
     const { source, dataPath, guard } = this.#options;
     return {
       ...{ source, readAt: this.#readAt, sourceFault: this.#sourceFault, warnings: this.#snapshot?.warnings ?? [] },
+      refused: this.#snapshot?.refused ?? [],
       ...{ dataPath: dataPath.name, applied: this.#applied, failure: this.#failure, held: guard?.held },
       ...{ isUnsure: this.#isUnsure, isStopping: this.#ending.signal.aborted },
       ...{ busySince: this.#busySince, retryAt: this.#retry.at },
@@ -311,6 +317,15 @@ export class Agent {
     await this.#session?.[Symbol.asyncDispose]();
     this.#session = undefined;
   }
+}
+
+/** What the log says of an entry that is refused. */
+function toldRefusals({ entry, isKept, problems }: RefusedEntry): readonly Problem[] {
+  const what = isKept ? "its last good state stays" : "it is not served";
+  return problems.map(({ at, ...problem }) => {
+    const place = at === undefined ? "" : `${formatPlace(at)}: `;
+    return { ...problem, text: `${entry} is refused, ${what}: ${place}${problem.text}` };
+  });
 }
 
 /** Where all is gone a data path has nothing that it could compare. */

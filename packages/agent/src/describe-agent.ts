@@ -2,7 +2,7 @@ import type { DataPathName, ServicePortStatus } from "@svcproxy/host";
 import type { HostPlan, Problem } from "@svcproxy/topology";
 import type { AgentState, AgentStatus, SourceStatus } from "./agent-status.ts";
 import type { HeldChange } from "./removal-guard.ts";
-import type { Source } from "./source.ts";
+import type { RefusedEntry, Source } from "./source.ts";
 
 /** What an agent knows of itself. */
 export interface AgentFacts {
@@ -10,6 +10,8 @@ export interface AgentFacts {
   readonly readAt: Date | undefined;
   readonly sourceFault: { readonly since: Date; readonly problems: readonly Problem[] } | undefined;
   readonly warnings: readonly Problem[];
+  /** Entries of the source whose last word is not in force. */
+  readonly refused: readonly RefusedEntry[];
   readonly dataPath: DataPathName;
   /** The plan that was carried out last. */
   readonly applied: Applied | undefined;
@@ -64,10 +66,11 @@ function stateOf(facts: AgentFacts): AgentState {
 
 /** What keeps the source's last word from being in force, the gravest first. */
 function troublesOf(facts: AgentFacts): readonly Problem[] {
-  const { sourceFault, failure, held } = facts;
+  const { sourceFault, refused, failure, held } = facts;
   return [
     ...(isStale(facts) ? [staleProblem(facts)] : []),
     ...(sourceFault?.problems ?? []),
+    ...refused.flatMap(({ problems }) => problems),
     ...(failure === undefined ? [] : [failure.problem]),
     ...(held === undefined ? [] : [held.problem]),
   ];
@@ -83,15 +86,19 @@ function staleProblem({ source: { name, lastHeard } }: Pick<AgentFacts, "source"
     code: "SOURCE_STALE",
     severity: "warning",
     subject: name,
-    text: `Nothing was heard of ${name} since ${lastHeard?.().toISOString() ?? "the start"}; what it last said stays in force`,
+    text: `Nothing was heard of ${name} since ${lastHeard?.()?.toISOString() ?? "the start"}; what it last said stays in force`,
   };
 }
 
-function describeSource({ source: { name, lastHeard }, readAt, sourceFault }: AgentFacts): SourceStatus {
+function describeSource({ source: { name, lastHeard }, readAt, sourceFault, refused }: AgentFacts): SourceStatus {
+  const heard = lastHeard?.();
   return {
     name,
     ...(readAt === undefined ? {} : { readAt: readAt.toISOString() }),
-    ...(lastHeard === undefined ? {} : { lastHeardAt: lastHeard().toISOString() }),
+    ...(heard === undefined ? {} : { lastHeardAt: heard.toISOString() }),
+    ...(refused.length === 0
+      ? {}
+      : { refused: refused.map(({ since, ...entry }) => ({ ...entry, since: since.toISOString() })) }),
     ...(sourceFault === undefined
       ? {}
       : { fault: { since: sourceFault.since.toISOString(), problems: sourceFault.problems } }),

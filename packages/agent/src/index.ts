@@ -11,6 +11,8 @@ export { portsOf, renderHostAgentStatus } from "./host/render-host-agent-status.
 export * from "./observe/metric-family.ts";
 export { type ObservedPages, type ObserveServer, startObserveServer } from "./observe/observe-server.ts";
 export { renderMetrics } from "./observe/render-metrics.ts";
+export { RefusedEntries } from "./refused-entries.ts";
+export { RetryTimer } from "./retry-timer.ts";
 export { type SharedTopology, shareUnchanged } from "./share-unchanged.ts";
 export * from "./source.ts";
 export { renderUnit } from "./systemd/render-unit.ts";

@@ -4,13 +4,20 @@ import type { Problem, SvcproxyError, Topology } from "@svcproxy/topology";
 export interface Source {
   /** As people call it, for instance `/etc/svcproxy/topology.yaml`. */
   readonly name: string;
-  /** When it last gave a sign of life; absent: a source that can be read whenever one wants to, so that silence says nothing. */
-  readonly lastHeard?: () => Date;
+  /**
+   * When it last gave a sign of life: a byte of a watch, or an answer to a cheap request, which a source asks after 30 s of silence. Where
+   * that is more than 60 s ago the agent is *stale*: what the source last said stays in force, and since when is told. Undefined: it gave none
+   * yet. Absent: a source that can be read whenever one wants to, so that silence says nothing; a file that can be read is never stale.
+   */
+  readonly lastHeard?: () => Date | undefined;
   /**
    * The state as it is, then what becomes of it. Whoever takes the next event only when the last one is dealt with gets all that
    * changed meanwhile in one.
    *
    * It ends when `signal` is aborted, without an error, and not before; what is wrong with the source is an event. One at a time.
+   *
+   * What may come good without being told (a server that refuses, a file that cannot be opened) it tries again by itself: after 1 s, then after
+   * twice as long, up to 30 s; `RetryTimer` keeps that time.
    */
   follow(signal: AbortSignal): AsyncIterable<SourceEvent>;
 }
@@ -27,6 +34,23 @@ export interface SourceSnapshot {
   readonly warnings: readonly Problem[];
   /** False while only a part has come; nothing may be taken away by it. */
   readonly complete: boolean;
+  /**
+   * Every entry whose last word could not be taken, also those that were told before; absent: none. One bad entry does not hold up the
+   * others: `topology` has its last good state, where there is one, and nothing of it else. The agent is *degraded* while there is one.
+   */
+  readonly refused?: readonly RefusedEntry[];
+}
+
+/** An entry of a source (a service of a file, a file of a directory, an object of a cluster, a key of a store) with a fault. */
+export interface RefusedEntry {
+  /** As people call it, for instance `service default/web`, `web.yaml`, `Service default/web`, `etcd /svcproxy/services/default/web`. */
+  readonly entry: string;
+  /** Since when it is refused without a break. */
+  readonly since: Date;
+  /** Whether an earlier state of it is in the topology. */
+  readonly isKept: boolean;
+  /** Why, each with its place. */
+  readonly problems: readonly [Problem, ...Problem[]];
 }
 
 /**

@@ -59,17 +59,18 @@ export const AGENT_METRICS: readonly Family[] = [
   {
     type: "gauge",
     name: "svcproxy_source_last_heard_timestamp_seconds",
-    help: "When the source last gave a sign of life; of a file, when the state in force was read.",
+    help: "When the source last gave a sign of life; a file that can be read gives one whenever it is asked.",
     samples: ({ status: { source } }) => {
-      const at = source.lastHeardAt ?? source.readAt;
-      return at === undefined ? [] : [{ labels: {}, value: seconds(at) }];
+      if (source.readAt === undefined && source.lastHeardAt === undefined) return [];
+      const at = source.lastHeardAt ?? source.fault?.since ?? new Date().toISOString();
+      return [{ labels: {}, value: seconds(at) }];
     },
   },
   {
     type: "gauge",
     name: "svcproxy_objects_refused",
-    help: "Faults for which the source's last word is not in force.",
-    samples: single(({ status: { source } }) => source.fault?.problems.length ?? 0),
+    help: "Entries of the source, or faults of all of it, for which its last word is not in force.",
+    samples: single(({ status: { source } }) => (source.refused?.length ?? 0) + (source.fault?.problems.length ?? 0)),
   },
   {
     type: "gauge",

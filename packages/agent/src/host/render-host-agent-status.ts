@@ -1,5 +1,6 @@
 import type { ServicePortStatus } from "@svcproxy/host";
 import { formatProblem, visible } from "@svcproxy/topology";
+import type { RefusedStatus } from "../agent-status.ts";
 import type { HostAgentStatus, KernelStatus } from "./host-agent-status.ts";
 
 export interface RenderOptions {
@@ -22,6 +23,7 @@ export function renderHostAgentStatus(status: HostAgentStatus, { now, service }:
     `host       ${status.host ?? "not known yet"}`,
     `source     ${source.name}${source.readAt === undefined ? "" : `, in force as read ${since(source.readAt)} ago`}`,
     ...(source.fault === undefined ? [] : [`           has a fault since ${since(source.fault.since)}`]),
+    ...(source.refused ?? []).slice(0, LISTED).map((refused) => describeRefused(refused, since)),
     `data path  ${dataPath}${passedOver.length === 0 ? "" : ` (${passedOver.join("; ")})`}`,
     `kernel     ${describeKernel(status.kernel, since)}`,
     `applied    ${applies.lastAt === undefined ? "nothing yet" : `${applies.count} times, last ${since(applies.lastAt)} ago`}`,
@@ -34,6 +36,10 @@ export function renderHostAgentStatus(status: HostAgentStatus, { now, service }:
   return [...lines, ...ports.map((port) => describePort(port, since)), ...problems]
     .map((line) => `${line.split("\n").map(visible).join("\n")}\n`)
     .join("");
+}
+
+function describeRefused({ entry, since: time, isKept }: RefusedStatus, since: (time: string) => string): string {
+  return `           ${entry}: refused for ${since(time)}, ${isKept ? "its last good state stays" : "not served"}`;
 }
 
 /** Of a service, as `NAME` or `NAMESPACE/NAME`. */

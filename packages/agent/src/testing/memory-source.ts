@@ -1,21 +1,39 @@
-import type { InputError, Topology } from "@svcproxy/topology";
+import type { InputError, Problem, Topology } from "@svcproxy/topology";
 import { problemOf } from "@svcproxy/topology";
+import { RefusedEntries } from "../refused-entries.ts";
 import { shareUnchanged } from "../share-unchanged.ts";
-import type { Source, SourceEvent, SourceSnapshot } from "../source.ts";
+import type { RefusedEntry, Source, SourceEvent, SourceSnapshot } from "../source.ts";
 
 type State =
-  | { readonly kind: "topology"; readonly topology: Topology; readonly complete: boolean }
+  | {
+      readonly kind: "topology";
+      readonly topology: Topology;
+      readonly complete: boolean;
+      readonly refused: readonly RefusedEntry[];
+    }
   | { readonly kind: "fault"; readonly error: InputError };
 
 /** A source that is told its state: for tests of whoever follows one. */
 export class MemorySource implements Source {
   readonly name = "memory";
+  readonly #refused = new RefusedEntries();
+  #topology: Topology | undefined;
   #state: State | undefined;
   #changed: () => void = () => {};
 
   /** @param options.complete false while only a part has come */
   set(topology: Topology, { complete = true }: { complete?: boolean } = {}): void {
-    this.#become({ kind: "topology", topology, complete });
+    this.#topology = topology;
+    this.#refused.become([]);
+    this.#become({ kind: "topology", topology, complete, refused: [] });
+  }
+
+  /** The last word of an entry cannot be taken. */
+  refuse(entry: string, problem: Problem): void {
+    const topology = this.#topology;
+    if (topology === undefined) throw new TypeError("it was told no topology");
+    this.#refused.refuse(entry, { problems: [problem], isKept: true });
+    this.#become({ kind: "topology", topology, complete: true, refused: this.#refused.list() });
   }
 
   fail(error: InputError): void {
@@ -45,6 +63,7 @@ export class MemorySource implements Source {
           kind: "snapshot",
           warnings: [],
           complete: state.complete,
+          refused: state.refused,
           ...shareUnchanged(state.topology, last?.topology),
         };
         yield last;

@@ -9,6 +9,8 @@ export interface SourceHarness extends AsyncDisposable {
   write(topology: string): Promise<void>;
   /** What is there cannot be read as a topology any more. */
   spoil(): Promise<void>;
+  /** The service (`namespace/name`) cannot be read any more, all else is as it was written last. */
+  spoilEntry?(service: string): Promise<void>;
 }
 
 const HOSTS = `
@@ -27,8 +29,18 @@ function topology(...services: readonly string[]): string {
   return `${HOSTS}services:\n${services.join("")}`;
 }
 
+/** What a source is like, beyond what holds for each. */
+export interface SourceTraits {
+  /** It may fall silent, and tells when it was heard last. */
+  readonly mayFallSilent?: boolean;
+}
+
 /** What holds for every source, whatever it follows. */
-export function describeSource(name: string, start: () => Promise<SourceHarness>): void {
+export function describeSource(
+  name: string,
+  start: () => Promise<SourceHarness>,
+  { mayFallSilent = false }: SourceTraits = {},
+): void {
   async function follow(first: string | undefined) {
     const harness = await start();
     onTestFinished(() => harness[Symbol.asyncDispose]());
@@ -52,6 +64,7 @@ export function describeSource(name: string, start: () => Promise<SourceHarness>
       ...harness,
       write: harness.write.bind(harness),
       spoil: harness.spoil.bind(harness),
+      spoilEntry: harness.spoilEntry?.bind(harness),
       events,
       next,
       snapshot,
@@ -124,6 +137,35 @@ export function describeSource(name: string, start: () => Promise<SourceHarness>
       expect(after.changed).toEqual(new Set());
       expect(after.topology).toBe(before.topology);
     });
+
+    test("one entry that cannot be read is refused and named, its last state stays, and it holds up nothing", async () => {
+      const { write, spoilEntry, snapshot } = await follow(topology(ONE, TWO));
+      if (spoilEntry === undefined) return;
+      const before = await snapshot();
+      expect(before.refused ?? []).toEqual([]);
+      await spoilEntry("default/two");
+      const refusing = await snapshot();
+      expect(refusing).toMatchObject({ complete: true, changed: new Set() });
+      expect(refusing.refused).toMatchObject([
+        { entry: expect.stringContaining("two"), isKept: true, problems: [{ severity: "error" }] },
+      ]);
+      expect(refusing.topology.services).toEqual(before.topology.services);
+      await write(topology(ONE, TWO_MOVED));
+      const after = await snapshot(({ services }) => services[1] !== before.topology.services[1]);
+      expect(after.refused ?? []).toEqual([]);
+      expect(after.changed).toEqual(new Set(["default/two"]));
+      expect(after.topology.services[0]).toBe(before.topology.services[0]);
+    });
+
+    if (mayFallSilent) {
+      test("tells when it was heard last, and nothing before it was", async () => {
+        const { source, snapshot } = await follow(topology(ONE));
+        expect(source.lastHeard?.()).toBeUndefined();
+        const before = Date.now();
+        await snapshot();
+        expect(source.lastHeard?.()?.getTime()).toBeGreaterThanOrEqual(before);
+      });
+    }
 
     test("starts with a problem, and tells the state once there is one", async () => {
       const { write, next, snapshot } = await follow(undefined);
