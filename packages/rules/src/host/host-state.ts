@@ -44,6 +44,12 @@ export interface InterfaceAddress {
   readonly scope?: "global" | "site" | "link" | "host";
   /** A further address of a subnet: never chosen as a source by itself. */
   readonly isSecondary?: boolean;
+  /** IPv6: `tentative`, still looked for on the link or found there twice: nobody's source, and not yet received. */
+  readonly isTentative?: boolean;
+  /** IPv6: `deprecated` or `optimistic`, a source only where there is no better. */
+  readonly isDeprecated?: boolean;
+  /** IPv6: `temporary`, a private address beside the host's public one. */
+  readonly isTemporary?: boolean;
 }
 
 export interface Route {

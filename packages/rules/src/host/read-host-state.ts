@@ -184,6 +184,10 @@ function readAddress(reader: HostStateReader, value: unknown, path: Path): Inter
     prefixLength,
     ...(scope === undefined ? {} : { scope }),
     ...(entry["secondary"] === true ? { isSecondary: true } : {}),
+    // An optimistic address may be used before it is known to be the only one.
+    ...(entry["tentative"] === true && entry["optimistic"] !== true ? { isTentative: true } : {}),
+    ...(entry["deprecated"] === true || entry["optimistic"] === true ? { isDeprecated: true } : {}),
+    ...(entry["temporary"] === true ? { isTemporary: true } : {}),
   };
 }
 

@@ -10,7 +10,7 @@ import { describeKernelOutcome } from "../testing/differential/judge.ts";
 import { createKernelWorld, type KernelWorld } from "../testing/differential/kernel-world.ts";
 import { runRefusals } from "../testing/differential/refusal-run.ts";
 import { runReplies } from "../testing/differential/reply-run.ts";
-import { DEFAULT_SETTINGS } from "../testing/differential/world-plan.ts";
+import { address, DEFAULT_SETTINGS, WORLD } from "../testing/differential/world-plan.ts";
 
 const reason = whyNoKernelTests([
   ...["ip", "bridge", "unshare", "nsenter", "taskset", "nft", "tcpdump", "perl", "ipset", "nfacct"],
@@ -47,6 +47,38 @@ for n in "4 10.1.0.3 10.2.0.0 0x08" "6 fd01::3 fd02::aa 0x28"; do
 done
 `;
 
+/** One device with addresses of every scope and label, of which one is temporary, one tentative and one deprecated. */
+const MANY_ADDRESSES = `
+for a in 192.168.8.6/24 192.168.9.6/24; do ip addr add $a dev eth0; done
+for a in 2001:db8:1::6/64 2001:db8:8000::6/48 2002:c000:204::6/64 fec0::6/64 fd77::6/64 2001::6/64; do ip addr add $a dev eth0 nodad; done
+ip addr add 2001:db8:2::6/64 dev eth0 preferred_lft 0 nodad
+ip addr add 2001:db8:8000::7/48 dev cni0 nodad
+sysctl -qw net.ipv6.conf.eth0.accept_dad=1 net.ipv6.conf.eth0.dad_transmits=20
+ip addr add 2001:db8:3::6/64 dev eth0
+ip route add 198.51.100.0/24 dev eth0 scope link; ip route add 192.168.10.0/24 via 192.168.9.1 dev eth0
+ip -6 route add 2001:db8::/32 dev eth0; ip -6 route add fec0:1::/32 via fd07::1 dev eth0
+ip neigh add 2001:db8:1::9 lladdr 02:00:00:00:01:07 dev eth0
+`;
+
+const MASQUERADED_TO = {
+  4: ["192.168.8.9", "192.168.9.9", "198.51.100.9", "192.168.10.9", "203.0.113.9"],
+  6: [
+    ...["2001:db8:1::9", "2001:db8:2::9", "2001:db8:3::9", "2001:db8:8000::9", "2001:db8:ffff::9", "2001:db8::9"],
+    ...[
+      "2002:1::9",
+      "fec0:1::9",
+      "fd77:1::9",
+      "fc00::9",
+      "2001:1::9",
+      "2001:0:1::9",
+      "2606::9",
+      "fd02::2",
+      "::1.2.3.4",
+    ],
+    ...["64:ff9b::1", "3ffe::1"],
+  ],
+} as const;
+
 describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === undefined ? "" : ` (${reason})`}`, () => {
   test.for(VARIANTS)(
     "agree about random packets and random rules loaded by iptables-$variant",
@@ -81,6 +113,28 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
     console.info(`${result.pairs} pairs, ${JSON.stringify(result.verdicts)}`);
     expect(result.disagreements.map(({ text }) => text).join("\n\n")).toBe("");
     expect(result.pairs).toBeGreaterThan(100);
+  });
+
+  test("agree about the address that MASQUERADE gives where there are many", { timeout: 60_000 }, async () => {
+    await using world = await createKernelWorld({ change: MANY_ADDRESSES });
+    const said: string[] = [];
+    for (const family of [4, 6] as const) {
+      const rules = parseSave("*nat\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n", { family });
+      const settings = { ...DEFAULT_SETTINGS, rpFilter: 0 as const };
+      await loadRules(world, { rules: withEveryTable(rules), settings, variant: "legacy" });
+      const [from] = WORLD[family].from.pod1;
+      const cases = MASQUERADED_TO[family].map((to, at) => {
+        const ends = { source: address(from ?? ""), destination: address(to) };
+        const packet = { ...ends, protocol: "udp" as const, sourcePort: 40_001 + at, destinationPort: 53, id: 1 };
+        return { rules, settings, sent: { side: "pod1" as const, mark: 0, packet } };
+      });
+      for (const { found, observed, difference } of await askAll(world, cases)) {
+        expect(difference, found.sent.packet.destination).toBeUndefined();
+        said.push(...observed.map((one) => (one.kind === "delivered" ? one.source.address : one.kind)));
+      }
+    }
+    // Were it always one address, nothing would be shown.
+    expect(new Set(said).size).toBeGreaterThan(6);
   });
 
   test("agree whether answers come back to the client from whom it dialled", { timeout: 120_000 }, async () => {

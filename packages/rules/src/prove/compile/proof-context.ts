@@ -1,9 +1,9 @@
-import type { Family, IpAddress } from "@svcproxy/topology";
-import { addressBits, addressWidth, familyOf, inputError, parseIpAddress } from "@svcproxy/topology";
+import type { Cidr, Family, IpAddress } from "@svcproxy/topology";
+import { addressBits, addressWidth, cidrOf, familyOf, inputError, parseIpAddress } from "@svcproxy/topology";
 import { type HookStage, hookStages } from "../../hooks/hook-order.ts";
 import { type HostRules, hostRulesOf } from "../../hooks/host-rules.ts";
 import type { HostState, Route } from "../../host/host-state.ts";
-import { masqueradeAddress, redirectAddress } from "../../host/masquerade-address.ts";
+import { masqueradeAddress, masqueradeBlocks, redirectAddress } from "../../host/masquerade-address.ts";
 import { createRouter, type HostView } from "../../host/routing.ts";
 import { nftAsksForConnection } from "../../nft/prove/nft-asks-for-connection.ts";
 import { SetMemory } from "../../nft/prove/set-memory.ts";
@@ -12,6 +12,7 @@ import type { AddressSpace } from "../space/address-space.ts";
 import { AddressSpaceBuilder } from "../space/address-space.ts";
 import type { HostSpace } from "../space/host-space.ts";
 import { hostSpaceOf, mentionHost } from "../space/host-space.ts";
+import { type IndexSet, rangeSet, unite } from "../space/index-set.ts";
 import { mentionNft } from "../space/mention-nft.ts";
 import { mentionRules } from "../space/mention-rules.ts";
 import { compilePolicy, type PolicyStep } from "./compile-policy.ts";
@@ -36,8 +37,8 @@ export interface ProofContext {
   readonly tellsDeeds: boolean;
   /** What maps that rules of nftables write may have in them. */
   readonly memory: SetMemory;
-  /** The piece of the address that MASQUERADE gives. */
-  masqueradeIndex(outInterface: string, route: Route | undefined, destination: number): number | undefined;
+  /** The pieces of the addresses that MASQUERADE gives, each with the destinations that get it; undefined: none is found. */
+  masqueraded(outInterface: string, route: Route | undefined): ReadonlyMap<number | undefined, IndexSet>;
   /** The piece that REDIRECT leads to for what came in by the interface; undefined: for what the host sends. */
   redirectIndex(device: string | undefined): number | undefined;
   /** Counts one step. @throws InputError PROOF_TOO_LARGE where there were too many */
@@ -99,7 +100,13 @@ function createContext({ rules, hostState, tellsDeeds = false }: ProofInput, spa
   );
   const view: HostView = { state: hostState, router: createRouter(hostState) };
   const host = hostSpaceOf(space, hostState);
-  const masquerades = new Map<string, number | undefined>();
+  const tellingMasquerades = [
+    ...masqueradeBlocks(hostState, family),
+    ...hostState.interfaces.flatMap(({ addresses }) =>
+      addresses.flatMap(({ address }) => (familyOf(address) === family ? [cidrOf(address, addressWidth(family))] : [])),
+    ),
+  ];
+  const masquerades = new Map<string, ReadonlyMap<number | undefined, IndexSet>>();
   let steps = 0;
   const loopback = parseIpAddress(family === 4 ? "127.0.0.1" : "::1");
   const pieceOf = (address: IpAddress | undefined) => (address === undefined ? undefined : space.indexOf(address));
@@ -114,14 +121,17 @@ function createContext({ rules, hostState, tellsDeeds = false }: ProofInput, spa
     stages: compileStages(stages, { space, host, view, labelsSet: labelsSetBy(iptables) }),
     filters: Object.values(stages).some((hook) => hook.some(hasToSay)),
     asksForConnection: iptables.some(asksForConnection) || nft.some(nftAsksForConnection),
-    masqueradeIndex(outInterface, route, destination) {
+    masqueraded(outInterface, route) {
       const gateway = route?.gateway !== undefined && familyOf(route.gateway) === family ? route.gateway : undefined;
-      const key = `${outInterface} ${family === 4 && gateway !== undefined ? gateway : destination}`;
-      if (masquerades.has(key)) return masquerades.get(key);
-      const to = space.addressAt(destination);
-      const index = pieceOf(masqueradeAddress(view, { outInterface, nextHop: gateway ?? to, destination: to }));
-      masquerades.set(key, index);
-      return index;
+      const key = `${outInterface} ${gateway ?? ""}`;
+      let known = masquerades.get(key);
+      if (known === undefined) {
+        const givenTo = (destination: IpAddress) =>
+          pieceOf(masqueradeAddress(view, { outInterface, nextHop: gateway ?? destination, destination }));
+        known = divide(space, { blocks: family === 4 && gateway !== undefined ? [] : tellingMasquerades, by: givenTo });
+        masquerades.set(key, known);
+      }
+      return known;
     },
     redirectIndex: (device) => pieceOf(device === undefined ? loopback : redirectAddress(view, family, device)),
     count() {
@@ -129,6 +139,17 @@ function createContext({ rules, hostState, tellsDeeds = false }: ProofInput, spa
         throw inputError("PROOF_TOO_LARGE", `Too large to decide: more than ${MAX_STEPS} steps were needed`);
     },
   };
+}
+
+/** The addresses by what becomes of each, which no two of one piece differ in that the blocks do not tell apart. */
+function divide<Kind>(
+  space: AddressSpace,
+  { blocks, by }: { readonly blocks: readonly Cidr[]; readonly by: (address: IpAddress) => Kind },
+): ReadonlyMap<Kind, IndexSet> {
+  const cuts = [...new Set([0, ...blocks.flatMap((block) => space.setOf(block)), space.size])].sort((a, b) => a - b);
+  const parts = cuts.slice(0, -1).map((from, place) => ({ from, end: cuts[place + 1] ?? from }));
+  const byKind = Map.groupBy(parts, ({ from }) => by(space.addressAt(from)));
+  return new Map([...byKind].map(([kind, own]) => [kind, unite(own.map(({ from, end }) => rangeSet(from, end)))]));
 }
 
 function asksForConnection({ matches, target }: Rule): boolean {

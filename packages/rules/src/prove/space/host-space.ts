@@ -1,6 +1,7 @@
 import type { Family } from "@svcproxy/topology";
 import { familyOf, parseCidr } from "@svcproxy/topology";
 import type { HostState, Route } from "../../host/host-state.ts";
+import { masqueradeBlocks } from "../../host/masquerade-address.ts";
 import { type AddressType, addressTypeOfRoute } from "../../host/routing.ts";
 import type { AddressSpace, AddressSpaceBuilder } from "./address-space.ts";
 import { type Arrival, findArrivals } from "./arrivals.ts";
@@ -51,6 +52,7 @@ export function mentionHost(builder: AddressSpaceBuilder, state: HostState, fami
   for (const { addresses } of state.interfaces) {
     for (const { address } of addresses) if (familyOf(address) === family) builder.addAddress(address);
   }
+  for (const cidr of masqueradeBlocks(state, family)) builder.addCidr(cidr);
 }
 
 export function hostSpaceOf(space: AddressSpace, state: HostState): HostSpace {

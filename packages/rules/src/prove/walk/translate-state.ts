@@ -3,7 +3,7 @@ import type { PlacedRule } from "../../hooks/any-rule.ts";
 import type { Hook } from "../../rule-set.ts";
 import type { Target } from "../../target.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
-import { firstMember, intersect } from "../space/index-set.ts";
+import { hasMember, type IndexSet, intersect, isEmpty } from "../space/index-set.ts";
 import type { EndedState, SymbolicState } from "./symbolic-state.ts";
 
 export type NatTarget = Extract<Target, { kind: "dnat" | "snat" | "masquerade" | "redirect" | "netmap" }>;
@@ -13,9 +13,7 @@ export function translate(
   state: SymbolicState,
   { target, placed }: { target: NatTarget; placed: PlacedRule },
 ): readonly (SymbolicState | EndedState)[] {
-  const fail = (because: string, kind: "undecided" | "dropped" = "undecided"): readonly EndedState[] => [
-    { state, ending: { kind, because, placed } },
-  ];
+  const fail = (because: string): readonly EndedState[] => [{ state, ending: { kind: "undecided", because, placed } }];
   switch (target.kind) {
     case "dnat":
     case "snat": {
@@ -31,11 +29,15 @@ export function translate(
     }
     case "masquerade": {
       if (state.outInterface === undefined) return fail("MASQUERADE needs an outgoing interface");
-      const destination = typeof state.destination === "number" ? state.destination : representative(state);
-      const address = context.masqueradeIndex(state.outInterface, state.route, destination);
-      if (address === undefined) return fail(`MASQUERADE finds no address on ${state.outInterface}`, "dropped");
       const drawn = target.random || target.randomFully || target.ports !== undefined;
-      return [translated(state, { end: "source", address, port: drawn ? "unknown" : undefined, placed })];
+      const port = drawn ? "unknown" : undefined;
+      const given = context.masqueraded(state.outInterface, state.route);
+      return byDestination(state, given).map(({ part, given: address }) => {
+        if (address === "unknown") return { state: part, ending: { ...MASQUERADE_UNKNOWN, placed } };
+        if (address !== undefined) return translated(part, { end: "source", address, port, placed });
+        const because = `MASQUERADE finds no address on ${state.outInterface}`;
+        return { state: part, ending: { kind: "dropped", because, placed } };
+      });
     }
     case "netmap": {
       if (target.to.prefixLength < addressWidth(context.space.family))
@@ -61,9 +63,28 @@ export function isTranslated({ destinationNat, sourceNat }: SymbolicState): bool
   return destinationNat !== undefined || sourceNat !== undefined;
 }
 
-function representative({ destination, region }: SymbolicState): number {
-  if (typeof destination === "number") return destination;
-  return destination === "unknown" ? 0 : (firstMember(region[destination]) ?? 0);
+const MASQUERADE_UNKNOWN = {
+  kind: "undecided",
+  because: "which address MASQUERADE gives hangs on where it goes",
+} as const;
+
+/** Parts of a state, each with what its destinations are given. */
+function byDestination(
+  state: SymbolicState,
+  given: ReadonlyMap<number | undefined, IndexSet>,
+): readonly { readonly part: SymbolicState; readonly given: number | undefined | "unknown" }[] {
+  const { destination, region } = state;
+  const [only] = given.keys();
+  if (given.size === 1) return [{ part: state, given: only }];
+  if (destination === "unknown") return [{ part: state, given: "unknown" }];
+  if (typeof destination === "number") {
+    const [found] = [...given].filter(([, set]) => hasMember(set, destination));
+    return [{ part: state, given: found?.[0] }];
+  }
+  return [...given].flatMap(([address, set]) => {
+    const now = intersect(region[destination], set);
+    return isEmpty(now) ? [] : [{ part: { ...state, region: { ...region, [destination]: now } }, given: address }];
+  });
 }
 
 /** REDIRECT goes to an address of the interface by which the packet came. */

@@ -40,6 +40,8 @@ export const OTHER_EYES = `table inet eyes {
 export async function wire(namespaceOf: (side: Side) => NetworkNamespace): Promise<void> {
   const host = namespaceOf("host");
   const run = (side: Side, script: string) => namespaceOf(side).run("sh", ["-e"], { input: script });
+  // An address is no source of the host's own while it is looked for on the link: devices start without looking.
+  await run("host", "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0");
   await run(
     "host",
     "modprobe br_netfilter 2>/dev/null || true; ip link add cni0 type bridge; ip link set cni0 address 02:00:00:00:00:01 up",
@@ -79,7 +81,7 @@ export const LINKS = [
 ] as const;
 
 export const HOST_SETUP = `
-for s in net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1 \\
+for s in net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1 \\
   net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=1000000 net.ipv4.icmp_msgs_burst=100000 net.ipv6.icmp.ratelimit=0 \\
   net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0 net.netfilter.nf_conntrack_udp_timeout=0 \\
   net.netfilter.nf_conntrack_udp_timeout_stream=0 net.netfilter.nf_conntrack_tcp_timeout_syn_sent=0 \\
@@ -108,6 +110,7 @@ neigh 10.1.0.2 02:00:00:00:01:02 cni0; neigh fd01::2 02:00:00:00:01:02 cni0; nei
 neigh 10.1.0.3 02:00:00:00:01:03 cni0; neigh fd01::3 02:00:00:00:01:03 cni0
 neigh 192.168.7.7 02:00:00:00:01:07 eth0; neigh 192.168.7.1 02:00:00:00:01:07 eth0; neigh fd07::7 02:00:00:00:01:07 eth0; neigh fd07::1 02:00:00:00:01:07 eth0
 neigh 10.2.0.0 02:00:00:00:01:08 flannel.1; neigh fd02::aa 02:00:00:00:01:08 flannel.1
+for try in $(seq 100); do [ -z "$(ip -6 -o addr show tentative)" ] && break; sleep 0.05; done
 `;
 
 /** Sets for the `set` match; the engine is told their members as \`ipset save\` prints them. */
