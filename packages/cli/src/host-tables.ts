@@ -10,11 +10,11 @@ export { planProblems } from "@svcproxy/topology";
 /** The nftables data path as the command line sets it; the log says whom it waits for. */
 export async function openDataPath(
   context: CommandContext,
-  { family, trafficCounters }: Pick<NftablesPlanFlags, "family" | "trafficCounters">,
+  { family, trafficCounters, takePort }: Pick<NftablesPlanFlags, "family" | "trafficCounters" | "takePort">,
 ): Promise<NftablesDataPath> {
   const log = await context.logger();
   return new NftablesDataPath({
-    settings: { families: familiesOf(family), countsTraffic: trafficCounters },
+    settings: { families: familiesOf(family), countsTraffic: trafficCounters, takePorts: new Set(takePort) },
     onWait: (holder) =>
       log.info({ holder }, `waiting for another svcproxy${holder === undefined ? "" : ` (pid ${holder})`} to be done`),
   });

@@ -51,13 +51,17 @@ export function acceptHostRules(command: Command): Command {
 }
 
 export function acceptHostPlan(command: Command): Command {
-  return acceptHostRules(command)
-    .option(
-      "--take-port <n>",
-      "serve this NodePort although a program of this host listens on it (repeatable)",
-      (text: string, before: readonly number[] = []) => [...before, parseTakenPort(text)],
-    )
-    .addOption(new Option("--family <family>", "look at IPv4 or IPv6 only (default: both)").choices(["4", "6", "all"]));
+  return acceptTakenPorts(acceptHostRules(command)).addOption(
+    new Option("--family <family>", "look at IPv4 or IPv6 only (default: both)").choices(["4", "6", "all"]),
+  );
+}
+
+export function acceptTakenPorts(command: Command): Command {
+  return command.option(
+    "--take-port <n>",
+    "serve this NodePort although a program of this host listens on it (repeatable)",
+    (text: string, before: readonly number[] = []) => [...before, parseTakenPort(text)],
+  );
 }
 
 function parseTakenPort(text: string): number {

@@ -1,6 +1,6 @@
 import type { Family } from "@svcproxy/topology";
 import { type Command, Option } from "commander";
-import { FOREIGN_HOST } from "./iptables-flags.ts";
+import { acceptTakenPorts, FOREIGN_HOST } from "./iptables-flags.ts";
 import { acceptTopology, type TopologyFlags } from "./topology-input.ts";
 
 /** Flags of the commands that hold this host's tables against a plan. */
@@ -8,6 +8,7 @@ export interface NftablesPlanFlags extends TopologyFlags {
   readonly host?: string;
   readonly foreignHost?: true;
   readonly family?: FamilyFlag;
+  readonly takePort?: readonly number[];
   readonly trafficCounters?: true;
 }
 
@@ -19,9 +20,11 @@ export function acceptFamily(command: Command, about: string): Command {
 
 export function acceptTablePlan(command: Command): Command {
   return acceptFamily(
-    acceptTopology(command)
-      .option("--host <name>", "this host's name in the topology (default: the one that owns an address of it)")
-      .option("--foreign-host", FOREIGN_HOST),
+    acceptTakenPorts(
+      acceptTopology(command)
+        .option("--host <name>", "this host's name in the topology (default: the one that owns an address of it)")
+        .option("--foreign-host", FOREIGN_HOST),
+    ),
     "look at IPv4 or IPv6 only (default: both)",
   ).option("--traffic-counters", "count each service's packets and bytes, with rules for every packet");
 }

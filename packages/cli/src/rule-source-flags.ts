@@ -1,10 +1,12 @@
 import type { Dialect, DispatchMode } from "@svcproxy/iptables";
 import { type Command, Option } from "commander";
+import { FOREIGN_HOST } from "./iptables-flags.ts";
 import { acceptTopology, type TopologyFlags } from "./topology-input.ts";
 
 /** Flags of the commands that judge rules without changing any. */
 export interface RuleSourceFlags extends TopologyFlags {
   readonly host?: string;
+  readonly foreignHost?: true;
   readonly dialect?: Dialect;
   readonly dispatch?: DispatchMode;
   readonly rules?: readonly string[];
@@ -22,6 +24,7 @@ export function acceptRuleSource(command: Command): Command {
       (file: string, before: readonly string[] = []) => [...before, file],
     )
     .option("--live", "rules of every program, addresses and routes of this machine")
+    .option("--foreign-host", `with --live: ${FOREIGN_HOST}`)
     .option("--host-state <file>", "addresses, routes and sysctls as `svcproxy host-state` prints them, - for stdin")
     .addOption(
       new Option("--dialect <dialect>", "whose rules: the founding document's, or Kubernetes' own").choices([

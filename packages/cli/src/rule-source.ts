@@ -32,7 +32,7 @@ import type { CommandContext } from "./command-context.ts";
 import { readLiveHostState } from "./live-host-state.ts";
 import { notedAddresses } from "./machine-addresses.ts";
 import { readText } from "./read-files.ts";
-import { readTopology, resolveHost } from "./read-topology.ts";
+import { readTopology, resolveHost, resolveOwnHost } from "./read-topology.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
 
 /** What a command that judges rules works on: the rules, the host that they are on, and what they are meant to do. */
@@ -57,7 +57,7 @@ export interface RuleSource {
  * `--host-state`, `--live` or the topology. The topology is not asked for where nothing of it is needed; `needsPlan` asks.
  * `otherInput` is a file that the command reads besides, so that not both are stdin.
  *
- * @throws InputError for contradicting flags and for unreadable input
+ * @throws InputError for contradicting flags, for unreadable input, and for `--live` on a machine that is not the host
  * @throws EnvironmentError where this host cannot be read
  */
 export async function openRuleSource(
@@ -73,7 +73,7 @@ export async function openRuleSource(
     throw inputError("STDIN_TWICE", "Cannot read two things from stdin: `-` is given more than once");
   const needsTopology = needsPlan || files.length > 0 || !isComplete(flags);
   const topology = needsTopology ? (await readTopology(context, files, flags)).topology : undefined;
-  const hostName = topology === undefined ? flags.host : resolveHost(topology, flags.host);
+  const hostName = topology === undefined ? flags.host : hostNameIn(topology, flags);
   const given = await givenRules(context, flags);
   const hostState = await findHostState(context, flags, { topology, hostName, isFresh: given === undefined });
   const seen = flags.live === true || flags.hostState !== undefined ? hostState : undefined;
@@ -94,6 +94,12 @@ export async function openRuleSource(
     rules: (family) => given?.rules(family) ?? hostRulesOf(rulesOfPlan(desired, family)),
     isOwn: ownership(desired),
   };
+}
+
+/** @throws InputError as `resolveHost`, and FOREIGN_HOST where this machine is looked at and is another host */
+function hostNameIn(topology: Topology, flags: RuleSourceFlags): string {
+  const isThisMachine = flags.live === true && flags.hostState === undefined;
+  return isThisMachine ? resolveOwnHost(topology, flags) : resolveHost(topology, flags.host);
 }
 
 /** Whether the flags give rules and host, so that a topology could only add what is meant. */

@@ -11,6 +11,7 @@ import { metricsAddressOf } from "./userspace-settings.ts";
 export interface RunFlags extends TopologyFlags {
   readonly host?: string;
   readonly foreignHost?: true;
+  readonly takePort?: readonly number[];
   readonly dataPath: "auto" | "nftables" | "iptables" | "userspace";
   readonly guard: number;
   readonly healthzBindAddress: string;
@@ -37,6 +38,7 @@ export async function runAgent(
   });
   const agent = new HostAgent({
     ...{ version, source, logger, dataPath: flags.dataPath, plan: planner(flags) },
+    takePorts: new Set(flags.takePort),
     guardLeast: flags.guard,
     healthAddress: addressOf(flags.healthzBindAddress),
     metricsAddress: addressOf(flags.metricsBindAddress),

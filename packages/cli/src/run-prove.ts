@@ -104,6 +104,7 @@ function formatOf({ hostName }: RuleSource, files: readonly string[], flags: Pro
       ...option("--dispatch", flags.dispatch),
       ...(flags.rules ?? []).flatMap((file) => ["--rules", file]),
       ...(flags.live === true ? ["--live"] : []),
+      ...(flags.foreignHost === true ? ["--foreign-host"] : []),
       ...option("--host-state", flags.hostState),
     ],
   };

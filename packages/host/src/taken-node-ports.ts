@@ -15,7 +15,7 @@ import { serviceName, servicePortKey } from "./service-port-statuses.ts";
 export interface TakenPortsOptions {
   readonly machine: Pick<Machine, "readListeners" | "readHolders">;
   /** NodePorts that are served whoever listens on them. */
-  readonly takePorts?: ReadonlySet<number>;
+  readonly takePorts?: ReadonlySet<number> | undefined;
   /** Whether NodePorts are served on loopback as well, whatever the plan says. */
   readonly takesLoopback?: boolean;
 }
@@ -51,9 +51,20 @@ export async function withoutTakenNodePorts(plan: HostPlan, options: TakenPortsO
   const ports = found.map(({ planned, listener }) => {
     if (listener === undefined) return planned;
     taken.set(servicePortKey(planned), takenProblem(planned, { listener, holder: holders.get(listener.inode) }));
-    return { ...planned, frontends: planned.frontends.filter((frontend) => !isNodePort(frontend)) };
+    return withoutNodePort(planned);
   });
   return { plan: { ...plan, ports }, taken };
+}
+
+const stripped = new WeakMap<ServicePortPlan, ServicePortPlan>();
+
+/** The same object for the same port: who compares plans sees that it has not changed. */
+function withoutNodePort(planned: ServicePortPlan): ServicePortPlan {
+  const known = stripped.get(planned);
+  if (known !== undefined) return known;
+  const without = { ...planned, frontends: planned.frontends.filter((frontend) => !isNodePort(frontend)) };
+  stripped.set(planned, without);
+  return without;
 }
 
 function isNodePort({ kind }: Frontend): boolean {

@@ -9,6 +9,8 @@ export interface ChooseOptions {
   readonly wanted: DataPathName | "auto";
   /** How rules of iptables are written where none of ours say it; asked when the first are. */
   readonly dialect: () => Dialect;
+  /** NodePorts that rules serve although a program of this host listens on them. */
+  readonly takePorts: ReadonlySet<number>;
   readonly machine: Machine;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -67,13 +69,14 @@ interface AllDataPaths {
   readonly userspace: UserspaceDataPath;
 }
 
-function openAll({ machine, logger, dialect, userspace }: ChooseOptions): AllDataPaths {
+function openAll({ machine, logger, dialect, takePorts, userspace }: ChooseOptions): AllDataPaths {
   const onWait = (holder: number | undefined) =>
     logger.info({ holder }, `waiting for another svcproxy${holder === undefined ? "" : ` (pid ${holder})`} to be done`);
   return {
-    nftables: new NftablesDataPath({ machine: nftMachine(machine), onWait }),
+    nftables: new NftablesDataPath({ settings: { takePorts }, machine: nftMachine(machine), onWait }),
     iptables: new IptablesDataPath({
       settings: {
+        takePorts,
         get defaultDialect() {
           return dialect();
         },

@@ -32,6 +32,8 @@ export interface HostAgentOptions {
   readonly version: string;
   readonly source: Source;
   readonly dataPath: DataPathName | "auto";
+  /** See `ChooseOptions`. */
+  readonly takePorts: ReadonlySet<number>;
   /** See `AgentOptions`. */
   readonly plan: (topology: Topology, previous: HostPlan | undefined) => HostPlan;
   /** Changes that take away more than half, and at least so many, of all VIPs or endpoints wait to be confirmed; 0: none does. */
@@ -124,9 +126,9 @@ export class HostAgent {
   }
 
   #choose(): Promise<ChosenDataPath> {
-    const { dataPath, logger, workerProgram } = this.#options;
+    const { dataPath, takePorts, logger, workerProgram } = this.#options;
     return chooseDataPath({
-      ...{ wanted: dataPath, logger, machine: this.#tools.machine, signal: this.#ending.signal },
+      ...{ wanted: dataPath, takePorts, logger, machine: this.#tools.machine, signal: this.#ending.signal },
       dialect: () => this.#dialect,
       userspace: {
         workerProgram,

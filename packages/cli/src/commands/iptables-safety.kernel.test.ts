@@ -52,7 +52,7 @@ describe.skipIf(reason !== undefined)(
 
       test("hold for prove --live, where the input would have others", async ({ expect }) => {
         await using namespace = await createNetworkNamespace();
-        const prove = ["prove", OBJECTS, "--host", "edge", "--live"];
+        const prove = ["prove", OBJECTS, "--host", "edge", "--live", "--foreign-host"];
         await runCli(namespace, [
           "iptables",
           "apply",
@@ -83,28 +83,35 @@ describe.skipIf(reason !== undefined)(
     });
 
     describe("a host that is not this machine", () => {
-      test.for([{ command: ["iptables", "apply"] }, { command: ["iptables", "diff"] }, { command: ["userspace"] }])(
-        "is refused by $command, with the one that it is",
-        async ({ command }, { expect }) => {
-          await using namespace = await createNetworkNamespace();
-          await namespace.run("ip", ["address", "add", "192.0.2.7/32", "dev", "lo"]);
-          const text = `${topologyText()}`.replace("services:", "  - { name: two, address: 192.0.2.7 }\nservices:");
-          const result = await runCli(namespace, [...command, "-", "--host", "one"], { input: text });
-          expect(result.exitCode).toBe(2);
-          expect(result.stderr).toMatch(/Host "one" is not this machine, which is host "two".*\[FOREIGN_HOST\]/);
-          expect(result.stderr).toMatch(/--foreign-host/);
-          expect(await saveRules(namespace, "nft")).toBe("");
-        },
-      );
+      test.for([
+        ...["iptables", "nftables"].flatMap((path) =>
+          ["apply", "diff"].map((command) => ({ command: [path, command] })),
+        ),
+        { command: ["userspace"] },
+        { command: ["prove", "--live"] },
+        { command: ["trace", "--live", "--from", "10.5.75.2", "--to", "10.100.0.1:80"] },
+      ])("is refused by $command, with the one that it is", async ({ command }, { expect }) => {
+        await using namespace = await createNetworkNamespace();
+        await namespace.run("ip", ["address", "add", "192.0.2.7/32", "dev", "lo"]);
+        const text = `${topologyText()}`.replace("services:", "  - { name: two, address: 192.0.2.7 }\nservices:");
+        const result = await runCli(namespace, [...command, "-", "--host", "one"], { input: text });
+        expect(result.exitCode).toBe(2);
+        expect(result.stderr).toMatch(/Host "one" is not this machine, which is host "two".*\[FOREIGN_HOST\]/);
+        expect(result.stderr).toMatch(/--foreign-host/);
+        expect(await saveRules(namespace, "nft")).toBe("");
+      });
 
       test("is taken with the flag, and where one of its addresses is here, be it on another device", async ({
         expect,
       }) => {
         await using namespace = await createNetworkNamespace();
         const diff = ["iptables", "diff", dual, "--host", "one"];
+        const prove = ["prove", dual, "--host", "one", "--live"];
         expect((await runCli(namespace, [...diff, "--foreign-host"])).exitCode).toBe(3);
+        expect((await runCli(namespace, [...prove, "--foreign-host"])).stdout).toMatch(/Every frontend/);
         await namespace.run("ip", ["address", "add", "2001:db8::6/128", "dev", "lo"]);
         expect((await runCli(namespace, diff)).exitCode).toBe(3);
+        expect((await runCli(namespace, prove)).stdout).toMatch(/Every frontend/);
       });
     });
 
@@ -116,39 +123,61 @@ services:
   - { name: z, clusterIP: 10.50.0.2, ports: [{ port: 80, nodePort: 30080 }], endpoints: ["10.0.0.2:80"] }
 `;
 
-      test("is left out and named, the rest is applied, and exit code 1 says so; --take-port takes it", async ({
-        expect,
-      }) => {
-        await using host = await ProxyHost.create();
-        const { namespace } = host;
-        await namespace.run("ip", ["address", "add", "10.0.0.1/32", "dev", "lo"]);
-        host.startScript(
-          'process.title = "sshd"; (await import("node:net")).createServer().listen(22, "0.0.0.0"); setTimeout(() => process.exit(), 120_000);',
-        );
-        await expect.poll(() => listensOn(namespace, 22)).toBe(true);
-        const run = (command: string, ...flags: readonly string[]) =>
-          runCli(namespace, ["iptables", command, "-", "--host", "a", ...flags], { input: CASE });
-        const applied = await run("apply");
-        expect(applied).toMatchObject({ exitCode: 1, stdout: expect.stringMatching(/^done/) });
-        expect(applied.stderr).toMatch(/NodePort 22\/tcp of default\/y is left out, because sshd \(pid \d+\) listens/);
-        expect(applied.stderr).toMatch(/--take-port 22/);
-        const rules = await saveRules(namespace, "nft");
-        expect(rules).toMatch(/--dport 30080 /);
-        expect(rules).toMatch(/-d 10\.50\.0\.1\/32 /);
-        expect(rules).not.toMatch(/--dport 22 /);
-        expect(await run("diff")).toMatchObject({ exitCode: 0, stdout: "" });
-        expect(JSON.parse((await run("apply", "--json")).stdout)).toMatchObject({
-          changed: false,
-          problems: expect.arrayContaining([
-            expect.objectContaining({ code: "NODE_PORT_TAKEN", subject: "NodePort 22/tcp of default/y" }),
-          ]),
-        });
-        expect(await run("apply", "--take-port", "22")).toMatchObject({ exitCode: 0 });
-        expect(await saveRules(namespace, "nft")).toMatch(/--dport 22 /);
-        // What an earlier version took is given back.
-        expect(await run("apply")).toMatchObject({ exitCode: 1 });
-        expect(await saveRules(namespace, "nft")).not.toMatch(/--dport 22 /);
-      });
+      /** What tells that rules serve a NodePort, and the ClusterIP. */
+      const DATA_PATHS = [
+        {
+          dataPath: "iptables",
+          read: (namespace: NetworkNamespace) => saveRules(namespace, "nft"),
+          nodePort: (port: number) => new RegExp(`--dport ${port} `),
+          clusterIP: /-d 10\.50\.0\.1\/32 /,
+        },
+        {
+          dataPath: "nftables",
+          read: async (namespace: NetworkNamespace) => (await namespace.run("nft", ["-s", "list", "ruleset"])).stdout,
+          nodePort: (port: number) => new RegExp(`tcp \\. ${port} `),
+          clusterIP: /10\.50\.0\.1 \. tcp \. 80 /,
+        },
+      ];
+
+      test.for(DATA_PATHS)(
+        "$dataPath leaves it out and names it, applies the rest, and exit code 1 says so; --take-port takes it",
+        async ({ dataPath, read, nodePort, clusterIP }, { expect }) => {
+          await using host = await ProxyHost.create();
+          const { namespace } = host;
+          await namespace.run("ip", ["address", "add", "10.0.0.1/32", "dev", "lo"]);
+          host.startScript(
+            'process.title = "sshd"; (await import("node:net")).createServer().listen(22, "0.0.0.0"); setTimeout(() => process.exit(), 120_000);',
+          );
+          await expect.poll(() => listensOn(namespace, 22)).toBe(true);
+          const run = (command: string, ...flags: readonly string[]) =>
+            runCli(namespace, [dataPath, command, "-", "--host", "a", ...flags], { input: CASE });
+          const applied = await run("apply");
+          expect(applied).toMatchObject({ exitCode: 1, stdout: expect.stringMatching(/^done/) });
+          expect(applied.stderr).toMatch(
+            /NodePort 22\/tcp of default\/y is left out, because sshd \(pid \d+\) listens/,
+          );
+          expect(applied.stderr).toMatch(/--take-port 22/);
+          const rules = await read(namespace);
+          expect(rules).toMatch(nodePort(30_080));
+          expect(rules).toMatch(clusterIP);
+          expect(rules).not.toMatch(nodePort(22));
+          expect(await run("diff")).toMatchObject({
+            ...{ exitCode: 0, stdout: "" },
+            stderr: expect.stringMatching(/NodePort 22\/tcp of default\/y is left out/),
+          });
+          expect(JSON.parse((await run("apply", "--json")).stdout)).toMatchObject({
+            changed: false,
+            problems: expect.arrayContaining([
+              expect.objectContaining({ code: "NODE_PORT_TAKEN", subject: "NodePort 22/tcp of default/y" }),
+            ]),
+          });
+          expect(await run("apply", "--take-port", "22")).toMatchObject({ exitCode: 0 });
+          expect(await read(namespace)).toMatch(nodePort(22));
+          // What an earlier version took is given back.
+          expect(await run("apply")).toMatchObject({ exitCode: 1 });
+          expect(await read(namespace)).not.toMatch(nodePort(22));
+        },
+      );
 
       test("is warned of by check where it is below 1024", async ({ expect }) => {
         await using namespace = await createNetworkNamespace();

@@ -1,13 +1,13 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { RunCommand } from "../command-context.ts";
 import { addHelp } from "../command-help.ts";
-import { FOREIGN_HOST } from "../iptables-flags.ts";
+import { acceptTakenPorts, FOREIGN_HOST } from "../iptables-flags.ts";
 import type { RunFlags } from "../run-agent.ts";
 import { acceptTopology, sourcesOf } from "../topology-input.ts";
 
 /** `svcproxy run`: keeps this host true to a topology. */
 export function addRun(program: Command, run: RunCommand): void {
-  addHelp(acceptTopology(program.command("run")), {
+  const command = addHelp(acceptTopology(program.command("run")), {
     about: "keep this host true to a topology: follow it, and undo what others do to our rules",
     notes: [
       "Until the topology can be read whole nothing is touched. What is wrong with it later is told, and what was in force stays. SIGTERM and SIGINT end it; the rules stay, and serve on. SIGHUP reads the topology again.",
@@ -15,7 +15,8 @@ export function addRun(program: Command, run: RunCommand): void {
     examples: ["sudo svcproxy run web.yaml --host web1", "sudo svcproxy run objects/ --data-path iptables"],
   })
     .option("--host <name>", "this host's name in the topology (default: the one that owns an address of it)")
-    .option("--foreign-host", FOREIGN_HOST)
+    .option("--foreign-host", FOREIGN_HOST);
+  acceptTakenPorts(command)
     .addOption(
       new Option("--data-path <path>", "how services are served; auto: the best that this host can do")
         .choices(["auto", "nftables", "iptables", "userspace"])

@@ -28,6 +28,8 @@ export function kernelMachine(machine: Machine = thisMachine): NftMachine {
         : undefined;
       const tables = new KernelTables({ run: machine.run, heldFd: lock?.fd });
       return {
+        readListeners: () => machine.readListeners(),
+        readHolders: (inodes) => machine.readHolders(inodes),
         requireSupport: (family, options) => tables.requireSupport(family, options),
         read: (family, options) => tables.read(family, options),
         commit: (changes) => tables.commit(changes),

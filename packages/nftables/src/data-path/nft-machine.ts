@@ -1,3 +1,4 @@
+import type { Machine } from "@svcproxy/host";
 import type { Family, HostPlan, Problem } from "@svcproxy/topology";
 import type { TableChange } from "../change/table-change.ts";
 import type { NftTable } from "../table/nft-table.ts";
@@ -16,7 +17,7 @@ export interface OpenOptions extends Interruptible {
 }
 
 /** Our tables in a network namespace, and what is beside them. */
-export interface OpenNftMachine extends AsyncDisposable {
+export interface OpenNftMachine extends AsyncDisposable, Pick<Machine, "readListeners" | "readHolders"> {
   /**
    * Makes sure that nft and the kernel can do all that a table of this family may hold.
    *

@@ -1,4 +1,11 @@
-import { type Census, type DataPath, joinCensuses, translationLimitations } from "@svcproxy/host";
+import {
+  type Census,
+  type DataPath,
+  joinCensuses,
+  problemsOfTaken,
+  translationLimitations,
+  withoutTakenNodePorts,
+} from "@svcproxy/host";
 import { detectsPods, EnvironmentError, type Family, type HostPlan, type Problem } from "@svcproxy/topology";
 import type { TableChange } from "../change/table-change.ts";
 import { isGuarding } from "../compile/fixed-chains.ts";
@@ -60,10 +67,12 @@ export class NftablesDataPath implements DataPath {
     for (const family of familiesOf(this.#settings)) {
       if (usesFamily(plan, family)) await machine.requireSupport(family, { signal });
     }
-    const drafts = await draftAll(plan, { machine, settings: this.#settings, signal });
+    const { takePorts } = this.#settings;
+    const { plan: served, taken } = await withoutTakenNodePorts(plan, { machine, takePorts });
+    const drafts = await draftAll(served, { machine, settings: this.#settings, signal });
     return {
       differences: drafts.flatMap(describeDraft),
-      problems: await machine.problemsWith(plan, { signal }),
+      problems: [...problemsOfTaken(taken), ...(await machine.problemsWith(served, { signal }))],
       changes: drafts.flatMap(({ change }) => change ?? []),
     };
   }

@@ -3,10 +3,15 @@ import {
   type ChangeNotice,
   type DataPathSession,
   isolateRefusal,
+  problemsOfTaken,
   type ServicePortStatus,
   sameContext,
   serviceName,
+  servicePortKey,
   serviceProblem,
+  servicesThatMoved,
+  type TakenNodePorts,
+  withoutTakenNodePorts,
 } from "@svcproxy/host";
 import {
   EnvironmentError,
@@ -69,6 +74,8 @@ export class NftablesSession implements DataPathSession {
   #failures: ReadonlyMap<string, Problem> = new Map();
   /** Ports that no number is left for, by service. */
   #unnumbered: ReadonlySet<ServicePortPlan> = new Set();
+  /** The ports that lack their NodePort, because a program listens on it. */
+  #taken: TakenNodePorts = new Map();
   /** What is not well with the machine, as of the last look. */
   #machineProblems: readonly Problem[] = [];
   /** What was found while nobody asked. */
@@ -101,15 +108,26 @@ export class NftablesSession implements DataPathSession {
   async #apply(plan: HostPlan, options: ApplyOptions): Promise<NftablesApplyReport> {
     if (this.#signal.aborted) throw new EnvironmentError("INTERRUPTED", "Interrupted", { cause: this.#signal.reason });
     const run = newRun();
-    if (!(await this.#applyChanged(plan, options, run))) await this.#applyAll(plan, run);
+    const { takePorts } = this.#settings;
+    const { plan: served, taken } = await withoutTakenNodePorts(plan, { machine: this.#machine, takePorts });
+    const moved = servicesThatMoved(this.#taken, taken);
+    this.#taken = taken;
+    const changed = options.changed === undefined ? undefined : new Set([...options.changed, ...moved]);
+    if (!(await this.#applyChanged(served, changed, run))) await this.#applyAll(served, run);
     if (this.#unnumbered.size > 0 && this.#keepers.some((keeper) => keeper.freesNumbers)) {
       await this.#removeLeftover();
       run.unnumbered.length = 0;
-      await this.#applyChanged(plan, { changed: new Set() }, run);
+      await this.#applyChanged(served, new Set(), run);
     }
     this.#quiet.restart();
-    const problems = [...this.#failures.values(), ...this.#numberProblems(), ...this.#machineProblems];
-    return reportApplied(run, { plan, settings: this.#settings, problems: [...problems, ...this.#foundProblems] });
+    const problems = [
+      ...problemsOfTaken(this.#taken),
+      ...this.#failures.values(),
+      ...this.#numberProblems(),
+      ...this.#machineProblems,
+      ...this.#foundProblems,
+    ];
+    return reportApplied(run, { plan: served, settings: this.#settings, problems });
   }
 
   /** One after the other: what is done in quiet time is not an exception. */
@@ -120,7 +138,7 @@ export class NftablesSession implements DataPathSession {
   }
 
   /** Writes what is named as changed, by what is known of the rest. @returns false where it takes a look at our tables */
-  async #applyChanged(plan: HostPlan, { changed }: ApplyOptions, run: ApplyRun): Promise<boolean> {
+  async #applyChanged(plan: HostPlan, changed: ReadonlySet<string> | undefined, run: ApplyRun): Promise<boolean> {
     const written = this.#written;
     const failed = [...this.#failures.keys()];
     if (changed === undefined || written === undefined || failed.length > MAX_RETRIED) return false;
@@ -176,11 +194,12 @@ export class NftablesSession implements DataPathSession {
 
   /** As of now, whenever it is asked. */
   #shortfallOf(): ShortfallOf {
-    const [failures, unnumbered] = [this.#failures, this.#unnumbered];
+    const [failures, unnumbered, taken] = [this.#failures, this.#unnumbered, this.#taken];
     return (port) => {
       const problem = failures.get(serviceName(port));
       if (problem !== undefined) return { state: "failed", problem };
-      return unnumbered.has(port) ? { state: "refused", problem: numberProblem(serviceName(port)) } : undefined;
+      const refusal = unnumbered.has(port) ? numberProblem(serviceName(port)) : taken.get(servicePortKey(port));
+      return refusal === undefined ? undefined : { state: "refused", problem: refusal };
     };
   }
 

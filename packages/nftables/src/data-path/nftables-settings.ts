@@ -6,6 +6,8 @@ export interface NftablesSettings {
   readonly families?: readonly Family[] | undefined;
   /** Whether packets and bytes of each service are counted; default no. */
   readonly countsTraffic?: boolean | undefined;
+  /** NodePorts that are served although a program of this host listens on them; default none. */
+  readonly takePorts?: ReadonlySet<number> | undefined;
 }
 
 /** What is told of while it happens. */

@@ -35,6 +35,8 @@ export async function createKernelHost({
     tables,
     machine: {
       open: async () => ({
+        readListeners: async () => [],
+        readHolders: async () => new Map(),
         requireSupport: (family, options) => tables.requireSupport(family, options),
         read: (family, options) => tables.read(family, options),
         commit: (changes) => tables.commit(changes),

@@ -1,3 +1,4 @@
+import type { Listener } from "@svcproxy/host";
 import type { Family } from "@svcproxy/topology";
 import type { TableChange } from "../change/table-change.ts";
 import type { NftMachine } from "../data-path/nft-machine.ts";
@@ -11,6 +12,8 @@ export class MemoryMachine implements NftMachine {
   looks = 0;
   /** What was carried out. */
   readonly committed: (readonly TableChange[])[] = [];
+  /** What listens on ports; nobody may see who it is. */
+  listeners: readonly Listener[] = [];
   /** Whether the machine refuses a change for a reason that is not that somebody was faster. */
   refuses: (change: TableChange) => boolean = () => false;
 
@@ -22,6 +25,8 @@ export class MemoryMachine implements NftMachine {
 
   async open() {
     return {
+      readListeners: async () => this.listeners,
+      readHolders: async () => new Map(),
       requireSupport: async () => {},
       read: async (family: Family) => {
         this.looks += 1;
