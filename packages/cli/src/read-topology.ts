@@ -120,7 +120,10 @@ function readConfiguration(path: string): ParsedProxyConfiguration {
 export function resolveHost(
   topology: Topology,
   flag: string | undefined,
-  { localAddresses }: { readonly localAddresses?: readonly string[] } = {},
+  {
+    localAddresses,
+    called = "this machine",
+  }: { readonly localAddresses?: readonly string[]; readonly called?: string } = {},
 ): string {
   const hint = knownHosts(topology);
   if (flag !== undefined) {
@@ -132,8 +135,8 @@ export function resolveHost(
   if (host !== undefined && another === undefined) return host;
   const reason =
     host === undefined
-      ? "no host of the topology owns an address of this machine"
-      : "several hosts of the topology own an address of this machine";
+      ? `no host of the topology owns an address of ${called}`
+      : `several hosts of the topology own an address of ${called}`;
   throw inputError("HOST_REQUIRED", `Name the host with --host: ${reason}`, { hint });
 }
 

@@ -1,4 +1,12 @@
-import { readLiveRules, thisMachine } from "@svcproxy/host";
+import {
+  givenRules,
+  type HostSnapshot,
+  isSnapshotText,
+  type RuleTexts,
+  readLiveRules,
+  readSnapshot,
+  thisMachine,
+} from "@svcproxy/host";
 import {
   chooseDialect,
   chooseStyle,
@@ -71,12 +79,16 @@ export async function openRuleSource(
   const stdin = [...(flags.rules ?? []), flags.hostState, otherInput, ...files].filter((name) => name === "-");
   if (stdin.length > 1)
     throw inputError("STDIN_TWICE", "Cannot read two things from stdin: `-` is given more than once");
-  const needsTopology = needsPlan || files.length > 0 || !isComplete(flags);
+  const { rules: given, snapshot } = await findRules(context, flags);
+  const isHostKnown = flags.live === true || flags.hostState !== undefined || snapshot !== undefined;
+  const needsTopology = needsPlan || files.length > 0 || given === undefined || !isHostKnown;
   const topology = needsTopology ? (await readTopology(context, files, flags)).topology : undefined;
-  const hostName = topology === undefined ? flags.host : hostNameIn(topology, flags);
-  const given = await givenRules(context, flags);
-  const hostState = await findHostState(context, flags, { topology, hostName, isFresh: given === undefined });
-  const seen = flags.live === true || flags.hostState !== undefined ? hostState : undefined;
+  const hostName = topology === undefined ? flags.host : hostNameIn(topology, flags, snapshot);
+  const hostState =
+    flags.hostState === undefined && snapshot !== undefined
+      ? snapshot.hostState
+      : await findHostState(context, flags, { topology, hostName, isFresh: given === undefined });
+  const seen = isHostKnown ? hostState : undefined;
   const plan = topology === undefined || hostName === undefined ? undefined : planOf(topology, { hostName, seen });
   const defaultDialect = chooseDialect(topology ?? { source: "topology" });
   const style = chooseStyle({ ...flags, defaultDialect }, given === undefined ? undefined : styleOf(given));
@@ -97,14 +109,12 @@ export async function openRuleSource(
 }
 
 /** @throws InputError as `resolveHost`, and FOREIGN_HOST where this machine is looked at and is another host */
-function hostNameIn(topology: Topology, flags: RuleSourceFlags): string {
+function hostNameIn(topology: Topology, flags: RuleSourceFlags, snapshot: NamedSnapshot | undefined): string {
   const isThisMachine = flags.live === true && flags.hostState === undefined;
-  return isThisMachine ? resolveOwnHost(topology, flags) : resolveHost(topology, flags.host);
-}
-
-/** Whether the flags give rules and host, so that a topology could only add what is meant. */
-function isComplete({ rules, live, hostState }: RuleSourceFlags): boolean {
-  return live === true || (rules !== undefined && hostState !== undefined);
+  if (isThisMachine) return resolveOwnHost(topology, flags);
+  if (snapshot === undefined) return resolveHost(topology, flags.host);
+  const localAddresses = notedAddresses(snapshot.hostState);
+  return resolveHost(topology, flags.host, { localAddresses, called: `the host of ${JSON.stringify(snapshot.file)}` });
 }
 
 /** @param seen the machine as it was looked at; undefined where the topology implies it */
@@ -115,20 +125,48 @@ function planOf(topology: Topology, { hostName, seen }: { hostName: string; seen
   });
 }
 
-/** The rules that `--rules` or `--live` give; undefined where they are to be the plan's. */
-async function givenRules(context: CommandContext, { rules, live }: RuleSourceFlags): Promise<GivenRules | undefined> {
-  if (live === true) return readLiveRules(thisMachine, { signal: context.signal });
-  if (rules === undefined) return undefined;
-  const texts = await Promise.all(rules.map(async (file) => ({ file, text: await readText(context, file) })));
+type NamedSnapshot = HostSnapshot & { readonly file: string };
+
+/** What `--rules` or `--live` give; no rules where they are to be the plan's. */
+interface FoundRules {
+  readonly rules?: GivenRules;
+  /** The host that they are of, where one of the files says. */
+  readonly snapshot?: NamedSnapshot;
+}
+
+async function findRules(context: CommandContext, { rules, live }: RuleSourceFlags): Promise<FoundRules> {
+  if (live === true) return { rules: await readLiveRules(thisMachine, { signal: context.signal }) };
+  if (rules === undefined) return {};
+  const files = await Promise.all(rules.map(async (file) => ({ file, text: await readText(context, file) })));
+  const [texts, snapshots] = [
+    files.filter(({ text }) => !isSnapshotText(text)),
+    files.filter(({ text }) => isSnapshotText(text)),
+  ];
   for (const { file, text } of texts)
     if (isBlank(text)) context.note(`svcproxy: ${JSON.stringify(file)} has no rules (iptables-save needs root)`);
+  const [first, second] = snapshots;
+  if (second !== undefined)
+    throw inputError("CONFLICTING_FLAGS", "Cannot take the rules of two snapshots: each is of a whole host");
+  if (first !== undefined) {
+    const snapshot = { ...readSnapshot(first.text, first), file: first.file };
+    return { snapshot, rules: givenRules(rulesOfSnapshot(snapshot), texts) };
+  }
   const given = readRules(texts);
   const [missing] = given.missing;
   if (missing !== undefined && given.missing.length === 1)
     context.note(
       `svcproxy: taken as all rules of the host: of ${missing} it has none besides (${HOW_TO_ADD[missing]})`,
     );
-  return given;
+  return { rules: given };
+}
+
+/** @throws InputError NOT_SAVED_RULES where they could not be read on its host */
+function rulesOfSnapshot({ rules, unread, file }: NamedSnapshot): RuleTexts {
+  if (rules !== undefined) return rules;
+  const why = unread.find(({ part }) => part === "rules")?.because ?? "it names none";
+  throw inputError("NOT_SAVED_RULES", `Cannot take the rules of ${JSON.stringify(file)}: ${why}`, {
+    hint: "Take it again as root: sudo svcproxy host-state --snapshot FILE",
+  });
 }
 
 /** How rules of ours are written, where one of their chains says it. */

@@ -3,6 +3,7 @@ import { type Listener, type PortHolder, readHolders, readListeners } from "./li
 import type { NamespaceLock } from "./lock-folder.ts";
 import { type LockOptions, lockNamespace } from "./namespace-lock.ts";
 import { hasNetAdmin } from "./net-admin.ts";
+import { type RunningProcess, readProcesses, readProcFile } from "./processes.ts";
 import { readRecentLists } from "./recent-lists.ts";
 import { runTool, type ToolRunner } from "./run-tool.ts";
 import { readSysctl, writeSysctl } from "./sysctls.ts";
@@ -21,6 +22,9 @@ export interface Machine {
   readAddresses(): AddressReading;
   readListeners(): Promise<readonly Listener[]>;
   readHolders(inodes: ReadonlySet<number>): Promise<ReadonlyMap<number, PortHolder>>;
+  readProcesses(): Promise<readonly RunningProcess[]>;
+  /** A file of /proc, `/proc/net/snmp`; undefined where this kernel does not have it, or it may not be read. */
+  readProcFile(path: string): Promise<string | undefined>;
   readRecentLists(): Promise<Readonly<Record<string, readonly string[]>> | undefined>;
   lock(options: LockOptions): Promise<NamespaceLock>;
 }
@@ -34,6 +38,8 @@ export const thisMachine: Machine = {
   readAddresses,
   readListeners,
   readHolders,
+  readProcesses,
+  readProcFile,
   readRecentLists,
   lock: lockNamespace,
 };

@@ -1,6 +1,6 @@
 import { EnvironmentError } from "@svcproxy/topology";
 import type { Machine } from "./machine.ts";
-import { MissingTool } from "./run-tool.ts";
+import { type Command, readCommand, type UnreadPart } from "./snapshot/read-part.ts";
 
 type AskedMachine = Pick<Machine, "run" | "readSysctl" | "readRecentLists">;
 
@@ -15,16 +15,32 @@ const SYSCTLS = [
 ];
 const INTERFACE_SYSCTLS = ["rp_filter", "accept_local", "route_localnet", "src_valid_mark", "forwarding"];
 
+/** The parts of a host's state by their keys in the file, and those that could not be read. */
+export interface HostStateParts {
+  readonly state: Readonly<Record<string, unknown>> & { readonly sysctls: Readonly<Record<string, string>> };
+  readonly unread: readonly UnreadPart[];
+}
+
 /**
  * What this machine's packets depend on besides rules, as JSON: `ip -j addr`, `ip -j route`, `ip -j rule`, chosen sysctls,
- * and, where there are any, ipsets and the lists of the `recent` match. `readHostState` reads it.
+ * and, where they may be read, ipsets, the lists of the `recent` match, IPsec policies and accounting objects. `readHostState` reads
+ * it. What could not be read stands under `unread`.
  *
  * @throws EnvironmentError where `ip` is missing or refuses
  */
 export async function readHostStateJson(
   machine: AskedMachine,
-  { signal }: { readonly signal: AbortSignal },
+  options: { readonly signal: AbortSignal },
 ): Promise<string> {
+  const { state, unread } = await readHostStateParts(machine, options);
+  return `${JSON.stringify({ ...state, ...(unread.length === 0 ? {} : { unread }) }, null, 2)}\n`;
+}
+
+/** The same before it is text. */
+export async function readHostStateParts(
+  machine: AskedMachine,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<HostStateParts> {
   const readIp = (args: readonly string[]) => askIp(machine, { args, signal });
   const addresses = await readIp(["-d", "addr"]);
   const [route4, route6, rule4, rule6] = await Promise.all([
@@ -33,18 +49,30 @@ export async function readHostStateJson(
     readIp(["-4", "rule"]),
     readIp(["-6", "rule"]),
   ]);
-  const ipset = await readIpSets(machine, signal);
+  const texts: Record<string, string> = {};
+  const unread: UnreadPart[] = [];
+  for (const [part, command] of OPTIONAL_TEXTS) {
+    const reading = await readCommand(machine, command, signal);
+    if ("value" in reading) texts[part] = reading.value;
+    else unread.push({ part, because: reading.because });
+  }
   const recent = await machine.readRecentLists();
   const state = {
     addr: addresses,
     route: { 4: route4, 6: route6 },
     rule: { 4: rule4, 6: rule6 },
     sysctls: await readSysctls(machine, addresses),
-    ...(ipset === undefined ? {} : { ipset }),
+    ...texts,
     ...(recent === undefined ? {} : { recent }),
   };
-  return `${JSON.stringify(state, null, 2)}\n`;
+  return { state, unread };
 }
+
+const OPTIONAL_TEXTS: readonly (readonly [string, Command])[] = [
+  ["ipset", { tool: "ipset", args: ["save"] }],
+  ["xfrm", { tool: "ip", args: ["xfrm", "policy"] }],
+  ["nfacct", { tool: "nfacct", args: ["list"] }],
+];
 
 async function askIp(
   machine: AskedMachine,
@@ -81,15 +109,4 @@ async function readSysctls(
   ];
   const values = await Promise.all(names.map(async (name) => [name, await machine.readSysctl(name)] as const));
   return Object.fromEntries(values.filter((entry): entry is readonly [string, string] => entry[1] !== undefined));
-}
-
-/** @returns undefined where there is no ipset, or it may not be asked */
-async function readIpSets(machine: AskedMachine, signal: AbortSignal): Promise<string | undefined> {
-  try {
-    const { exitCode, stdout } = await machine.run("ipset", ["save"], { signal });
-    return exitCode === 0 ? stdout : undefined;
-  } catch (error) {
-    if (error instanceof MissingTool) return undefined;
-    throw error;
-  }
 }

@@ -6,6 +6,7 @@ export * from "./hooks/host-rules.ts";
 export * from "./host/host-state.ts";
 export * from "./host/host-state-of.ts";
 export * from "./host/ip-set.ts";
+export * from "./host/json-reader.ts";
 export type { RouteAnswer, RouteQuery } from "./host/policy-routing.ts";
 export * from "./host/read-host-state.ts";
 export * from "./host/routing.ts";

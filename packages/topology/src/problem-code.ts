@@ -96,6 +96,7 @@ export type EnvironmentCode =
   | "INTERRUPTED"
   | "NEEDS_ROOT"
   | "STDOUT_UNWRITABLE"
+  | "FILE_UNWRITABLE"
   | "OUT_OF_DESCRIPTORS"
   | "ADDRESSES_UNREADABLE"
   // Tools

@@ -1,16 +1,8 @@
-import {
-  type Cidr,
-  type Family,
-  type Fault,
-  familyOf,
-  InputError,
-  type IpAddress,
-  parseCidr,
-  parseIpAddress,
-} from "@svcproxy/topology";
+import { type Cidr, type Family, familyOf, type IpAddress, parseCidr, parseIpAddress } from "@svcproxy/topology";
 import type { HostState, InterfaceAddress, NetworkInterface, Route } from "./host-state.ts";
 import { DEFAULT_POLICY_RULES, localRoutes } from "./host-state-of.ts";
 import { parseIpSets } from "./ip-set.ts";
+import { type JsonObject, JsonReader, type Path } from "./json-reader.ts";
 import { readPolicyRule } from "./read-policy-rule.ts";
 
 /**
@@ -23,8 +15,14 @@ import { readPolicyRule } from "./read-policy-rule.ts";
  * @throws InputError with every fault found
  */
 export function readHostState(text: string, { file }: { readonly file: string }): HostState {
-  const reader = new HostStateReader(file);
-  const root = reader.object(parseJson(text, file), []);
+  const reader = new JsonReader(file);
+  const state = readHostStateOf(reader, reader.parse(text));
+  reader.finish();
+  return state;
+}
+
+/** The same of JSON that holds more besides; what is wrong with it is left with `reader`. */
+export function readHostStateOf(reader: JsonReader, root: JsonObject): HostState {
   const interfaces = reader.list(root["addr"], ["addr"]).map(({ value, path }) => readInterface(reader, value, path));
   const routes = reader.byFamily(root["route"], ["route"], (value, path, family) =>
     readRoute(reader, value, { path, family }),
@@ -35,108 +33,25 @@ export function readHostState(text: string, { file }: { readonly file: string })
   const known = routes.filter((route) => route !== undefined);
   const hasLocalTable = known.some(({ table }) => table === "local");
   const devices = interfaces.filter((device) => device !== undefined);
-  const state: HostState = {
+  return {
     interfaces: devices,
     routes: hasLocalTable ? known : [...localRoutes(devices), ...known],
     policyRules: policyRules.length === 0 ? DEFAULT_POLICY_RULES : policyRules.filter((rule) => rule !== undefined),
     sysctls: readSysctls(reader, root["sysctls"]),
     ...(root["ipset"] === undefined
       ? {}
-      : { ipSets: parseIpSets(reader.text(root["ipset"], ["ipset"]) ?? "", { file }) }),
+      : { ipSets: parseIpSets(reader.text(root["ipset"], ["ipset"]) ?? "", { file: reader.file }) }),
     ...(root["recent"] === undefined ? {} : { recentLists: readRecent(reader, root["recent"]) }),
     ...(typeof root["xfrm"] === "string" ? { usesIpsec: root["xfrm"].trim() !== "" } : {}),
     ...(typeof root["nfacct"] === "string" ? { quotas: readQuotas(root["nfacct"]) } : {}),
   };
-  reader.finish();
-  return state;
-}
-
-type Path = readonly (string | number)[];
-type JsonObject = Readonly<Record<string, unknown>>;
-
-function parseJson(text: string, file: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new InputError(
-      [
-        {
-          severity: "error",
-          code: "HOST_STATE_INVALID",
-          message: `Cannot read ${JSON.stringify(file)} as a host's state: ${reason}`,
-          hint: "`svcproxy host-state` on the host prints it",
-        },
-      ],
-      { cause },
-    );
-  }
-}
-
-/** Reads JSON of unknown shape and gathers what is wrong with it. */
-class HostStateReader {
-  private readonly faults: Fault[] = [];
-  private readonly file: string;
-
-  constructor(file: string) {
-    this.file = file;
-  }
-
-  fault(path: Path, what: string): undefined {
-    const where = path.length === 0 ? "" : ` at ${path.join(".")}`;
-    this.faults.push({
-      severity: "error",
-      code: "HOST_STATE_INVALID",
-      message: `Cannot read the host's state ${JSON.stringify(this.file)}${where}: ${what}`,
-      path,
-      hint: "`svcproxy host-state` on the host prints it",
-    });
-    return undefined;
-  }
-
-  object(value: unknown, path: Path): JsonObject {
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
-    this.fault(path, "it is not an object");
-    return {};
-  }
-
-  list(value: unknown, path: Path): readonly { readonly value: unknown; readonly path: Path }[] {
-    if (Array.isArray(value)) return value.map((entry: unknown, index) => ({ value: entry, path: [...path, index] }));
-    this.fault(path, value === undefined ? "it is missing" : "it is not a list");
-    return [];
-  }
-
-  text(value: unknown, path: Path): string | undefined {
-    return typeof value === "string" ? value : this.fault(path, "it is not a string");
-  }
-
-  byFamily<T>(
-    value: unknown,
-    path: Path,
-    read: (value: unknown, path: Path, family: Family | undefined) => T,
-  ): readonly T[] {
-    if (value === undefined) return [];
-    if (Array.isArray(value)) return this.list(value, path).map((entry) => read(entry.value, entry.path, undefined));
-    const families = this.object(value, path);
-    return ([4, 6] as const).flatMap((family) => {
-      const entries = families[String(family)];
-      return entries === undefined
-        ? []
-        : this.list(entries, [...path, family]).map((entry) => read(entry.value, entry.path, family));
-    });
-  }
-
-  finish(): void {
-    const [first, ...rest] = this.faults;
-    if (first !== undefined) throw new InputError([first, ...rest]);
-  }
 }
 
 function optionalText(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-function readInterface(reader: HostStateReader, value: unknown, path: Path): NetworkInterface | undefined {
+function readInterface(reader: JsonReader, value: unknown, path: Path): NetworkInterface | undefined {
   const entry = reader.object(value, path);
   // `ip -j addr` prints an empty object for what it hides.
   if (Object.keys(entry).length === 0) return undefined;
@@ -171,7 +86,7 @@ function readGroup(value: unknown): number | string | undefined {
 
 const SCOPES = ["global", "site", "link", "host"] as const;
 
-function readAddress(reader: HostStateReader, value: unknown, path: Path): InterfaceAddress | undefined {
+function readAddress(reader: JsonReader, value: unknown, path: Path): InterfaceAddress | undefined {
   const entry = reader.object(value, path);
   if (Object.keys(entry).length === 0) return undefined;
   const address = parseIpAddress(optionalText(entry["local"]) ?? "");
@@ -201,7 +116,7 @@ interface EntryPlace {
   readonly family: Family | undefined;
 }
 
-function readRoute(reader: HostStateReader, value: unknown, { path, family }: EntryPlace): Route | undefined {
+function readRoute(reader: JsonReader, value: unknown, { path, family }: EntryPlace): Route | undefined {
   const entry = reader.object(value, path);
   if (isDead(entry)) return undefined;
   const gateway = readGateway(entry);
@@ -249,7 +164,7 @@ function readDestination(value: unknown, family: Family): Cidr | undefined {
   return parseCidr(value === "default" ? (family === 4 ? "0.0.0.0/0" : "::/0") : value);
 }
 
-function readSysctls(reader: HostStateReader, value: unknown): Readonly<Record<string, string>> {
+function readSysctls(reader: JsonReader, value: unknown): Readonly<Record<string, string>> {
   if (value === undefined) return {};
   const entries = Object.entries(reader.object(value, ["sysctls"]));
   return Object.fromEntries(
@@ -260,7 +175,7 @@ function readSysctls(reader: HostStateReader, value: unknown): Readonly<Record<s
   );
 }
 
-function readRecent(reader: HostStateReader, value: unknown): Readonly<Record<string, readonly IpAddress[]>> {
+function readRecent(reader: JsonReader, value: unknown): Readonly<Record<string, readonly IpAddress[]>> {
   const lists = Object.entries(reader.object(value, ["recent"]));
   return Object.fromEntries(
     lists.map(([name, addresses]) => [

@@ -5,6 +5,7 @@ import { parseInterfaces } from "../../addresses.ts";
 import { parseListeners, readHolders } from "../../listeners.ts";
 import type { Machine } from "../../machine.ts";
 import { lockNamespace } from "../../namespace-lock.ts";
+import { readProcesses } from "../../processes.ts";
 import { MissingTool, runTool, type ToolRunner } from "../../run-tool.ts";
 import { sysctlPath } from "../../sysctls.ts";
 import { hasTool } from "../../tool-path.ts";
@@ -57,6 +58,8 @@ export function machineInside(
       return (await Promise.all(tables)).flat();
     },
     readHolders,
+    readProcesses: () => readProcesses(`/proc/${namespace.pid}/ns/net`),
+    readProcFile: read,
     readRecentLists: async () => undefined,
     // Locks are named by the namespace that we are in.
     lock: (options) => lockNamespace({ ...options, name: `${options.name}-${namespace.pid}` }),

@@ -4,6 +4,7 @@ import { type Listener, listenersAt, type PortHolder } from "../../listeners.ts"
 import type { NamespaceLock } from "../../lock-folder.ts";
 import type { Machine } from "../../machine.ts";
 import type { LockOptions } from "../../namespace-lock.ts";
+import type { RunningProcess } from "../../processes.ts";
 import { MissingTool, type ToolOptions, type ToolOutput } from "../../run-tool.ts";
 import { MemoryConntrack } from "./memory-conntrack.ts";
 import { MemoryIp } from "./memory-ip.ts";
@@ -39,6 +40,8 @@ export class MemoryMachine implements Machine {
   readonly listeners: Listener[] = [];
   /** By the inode of their socket. */
   readonly holders = new Map<number, PortHolder>();
+  /** Files of /proc by path. */
+  readonly procFiles = new Map<string, string>();
   recentLists: Readonly<Record<string, readonly string[]>> | undefined;
   /** What was run, in order: `ip link set svcproxy0 up`. */
   readonly commands: string[] = [];
@@ -115,6 +118,14 @@ export class MemoryMachine implements Machine {
 
   async readHolders(inodes: ReadonlySet<number>): Promise<ReadonlyMap<number, PortHolder>> {
     return new Map([...this.holders].filter(([inode]) => inodes.has(inode)));
+  }
+
+  async readProcesses(): Promise<readonly RunningProcess[]> {
+    return [...this.holders.values()];
+  }
+
+  async readProcFile(path: string): Promise<string | undefined> {
+    return this.procFiles.get(path);
   }
 
   async readRecentLists(): Promise<Readonly<Record<string, readonly string[]>> | undefined> {

@@ -1,0 +1,104 @@
+import type { HostState } from "@svcproxy/rules";
+import type { IpAddress } from "@svcproxy/topology";
+import type { ConntrackEntry } from "../conntrack.ts";
+import type { PortHolder } from "../listeners.ts";
+import type { RunningProcess } from "../processes.ts";
+import type { RuleTexts } from "../read-rule-texts.ts";
+import type { UnreadPart } from "./read-part.ts";
+
+/** A host at one moment, as `svcproxy host-state --snapshot` wrote it. A part that is in `unread` is empty. */
+export interface HostSnapshot {
+  /** ISO 8601. */
+  readonly takenAt: string;
+  readonly hostname: string;
+  /** What could not be read, and why. */
+  readonly unread: readonly UnreadPart[];
+  readonly hostState: HostState;
+  /** Undefined where they could not be read; then `unread` has why under `rules`. `givenRules` makes values of them. */
+  readonly rules: RuleTexts | undefined;
+  /** What `nft -j list ruleset` printed. */
+  readonly nftJson: unknown;
+  readonly links: readonly LinkReading[];
+  readonly neighbours: readonly Neighbour[];
+  readonly forwarding: readonly ForwardingEntry[];
+  readonly sockets: readonly ListeningSocket[];
+  readonly processes: readonly RunningProcess[];
+  readonly conntrack: ConntrackSummary;
+  /** What the kernel counts, by the names that `nstat` has: `IpInAddrErrors`, `TcpExtIPReversePathFilter`, `Ip6InNoRoutes`. */
+  readonly counters: Readonly<Record<string, number>>;
+  /** Accounting objects of `-m nfacct`. */
+  readonly accounting: readonly AccountingObject[];
+  /** Virtual services that IPVS serves, a line each; empty where it is not in use. */
+  readonly ipvsServices: readonly string[];
+  readonly versions: ToolVersions;
+  /** The UDP flows that conntrack keeps, read when asked for: there may be a hundred thousand. */
+  readUdpFlows(): readonly ConntrackEntry[];
+}
+
+/** A device with what it counted. */
+export interface LinkReading {
+  readonly name: string;
+  readonly mtu: number;
+  /** `UP`, `DOWN`, `UNKNOWN`, `LOWERLAYERDOWN`. */
+  readonly state: string;
+  /** Of the administrator: `ip link set up`. */
+  readonly isUp: boolean;
+  readonly hasCarrier: boolean;
+  /** Its MAC address. */
+  readonly address?: string;
+  readonly kind?: string;
+  readonly master?: string;
+  /** Of a bridge's port. */
+  readonly hairpin?: boolean;
+  readonly received: LinkCounts;
+  readonly sent: LinkCounts;
+}
+
+/** `packets`, `bytes`, `errors`, `dropped`, `otherhost`, `carrier_errors`, … as `ip -s -s -j link` has them. */
+export type LinkCounts = Readonly<Record<string, number>>;
+
+export interface Neighbour {
+  readonly address: IpAddress;
+  readonly interface: string;
+  readonly mac?: string;
+  /** `REACHABLE`, `STALE`, `FAILED`, `PERMANENT`, … */
+  readonly states: readonly string[];
+}
+
+/** An entry of a bridge's or a VXLAN device's forwarding table. */
+export interface ForwardingEntry {
+  readonly mac: string;
+  readonly interface: string;
+  /** The other end of the tunnel. */
+  readonly destination?: IpAddress;
+  readonly state?: string;
+}
+
+export interface ListeningSocket {
+  readonly protocol: "tcp" | "udp";
+  /** Undefined: every address of both families. */
+  readonly address?: IpAddress;
+  /** Where it is bound to one. */
+  readonly interface?: string;
+  readonly port: number;
+  /** Of TCP: how many connections wait to be accepted, and how many may. */
+  readonly waiting: number;
+  readonly backlog: number;
+  readonly holders: readonly PortHolder[];
+}
+
+export interface ConntrackSummary {
+  readonly count?: number;
+  readonly max?: number;
+  /** Of all CPUs together: `drop`, `early_drop`, `insert_failed`, … */
+  readonly statistics: Readonly<Record<string, number>>;
+}
+
+export interface AccountingObject {
+  readonly name: string;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** As they say it themselves. `kernel`: `6.18.0-1`; by tool: `nft` → `nftables v1.0.6 (Lester Gooch #5)`. */
+export type ToolVersions = Readonly<Record<string, string>>;
