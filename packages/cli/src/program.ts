@@ -12,6 +12,7 @@ import { addCheck } from "./commands/check.ts";
 import { addCleanup } from "./commands/cleanup.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfirm } from "./commands/confirm.ts";
+import { addConnections } from "./commands/connections.ts";
 import { addHostState } from "./commands/host-state.ts";
 import { addIptables } from "./commands/iptables.ts";
 import { addLab } from "./commands/lab.ts";
@@ -59,6 +60,7 @@ const COMMANDS = [
   addCheck,
   addRun,
   addStatus,
+  addConnections,
   addConfirm,
   addNftables,
   addIptables,

@@ -1,7 +1,13 @@
 import { chmod, stat, unlink } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import process from "node:process";
-import { findLockHolder, lockNamespace, type NamespaceLock, tryLockNamespace } from "@svcproxy/host";
+import {
+  type ConnectionQuestion,
+  findLockHolder,
+  lockNamespace,
+  type NamespaceLock,
+  tryLockNamespace,
+} from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 import { type Handover, receiveListeners, sendListeners } from "./instance/handover.ts";
 import type { InstanceClaim, InstanceOptions, InstanceService } from "./instance/instance-options.ts";
@@ -70,13 +76,17 @@ function takeOverFailed(who: string, reason: string): EnvironmentError {
   });
 }
 
-/** What the running instance says of itself, or of what it serves. @throws EnvironmentError NOT_RUNNING */
+export type InstanceQuestion =
+  | { readonly kind: "status" | "served" }
+  | ({ readonly kind: "connections" } & ConnectionQuestion);
+
+/** What the running instance says of itself, of what it serves, or of who is connected. @throws EnvironmentError NOT_RUNNING */
 export async function queryInstance(
   options: InstanceOptions,
-  question: "status" | "served" = "status",
+  question: InstanceQuestion = { kind: "status" },
 ): Promise<unknown> {
   const { controlPath } = await locateInstance(options);
-  const text = await ask(controlPath, `${JSON.stringify({ kind: question })}\n`).catch((cause: unknown) => {
+  const text = await ask(controlPath, `${JSON.stringify(question)}\n`).catch((cause: unknown) => {
     throw new EnvironmentError("NOT_RUNNING", "Cannot ask for the status: svcproxy userspace does not run here", {
       hint: "Ask in the network namespace and as the user that it runs in",
       cause,
@@ -175,8 +185,15 @@ class Claim implements InstanceClaim {
   async #carryOut(request: unknown, { socket, service }: { socket: Socket; service: InstanceService }): Promise<void> {
     if (kindOf(request) === "status") socket.end(JSON.stringify(await service.status()));
     else if (kindOf(request) === "served") socket.end(JSON.stringify(service.served()));
+    else if (kindOf(request) === "connections") await this.#tellConnections(request, { socket, service });
     else if (kindOf(request) === "take-over" && !this.#handsOver) await this.#handOver(socket, service);
     else socket.destroy();
+  }
+
+  async #tellConnections(request: unknown, { socket, service }: { socket: Socket; service: InstanceService }) {
+    const question = questionIn(request);
+    if (question === undefined) socket.destroy();
+    else socket.end(JSON.stringify(await service.proxy.connections(question)));
   }
 
   async #handOver(socket: Socket, service: InstanceService): Promise<void> {
@@ -203,6 +220,16 @@ class Claim implements InstanceClaim {
     control?.close();
     await lock?.[Symbol.asyncDispose]();
   }
+}
+
+/** So many are told at most, whatever is asked for. */
+const MOST_CONNECTIONS = 100_000;
+
+function questionIn(value: unknown): ConnectionQuestion | undefined {
+  if (typeof value !== "object" || value === null || !("service" in value) || !("limit" in value)) return undefined;
+  const { service, limit } = value;
+  if (typeof service !== "string" || typeof limit !== "number") return undefined;
+  return { service, limit: Math.min(limit, MOST_CONNECTIONS) };
 }
 
 function kindOf(value: unknown): unknown {

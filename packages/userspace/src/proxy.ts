@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { isDeepStrictEqual } from "node:util";
-import type { ApplyOptions } from "@svcproxy/host";
+import type { ApplyOptions, ConnectionQuestion, Connections } from "@svcproxy/host";
 import { EnvironmentError, type HostPlan } from "@svcproxy/topology";
 import { ActiveChecks } from "./active-checks.ts";
 import { FailureLog } from "./failure-log.ts";
@@ -214,6 +214,10 @@ class RunningProxy implements ServiceProxy {
       endpoints: mergeEndpoints(readings).filter(({ key, counters }) => listed.has(key) || counters.active > 0),
       limits: mergeLimits(workers, this.#options),
     };
+  }
+
+  async connections(question: ConnectionQuestion): Promise<Connections> {
+    return { ...(await this.#group.connections(question)), unknown: [] };
   }
 
   #statuses(readings: readonly RetiredReading[]): FrontendStatus[] {

@@ -1,5 +1,12 @@
 import process from "node:process";
-import { type ApplyOptions, type ApplyReport, type ServicePortStatus, servicePortStatuses } from "@svcproxy/host";
+import {
+  type ApplyOptions,
+  type ApplyReport,
+  type ConnectionQuestion,
+  type Connections,
+  type ServicePortStatus,
+  servicePortStatuses,
+} from "@svcproxy/host";
 import { EnvironmentError, type HostPlan, type IpAddress, type Problem, problemSentence } from "@svcproxy/topology";
 import type { Served } from "./compare-served.ts";
 import type { InstanceClaim } from "./instance/instance-options.ts";
@@ -168,6 +175,10 @@ export class RunningUserspace {
   served(): Served {
     const { proxy } = this.#parts;
     return { frontends: proxy.specs(), listening: proxy.listeners().map(({ key }) => key) };
+  }
+
+  connections(question: ConnectionQuestion): Promise<Connections> {
+    return this.#parts.proxy.connections(question);
   }
 
   async snapshot(): Promise<UserspaceSnapshot> {

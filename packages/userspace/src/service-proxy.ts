@@ -1,4 +1,4 @@
-import type { ApplyOptions } from "@svcproxy/host";
+import type { ApplyOptions, ConnectionQuestion, Connections } from "@svcproxy/host";
 import type { HostPlan } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { AccessRecord } from "./access-record.ts";
@@ -17,6 +17,8 @@ export interface ServiceProxy {
   apply(plan: HostPlan, options?: ApplyOptions): Promise<ServeReport>;
   /** The state and counters of all workers together. */
   snapshot(): Promise<ProxySnapshot>;
+  /** Who is connected now by a service. */
+  connections(question: ConnectionQuestion): Promise<Connections>;
   /** Stops accepting, waits for the connections to end, resets what is left after `timeoutMs`. Call again with 0 to hurry. */
   drain(timeoutMs: number): Promise<void>;
   /** Resets everything at once and ends the workers. */

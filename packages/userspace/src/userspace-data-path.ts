@@ -3,6 +3,8 @@ import {
   type ApplyReport,
   type Census,
   type CleanupReport,
+  type ConnectionQuestion,
+  type Connections,
   type DataPath,
   type DataPathSession,
   type Difference,
@@ -53,7 +55,7 @@ export class UserspaceDataPath implements DataPath {
   async #compareFrontends(plan: HostPlan): Promise<readonly Difference[]> {
     if (this.#running !== undefined) return compareServed(plan, this.#running.served());
     try {
-      const served = await queryInstance(this.#settings.instance, "served");
+      const served = await queryInstance(this.#settings.instance, { kind: "served" });
       if (isServed(served)) return compareServed(plan, served);
       throw new EnvironmentError("OTHER_VERSION", "Cannot compare: the running proxy is of another version");
     } catch (error) {
@@ -84,6 +86,11 @@ export class UserspaceDataPath implements DataPath {
   /** Pid of the instance that this one took over from. */
   get predecessorPid(): number | undefined {
     return this.#running?.predecessorPid;
+  }
+
+  /** Undefined before `open` and after the end. */
+  async connections(question: ConnectionQuestion): Promise<Connections | undefined> {
+    return this.#running?.connections(question);
   }
 
   /** Undefined before `open` and after the end. */
@@ -157,7 +164,7 @@ async function claimForCleanUp(instance: InstanceOptions): Promise<InstanceClaim
     return await claimInstance({ ...instance, takeOver: false });
   } catch (error) {
     if (!(error instanceof EnvironmentError) || error.code !== "ALREADY_RUNNING") throw error;
-    const pid = pidIn(await queryInstance(instance, "status").catch(() => undefined));
+    const pid = pidIn(await queryInstance(instance).catch(() => undefined));
     const who = pid === undefined ? "a proxy" : `pid ${pid}`;
     throw new EnvironmentError("ALREADY_RUNNING", `Cannot clean up: ${who} runs here and needs what there is`, {
       cause: error,

@@ -2,6 +2,7 @@ import { mkdtemp, rm, stat } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { EnvironmentError } from "@svcproxy/topology";
 import { expect, onTestFinished, test } from "vitest";
 import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
 import { AgentPages } from "./agent-pages.ts";
@@ -18,6 +19,11 @@ async function served(which: "health" | "metrics" | "socket", status: Partial<Ho
       const confirmed = held;
       held = undefined;
       return confirmed;
+    },
+    connections: async ({ service, limit }) => {
+      if (service === "no-tool")
+        throw new EnvironmentError("MISSING_TOOL", "there is no conntrack", { hint: "install it" });
+      return service === "web" ? { connections: [], total: limit, unknown: [] } : undefined;
     },
   });
   const path = join(folder, "agent.sock");
@@ -44,6 +50,26 @@ test("the socket tells the status, and confirms once what is held back", async (
   expect(await ask("POST /v1/confirm")).toMatchObject({ code: 200 });
   expect(await ask("POST /v1/confirm")).toMatchObject({ code: 409 });
   expect(await ask("GET /v1/confirm")).toMatchObject({ code: 405 });
+});
+
+test.for([
+  { query: "service=web", code: 200, says: { total: 100 } },
+  { query: "service=web&limit=7", code: 200, says: { total: 7 } },
+  { query: "service=web&limit=999999999", code: 200, says: { total: 100_000 } },
+  { query: "service=other", code: 404, says: { error: "no such service is in force" } },
+  { query: "service=no-tool", code: 503, says: { error: "there is no conntrack", hint: "install it" } },
+  { query: "service=web&limit=0", code: 400, says: {} },
+  { query: "", code: 400, says: {} },
+])("the socket tells connections: $query", async ({ query, code, says }) => {
+  const { ask } = await served("socket");
+  const answer = await ask(`GET /v1/connections?${query}`);
+  expect(answer.code).toBe(code);
+  expect(JSON.parse(answer.body)).toMatchObject(says);
+});
+
+test("who is connected is told on the socket alone", async () => {
+  const { ask } = await served("metrics");
+  expect(await ask("GET /v1/connections?service=web")).toMatchObject({ code: 404 });
 });
 
 test("probes learn nothing of services, and confirm nothing", async () => {

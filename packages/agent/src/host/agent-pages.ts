@@ -1,3 +1,5 @@
+import type { ConnectionQuestion, Connections } from "@svcproxy/host";
+import { EnvironmentError } from "@svcproxy/topology";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "../observe/render-metrics.ts";
 import { AGENT_METRICS } from "./agent-metrics.ts";
 import { healthBody } from "./health-body.ts";
@@ -10,7 +12,13 @@ export interface AskedAgent {
   status(): HostAgentStatus;
   /** Carries out what is held back. @returns what it said; undefined: nothing was held back */
   confirm(): Promise<string | undefined>;
+  /** @returns undefined where no such service is in force */
+  connections(question: ConnectionQuestion): Promise<Connections | undefined>;
 }
+
+/** So many connections are told where nobody says how many, and at most. */
+const CONNECTIONS = 100;
+const MOST_CONNECTIONS = 100_000;
 
 /** The pages of an agent: for probes, for scrapers, and on its socket. */
 export class AgentPages {
@@ -31,7 +39,7 @@ export class AgentPages {
   }
 
   metrics(): Pages {
-    const pages = new Map<string, () => Promise<Page>>([
+    const pages = new Map<string, (query: URLSearchParams) => Promise<Page>>([
       ["GET /metrics", () => this.#metrics()],
       ["GET /proxyMode", async () => ({ code: 200, type: TEXT, body: this.#agent.status().dataPath })],
       ["GET /v1/status", async () => json(200, this.#agent.status())],
@@ -46,10 +54,11 @@ export class AgentPages {
     return pages;
   }
 
-  /** Also what changes something: whoever may open the socket may do it. */
+  /** Also what names clients, and what changes something: whoever may open the socket may do it. */
   socket(): Pages {
-    return new Map([
+    return new Map<string, (query: URLSearchParams) => Promise<Page>>([
       ...this.metrics(),
+      ["GET /v1/connections", (query) => this.#connections(query)],
       [
         "POST /v1/confirm",
         async () => {
@@ -60,6 +69,19 @@ export class AgentPages {
         },
       ],
     ]);
+  }
+
+  async #connections(query: URLSearchParams): Promise<Page> {
+    const [service, limit] = [query.get("service"), Number(query.get("limit") ?? CONNECTIONS)];
+    if (service === null || !Number.isInteger(limit) || limit < 1)
+      return json(400, { error: "ask for /v1/connections?service=NAMESPACE/NAME&limit=100" });
+    try {
+      const found = await this.#agent.connections({ service, limit: Math.min(limit, MOST_CONNECTIONS) });
+      return found === undefined ? json(404, { error: "no such service is in force" }) : json(200, found);
+    } catch (error) {
+      if (!(error instanceof EnvironmentError)) throw error;
+      return json(503, { error: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) });
+    }
   }
 
   #health(counts: Map<number, number>): Page {

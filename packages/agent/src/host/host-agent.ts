@@ -18,6 +18,7 @@ import type { CarriedOut } from "../agent-options.ts";
 import { RemovalGuard } from "../removal-guard.ts";
 import type { Source } from "../source.ts";
 import { connectServiceManager, type ServiceManager } from "../systemd/service-manager.ts";
+import { AgentConnections } from "./agent-connections.ts";
 import { AgentPages } from "./agent-pages.ts";
 import { AGENT_LOCK, agentSocketPath } from "./agent-place.ts";
 import { addApply, NO_APPLIES } from "./apply-times.ts";
@@ -120,7 +121,7 @@ export class HostAgent {
     });
     this.#agent = agent;
     this.#drift = new DriftKeeper({ mend: () => agent.mend(), logger });
-    await this.#servePages(directory);
+    await this.#servePages(directory, chosen);
     logger.info({ state: "starting", dataPath: chosen.dataPath.name }, `starting: reading ${source.name}`);
     void agent.start();
   }
@@ -158,9 +159,17 @@ export class HostAgent {
     return joinCensuses(parts.flat());
   }
 
-  async #servePages(directory: string): Promise<void> {
+  async #servePages(directory: string, { dataPath }: ChosenDataPath): Promise<void> {
     const { healthAddress, metricsAddress, socketGroup, logger } = this.#options;
-    const pages = new AgentPages({ status: () => this.status(), confirm: () => this.#confirm() });
+    const connections = new AgentConnections({
+      ...{ machine: this.#tools.machine, dataPath, signal: this.#ending.signal },
+      plan: () => this.#inForce?.plan,
+    });
+    const pages = new AgentPages({
+      status: () => this.status(),
+      confirm: () => this.#confirm(),
+      connections: (question) => connections.ask(question),
+    });
     const open = async (at: PagePlace, which: ReturnType<AgentPages["health"]>): Promise<PageServer> => {
       const onProblem = (error: unknown) => logger.warn({ err: error }, "a question could not be answered");
       const server = await servePages(which, { place: at, onProblem });

@@ -13,8 +13,8 @@ export interface Page {
   readonly body: string;
 }
 
-/** What is answered on each `METHOD /path`. */
-export type Pages = ReadonlyMap<string, () => Promise<Page>>;
+/** What is answered on each `METHOD /path`, to what stands behind its question mark. */
+export type Pages = ReadonlyMap<string, (query: URLSearchParams) => Promise<Page>>;
 
 /** Where pages are served. */
 export type PagePlace =
@@ -110,9 +110,9 @@ async function cannotListen(
 }
 
 async function answer({ method = "GET", url = "/" }: IncomingMessage, pages: Pages): Promise<Page> {
-  const [path = "/"] = url.split("?");
+  const [path = "/", query = ""] = url.split("?");
   const page = pages.get(`${method === "HEAD" ? "GET" : method} ${path}`);
-  if (page !== undefined) return page();
+  if (page !== undefined) return page(new URLSearchParams(query));
   const others = [...pages.keys()].filter((key) => key.endsWith(` ${path}`));
   if (others.length > 0) return { code: 405, type: TEXT, body: `${others.join(", ")}\n` };
   return { code: 404, type: TEXT, body: `here is: ${[...pages.keys()].join(", ")}\n` };

@@ -76,7 +76,7 @@ describe("the control socket", () => {
     });
     expect((await stat(claim.controlPath)).mode & 0o777).toBe(0o600);
     expect(await queryInstance(place)).toEqual({ fine: true });
-    expect(await queryInstance(place, "served")).toEqual({ frontends: [] });
+    expect(await queryInstance(place, { kind: "served" })).toEqual({ frontends: [] });
   });
 
   test("that is not there means that nothing runs", async () => {

@@ -230,6 +230,12 @@ export class TcpConnection implements AdmissionWaiter, DialOwner, RelayHost {
     this.#end(reason);
   }
 
+  /** Asked of the kernel where nobody needed to know yet; undefined where the client is gone. */
+  client(): SocketAddress | undefined {
+    this.clientAddress ??= this.#client.peer();
+    return this.clientAddress;
+  }
+
   /** Undefined before an endpoint was connected. */
   get relay(): Relay | undefined {
     return this.#relay;

@@ -53,6 +53,10 @@ export class UdpCarrier implements UdpSessionOwner {
     this.#sessionEnded = sessionEnded;
   }
 
+  sessions(): Iterable<UdpSession> {
+    return this.#sessions;
+  }
+
   get sessionCount(): number {
     return this.#sessions.size;
   }

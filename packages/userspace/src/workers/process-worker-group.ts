@@ -1,6 +1,6 @@
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { repeat } from "@svcproxy/host";
+import { type ConnectionQuestion, repeat } from "@svcproxy/host";
 import type { Logger } from "pino";
 import type { AccessRecord } from "../access-record.ts";
 import type { FailureLog } from "../failure-log.ts";
@@ -13,6 +13,7 @@ import type { HandedListener } from "../service-proxy.ts";
 import { ConnectionShares } from "./connection-shares.ts";
 import { mergeEndpoints, mergeFrontendCounters } from "./merge-readings.ts";
 import { changeSlices, type WorkerChange } from "./worker-change.ts";
+import { joinConnections, type WorkerConnections } from "./worker-connections.ts";
 import type { GroupReading, GroupReadings, RetiredReading, WorkerGroup } from "./worker-group.ts";
 import type { FromWorker } from "./worker-messages.ts";
 import { WorkerProcess } from "./worker-process.ts";
@@ -171,6 +172,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
       case "ready":
       case "synced":
       case "reading":
+      case "connections":
       case "listening":
         break;
     }
@@ -261,6 +263,14 @@ export class ProcessWorkerGroup implements WorkerGroup {
 
   async settle(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.settle()));
+  }
+
+  async connections(question: ConnectionQuestion): Promise<WorkerConnections> {
+    const found = await Promise.all(this.#workers.map((worker) => worker.connections(question)));
+    return joinConnections(
+      found.filter((ofWorker) => ofWorker !== undefined),
+      question,
+    );
   }
 
   async read(): Promise<GroupReadings> {

@@ -89,6 +89,9 @@ class WorkerProcess {
       case "read":
         send({ kind: "reading", id: message.id, reading: this.#worker.read() });
         break;
+      case "list":
+        send({ kind: "connections", id: message.id, found: this.#worker.connections(message.question) });
+        break;
       case "sync":
         send({ kind: "synced", id: message.id });
         break;

@@ -1,8 +1,10 @@
+import type { ConnectionQuestion } from "@svcproxy/host";
 import type { DataPlane } from "../plane/byte-stream.ts";
 import { isUdpHandle } from "../plane/native-handles.ts";
 import type { HandedListener } from "../service-proxy.ts";
 import type { Worker } from "./worker.ts";
 import type { WorkerChange } from "./worker-change.ts";
+import type { WorkerConnections } from "./worker-connections.ts";
 import type { WorkerReading } from "./worker-reports.ts";
 
 /** The processes that carry connections; this one alone, or several that share every TCP frontend. */
@@ -15,6 +17,7 @@ export interface WorkerGroup {
   /** Resolves when all workers have done what they were told. */
   settle(): Promise<void>;
   read(): Promise<GroupReadings>;
+  connections(question: ConnectionQuestion): Promise<WorkerConnections>;
   /** Stops accepting; resolves when the last connection has ended. */
   drain(): Promise<void>;
   /** Resets what is left. */
@@ -49,6 +52,7 @@ export function localWorkerGroup(worker: Worker, plane: DataPlane): WorkerGroup 
     async read(): Promise<GroupReadings> {
       return { workers: [{ ...worker.read(), index: 0, state: "running", restarts: 0 }], retired: [] };
     },
+    connections: async (question) => worker.connections(question),
     drain: () => worker.drain(),
     async close() {
       worker.close();

@@ -1,9 +1,11 @@
+import type { ConnectionQuestion } from "@svcproxy/host";
 import type { AccessRecord } from "../access-record.ts";
 import type { AffinityChoice } from "../policy/affinity-table.ts";
 import type { Admission, AdmissionRequest } from "../policy/connection-limiter.ts";
 import type { ProxyOptions } from "../proxy-options.ts";
 import type { ShareReport } from "./connection-shares.ts";
 import type { WorkerChange } from "./worker-change.ts";
+import type { WorkerConnections } from "./worker-connections.ts";
 import type { DialFailureReport, WorkerReading } from "./worker-reports.ts";
 
 /** From the supervisor to a worker process. */
@@ -17,6 +19,8 @@ export type ToWorker =
   /** Another worker could not reach this endpoint. */
   | { readonly kind: "failed"; readonly endpoint: string }
   | { readonly kind: "read"; readonly id: number }
+  /** Answered by `connections`. */
+  | { readonly kind: "list"; readonly id: number; readonly question: ConnectionQuestion }
   /** Answered by `synced` when everything before it has been done. */
   | { readonly kind: "sync"; readonly id: number }
   | { readonly kind: "drain" }
@@ -32,6 +36,7 @@ export type FromWorker =
   | { readonly kind: "ready" }
   | { readonly kind: "listening"; readonly key: string; readonly code?: string }
   | { readonly kind: "reading"; readonly id: number; readonly reading: WorkerReading }
+  | { readonly kind: "connections"; readonly id: number; readonly found: WorkerConnections }
   | { readonly kind: "synced"; readonly id: number }
   | { readonly kind: "drained" }
   | { readonly kind: "dial-failed"; readonly report: DialFailureReport }

@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
+import type { ConnectionQuestion } from "@svcproxy/host";
 import type { HandedListener } from "../service-proxy.ts";
 import type { ShareHolder } from "./connection-shares.ts";
+import type { WorkerConnections } from "./worker-connections.ts";
 import { type FromWorker, isFromWorker, type ToWorker } from "./worker-messages.ts";
 import type { WorkerReading } from "./worker-reports.ts";
 
@@ -18,6 +20,7 @@ export class WorkerProcess implements ShareHolder {
   lastReading: WorkerReading | undefined;
   readonly #child: ChildProcess;
   readonly #readings = new Map<number, (reading: WorkerReading | undefined) => void>();
+  readonly #lists = new Map<number, (found: WorkerConnections | undefined) => void>();
   readonly #syncs = new Map<number, () => void>();
   readonly #listening = new Map<string, PromiseWithResolvers<void>>();
   #nextId = 0;
@@ -51,6 +54,7 @@ export class WorkerProcess implements ShareHolder {
       if (this.state === "gone") return;
       this.state = "gone";
       for (const done of this.#readings.values()) done(undefined);
+      for (const done of this.#lists.values()) done(undefined);
       for (const done of this.#syncs.values()) done();
       for (const { resolve } of this.#listening.values()) resolve();
       onExit(this, how);
@@ -73,6 +77,9 @@ export class WorkerProcess implements ShareHolder {
       this.lastReading = message.reading;
       this.#readings.get(message.id)?.(message.reading);
       this.#readings.delete(message.id);
+    } else if (message.kind === "connections") {
+      this.#lists.get(message.id)?.(message.found);
+      this.#lists.delete(message.id);
     } else if (message.kind === "synced") {
       this.#syncs.get(message.id)?.();
       this.#syncs.delete(message.id);
@@ -123,6 +130,16 @@ export class WorkerProcess implements ShareHolder {
     return new Promise((resolve) => {
       this.#readings.set(id, resolve);
       this.send({ kind: "read", id });
+    });
+  }
+
+  /** Undefined where the process has ended. */
+  async connections(question: ConnectionQuestion): Promise<WorkerConnections | undefined> {
+    if (!this.#child.connected) return undefined;
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      this.#lists.set(id, resolve);
+      this.send({ kind: "list", id, question });
     });
   }
 

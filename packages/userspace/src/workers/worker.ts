@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
 import process from "node:process";
-import { repeat } from "@svcproxy/host";
+import { type ConnectionQuestion, repeat } from "@svcproxy/host";
 import type { ByteStream, DataPlane, Listener } from "../plane/byte-stream.ts";
 import { DescriptorBudget } from "../plane/descriptor-budget.ts";
 import type { UdpHandle } from "../plane/native-handles.ts";
@@ -19,6 +19,7 @@ import type { UdpSession } from "../udp/udp-session.ts";
 import { tcpRecord, udpRecord } from "./access-record.ts";
 import { LoopMeter } from "./loop-meter.ts";
 import type { WorkerChange } from "./worker-change.ts";
+import { connectionsOf, type WorkerConnections } from "./worker-connections.ts";
 import type { WorkerReading, WorkerReports } from "./worker-reports.ts";
 
 /** The clock of dials and of everything that is remembered by `coarseNowMs`. */
@@ -224,6 +225,11 @@ export class Worker implements TcpCarrier<TcpConnection> {
       ],
       endpoints: [...this.#endpoints.values()].map((endpoint) => endpoint.status(performance.now())),
     };
+  }
+
+  connections(question: ConnectionQuestion): WorkerConnections {
+    const tcp = [...this.open, ...this.dialling, ...this.waiting];
+    return connectionsOf({ tcp, udp: this.#udp?.sessions() ?? [] }, question);
   }
 
   #connectionCount(): number {

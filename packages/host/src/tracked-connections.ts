@@ -1,0 +1,177 @@
+import {
+  EnvironmentError,
+  familyOf,
+  formatSocketAddress,
+  type HostPlan,
+  type IpAddress,
+  type Protocol,
+  type ServicePortPlan,
+} from "@svcproxy/topology";
+import {
+  type Connection,
+  type ConnectionQuestion,
+  type Connections,
+  portsNamed,
+  type UnknownFact,
+} from "./connections.ts";
+import { type ConntrackEntry, parseConntrackEntry } from "./conntrack.ts";
+import type { Machine } from "./machine.ts";
+import { MissingTool } from "./run-tool.ts";
+import { serviceName } from "./service-port-statuses.ts";
+
+/** A table of a million connections is walked within it. */
+const TIMEOUT_MS = 30_000;
+
+/** Packets and bytes of each connection, and when it began: the kernel notes neither unless it is told to. */
+const ACCOUNTING = "net.netfilter.nf_conntrack_acct";
+const TIMESTAMPS = "net.netfilter.nf_conntrack_timestamp";
+
+interface Dialled {
+  readonly port: ServicePortPlan;
+  readonly address: IpAddress;
+  readonly number: number;
+}
+
+/**
+ * The connections of a service that rules carry, as the kernel tracks them: by any data path that translates addresses.
+ *
+ * @throws MissingTool where there is no `conntrack`
+ * @throws EnvironmentError CONNTRACK_FAILED, NEEDS_ROOT
+ */
+export async function readTrackedConnections(
+  machine: Pick<Machine, "run" | "hasTool" | "readSysctl" | "readAddresses">,
+  {
+    plan,
+    question,
+    signal,
+  }: { readonly plan: HostPlan; readonly question: ConnectionQuestion; readonly signal: AbortSignal },
+): Promise<Connections> {
+  if (!machine.hasTool("conntrack")) throw new MissingTool("conntrack");
+  const connections: Connection[] = [];
+  let total = 0;
+  for (const dialled of dialledAddresses(plan, { name: question.service, local: localAddresses(machine) })) {
+    const found = await listDialled(machine, { dialled, limit: question.limit - connections.length, signal });
+    total += found.total;
+    connections.push(...found.connections);
+  }
+  return { connections, total, unknown: await unknownFacts(machine, connections) };
+}
+
+/** Each address and port at which clients dial the service, once. */
+function dialledAddresses(
+  plan: HostPlan,
+  { name, local }: { readonly name: string; readonly local: readonly IpAddress[] },
+): readonly Dialled[] {
+  const dialled = new Map<string, Dialled>();
+  for (const port of portsNamed(plan, name)) {
+    for (const { addresses, everyHostAddress, port: number } of port.frontends) {
+      const all = everyHostAddress
+        ? [...addresses, ...local.filter((address) => familyOf(address) === port.family)]
+        : addresses;
+      for (const address of all) dialled.set(`${port.port.protocol} ${address} ${number}`, { port, address, number });
+    }
+  }
+  return [...dialled.values()];
+}
+
+function localAddresses(machine: Pick<Machine, "readAddresses">): readonly IpAddress[] {
+  return machine.readAddresses().addresses.map(({ address }) => address);
+}
+
+/** However many there are, only so many lines come here, and behind them how many there are. */
+function firstLines(count: number): string {
+  return `{ conntrack "$@" || echo "exit code $?" >&2; } | sed -n -e '1,${count}p' -e '$='`;
+}
+
+async function listDialled(
+  machine: Pick<Machine, "run">,
+  { dialled, limit, signal }: { readonly dialled: Dialled; readonly limit: number; readonly signal: AbortSignal },
+): Promise<{ readonly connections: readonly Connection[]; readonly total: number }> {
+  const { port, address, number } = dialled;
+  const protocol = port.port.protocol;
+  const args = [
+    ...["-L", "-f", port.family === 4 ? "ipv4" : "ipv6", "-p", protocol],
+    ...["--orig-dst", address, "--orig-port-dst", String(number)],
+  ];
+  const script = firstLines(Math.max(1, limit));
+  const output = await machine.run("sh", ["-c", script, "sh", ...args], {
+    signal,
+    timeoutMs: TIMEOUT_MS,
+    called: "conntrack",
+  });
+  if (/^exit code \d+$/m.test(output.stderr)) throw failed(output.stderr);
+  const lines = output.stdout.trimEnd().split("\n");
+  const total = Number(lines.pop() ?? 0);
+  const connections = lines.flatMap((line) => {
+    const entry = parseConntrackEntry(line);
+    return entry === undefined ? [] : [connectionOf(entry, { line, port, protocol })];
+  });
+  return { connections: connections.slice(0, Math.max(0, limit)), total };
+}
+
+function connectionOf(
+  entry: ConntrackEntry,
+  { line, port, protocol }: { readonly line: string; readonly port: ServicePortPlan; readonly protocol: Protocol },
+): Connection {
+  const { client, clientPort, destination, destinationPort, server, serverPort } = entry;
+  const isTranslated = server !== destination || serverPort !== destinationPort;
+  const [fromClient, toClient] = [...line.matchAll(/ bytes=(\d+)/g)].map(([, bytes]) => Number(bytes));
+  const age = / delta-time=(\d+)/.exec(line)?.[1];
+  return {
+    ...{ service: serviceName(port), portName: port.port.name, protocol },
+    client: formatSocketAddress({ address: client, port: clientPort }),
+    vip: formatSocketAddress({ address: destination, port: destinationPort }),
+    ...(isTranslated ? { endpoint: formatSocketAddress({ address: server, port: serverPort }) } : {}),
+    state: stateIn(line),
+    ...(age === undefined ? {} : { ageSeconds: Number(age) }),
+    ...(fromClient === undefined || toClient === undefined
+      ? {}
+      : { bytesFromClient: fromClient, bytesToClient: toClient }),
+  };
+}
+
+/** The state that the protocol has (`ESTABLISHED`); of UDP, whether it was answered. */
+function stateIn(line: string): string {
+  const [, state] = /^\w+\s+\d+\s+\d+\s+([A-Z_]+) /.exec(line) ?? [];
+  if (state !== undefined) return state.toLowerCase().replaceAll("_", "-");
+  return line.includes("[UNREPLIED]") ? "unanswered" : line.includes("[ASSURED]") ? "assured" : "answered";
+}
+
+/** A setting counts for connections that begin after it was made: what there is of them decides. */
+async function unknownFacts(
+  machine: Pick<Machine, "readSysctl">,
+  connections: readonly Connection[],
+): Promise<readonly UnknownFact[]> {
+  const facts: UnknownFact[] = [];
+  if (connections.some(({ bytesFromClient }) => bytesFromClient === undefined))
+    facts.push({ fact: "bytes", because: await whyUnknown(machine, { sysctl: ACCOUNTING, what: "counts no bytes" }) });
+  if (connections.some(({ ageSeconds }) => ageSeconds === undefined))
+    facts.push({
+      fact: "age",
+      because: await whyUnknown(machine, { sysctl: TIMESTAMPS, what: "does not note when connections begin" }),
+    });
+  return facts;
+}
+
+async function whyUnknown(
+  machine: Pick<Machine, "readSysctl">,
+  { sysctl, what }: { readonly sysctl: string; readonly what: string },
+): Promise<string> {
+  const value = await machine.readSysctl(sysctl);
+  if (value === undefined) return `This kernel ${what}: it has no ${sysctl}`;
+  if (value === "0") return `The kernel ${what}; it does for new connections after: sysctl -w ${sysctl}=1`;
+  return `Some connections are older than ${sysctl}=1, before which the kernel ${what}`;
+}
+
+function failed(stderr: string): EnvironmentError {
+  const reason = stderr.split("\n").find((line) => line.trim() !== "") ?? "no reason given";
+  if (/must be root|permission|not permitted/i.test(reason)) {
+    return new EnvironmentError("NEEDS_ROOT", "Cannot read the connections that the kernel tracks: that needs root", {
+      hint: "Try it with sudo",
+    });
+  }
+  return new EnvironmentError(
+    "CONNTRACK_FAILED",
+    `Cannot read the connections that the kernel tracks: ${reason.trim()}`,
+  );
+}
