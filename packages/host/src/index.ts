@@ -7,6 +7,7 @@ export * from "./conntrack.ts";
 export * from "./data-path.ts";
 export * from "./descriptor-reserve.ts";
 export * from "./find-obstacles.ts";
+export * from "./hash-name.ts";
 export * from "./host-problems.ts";
 export * from "./isolate-refusal.ts";
 export * from "./listeners.ts";

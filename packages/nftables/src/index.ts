@@ -8,6 +8,7 @@ export * from "./data-path/nftables-data-path.ts";
 export * from "./data-path/nftables-report.ts";
 export * from "./data-path/nftables-session.ts";
 export * from "./data-path/nftables-settings.ts";
+export * from "./kube-proxy/kube-proxy-table.ts";
 export * from "./table/format-table.ts";
 export * from "./table/nft-table.ts";
 export * from "./table/parse-table.ts";

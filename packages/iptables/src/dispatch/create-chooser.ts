@@ -1,5 +1,5 @@
+import { hashName } from "@svcproxy/host";
 import type { Chain, Match, Rule, Target } from "@svcproxy/rules";
-import { hashName } from "../rule-parts/hash-name.ts";
 import { jump } from "../rule-parts/targets.ts";
 import { choosesByTree, type DispatchMode } from "./dispatch-mode.ts";
 import { splitEvenly } from "./split-evenly.ts";

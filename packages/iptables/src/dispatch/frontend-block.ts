@@ -1,6 +1,6 @@
+import { hashName } from "@svcproxy/host";
 import { CHAIN_NAME_MAX_LENGTH, type Match, type NumberRange } from "@svcproxy/rules";
 import { type Cidr, formatCidr, type Protocol } from "@svcproxy/topology";
-import { hashName } from "../rule-parts/hash-name.ts";
 
 /** Some of the frontends: those whose address, protocol and port lie in it. What is not said may be anything. */
 export interface FrontendBlock {

@@ -1,9 +1,9 @@
+import { hashName } from "@svcproxy/host";
 import type { Rule } from "@svcproxy/rules";
 import type { Endpoint, ServicePortPlan } from "@svcproxy/topology";
 import { formatSocketAddress } from "@svcproxy/topology";
 import type { Choice, Chooser } from "../dispatch/create-chooser.ts";
 import { MARK_MASQ } from "../rule-parts/chain-names.ts";
-import { hashName } from "../rule-parts/hash-name.ts";
 import {
   comment,
   hostCidr,

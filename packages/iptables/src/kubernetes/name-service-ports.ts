@@ -1,5 +1,5 @@
+import { hashName } from "@svcproxy/host";
 import type { HostPlan, ServicePort, ServicePortPlan } from "@svcproxy/topology";
-import { hashName } from "../rule-parts/hash-name.ts";
 
 /** Characters of a hash in a chain name: 80 bits. */
 export const HASH_LENGTH = 16;

@@ -1,5 +1,5 @@
+import { hashName } from "@svcproxy/host";
 import { CHAIN_NAME_MAX_LENGTH } from "@svcproxy/rules";
-import { hashName } from "./hash-name.ts";
 
 /** Room behind a prefix like `KUBE-SVC-`. */
 const NAME_MAX_LENGTH = CHAIN_NAME_MAX_LENGTH - "KUBE-SVC-".length;

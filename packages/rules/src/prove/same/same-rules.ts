@@ -43,8 +43,44 @@ interface SidedEnd extends EndedState {
  *
  * @throws InputError PROOF_TOO_LARGE where the rules tell too many kinds of packets apart
  */
-export function sameRules({ a, b, hostState }: SameRulesOptions): Sameness {
-  if (hostRulesText(a) === hostRulesText(b)) return { kind: "same", cases: "all" };
+export function sameRules(options: SameRulesOptions): Sameness {
+  let undecided: Sameness | undefined;
+  const walked = compareRules(options);
+  for (;;) {
+    const { done, value } = walked.next();
+    if (done === true) return undecided ?? { kind: "same", cases: value };
+    const { packet, result } = value;
+    if (result.kind === "different")
+      return { kind: "different", packet, a: describe(result.a.outcomes), b: describe(result.b.outcomes) };
+    undecided ??= { kind: "undecided", packet, because: result.because };
+  }
+}
+
+/** Packets that two rule sets do not treat alike, or perhaps not. */
+export interface RuleDifference {
+  readonly region: Region;
+  /** One of them. */
+  readonly packet: ProofPacket;
+  readonly result:
+    | { readonly kind: "different"; readonly a: ComparedSide; readonly b: ComparedSide }
+    | { readonly kind: "undecided"; readonly because: string };
+}
+
+export interface ComparedSide {
+  readonly context: ProofContext;
+  readonly ends: readonly EndedState[];
+  /** What becomes of them, with its share. */
+  readonly outcomes: ReadonlyMap<string, number>;
+}
+
+/**
+ * Goes through all packets, and yields those that two rule sets treat differently, or perhaps so.
+ *
+ * @returns how many kinds of packets were looked at; `all` where the rules are the same to the letter
+ * @throws InputError PROOF_TOO_LARGE where the rules tell too many kinds of packets apart
+ */
+export function* compareRules({ a, b, hostState }: SameRulesOptions): Generator<RuleDifference, number | "all"> {
+  if (hostRulesText(a) === hostRulesText(b)) return "all";
   const [inA, inB] = proofContexts([
     { rules: a, hostState, tellsDeeds: true },
     { rules: b, hostState, tellsDeeds: true },
@@ -52,7 +88,6 @@ export function sameRules({ a, b, hostState }: SameRulesOptions): Sameness {
   if (inA === undefined || inB === undefined) throw new TypeError("no context");
   const contexts = { a: inA, b: inB };
   let cases = 0;
-  let undecided: Sameness | undefined;
   for (const entering of everyEntry(inA)) {
     const endsOf = (side: Side) => walkHost(contexts[side], entering).map((end): SidedEnd => ({ ...end, side }));
     const ends = withSharedLists({ a: endsOf("a"), b: endsOf("b") });
@@ -61,12 +96,11 @@ export function sameRules({ a, b, hostState }: SameRulesOptions): Sameness {
         cases++;
         const mark = items[0]?.state.region.mark ?? ANY_MARK;
         const found = compareGroup({ region: { ...group.region, mark }, items }, contexts);
-        if (found?.kind === "different") return found;
-        undecided ??= found;
+        if (found !== undefined) yield found;
       }
     }
   }
-  return undecided ?? { kind: "same", cases };
+  return cases;
 }
 
 function hostRulesText(rules: RuleSet | HostRules): string {
@@ -153,7 +187,7 @@ const TOLERANCE = 2 ** -32;
 function compareGroup(
   { region, items }: { region: Region; items: readonly SidedEnd[] },
   contexts: Readonly<Record<Side, ProofContext>>,
-): Sameness | undefined {
+): RuleDifference | undefined {
   const [a, b] = SIDES.map((side) =>
     worldsOf(
       items.filter((item) => item.side === side),
@@ -168,11 +202,16 @@ function compareGroup(
   const packet = new ExamplePackets(contexts.a).of(region);
   // Whatever the answers to what nobody knows are, some pair of worlds is the true one.
   const [shown] = unlike.length === pairs.length ? unlike : unlike.filter(({ one, other }) => one.key === other.key);
-  if (shown !== undefined && open === undefined)
-    return { kind: "different", packet, a: describe(shown.one.outcomes), b: describe(shown.other.outcomes) };
+  if (shown !== undefined && open === undefined) {
+    const { one, other } = shown;
+    return {
+      ...{ region, packet },
+      result: { kind: "different", a: { context: contexts.a, ...one }, b: { context: contexts.b, ...other } },
+    };
+  }
   const question = items.map(({ state }) => state.assumptions?.question.text).find((text) => text !== undefined);
   const because = open !== undefined && "because" in open.ending ? open.ending.because : question;
-  return { kind: "undecided", packet, because: because ?? "what is not understood" };
+  return { region, packet, result: { kind: "undecided", because: because ?? "what is not understood" } };
 }
 
 /** What follows from one set of answers to what nobody knows. */
@@ -180,6 +219,7 @@ interface World {
   readonly answers: ReadonlyMap<string, boolean>;
   readonly key: string;
   readonly outcomes: Map<string, number>;
+  readonly ends: EndedState[];
 }
 
 /** Whether two worlds give no question different answers. */
@@ -196,8 +236,9 @@ function worldsOf(ends: readonly SidedEnd[], context: ProofContext): readonly Wo
       .map(([question, holds]) => `${holds} ${question}`)
       .sort()
       .join("\n");
-    const world = worlds.get(key) ?? { answers, key, outcomes: new Map<string, number>() };
+    const world = worlds.get(key) ?? { answers, key, outcomes: new Map<string, number>(), ends: [] };
     worlds.set(key, world);
+    world.ends.push(end);
     const outcome = outcomeKey(end, context);
     world.outcomes.set(outcome, (world.outcomes.get(outcome) ?? 0) + end.state.probability);
   }
@@ -208,7 +249,7 @@ function worldsOf(ends: readonly SidedEnd[], context: ProofContext): readonly Wo
 function withoutIdleQuestions(worlds: readonly World[]): readonly World[] {
   const [first, ...others] = worlds;
   if (first === undefined || !others.every(({ outcomes }) => sameOutcomes(first.outcomes, outcomes))) return worlds;
-  return [{ answers: new Map(), key: "", outcomes: first.outcomes }];
+  return [{ ...first, answers: new Map(), key: "" }];
 }
 
 function answersOf({ assumptions }: SymbolicState): ReadonlyMap<string, boolean> {
