@@ -18,10 +18,12 @@ export type FaultCode =
   | "EMPTY_VALUE"
   | "UNKNOWN_VALUE"
   | "UNKNOWN_PROTOCOL"
+  | "NOT_SUPPORTED"
   // Values
   | "BAD_ADDRESS"
   | "BAD_CIDR"
   | "BAD_NAME"
+  | "BAD_VALUE"
   | "SLOPPY_ADDRESS"
   | "SPECIAL_ADDRESS"
   | "PORT_OUT_OF_RANGE"

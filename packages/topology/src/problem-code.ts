@@ -49,6 +49,7 @@ export type InputCode =
   | "FILE_UNREADABLE"
   | "NO_FILES"
   | "TOPOLOGY_REQUIRED"
+  | "NO_CLUSTER"
   | "HOST_REQUIRED"
   | "UNKNOWN_HOST"
   | "UNKNOWN_SERVICE"
@@ -131,6 +132,14 @@ export type EnvironmentCode =
   | "NO_DATA_PATH"
   | "TAKE_OVER_FAILED"
   | "RUNTIME_DIRECTORY"
+  // An API server of Kubernetes
+  | "API_UNREACHABLE"
+  | "API_REFUSED"
+  | "API_FAILED"
+  | "CREDENTIALS_UNREADABLE"
+  | "EXEC_PLUGIN"
+  | "NO_SUCH_NODE"
+  | "NODE_INCOMPLETE"
   // The userspace proxy
   | "UNSUPPORTED_NODE"
   | "TOO_FEW_OPEN_FILES"

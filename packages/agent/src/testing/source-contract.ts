@@ -33,13 +33,15 @@ function topology(...services: readonly string[]): string {
 export interface SourceTraits {
   /** It may fall silent, and tells when it was heard last. */
   readonly mayFallSilent?: boolean;
+  /** It tells of the first host alone. */
+  readonly seesFirstHostOnly?: boolean;
 }
 
 /** What holds for every source, whatever it follows. */
 export function describeSource(
   name: string,
   start: () => Promise<SourceHarness>,
-  { mayFallSilent = false }: SourceTraits = {},
+  { mayFallSilent = false, seesFirstHostOnly = false }: SourceTraits = {},
 ): void {
   async function follow(first: string | undefined) {
     const harness = await start();
@@ -105,11 +107,12 @@ export function describeSource(
     test("a host that is otherwise may count for every service", async () => {
       const { write, snapshot } = await follow(topology(ONE, TWO));
       const before = await snapshot();
-      await write(topology(ONE, TWO).replace("10.2.0.0/24", "10.3.0.0/24"));
+      const block = seesFirstHostOnly ? "10.1.0.0/24" : "10.2.0.0/24";
+      await write(topology(ONE, TWO).replace(block, "10.3.0.0/24"));
       const after = await snapshot();
       expect(after.changed).toBe("everything");
       expect(after.topology.services).toBe(before.topology.services);
-      expect(after.topology.hosts[0]).toBe(before.topology.hosts[0]);
+      expect(after.topology.hosts[0] === before.topology.hosts[0]).toBe(!seesFirstHostOnly);
     });
 
     test("tells a problem, goes on following, and shares with the last state that there was", async () => {

@@ -68,7 +68,8 @@ function endpointsOf(
   return listed.get(`${object.namespace}/${object.name}`) ?? endpointsOfSelector(object, podsByLabel);
 }
 
-function buildService(
+/** @param options.hostNames hosts of the topology: an endpoint elsewhere has none */
+export function buildService(
   { settings, vips, ports }: KubernetesService,
   { endpoints, hostNames }: { endpoints: readonly PortEndpoints[]; hostNames: ReadonlySet<string> },
 ): Service {
@@ -93,7 +94,7 @@ function buildService(
  *
  * @see kubernetes pkg/proxy/endpointslicecache.go, endpointInfoByServicePort
  */
-function endpointsOfPort(
+export function endpointsOfPort(
   { name, protocol }: Pick<KubernetesServicePort, "name" | "protocol">,
   { endpoints, hostNames }: { endpoints: readonly PortEndpoints[]; hostNames: ReadonlySet<string> },
 ): readonly Endpoint[] {

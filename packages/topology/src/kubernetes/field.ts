@@ -181,7 +181,7 @@ export class Field {
 function formatFieldPath(path: Path): string {
   return path
     .map((step, index) => {
-      if (typeof step === "string" && /^\w+$/.test(step)) return index === 0 ? step : `.${step}`;
+      if (typeof step === "string" && /^[\w-]+$/.test(step)) return index === 0 ? step : `.${step}`;
       return `[${step}]`;
     })
     .join("");

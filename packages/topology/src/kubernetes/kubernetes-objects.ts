@@ -136,7 +136,8 @@ const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
 const MAX_SUBDOMAIN_LENGTH = 253;
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
-function readObject(
+/** An object of one of the kinds that say something about services; what is wrong with its names is reported. */
+export function readObject(
   value: unknown,
   { where, reader, kind }: { where: SubjectPath; reader: ValueReader; kind: string },
 ): KubernetesObject {

@@ -70,7 +70,8 @@ export function ownerOf({ field }: KubernetesObject): string | undefined {
   return field.at("metadata", "labels", "kubernetes.io/service-name").text() || undefined;
 }
 
-function readSlice({ field, namespace }: KubernetesObject): readonly PortEndpoints[] {
+/** The endpoints of one EndpointSlice. */
+export function readSlice({ field, namespace }: KubernetesObject): readonly PortEndpoints[] {
   const addressType = field.get("addressType").word(["IPv4", "IPv6", "FQDN"]);
   if (addressType === undefined) {
     if (!field.get("addressType").isSet) field.error("MISSING_KEY", "addressType: it must be IPv4 or IPv6");

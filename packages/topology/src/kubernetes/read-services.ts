@@ -128,18 +128,28 @@ export function warnOfRefusedIPs(services: readonly KubernetesService[]): void {
   const refused = services.filter(({ refusedIPs }) => refusedIPs.length > 0);
   const [first] = refused.flatMap(({ refusedIPs }) => refusedIPs);
   if (first === undefined) return;
-  const names = listNames(
-    refused.map(({ object, refusedIPs }) => {
-      const addresses = refusedIPs.map(({ address }) => address).join(", ");
-      return `${object.namespace}/${object.name} (${addresses})`;
-    }),
+  const { reason, hint } = describeRefusedIPs(
+    refused.map(({ object, refusedIPs }) => ({
+      service: `${object.namespace}/${object.name}`,
+      addresses: refusedIPs.map(({ address }) => address),
+    })),
+    { of: services.length },
   );
-  const width = familyOf(first.address) === 4 ? 32 : 128;
-  first.field.warning(
-    "EXTERNAL_IP_REFUSED",
-    `external IPs are not served unless they are allowed, which leaves out those of ${refused.length} of ${services.length} Services: ${names}`,
-    `If they are meant to be served, say --allow-external-ips ${first.address}/${width}, or a block`,
-  );
+  first.field.warning("EXTERNAL_IP_REFUSED", reason, hint);
+}
+
+/** How people are told of Services whose external IPs nobody allowed. @param options.of how many Services there are */
+export function describeRefusedIPs(
+  refused: readonly { readonly service: string; readonly addresses: readonly IpAddress[] }[],
+  { of }: { readonly of: number },
+): { readonly reason: string; readonly hint: string } {
+  const names = listNames(refused.map(({ service, addresses }) => `${service} (${addresses.join(", ")})`));
+  const [first] = refused.flatMap(({ addresses }) => addresses);
+  const block = first === undefined ? "192.0.2.0/24" : `${first}/${familyOf(first) === 4 ? 32 : 128}`;
+  return {
+    reason: `external IPs are not served unless they are allowed, which leaves out those of ${refused.length} of ${of} Services: ${names}`,
+    hint: `If they are meant to be served, say --allow-external-ips ${block}, or a block`,
+  };
 }
 
 function readExternalIPs(spec: Field): readonly KubernetesVip[] {

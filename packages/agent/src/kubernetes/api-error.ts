@@ -1,0 +1,129 @@
+import { systemCode } from "@svcproxy/host";
+import { EnvironmentError } from "@svcproxy/topology";
+
+/** An object of a cluster, as JSON has it. */
+export type ApiObject = Readonly<Record<string, unknown>>;
+
+/** What an API server says instead of what was asked for. */
+export interface ApiStatus {
+  readonly code: number;
+  /** A word, for instance `Expired`; empty where it gives none. */
+  readonly reason: string;
+  readonly message: string;
+  /** What it wants to be left alone for; undefined: it says nothing. */
+  readonly retryAfterMs: number | undefined;
+  /** Finer words, for instance `ResourceVersionTooLarge`. */
+  readonly causes: readonly string[];
+}
+
+/** That a request to an API server came to nothing; `status` is set where the server answered. */
+export class ApiError extends Error {
+  readonly status: ApiStatus | undefined;
+
+  constructor(message: string, options: { readonly status?: ApiStatus; readonly cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "ApiError";
+    this.status = options.status;
+  }
+
+  /** The version that was asked for is older than what the server remembers. */
+  get isExpired(): boolean {
+    return this.status?.code === 410;
+  }
+
+  /** The version that was asked for has not been there yet: the store was set back to an older state. */
+  get isFromFuture(): boolean {
+    return this.status?.causes.includes("ResourceVersionTooLarge") === true;
+  }
+
+  /** Whether the server may answer the same request better in a while. */
+  get isPassing(): boolean {
+    const code = this.status?.code;
+    return code === undefined || code === 401 || code === 429 || code === 502 || code === 503 || code === 504;
+  }
+}
+
+/** Reads a `Status`, or the plain text that stands in its place. @param retryAfter the header */
+export function statusOf(code: number, body: string, retryAfter?: string): ApiStatus {
+  const status = parseObject(body);
+  const details = objectOf(status["details"]);
+  const seconds = numberOf(details["retryAfterSeconds"]) ?? secondsOf(retryAfter);
+  const causes = Array.isArray(details["causes"]) ? details["causes"] : [];
+  const text = textOf(status["message"]) ?? body.trim().slice(0, MAX_QUOTED);
+  return {
+    code: numberOf(status["code"]) ?? code,
+    reason: textOf(status["reason"]) ?? "",
+    message: text === "" ? `HTTP ${code}` : text,
+    retryAfterMs: seconds === undefined ? undefined : Math.min(seconds, LONGEST_RETRY_AFTER_S) * 1000,
+    causes: causes.flatMap((cause: unknown) => textOf(objectOf(cause)["reason"]) ?? []),
+  };
+}
+
+/** Of an answer that is not a `Status`: a proxy's page, for instance. */
+const MAX_QUOTED = 300;
+/** A server that asks for more is asked again nevertheless. */
+const LONGEST_RETRY_AFTER_S = 60;
+
+function parseObject(text: string): ApiObject {
+  try {
+    return objectOf(JSON.parse(text));
+  } catch {
+    return {};
+  }
+}
+
+/** The members of a mapping; none where the value is something else. */
+export function objectOf(value: unknown): ApiObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+}
+
+export function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === "number" ? value : undefined;
+}
+
+/** `Retry-After` in seconds; API servers send no dates there. */
+function secondsOf(header: string | undefined): number | undefined {
+  return header !== undefined && /^\d{1,6}$/.test(header) ? Number(header) : undefined;
+}
+
+/** How people are told. @param what what was being done, for instance `list services` */
+export function explainApiError(error: unknown, { what, server }: { readonly what: string; readonly server: string }) {
+  if (error instanceof EnvironmentError) return error;
+  const cause = error instanceof Error ? error : undefined;
+  if (!(error instanceof ApiError) || error.status === undefined) {
+    return new EnvironmentError("API_UNREACHABLE", `Cannot ${what} at ${server}: ${reasonOf(error)}`, { cause });
+  }
+  const { code, message } = error.status;
+  const hint = HINTS[code];
+  const problemCode = code === 401 || code === 403 ? "API_REFUSED" : "API_FAILED";
+  return new EnvironmentError(problemCode, `Cannot ${what} at ${server}: ${message} (HTTP ${code})`, {
+    cause,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+const HINTS: Readonly<Record<number, string>> = {
+  401: "The token or the certificate is not valid there (any more): renew it",
+  403: "Bind the ClusterRole system:node-proxier to this user, as deploy/kubernetes does",
+};
+
+function reasonOf(error: unknown): string {
+  if (error instanceof ApiError) return error.message;
+  const code = systemCode(error);
+  return WORDS[code ?? ""] ?? (error instanceof Error ? error.message : String(error));
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "the connection was refused",
+  ECONNRESET: "the connection was cut off",
+  EPIPE: "the connection was cut off",
+  ETIMEDOUT: "there was no answer in time",
+  EHOSTUNREACH: "there is no way to this host",
+  ENETUNREACH: "there is no way to this network",
+  ENOTFOUND: "the name of the host is not known",
+  EAI_AGAIN: "the name of the host could not be looked up",
+};

@@ -1,0 +1,300 @@
+import { parseIpAddress, parseTopology } from "@svcproxy/topology";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import type { SourceEvent, SourceSnapshot } from "../source.ts";
+import { clusterObjects } from "../testing/cluster-objects.ts";
+import type { ClusterObject } from "../testing/cluster-store.ts";
+import { describeSource } from "../testing/source-contract.ts";
+import { TestApiServer } from "../testing/test-api-server.ts";
+import { ApiClient } from "./api-client.ts";
+import { KubernetesSource, type KubernetesSourceOptions } from "./kubernetes-source.ts";
+
+const QUICK = { firstRetryMs: 1, longestRetryMs: 20, graceMs: 200, settleMs: 10 };
+
+function clientOf(server: TestApiServer): ApiClient {
+  return new ApiClient({ server: server.url, skipsVerification: false, user: {} }, { version: "0" });
+}
+
+for (const canStream of [true, false]) {
+  describeSource(
+    canStream ? "a cluster" : "a cluster with etcd 3.4",
+    async () => {
+      const server = await TestApiServer.start();
+      server.canStream = canStream;
+      const client = clientOf(server);
+      return {
+        source: new KubernetesSource({ client, node: "a", ...QUICK }),
+        write: async (text) => {
+          const { topology } = parseTopology(Buffer.from(text), { file: "topology.yaml" });
+          for (const [kind, objects] of clusterObjects(topology)) server.store.replace(kind, objects);
+          server.script = () => undefined;
+        },
+        spoilEntry: async (key) => {
+          const found = server.store
+            .list("/api/v1/services")
+            .find(({ metadata }) => key === `${metadata.namespace}/${metadata.name}`);
+          if (found === undefined) throw new TypeError(`there is no ${key}`);
+          server.store.put({ ...found, spec: { ...Object(found["spec"]), ports: [{ port: 70000 }] } });
+        },
+        spoil: async () => {
+          server.script = () => ({ recorded: "403-nobody" });
+          await server.kill();
+          await server.listen();
+        },
+        [Symbol.asyncDispose]: async () => {
+          client[Symbol.dispose]();
+          await server[Symbol.asyncDispose]();
+        },
+      };
+    },
+    { mayFallSilent: true, seesFirstHostOnly: true },
+  );
+}
+
+let server: TestApiServer;
+beforeEach(async () => {
+  server = await TestApiServer.start();
+});
+afterEach(() => server[Symbol.asyncDispose]());
+
+const NODE = {
+  ...{ apiVersion: "v1", kind: "Node", metadata: { name: "cloudos1" }, spec: { podCIDR: "10.5.75.0/24" } },
+  status: { addresses: [{ type: "InternalIP", address: "192.168.1.6" }] },
+};
+
+function service(name: string, clusterIP: string, more: object = {}): ClusterObject {
+  return {
+    ...{ apiVersion: "v1", kind: "Service", metadata: { name, namespace: "default" } },
+    spec: { clusterIP, ports: [{ port: 80 }], ...more },
+  };
+}
+
+function slice(owner: string, ...addresses: readonly string[]): ClusterObject {
+  return {
+    ...{ apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", addressType: "IPv4" },
+    metadata: { name: `${owner}-1`, namespace: "default", labels: { "kubernetes.io/service-name": owner } },
+    ports: [{ name: "", port: 8080, protocol: "TCP" }],
+    endpoints: addresses.map((address) => ({ addresses: [address], nodeName: "cloudos1" })),
+  };
+}
+
+function follow(options: Partial<KubernetesSourceOptions> = {}) {
+  const client = clientOf(server);
+  const source = new KubernetesSource({ client, node: "cloudos1", ...QUICK, ...options });
+  const ending = new AbortController();
+  onTestFinished(() => {
+    ending.abort();
+    client[Symbol.dispose]();
+  });
+  const events = source.follow(ending.signal);
+  const next = async (): Promise<SourceEvent> => {
+    const { value } = await events.next();
+    if (value === undefined) throw new Error("it ended");
+    return value;
+  };
+  const snapshot = async (isIt: (one: SourceSnapshot) => boolean = () => true): Promise<SourceSnapshot> => {
+    for (;;) {
+      const event = await next();
+      if (event.kind === "snapshot" && isIt(event)) return event;
+    }
+  };
+  return { source, next, snapshot };
+}
+
+const endpointsOf = ({ topology }: SourceSnapshot) =>
+  topology.services.flatMap(({ ports }) => ports.flatMap(({ endpoints }) => endpoints.map(({ address }) => address)));
+
+test("is asked for with kube-proxy's selectors, of nodes its own alone, and by GET alone", async () => {
+  server.store.put(NODE);
+  await follow().snapshot();
+  const selectors = server.requests.map(({ path, query }) => [
+    path,
+    query.get("labelSelector"),
+    query.get("fieldSelector"),
+  ]);
+  expect(selectors.sort()).toEqual([
+    ["/api/v1/nodes", null, "metadata.name=cloudos1"],
+    ["/api/v1/services", "!service.kubernetes.io/service-proxy-name", "spec.clusterIP!=None"],
+    ["/apis/discovery.k8s.io/v1/endpointslices", "!service.kubernetes.io/headless", null],
+    ["/apis/networking.k8s.io/v1/servicecidrs", null, null],
+  ]);
+});
+
+test("a slice that changes is one service that changes; the block of ClusterIPs is known", async () => {
+  server.store.put(NODE);
+  server.store.put({
+    ...{ apiVersion: "networking.k8s.io/v1", kind: "ServiceCIDR", metadata: { name: "kubernetes" } },
+    spec: { cidrs: ["10.96.0.0/12"] },
+  });
+  server.store.put(service("one", "10.96.0.1"));
+  server.store.put(service("two", "10.96.0.2"));
+  server.store.put(slice("one", "10.5.75.2", "10.5.88.2"));
+  const { snapshot } = follow();
+  const before = await snapshot();
+  expect(before.topology.node.serviceCIDRs).toEqual([{ address: "10.96.0.0", prefixLength: 12 }]);
+  expect(before.topology.hosts).toMatchObject([{ name: "cloudos1", addresses: ["192.168.1.6"] }]);
+  server.store.put(slice("one", "10.5.75.9"));
+  const after = await snapshot();
+  expect(after.changed).toEqual(new Set(["default/one"]));
+  expect(endpointsOf(after)).toEqual(["10.5.75.9"]);
+  expect(after.topology.services[0]?.ports[0]?.endpoints[0]?.host).toBe("cloudos1");
+  expect(after.topology.services[1]).toBe(before.topology.services[1]);
+});
+
+describe("the node", () => {
+  test("that is not there yet is waited for, and named", async () => {
+    const { next } = follow();
+    expect(await next()).toMatchObject({ kind: "problem", problems: [{ code: "NO_SUCH_NODE" }] });
+    server.store.put(NODE);
+    expect(await next()).toMatchObject({ kind: "snapshot" });
+  });
+
+  test("whose podCIDR comes later is waited for where pods are told by it", async () => {
+    server.store.put({ ...NODE, spec: {} });
+    server.store.put(service("one", "10.96.0.1"));
+    const { next } = follow({ needsPodCIDR: true });
+    expect(await next()).toMatchObject({
+      problems: [{ code: "NODE_INCOMPLETE", text: expect.stringMatching(/no podCIDR yet/) }],
+    });
+    server.store.put(NODE);
+    const event = await next();
+    expect(event).toMatchObject({ kind: "snapshot", topology: { hosts: [{ podCIDRs: [{ address: "10.5.75.0" }] }] } });
+  });
+
+  test("whose podCIDR and addresses change has others from then on", async () => {
+    server.store.put(NODE);
+    const { snapshot } = follow();
+    await snapshot();
+    server.store.put({
+      ...NODE,
+      spec: { podCIDR: "10.5.99.0/24" },
+      status: { addresses: [{ type: "InternalIP", address: "192.168.1.99" }] },
+    });
+    const after = await snapshot();
+    expect(after.changed).toBe("everything");
+    expect(after.topology.hosts).toMatchObject([{ addresses: ["192.168.1.99"], podCIDRs: [{ address: "10.5.99.0" }] }]);
+  });
+
+  test("that is deleted stays as it was, which is said, and is back", async () => {
+    server.store.put(NODE);
+    server.store.put(service("one", "10.96.0.1"));
+    const { source, snapshot } = follow();
+    const before = await snapshot();
+    expect(source.isNodeEligible()).toBe(true);
+    server.store.delete("Node", "cloudos1");
+    const gone = await snapshot();
+    expect(gone.topology).toBe(before.topology);
+    expect(gone.warnings).toMatchObject([{ code: "NO_SUCH_NODE" }]);
+    expect(source.isNodeEligible()).toBe(false);
+    server.store.put(service("two", "10.96.0.2"));
+    expect((await snapshot()).topology.services).toHaveLength(2);
+    server.store.put(NODE);
+    expect((await snapshot(({ warnings }) => warnings.length === 0)).topology.services).toHaveLength(2);
+    expect(source.isNodeEligible()).toBe(true);
+  });
+
+  test("that the autoscaler is about to take away is not eligible", async () => {
+    server.store.put(NODE);
+    const { source, snapshot } = follow();
+    await snapshot();
+    const taints = [{ key: "ToBeDeletedByClusterAutoscaler", effect: "NoSchedule" }];
+    server.store.put({ ...NODE, spec: { ...NODE.spec, taints } });
+    await expect.poll(() => source.isNodeEligible()).toBe(false);
+    server.store.put(NODE);
+    await expect.poll(() => source.isNodeEligible()).toBe(true);
+  });
+});
+
+describe("what is not served", () => {
+  test("external IPs that nobody allowed, and how many services that leaves out is said once", async () => {
+    server.store.put(NODE);
+    server.store.put(service("one", "10.96.0.1", { externalIPs: ["203.0.113.1"] }));
+    server.store.put(service("two", "10.96.0.2", { externalIPs: ["203.0.113.2"] }));
+    server.store.put(service("three", "10.96.0.3"));
+    const { topology, warnings } = await follow().snapshot();
+    expect(topology.services.flatMap(({ externalIPs }) => externalIPs)).toEqual([]);
+    expect(warnings).toMatchObject([{ code: "EXTERNAL_IP_REFUSED", text: expect.stringMatching(/2 of 3 Services/) }]);
+  });
+
+  test("external IPs that somebody allowed are", async () => {
+    const address = parseIpAddress("203.0.113.0");
+    if (address === undefined) throw new TypeError("not an address");
+    server.store.put(NODE);
+    server.store.put(service("one", "10.96.0.1", { externalIPs: ["203.0.113.1"] }));
+    const { topology, warnings } = await follow({ allowExternalIPs: [{ address, prefixLength: 24 }] }).snapshot();
+    expect(topology.services[0]?.externalIPs).toEqual(["203.0.113.1"]);
+    expect(warnings).toEqual([]);
+  });
+
+  test("an ExternalName, a load balancer's IP of ipMode Proxy, and a slice of names", async () => {
+    server.store.put(NODE);
+    server.store.put(service("name", "", { type: "ExternalName", externalName: "example.test", clusterIP: "" }));
+    const ingress = [{ ip: "203.0.113.7", ipMode: "Proxy" }, { ip: "203.0.113.8" }];
+    server.store.put({
+      ...service("lb", "10.96.0.9", { type: "LoadBalancer" }),
+      status: { loadBalancer: { ingress } },
+    });
+    server.store.put({ ...slice("lb", "example.test"), addressType: "FQDN" });
+    const { topology } = await follow().snapshot();
+    expect(
+      topology.services.map(({ name, clusterIPs, loadBalancerIPs }) => [name, clusterIPs, loadBalancerIPs]),
+    ).toEqual([
+      ["lb", ["10.96.0.9"], ["203.0.113.8"]],
+      ["name", [], []],
+    ]);
+  });
+
+  test("the younger of two that claim one external address, until the older goes", async () => {
+    const address = parseIpAddress("203.0.113.0");
+    if (address === undefined) throw new TypeError("not an address");
+    server.store.put(NODE);
+    server.store.put(service("z-older", "10.96.0.1", { externalIPs: ["203.0.113.1"] }));
+    server.store.put(service("a-younger", "10.96.0.2", { externalIPs: ["203.0.113.1"] }));
+    const { snapshot } = follow({ allowExternalIPs: [{ address, prefixLength: 24 }] });
+    const before = await snapshot();
+    expect(before.topology.services.map(({ externalIPs }) => externalIPs.length)).toEqual([0, 1]);
+    server.store.delete("Service", "default/z-older");
+    expect((await snapshot()).topology.services).toMatchObject([{ name: "a-younger", externalIPs: ["203.0.113.1"] }]);
+  });
+});
+
+describe("a server that says nothing", () => {
+  test("because nothing happens: it is asked, and was heard", async () => {
+    server.store.put(NODE);
+    const { source, snapshot } = follow({ silenceMs: 60 });
+    await snapshot();
+    const heard = source.lastHeard()?.getTime() ?? 0;
+    await expect.poll(() => source.lastHeard()?.getTime()).toBeGreaterThan(heard);
+    expect(server.requests.some(({ query }) => query.get("limit") === "1")).toBe(true);
+  });
+
+  test("because its store was set back: everything is asked for anew, and no silence hides it", async () => {
+    server.store.put(NODE);
+    server.store.put(service("one", "10.96.0.1"));
+    for (let count = 0; count < 20; count++) server.store.put(service("two", "10.96.0.2", { count }));
+    const { snapshot } = follow({ silenceMs: 60 });
+    await snapshot();
+    // Without an event: as if it had happened behind the server's back.
+    server.store.restore(50);
+    server.store.put(service("three", "10.96.0.3"));
+    const after = await snapshot(({ topology }) => topology.services.some(({ name }) => name === "three"));
+    expect(after.topology.services.map(({ name }) => name)).toEqual(["one", "three", "two"]);
+  });
+});
+
+test("what cannot be followed alone is an entry that is refused, and holds up nothing else", async () => {
+  server.store.put(NODE);
+  server.store.put(service("one", "10.96.0.1"));
+  const { snapshot } = follow();
+  await snapshot();
+  server.script = ({ path }) => (path.endsWith("/endpointslices") ? { recorded: "403-nobody" } : undefined);
+  await server.kill();
+  await server.listen();
+  const refusing = await snapshot(({ refused = [] }) => refused.length === 1);
+  expect(refusing.refused).toMatchObject([
+    { entry: expect.stringMatching(/^endpointslices/), problems: [{ code: "API_REFUSED" }] },
+  ]);
+  server.store.put(service("two", "10.96.0.2"));
+  expect((await snapshot(({ topology }) => topology.services.length === 2)).refused).toHaveLength(1);
+  server.script = () => undefined;
+  expect((await snapshot(({ refused = [] }) => refused.length === 0)).topology.services).toHaveLength(2);
+});

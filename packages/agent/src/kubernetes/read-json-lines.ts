@@ -1,0 +1,45 @@
+import { ApiError } from "./api-error.ts";
+
+/** etcd takes no object above 1.5 MiB; a line that grows beyond this is not an event. */
+const MAX_LINE_BYTES = 16 << 20;
+
+/**
+ * The values of a stream with one JSON text a line; blank lines are passed over.
+ *
+ * @param onBytes called as bytes come in, also where they are no whole line
+ * @throws ApiError where a line is not JSON or has no end
+ */
+export async function* readJsonLines(
+  stream: AsyncIterable<Buffer>,
+  onBytes: () => void = () => {},
+): AsyncGenerator<unknown, void, undefined> {
+  let pieces: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    onBytes();
+    let start = 0;
+    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
+      pieces.push(chunk.subarray(start, end));
+      const line = Buffer.concat(pieces).toString("utf8");
+      pieces = [];
+      length = 0;
+      start = end + 1;
+      if (line.trim() !== "") yield parseLine(line);
+    }
+    if (start === chunk.length) continue;
+    pieces.push(chunk.subarray(start));
+    length += chunk.length - start;
+    if (length > MAX_LINE_BYTES) throw new ApiError(`a line of the answer is longer than ${MAX_LINE_BYTES} bytes`);
+  }
+  if (length > 0) throw new ApiError("the answer was cut off in the middle of a line");
+}
+
+const NEWLINE = 0x0a;
+
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (cause) {
+    throw new ApiError(`a line of the answer is not JSON: ${line.slice(0, 60)}`, { cause });
+  }
+}
