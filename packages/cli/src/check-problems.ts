@@ -12,7 +12,7 @@ import {
   type Topology,
   topologyProblems,
 } from "@svcproxy/topology";
-import { exposedPrograms, userspaceLimitations } from "@svcproxy/userspace";
+import { exposedPrograms, isolationObstacles, userspaceLimitations } from "@svcproxy/userspace";
 import { machineAddresses } from "./machine-addresses.ts";
 
 export { formatProblem, planHost, problemOf } from "@svcproxy/topology";
@@ -29,7 +29,7 @@ export interface CheckProblems {
 export async function exposedHere(plan: HostPlan | undefined): Promise<readonly Problem[]> {
   const here = plan === undefined ? [] : machineAddresses();
   if (plan === undefined || !plan.host.addresses.some((address) => here.includes(address))) return [];
-  return exposedPrograms(plan, { machine: thisMachine });
+  return exposedPrograms(plan, { machine: thisMachine, notIsolated: await isolationObstacles(thisMachine) });
 }
 
 /** @param plan of the host in question; without one, what is said holds for the first host */

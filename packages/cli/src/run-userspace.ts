@@ -11,7 +11,7 @@ import { readInputFiles } from "./read-files.ts";
 import { readAllowedBlock, resolveHost, resolveOwnHost, topologyRequired } from "./read-topology.ts";
 import { ownProgram, version } from "./this-program.ts";
 import type { UserspaceFlags } from "./userspace-flags.ts";
-import { metricsAddressOf, proxyOptionsOf, vipDeviceOf, vipRangesOf } from "./userspace-settings.ts";
+import { metricsAddressOf, proxyOptionsOf, vipDeviceOf, vipIsolationOf, vipRangesOf } from "./userspace-settings.ts";
 
 /** Bytes of access lines that wait for a slow reader; beyond, lines are dropped, because the proxy must not wait. */
 const ACCESS_LOG_BYTES = 8 * 1024 * 1024;
@@ -37,6 +37,7 @@ export async function runUserspace(
         },
         vipDevice,
         vipRanges: vipRangesOf(flags),
+        vipIsolation: vipIsolationOf(flags),
         requireAll: flags.requireAll === true,
       },
       ...(metrics === undefined ? {} : { metrics }),

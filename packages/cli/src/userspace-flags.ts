@@ -18,6 +18,7 @@ export interface UserspaceFlags extends TopologyFlags, InstanceFlags {
   readonly takeOver?: true;
   readonly vipDevice: string;
   readonly vipRange?: readonly string[];
+  readonly vipIsolation?: boolean;
   readonly requireAll?: true;
   readonly metrics?: string;
   readonly accessLog?: true;
@@ -58,6 +59,11 @@ export function acceptUserspaceFlags(command: Command): Command {
       VIP_DEVICE,
     )
     .option("--vip-range <cidr>", "make a whole range local by one route (repeatable)", collect)
+    .option(
+      "--vip-isolation",
+      "end where VIPs cannot be kept apart from this host's programs (default: go on, and name them)",
+    )
+    .option("--no-vip-isolation", "let VIPs lead to whatever listens on all addresses of this host")
     .option("--require-all", "end where a frontend cannot be served")
     .option("--metrics <address:port>", "serve /metrics, /healthz, /readyz and /status there")
     .option("--access-log", "log a line for each connection")

@@ -37,6 +37,11 @@ export function vipDeviceOf({ vipDevice }: UserspaceFlags): string | undefined {
   return vipDevice;
 }
 
+export function vipIsolationOf({ vipIsolation }: UserspaceFlags): UserspaceAgentOptions["settings"]["vipIsolation"] {
+  if (vipIsolation === undefined) return "auto";
+  return vipIsolation ? "required" : "off";
+}
+
 /** @throws InputError for what is not a range */
 export function vipRangesOf({ vipRange = [] }: UserspaceFlags): readonly Cidr[] {
   return vipRange.map((text) => {

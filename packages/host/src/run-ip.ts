@@ -41,14 +41,18 @@ const NO_COMMAND: IpRefusal = { kind: "no-command", text: "there is no `ip` comm
  * Runs many `ip` commands in one process, going on after one that fails.
  *
  * @param commands without the leading `ip`
+ * @param options.family for commands whose arguments do not tell it
  * @returns the refusals by the command's 0-based place; empty where all went well
  */
 export async function runIpBatch(
   machine: Pick<Machine, "run">,
   commands: readonly string[],
+  { family }: { readonly family?: 4 | 6 } = {},
 ): Promise<ReadonlyMap<number, IpRefusal>> {
   if (commands.length === 0) return new Map();
-  const outcome = await runIp(machine, ["-force", "-batch", "-"], { input: `${commands.join("\n")}\n` });
+  const outcome = await runIp(machine, [...(family === undefined ? [] : [`-${family}`]), "-force", "-batch", "-"], {
+    input: `${commands.join("\n")}\n`,
+  });
   switch (outcome.kind) {
     case "done":
       return new Map();

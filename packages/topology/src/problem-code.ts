@@ -142,6 +142,7 @@ export type EnvironmentCode =
   | "NODE_INCOMPLETE"
   // The userspace proxy
   | "UNSUPPORTED_NODE"
+  | "VIPS_NOT_ISOLATED"
   | "TOO_FEW_OPEN_FILES"
   | "FRONTENDS_NOT_SERVED"
   | "METRICS_ADDRESS"

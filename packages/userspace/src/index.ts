@@ -20,4 +20,5 @@ export * from "./userspace-data-path.ts";
 export { userspaceLimitations } from "./userspace-limitations.ts";
 export * from "./userspace-settings.ts";
 export { exposedPrograms } from "./vip/exposed-programs.ts";
+export { isolationObstacles } from "./vip/vip-isolation.ts";
 export { runWorkerProcess } from "./workers/run-worker-process.ts";

@@ -7,7 +7,7 @@ import {
   type ServicePortStatus,
   servicePortStatuses,
 } from "@svcproxy/host";
-import { EnvironmentError, type HostPlan, type IpAddress, type Problem, problemSentence } from "@svcproxy/topology";
+import { EnvironmentError, type Family, type HostPlan, type Problem, problemSentence } from "@svcproxy/topology";
 import type { Served } from "./compare-served.ts";
 import type { InstanceClaim } from "./instance/instance-options.ts";
 import { claimInstance } from "./instance.ts";
@@ -19,10 +19,13 @@ import type { ServeReport, ServiceProxy } from "./service-proxy.ts";
 import { shortfalls, unservedProblems } from "./unserved.ts";
 import type { UserspaceSettings, UserspaceSurroundings } from "./userspace-settings.ts";
 import { exposedPrograms } from "./vip/exposed-programs.ts";
+import type { VipPort } from "./vip/isolation.ts";
 import { PlanVips } from "./vip/plan-vips.ts";
 
 /** With fewer not even the `ip` command could be run. */
 const FEWEST_OPEN_FILES = 40;
+
+const FAMILIES: readonly Family[] = [4, 6];
 
 export interface UserspaceSnapshot extends ProxySnapshot {
   /** VIPs that could not be made local, with the reason. */
@@ -57,13 +60,16 @@ export class RunningUserspace {
       logger: surroundings.logger,
       vipDevice: settings.vipDevice,
       vipRanges: settings.vipRanges,
+      isolates: settings.vipIsolation !== "off",
       predecessorPid: claim.predecessorPid,
       // Of frontends that left the plan, too: connections to endpoints that stay go on by them, or what is to come in their place cannot listen.
-      addressesInUse: async () => {
+      portsInUse: async () => {
         const { frontends } = await proxy.snapshot();
-        return frontends
-          .filter(({ state }) => state.kind === "draining" || state.kind === "listening")
-          .map(({ address }): IpAddress => address);
+        return frontends.flatMap(({ kind, state, protocol, address, port }): readonly VipPort[] =>
+          kind !== "nodePort" && protocol !== "sctp" && (state.kind === "draining" || state.kind === "listening")
+            ? [{ protocol, address, port }]
+            : [],
+        );
       },
     });
   }
@@ -101,10 +107,15 @@ export class RunningUserspace {
     const last = this.#plan;
     const { plan, changed } = planInForce(wanted, { last, changed: options.changed, status: this.#status });
     const added = await this.#vips.make(plan, { isFull: changed === undefined });
+    if (last === undefined) this.#requireIsolation();
     const report = await this.#parts.proxy.apply(plan, changed === undefined ? {} : { changed });
     if (last === undefined) {
       await this.#begin(report);
-      this.#exposed = await exposedPrograms(plan, { machine: this.#parts.surroundings.machine, ownPid: process.pid });
+      this.#exposed = await exposedPrograms(plan, {
+        machine: this.#parts.surroundings.machine,
+        ownPid: process.pid,
+        notIsolated: this.#notIsolated(),
+      });
     }
     this.#plan = plan;
     const removed = await this.#vips.tidy();
@@ -119,6 +130,27 @@ export class RunningUserspace {
       changed: hasChanged,
       problems: [...this.#vips.problems(), ...unservedProblems(unserved), ...this.#exposed],
     };
+  }
+
+  /** Why VIPs of a family lead to programs of this host. */
+  #notIsolated(): ReadonlyMap<Family, string> {
+    if (this.#parts.settings.vipIsolation !== "off") return this.#vips.notIsolated;
+    return new Map(FAMILIES.map((family) => [family, "--no-vip-isolation was given"]));
+  }
+
+  /** Families whose VIPs lead to the services' ports alone. */
+  isolated(): readonly Family[] {
+    const notIsolated = this.#notIsolated();
+    return FAMILIES.filter((family) => !notIsolated.has(family));
+  }
+
+  /** @throws EnvironmentError VIPS_NOT_ISOLATED where they must be */
+  #requireIsolation(): void {
+    const [reason] = this.#vips.notIsolated.values();
+    if (this.#parts.settings.vipIsolation !== "required" || reason === undefined) return;
+    throw new EnvironmentError("VIPS_NOT_ISOLATED", `Cannot isolate VIPs: ${reason}, and --vip-isolation was given`, {
+      hint: "Without --vip-isolation VIPs are served all the same, and the programs that they lead to are named",
+    });
   }
 
   /** The first plan is carried out: from now on this is the instance that runs. */

@@ -12,6 +12,8 @@ export interface UserspaceSettings {
   /** Where VIPs are put; undefined: nowhere. */
   readonly vipDevice: string | undefined;
   readonly vipRanges: readonly Cidr[];
+  /** Whether VIPs lead to the services' ports alone: where this host can do it, or else the start ends, or not at all. */
+  readonly vipIsolation: "auto" | "required" | "off";
   /** A frontend that cannot be served with the first plan ends it all. */
   readonly requireAll: boolean;
 }

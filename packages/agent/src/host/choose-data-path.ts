@@ -90,6 +90,7 @@ function openAll({ machine, logger, dialect, takePorts, userspace }: ChooseOptio
         instance: { takeOver: false },
         vipDevice: VIP_DEVICE,
         vipRanges: [],
+        vipIsolation: "auto",
         requireAll: false,
       },
       { ...userspace, machine, logger },

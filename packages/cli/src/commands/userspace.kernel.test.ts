@@ -312,15 +312,50 @@ describe.skipIf(reason !== undefined)(
       expect(await ask(host, "[::1]", 30_080)).toBe("one");
     });
 
-    test("programs of the host that VIPs lead to are named", async () => {
+    test("without isolation the programs of the host that VIPs lead to are named, and check says so", async () => {
       await using host = await ProxyHost.create();
-      const sshd = host.startScript(`
-        import { createServer } from "node:net";
-        createServer((socket) => socket.end("ssh")).listen(22, "0.0.0.0", () => console.log("up"));`);
-      await sshd.says("up");
-      const proxy = await serving(host, topologyOf({}));
+      await startSshd(host);
+      const proxy = await serving(host, topologyOf({}), ["--no-vip-isolation"]);
       expect(await ask(host, VIP, 22)).toBe("ssh");
       await proxy.says("VIPs lead to programs of this host that listen on all addresses: 22/tcp (");
+      expect(proxy.stderr).toContain("VIPs are not isolated: --no-vip-isolation was given");
+      expect(await host.shell("ip rule")).toMatch(/^0:\tfrom all lookup local/);
+    });
+
+    test("VIPs lead to the services' ports alone; ports come and go on them without a gap, and the host is left as it was", async () => {
+      await using host = await ProxyHost.create();
+      const before = await host.shell("ip rule; ip -6 rule");
+      await startNamed(host, "127.0.1.1", "one");
+      await startSshd(host);
+      const proxy = await serving(host, topologyOf({}), ["--watch"]);
+      expect(proxy.stderr).not.toContain("VIPs lead to programs");
+      await expect(ask(host, VIP, 22)).rejects.toThrow();
+      const dialler = host.startScript(DIAL_WITHOUT_PAUSE, VIP);
+      await dialler.says("going");
+      await host.writeTopology(topologyOf({ ports: [80, 81] }));
+      await proxy.serves(2);
+      expect(await ask(host, VIP, 81)).toBe("one");
+      await host.writeTopology(topologyOf({}));
+      await proxy.serves(3);
+      await expect(ask(host, VIP, 81)).rejects.toThrow();
+      await dialler.kill("SIGTERM");
+      expect(dialler.stdout).toMatch(/lost 0 of [1-9]\d+/);
+      await proxy.kill("SIGKILL");
+      await expect(ask(host, VIP, 22)).rejects.toThrow();
+      expect(await host.svcproxy(["userspace", "cleanup"]).end()).toBe(0);
+      expect(await host.shell("ip rule; ip -6 rule")).toBe(before);
+    });
+
+    test("--vip-isolation ends where another program keeps it from that, and leaves nothing behind", async () => {
+      await using host = await ProxyHost.create();
+      await host.shell("ip rule add pref 1 lookup local");
+      const before = await host.shell("ip rule; ip -6 rule; ip address");
+      const file = await host.writeTopology(topologyOf({}));
+      const proxy = host.svcproxy(["userspace", file, "--host", "a", "--vip-isolation"]);
+      expect(await proxy.end()).toBe(1);
+      expect(proxy.stderr).toContain("another program looks up local addresses first, by its rule 1");
+      expect(proxy.stderr).toContain("[VIPS_NOT_ISOLATED]");
+      expect(await host.shell("ip rule; ip -6 rule; ip address")).toBe(before);
     });
 
     test("SIGUSR1 opens no inspector, neither in it nor in its workers", async () => {
@@ -406,6 +441,14 @@ const AS_UNIT = [
   ...["setpriv", "--reuid=65534", "--clear-groups", "--no-new-privs"],
   ...[`--bounding-set=${UNIT_CAPABILITIES}`, `--inh-caps=${UNIT_CAPABILITIES}`, `--ambient-caps=${UNIT_CAPABILITIES}`],
 ];
+
+/** Listens on all addresses, as the host's own programs do. */
+async function startSshd(host: ProxyHost): Promise<void> {
+  const sshd = host.startScript(`
+    import { createServer } from "node:net";
+    createServer((socket) => socket.end("ssh")).listen(22, "0.0.0.0", () => console.log("up"));`);
+  await sshd.says("up");
+}
 
 /** Tells the name to whoever connects. */
 async function startNamed(host: ProxyHost, address: string, name: string, port = 8080): Promise<HostProgram> {

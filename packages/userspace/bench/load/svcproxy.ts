@@ -19,6 +19,7 @@ const dataPath = new UserspaceDataPath(
     instance: { takeOver: false, runtimeDirectory, name },
     vipDevice: "svcproxy0",
     vipRanges: [],
+    vipIsolation: "auto",
     requireAll: true,
   },
   {

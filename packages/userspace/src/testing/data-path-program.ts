@@ -37,6 +37,7 @@ async function main(runtimeDirectory: string): Promise<void> {
       instance: { runtimeDirectory, name: "data-path" },
       vipDevice: "svcproxy0",
       vipRanges: [],
+      vipIsolation: "auto",
       requireAll: false,
     },
     {

@@ -1,19 +1,22 @@
 import type { Difference, Machine } from "@svcproxy/host";
-import { type Cidr, formatCidr, type HostPlan } from "@svcproxy/topology";
+import { type Cidr, type Family, formatCidr, type HostPlan } from "@svcproxy/topology";
 import { readLocalAddresses } from "./local-addresses.ts";
-import { localityOf } from "./local-vips.ts";
-import { vipsOfPlan } from "./vips-of-plan.ts";
+import { localityOf, scopeOf } from "./local-vips.ts";
+import { missingIsolation } from "./vip-isolation.ts";
+import { portsOfVips, vipsOfPlan } from "./vips-of-plan.ts";
 
 export interface CompareVipsOptions {
   readonly machine: Machine;
   readonly vipDevice: string | undefined;
   readonly vipRanges: readonly Cidr[];
+  /** Families whose VIPs are isolated. */
+  readonly isolated: readonly Family[];
 }
 
 /** Which VIPs of a plan are not local here, and what of ours is local and not in the plan. */
 export async function compareVips(
   plan: HostPlan,
-  { machine, vipDevice, vipRanges: ranges }: CompareVipsOptions,
+  { machine, vipDevice, vipRanges: ranges, isolated }: CompareVipsOptions,
 ): Promise<readonly Difference[]> {
   const state = await readLocalAddresses(machine);
   const isLocal = await localityOf({ machine, ranges }, state);
@@ -21,7 +24,12 @@ export async function compareVips(
   const wanted = new Set(vips);
   const kept = new Set(ranges.map(formatCidr));
   const place = vipDevice ?? "this host";
+  const scope = { ...scopeOf(state, { vips, ranges, toAdd: [] }), ports: portsOfVips(plan) };
+  const open = await Promise.all(isolated.map((family) => missingIsolation(machine, { family, scope })));
   return [
+    ...open
+      .flat()
+      .map((text) => ({ kind: "missing-rule", place, text: `VIPs are not isolated: ip ${text} is missing` })),
     ...vips
       .filter((vip) => !isLocal(vip))
       .map((vip) => ({ kind: "missing-vip", place: `${place} ${vip}`, text: `VIP ${vip} is not on this host` })),

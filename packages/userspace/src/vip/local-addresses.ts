@@ -1,5 +1,6 @@
 import { type Machine, runIp } from "@svcproxy/host";
 import { type Cidr, type IpAddress, parseCidr, parseIpAddress } from "@svcproxy/topology";
+import { parseRows, rows, text } from "./ip-json.ts";
 import { VIP_MARK } from "./vip-mark.ts";
 
 /** What is local in this network namespace, and what of it is ours. */
@@ -89,18 +90,4 @@ function addressesThatNodeSees(machine: Machine): readonly DeviceAddress[] {
     ...{ device, address, prefixLength },
     ours: false,
   }));
-}
-
-type Row = Readonly<Record<string, unknown>>;
-
-function parseRows(json: string): readonly Row[] {
-  return rows(JSON.parse(json === "" ? "[]" : json));
-}
-
-function rows(value: unknown): readonly Row[] {
-  return Array.isArray(value) ? value.filter((row): row is Row => typeof row === "object" && row !== null) : [];
-}
-
-function text(value: unknown): string {
-  return typeof value === "string" ? value : "";
 }

@@ -3,12 +3,15 @@ import {
   addressWidth,
   type Cidr,
   cidrContains,
+  type Family,
   familyOf,
   formatCidr,
   type IpAddress,
   type Problem,
 } from "@svcproxy/topology";
+import type { IsolationScope, VipPort } from "./isolation.ts";
 import { type DeviceAddress, type LocalAddresses, readLocalAddresses } from "./local-addresses.ts";
+import { ensureIsolation, retainIsolation } from "./vip-isolation.ts";
 import { NONLOCAL_BIND, VIP_DEVICE_KINDS, VIP_MARK } from "./vip-mark.ts";
 import { commandForVips, leftBehind } from "./vip-problems.ts";
 import { ensureRanges, removeRanges } from "./vip-ranges.ts";
@@ -19,6 +22,14 @@ export interface LocalVipsOptions {
   readonly device?: string;
   /** Blocks that one route each makes local, instead of their VIPs one by one. */
   readonly ranges: readonly Cidr[];
+  /** Whether clients of VIPs are to reach the services' ports alone, as far as this host can do it; absent: no. */
+  readonly isolates?: boolean;
+}
+
+/** What is to be local, and which of its ports clients dial. */
+interface WantedVips {
+  readonly vips: readonly IpAddress[];
+  readonly ports: readonly VipPort[];
 }
 
 export interface VipReport {
@@ -30,6 +41,8 @@ export interface VipReport {
   readonly command?: string;
   /** What else could not be done. */
   readonly problems: readonly Problem[];
+  /** Why VIPs of a family are not isolated, where they should be. */
+  readonly notIsolated: ReadonlyMap<Family, string>;
 }
 
 export interface VipRemoval {
@@ -53,14 +66,15 @@ export class LocalVips {
     this.#options = options;
   }
 
-  /** Makes `vips` local as far as this process may; takes nothing away. */
-  ensure(vips: readonly IpAddress[]): Promise<VipReport> {
-    return this.#inTurn(() => ensureLocal(this.#options, vips));
+  /** Makes `vips` local as far as this process may; takes nothing away. @param ports which stay open where VIPs are isolated */
+  ensure(vips: readonly IpAddress[], ports: readonly VipPort[] = []): Promise<VipReport> {
+    return this.#inTurn(() => ensureLocal(this.#options, { vips, ports }));
   }
 
-  /** Takes away what is ours and not needed for `vips`, left-overs of an earlier run included. */
-  retain(vips: readonly IpAddress[]): Promise<VipRemoval> {
-    return this.#inTurn(() => retainLocal(this.#options.machine, { vips, ranges: this.#options.ranges }));
+  /** Takes away what is ours and not needed for `vips` and `ports`, left-overs of an earlier run included. */
+  retain(vips: readonly IpAddress[], ports: readonly VipPort[] = []): Promise<VipRemoval> {
+    const { machine, ranges, isolates = false } = this.#options;
+    return this.#inTurn(() => retainLocal(machine, { vips, ports, ranges, isolates }));
   }
 
   /** Takes away all that is ours. */
@@ -75,18 +89,23 @@ export class LocalVips {
   }
 }
 
-/** Takes away every address, route and device that carries our mark, whoever left it. */
+/** Takes away every address, route, rule and device that carries our mark, whoever left it. */
 export function removeLocalVips(machine: Machine): Promise<VipRemoval> {
-  return retainLocal(machine, { vips: [], ranges: [] });
+  return retainLocal(machine, { vips: [], ports: [], ranges: [], isolates: false });
 }
 
-async function ensureLocal(options: LocalVipsOptions, vips: readonly IpAddress[]): Promise<VipReport> {
+async function ensureLocal(options: LocalVipsOptions, { vips, ports }: WantedVips): Promise<VipReport> {
   const { machine } = options;
   const before = await readLocalAddresses(machine);
   const problems = await ensureRanges(machine, { wanted: options.ranges, existing: before.ranges });
   const now = options.ranges.length === 0 ? before : await readLocalAddresses(machine);
   const isLocal = await localityOf(options, now);
   const missing = [...new Set(vips)].filter((vip) => !isLocal(vip));
+  // Before they are local: at no moment do they lead anywhere else.
+  const notIsolated =
+    options.isolates === true
+      ? await isolate(options, { vips, ports, missing, state: now })
+      : new Map<Family, string>();
   const notLocal = new Map<IpAddress, string>();
   const refusals = missing.length === 0 ? [] : await addAddresses(options, { vips: missing, state: now });
   for (const [index, refusal] of refusals) {
@@ -98,7 +117,47 @@ async function ensureLocal(options: LocalVipsOptions, vips: readonly IpAddress[]
   if (usesVipDevice || now.vipDevice?.ours === true) await runIp(machine, ["link", "set", VIP_MARK.device, "up"]);
   const command = commandForVips([...notLocal.keys()]);
   const added = missing.filter((vip) => !notLocal.has(vip));
-  return { added, notLocal, problems, ...(command === undefined ? {} : { command }) };
+  return { added, notLocal, problems, notIsolated, ...(command === undefined ? {} : { command }) };
+}
+
+async function isolate(
+  { machine, device, ranges }: LocalVipsOptions,
+  { vips, ports, missing, state }: WantedVips & { missing: readonly IpAddress[]; state: LocalAddresses },
+): Promise<ReadonlyMap<Family, string>> {
+  const toAdd = device === undefined ? [] : missing;
+  const scope = scopeOf(state, { vips, ranges, toAdd });
+  const reasons = new Map(await ensureIsolation(machine, { ...scope, ports }));
+  const known = new Set([...scope.vips, ...missing]);
+  for (const vip of vips.filter((address) => !known.has(address))) {
+    const family = familyOf(vip);
+    if (!reasons.has(family))
+      reasons.set(family, `${vip} is on this host by somebody else's hand, and is left as it is`);
+  }
+  return reasons;
+}
+
+/** VIPs and ranges that are ours, or are about to be: what others made local is theirs, and stays reachable as it was. */
+export function scopeOf(
+  state: LocalAddresses,
+  {
+    vips,
+    ranges,
+    toAdd,
+  }: Pick<WantedVips, "vips"> & Pick<LocalVipsOptions, "ranges"> & { toAdd: readonly IpAddress[] },
+): Omit<IsolationScope, "ports"> {
+  const [ours, others] = [true, false].map((isOurs) => {
+    const addresses = state.addresses.filter((entry) => entry.ours === isOurs);
+    return new Set(addresses.map(({ address }) => address));
+  });
+  const ourRanges = ranges.filter((range) =>
+    state.ranges.some((local) => local.ours && formatCidr(local.range) === formatCidr(range)),
+  );
+  const adding = new Set(toAdd);
+  const isOurs = (vip: IpAddress) =>
+    ours?.has(vip) === true ||
+    adding.has(vip) ||
+    (others?.has(vip) !== true && ourRanges.some((range) => cidrContains(range, vip)));
+  return { vips: [...new Set(vips)].filter(isOurs), ranges: ourRanges };
 }
 
 /**
@@ -106,7 +165,7 @@ async function ensureLocal(options: LocalVipsOptions, vips: readonly IpAddress[]
  * does one that an earlier run left and this one does not want: it is about to be taken away.
  */
 export async function localityOf(
-  { machine, ranges: wanted }: LocalVipsOptions,
+  { machine, ranges: wanted }: Pick<LocalVipsOptions, "machine" | "ranges">,
   state: LocalAddresses,
 ): Promise<(vip: IpAddress) => boolean> {
   const addresses = new Set(state.addresses.map(({ address }) => address));
@@ -163,7 +222,7 @@ async function makeVipDevice(machine: Machine): Promise<IpRefusal | undefined> {
 
 async function retainLocal(
   machine: Machine,
-  { vips, ranges }: { vips: readonly IpAddress[]; ranges: readonly Cidr[] },
+  { vips, ports, ranges, isolates }: WantedVips & Required<Pick<LocalVipsOptions, "ranges" | "isolates">>,
 ): Promise<VipRemoval> {
   const state = await readLocalAddresses(machine);
   if (!state.complete) return { removed: [], left: [] };
@@ -190,8 +249,13 @@ async function retainLocal(
     if (refusal === undefined) removed.push(`${address} on ${device}`);
     else left.push(leftBehind(`VIP ${address}`, `Cannot remove ${address} from ${device}: ${refusal.text}`));
   }
-  return { removed, left };
+  // After the VIPs: as long as they are local they lead nowhere else.
+  const scope = isolates ? { ...scopeOf(state, { vips, ranges, toAdd: [] }), ports } : NOBODY;
+  const isolation = await retainIsolation(machine, scope);
+  return { removed: [...removed, ...isolation.removed], left: [...left, ...isolation.left] };
 }
+
+const NOBODY: IsolationScope = { vips: [], ranges: [], ports: [] };
 
 function isLinkLocal(address: IpAddress): boolean {
   return /^fe[89ab][0-9a-f]:/.test(address);

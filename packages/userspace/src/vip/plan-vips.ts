@@ -1,12 +1,13 @@
 import process from "node:process";
 import { type Machine, repeat } from "@svcproxy/host";
-import { type Cidr, cidrContains, type HostPlan, type IpAddress, type Problem } from "@svcproxy/topology";
+import { type Cidr, cidrContains, type Family, type HostPlan, type IpAddress, type Problem } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import { readLocalAddresses } from "../host-addresses.ts";
 import { checkVipRanges } from "./check-vip-ranges.ts";
+import type { VipPort } from "./isolation.ts";
 import { LocalVips, type VipRemoval, type VipReport } from "./local-vips.ts";
 import { missingVips } from "./vip-problems.ts";
-import { vipsOfPlan } from "./vips-of-plan.ts";
+import { portsOfVips, vipsOfPlan } from "./vips-of-plan.ts";
 
 export interface PlanVipsOptions {
   readonly machine: Machine;
@@ -16,8 +17,10 @@ export interface PlanVipsOptions {
   readonly vipRanges: readonly Cidr[];
   /** An instance that still drains: its connections may need VIPs that this plan does not have. */
   readonly predecessorPid: number | undefined;
-  /** Addresses that the plan no longer has and connections still need. */
-  addressesInUse(): Promise<readonly IpAddress[]>;
+  /** Whether clients of VIPs are to reach the services' ports alone. */
+  readonly isolates: boolean;
+  /** What the plan no longer has and connections still need. */
+  portsInUse(): Promise<readonly VipPort[]>;
 }
 
 /** VIPs that are kept for connections are looked at again this often. */
@@ -31,6 +34,8 @@ export class PlanVips {
   readonly #vips: LocalVips;
   #report: VipReport | undefined;
   #wanted: ReadonlySet<IpAddress> = new Set();
+  /** Of the plan, by `keyOf`. */
+  #ports: ReadonlyMap<string, VipPort> = new Map();
   /** Something of ours may be there that nobody needs: what a killed run left, for a start. */
   #mayBeStale = true;
   /** What could not be taken away. */
@@ -42,6 +47,7 @@ export class PlanVips {
     this.#vips = new LocalVips({
       machine: options.machine,
       ranges: options.vipRanges,
+      isolates: options.isolates,
       ...(options.vipDevice === undefined ? {} : { device: options.vipDevice }),
     });
   }
@@ -49,6 +55,11 @@ export class PlanVips {
   /** The command that would make local what is not. */
   get command(): string | undefined {
     return this.#report?.command;
+  }
+
+  /** Why VIPs of a family are not isolated, where they should be. */
+  get notIsolated(): ReadonlyMap<Family, string> {
+    return this.#report?.notIsolated ?? new Map();
   }
 
   /**
@@ -63,12 +74,16 @@ export class PlanVips {
     checkVipRanges(this.#options.vipRanges, plan);
     const { vips, refused } = vipsOfPlan(plan);
     const wanted = new Set(vips);
-    const gone = [...this.#wanted].filter((vip) => !wanted.has(vip));
+    const ports = new Map(portsOfVips(plan).map((port) => [keyOf(port), port]));
     const isLocal = this.#asFarAsIsKnown();
-    if (!isFull && gone.length === 0 && vips.every((vip) => this.#wanted.has(vip) && isLocal(vip))) return false;
-    if (gone.length > 0) this.#mayBeStale = true;
-    this.#report = await this.#vips.ensure(vips);
+    const hasGone = isAnyMissing(this.#wanted, wanted) || isAnyMissing(this.#ports.keys(), ports);
+    const hasCome =
+      isAnyMissing(ports.keys(), this.#ports) || !vips.every((vip) => this.#wanted.has(vip) && isLocal(vip));
+    if (!isFull && !hasGone && !hasCome) return false;
+    if (hasGone) this.#mayBeStale = true;
+    this.#report = await this.#vips.ensure(vips, [...ports.values()]);
     this.#wanted = wanted;
+    this.#ports = ports;
     this.notLocal = new Map([...this.#report.notLocal, ...refused]);
     return this.#report.added.length > 0;
   }
@@ -104,10 +119,13 @@ export class PlanVips {
 
   async #tidyNow(): Promise<boolean> {
     if (this.#predecessorRuns()) return false;
-    const inUse = await this.#options.addressesInUse();
-    const { removed, left } = await this.#vips.retain([...this.#wanted, ...inUse]);
+    const inUse = await this.#options.portsInUse();
+    const { removed, left } = await this.#vips.retain(
+      [...this.#wanted, ...inUse.map(({ address }) => address)],
+      [...this.#ports.values(), ...inUse],
+    );
     this.#left = left;
-    this.#mayBeStale = inUse.some((address) => !this.#wanted.has(address));
+    this.#mayBeStale = inUse.some((port) => !this.#ports.has(keyOf(port)));
     return removed.length > 0;
   }
 
@@ -139,4 +157,13 @@ export class PlanVips {
     clearInterval(this.#check);
     this.#check = undefined;
   }
+}
+
+function keyOf({ protocol, address, port }: VipPort): string {
+  return `${protocol} ${address} ${port}`;
+}
+
+function isAnyMissing<K>(keys: Iterable<K>, from: { has(key: K): boolean }): boolean {
+  for (const key of keys) if (!from.has(key)) return true;
+  return false;
 }

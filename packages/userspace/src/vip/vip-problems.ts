@@ -1,8 +1,5 @@
 import {
-  addressBits,
   addressWidth,
-  type Cidr,
-  cidrOf,
   type Family,
   familyOf,
   formatCidr,
@@ -10,6 +7,7 @@ import {
   listNames,
   type Problem,
 } from "@svcproxy/topology";
+import { blocksOf } from "./address-blocks.ts";
 
 /** Something of ours that should have gone and is still there, or stays as we set it. */
 export function leftBehind(subject: string, text: string): Problem {
@@ -50,28 +48,13 @@ export function commandForVips(vips: readonly IpAddress[]): string | undefined {
   const commands = families.flatMap((family) => {
     const routes = blocksOf(
       vips.filter((vip) => familyOf(vip) === family),
-      family,
+      WIDEST_BLOCK[family],
     ).map((block) => `sudo ip -${family} route add local ${formatCidr(block)} dev lo`);
     return family === 4 || routes.length === 0 ? routes : [...routes, "sudo sysctl -w net.ipv6.ip_nonlocal_bind=1"];
   });
   return commands.join(" && ");
 }
 
-/** Blocks that hold all of `addresses`, each as small as it can be. */
-function blocksOf(addresses: readonly IpAddress[], family: Family): readonly Cidr[] {
-  const neighbours = Map.groupBy(addresses, (address) => formatCidr(cidrOf(address, WIDEST_BLOCK[family])));
-  return [...neighbours.values()].map(smallestBlock).filter((block) => block !== undefined);
-}
-
 function hostBlock(address: IpAddress): string {
   return `${address}/${addressWidth(familyOf(address))}`;
-}
-
-/** The smallest block that holds all of `addresses`, which are of one family. */
-function smallestBlock(addresses: readonly IpAddress[]): Cidr | undefined {
-  const [first] = addresses;
-  if (first === undefined) return undefined;
-  const width = addressWidth(familyOf(first));
-  const differing = addresses.reduce((bits, address) => bits | (addressBits(address) ^ addressBits(first)), 0n);
-  return cidrOf(first, width - (differing === 0n ? 0 : differing.toString(2).length));
 }

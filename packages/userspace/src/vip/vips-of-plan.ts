@@ -1,4 +1,5 @@
 import type { HostPlan, IpAddress } from "@svcproxy/topology";
+import type { VipPort } from "./isolation.ts";
 
 export interface PlannedVips {
   /** Addresses to make local: ClusterIPs, external IPs, load-balancer IPs; each once, in the plan's order. */
@@ -21,6 +22,17 @@ export function vipsOfPlan(plan: HostPlan): PlannedVips {
     }
   }
   return { vips: [...vips], refused };
+}
+
+/** What clients of VIPs dial of a plan, whether anybody answers or not. */
+export function portsOfVips(plan: HostPlan): readonly VipPort[] {
+  return plan.ports.flatMap(({ port: { protocol }, frontends }) =>
+    protocol === "sctp"
+      ? []
+      : frontends
+          .filter(({ kind }) => kind !== "nodePort")
+          .flatMap(({ addresses, port }) => addresses.map((address) => ({ protocol, address, port }))),
+  );
 }
 
 function ownersOf(plan: HostPlan): ReadonlyMap<IpAddress, string> {
