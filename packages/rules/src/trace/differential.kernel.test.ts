@@ -3,7 +3,8 @@ import { whyNoKernelTests } from "@svcproxy/lab";
 import { familyOf } from "@svcproxy/topology";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseSave } from "../rule-sets/parse-save.ts";
-import { askAll, loadRules, runDifferential } from "../testing/differential/differential-run.ts";
+import { askPackets } from "../testing/differential/differential-loop.ts";
+import { loadRules, runDifferential, tracerOf } from "../testing/differential/differential-run.ts";
 import { withEveryTable } from "../testing/differential/every-table.ts";
 import { FOUND_DISAGREEMENTS } from "../testing/differential/found-disagreements.ts";
 import { describeKernelOutcome } from "../testing/differential/judge.ts";
@@ -93,7 +94,6 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
         packetsPerRuleSet: PACKETS_PER_RULE_SET,
         variant,
         stopAfter: 5,
-        ...(pairs > 10_000 ? { onProgress: (text: string) => console.info(text) } : {}),
       });
       console.info(`${result.pairs} pairs, ${result.packets} packets, ${JSON.stringify(result.verdicts)}`);
       expect(result.disagreements.map(({ text }) => text).join("\n\n")).toBe("");
@@ -123,13 +123,14 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
       const settings = { ...DEFAULT_SETTINGS, rpFilter: 0 as const };
       await loadRules(world, { rules: withEveryTable(rules), settings, variant: "legacy" });
       const [from] = WORLD[family].from.pod1;
-      const cases = MASQUERADED_TO[family].map((to, at) => {
+      const sent = MASQUERADED_TO[family].map((to, at) => {
         const ends = { source: address(from ?? ""), destination: address(to) };
         const packet = { ...ends, protocol: "udp" as const, sourcePort: 40_001 + at, destinationPort: 53, id: 1 };
-        return { rules, settings, sent: { side: "pod1" as const, mark: 0, packet } };
+        return { side: "pod1" as const, mark: 0, packet };
       });
-      for (const { found, observed, difference } of await askAll(world, cases)) {
-        expect(difference, found.sent.packet.destination).toBeUndefined();
+      const tracer = tracerOf(world, { rules, settings });
+      for (const { sent: probe, observed, difference } of await askPackets(world, { tracer, sent })) {
+        expect(difference, probe.packet.destination).toBeUndefined();
         said.push(...observed.map((one) => (one.kind === "delivered" ? one.source.address : one.kind)));
       }
     }
@@ -170,7 +171,7 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
       const rules = parseSave(text, { family: familyOf(sent.packet.source) });
       const settings = { ...DEFAULT_SETTINGS, ...changed };
       await loadRules(world, { rules: withEveryTable(rules), settings, variant: "legacy" });
-      const [asked] = await askAll(world, [{ rules, settings, sent }]);
+      const [asked] = await askPackets(world, { tracer: tracerOf(world, { rules, settings }), sent: [sent] });
       expect(asked?.observed.map(describeKernelOutcome)).toEqual([outcome]);
       expect(asked?.difference).toBeUndefined();
     });

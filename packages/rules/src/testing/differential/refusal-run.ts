@@ -1,7 +1,8 @@
 import type { Family } from "@svcproxy/topology";
 import { formatSave } from "../../rule-sets/format-restore.ts";
 import { createTracer } from "../../trace/trace-packet.ts";
-import { type Case, loadRules, randomSettings, requestOf } from "./differential-run.ts";
+import { randomSettings, requestOf } from "./differential-loop.ts";
+import { type Case, loadRules } from "./differential-run.ts";
 import { describeTrace } from "./judge.ts";
 import { type KernelWorld, sysctlsOf } from "./kernel-world.ts";
 import { randomPacket } from "./random-packet.ts";
@@ -53,7 +54,7 @@ export async function runRefusals(
     }).filter(({ sent }) => sent.side !== "host" && isAtHome(sent.packet.source));
     const seen = Map.groupBy(await world.send(cases.map(({ sent }) => sent)), ({ id }) => id);
     for (const one of cases) {
-      const trace = tracer.trace(requestOf(one));
+      const trace = tracer.trace(requestOf(one.sent));
       const [branch, another] = trace.branches;
       if (branch?.kind !== "decided" || another !== undefined || branch.outcome.verdict !== "refused") continue;
       if (branch.reply?.returns === undefined || !branch.outcome.because.startsWith("rule")) continue;

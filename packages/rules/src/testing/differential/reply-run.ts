@@ -1,7 +1,8 @@
 import type { Family } from "@svcproxy/topology";
 import { formatSave } from "../../rule-sets/format-restore.ts";
 import { createTracer } from "../../trace/trace-packet.ts";
-import { type Case, loadRules, randomSettings, requestOf } from "./differential-run.ts";
+import { randomSettings, requestOf } from "./differential-loop.ts";
+import { type Case, loadRules } from "./differential-run.ts";
 import { describeTrace, kernelOutcome } from "./judge.ts";
 import { type KernelWorld, type Seen, type SentPacket, sysctlsOf } from "./kernel-world.ts";
 import { randomPacket } from "./random-packet.ts";
@@ -43,7 +44,7 @@ export async function runReplies(
     const replies = cases.flatMap((one) => answerTo(one, seen.get(one.sent.packet.id) ?? []));
     const back = Map.groupBy(await world.send(replies.map(({ reply }) => reply)), ({ id }) => id);
     for (const { request, reply } of replies) {
-      const trace = tracer.trace(requestOf(request));
+      const trace = tracer.trace(requestOf(request.sent));
       const [branch, another] = trace.branches;
       // What hangs on chance, on what is unknown, or on other hosts' routes has no single answer to compare.
       if (branch?.kind !== "decided" || another !== undefined || branch.reply?.returns === undefined) continue;
