@@ -152,7 +152,7 @@ function compileSet(
       return IDLE_META.includes(target.key) ? [] : undecided(`what \`${what} set\` does is not known`);
     case "ct":
       if (target.key === "mark") return assign("connectionMark");
-      if (target.key === "zone") return [{ kind: "zone", value: readings.of(value) }];
+      if (target.key === "zone") return [{ kind: "zone", value: readings.of(value), direction: target.direction }];
       return undecided(`what \`${what} set\` does is not known`);
     case "payload": {
       const { header, field } = target;

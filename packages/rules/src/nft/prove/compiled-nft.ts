@@ -47,7 +47,7 @@ export type NftStep =
   | { readonly kind: "verdict"; readonly verdict: NftVerdict }
   | { readonly kind: "reject"; readonly with: string }
   | { readonly kind: "notrack" }
-  | { readonly kind: "zone"; readonly value: Reading }
+  | { readonly kind: "zone"; readonly value: Reading; readonly direction: "original" | "reply" | undefined }
   | {
       readonly kind: "update";
       readonly operation: "add" | "update" | "delete";

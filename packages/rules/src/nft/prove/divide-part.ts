@@ -117,7 +117,7 @@ function dividePorts(asked: AskedNft, state: SymbolicState, { field, node }: OfF
   return [...divideField(asked, withSet(state, "protocol", ports), { field, node }), ...unsure];
 }
 
-const COUNTS_AS = { unseen: "INVALID", untracked: "UNTRACKED" } as const;
+const COUNTS_AS = { unseen: "INVALID", template: "NEW", untracked: "UNTRACKED" } as const;
 
 function divideEntered(
   state: SymbolicState,

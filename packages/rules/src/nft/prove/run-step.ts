@@ -1,8 +1,10 @@
 import { unreachable } from "@svcproxy/topology";
+import { hasMember } from "../../prove/space/index-set.ts";
 import { hasConnection } from "../../prove/walk/ask-rule.ts";
 import { changedMark } from "../../prove/walk/mark-change.ts";
 import type { MarkNow, SymbolicState } from "../../prove/walk/symbolic-state.ts";
 import { isTranslated } from "../../prove/walk/translate-state.ts";
+import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
 import { answerOfReject } from "../../trace/walk/refusal-answer.ts";
 import { askConditions } from "./asked-nft.ts";
 import type { NftStep } from "./compiled-nft.ts";
@@ -50,11 +52,14 @@ export function runStep(asked: AskedStep, state: SymbolicState, step: NftStep): 
       return valuesOf(asked, state, step.value).map((valued): StepOutcome => {
         if (valued.kind === "undecided") return undecidedAt(asked, valued.state, valued.because);
         if (valued.kind === "none") return { kind: "break", state: valued.state };
-        const [value] = valued.values;
+        if (mayBeUntracked(valued.state))
+          return undecidedAt(asked, valued.state, "what is not tracked is given a zone");
         // A connection that is known keeps the zone in which it was found.
-        if (valued.state.conntrack !== "unseen" || (value?.kind === "datum" && value.datum === 0))
-          return { kind: "next", state: valued.state };
-        return undecidedAt(asked, valued.state, "what becomes of a connection in a zone of its own is not followed");
+        if (valued.state.conntrack !== "unseen") return { kind: "next", state: valued.state };
+        const [value] = valued.values;
+        const number = value?.kind === "datum" && typeof value.datum === "number" ? value.datum : "unknown";
+        const replyZone = step.direction === "original" ? 0 : number;
+        return { kind: "next", state: { ...decidedBy(valued.state, placed), conntrack: "template", replyZone } };
       });
     case "nat":
     case "masquerade":
@@ -118,6 +123,12 @@ function markOf(value: SymbolicValue): MarkNow | undefined {
 function why(value: SymbolicValue): string {
   return value.kind === "unknown" ? `: ${value.because}` : "";
 }
+
+function mayBeUntracked({ conntrack, region }: SymbolicState): boolean {
+  return conntrack === "untracked" || (conntrack === "tracked" && hasMember(region.state, UNTRACKED));
+}
+
+const UNTRACKED = CONNECTION_STATES.indexOf("UNTRACKED");
 
 /** Counts for what conntrack has not seen yet. */
 function untrack({ placed }: AskedStep, state: SymbolicState): StepOutcome {

@@ -2,6 +2,7 @@ import { typesOf, UNKNOWN_TYPE } from "../data-types.ts";
 import { fibPresence } from "../fib-presence.ts";
 import type { NftComparison, NftExpression, NftFamily, NftOperand, NftStatement } from "../nft-rule-set.ts";
 import { FLAG_TYPES } from "../symbols.ts";
+import { readIptablesMark } from "./iptables-mark.ts";
 import { formatWord, NftFault, type NftWords } from "./nft-words.ts";
 import { readClause, readConnectionCount } from "./read-clause.ts";
 import { readParts, readVerdict } from "./read-elements.ts";
@@ -151,7 +152,7 @@ function readCondition(words: NftWords, table: TableWords): NftStatement {
   if (words.skip("set")) {
     if (left.kind === "ct" && INERT_CT.has(left.key))
       return { kind: "inert", text: `ct ${left.key} set ${readList(words)}` };
-    return { kind: "set", target: left, value: readExpression(words, table, types) };
+    return { kind: "set", target: left, value: readIptablesMark(words, left) ?? readExpression(words, table, types) };
   }
   const comparison = COMPARISONS.get(words.peek);
   if (comparison !== undefined) words.next();

@@ -1,8 +1,11 @@
 import type { IpAddress } from "@svcproxy/topology";
 import type { HostView } from "../../host/routing.ts";
 import type { Hook } from "../../rule-set.ts";
+import type { ZoneChoice } from "../../target.ts";
 import type { PacketView } from "../../trace/packet/packet-view.ts";
 import type { NftTable } from "../nft-rule-set.ts";
+
+type ZoneDirection = ZoneChoice["direction"];
 
 /** What a statement is asked about: a packet at a hook, and the table whose sets and maps it may name. */
 export interface NftAsked {
@@ -19,4 +22,6 @@ export interface NftAskedAt extends NftAsked {
   readonly nextHop: IpAddress | undefined;
   /** What `notrack` makes of the packet. */
   readonly untracked: (packet: PacketView) => PacketView;
+  /** What `ct zone set` makes of it. */
+  readonly templated: (packet: PacketView, choice: { zone: number; direction: ZoneDirection }) => PacketView;
 }

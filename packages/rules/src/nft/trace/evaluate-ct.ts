@@ -18,6 +18,8 @@ export function evaluateCt(
   // A packet that conntrack has not seen counts as invalid.
   if (key === "state") return known(SYMBOLS["ct_state"]?.get((connection?.state ?? "INVALID").toLowerCase()) ?? 1);
   if (connection === undefined || connection.state === "INVALID" || connection.state === "UNTRACKED") return undefined;
+  // Of a template nftables tells the state alone.
+  if (connection.isTemplate === true) return undefined;
   const tuple = direction === "reply" ? connection.reply : connection.original;
   switch (key) {
     case "status":
@@ -42,10 +44,19 @@ export function evaluateCt(
     case "protocol":
       return protocolValue(packet);
     case "zone":
-      return known(0);
+      return known(zoneOf(connection, direction));
     default:
       return unknownValue(`ct ${key} is not known`);
   }
+}
+
+/** @see linux nf_conntrack_zones.h, nf_ct_zone_id */
+function zoneOf(
+  { originalZone = 0, replyZone = 0 }: ConnectionView,
+  direction: "original" | "reply" | undefined,
+): number {
+  if (direction === undefined) return originalZone === 0 ? replyZone : originalZone;
+  return direction === "reply" ? replyZone : originalZone;
 }
 
 function addressOf(tuple: Tuple, isSource: boolean): Value {

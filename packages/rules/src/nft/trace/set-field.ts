@@ -27,7 +27,7 @@ function assign(target: NftExpression, value: Value, asked: NftAskedAt): Stateme
     case "meta":
       return assignMeta(target.key, value, asked.packet);
     case "ct":
-      return assignCt(target.key, value, asked.packet);
+      return assignCt(target, value, asked);
     case "payload":
       return assignPayload(target, value, asked.packet);
     default:
@@ -53,22 +53,35 @@ function assignMeta(key: string, value: Value, packet: PacketView): StatementEff
   return { kind: "unknown", because: `what \`meta ${key} set\` does is not known` };
 }
 
-function assignCt(key: string, value: Value, packet: PacketView): StatementEffect {
+function assignCt(
+  { key, direction }: Extract<NftExpression, { readonly kind: "ct" }>,
+  value: Value,
+  asked: NftAskedAt,
+): StatementEffect {
+  const { packet } = asked;
   const { connection } = packet;
   const number = value.kind === "known" && typeof value.datum === "number" ? value.datum : undefined;
   if (key === "mark") {
     // Without a connection there is nothing to set, and the rule goes on.
     if (connection === undefined || connection.state === "INVALID" || connection.state === "UNTRACKED")
       return { kind: "next", packet };
+    if (connection.isTemplate === true) return { kind: "next", packet };
     return {
       kind: "next",
       packet: { ...packet, connection: { ...connection, mark: number === undefined ? undefined : number >>> 0 } },
     };
   }
   if (key === "zone") {
+    if (connection?.state === "UNTRACKED")
+      return {
+        kind: "unknown",
+        because: "what is not tracked is given a zone: whether that has it tracked is not known",
+      };
     // A connection that is known keeps the zone in which it was found.
-    if (connection !== undefined || number === 0) return { kind: "next", packet };
-    return { kind: "unknown", because: "what becomes of a connection in a zone of its own is not followed" };
+    if (connection !== undefined) return { kind: "next", packet };
+    if (number === undefined)
+      return { kind: "unknown", because: `which zone it gets is not known: ${describeDoubt(value)}` };
+    return { kind: "next", packet: asked.templated(packet, { zone: number, direction: direction ?? "both" }) };
   }
   return { kind: "unknown", because: `what \`ct ${key} set\` does is not known` };
 }

@@ -7,7 +7,7 @@ import { inKernelOrder } from "../../trace/match/evaluate-match.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import { onlyMember } from "../space/index-set.ts";
 import { compileMatch } from "./compile-match.ts";
-import type { CompileContext, Condition } from "./condition.ts";
+import { type CompileContext, type Condition, openQuestion } from "./condition.ts";
 
 /** A rule with its conditions as sets. */
 export interface CompiledRule {
@@ -44,7 +44,7 @@ export class RuleCompiler {
     this.#conditionsOf = (match) => {
       let conditions = known.get(match);
       if (conditions === undefined) {
-        conditions = compileMatch(match, context);
+        conditions = matchConditions(match, context);
         known.set(match, conditions);
       }
       return conditions;
@@ -62,6 +62,20 @@ export class RuleCompiler {
     }
     return compiled;
   }
+}
+
+/** Of a connection that is a template yet no more is known than its state. */
+function matchConditions(match: Match, context: CompileContext): readonly Condition[] {
+  const conditions = compileMatch(match, context);
+  if (!asksMoreThanState(match)) return conditions;
+  const open = openQuestion(match, context.space.family);
+  return conditions.map((condition, place) => ({ ...condition, onTemplate: place === 0 ? open : "asked" }));
+}
+
+function asksMoreThanState(match: Match): boolean {
+  if (match.kind === "conntrack")
+    return Object.entries(match).some(([key, part]) => key !== "kind" && key !== "states" && part !== undefined);
+  return match.kind === "connmark" || match.kind === "connlabel";
 }
 
 function compileChain(table: string, { name, rules }: RuleChain, conditionsOf: ConditionsOf): CompiledChain {

@@ -15,7 +15,12 @@ import type { MarkCube } from "../space/mark-set.ts";
 import type { AddressedField } from "../space/region.ts";
 
 /** One condition of a rule, ready to be asked of whole sets of packets. All of a rule's conditions must hold. */
-export type Condition =
+export type Condition = ConditionKind & {
+  /** What is asked instead of a packet that has a template for a connection; `asked`: by a condition before it. */
+  readonly onTemplate?: OpenQuestion | "asked";
+};
+
+type ConditionKind =
   /** On the header as it is now. */
   | { readonly kind: "field"; readonly field: AddressedField; readonly set: IndexSet }
   /** On the packet as it entered: what does not change, or what conntrack remembers. */

@@ -104,6 +104,8 @@ interface Asked {
 }
 
 function askCondition(state: SymbolicState, condition: Condition, asked: Asked): Answer {
+  if (state.conntrack === "template" && condition.onTemplate !== undefined)
+    return condition.onTemplate === "asked" ? "yes" : openAnswer(state, asked.rule.placed, condition.onTemplate);
   switch (condition.kind) {
     case "field":
       return askField(state, condition.field, condition.set, asked);
@@ -249,6 +251,7 @@ export function hasConnection({ region, conntrack }: SymbolicState): boolean {
 
 const COUNTS_AS = {
   unseen: CONNECTION_STATES.indexOf("INVALID"),
+  template: CONNECTION_STATES.indexOf("NEW"),
   untracked: CONNECTION_STATES.indexOf("UNTRACKED"),
 } as const;
 

@@ -15,7 +15,8 @@ export function connectionMark(
   target: Extract<Target, { kind: "connmark" }>,
 ): readonly SymbolicState[] | undefined {
   const { connectionMark: mark } = state;
-  if (!hasConnection(state)) return [state];
+  // What is written on a template is lost; what it has is not known.
+  if (!hasConnection(state)) return state.conntrack === "template" && target.action === "restore" ? undefined : [state];
   if (target.action === "set")
     return [{ ...state, connectionMark: mark === undefined ? undefined : changedMark(mark, target) }];
   const { packetMask, connectionMask } = target;

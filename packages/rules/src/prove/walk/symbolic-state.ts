@@ -46,8 +46,11 @@ export interface SymbolicState {
   readonly follows?: { readonly source: Field; readonly destination: Field };
   /** Its connection began where it goes to: what its region has as its source was the destination of the first packet. */
   readonly entersSwapped?: true;
-  /** Whether conntrack has seen it: before, it counts as INVALID; `untracked` was kept from it. */
-  readonly conntrack: "unseen" | "tracked" | "untracked";
+  /**
+   * Whether conntrack has seen it: before, it counts as INVALID, and once a rule has said in which zone it is to be looked
+   * for as NEW (`template`); `untracked` was kept from it.
+   */
+  readonly conntrack: "unseen" | "template" | "tracked" | "untracked";
   /** Whether the host itself sent it. */
   readonly isLocal: boolean;
   /** `bySource`: the one behind which its source lives, by what is behind each. Undefined: none. */

@@ -1,8 +1,11 @@
-import { isBridge, isOnLink } from "../../host/interface-kind.ts";
+import { cidrOf, familyOf } from "@svcproxy/topology";
+import type { Route } from "../../host/host-state.ts";
+import { isBridge } from "../../host/interface-kind.ts";
+import { forwardedPriority } from "../../trace/packet/forwarded-priority.ts";
 import { ALL_PROTOCOLS, protocols } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import type { IndexSet } from "../space/index-set.ts";
-import { hasMember, intersect, singleSet, subtract, unite } from "../space/index-set.ts";
+import { hasMember, intersect, NOTHING, singleSet, subtract, unite } from "../space/index-set.ts";
 import type { Region } from "../space/region.ts";
 import { byRoute, FOR_HOST, noRoute } from "./route-state.ts";
 import type { SymbolicEnding, SymbolicState } from "./symbolic-state.ts";
@@ -23,14 +26,15 @@ export function walkArriving(context: ProofContext, state: SymbolicState): Symbo
 }
 
 /** Leaves out what a bridge switches from port to port without asking the rules. */
-function withoutSwitched({ view, space }: ProofContext, state: SymbolicState): readonly SymbolicState[] {
+function withoutSwitched(context: ProofContext, state: SymbolicState): readonly SymbolicState[] {
+  const { view, space } = context;
   const { family } = space;
   if (state.inInterface?.kind !== "bySource") return [state];
   if (view.router.sysctl(`net.bridge.bridge-nf-call-${family === 4 ? "iptables" : "ip6tables"}`) === 1) return [state];
   let rest: readonly SymbolicState[] = [state];
   for (const device of view.state.interfaces) {
     if (!isBridge(device)) continue;
-    rest = rest.flatMap((one) => withoutBridge(one, onLinkSet({ view, space }, device.name)));
+    rest = rest.flatMap((one) => withoutBridge(one, onLinkSet(context, device.name)));
   }
   return rest;
 }
@@ -54,17 +58,12 @@ interface OnLink {
   readonly own: IndexSet;
 }
 
-function onLinkSet({ view, space }: Pick<ProofContext, "view" | "space">, name: string): OnLink {
-  const device = view.router.interfaceOf(name);
-  const behind: IndexSet[] = [];
-  const own: IndexSet[] = [];
-  for (let index = 0; device !== undefined && index < space.size; index++) {
-    const address = space.addressAt(index);
-    if (!isOnLink(device, address)) continue;
-    behind.push(singleSet(index));
-    if (view.router.isLocal(address)) own.push(singleSet(index));
-  }
-  return { behind: unite(behind), own: unite(own) };
+/** The addresses in a device's subnets, and those of them that are the host's. */
+function onLinkSet({ view, space, host }: Pick<ProofContext, "view" | "space" | "host">, name: string): OnLink {
+  const addresses = view.router.interfaceOf(name)?.addresses ?? [];
+  const own = addresses.filter(({ address }) => familyOf(address) === space.family);
+  const behind = unite(own.map(({ address, prefixLength }) => space.setOf(cidrOf(address, prefixLength))));
+  return { behind, own: intersect(behind, host.local) };
 }
 
 /** Leaves out what IPv6 throws away before any rule sees it. @see linux ip6_rcv_core */
@@ -113,22 +112,78 @@ function routeInput(context: ProofContext, state: SymbolicState): SymbolicResult
         return next(walkHook(context, { ...part, route }, "INPUT"), (one) =>
           dropSentToAll(context, one, { protocols: BY_CONNECTION, because: "it came as a broadcast" }),
         );
-      if (!isForwarding(context))
-        return ends(part, { kind: "dropped", because: "the host does not forward (ip_forward is 0)" });
-      if (route.type !== "unicast") return noRoute(context, part, { way });
-      const leaving = { ...part, route, outInterface: route.interface };
-      const because = "it came as a broadcast, which is not passed on";
-      return next(
-        next(
-          next(dropSentToAll(context, leaving, { protocols: ALL_PROTOCOLS, because }), (one) =>
-            dropBouncing(context, one),
-          ),
-          (one) => walkHook(context, one, "FORWARD"),
-        ),
-        (one) => walkHook(context, one, "POSTROUTING"),
-      );
+      const { switched, routed } = divideSwitched(context, part, route);
+      return join([
+        ...switched.map((one) => leaveSwitched(context, { ...one, route, outInterface: route.interface })),
+        ...routed.map((one) => {
+          if (!isForwarding(context))
+            return ends(one, { kind: "dropped", because: "the host does not forward (ip_forward is 0)" });
+          if (route.type !== "unicast") return noRoute(context, one, { way });
+          const priority = context.space.family === 6 ? one.priority : priorityOf(one);
+          return leave(context, { ...one, route, outInterface: route.interface, priority });
+        }),
+      ]);
     }),
   );
+}
+
+/** What an IP layer passes on. */
+function leave(context: ProofContext, leaving: SymbolicState): SymbolicResult {
+  const because = "it came as a broadcast, which is not passed on";
+  return next(
+    next(
+      next(dropSentToAll(context, leaving, { protocols: ALL_PROTOCOLS, because }), (one) => dropBouncing(context, one)),
+      (one) => walkHook(context, one, "FORWARD"),
+    ),
+    (one) => walkHook(context, one, "POSTROUTING"),
+  );
+}
+
+/** A frame that goes from port to port of one bridge shows POSTROUTING no incoming interface. */
+function leaveSwitched(context: ProofContext, state: SymbolicState): SymbolicResult {
+  return next(
+    next(dropBouncing(context, state), (one) => walkHook(context, one, "FORWARD")),
+    (one) => walkHook(context, { ...one, inInterface: undefined }, "POSTROUTING"),
+  );
+}
+
+interface BridgedOrNot {
+  readonly switched: readonly SymbolicState[];
+  readonly routed: readonly SymbolicState[];
+}
+
+/** Where rules see bridged frames, what goes back to the bridge by which it came is switched: to a neighbour on it, or by a new destination. */
+function divideSwitched(context: ProofContext, state: SymbolicState, route: Route): BridgedOrNot {
+  const { view, space } = context;
+  const { inInterface, region, destination } = state;
+  const bridge = route.interface ?? "";
+  const device = view.router.interfaceOf(bridge);
+  const asks = view.router.sysctl(`net.bridge.bridge-nf-call-${space.family === 4 ? "iptables" : "ip6tables"}`) === 1;
+  if (route.type !== "unicast" || device === undefined || !isBridge(device) || !asks || inInterface === undefined)
+    return { switched: [], routed: [state] };
+  const all = region.source;
+  const source =
+    inInterface.kind === "bySource"
+      ? intersect(all, inInterface.arriving.get(bridge) ?? NOTHING)
+      : inInterface.name === bridge
+        ? all
+        : NOTHING;
+  const isUntouched = destination === "destination" && state.direction === "ORIGINAL";
+  const to = isUntouched ? intersect(region.destination, onLinkSet(context, bridge).behind) : region.destination;
+  if (source.length === 0 || to.length === 0) return { switched: [], routed: [state] };
+  const parts = [
+    { ...region, source: subtract(all, source) },
+    { ...region, source, destination: subtract(region.destination, to) },
+  ].filter((part) => part.source.length > 0 && part.destination.length > 0);
+  return {
+    switched: [{ ...state, region: { ...region, source, destination: to } }],
+    routed: parts.map((part) => ({ ...state, region: part })),
+  };
+}
+
+/** IPv4 gives what it passes on the priority that its type of service says. */
+function priorityOf({ tos }: SymbolicState): SymbolicState["priority"] {
+  return tos.kept === 0 ? forwardedPriority(tos.flipped) : "unknown";
 }
 
 /** They take nothing that was sent to all. @see linux tcp_v4_rcv, sctp_rcv */

@@ -81,7 +81,7 @@ function sameBits(a: MarkNow, b: MarkNow): boolean {
 }
 
 function track(state: SymbolicState): SymbolicResult {
-  if (state.conntrack !== "unseen") return goesOn(state);
+  if (state.conntrack !== "unseen" && state.conntrack !== "template") return goesOn(state);
   const { awaitedIn, replyZone } = state;
   if (state.direction === "ORIGINAL" || awaitedIn === undefined || (awaitedIn === replyZone && awaitedIn !== "unknown"))
     return goesOn({ ...state, conntrack: "tracked" });

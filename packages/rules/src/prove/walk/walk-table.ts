@@ -226,7 +226,8 @@ function trackAs(
     const because = "conntrack leaves the answer alone, so its addresses are not mapped back";
     return end({ kind: "dropped", because, ...(placed === undefined ? {} : { placed }) });
   }
-  if (zone === undefined || zone.direction === "original") return [{ ...state, replyZone: 0 }];
-  if (zone.zone !== "mark") return [{ ...state, replyZone: zone.zone }];
-  return [{ ...state, replyZone: state.mark.kept === 0 ? state.mark.flipped & 0xffff : "unknown" }];
+  const inZone = (replyZone: SymbolicState["replyZone"]) => [{ ...state, conntrack: "template" as const, replyZone }];
+  if (zone === undefined || zone.direction === "original") return inZone(0);
+  if (zone.zone !== "mark") return inZone(zone.zone);
+  return inZone(state.mark.kept === 0 ? state.mark.flipped & 0xffff : "unknown");
 }

@@ -147,4 +147,28 @@ export const FOUND_DISAGREEMENTS: readonly FoundDisagreement[] = [
     sent: probe({ side: "outside", from: "192.168.7.7", to: "192.168.7.6", port: 53 }),
     outcome: "kept 192.168.7.7 40001 > 192.168.7.6 53 mark 100",
   },
+  {
+    name: "what CT says a zone of is NEW at once, and no longer INVALID",
+    settings: {},
+    rules: table(
+      "raw",
+      "-A PREROUTING -j CT --zone 5",
+      "-A PREROUTING -m conntrack --ctstate INVALID -j DROP",
+      "-A PREROUTING -m conntrack --ctstate NEW --ctstatus CONFIRMED --ctorigsrc 0.0.0.0 --ctproto 0 -j MARK --set-xmark 0x1/0xff",
+    ),
+    sent: probe({ side: "remote", from: "10.2.0.2", to: "10.1.0.2", port: 80 }),
+    outcome: "out by cni0 10.2.0.2 40001 > 10.1.0.2 80 mark 1",
+  },
+  {
+    name: "the first that CT says counts: what has a zone is tracked",
+    settings: {},
+    rules: table(
+      "raw",
+      "-A PREROUTING -j CT --zone 5",
+      "-A PREROUTING -j CT --notrack",
+      "-A PREROUTING -m conntrack --ctstate UNTRACKED -j DROP",
+    ),
+    sent: probe({ side: "remote", from: "10.2.0.2", to: "10.1.0.2", port: 80 }),
+    outcome: "out by cni0 10.2.0.2 40001 > 10.1.0.2 80 mark 0",
+  },
 ];

@@ -42,7 +42,8 @@ function matchGroup(wanted: DeviceGroup | undefined, device: string | undefined,
 /** What a connection's first packet has carried so far is known. @see linux net/netfilter/xt_connbytes.c */
 export function matchConnectionBytes(match: Of<"connbytes">, packet: PacketView): MatchResult {
   const connection = trackedConnection(packet);
-  if (connection === undefined) return decided(false);
+  // A template counts nothing.
+  if (connection === undefined || connection.isTemplate === true) return decided(false);
   if (connection.state !== "NEW" || connection.direction === "REPLY")
     return unknown("how much the connection has carried is not known");
   const wanted = { from: match.from, to: match.to ?? Number.POSITIVE_INFINITY };

@@ -118,6 +118,7 @@ export function connectionOf({ state = "NEW" }: TraceRequest): (packet: PacketVi
       mark: isKnown ? 0 : undefined,
       labels: isKnown ? NO_LABELS : undefined,
       ...(packet.replyZone === undefined ? {} : { replyZone: packet.replyZone }),
+      ...(packet.originalZone === undefined ? {} : { originalZone: packet.originalZone }),
       original: tupleOf(packet),
       reply: reverse(tupleOf(packet)),
       sourceTranslated: isKnown ? false : undefined,

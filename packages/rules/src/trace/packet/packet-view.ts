@@ -35,6 +35,8 @@ export interface PacketView {
   readonly isLocal: boolean;
   /** The conntrack zone in which answers to it will be looked for, or in which it is looked for as an answer. Absent: 0. */
   readonly replyZone?: number;
+  /** The zone in which it is looked for as the first of a connection. Absent: 0. */
+  readonly originalZone?: number;
   /** Undefined before conntrack has seen it. */
   readonly connection?: ConnectionView;
   /** What earlier rules of the same walk wrote on `recent` lists. */
@@ -86,6 +88,9 @@ export interface ConnectionView {
   readonly labels: ReadonlySet<string> | undefined;
   /** The conntrack zone in which its answers are awaited. Absent: 0. */
   readonly replyZone?: number;
+  readonly originalZone?: number;
+  /** Not a connection yet: what `CT` or `ct zone set` says of the one that conntrack is to look for, its tuples all zeros. */
+  readonly isTemplate?: true;
   /** As the client sent it. */
   readonly original: Tuple;
   /** As the answer is expected: its source is the endpoint, its destination the source that the endpoint sees. */

@@ -183,12 +183,43 @@ export function untracked(packet: PacketView): PacketView {
   };
 }
 
-/** Zones are for what conntrack has not seen yet. @see linux nf_conntrack_zones.h, nf_ct_zone_id */
+/**
+ * Zones are for what conntrack has not seen yet. Until it has, the packet belongs to a template: new, and of nobody.
+ *
+ * @see linux net/netfilter/xt_CT.c, nf_conntrack_zones.h (nf_ct_zone_id)
+ */
 function inZone(packet: PacketView, choice: ZoneChoice | undefined): PacketView {
   if (packet.connection !== undefined) return packet;
   const { zone, direction } = choice ?? { zone: 0, direction: "both" };
-  const number = zone === "mark" ? packet.mark & MAX_ZONE : zone;
-  return { ...packet, replyZone: direction === "original" ? 0 : number };
+  return templated(packet, { zone: zone === "mark" ? packet.mark & MAX_ZONE : zone, direction });
+}
+
+/** @param choice.direction the packets that are looked for in the zone; others are in zone 0 */
+export function templated(
+  packet: PacketView,
+  { zone, direction }: { readonly zone: number; readonly direction: ZoneChoice["direction"] },
+): PacketView {
+  const nobody = parseIpAddress(packet.family === 4 ? "0.0.0.0" : "::") ?? packet.source;
+  const none = { from: 0, to: 0 };
+  const tuple = { source: nobody, destination: nobody, sourcePorts: none, destinationPorts: none };
+  return {
+    ...packet,
+    replyZone: direction === "original" ? 0 : zone,
+    originalZone: direction === "reply" ? 0 : zone,
+    connection: {
+      state: "NEW",
+      direction: "ORIGINAL",
+      isConfirmed: true,
+      // The template is one for all packets, and keeps the mark that an earlier one gave it.
+      mark: undefined,
+      labels: undefined,
+      original: tuple,
+      reply: tuple,
+      sourceTranslated: false,
+      destinationTranslated: false,
+      isTemplate: true,
+    },
+  };
 }
 
 const MAX_ZONE = 0xffff;

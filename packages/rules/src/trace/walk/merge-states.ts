@@ -70,6 +70,7 @@ function packetKey(packet: PacketView): readonly unknown[] {
     packet.priority,
     packet.tos,
     packet.replyZone,
+    packet.originalZone,
     packet.ttl,
     packet.inInterface,
     packet.outInterface,

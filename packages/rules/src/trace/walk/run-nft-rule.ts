@@ -4,7 +4,7 @@ import { runStatement } from "../../nft/trace/run-statement.ts";
 import type { StatementEffect } from "../../nft/trace/statement-effect.ts";
 import { type Fraction, multiply, ONE } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
-import { type TargetOutcome, untracked } from "./apply-target.ts";
+import { type TargetOutcome, templated, untracked } from "./apply-target.ts";
 import { type ChainWalk, earlierAnswer, type RuleVisit, ruleEvent, type TakenRule, withMiss } from "./rule-visit.ts";
 import { type Question, type RuleEvent, type WalkState, withEvent } from "./walk-state.ts";
 
@@ -62,6 +62,7 @@ function askedAt({ base, context, hook }: ChainWalk, { packet, route }: WalkStat
     knowsDynamicSets: context.knowsDynamicSets,
     nextHop: route?.gateway,
     untracked,
+    templated,
   };
 }
 

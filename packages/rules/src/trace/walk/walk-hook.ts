@@ -126,7 +126,8 @@ function answerOf(assumptions: WalkState["assumptions"], because: string): numbe
 }
 
 function track(passage: Passage, state: WalkState): WalkState {
-  if (state.packet.connection !== undefined) return state;
+  const { connection } = state.packet;
+  if (connection !== undefined && connection.isTemplate !== true) return state;
   return { ...state, packet: { ...state.packet, connection: passage.connection(state.packet) } };
 }
 

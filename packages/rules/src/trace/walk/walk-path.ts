@@ -3,6 +3,7 @@ import type { Route } from "../../host/host-state.ts";
 import { hasFlag, isBridge, isLoopback, isLoopbackAddress, isOnLink, loopbackName } from "../../host/interface-kind.ts";
 import type { RouteAnswer } from "../../host/policy-routing.ts";
 import { goesByLoopback, type HostView } from "../../host/routing.ts";
+import { forwardedPriority } from "../packet/forwarded-priority.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import {
   frameReason,
@@ -145,9 +146,12 @@ function forward(passage: Passage, state: WalkState, out: string): WalkResult {
   );
 }
 
-/** FORWARD's rules see the TTL that the packet goes on with. */
+/** FORWARD's rules see the TTL, and of IPv4 the priority, that the packet goes on with. */
 function hopped(packet: PacketView): PacketView {
-  return packet.ttl === undefined ? packet : { ...packet, ttl: packet.ttl - 1 };
+  const next = packet.ttl === undefined ? packet : { ...packet, ttl: packet.ttl - 1 };
+  if (next.family === 6) return next;
+  const { priority: _, ...rest } = next;
+  return rest.tos === undefined ? rest : { ...rest, priority: forwardedPriority(rest.tos) };
 }
 
 /** FORWARD and POSTROUTING of a frame that goes from port to port of one bridge. */

@@ -125,12 +125,20 @@ function randomAction(words: NftWords, { chains, place }: Names & { readonly pla
     () => `${header} saddr @dyn meta mark set 0x1`,
     () => (canReject ? `reject` : "counter"),
     () => (canReject ? `reject with tcp reset` : "counter"),
-    () => (place.type === "filter" && ["prerouting", "output"].includes(place.hook) ? "notrack" : "counter"),
+    () => (canSkipTracking(place) ? "notrack" : "counter"),
+    () =>
+      canSkipTracking(place)
+        ? `ct ${random.pick(["", "original ", "reply "])}zone set ${random.pick([0, 5])}`
+        : "counter",
     () => `log prefix "x" accept`,
     () => `${header} saddr ${randomBlockText(words)} ct state new meta mark set meta mark | 0x4000 accept`,
     () => (family === 4 ? "ip ttl set 32" : "ip6 hoplimit set 32"),
   ];
   return random.pick(actions)();
+}
+
+function canSkipTracking(place: Place): boolean {
+  return place.type === "filter" && ["prerouting", "output"].includes(place.hook);
 }
 
 function randomNat(words: NftWords, hook: NftHook): string | undefined {
