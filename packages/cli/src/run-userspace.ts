@@ -76,6 +76,7 @@ async function openSource(context: CommandContext, { files, flags, logger }: Sou
     ...(config === undefined ? {} : { config }),
     allowExternalIPs: allowExternalIps.map(readAllowedBlock),
     watch,
+    startsWhole: true,
     onPassedOver: (counts) =>
       logger.info({ passedOver: Object.fromEntries(counts) }, "objects of other kinds were passed over"),
   });

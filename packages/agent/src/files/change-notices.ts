@@ -36,11 +36,12 @@ interface Events {
 /** Tells when it is worth looking at files again. Events only say so; what counts is what is found, so that one too many or too few does no harm. */
 export class ChangeNotices {
   readonly #watchers = new Map<string, { readonly watcher: FSWatcher; wanted: WatchedFolder }>();
-  #pending: ChangeHint | undefined;
+  #pending: "anything" | Set<string> | undefined;
   /** Those that belong to the hint that was given last, and those after it. */
   #events: Events = noEvents();
   #laterEvents: Events = noEvents();
   #wake: () => void = () => {};
+  readonly #later = new Set<NodeJS.Timeout>();
 
   /** @param folders by `device:inode`: one made anew under the old name is another one */
   watch(folders: ReadonlyMap<string, WatchedFolder>): void {
@@ -81,9 +82,19 @@ export class ChangeNotices {
 
   /** It is worth looking. */
   say(hint: ChangeHint): void {
-    const pending = this.#pending ?? new Set<string>();
-    this.#pending = pending === "anything" || hint === "anything" ? "anything" : new Set([...pending, ...hint]);
+    if (hint === "anything") this.#pending = hint;
+    else if (this.#pending === undefined) this.#pending = new Set(hint);
+    else if (this.#pending !== "anything") for (const name of hint) this.#pending.add(name);
     this.#wake();
+  }
+
+  /** It will be worth looking. */
+  sayLater(hint: ChangeHint, delayMs: number): void {
+    const timer = setTimeout(() => {
+      this.#later.delete(timer);
+      this.say(hint);
+    }, delayMs);
+    this.#later.add(timer);
   }
 
   /** Waits until it is worth looking; at once where it has been said since the last call. Undefined where the signal ended it. */
@@ -123,6 +134,8 @@ export class ChangeNotices {
 
   [Symbol.dispose](): void {
     for (const identity of this.#watchers.keys()) this.#unwatch(identity);
+    for (const timer of this.#later) clearTimeout(timer);
+    this.#later.clear();
   }
 }
 

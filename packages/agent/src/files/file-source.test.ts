@@ -13,28 +13,25 @@ import { FileSource, type FileSourceOptions } from "./file-source.ts";
 
 const SETTLE_MS = 20;
 
-describeSource("a file replaced by rename", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "svcproxy-source-"));
-  const file = join(folder, "topology.yaml");
-  return {
-    source: new FileSource({ inputs: [file], watch: true, settleMs: SETTLE_MS }),
-    write: (text) => replace(file, text),
-    spoil: () => replace(file, "services: ["),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
-  };
-});
-
-describeSource("a directory", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "svcproxy-source-"));
-  await writeFile(join(folder, "README.md"), "not of interest");
-  const file = join(folder, "topology.yaml");
-  return {
-    source: new FileSource({ inputs: [folder], watch: true, settleMs: SETTLE_MS }),
-    write: (text) => replace(file, text),
-    spoil: () => replace(file, "services: ["),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
-  };
-});
+for (const kind of ["a file replaced by rename", "a directory"]) {
+  describeSource(kind, async () => {
+    const folder = await mkdtemp(join(tmpdir(), "svcproxy-source-"));
+    await writeFile(join(folder, "README.md"), "not of interest");
+    const file = join(folder, "topology.yaml");
+    let last = "";
+    const write = (text: string) => {
+      last = text;
+      return replace(file, text);
+    };
+    return {
+      source: new FileSource({ inputs: [kind === "a directory" ? folder : file], watch: true, settleMs: SETTLE_MS }),
+      write,
+      spoil: () => replace(file, "services: ["),
+      spoilEntry: (service) => replace(file, last.replace(`name: ${service.split("/")[1]},`, "$& externalIPs: [1],")),
+      [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+    };
+  });
+}
 
 describe("how a file changes", () => {
   test("written in place", async () => {
@@ -196,10 +193,46 @@ describe("a directory", () => {
     expect(await next(events)).toMatchObject({ kind: "problem", problems: [{ code: "EMPTY_FILE" }] });
     await writeFile(join(folder, "topology.yaml"), topologyOf("one"));
     expect(await nextChange(events)).toEqual([["one"], []]);
-    await promisify(execFile)("mkfifo", [join(folder, "pipe.yaml")]);
-    expect(await next(events)).toMatchObject({ kind: "problem", problems: [{ code: "FILE_UNREADABLE" }] });
-    await rm(join(folder, "pipe.yaml"));
-    expect(await nextChange(events)).toEqual([["one"], []]);
+    const pipe = join(folder, "pipe.yaml");
+    await promisify(execFile)("mkfifo", [pipe]);
+    expect(await next(events)).toMatchObject({
+      kind: "snapshot",
+      refused: [{ entry: pipe, isKept: false, problems: [{ code: "FILE_UNREADABLE" }] }],
+    });
+    await rm(pipe);
+    expect(await next(events)).toMatchObject({ kind: "snapshot", refused: [], changed: new Set() });
+  });
+
+  test("a file that cannot be read keeps what it was, is named, and holds up no other; removed, it is gone on purpose", async () => {
+    const folder = await temporaryFolder();
+    const [one, two] = [join(folder, "one.yaml"), join(folder, "two.yaml")];
+    const object = (name: string, address: string) =>
+      `{ apiVersion: v1, kind: Service, metadata: { name: ${name} }, spec: { clusterIP: ${address}, ports: [{ port: 80 }] } }`;
+    await writeFile(one, object("one", "10.96.0.1"));
+    await writeFile(two, object("two", "10.96.0.2"));
+    const { events } = await follow([folder], { pollMs: 30 });
+    await replace(one, `${object("one", "10.96.0.8")} }`);
+    const broken = snapshotOf(await next(events));
+    expect(broken).toMatchObject({
+      changed: new Set(),
+      refused: [{ entry: one, isKept: true, problems: [{ code: "SYNTAX", at: { file: one } }] }],
+    });
+    await replace(two, object("two", "10.96.0.9"));
+    const changed = snapshotOf(await next(events));
+    expect([namesOf(changed), changed.changed]).toEqual([["one", "two"], new Set(["default/two"])]);
+    expect(changed.refused?.[0]?.since).toEqual(broken.refused?.[0]?.since);
+    await rm(one);
+    const without = snapshotOf(await next(events));
+    expect([namesOf(without), without.refused]).toEqual([["two"], []]);
+  });
+
+  test("a file that is written all the time holds up no other", async () => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, "topology.yaml"), topologyOf("one"));
+    const { events } = await follow([folder], { settleMs: 600_000, pollMs: 30 });
+    await writeFile(join(folder, "broken.yaml"), "services: [");
+    await replace(join(folder, "topology.yaml"), topologyOf("two"));
+    expect(namesOf(await next(events))).toEqual(["two"]);
   });
 
   test("without any file it is a problem, not a topology without services", async () => {
@@ -249,6 +282,20 @@ test("settings of --config go over the topology's, and are followed", async () =
   expect(await next(events)).toMatchObject({ topology: { node: { masqueradeBit: 3 } } });
   await replace(config, configuration(5));
   expect(await next(events)).toMatchObject({ changed: "everything", topology: { node: { masqueradeBit: 5 } } });
+});
+
+test("who starts with all of it only is told of every fault, and of nothing else", async () => {
+  const folder = await temporaryFolder();
+  const file = join(folder, "topology.yaml");
+  await writeFile(file, `${topologyOf("one")}  - { name: two }\n`);
+  const source = new FileSource({ inputs: [file], watch: true, settleMs: SETTLE_MS, startsWhole: true });
+  const events = eventsOf(source);
+  expect(await next(events)).toMatchObject({
+    kind: "problem",
+    problems: [{ code: "MISSING_KEY" }, { code: "MISSING_KEY" }],
+  });
+  await replace(file, topologyOf("one", "two"));
+  expect(namesOf(await next(events))).toEqual(["one", "two"]);
 });
 
 test("every fault of every file is told, with its place", async () => {

@@ -3,16 +3,18 @@ import {
   type Fault,
   InputError,
   type InputFile,
+  InputReader,
   inputError,
   type LoadedDocuments,
+  type LoadedFile,
   loadInput,
   type ParsedProxyConfiguration,
-  type ParsedTopology,
   parseProxyConfiguration,
   problemOf,
-  readInput,
+  type RefusedInput,
   type Topology,
 } from "@svcproxy/topology";
+import { RefusedEntries } from "../refused-entries.ts";
 import { shareUnchanged } from "../share-unchanged.ts";
 import type { Source, SourceEvent } from "../source.ts";
 import { type ChangeHint, ChangeNotices, type WatchedFolder } from "./change-notices.ts";
@@ -27,6 +29,8 @@ export interface FileSourceOptions {
   readonly allowExternalIPs?: readonly Cidr[];
   /** Follows them; else they are read once, and again with each `refresh`. */
   readonly watch: boolean;
+  /** The first state is told only once it has no fault at all: for whoever does not start with a part of it. */
+  readonly startsWhole?: boolean;
   /** How long a file that was written in place has to stay as it is before it is read: editors and copies write in steps. */
   readonly settleMs?: number;
   /** How often to look without being told: network file systems and full inotify tables tell nothing. */
@@ -38,13 +42,19 @@ export interface FileSourceOptions {
 const SETTLE_MS = 100;
 const POLL_MS = 2_000;
 /** Looking without being told costs at most this part of a core. */
-const POLL_SHARE = 0.002;
-/** Looking because one was told, at most this: somebody may write all the time. */
+const POLL_SHARE = 0.001;
+/** Looking because one was told, and finding nothing, at most this: somebody may write all the time. */
 const NOTICED_SHARE = 0.1;
+/** What cannot be opened is tried again after this long, each further time after twice as long. */
+const FIRST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 30_000;
 
 /**
  * Topology files, or files of Kubernetes objects, followed by their paths: written in place, replaced by rename (editors, `kubectl`,
  * atomic writers), removed and made again, or reached through symbolic links of which one is swapped (Kubernetes' ConfigMap volumes).
+ *
+ * A file that cannot be read, and an entry with a fault, are refused: their last good state stays, and nothing else is held up. Where
+ * no file can be read, that is a problem of the source.
  */
 export class FileSource implements Source {
   readonly name: string;
@@ -52,14 +62,20 @@ export class FileSource implements Source {
   readonly #inputs: readonly (FollowedPath<LoadedDocuments> | InputFile)[];
   readonly #config: FollowedPath<ParsedProxyConfiguration> | undefined;
   readonly #notices = new ChangeNotices();
+  readonly #reader: InputReader;
+  readonly #given = new Map<InputFile, LoadedFile>();
+  readonly #refused = new RefusedEntries();
   #refreshed = false;
+  #retryMs = FIRST_RETRY_MS;
   /** The last state that was told, and the last topology that could be read. */
-  #told: { readonly signature: string; readonly topology: Topology | undefined } | undefined;
+  #told: { readonly versions: string; readonly topology: Topology | undefined } | undefined;
+  #passedOver: ReadonlyMap<string, number> = new Map();
 
   constructor(options: FileSourceOptions) {
-    const { inputs, config } = options;
+    const { inputs, config, allowExternalIPs = [] } = options;
     this.name = inputs.map((input) => (typeof input === "string" ? input : input.file)).join(" ");
     this.#options = options;
+    this.#reader = new InputReader({ allowExternalIPs });
     this.#inputs = inputs.map((input) =>
       typeof input === "string" ? new FollowedPath(input, loadDocumentsOf) : input,
     );
@@ -73,7 +89,7 @@ export class FileSource implements Source {
   }
 
   async *follow(signal: AbortSignal): AsyncGenerator<SourceEvent, void, undefined> {
-    const { watch, settleMs = SETTLE_MS, pollMs = POLL_MS } = this.#options;
+    const { watch, pollMs = POLL_MS } = this.#options;
     using notices = this.#notices;
     let hint: ChangeHint | undefined = "anything";
     let fullLookMs = 0;
@@ -81,19 +97,15 @@ export class FileSource implements Source {
       const startedAtMs = performance.now();
       // Before the files are read, so that no change is missed in between.
       if (watch && hint === "anything") notices.watch(await this.#folders());
-      const unsettledMs = await this.#look({
-        hint,
-        settleMs: this.#told === undefined ? 0 : settleMs,
-        cameWhole: (name) => notices.cameWhole(name),
-      });
+      await this.#look(hint);
+      if (hint === "anything") fullLookMs = performance.now() - startedAtMs;
+      const event = this.#tell();
       const tookMs = performance.now() - startedAtMs;
-      if (hint === "anything") fullLookMs = tookMs;
-      const event = unsettledMs > 0 ? undefined : this.#tell();
       if (event !== undefined && !signal.aborted) yield event;
-      if (unsettledMs > 0) notices.say(hint);
       hint = await notices.next({
         signal,
-        leastMs: Math.max(unsettledMs, tookMs / NOTICED_SHARE),
+        // The next change waits no longer than this one took.
+        leastMs: event === undefined ? tookMs / NOTICED_SHARE : tookMs,
         ...(watch ? { mostMs: Math.max(pollMs, fullLookMs / POLL_SHARE) } : {}),
       });
     }
@@ -114,77 +126,135 @@ export class FileSource implements Source {
     return folders;
   }
 
-  async #look(options: LookOptions): Promise<number> {
-    let unsettledMs = 0;
-    for (const path of this.#paths) unsettledMs = Math.max(unsettledMs, await path.look(options));
-    return unsettledMs;
+  /** What may be half written, and what cannot be opened, is looked at again. */
+  async #look(hint: ChangeHint): Promise<void> {
+    const { settleMs = SETTLE_MS, watch } = this.#options;
+    const options: LookOptions = {
+      hint,
+      settleMs: this.#told === undefined ? 0 : settleMs,
+      cameWhole: (name) => this.#notices.cameWhole(name),
+    };
+    const again = (names: readonly string[], delayMs: number) =>
+      this.#notices.sayLater(names.includes("") ? "anything" : new Set(names), delayMs);
+    const closed: string[] = [];
+    for (const path of this.#paths) {
+      const unsettled = await path.look(options);
+      if (unsettled.size > 0) again([...unsettled.keys()], Math.max(...unsettled.values()));
+      closed.push(...path.unreadable());
+    }
+    if (closed.length === 0) this.#retryMs = FIRST_RETRY_MS;
+    else if (watch) {
+      again(closed, this.#retryMs);
+      this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * this.#retryMs);
+    }
   }
 
   /** What is to be said of the state as it is; undefined where it was said already. */
   #tell(): SourceEvent | undefined {
-    const signature = JSON.stringify(this.#paths.map((path) => path.signature()));
-    if (this.#told?.signature === signature && !this.#refreshed) return undefined;
+    const versions = this.#paths.map(({ version }) => version).join(" ");
+    if (this.#told?.versions === versions && !this.#refreshed) return undefined;
     this.#refreshed = false;
     const before = this.#told?.topology;
     try {
-      const { topology: after, warnings } = this.#parse();
-      const { topology, changed } = shareUnchanged(after, before);
-      this.#told = { signature, topology };
-      return { kind: "snapshot", topology, changed, warnings: warnings.map(problemOf), complete: true };
+      const { warnings, ...read } = this.#read(before === undefined);
+      const { topology, changed } = shareUnchanged(read.topology, before);
+      this.#told = { versions, topology };
+      this.#refused.become(read.refused);
+      const refused = this.#refused.list();
+      return { kind: "snapshot", topology, changed, warnings: warnings.map(problemOf), complete: true, refused };
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
-      this.#told = { signature, topology: before };
+      this.#told = { versions, topology: before };
       const [first, ...others] = error.faults;
       return { kind: "problem", problems: [problemOf(first), ...others.map(problemOf)], error };
     }
   }
 
-  /** @throws InputError with every fault */
-  #parse(): ParsedTopology {
-    const { allowExternalIPs = [], onPassedOver } = this.#options;
-    const configuration = this.#configuration();
-    const { passedOver, ...parsed } = readInput(this.#documents(), {
-      allowExternalIPs,
-      ...(configuration === undefined ? {} : { configuration }),
-    });
-    if (passedOver.size > 0) onPassedOver?.(passedOver);
-    return parsed;
+  /** @throws InputError with every fault where nothing of it can be taken */
+  #read(isFirst: boolean) {
+    const { onPassedOver, startsWhole = false } = this.#options;
+    const { files, refused: refusedFiles } = this.#files();
+    const configured = this.#configuration();
+    const { passedOver, ...read } = this.#reader.read(files, configured);
+    const refused: readonly RefusedInput[] = [...refusedFiles, ...(configured.refused ?? []), ...read.refused];
+    const faults = refused.flatMap((entry) => entry.faults);
+    const [first, ...others] = faults;
+    if (isFirst && startsWhole && first !== undefined) throw new InputError([first, ...others]);
+    if (passedOver.size > 0 && !isSame(passedOver, this.#passedOver)) onPassedOver?.(passedOver);
+    this.#passedOver = passedOver;
+    const entries = refused.map(({ faults: [fault, ...more], ...entry }) => ({
+      ...entry,
+      problems: [problemOf(fault), ...more.map(problemOf)] as const,
+    }));
+    return { ...read, refused: entries };
   }
 
-  /** @throws InputError SEVERAL_CONFIGURATIONS, or with the faults of the file */
-  #configuration(): ParsedProxyConfiguration | undefined {
-    if (this.#config === undefined) return undefined;
-    const [configuration, another] = this.#config.values();
-    if (configuration === undefined || another !== undefined) {
+  /** @throws InputError SEVERAL_CONFIGURATIONS, or with the faults of the file where it never could be read */
+  #configuration(): { readonly configuration?: ParsedProxyConfiguration; readonly refused?: readonly RefusedInput[] } {
+    if (this.#config === undefined) return {};
+    const { files, refused } = this.#config.state();
+    const [configuration, another] = files;
+    if (another !== undefined) {
       const message = `--config takes one file, and ${JSON.stringify(this.#config.name)} holds more`;
       throw inputError("SEVERAL_CONFIGURATIONS", message);
     }
-    return configuration;
+    if (configuration === undefined) throw errorOf(refused.flatMap(({ faults }) => faults));
+    return { configuration: configuration.value, refused: refused.map(refusalOf) };
   }
 
-  /** Of all inputs, in their order. */
-  #documents(): LoadedDocuments {
-    const loaded: LoadedDocuments[] = [];
-    const failures: Fault[] = [];
+  /**
+   * Of all inputs, in their order.
+   *
+   * @throws InputError where no file of any of them can be read
+   */
+  #files(): { readonly files: readonly LoadedFile[]; readonly refused: readonly RefusedInput[] } {
+    const files: LoadedFile[] = [];
+    const refused: RefusedInput[] = [];
+    let freshCount = 0;
     for (const input of this.#inputs) {
-      try {
-        loaded.push(...(input instanceof FollowedPath ? input.values() : [loadInput([input])]));
-      } catch (error) {
-        if (!(error instanceof InputError)) throw error;
-        failures.push(...error.faults);
+      if (!(input instanceof FollowedPath)) {
+        files.push(this.#givenFile(input));
+        freshCount += 1;
+        continue;
       }
+      const state = input.state();
+      for (const { file, value } of state.files) files.push({ file, loaded: value });
+      refused.push(...state.refused.map(refusalOf));
+      freshCount += state.freshCount;
     }
-    const [first, ...others] = failures;
-    if (first !== undefined) throw new InputError([first, ...others]);
-    return {
-      documents: loaded.flatMap(({ documents }) => documents),
-      faults: loaded.flatMap(({ faults }) => faults),
-    };
+    if (freshCount === 0) throw errorOf(refused.flatMap(({ faults }) => faults));
+    return { files, refused };
+  }
+
+  #givenFile(input: InputFile): LoadedFile {
+    const known = this.#given.get(input) ?? { file: input.file, loaded: loadInput([input]) };
+    this.#given.set(input, known);
+    return known;
   }
 }
 
+function refusalOf({ file, ...rest }: { readonly file: string } & Omit<RefusedInput, "entry">): RefusedInput {
+  return { entry: file, ...rest };
+}
+
+function errorOf(faults: readonly Fault[]): InputError {
+  const [first, ...others] = faults;
+  if (first === undefined) throw new TypeError("there is no fault");
+  return new InputError([first, ...others]);
+}
+
+function isSame(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): boolean {
+  return a.size === b.size && [...a].every(([name, count]) => b.get(name) === count);
+}
+
+/** A key that stands twice is a fault of the file as a whole: nobody knows which of the two is meant. */
 function loadDocumentsOf(file: InputFile): Loaded<LoadedDocuments> {
-  return load(() => loadInput([file]));
+  return load(() => {
+    const loaded = loadInput([file]);
+    const [first, ...others] = loaded.faults;
+    if (first !== undefined) throw new InputError([first, ...others]);
+    return loaded;
+  });
 }
 
 function loadConfiguration(file: InputFile): Loaded<ParsedProxyConfiguration> {

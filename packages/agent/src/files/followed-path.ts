@@ -33,7 +33,31 @@ interface KnownFile<T> {
   /** It may be written again, and have the same stamp. */
   readonly stampIsRacy: boolean;
   readonly loaded: Loaded<T>;
+  /** What it was the last time that it could be loaded. */
+  readonly good: T | undefined;
 }
+
+/** What a path has. */
+export interface PathState<T> {
+  /** In the order of their names; of a file that cannot be read any more, what it was before. */
+  readonly files: readonly { readonly file: string; readonly value: T }[];
+  /** Files that cannot be read. */
+  readonly refused: readonly RefusedFile[];
+  /** How many of the files are as they are now. */
+  readonly freshCount: number;
+}
+
+export interface RefusedFile {
+  readonly file: string;
+  readonly isKept: boolean;
+  readonly faults: readonly [Fault, ...Fault[]];
+}
+
+/** So many files are looked at side by side. */
+const AT_ONCE = 16;
+
+/** By name, how much longer a file may still be half written. */
+export type Unsettled = ReadonlyMap<string, number>;
 
 export interface LookOptions {
   readonly hint: ChangeHint;
@@ -65,6 +89,8 @@ export class FollowedPath<T> {
   readonly #files = new Map<string, KnownFile<T>>();
   /** Why the path as a whole, or one of its files, cannot be read. */
   readonly #unreadable = new Map<string, InputError>();
+  #version = 0;
+  #state: PathState<T> | undefined;
 
   constructor(name: string, load: (file: InputFile) => Loaded<T>) {
     this.name = name;
@@ -72,17 +98,36 @@ export class FollowedPath<T> {
     this.#load = load;
   }
 
-  /** @returns for how long a file may still be half written, so that nothing of this look counts; 0: all is whole */
-  async look(options: LookOptions): Promise<number> {
-    if (!(await this.#lookAtKind())) return 0;
-    if (this.#kind === "file") return this.#lookAt({ name: this.name, path: this.#path, isEntry: false }, options);
+  /** Moves on with each change of what `state` tells. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** @returns files that may still be half written, by their names in the directory (one file: by an empty one), so that their change does not count yet */
+  async look(options: LookOptions): Promise<Unsettled> {
+    const unsettled = new Map<string, number>();
+    if (!(await this.#lookAtKind())) return unsettled;
+    if (this.#kind === "file") {
+      const ms = await this.#lookAt({ name: this.name, path: this.#path, isEntry: false }, options);
+      return ms > 0 ? unsettled.set("", ms) : unsettled;
+    }
     const isComplete = options.hint === "anything";
     const names = options.hint === "anything" ? await this.#list() : [...options.hint];
     const places = names.map((name) => ({ name: join(this.name, name), path: join(this.#path, name), isEntry: true }));
-    let unsettledMs = 0;
-    for (const place of places) unsettledMs = Math.max(unsettledMs, await this.#lookAt(place, options));
+    for (let start = 0; start < places.length; start += AT_ONCE) {
+      const looks = places.slice(start, start + AT_ONCE).map(async (place, index) => {
+        const ms = await this.#lookAt(place, options);
+        if (ms > 0) unsettled.set(names[start + index] ?? "", ms);
+      });
+      await Promise.all(looks);
+    }
     if (isComplete) this.#forgetAllBut(new Set(places.map(({ name }) => name)));
-    return unsettledMs;
+    return unsettled;
+  }
+
+  /** Names in the directory of what cannot be opened, for another try; of a file, or a directory that is not there, an empty one. */
+  unreadable(): readonly string[] {
+    return [...this.#unreadable.keys()].map((name) => (name === this.name ? "" : basename(name)));
   }
 
   /** Whether it is there, and what it was. */
@@ -91,12 +136,11 @@ export class FollowedPath<T> {
       const { kind } = await stampOf(this.#path);
       this.#kind ??= kind;
       if (kind !== this.#kind) throw unreadable(this.name, `it is a ${kind} now, and was a ${this.#kind}`);
-      if (kind === "directory") this.#unreadable.delete(this.name);
+      if (kind === "directory") this.#nowReadable(this.name);
       return true;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
-      this.#unreadable.clear();
-      this.#unreadable.set(this.name, error);
+      this.#nowUnreadable(this.name, error);
       return false;
     }
   }
@@ -111,8 +155,25 @@ export class FollowedPath<T> {
   }
 
   #forget(name: string): void {
-    this.#files.delete(name);
-    this.#unreadable.delete(name);
+    if (this.#files.delete(name)) this.#changed();
+    this.#nowReadable(name);
+  }
+
+  #nowReadable(name: string): boolean {
+    const wasUnreadable = this.#unreadable.delete(name);
+    if (wasUnreadable) this.#changed();
+    return wasUnreadable;
+  }
+
+  #nowUnreadable(name: string, error: InputError): void {
+    if (this.#unreadable.get(name)?.message === error.message) return;
+    this.#unreadable.set(name, error);
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#version += 1;
+    this.#state = undefined;
   }
 
   async #lookAt(place: Place, options: LookOptions): Promise<number> {
@@ -124,14 +185,14 @@ export class FollowedPath<T> {
         return 0;
       }
       const known = this.#files.get(name);
-      const wasUnreadable = this.#unreadable.delete(name);
+      const wasUnreadable = this.#nowReadable(name);
       if (known !== undefined && !wasUnreadable && !known.stampIsRacy && isSameStamp(known.stamp, stamp)) return 0;
       return await this.#read(place, options);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       // What is gone from a directory is gone on purpose.
       if (isEntry && (await isMissing(path))) this.#forget(name);
-      else this.#unreadable.set(name, error);
+      else this.#nowUnreadable(name, error);
       return 0;
     }
   }
@@ -147,8 +208,15 @@ export class FollowedPath<T> {
       const isWhole = !isBeingWritten && (!isFresh || (bytes.length > 0 && (await cameWhole(basename(path)))));
       if (!isWhole) return Math.max(1, settleMs - ageMs);
     }
-    const loaded = known?.digest === digest ? known.loaded : this.#loadFile({ file: name, bytes }, known);
-    this.#files.set(name, { stamp, digest, stampIsRacy: ageMs < COARSE_CLOCK_MS, loaded });
+    const stamped = { stamp, digest, stampIsRacy: ageMs < COARSE_CLOCK_MS };
+    if (known?.digest === digest) {
+      this.#files.set(name, { ...stamped, loaded: known.loaded, good: known.good });
+      return 0;
+    }
+    const loaded = this.#loadFile({ file: name, bytes }, known);
+    const good = loaded.kind === "loaded" ? loaded.value : loaded.kind === "faulty" ? known?.good : undefined;
+    this.#files.set(name, { ...stamped, loaded, good });
+    this.#changed();
     return 0;
   }
 
@@ -159,29 +227,35 @@ export class FollowedPath<T> {
     return loaded.kind === "empty" && !mayBeEmpty ? { kind: "faulty", fault: loaded.fault } : loaded;
   }
 
-  /** The same text for the same state. */
-  signature(): string {
-    const files = [...this.#files].map(([name, { digest }]) => [name, digest]).sort();
-    return JSON.stringify([files, [...this.#unreadable].map(([name, { message }]) => [name, message])]);
+  /** What there is: the same object while it stays. */
+  state(): PathState<T> {
+    this.#state ??= this.#makeState();
+    return this.#state;
   }
 
-  /**
-   * What there is, in the order of the files' names.
-   *
-   * @throws InputError with every fault of every file; EMPTY_FILE or NO_FILES where there is nothing at all
-   */
-  values(): readonly T[] {
-    const values: T[] = [];
-    const faults: Fault[] = [...this.#unreadable.values()].flatMap((error) => error.faults);
-    for (const [name, { loaded }] of [...this.#files].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      if (this.#unreadable.has(name)) continue;
-      if (loaded.kind === "loaded") values.push(loaded.value);
-      else if (loaded.kind === "faulty") faults.push(...loaded.fault.faults);
+  #makeState(): PathState<T> {
+    const files: { file: string; value: T }[] = [];
+    const refused: RefusedFile[] = [];
+    const refuse = (file: string, { error: { faults }, isKept }: { error: InputError; isKept: boolean }) =>
+      refused.push({ file, isKept, faults });
+    let freshCount = 0;
+    const whole = this.#unreadable.get(this.name);
+    if (whole !== undefined) refuse(this.name, { error: whole, isKept: this.#files.size > 0 });
+    for (const [file, { loaded, good }] of [...this.#files].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const isKept = good !== undefined;
+      const unreadable = this.#unreadable.get(file);
+      if (isKept) files.push({ file, value: good });
+      if (whole !== undefined) continue;
+      if (unreadable !== undefined) refuse(file, { error: unreadable, isKept });
+      else if (loaded.kind === "faulty") refuse(file, { error: loaded.fault, isKept });
+      else if (isKept) freshCount += 1;
     }
-    const [first, ...others] = faults;
-    if (first !== undefined) throw new InputError([first, ...others]);
-    if (values.length === 0) throw this.#nothing();
-    return values;
+    for (const [file, error] of this.#unreadable) {
+      if (file !== this.name && !this.#files.has(file)) refuse(file, { error, isKept: false });
+    }
+    if (freshCount === 0 && refused.length === 0)
+      refuse(this.name, { error: this.#nothing(), isKept: files.length > 0 });
+    return { files, refused, freshCount };
   }
 
   #nothing(): InputError {

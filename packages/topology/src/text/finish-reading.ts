@@ -1,6 +1,6 @@
 import { type Fault, InputError, type SourcePlace } from "../errors.ts";
 import type { Topology } from "../model.ts";
-import type { FaultReport } from "./fault-report.ts";
+import type { FaultReport, PathFault } from "./fault-report.ts";
 import { locateFaults } from "./locate-faults.ts";
 
 /** What came out of reading, with what deserves a second look. */
@@ -9,17 +9,28 @@ export interface ParsedTopology {
   readonly warnings: readonly Fault[];
 }
 
+/** Input that was loaded, and cannot be read as what it is. */
+export class UnreadableInput extends InputError {
+  /** The same faults by their places in the data, without those that had a place in the text before. */
+  readonly pathFaults: readonly PathFault[];
+
+  constructor(faults: readonly [Fault, ...Fault[]], pathFaults: readonly PathFault[]) {
+    super(faults);
+    this.pathFaults = pathFaults;
+  }
+}
+
 /**
  * The warnings, where nothing worse was found.
  *
  * @param faults those that have their place already
- * @throws InputError with all faults, warnings among them, in the order of the text
+ * @throws UnreadableInput with all faults, warnings among them, in the order of the text
  */
 export function finishReading(report: FaultReport, faults: readonly Fault[] = []): readonly Fault[] {
   const found = [...inOrder(eachOnce([...faults, ...locateFaults(report.faults)])), ...leftOut(report)];
   const [first, ...others] = found;
   if (first !== undefined && found.some(({ severity }) => severity === "error"))
-    throw new InputError([first, ...others]);
+    throw new UnreadableInput([first, ...others], report.faults);
   return found;
 }
 

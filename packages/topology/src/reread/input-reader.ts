@@ -1,0 +1,42 @@
+import type { KubernetesOptions } from "../kubernetes/parse-kubernetes.ts";
+import type { SourceDocument } from "../text/source-document.ts";
+import { ObjectFiles } from "./object-files.ts";
+import { readLeniently } from "./read-leniently.ts";
+import type { LoadedFile, ReadState } from "./read-state.ts";
+
+/**
+ * Reads the same files again and again, as they change. One entry with a fault does not hold up the rest: its last good state stays. Where
+ * each file has Services of its own, one that changes costs the reading of what it has, not of all.
+ */
+export class InputReader {
+  readonly #options: Omit<KubernetesOptions, "configuration">;
+  #good: readonly SourceDocument[] = [];
+  #objects: ObjectFiles | undefined;
+
+  constructor(options: Omit<KubernetesOptions, "configuration"> = {}) {
+    this.#options = options;
+  }
+
+  /**
+   * @param files in their order; at least one document
+   * @throws InputError where nothing can be taken of it; what was read before stays the last good state
+   */
+  read(files: readonly LoadedFile[], { configuration }: Pick<KubernetesOptions, "configuration"> = {}): ReadState {
+    const options = { ...this.#options, ...(configuration === undefined ? {} : { configuration }) };
+    const quick = this.#objects?.reread(files, options);
+    if (quick !== undefined) return quick;
+    this.#objects = undefined;
+    const loaded = {
+      documents: files.flatMap((file) => file.loaded.documents),
+      faults: files.flatMap((file) => file.loaded.faults),
+    };
+    const { documents, ...state } = readLeniently(loaded, { ...options, good: this.#goodDocuments() });
+    this.#good = documents;
+    if (state.topology.source === "kubernetes") this.#objects = ObjectFiles.of(files, { state, options, documents });
+    return this.#objects?.state ?? state;
+  }
+
+  #goodDocuments(): readonly SourceDocument[] {
+    return this.#objects?.documents() ?? this.#good;
+  }
+}

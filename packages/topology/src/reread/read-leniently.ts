@@ -1,0 +1,198 @@
+import type { Fault } from "../errors.ts";
+import type { KubernetesOptions, ParsedKubernetes } from "../kubernetes/parse-kubernetes.ts";
+import { readInput } from "../read-input.ts";
+import type { DocumentPath, PathFault } from "../text/fault-report.ts";
+import { UnreadableInput } from "../text/finish-reading.ts";
+import type { LoadedDocuments } from "../text/load-documents.ts";
+import { locateFaults } from "../text/locate-faults.ts";
+import type { SourceDocument } from "../text/source-document.ts";
+import { type Decision, DocumentDraft, entriesOnce } from "./document-draft.ts";
+import type { InputEntry } from "./input-entry.ts";
+
+/** A part of the input with a fault, without which the rest could be read. */
+export interface RefusedInput {
+  /** As people call it, for instance `service default/web`. */
+  readonly entry: string;
+  /** Whether its last good state was read in its place. */
+  readonly isKept: boolean;
+  readonly faults: readonly [Fault, ...Fault[]];
+}
+
+export interface LenientlyRead extends ParsedKubernetes {
+  readonly refused: readonly RefusedInput[];
+  /** What was read in the end: the last good state, for the next time. */
+  readonly documents: readonly SourceDocument[];
+}
+
+/** Each takes out what the one before brought to light: with a service goes what it shared an address with. */
+const MOST_ROUNDS = 8;
+
+/**
+ * Reads what was loaded as `readInput` does, but one entry that cannot be read does not hold up the rest: its last good state is read in
+ * its place, where there is one.
+ *
+ * @param good the documents of the last time
+ * @throws InputError where a fault cannot be put down to entries that differ from their last good state, or nothing is left
+ */
+export function readLeniently(
+  loaded: LoadedDocuments,
+  { good, ...options }: KubernetesOptions & { readonly good: readonly SourceDocument[] },
+): LenientlyRead {
+  const reading = new Reading(loaded.documents, good);
+  let firstError: UnreadableInput | undefined;
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const documents = reading.documents();
+    try {
+      const read = readInput({ ...loaded, documents }, options);
+      return { ...read, documents, warnings: reading.ofTaken(read.warnings), refused: reading.refused() };
+    } catch (error) {
+      if (!(error instanceof UnreadableInput)) throw error;
+      firstError ??= error;
+      if (loaded.faults.length > 0 || !reading.refuse(error.pathFaults)) throw firstError;
+    }
+  }
+  throw firstError ?? new TypeError("it was never read");
+}
+
+interface Refusal {
+  readonly decision: Decision;
+  readonly faults: readonly PathFault[];
+}
+
+class Reading {
+  readonly #documents: readonly SourceDocument[];
+  readonly #good: readonly SourceDocument[];
+  #goodByName: ReadonlyMap<string, InputEntry> | undefined;
+  readonly #refusals = new Map<InputEntry, Refusal>();
+  /** Kinds of which an entry lost its name: those that are missing may be it. */
+  readonly #keptKinds = new Set<string>();
+  readonly #drafts = new Map<SourceDocument, DocumentDraft>();
+
+  constructor(documents: readonly SourceDocument[], good: readonly SourceDocument[]) {
+    this.#documents = documents;
+    this.#good = good;
+  }
+
+  documents(): readonly SourceDocument[] {
+    if (this.#refusals.size === 0) return this.#documents;
+    const decisions = new Map([...this.#refusals].map(([entry, { decision }]) => [entry, decision]));
+    const touched = new Set([...decisions.keys()].map(({ document }) => document));
+    const missing = this.#missing();
+    const lists = Map.groupBy(
+      missing.filter(({ path }) => path.length === 2),
+      ({ path }) => String(path[0]),
+    );
+    const more = new Map([...lists].map(([key, entries]) => [key, entries.map(({ value }) => value)]));
+    const drafted = this.#documents.flatMap((document, index) => {
+      if (!touched.has(document) && !(index === 0 && more.size > 0)) return [document];
+      const draft = new DocumentDraft(document, index === 0 ? { decisions, more } : { decisions });
+      if (draft.document === undefined) return [];
+      this.#drafts.set(draft.document, draft);
+      return [draft.document];
+    });
+    return [...drafted, ...missing.filter(({ path }) => path.length === 0).map(({ document }) => document)];
+  }
+
+  #owner({ document, path }: DocumentPath): ReturnType<DocumentDraft["owner"]> {
+    const draft = this.#drafts.get(document) ?? new DocumentDraft(document, NOTHING);
+    this.#drafts.set(document, draft);
+    return draft.owner(path);
+  }
+
+  /** What was there the last time, is not any more, and may be what lost its name. */
+  #missing(): readonly InputEntry[] {
+    if (this.#keptKinds.size === 0) return [];
+    const names = new Set(this.#documents.flatMap(entriesOnce).map(({ name }) => name));
+    return [...this.#goodEntries().values()].filter(({ kind, name }) => this.#keptKinds.has(kind) && !names.has(name));
+  }
+
+  #goodEntries(): ReadonlyMap<string, InputEntry> {
+    this.#goodByName ??= new Map(
+      this.#good.flatMap(entriesOnce).flatMap((entry) => (entry.name === undefined ? [] : [[entry.name, entry]])),
+    );
+    return this.#goodByName;
+  }
+
+  /** Refuses those who are to blame. @returns whether there is something to be tried without them */
+  refuse(faults: readonly PathFault[]): boolean {
+    const errors = faults.filter(({ severity }) => severity === "error");
+    const blamed = new Map<InputEntry, PathFault[]>();
+    for (const fault of errors) {
+      const culprit = this.#culprit(fault);
+      if (culprit === undefined) return false;
+      blamed.set(culprit.entry, [...(blamed.get(culprit.entry) ?? []), culprit.fault]);
+    }
+    for (const [entry, ofEntry] of blamed) {
+      const before = this.#refusals.get(entry);
+      const good = entry.name === undefined ? undefined : this.#goodEntries().get(entry.name);
+      const decision: Decision =
+        before === undefined && good !== undefined ? { kind: "replace", value: good.value } : { kind: "drop" };
+      // Without them all services would be served otherwise.
+      if (decision.kind === "drop" && entry.kind === "node settings") return false;
+      this.#refusals.set(entry, { decision, faults: [...(before?.faults ?? []), ...ofEntry] });
+      if (entry.name === undefined) this.#keptKinds.add(entry.kind);
+    }
+    return blamed.size > 0 && this.#isSomethingLeft();
+  }
+
+  /** Of two that exclude each other, the one that changed is to blame. */
+  #culprit({
+    place,
+    first,
+    ...fault
+  }: PathFault): { readonly entry: InputEntry; readonly fault: PathFault } | undefined {
+    const own = this.#owner(place);
+    if (own === undefined) return undefined;
+    const other = first === undefined ? undefined : this.#owner(first);
+    const placeOf = ({ entry: { document }, path }: typeof own) => ({ document, path });
+    if (this.#isNew(own.entry) || other === undefined || !this.#isNew(other.entry)) {
+      if (!this.#isNew(own.entry)) return undefined;
+      const firstPlace = other === undefined ? {} : { first: placeOf(other) };
+      return { entry: own.entry, fault: { ...fault, place: placeOf(own), ...firstPlace } };
+    }
+    return { entry: other.entry, fault: { ...fault, place: placeOf(other), first: placeOf(own) } };
+  }
+
+  /** Whether it is otherwise than when all was well; what is its last good state by now may be left out as well. */
+  #isNew(entry: InputEntry): boolean {
+    const { name, value } = entry;
+    const refusal = this.#refusals.get(entry);
+    if (refusal !== undefined) return refusal.decision.kind === "replace";
+    const good = name === undefined ? undefined : this.#goodEntries().get(name);
+    return good === undefined || (good.value !== value && JSON.stringify(good.value) !== JSON.stringify(value));
+  }
+
+  /** Whether there is a service still, where there was one. */
+  #isSomethingLeft(): boolean {
+    const services = this.#documents.flatMap(entriesOnce).filter(({ kind }) => kind.toLowerCase() === "service");
+    return (
+      services.length === 0 ||
+      this.#missing().length > 0 ||
+      services.some((entry) => this.#refusals.get(entry)?.decision.kind !== "drop")
+    );
+  }
+
+  /** Without those of what is not taken. */
+  ofTaken(warnings: readonly Fault[]): readonly Fault[] {
+    if (this.#refusals.size === 0) return warnings;
+    const places = [...this.#refusals.keys()].map(({ document, path }) => ({ file: document.source.file, path }));
+    return warnings.filter(
+      ({ at, path = [] }) =>
+        !places.some(
+          (place) =>
+            place.path.length > 0 && at?.file === place.file && place.path.every((part, index) => part === path[index]),
+        ),
+    );
+  }
+
+  refused(): readonly RefusedInput[] {
+    return [...this.#refusals].flatMap(([{ name, kind, document }, { decision, faults }]) => {
+      const [first, ...others] = locateFaults(faults);
+      if (first === undefined) return [];
+      const entry = name ?? `a ${kind} without a name in ${document.source.file}`;
+      return [{ entry, isKept: decision.kind === "replace", faults: [first, ...others] as const }];
+    });
+  }
+}
+
+const NOTHING = { decisions: new Map<InputEntry, Decision>() };
