@@ -15,7 +15,7 @@ export interface HostNeeds {
 export async function hostProblems(
   { families, localhostNodePorts }: HostNeeds,
   signal: AbortSignal,
-  { machine = thisMachine }: { readonly machine?: Machine } = {},
+  { machine = thisMachine }: { readonly machine?: Pick<Machine, "run" | "readSysctl"> } = {},
 ): Promise<readonly Problem[]> {
   const bridges = await listBridges(machine, { signal });
   const problems: Problem[] = [];
@@ -59,7 +59,7 @@ export async function lostGuardProblem({
 }: {
   readonly wasGuarded: boolean;
   readonly isGuarded: boolean;
-  readonly machine?: Machine;
+  readonly machine?: Pick<Machine, "readSysctl">;
 }): Promise<Problem | undefined> {
   if (!wasGuarded || isGuarded) return undefined;
   const setting = await machine.readSysctl(ROUTE_LOCALNET);

@@ -37,5 +37,6 @@ export * from "./sysctls.ts";
 export * from "./system-error.ts";
 export * from "./taken-node-ports.ts";
 export * from "./tool-path.ts";
+export * from "./tool-shell.ts";
 export * from "./tracked-connections.ts";
 export * from "./translation-limitations.ts";

@@ -8,6 +8,7 @@ import { readRecentLists } from "./recent-lists.ts";
 import { runTool, type ToolRunner } from "./run-tool.ts";
 import { readSysctl, writeSysctl } from "./sysctls.ts";
 import { hasTool } from "./tool-path.ts";
+import { ToolShell, type ToolStarter } from "./tool-shell.ts";
 
 /**
  * The machine on which we run, as a process of this user sees it from this network namespace: the doors through which it is asked and
@@ -15,6 +16,8 @@ import { hasTool } from "./tool-path.ts";
  */
 export interface Machine {
   readonly run: ToolRunner;
+  /** What runs many tools at less cost. @param options.heldFd stays open in each of them */
+  startTools(options: { readonly heldFd?: number | undefined }): ToolStarter;
   hasTool(tool: string): boolean;
   hasNetAdmin(): Promise<boolean>;
   readSysctl(name: string): Promise<string | undefined>;
@@ -31,6 +34,7 @@ export interface Machine {
 
 export const thisMachine: Machine = {
   run: runTool,
+  startTools: (options) => new ToolShell(options),
   hasTool,
   hasNetAdmin,
   readSysctl,

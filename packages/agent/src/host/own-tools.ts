@@ -1,5 +1,5 @@
 import { readlinkSync } from "node:fs";
-import type { Machine } from "@svcproxy/host";
+import type { Machine, ToolRunner } from "@svcproxy/host";
 import type { Writer } from "./kernel-watch.ts";
 
 /** Number of the first pid namespace: only there the kernel's pids are ours. @see include/linux/proc_ns.h, PROC_PID_INIT_INO */
@@ -26,19 +26,28 @@ export class OwnTools {
     this.#knowsPids = knowsPids;
     this.machine = {
       ...machine,
-      run: async (tool, args, options = {}) => {
-        const onStarted = (pid: number) => {
-          this.#remember(pid);
-          options.onStarted?.(pid);
-        };
-        this.#running += 1;
-        try {
-          return await machine.run(tool, args, { ...options, onStarted });
-        } finally {
-          this.#running -= 1;
-          this.#lastEndMs = performance.now();
-        }
+      run: this.#remembering(machine.run),
+      startTools: (options) => {
+        const starter = machine.startTools(options);
+        const dispose = () => starter[Symbol.asyncDispose]();
+        return { run: this.#remembering(starter.run), [Symbol.asyncDispose]: dispose };
       },
+    };
+  }
+
+  #remembering(run: ToolRunner): ToolRunner {
+    return async (tool, args, options = {}) => {
+      const onStarted = (pid: number) => {
+        this.#remember(pid);
+        options.onStarted?.(pid);
+      };
+      this.#running += 1;
+      try {
+        return await run(tool, args, { ...options, onStarted });
+      } finally {
+        this.#running -= 1;
+        this.#lastEndMs = performance.now();
+      }
     };
   }
 

@@ -16,6 +16,7 @@ import { OldGroups } from "./old-groups.ts";
 import { TableMirror } from "./table-mirror.ts";
 import { isEmpty, type Transaction } from "./transaction.ts";
 import { TransactionBuilder } from "./transaction-builder.ts";
+import type { WrittenTable } from "./written-table.ts";
 
 /** How a table is brought to a plan: to be committed once it is carried out, or else abandoned. */
 export interface PlannedChange {
@@ -147,6 +148,22 @@ export class TableKeeper {
     // What led to them went with it.
     for (const number of this.#freedNumbers) this.#pool.release(number);
     this.#freedNumbers = freedNumbers;
+  }
+
+  /** What the kernel has by a change that was committed; of a table that was made with it, the elements are left out. */
+  written({ transaction }: PlannedChange): WrittenTable {
+    const { createsTable, addedElements, removedElements } = transaction;
+    const removed = Array.from(
+      removedElements,
+      ([name, keys]) => [name, new Set([...keys].filter((key) => addedElements.get(name)?.has(key) !== true))] as const,
+    );
+    return {
+      family: this.#family,
+      collections: [...this.#mirror.collections.values()],
+      chains: [...this.#mirror.chains.values()],
+      added: createsTable ? new Map() : addedElements,
+      removed: new Map(removed),
+    };
   }
 
   /** The kernel has what it had, after a plan for some services. */

@@ -2,6 +2,7 @@ import type { Family } from "@svcproxy/topology";
 import { entryOf } from "../table/entry-of.ts";
 import type { Chain, Collection, Element, ElementValue } from "../table/nft-table.ts";
 import { Leftover } from "./leftover.ts";
+import { isSameCollection, isSameHook } from "./same-declaration.ts";
 import type { TableMirror } from "./table-mirror.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -79,7 +80,7 @@ export class TransactionBuilder {
     const { mirror, leftover } = this.#input;
     leftover.chains.delete(chain.name);
     const there = mirror.chains.get(chain.name);
-    if (there !== undefined && hookKey(there) === hookKey(chain)) {
+    if (there !== undefined && isSameHook(there, chain)) {
       if (!this.#isUntouched(there, chain)) this.#rewrittenChains.push(chain);
       return;
     }
@@ -150,21 +151,4 @@ export class TransactionBuilder {
 
 function mentions(rule: string, collection: string): boolean {
   return rule.split(" ").includes(`@${collection}`);
-}
-
-/** By meaning: another comment is no reason to make a map anew. */
-function isSameCollection(a: Collection, b: Collection): boolean {
-  return (
-    a.kind === b.kind &&
-    a.typeOf === b.typeOf &&
-    a.counts === b.counts &&
-    a.flags === b.flags &&
-    a.size === b.size &&
-    a.timeoutSeconds === b.timeoutSeconds
-  );
-}
-
-/** The kernel changes no hook of a chain that is there. */
-function hookKey({ hook }: Chain): string {
-  return hook === undefined ? "" : `${hook.type} ${hook.hook} ${hook.priority}`;
 }

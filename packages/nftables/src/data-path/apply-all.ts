@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { EnvironmentError, type Family, type HostPlan, problemOfError } from "@svcproxy/topology";
 import { commitSteps } from "../change/commit-steps.ts";
-import type { TableKeeper } from "../change/table-keeper.ts";
+import type { PlannedChange, TableKeeper } from "../change/table-keeper.ts";
 import { isGuarding } from "../compile/fixed-chains.ts";
 import { NftRefused } from "../nft/nft-refused.ts";
 import { tableName } from "../table/format-table.ts";
@@ -11,6 +11,7 @@ import type { ApplyRun } from "./apply-run.ts";
 import { type Draft, draftChange, usesFamily } from "./draft-change.ts";
 import type { OpenNftMachine } from "./nft-machine.ts";
 import { FAMILIES, type NftablesSettings } from "./nftables-settings.ts";
+import { foreignChange } from "./table-problems.ts";
 
 /** How often we set to again when another program changes our tables between our look and our change, or undoes it. */
 const ATTEMPTS = 12;
@@ -29,8 +30,9 @@ export interface ApplyAllInput {
 export type Keepers = ReadonlyMap<Family, TableKeeper>;
 
 /**
- * Makes our tables keep a plan after a look at all that they hold, and looks again afterwards: nft has no way to make a change depend on
- * what was read before it. A table that was not there needs no second look, because creating it fails where somebody else was faster.
+ * Makes our tables keep a plan after a look at all that they hold. What was written is read again, because nft has no way to make a change
+ * depend on what was read before it; of a table that was not there the rules alone, because creating it fails where somebody else was
+ * faster.
  *
  * @throws NftRefused where the kernel has what it had
  * @throws EnvironmentError RULES_KEEP_CHANGING, INTERRUPTED and others of the machine
@@ -57,7 +59,7 @@ export async function applyAll(plan: HostPlan, input: ApplyAllInput): Promise<Ke
   }
 }
 
-/** @returns whether our tables are as wanted for certain; else it is to be looked at again */
+/** @returns whether our tables are as they were to be written; else it is to be looked at again */
 async function carryOut(drafts: readonly Draft[], { machine, run }: ApplyAllInput): Promise<boolean> {
   const changes = drafts.flatMap(({ change }) => change ?? []);
   try {
@@ -67,8 +69,26 @@ async function carryOut(drafts: readonly Draft[], { machine, run }: ApplyAllInpu
     throw error;
   }
   run.changes.push(...changes);
-  for (const { change, kept } of drafts) if (change !== undefined) kept?.keeper.commit(kept.planned);
-  return changes.every((change) => change.kind === "removal" || change.transaction.createsTable);
+  const written = drafts.flatMap(({ change, kept }) => (change === undefined || kept === undefined ? [] : [kept]));
+  for (const { keeper, planned } of written) keeper.commit(planned);
+  return isAsWritten(written, { machine, run });
+}
+
+/** What is otherwise than it was written is told. */
+export async function isAsWritten(
+  changed: readonly { readonly keeper: TableKeeper; readonly planned: PlannedChange }[],
+  { machine, run }: Pick<ApplyAllInput, "machine" | "run">,
+): Promise<boolean> {
+  let isAll = true;
+  for (const { keeper, planned } of changed) {
+    if (await machine.isAsWritten(keeper.written(planned))) continue;
+    isAll = false;
+    const problem = foreignChange(planned.transaction.family);
+    if (!run.problems.some(({ code, subject }) => code === problem.code && subject === problem.subject)) {
+      run.problems.push(problem);
+    }
+  }
+  return isAll;
 }
 
 /** UDP flows are looked at whatever was changed: a run that was killed may have left some. */

@@ -1,11 +1,11 @@
 import type { Family, HostPlan, ServicePortPlan } from "@svcproxy/topology";
 import { commitSteps } from "../change/commit-steps.ts";
-import type { PlannedChange } from "../change/table-keeper.ts";
+import type { PlannedChange, TableKeeper } from "../change/table-keeper.ts";
 import { isEmpty } from "../change/transaction.ts";
 import { type WantedPort, wantedPorts } from "../compile/wanted-port.ts";
 import { NftRefused } from "../nft/nft-refused.ts";
 import { wantedUdpFrontends } from "../udp/udp-frontends.ts";
-import { type ApplyAllInput, familiesOf, type Keepers, settleUdp } from "./apply-all.ts";
+import { type ApplyAllInput, familiesOf, isAsWritten, type Keepers, settleUdp } from "./apply-all.ts";
 import { usesFamily } from "./draft-change.ts";
 
 export interface ApplySomeInput extends ApplyAllInput {
@@ -25,7 +25,7 @@ export type AppliedSome =
 /** Makes our tables keep a plan in which only some services are not as they were, by what is known of them. */
 export async function applySome(plan: HostPlan, input: ApplySomeInput): Promise<AppliedSome> {
   const { keepers, services, settings, machine, run } = input;
-  const drafts: { family: Family; planned: PlannedChange; wanted: readonly WantedPort[] }[] = [];
+  const drafts: { family: Family; keeper: TableKeeper; planned: PlannedChange; wanted: readonly WantedPort[] }[] = [];
   for (const family of familiesOf(settings)) {
     const keeper = keepers.get(family);
     // A table comes or goes.
@@ -33,7 +33,7 @@ export async function applySome(plan: HostPlan, input: ApplySomeInput): Promise<
     if (keeper === undefined) continue;
     const countsTraffic = settings.countsTraffic === true;
     const wanted = wantedPorts(plan, { family, countsTraffic, ports: input.ports });
-    drafts.push({ family, wanted, planned: keeper.planSome(services, wanted) });
+    drafts.push({ family, keeper, wanted, planned: keeper.planSome(services, wanted) });
   }
   const transactions = drafts.map(({ planned }) => planned.transaction).filter((transaction) => !isEmpty(transaction));
   const changes = transactions.map((transaction) => ({ kind: "transaction", transaction }) as const);
@@ -44,14 +44,14 @@ export async function applySome(plan: HostPlan, input: ApplySomeInput): Promise<
       done++;
     }
   } catch (error) {
-    for (const { family, planned } of drafts) keepers.get(family)?.abandon(planned);
+    for (const { keeper, planned } of drafts) keeper.abandon(planned);
     if (!(error instanceof NftRefused)) throw error;
     // Chains that were made for it are there by now.
     return error.isMismatch || done > 0 ? { kind: "look" } : { kind: "refused", refused: error };
   }
   run.changes.push(...changes);
-  for (const { family, planned, wanted } of drafts) {
-    keepers.get(family)?.commit(planned);
+  for (const { family, keeper, planned, wanted } of drafts) {
+    keeper.commit(planned);
     run.unnumbered.push(...planned.unnumbered);
     const before = wantedUdpFrontends(
       (planned.some?.before ?? []).map(({ wanted }) => wanted),
@@ -60,5 +60,6 @@ export async function applySome(plan: HostPlan, input: ApplySomeInput): Promise<
     const after = wantedUdpFrontends(wanted, family);
     await settleUdp({ before, after }, { family, machine, run });
   }
-  return { kind: "written" };
+  const written = drafts.filter(({ planned }) => !isEmpty(planned.transaction));
+  return (await isAsWritten(written, { machine, run })) ? { kind: "written" } : { kind: "look" };
 }

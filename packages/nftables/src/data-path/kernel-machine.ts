@@ -26,36 +26,48 @@ export function kernelMachine(machine: Machine = thisMachine): NftMachine {
       const lock = isExclusive
         ? await machine.lock({ name: "nftables", signal, waitMs: LOCK_WAIT_MS, deed, onWait })
         : undefined;
-      const tables = new KernelTables({ run: machine.run, heldFd: lock?.fd });
+      // Who keeps 10,000 services in mind is large, and tools are many.
+      const tools = machine.startTools({ heldFd: lock?.fd });
+      const { run } = tools;
+      const doors = {
+        run,
+        hasTool: (tool: string) => machine.hasTool(tool),
+        readSysctl: (name: string) => machine.readSysctl(name),
+      };
+      const tables = new KernelTables({ run });
       return {
         readListeners: () => machine.readListeners(),
         readHolders: (inodes) => machine.readHolders(inodes),
         requireSupport: (family, options) => tables.requireSupport(family, options),
         read: (family, options) => tables.read(family, options),
         commit: (changes) => tables.commit(changes),
+        isAsWritten: (written) => tables.isAsWritten(written),
         readUnremembered: (family, options) => tables.readUnremembered(family, options),
         async settleUdp(family, change) {
           // Not interrupted: who waits for an apply to end is told that all is done.
           const uninterrupted = new AbortController().signal;
           const own = new Set(machine.readAddresses().addresses.map(({ address }) => address));
-          const flows = await listConntrack(machine, { protocol: "udp", family, signal: uninterrupted });
+          const flows = await listConntrack(doors, { protocol: "udp", family, signal: uninterrupted });
           const entries = flows.filter((flow) =>
             isStale(flow, { ...change, isHostAddress: (address) => own.has(address) }),
           );
-          await deleteConntrack(machine, { entries, signal: uninterrupted });
+          await deleteConntrack(doors, { entries, signal: uninterrupted });
           return entries.length;
         },
-        lostGuard: (guard) => lostGuardProblem({ ...guard, machine }),
+        lostGuard: (guard) => lostGuardProblem({ ...guard, machine: doors }),
         async problemsWith(plan, options) {
           const families = FAMILIES.filter((family) => usesFamily(plan, family));
           if (families.length === 0) return [];
           const needs = { families, localhostNodePorts: servesNodePortsOnLocalhost(plan.node) };
           return [
-            ...(await hostProblems(needs, options.signal, { machine })),
-            ...coexistenceProblems(plan, await readForeignRules(machine, options)),
+            ...(await hostProblems(needs, options.signal, { machine: doors })),
+            ...coexistenceProblems(plan, await readForeignRules(doors, options)),
           ];
         },
-        [Symbol.asyncDispose]: async () => lock?.[Symbol.asyncDispose](),
+        async [Symbol.asyncDispose]() {
+          await tools[Symbol.asyncDispose]();
+          await lock?.[Symbol.asyncDispose]();
+        },
       };
     },
   };

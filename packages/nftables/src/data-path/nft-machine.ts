@@ -1,6 +1,7 @@
 import type { Machine } from "@svcproxy/host";
 import type { Family, HostPlan, Problem } from "@svcproxy/topology";
 import type { TableChange } from "../change/table-change.ts";
+import type { WrittenTable } from "../change/written-table.ts";
 import type { NftTable } from "../table/nft-table.ts";
 import type { UdpChange } from "../udp/stale-udp-flows.ts";
 
@@ -33,6 +34,12 @@ export interface OpenNftMachine extends AsyncDisposable, Pick<Machine, "readList
    * @throws EnvironmentError NFT_CRASHED, NEEDS_ROOT
    */
   commit(changes: readonly TableChange[]): Promise<void>;
+  /**
+   * Whether the kernel has what was just written: the elements that were touched, and all rules. Nothing interrupts it.
+   *
+   * @throws EnvironmentError
+   */
+  isAsWritten(written: WrittenTable): Promise<boolean>;
   /** Deletes the UDP flows of a family that a change leaves without an answer. @returns how many @throws EnvironmentError */
   settleUdp(family: Family, change: UdpChange): Promise<number>;
   /** How many new connections no affinity map of a family had room for, since the table was made. */

@@ -1,5 +1,5 @@
 import { contractPlan } from "@svcproxy/host/testing";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { MemoryMachine } from "../testing/memory-machine.ts";
 import { NftablesDataPath } from "./nftables-data-path.ts";
 import type { NftablesSettings } from "./nftables-settings.ts";
@@ -48,4 +48,49 @@ test("a NodePort is taken from a program where that is asked for", async () => {
   machine.listeners = [SSH];
   expect((await session.apply(plan)).problems).toEqual([]);
   expect(machine.table(4).read()?.elements.get("nodeports")?.has("tcp . 30080")).toBe(true);
+});
+
+describe("what another program does to our table as soon as it is written", () => {
+  const changed = new Set(["default/web"]);
+  const FOREIGN = { code: "FOREIGN_CHANGE", severity: "warning", subject: "table ip svcproxy" };
+  const planWith = (...web: readonly string[]) => contractPlan({ v6: false, web });
+
+  test("is found by reading again what was written, told once and mended; else nothing is looked at", async () => {
+    const { machine, dataPath, session } = await openSession();
+    await using _ = session;
+    await session.apply(planWith("a", "b"));
+    const looks = machine.looks;
+    expect((await session.apply(planWith("a", "b", "c"), { changed })).problems).toEqual([]);
+    expect(machine.looks).toBe(looks);
+    removesOnce(machine);
+    expect((await session.apply(planWith("b", "c"), { changed })).problems).toMatchObject([FOREIGN]);
+    expect((await dataPath.compare(planWith("b", "c"), { signal })).differences).toEqual([]);
+    expect((await session.apply(planWith("b", "c"), { changed: new Set() })).problems).toEqual([]);
+  });
+
+  test("is found by an apply that looked at everything before", async () => {
+    const { machine, dataPath, session } = await openSession();
+    await using _ = session;
+    await session.apply(planWith("a", "b"));
+    removesOnce(machine);
+    expect((await session.apply(planWith("c"))).problems).toMatchObject([FOREIGN]);
+    expect((await dataPath.compare(planWith("c"), { signal })).differences).toEqual([]);
+  });
+
+  test("is no reason to go on for ever", async () => {
+    const { machine, session } = await openSession();
+    await using _ = session;
+    await session.apply(planWith("a", "b"));
+    machine.afterCommit = () => machine.table(4).removeElement("endpoints-tcp", "1:0 . 0");
+    await expect(session.apply(planWith("c"))).rejects.toMatchObject({ code: "RULES_KEEP_CHANGING" });
+    machine.afterCommit = () => {};
+    expect((await session.apply(planWith("c"))).problems).toEqual([]);
+  });
+
+  function removesOnce(machine: MemoryMachine): void {
+    machine.afterCommit = () => {
+      machine.afterCommit = () => {};
+      machine.table(4).removeElement("endpoints-tcp", "1:0 . 0");
+    };
+  }
 });

@@ -25,9 +25,13 @@ export function foreignChanges({ changes }: ApplyRun): readonly Problem[] {
   const families = new Set(
     changes.map((change) => (change.kind === "removal" ? change.family : change.transaction.family)),
   );
-  return [...families].map((family) => ({
+  return [...families].map(foreignChange);
+}
+
+export function foreignChange(family: Family): Problem {
+  return {
     ...{ code: "FOREIGN_CHANGE", severity: "warning", subject: `table ${tableName(family)}` },
     text: `Another program had changed our table ${tableName(family)}; it is as planned again`,
     hint: "`nft monitor` tells who writes to it",
-  }));
+  };
 }

@@ -1,29 +1,33 @@
 import { EndedTool, runTool, type ToolOptions, type ToolOutput, type ToolRunner } from "@svcproxy/host";
 import type { Family } from "@svcproxy/topology";
 import { formatChange, type TableChange } from "../change/table-change.ts";
+import type { WrittenTable } from "../change/written-table.ts";
 import { tableName } from "../table/format-table.ts";
 import type { NftTable } from "../table/nft-table.ts";
 import { parseTable } from "../table/parse-table.ts";
+import { hasRulesOf, presenceCheck, sameValuesCheck } from "./check-written.ts";
 import { explainCrash } from "./explain-crash.ts";
-import { nftFault } from "./nft-faults.ts";
+import { isMismatch, nftFault } from "./nft-faults.ts";
 import { requireSupport } from "./require-support.ts";
 
 export interface KernelTablesOptions {
   /** Default: in this network namespace. */
   readonly run?: ToolRunner;
-  /** Stays open in nft while it changes something. */
-  readonly heldFd?: number | undefined;
 }
+
+/** A listing of rules that is longer than this is mostly of others' rules. It is not asked for with every change, */
+const LONG_LISTING = 256 << 10;
+/** but again after so many times as long as it took. */
+const LISTING_PAUSE = 50;
 
 /** Our tables in the kernel, by way of `nft`. */
 export class KernelTables {
   readonly #run: ToolRunner;
-  readonly #heldFd: number | undefined;
   readonly #supported = new Set<Family>();
+  #mayListAtMs = 0;
 
-  constructor({ run = runTool, heldFd }: KernelTablesOptions = {}) {
+  constructor({ run = runTool }: KernelTablesOptions = {}) {
     this.#run = run;
-    this.#heldFd = heldFd;
   }
 
   /** @throws EnvironmentError NFT_UNSUPPORTED, NFT_CRASHED, NEEDS_ROOT, MISSING_TOOL */
@@ -53,10 +57,30 @@ export class KernelTables {
 
   /** @throws NftRefused, after which the kernel has what it had @throws EnvironmentError NFT_CRASHED, NEEDS_ROOT */
   async commit(changes: readonly TableChange[]): Promise<void> {
-    const output = await this.#nft(["-f", "-"], { input: changes.map(formatChange).join(""), heldFd: this.#heldFd });
+    const output = await this.#nft(["-f", "-"], { input: changes.map(formatChange).join("") });
     if (output.exitCode === 0) return;
     const families = changes.map((change) => (change.kind === "removal" ? change.family : change.transaction.family));
     throw nftFault(`Cannot change table ${[...new Set(families)].map(tableName).join(" and ")}`, output);
+  }
+
+  /** Whether a table holds what was written into it. @throws EnvironmentError */
+  async isAsWritten(written: WrittenTable): Promise<boolean> {
+    const startMs = performance.now();
+    const withRules = startMs >= this.#mayListAtMs;
+    const values = await this.#check(sameValuesCheck(written, { withRules }), written.family);
+    if (values === undefined || (withRules && !hasRulesOf(written, values))) return false;
+    const nowMs = performance.now();
+    if (values.length > LONG_LISTING) this.#mayListAtMs = nowMs + LISTING_PAUSE * (nowMs - startMs);
+    return (await this.#check(presenceCheck(written), written.family)) !== undefined;
+  }
+
+  /** @returns what nft prints; undefined where the kernel says that something is otherwise @throws EnvironmentError */
+  async #check(input: string, family: Family): Promise<string | undefined> {
+    if (input === "") return "";
+    const output = await this.#nft(["-c", "-s", "-t", "-f", "-"], { input });
+    if (output.exitCode === 0) return output.stdout;
+    if (isMismatch(output)) return undefined;
+    throw nftFault(`Cannot read what was written to table ${tableName(family)}`, output);
   }
 
   /** What the elements of set `unremembered` have counted. */

@@ -11,7 +11,12 @@ const MISMATCH = /No such file or directory|File exists|Device or resource busy|
 /** The fault of a command that nft did not carry out. @param doing for instance `Cannot change table ip svcproxy` */
 export function nftFault(doing: string, output: ToolOutput): EnvironmentError {
   if (/Operation not permitted|must be root/i.test(output.stderr)) return needsRoot(doing);
-  return new NftRefused(`${doing}: nft refused it: ${said(output)}`, { isMismatch: MISMATCH.test(output.stderr) });
+  return new NftRefused(`${doing}: nft refused it: ${said(output)}`, { isMismatch: isMismatch(output) });
+}
+
+/** Whether a table was not as a change takes it to be. */
+export function isMismatch({ stderr }: ToolOutput): boolean {
+  return MISMATCH.test(stderr);
 }
 
 function needsRoot(doing: string): EnvironmentError {

@@ -40,6 +40,7 @@ export async function createKernelHost({
         requireSupport: (family, options) => tables.requireSupport(family, options),
         read: (family, options) => tables.read(family, options),
         commit: (changes) => tables.commit(changes),
+        isAsWritten: (written) => tables.isAsWritten(written),
         readUnremembered: (family, options) => tables.readUnremembered(family, options),
         settleUdp: async () => 0,
         lostGuard: async () => undefined,

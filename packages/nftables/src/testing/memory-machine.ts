@@ -1,6 +1,7 @@
 import type { Listener } from "@svcproxy/host";
 import type { Family } from "@svcproxy/topology";
 import type { TableChange } from "../change/table-change.ts";
+import type { WrittenTable } from "../change/written-table.ts";
 import type { NftMachine } from "../data-path/nft-machine.ts";
 import { NftRefused } from "../nft/nft-refused.ts";
 import { MemoryTable } from "./memory-table.ts";
@@ -14,6 +15,8 @@ export class MemoryMachine implements NftMachine {
   readonly committed: (readonly TableChange[])[] = [];
   /** What listens on ports; nobody may see who it is. */
   listeners: readonly Listener[] = [];
+  /** What another program does as soon as something was carried out. */
+  afterCommit: () => void = () => {};
   /** Whether the machine refuses a change for a reason that is not that somebody was faster. */
   refuses: (change: TableChange) => boolean = () => false;
 
@@ -32,7 +35,11 @@ export class MemoryMachine implements NftMachine {
         this.looks += 1;
         return this.table(family).read();
       },
-      commit: async (changes: readonly TableChange[]) => this.#commit(changes),
+      commit: async (changes: readonly TableChange[]) => {
+        this.#commit(changes);
+        this.afterCommit();
+      },
+      isAsWritten: async (written: WrittenTable) => this.table(written.family).isAsWritten(written),
       settleUdp: async () => 0,
       readUnremembered: async () => 0,
       lostGuard: async () => undefined,

@@ -1,6 +1,7 @@
 import type { Family } from "@svcproxy/topology";
 import { TableMirror } from "../change/table-mirror.ts";
 import type { Transaction } from "../change/transaction.ts";
+import { isSameFrame, type WrittenTable } from "../change/written-table.ts";
 import type { ElementValue, NftTable } from "../table/nft-table.ts";
 
 /** A kernel that holds our table alone, and refuses what the real one refuses; a transaction happens whole or not at all. */
@@ -38,6 +39,18 @@ export class MemoryTable {
       family: this.#family,
       removedElements: new Map([[collection, new Set([key])]]),
     });
+  }
+
+  isAsWritten(written: WrittenTable): boolean {
+    const table = this.read();
+    if (table === undefined || !isSameFrame(table, written)) return false;
+    const isThere = Array.from(written.added, ([name, elements]) =>
+      [...elements].every(([key, value]) => this.#mirror.elementsOf(name).get(key)?.data === value.data),
+    );
+    const isGone = Array.from(written.removed, ([name, keys]) =>
+      [...keys].every((key) => !this.#mirror.elementsOf(name).has(key)),
+    );
+    return [...isThere, ...isGone].every(Boolean);
   }
 
   /** A copy; undefined where there is no table. */

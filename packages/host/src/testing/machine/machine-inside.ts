@@ -9,6 +9,7 @@ import { readProcesses } from "../../processes.ts";
 import { MissingTool, runTool, type ToolRunner } from "../../run-tool.ts";
 import { sysctlPath } from "../../sysctls.ts";
 import { hasTool } from "../../tool-path.ts";
+import { ToolShell } from "../../tool-shell.ts";
 
 /** For `as`: an ordinary user without any capability. */
 export const AS_NOBODY: readonly string[] = [
@@ -36,6 +37,7 @@ export function machineInside(
   };
   return {
     run,
+    startTools: (options) => new ToolShell({ ...options, command: ["nsenter", ...inside, "sh"], fallback: run }),
     hasTool,
     hasNetAdmin: async () => as.length === 0,
     readSysctl: async (name) => (await read(sysctlPath(name)))?.trim(),

@@ -85,6 +85,8 @@ export class MemoryMachine implements Machine {
     return program(args, options);
   };
 
+  readonly startTools: Machine["startTools"] = () => ({ run: this.run, async [Symbol.asyncDispose]() {} });
+
   hasTool(tool: string): boolean {
     return this.#tools.has(tool);
   }
