@@ -1,5 +1,5 @@
 import { refuseBesideAgent } from "@svcproxy/agent";
-import { type DataPath, MissingTool, thisMachine } from "@svcproxy/host";
+import { type DataPath, MissingTool, removeTraceLeftover, TRACE_TABLE, thisMachine } from "@svcproxy/host";
 import { EnvironmentError, type Problem, problemOfError } from "@svcproxy/topology";
 import { cleanUpUserspace } from "@svcproxy/userspace";
 import type { CommandContext, ExitCode } from "./command-context.ts";
@@ -22,6 +22,7 @@ export async function cleanUpAll(context: CommandContext, { json }: { readonly j
     removed.push(...found.removed);
     problems.push(...found.problems);
   }
+  if (await removeTraceLeftover(thisMachine, context)) removed.push(`table ${TRACE_TABLE}`);
   await logProblems(context, problems);
   if (json === true) await context.print(`${JSON.stringify({ removed, ...reportProblems(problems) }, null, 2)}\n`);
   else {

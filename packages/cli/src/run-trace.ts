@@ -28,6 +28,9 @@ export interface TraceFlags extends RuleSourceFlags {
   readonly json?: boolean;
   readonly format: "text" | "mermaid" | "dot";
   readonly all?: boolean;
+  readonly watch?: boolean;
+  /** Milliseconds. */
+  readonly for: number;
 }
 
 /** Traces one packet, or each of a list; exit code 3 where one came to something else than its `expect` says. */

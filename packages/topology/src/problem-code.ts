@@ -119,6 +119,7 @@ export type EnvironmentCode =
   | "NFT_REFUSED"
   | "NFT_CRASHED"
   | "NFT_UNSUPPORTED"
+  | "NOT_TRACEABLE"
   | "SAVE_FAILED"
   | "SAVE_UNREADABLE"
   // Instances

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { type ChangeNotice, hasTool } from "@svcproxy/host";
+import { type ChangeNotice, hasTool, nftMonitorCommand } from "@svcproxy/host";
 import type { Logger } from "pino";
 
 /** Who made a change in the kernel, as far as it says. */
@@ -67,7 +67,7 @@ export class KernelWatch {
 
   #monitor(concerns: (line: string) => boolean): void {
     const { logger, isOurs, onChange } = this.#options;
-    const [program, ...args] = monitorCommand();
+    const [program, ...args] = nftMonitorCommand();
     const child = spawn(program, args, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, LC_ALL: "C" },
@@ -112,18 +112,6 @@ export class KernelWatch {
 }
 
 const STDERR_BYTES = 1_024;
-
-/**
- * Where it can be, it ends with us, kill -9 included: on a quiet host it would not notice for long. We may have ended before
- * that was settled, which the shell looks at.
- *
- * @see setpriv(1)
- */
-function monitorCommand(): readonly [string, ...string[]] {
-  if (!hasTool("setpriv")) return ["nft", "monitor"];
-  const script = '[ "$PPID" = "$1" ] && exec nft monitor';
-  return ["setpriv", "--pdeathsig", "KILL", "sh", "-c", script, "sh", String(process.pid)];
-}
 
 /** `# new generation 12 by process 21077 (nft)` */
 export function writerIn(line: string): Writer | undefined {

@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import type { RunCommand } from "../command-context.ts";
 import { addHelp } from "../command-help.ts";
+import { parseDuration } from "../parse-duration.ts";
 import { acceptRuleSource } from "../rule-source-flags.ts";
 import type { TraceFlags } from "../run-trace.ts";
 
@@ -12,6 +13,10 @@ export function addTrace(program: Command, run: RunCommand): void {
       "svcproxy trace --host cloudos1 --from 10.5.75.2 --to 10.100.100.1:7070",
       "svcproxy trace --rules rules.txt --host-state state.json \\\n  --from 10.5.75.2 --to 10.100.100.1:7070",
       "sudo svcproxy trace --live --from 10.5.75.2 --to 10.100.100.1:7070",
+      "sudo svcproxy trace --watch --from 10.5.75.2 --to 10.100.100.1:7070 --for 1m",
+    ],
+    notes: [
+      "--watch has the kernel itself trace the first packet of each such connection that somebody makes meanwhile, through rules of nftables and iptables-nft, and shows its way beside the predicted one. It marks nothing else, at most 5 packets a second, by a table of its own that it takes away at the end.",
     ],
   })
     .option("--from <ip>", "who sends it")
@@ -35,8 +40,14 @@ export function addTrace(program: Command, run: RunCommand): void {
         .default("text"),
     )
     .option("--all", "tell every branch step by step")
+    .option("--watch", "show the way that the kernel takes such connections on this machine, beside the predicted one")
+    .option("--for <time>", "with --watch: for so long", parseDuration, 30_000)
     .action((files: string[], flags: TraceFlags) =>
       run(async (context) => {
+        if (flags.watch === true) {
+          const { watchTrace } = await import("../watch-trace.ts");
+          return watchTrace(context, files, flags);
+        }
         const { runTrace } = await import("../run-trace.ts");
         return runTrace(context, files, flags);
       }),

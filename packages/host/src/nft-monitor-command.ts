@@ -1,0 +1,14 @@
+import process from "node:process";
+import { hasTool } from "./tool-path.ts";
+
+/**
+ * The program, with arguments, that runs `nft monitor`. Where it can be, it ends with us, kill -9 included: on a quiet host it would not
+ * notice for long. We may have ended before that was settled, which the shell looks at.
+ *
+ * @see setpriv(1)
+ */
+export function nftMonitorCommand(args: readonly string[] = ["monitor"]): readonly [string, ...string[]] {
+  if (!hasTool("setpriv")) return ["nft", ...args];
+  const script = '[ "$PPID" = "$1" ] && shift && exec nft "$@"';
+  return ["setpriv", "--pdeathsig", "KILL", "sh", "-c", script, "sh", String(process.pid), ...args];
+}
