@@ -39,6 +39,8 @@ export interface SourceStatus {
   readonly readAt?: string;
   /** When it last gave a sign of life, and so since when it is stale where it is; absent: one whose silence says nothing, as a file's. */
   readonly lastHeardAt?: string;
+  /** Whether balancers may send this host new connections; absent: nothing says that they should not. */
+  readonly nodeEligible?: boolean;
   /** Entries whose last word is not in force: their last good state is, where there was one. Absent: none. */
   readonly refused?: readonly RefusedStatus[];
   /** Set while there is no newer state than the one in force because of these. */

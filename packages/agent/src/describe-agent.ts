@@ -6,7 +6,7 @@ import type { RefusedEntry, Source } from "./source.ts";
 
 /** What an agent knows of itself. */
 export interface AgentFacts {
-  readonly source: Pick<Source, "name" | "lastHeard">;
+  readonly source: Pick<Source, "name" | "lastHeard" | "isNodeEligible">;
   readonly readAt: Date | undefined;
   readonly sourceFault: { readonly since: Date; readonly problems: readonly Problem[] } | undefined;
   readonly warnings: readonly Problem[];
@@ -81,21 +81,24 @@ function isStale({ source }: Pick<AgentFacts, "source">): boolean {
   return heard !== undefined && Date.now() - heard.getTime() > STALE_AFTER_MS;
 }
 
-function staleProblem({ source: { name, lastHeard } }: Pick<AgentFacts, "source">): Problem {
+function staleProblem({ source }: Pick<AgentFacts, "source">): Problem {
   return {
     code: "SOURCE_STALE",
     severity: "warning",
-    subject: name,
-    text: `Nothing was heard of ${name} since ${lastHeard?.()?.toISOString() ?? "the start"}; what it last said stays in force`,
+    subject: source.name,
+    text: `Nothing was heard of ${source.name} since ${source.lastHeard?.()?.toISOString() ?? "the start"}; what it last said stays in force`,
   };
 }
 
-function describeSource({ source: { name, lastHeard }, readAt, sourceFault, refused }: AgentFacts): SourceStatus {
-  const heard = lastHeard?.();
+function describeSource({ source, readAt, sourceFault, refused }: AgentFacts): SourceStatus {
+  const { name } = source;
+  const heard = source.lastHeard?.();
+  const nodeEligible = source.isNodeEligible?.();
   return {
     name,
     ...(readAt === undefined ? {} : { readAt: readAt.toISOString() }),
     ...(heard === undefined ? {} : { lastHeardAt: heard.toISOString() }),
+    ...(nodeEligible === undefined ? {} : { nodeEligible }),
     ...(refused.length === 0
       ? {}
       : { refused: refused.map(({ since, ...entry }) => ({ ...entry, since: since.toISOString() })) }),

@@ -7,6 +7,7 @@ export { groupId, refuseBesideAgent } from "./host/agent-place.ts";
 export { askAgent } from "./host/ask-agent.ts";
 export { HostAgent, type HostAgentOptions } from "./host/host-agent.ts";
 export { type HostAgentStatus, isHostAgentStatus } from "./host/host-agent-status.ts";
+export { setOomScore } from "./host/oom-score.ts";
 export { portsOf, renderHostAgentStatus } from "./host/render-host-agent-status.ts";
 export { ApiClient } from "./kubernetes/api-client.ts";
 export { KubernetesSource, type KubernetesSourceOptions } from "./kubernetes/kubernetes-source.ts";

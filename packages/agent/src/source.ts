@@ -10,6 +10,8 @@ export interface Source {
    * yet. Absent: a source that can be read whenever one wants to, so that silence says nothing; a file that can be read is never stale.
    */
   readonly lastHeard?: () => Date | undefined;
+  /** Whether balancers may send this host new connections; absent: nothing says that they should not. */
+  readonly isNodeEligible?: () => boolean;
   /**
    * The state as it is, then what becomes of it. Whoever takes the next event only when the last one is dealt with gets all that
    * changed meanwhile in one.

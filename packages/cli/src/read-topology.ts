@@ -5,6 +5,7 @@ import {
   formatFault,
   type HostPlan,
   type InputError,
+  type InputFile,
   inputError,
   loadInput,
   type ParsedProxyConfiguration,
@@ -105,11 +106,16 @@ export function readAllowedBlock(text: string): Cidr {
 }
 
 function readConfiguration(path: string): ParsedProxyConfiguration {
+  return parseProxyConfiguration(readConfigurationFile(path));
+}
+
+/** The one file that `--config` names. @throws InputError SEVERAL_CONFIGURATIONS, and what a file that cannot be read has */
+export function readConfigurationFile(path: string): InputFile {
   const [input, another] = readPath(path);
   if (input === undefined || another !== undefined) {
     throw inputError("SEVERAL_CONFIGURATIONS", `--config takes one file, and ${JSON.stringify(path)} holds more`);
   }
-  return parseProxyConfiguration(input);
+  return input;
 }
 
 /**

@@ -1,5 +1,5 @@
 import process from "node:process";
-import { FileSource, groupId, HostAgent } from "@svcproxy/agent";
+import { FileSource, groupId, HostAgent, type HostAgentOptions } from "@svcproxy/agent";
 import { type HostPlan, inputError, planHost, type Topology } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
@@ -14,10 +14,14 @@ export interface RunFlags extends TopologyFlags {
   readonly takePort?: readonly number[];
   readonly dataPath: "auto" | "nftables" | "iptables" | "userspace";
   readonly guard: number;
-  readonly healthzBindAddress: string;
-  readonly metricsBindAddress: string;
+  readonly healthzBindAddress?: string;
+  readonly metricsBindAddress?: string;
   readonly socketGroup?: string;
   readonly cleanupOnExit?: true;
+  readonly kubeconfig?: string;
+  readonly context?: string;
+  readonly hostnameOverride?: string;
+  readonly initOnly?: true;
 }
 
 /** Keeps this host true to a topology until it is told to end. */
@@ -36,18 +40,35 @@ export async function runAgent(
     onPassedOver: (counts) =>
       logger.info({ passedOver: Object.fromEntries(counts) }, "objects of other kinds were passed over"),
   });
+  return keepHost({
+    ...{ source, logger, flags, plan: planner(flags), refresh: () => source.refresh() },
+    healthAddress: addressOf(flags.healthzBindAddress ?? "127.0.0.1:10256"),
+    metricsAddress: addressOf(flags.metricsBindAddress ?? "127.0.0.1:10249"),
+  });
+}
+
+export interface KeptHost
+  extends Pick<
+    HostAgentOptions,
+    "source" | "logger" | "plan" | "healthAddress" | "metricsAddress" | "waitsForPorts" | "onServing"
+  > {
+  readonly flags: RunFlags;
+  /** Reads the source again. */
+  readonly refresh: () => void;
+}
+
+/** Runs an agent until it is told to end. */
+export async function keepHost({ flags, refresh, ...options }: KeptHost): Promise<ExitCode> {
   const agent = new HostAgent({
-    ...{ version, source, logger, dataPath: flags.dataPath, plan: planner(flags) },
+    ...options,
+    ...{ version, dataPath: flags.dataPath },
     takePorts: new Set(flags.takePort),
     guardLeast: flags.guard,
-    healthAddress: addressOf(flags.healthzBindAddress),
-    metricsAddress: addressOf(flags.metricsBindAddress),
     socketGroup: flags.socketGroup === undefined ? undefined : await groupId(flags.socketGroup),
     cleansUpOnExit: flags.cleanupOnExit === true,
     workerProgram: [...ownProgram(), "userspace", "worker"],
   });
   const stop = () => void agent.stop();
-  const refresh = () => source.refresh();
   process.on("SIGTERM", stop).on("SIGINT", stop).on("SIGHUP", refresh);
   try {
     await agent.start();
@@ -59,7 +80,7 @@ export async function runAgent(
 }
 
 /** @throws InputError METRICS_ADDRESS */
-function addressOf(flag: string) {
+export function addressOf(flag: string) {
   return flag === "none" ? undefined : metricsAddressOf({ metrics: flag });
 }
 

@@ -4,6 +4,7 @@ export * from "./census.ts";
 export * from "./compose-plan.ts";
 export * from "./connections.ts";
 export * from "./conntrack.ts";
+export * from "./conntrack-limits.ts";
 export * from "./data-path.ts";
 export * from "./descriptor-reserve.ts";
 export * from "./find-obstacles.ts";

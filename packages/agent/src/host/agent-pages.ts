@@ -2,7 +2,7 @@ import type { ConnectionQuestion, Connections } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "../observe/render-metrics.ts";
 import { AGENT_METRICS } from "./agent-metrics.ts";
-import { healthBody } from "./health-body.ts";
+import { type HealthBody, healthBody } from "./health-body.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import { JSON_TYPE, type Page, type Pages, TEXT } from "./page-server.ts";
 import { renderStatusz } from "./render-statusz.ts";
@@ -33,8 +33,8 @@ export class AgentPages {
   /** For probes; nothing that names services. */
   health(): Pages {
     return new Map([
-      ["GET /healthz", async () => this.#health(this.#healthz)],
-      ["GET /livez", async () => this.#health(this.#livez)],
+      ["GET /healthz", async () => this.#health(this.#healthz, ({ healthy, nodeEligible }) => healthy && nodeEligible)],
+      ["GET /livez", async () => this.#health(this.#livez, ({ healthy }) => healthy)],
     ]);
   }
 
@@ -84,9 +84,10 @@ export class AgentPages {
     }
   }
 
-  #health(counts: Map<number, number>): Page {
+  /** As kube-proxy has it: `/healthz` is for balancers too, which are to leave a node that is about to go; `/livez` is about us alone. */
+  #health(counts: Map<number, number>, isWell: (body: HealthBody) => boolean): Page {
     const body = healthBody(this.#agent.status(), new Date());
-    const code = body.healthy ? 200 : 503;
+    const code = isWell(body) ? 200 : 503;
     counts.set(code, (counts.get(code) ?? 0) + 1);
     return { code, type: JSON_TYPE, body: `${JSON.stringify(body)}\n` };
   }

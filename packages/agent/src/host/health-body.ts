@@ -28,7 +28,7 @@ export function healthBody(status: HostAgentStatus, now: Date): HealthBody {
   return {
     lastUpdated,
     currentTime: now.toISOString(),
-    nodeEligible: true,
+    nodeEligible: source.nodeEligible ?? true,
     healthy,
     status: {
       ...(families.has(6) && !families.has(4) ? {} : { IPv4: ofFamily }),

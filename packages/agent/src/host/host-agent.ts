@@ -21,13 +21,13 @@ import { connectServiceManager, type ServiceManager } from "../systemd/service-m
 import { AgentConnections } from "./agent-connections.ts";
 import { AgentPages } from "./agent-pages.ts";
 import { AGENT_LOCK, agentSocketPath } from "./agent-place.ts";
+import { type Address, AgentServers } from "./agent-servers.ts";
 import { addApply, NO_APPLIES } from "./apply-times.ts";
 import { type ChosenDataPath, chooseDataPath, type KeptDataPath } from "./choose-data-path.ts";
 import { DriftKeeper } from "./drift-keeper.ts";
 import type { HostAgentStatus, KernelStatus } from "./host-agent-status.ts";
 import { KernelWatch } from "./kernel-watch.ts";
 import { OwnTools } from "./own-tools.ts";
-import { type PagePlace, type PageServer, servePages } from "./page-server.ts";
 
 export interface HostAgentOptions {
   readonly version: string;
@@ -42,6 +42,10 @@ export interface HostAgentOptions {
   /** Where probes and scrapers are answered; undefined: nowhere. */
   readonly healthAddress: Address | undefined;
   readonly metricsAddress: Address | undefined;
+  /** Whether a port that another program has is waited for, instead of ending the start. */
+  readonly waitsForPorts?: boolean;
+  /** Called once all of a plan is served for the first time. */
+  readonly onServing?: () => Promise<void>;
   /** Number of the group that may use the socket besides this user. */
   readonly socketGroup: number | undefined;
   /** Whether what is ours is taken away at the end. */
@@ -49,11 +53,6 @@ export interface HostAgentOptions {
   /** See `UserspaceSurroundings`. */
   readonly workerProgram: readonly [string, ...string[]];
   readonly logger: Logger;
-}
-
-interface Address {
-  readonly address: string;
-  readonly port: number;
 }
 
 /** The life of one `svcproxy run`: the only one of its network namespace, it keeps one data path true to a source until it is stopped. */
@@ -70,6 +69,7 @@ export class HostAgent {
   #guard: RemovalGuard | undefined;
   #drift: DriftKeeper | undefined;
   #watch: KernelWatch | undefined;
+  #servers: AgentServers | undefined;
   #dialect: Dialect = "document";
   #applies = NO_APPLIES;
   #hasRetired = false;
@@ -160,7 +160,7 @@ export class HostAgent {
   }
 
   async #servePages(directory: string, { dataPath }: ChosenDataPath): Promise<void> {
-    const { healthAddress, metricsAddress, socketGroup, logger } = this.#options;
+    const { healthAddress, metricsAddress, socketGroup, logger, waitsForPorts = false } = this.#options;
     const connections = new AgentConnections({
       ...{ machine: this.#tools.machine, dataPath, signal: this.#ending.signal },
       plan: () => this.#inForce?.plan,
@@ -170,18 +170,14 @@ export class HostAgent {
       confirm: () => this.#confirm(),
       connections: (question) => connections.ask(question),
     });
-    const open = async (at: PagePlace, which: ReturnType<AgentPages["health"]>): Promise<PageServer> => {
-      const onProblem = (error: unknown) => logger.warn({ err: error }, "a question could not be answered");
-      const server = await servePages(which, { place: at, onProblem });
-      this.#opened.defer(() => server.close());
-      return server;
-    };
-    const path = await agentSocketPath(directory);
-    await open({ kind: "socket", path, group: socketGroup }, pages.socket());
-    if (healthAddress !== undefined) await open({ kind: "port", ...healthAddress }, pages.health());
-    if (metricsAddress === undefined) return;
-    const { port } = await open({ kind: "port", ...metricsAddress }, pages.metrics());
-    logger.info({ address: metricsAddress.address, port }, `metrics on port ${port}`);
+    const servers = new AgentServers({ pages, logger, waitsForPorts });
+    this.#opened.use(servers);
+    this.#servers = servers;
+    await servers.open({
+      socket: { path: await agentSocketPath(directory), group: socketGroup },
+      healthAddress,
+      metricsAddress,
+    });
   }
 
   #carriedOut({ isWhole, tookMs, plan }: CarriedOut): void {
@@ -192,6 +188,7 @@ export class HostAgent {
     if (isWhole && !this.#hasRetired) {
       this.#hasRetired = true;
       void this.#retireOthers();
+      void this.#options.onServing?.();
     }
   }
 
@@ -247,7 +244,7 @@ export class HostAgent {
       startedAt: this.#startedAt.toISOString(),
       ...status,
       state: contest !== undefined && status.state === "following" ? "degraded" : status.state,
-      problems: [...(contest === undefined ? [] : [contest]), ...status.problems],
+      problems: [...(contest === undefined ? [] : [contest]), ...(this.#servers?.problems ?? []), ...status.problems],
       passedOver: chosen.passedOver,
       kernel: this.#kernelStatus(),
       guard: { least: this.#options.guardLeast, heldCount: guard.heldCount },

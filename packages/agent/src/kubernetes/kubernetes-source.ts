@@ -3,6 +3,7 @@ import {
   EnvironmentError,
   type KubernetesOptions,
   LiveKubernetes,
+  type ParsedProxyConfiguration,
   type Problem,
   problemOf,
   problemOfError,
@@ -94,6 +95,12 @@ export class KubernetesSource implements Source {
       ending.abort();
       await Promise.all(running);
     }
+  }
+
+  /** Settings of the data path from now on. */
+  configure(configuration: ParsedProxyConfiguration): void {
+    this.#live.configure(configuration);
+    this.#change();
   }
 
   /** Asks for everything anew. */

@@ -1,3 +1,4 @@
+import { inputError } from "@svcproxy/topology";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { RunCommand } from "../command-context.ts";
 import { addHelp } from "../command-help.ts";
@@ -8,11 +9,16 @@ import { acceptTopology, sourcesOf } from "../topology-input.ts";
 /** `svcproxy run`: keeps this host true to a topology. */
 export function addRun(program: Command, run: RunCommand): void {
   const command = addHelp(acceptTopology(program.command("run")), {
-    about: "keep this host true to a topology: follow it, and undo what others do to our rules",
+    about: "keep this host true to a topology, or to a cluster: follow it, and undo what others do to our rules",
     notes: [
       "Until the topology can be read whole nothing is touched. What is wrong with it later is told, and what was in force stays. SIGTERM and SIGINT end it; the rules stay, and serve on. SIGHUP reads the topology again.",
+      "`kubernetes` in place of files follows a cluster through its API server, as kube-proxy does on each node.",
     ],
-    examples: ["sudo svcproxy run web.yaml --host web1", "sudo svcproxy run objects/ --data-path iptables"],
+    examples: [
+      "sudo svcproxy run web.yaml --host web1",
+      "sudo svcproxy run objects/ --data-path iptables",
+      "sudo svcproxy run kubernetes --kubeconfig /etc/kubernetes/kube-proxy.conf",
+    ],
   })
     .option("--host <name>", "this host's name in the topology (default: the one that owns an address of it)")
     .option("--foreign-host", FOREIGN_HOST);
@@ -28,16 +34,43 @@ export function addRun(program: Command, run: RunCommand): void {
       parseCount,
       10,
     )
-    .option("--healthz-bind-address <address>", "where /healthz and /livez answer, or none", "127.0.0.1:10256")
-    .option("--metrics-bind-address <address>", "where /metrics and /statusz answer, or none", "127.0.0.1:10249")
+    .option(
+      "--healthz-bind-address <address>",
+      "where /healthz and /livez answer, or none (default: port 10256, of 127.0.0.1; of every address with kubernetes)",
+    )
+    .option(
+      "--metrics-bind-address <address>",
+      "where /metrics and /statusz answer, or none (default: 127.0.0.1:10249)",
+    )
     .option("--socket-group <group>", "who may ask and confirm on the socket besides root")
     .option("--cleanup-on-exit", "take away what is ours at the end")
+    .option("--kubeconfig <file>", "kubernetes: how the API server is reached (default: as the pod that this is)")
+    .option("--context <name>", "kubernetes: the context of the kubeconfig (default: its current one)")
+    .option("--hostname-override <name>", "kubernetes: this node's name (default: the host's, in lower case)")
+    .option("--init-only", "kubernetes: set the sysctls that take root, and end")
     .action((files: string[], flags: RunFlags) =>
       run(async (context) => {
+        if (files.length === 1 && files[0] === "kubernetes") {
+          const { runKubernetes } = await import("../run-kubernetes.ts");
+          return runKubernetes(context, flags);
+        }
+        refuseKubernetesFlags(flags);
         const { runAgent } = await import("../run-agent.ts");
         return runAgent(context, { files: sourcesOf(context, files), flags });
       }),
     );
+}
+
+const KUBERNETES_FLAGS = ["kubeconfig", "context", "hostnameOverride", "initOnly"] as const;
+
+/** @throws InputError CONFLICTING_FLAGS */
+function refuseKubernetesFlags(flags: RunFlags): void {
+  const given = KUBERNETES_FLAGS.find((name) => flags[name] !== undefined);
+  if (given === undefined) return;
+  const flag = given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw inputError("CONFLICTING_FLAGS", `--${flag} is about a cluster, and files are to be followed`, {
+    hint: `svcproxy run kubernetes --${flag} …`,
+  });
 }
 
 function parseCount(text: string): number {

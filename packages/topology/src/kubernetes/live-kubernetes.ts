@@ -2,6 +2,7 @@ import { cidrContains, formatCidr, type IpAddress } from "../address.ts";
 import type { Fault } from "../errors.ts";
 import type { Host, NodeSettings, Service, Topology } from "../model.ts";
 import { configureNode } from "../proxy-configuration/configure-node.ts";
+import type { ParsedProxyConfiguration } from "../proxy-configuration/parse-proxy-configuration.ts";
 import { type LiveKind, LiveObject } from "./live-object.ts";
 import { LiveServices, type RefusedObject } from "./live-services.ts";
 import type { KubernetesOptions } from "./parse-kubernetes.ts";
@@ -40,6 +41,7 @@ export class LiveKubernetes {
   readonly #slicesOf = new Map<ServiceKey, Set<string>>();
   readonly #nodes = new Map<string, { readonly node: KubernetesNode | undefined; readonly live: LiveObject }>();
   readonly #serviceCIDRs = new Map<string, LiveObject>();
+  #configuration: ParsedProxyConfiguration | undefined;
   #areSettingsDirty = true;
   #settings: { readonly node: NodeSettings; readonly warnings: readonly Fault[] } | undefined;
   #hosts: readonly Host[] = [];
@@ -48,6 +50,13 @@ export class LiveKubernetes {
 
   constructor(options: KubernetesOptions = {}) {
     this.#options = options;
+    this.#configuration = options.configuration;
+  }
+
+  /** kube-proxy's settings, from now on. */
+  configure(configuration: ParsedProxyConfiguration): void {
+    this.#configuration = configuration;
+    this.#areSettingsDirty = true;
   }
 
   /** @param key `namespace/name`, or the name of what has no namespace */
@@ -207,7 +216,7 @@ export class LiveKubernetes {
         return false;
       });
     });
-    const settings = configureNode(cidrs.length === 0 ? {} : { serviceCIDRs: cidrs }, this.#options.configuration);
+    const settings = configureNode(cidrs.length === 0 ? {} : { serviceCIDRs: cidrs }, this.#configuration);
     this.#settings = { node: settings.node, warnings: [...settings.warnings, ...warnings] };
   }
 

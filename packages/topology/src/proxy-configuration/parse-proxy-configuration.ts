@@ -13,6 +13,8 @@ import { loadInput } from "../text/load-documents.ts";
 import { type InputFile, isMapping } from "../text/source-document.ts";
 import { singleAddress, ValueReader } from "../value-reader.ts";
 import { quote } from "../visible.ts";
+import { warnOfGates } from "./feature-gates.ts";
+import { PROGRAM_KEYS, type ProgramSettings, readProgramSettings } from "./program-settings.ts";
 import { unpackConfigMap } from "./proxy-config-map.ts";
 import { CONFIGURATION_KEYS, USED_KEYS } from "./proxy-configuration-keys.ts";
 
@@ -23,6 +25,8 @@ export interface ParsedProxyConfiguration {
   readonly mode: ProxyMode;
   /** What the file sets. */
   readonly settings: Partial<NodeSettings>;
+  /** What it says to a program that follows a cluster. */
+  readonly program: ProgramSettings;
   readonly warnings: readonly Fault[];
 }
 
@@ -33,9 +37,13 @@ const API_VERSION = "kubeproxy.config.k8s.io/v1alpha1";
  * Reads the settings of the data path from a KubeProxyConfiguration, or from the ConfigMap that holds one, as `kubectl get` prints it;
  * what else it says is accepted, and named in one warning.
  *
+ * @param options.followsCluster whether the program uses what it says of how a cluster is followed, too
  * @throws InputError with every fault
  */
-export function parseProxyConfiguration(input: InputFile): ParsedProxyConfiguration {
+export function parseProxyConfiguration(
+  input: InputFile,
+  { followsCluster = false }: { readonly followsCluster?: boolean } = {},
+): ParsedProxyConfiguration {
   const loaded = unpackConfigMap(loadInput([input]), KIND);
   const report = new FaultReport();
   const { documents } = loaded;
@@ -56,8 +64,9 @@ export function parseProxyConfiguration(input: InputFile): ParsedProxyConfigurat
   }
   const mode = readMode(root.get("mode"));
   const settings = readSettings(root, mode);
-  if (kind.text() === KIND) warnOfTheRest(root, mode);
-  return { mode, settings, warnings: finishReading(report, loaded.faults) };
+  const program = readProgramSettings(root);
+  if (kind.text() === KIND) warnOfTheRest(root, { mode, followsCluster });
+  return { mode, settings, program, warnings: finishReading(report, loaded.faults) };
 }
 
 function readMode(field: Field): ProxyMode {
@@ -196,24 +205,33 @@ export function kubeProxyDefaults(mode: ProxyMode): NodeSettings {
 }
 
 /** Names in one sentence what the file sets and svcproxy has no use for, and each key that kube-proxy does not know either. */
-function warnOfTheRest(root: Field, mode: ProxyMode): void {
+function warnOfTheRest(
+  root: Field,
+  { mode, followsCluster }: { readonly mode: ProxyMode; readonly followsCluster: boolean },
+): void {
   const { value } = root;
   if (!isMapping(value)) return;
-  const used: ReadonlySet<string> = new Set([...USED_KEYS[""], sectionOf(mode)]);
+  const own: ReadonlySet<string> = new Set([...USED_KEYS[""], ...USED_KEYS[mode]]);
+  const isUsed = (key: string) => own.has(key) || (followsCluster && PROGRAM_KEYS.has(key));
   const unused = Object.keys(value).flatMap((key): readonly string[] => {
     if (!CONFIGURATION_KEYS.has(key)) warnOfUnknown(root.get(key), { key, known: CONFIGURATION_KEYS.keys() });
     const parts = CONFIGURATION_KEYS.get(key) ?? [];
     const part = value[key];
     if (!isMapping(part) || parts.length === 0) {
-      return used.has(key) || !CONFIGURATION_KEYS.has(key) || isZero(part) ? [] : [key];
+      return isUsed(key) || !CONFIGURATION_KEYS.has(key) || isZero(part) ? [] : [key];
     }
     for (const inner of Object.keys(part)) {
       if (!parts.includes(inner)) warnOfUnknown(root.at(key, inner), { key: inner, known: parts });
     }
-    if (!used.has(key)) return isZero(part) ? [] : [key];
-    const rest = parts.filter((inner) => !USED_KEYS[mode].includes(`${key}.${inner}`) && !isZero(part[inner]));
-    return rest.map((inner) => `${key}.${inner}`);
+    const rest = parts.filter((inner) => !isUsed(`${key}.${inner}`) && !isZero(part[inner]));
+    // One word for a section of which nothing is used.
+    return parts.some((inner) => isUsed(`${key}.${inner}`))
+      ? rest.map((inner) => `${key}.${inner}`)
+      : rest.length > 0
+        ? [key]
+        : [];
   });
+  if (followsCluster) warnOfGates(root.get("featureGates"));
   if (unused.length > 0) root.warning("NO_EFFECT", `no effect here: ${unused.join(", ")}`);
 }
 

@@ -1,0 +1,106 @@
+import type { Field } from "../kubernetes/field.ts";
+
+/** What a KubeProxyConfiguration says to a program that follows a cluster, beside the settings of the data path. */
+export interface ProgramSettings {
+  readonly kubeconfig?: string;
+  readonly hostnameOverride?: string;
+  /** `address:port`. */
+  readonly healthzBindAddress?: string;
+  readonly metricsBindAddress?: string;
+  /** Whether a port that another program holds ends the start. */
+  readonly bindAddressHardFail: boolean;
+  readonly conntrack: ConntrackSettings;
+  /** Of this process: the lower, the later the kernel takes it when memory runs out. */
+  readonly oomScoreAdj?: number;
+}
+
+/** Limits of the kernel's connection tracking; absent: kube-proxy's default. Times in seconds, 0: as it is. */
+export interface ConntrackSettings {
+  /** Connections for each core; 0: as it is. */
+  readonly maxPerCore?: number;
+  readonly min?: number;
+  readonly tcpEstablishedSeconds?: number;
+  readonly tcpCloseWaitSeconds?: number;
+  readonly udpSeconds?: number;
+  readonly udpStreamSeconds?: number;
+  /** Packets out of window are not taken for invalid. */
+  readonly tcpBeLiberal: boolean;
+}
+
+/** Keys that such a program uses, beside those of the data path. */
+export const PROGRAM_KEYS: ReadonlySet<string> = new Set([
+  ...["clientConnection.kubeconfig", "hostnameOverride", "healthzBindAddress", "metricsBindAddress"],
+  ...["bindAddressHardFail", "oomScoreAdj", "featureGates"],
+  ...["conntrack.maxPerCore", "conntrack.min", "conntrack.tcpEstablishedTimeout", "conntrack.tcpCloseWaitTimeout"],
+  ...["conntrack.tcpBeLiberal", "conntrack.udpTimeout", "conntrack.udpStreamTimeout"],
+]);
+
+export function readProgramSettings(root: Field): ProgramSettings {
+  const texts = (
+    path: readonly string[],
+    key: "kubeconfig" | "hostnameOverride" | "healthzBindAddress" | "metricsBindAddress",
+  ) => {
+    const text = root
+      .at(...path)
+      .text()
+      ?.trim();
+    return text ? { [key]: text } : {};
+  };
+  const oomScoreAdj = readNumber(root.get("oomScoreAdj"), { from: -1000, to: 1000 });
+  return {
+    ...texts(["clientConnection", "kubeconfig"], "kubeconfig"),
+    ...texts(["hostnameOverride"], "hostnameOverride"),
+    ...texts(["healthzBindAddress"], "healthzBindAddress"),
+    ...texts(["metricsBindAddress"], "metricsBindAddress"),
+    bindAddressHardFail: root.get("bindAddressHardFail").flag() ?? false,
+    conntrack: readConntrack(root.get("conntrack")),
+    ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
+  };
+}
+
+/** As many connections as the kernel's own table may hold. */
+const MAX_CONNECTIONS = 2 ** 31 - 1;
+
+function readConntrack(section: Field): ConntrackSettings {
+  const count = (key: string, name: "maxPerCore" | "min") => {
+    const number = readNumber(section.get(key), { from: 0, to: MAX_CONNECTIONS });
+    return number === undefined ? {} : { [name]: number };
+  };
+  const seconds = (key: string, name: keyof ConntrackSettings) => {
+    const duration = readGoDuration(section.get(key));
+    return duration === undefined ? {} : { [name]: Math.floor(duration) };
+  };
+  return {
+    ...count("maxPerCore", "maxPerCore"),
+    ...count("min", "min"),
+    ...seconds("tcpEstablishedTimeout", "tcpEstablishedSeconds"),
+    ...seconds("tcpCloseWaitTimeout", "tcpCloseWaitSeconds"),
+    ...seconds("udpTimeout", "udpSeconds"),
+    ...seconds("udpStreamTimeout", "udpStreamSeconds"),
+    tcpBeLiberal: section.get("tcpBeLiberal").flag() ?? false,
+  };
+}
+
+function readNumber(field: Field, { from, to }: { readonly from: number; readonly to: number }): number | undefined {
+  const number = field.integer();
+  if (number === undefined || (number >= from && number <= to)) return number;
+  field.error("NUMBER_OUT_OF_RANGE", `${number} is not in ${from}–${to}`);
+  return undefined;
+}
+
+const UNIT_SECONDS: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 1e-3, us: 1e-6, µs: 1e-6, ns: 1e-9 };
+
+/** A duration as Go writes it: `1h0m0s`. @returns seconds */
+export function readGoDuration(field: Field): number | undefined {
+  const text = field.text();
+  if (text === undefined || text === "") return undefined;
+  if (text === "0") return 0;
+  if (!/^(\d+(\.\d+)?(h|ms|m|s|us|µs|ns))+$/.test(text)) {
+    field.error("BAD_VALUE", `${JSON.stringify(text)} is not a duration`, "Write it like 1h30m, 90s or 500ms");
+    return undefined;
+  }
+  return [...text.matchAll(/([\d.]+)(h|ms|m|s|us|µs|ns)/g)].reduce(
+    (total, [, number, unit = ""]) => total + Number(number) * (UNIT_SECONDS[unit] ?? 0),
+    0,
+  );
+}
