@@ -8,6 +8,7 @@ export * from "./conntrack-limits.ts";
 export * from "./data-path.ts";
 export * from "./descriptor-reserve.ts";
 export * from "./find-obstacles.ts";
+export * from "./frontend-counts.ts";
 export * from "./hash-name.ts";
 export * from "./host-problems.ts";
 export * from "./isolate-refusal.ts";

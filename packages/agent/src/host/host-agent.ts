@@ -24,6 +24,7 @@ import { AGENT_LOCK, agentSocketPath } from "./agent-place.ts";
 import { type Address, AgentServers } from "./agent-servers.ts";
 import { addApply, NO_APPLIES } from "./apply-times.ts";
 import { type ChosenDataPath, chooseDataPath, type KeptDataPath } from "./choose-data-path.ts";
+import { ServiceCounterReader } from "./counters/service-counters.ts";
 import { DriftKeeper } from "./drift-keeper.ts";
 import type { HostAgentStatus, KernelStatus } from "./host-agent-status.ts";
 import { KernelWatch } from "./kernel-watch.ts";
@@ -50,6 +51,10 @@ export interface HostAgentOptions {
   readonly socketGroup: number | undefined;
   /** Whether what is ours is taken away at the end. */
   readonly cleansUpOnExit: boolean;
+  /** So many service ports have metrics of their own at most; 0: none has. */
+  readonly serviceSeries: number;
+  /** Whether nftables counts packets and bytes of each service. */
+  readonly countsTraffic: boolean;
   /** See `UserspaceSurroundings`. */
   readonly workerProgram: readonly [string, ...string[]];
   readonly logger: Logger;
@@ -127,9 +132,16 @@ export class HostAgent {
   }
 
   #choose(): Promise<ChosenDataPath> {
-    const { dataPath, takePorts, logger, workerProgram } = this.#options;
+    const { dataPath, takePorts, countsTraffic, logger, workerProgram } = this.#options;
     return chooseDataPath({
-      ...{ wanted: dataPath, takePorts, logger, machine: this.#tools.machine, signal: this.#ending.signal },
+      ...{
+        wanted: dataPath,
+        takePorts,
+        countsTraffic,
+        logger,
+        machine: this.#tools.machine,
+        signal: this.#ending.signal,
+      },
       dialect: () => this.#dialect,
       userspace: {
         workerProgram,
@@ -161,13 +173,15 @@ export class HostAgent {
 
   async #servePages(directory: string, { dataPath }: ChosenDataPath): Promise<void> {
     const { healthAddress, metricsAddress, socketGroup, logger, waitsForPorts = false } = this.#options;
-    const connections = new AgentConnections({
-      ...{ machine: this.#tools.machine, dataPath, signal: this.#ending.signal },
-      plan: () => this.#inForce?.plan,
-    });
+    const { serviceSeries, countsTraffic } = this.#options;
+    const plan = () => this.#inForce?.plan;
+    const asked = { machine: this.#tools.machine, dataPath, plan, signal: this.#ending.signal };
+    const connections = new AgentConnections(asked);
+    const counters = new ServiceCounterReader({ ...asked, limit: serviceSeries, countsTraffic, logger });
     const pages = new AgentPages({
       status: () => this.status(),
       confirm: () => this.#confirm(),
+      services: async () => ({ services: await counters.read(), plan: plan() }),
       connections: (question) => connections.ask(question),
     });
     const servers = new AgentServers({ pages, logger, waitsForPorts });
