@@ -7,6 +7,7 @@ export * from "./conntrack.ts";
 export * from "./conntrack-limits.ts";
 export * from "./data-path.ts";
 export * from "./descriptor-reserve.ts";
+export * from "./find-kube-proxy.ts";
 export * from "./find-obstacles.ts";
 export * from "./frontend-counts.ts";
 export * from "./hash-name.ts";

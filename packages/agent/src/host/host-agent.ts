@@ -2,6 +2,9 @@ import { createHash } from "node:crypto";
 import process from "node:process";
 import {
   type DataPathName,
+  describeKubeProxy,
+  type FoundKubeProxy,
+  findKubeProxy,
   joinCensuses,
   MissingTool,
   makeRuntimeDirectory,
@@ -47,6 +50,8 @@ export interface HostAgentOptions {
   readonly waitsForPorts?: boolean;
   /** Called once all of a plan is served for the first time. */
   readonly onServing?: () => Promise<void>;
+  /** Called before anything changes where a kube-proxy serves this host; default: that ends the start. */
+  readonly onKubeProxy?: (found: FoundKubeProxy) => Promise<void>;
   /** Number of the group that may use the socket besides this user. */
   readonly socketGroup: number | undefined;
   /** Whether what is ours is taken away at the end. */
@@ -93,7 +98,7 @@ export class HostAgent {
   /**
    * Begins to serve. What is wrong with the source or the machine later on is waited out.
    *
-   * @throws EnvironmentError ALREADY_RUNNING, NEEDS_ROOT, METRICS_ADDRESS, AGENT_SOCKET, RUNTIME_DIRECTORY, NO_DATA_PATH, and what a data
+   * @throws EnvironmentError ALREADY_RUNNING, KUBE_PROXY_FOUND, NEEDS_ROOT, METRICS_ADDRESS, AGENT_SOCKET, RUNTIME_DIRECTORY, NO_DATA_PATH, and what a data
    * path that was asked for lacks; then nothing is left open
    */
   async start(): Promise<void> {
@@ -109,6 +114,7 @@ export class HostAgent {
     const { logger, source, guardLeast } = this.#options;
     const directory = await makeRuntimeDirectory();
     this.#opened.use(await lockHost(directory));
+    await this.#lookForKubeProxy();
     const chosen = await this.#choose();
     this.#chosen = chosen;
     const guard = new RemovalGuard({
@@ -129,6 +135,14 @@ export class HostAgent {
     await this.#servePages(directory, chosen);
     logger.info({ state: "starting", dataPath: chosen.dataPath.name }, `starting: reading ${source.name}`);
     void agent.start();
+  }
+
+  /** Two of them would answer for the same VIPs, and whichever is asked first would win. */
+  async #lookForKubeProxy(): Promise<void> {
+    const found = await findKubeProxy(this.#tools.machine, { signal: this.#ending.signal });
+    if (found === undefined) return;
+    const { onKubeProxy = refuseKubeProxy } = this.#options;
+    await onKubeProxy(found);
   }
 
   #choose(): Promise<ChosenDataPath> {
@@ -320,6 +334,14 @@ export class HostAgent {
       logger.error({ code: error.code }, `what is ours stays: ${error.message}`);
     }
   }
+}
+
+/** @throws EnvironmentError KUBE_PROXY_FOUND */
+function refuseKubeProxy(found: FoundKubeProxy): never {
+  const deed = found.isRunning ? "kube-proxy serves this host" : "the rules of a kube-proxy serve this host";
+  throw new EnvironmentError("KUBE_PROXY_FOUND", `Cannot start: ${deed} (${describeKubeProxy(found)})`, {
+    hint: `${found.isRunning ? "Stop it" : "Keep it stopped"}, and take its rules away: kube-proxy --cleanup`,
+  });
 }
 
 /** @throws EnvironmentError ALREADY_RUNNING */
