@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
 import { ROOT, runStep } from "./run-step.ts";
@@ -35,11 +35,37 @@ export async function installDebianPackages(): Promise<void> {
   process.stdout.write(`Installing the Debian packages that the kernel tests need: ${missing.join(" ")}\n`);
   const env = { DEBIAN_FRONTEND: "noninteractive" };
   await runStep("apt-get", ["-q", "update"], env);
-  await runStep(
-    "apt-get",
-    ["-q", "-y", "install", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", ...missing],
-    env,
-  );
+  const forbidden = forbidServices();
+  try {
+    await runStep(
+      "apt-get",
+      ["-q", "-y", "install", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", ...missing],
+      env,
+    );
+  } finally {
+    forbidden?.[Symbol.dispose]();
+  }
+  // Nor at the next start of the machine.
+  for (const name of missing) {
+    const service = SERVICES.get(name);
+    if (service !== undefined) spawnSync("systemctl", ["--quiet", "disable", service]);
+  }
+}
+
+/** Packages that bring a service: the tests need the program alone. */
+const SERVICES: ReadonlyMap<string, string> = new Map([["etcd-server", "etcd"]]);
+
+/** What Debian's packages ask before they start a service. */
+const POLICY = "/usr/sbin/policy-rc.d";
+
+/** Keeps packages from starting services while they are installed, where nobody decided about that already. */
+function forbidServices(): Disposable | undefined {
+  try {
+    writeFileSync(POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755, flag: "wx" });
+  } catch {
+    return undefined;
+  }
+  return { [Symbol.dispose]: () => rmSync(POLICY, { force: true }) };
 }
 
 function isInstalled(name: string): boolean {

@@ -1,4 +1,4 @@
-import type { DataPathSession } from "@svcproxy/host";
+import { censusOf, type DataPathSession } from "@svcproxy/host";
 import { MemoryDataPath } from "@svcproxy/host/testing";
 import { inputError, parseTopology, planHost, type Topology } from "@svcproxy/topology";
 import { pino } from "pino";
@@ -217,6 +217,21 @@ describe("a change that takes away most of what is served", () => {
     expect(await agent.confirm()).toMatchObject({ lost: { endpoints: { gone: 11, of: 12 } } });
     expect([served(), agent.status().state]).toEqual([["web0 1"], "following"]);
     expect(await agent.confirm()).toBeUndefined();
+  });
+
+  test("passes where the source knows that it is meant, as far as it knows", async () => {
+    const guard = new RemovalGuard({ least: 10, census: nothing, logger });
+    const full = topologyOf(many);
+    const before = planHost(full, { host: "one" });
+    const bare = ({ ports, ...service }: Topology["services"][number]) => ({
+      ...service,
+      ports: ports.map((port) => ({ ...port, endpoints: [] })),
+    });
+    const emptied = planHost({ ...full, services: full.services.map(bare) }, { host: "one" });
+    const endpoints = [...censusOf(before).endpoints];
+    expect(await guard.holds(emptied, before, { withdrawn: new Set(endpoints.slice(0, 1)) })).toBe(true);
+    expect(guard.held?.lost).toMatchObject({ vips: { gone: 0 }, endpoints: { gone: 11, of: 11 } });
+    expect(await guard.holds(emptied, before, { withdrawn: new Set(endpoints) })).toBe(false);
   });
 
   test("is forgotten where the source undoes it", async () => {

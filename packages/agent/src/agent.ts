@@ -166,7 +166,9 @@ export class Agent {
   async #carryOut(): Promise<void> {
     if (this.#plan === undefined) return;
     this.#retry.cancel();
-    const isHeld = (await this.#options.guard?.holds(this.#plan, this.#applied?.plan)) === true;
+    const isHeld =
+      (await this.#options.guard?.holds(this.#plan, this.#applied?.plan, { withdrawn: this.#snapshot?.withdrawn })) ===
+      true;
     const plan = isHeld ? this.#applied?.plan : this.#plan;
     // What the machine has from before serves on.
     if (plan === undefined) return this.#nowReady();

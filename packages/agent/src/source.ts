@@ -22,6 +22,13 @@ export interface Source {
    * twice as long, up to 30 s; `RetryTimer` keeps that time.
    */
   follow(signal: AbortSignal): AsyncIterable<SourceEvent>;
+  /**
+   * Lets go of what the source itself keeps from being applied until somebody says that it is meant; what follows is told as ever. Absent:
+   * one that keeps nothing.
+   *
+   * @returns what it was, in words; undefined: nothing is kept now
+   */
+  confirm?(): string | undefined;
 }
 
 export type SourceEvent = SourceSnapshot | SourceProblem;
@@ -41,6 +48,11 @@ export interface SourceSnapshot {
    * others: `topology` has its last good state, where there is one, and nothing of it else. The agent is *degraded* while there is one.
    */
   readonly refused?: readonly RefusedEntry[];
+  /**
+   * Endpoints, as `10.0.0.1:80` or `[fd00::1]:80`, of which is known that they are out of use on purpose: they said so themselves, or somebody
+   * took them out. However many these are, their going needs no confirmation. Absent: nothing is known of any.
+   */
+  readonly withdrawn?: ReadonlySet<string>;
 }
 
 /** An entry of a source (a service of a file, a file of a directory, an object of a cluster, a key of a store) with a fault. */

@@ -20,7 +20,7 @@ import {
 import type { CommandContext } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
 import { readInputFiles, readPath } from "./read-files.ts";
-import { sourcesOf, type TopologyFlags } from "./topology-input.ts";
+import { etcdFlagsOf, etcdUrlOf, sourcesOf, type TopologyFlags } from "./topology-input.ts";
 
 export { planHost, topologySchema } from "@svcproxy/topology";
 
@@ -71,9 +71,14 @@ function noteWarnings(context: CommandContext, warnings: readonly Fault[]): void
 async function parseArguments(
   context: CommandContext,
   args: readonly string[],
-  { required = false, allowExternalIps = [], config }: ReadTopologyOptions,
+  { required = false, allowExternalIps = [], config, ...flags }: ReadTopologyOptions,
 ): Promise<ParsedTopology> {
   const options = config === undefined ? {} : { configuration: readConfiguration(config) };
+  const etcd = etcdUrlOf(args);
+  if (etcd !== undefined) {
+    const { readEtcdSettings, readEtcdTopology } = await import("@svcproxy/agent");
+    return readEtcdTopology(readEtcdSettings(etcdFlagsOf(etcd, flags)), { signal: context.signal, ...options });
+  }
   if (args.length === 0) {
     if (required) throw topologyRequired();
     context.note("svcproxy: no topology given, using the built-in example (hosts cloudos1 and cloudos2)");
@@ -105,7 +110,7 @@ export function readAllowedBlock(text: string): Cidr {
   });
 }
 
-function readConfiguration(path: string): ParsedProxyConfiguration {
+export function readConfiguration(path: string): ParsedProxyConfiguration {
   return parseProxyConfiguration(readConfigurationFile(path));
 }
 

@@ -1,9 +1,10 @@
 import process from "node:process";
-import { FileSource, groupId, HostAgent, type HostAgentOptions } from "@svcproxy/agent";
-import { type HostPlan, inputError, planHost, type Topology } from "@svcproxy/topology";
+import { groupId, HostAgent, type HostAgentOptions, type HostAgentStatus } from "@svcproxy/agent";
+import { type HostPlan, planHost, type Topology } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
-import { readAllowedBlock, resolveHost, resolveOwnHost, topologyRequired } from "./read-topology.ts";
+import { openSource } from "./open-source.ts";
+import { resolveHost, resolveOwnHost } from "./read-topology.ts";
 import { ownProgram, version } from "./this-program.ts";
 import type { TopologyFlags } from "./topology-input.ts";
 import { metricsAddressOf } from "./userspace-settings.ts";
@@ -22,8 +23,6 @@ export interface RunFlags extends TopologyFlags {
   readonly context?: string;
   readonly hostnameOverride?: string;
   readonly initOnly?: true;
-  readonly serviceSeries: number;
-  readonly trafficCounters?: true;
 }
 
 /** Keeps this host true to a topology until it is told to end. */
@@ -31,19 +30,12 @@ export async function runAgent(
   context: CommandContext,
   { files, flags }: { readonly files: readonly string[]; readonly flags: RunFlags },
 ): Promise<ExitCode> {
-  if (files.length === 0) throw topologyRequired();
-  if (files.includes("-")) throw inputError("WATCH_STDIN", "Cannot follow stdin: svcproxy run needs files");
   const logger = await context.logger();
-  const source = new FileSource({
-    inputs: files,
-    ...(flags.config === undefined ? {} : { config: flags.config }),
-    allowExternalIPs: (flags.allowExternalIps ?? []).map(readAllowedBlock),
-    watch: true,
-    onPassedOver: (counts) =>
-      logger.info({ passedOver: Object.fromEntries(counts) }, "objects of other kinds were passed over"),
-  });
+  const { plan, ownHost } = planner(flags);
+  const source = await openSource({ files, flags, logger, guardLeast: flags.guard, ownHost });
   return keepHost({
-    ...{ source, logger, flags, plan: planner(flags), refresh: () => source.refresh() },
+    ...{ source, logger, flags, plan, refresh: () => source.refresh() },
+    ...(source.tellStanding === undefined ? {} : { tellStanding: source.tellStanding }),
     healthAddress: addressOf(flags.healthzBindAddress ?? "127.0.0.1:10256"),
     metricsAddress: addressOf(flags.metricsBindAddress ?? "127.0.0.1:10249"),
   });
@@ -57,10 +49,12 @@ export interface KeptHost
   readonly flags: RunFlags;
   /** Reads the source again. */
   readonly refresh: () => void;
+  /** Lets others know how this host stands, until it is disposed. */
+  readonly tellStanding?: (status: () => HostAgentStatus) => AsyncDisposable;
 }
 
 /** Runs an agent until it is told to end. */
-export async function keepHost({ flags, refresh, ...options }: KeptHost): Promise<ExitCode> {
+export async function keepHost({ flags, refresh, tellStanding, ...options }: KeptHost): Promise<ExitCode> {
   const agent = new HostAgent({
     ...options,
     ...{ version, dataPath: flags.dataPath },
@@ -68,14 +62,13 @@ export async function keepHost({ flags, refresh, ...options }: KeptHost): Promis
     guardLeast: flags.guard,
     socketGroup: flags.socketGroup === undefined ? undefined : await groupId(flags.socketGroup),
     cleansUpOnExit: flags.cleanupOnExit === true,
-    serviceSeries: flags.serviceSeries,
-    countsTraffic: flags.trafficCounters === true,
     workerProgram: [...ownProgram(), "userspace", "worker"],
   });
   const stop = () => void agent.stop();
   process.on("SIGTERM", stop).on("SIGINT", stop).on("SIGHUP", refresh);
   try {
     await agent.start();
+    await using _standing = tellStanding?.(() => agent.status());
     await agent.finished;
   } finally {
     process.off("SIGTERM", stop).off("SIGINT", stop).off("SIGHUP", refresh);
@@ -91,7 +84,7 @@ export function addressOf(flag: string) {
 /** The host is found once: an address that goes meanwhile is not a reason to end. */
 function planner(flags: RunFlags) {
   let host: string | undefined;
-  return (topology: Topology, previous: HostPlan | undefined): HostPlan => {
+  const plan = (topology: Topology, previous: HostPlan | undefined): HostPlan => {
     const name = host === undefined ? resolveOwnHost(topology, flags) : resolveHost(topology, host);
     host = name;
     return planHost(topology, {
@@ -100,4 +93,5 @@ function planner(flags: RunFlags) {
       ...(previous === undefined ? {} : { previous }),
     });
   };
+  return { plan, ownHost: () => host };
 }

@@ -1,15 +1,17 @@
 import { statSync } from "node:fs";
 import process from "node:process";
-import { FileSource, UserspaceAgent } from "@svcproxy/agent";
+import { FileSource, type Source, UserspaceAgent } from "@svcproxy/agent";
 import { thisMachine } from "@svcproxy/host";
 import { escapeUnseen, type HostPlan, type InputFile, inputError, planHost, type Topology } from "@svcproxy/topology";
 import { accessFields, type UserspaceSurroundings } from "@svcproxy/userspace";
 import { type Logger, pino } from "pino";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
+import { openEtcd } from "./open-source.ts";
 import { readInputFiles } from "./read-files.ts";
 import { readAllowedBlock, resolveHost, resolveOwnHost, topologyRequired } from "./read-topology.ts";
 import { ownProgram, version } from "./this-program.ts";
+import { etcdUrlOf } from "./topology-input.ts";
 import type { UserspaceFlags } from "./userspace-flags.ts";
 import { metricsAddressOf, proxyOptionsOf, vipDeviceOf, vipIsolationOf, vipRangesOf } from "./userspace-settings.ts";
 
@@ -24,7 +26,8 @@ export async function runUserspace(
   const vipDevice = vipDeviceOf(flags);
   const metrics = metricsAddressOf(flags);
   const logger = await context.logger();
-  const source = await openSource(context, { files, flags, logger });
+  const { plan, ownHost } = planner(flags, vipDevice);
+  const source = await sourceOf(context, { files, flags, logger, ownHost });
   const access = flags.accessLog === true ? accessLog(context, logger) : undefined;
   const agent = new UserspaceAgent(
     {
@@ -46,7 +49,7 @@ export async function runUserspace(
       logger,
       machine: thisMachine,
       source,
-      plan: planner(flags, vipDevice),
+      plan,
       workerProgram: [...ownProgram(), "userspace", "worker"],
       ...(access === undefined ? {} : { onConnectionEnd: access.onConnectionEnd }),
     },
@@ -62,15 +65,25 @@ export async function runUserspace(
   return 0;
 }
 
+/** As the default of `svcproxy run --guard`. */
+const STALE_LEAST = 10;
+
 interface SourceInput {
   readonly files: readonly string[];
   readonly flags: UserspaceFlags;
   readonly logger: Logger;
+  readonly ownHost: () => string | undefined;
 }
 
-async function openSource(context: CommandContext, { files, flags, logger }: SourceInput): Promise<FileSource> {
+async function sourceOf(
+  context: CommandContext,
+  { files, flags, logger, ownHost }: SourceInput,
+): Promise<Source & { refresh(): void }> {
   const { watch = false, config, allowExternalIps = [] } = flags;
   if (files.length === 0) throw topologyRequired();
+  const url = etcdUrlOf(files);
+  // It is followed with and without --watch: what is registered there comes and goes.
+  if (url !== undefined) return openEtcd(url, { files, flags, logger, ownHost, guardLeast: STALE_LEAST });
   return new FileSource({
     inputs: (await Promise.all(files.map((file) => sourceInput(context, { file, watch })))).flat(),
     ...(config === undefined ? {} : { config }),
@@ -95,7 +108,7 @@ async function sourceInput(
 /** The host is found once: an address that goes meanwhile is not a reason to end. */
 function planner(flags: UserspaceFlags, vipDevice: string | undefined) {
   let host: string | undefined;
-  return (topology: Topology, previous: HostPlan | undefined): HostPlan => {
+  const plan = (topology: Topology, previous: HostPlan | undefined): HostPlan => {
     host = host === undefined ? resolveOwnHost(topology, flags) : resolveHost(topology, host);
     return planHost(topology, {
       host,
@@ -103,6 +116,7 @@ function planner(flags: UserspaceFlags, vipDevice: string | undefined) {
       ...(previous === undefined ? {} : { previous }),
     });
   };
+  return { plan, ownHost: () => host };
 }
 
 function handleSignals(agent: UserspaceAgent): () => void {

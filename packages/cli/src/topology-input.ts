@@ -1,3 +1,4 @@
+import { inputError, isEtcdUrl } from "@svcproxy/topology";
 import type { Command } from "commander";
 import type { CommandContext } from "./command-context.ts";
 
@@ -5,18 +6,27 @@ import type { CommandContext } from "./command-context.ts";
 export interface TopologyFlags {
   readonly config?: string;
   readonly allowExternalIps?: readonly string[];
+  readonly etcdConfig?: string;
+  readonly flannelPrefix?: string;
 }
+
+export const ETCD_CONFIG = "certificates, user and password for etcd (default: /etc/svcproxy/etcd.yaml, where it is)";
 
 /** Declares the TOPOLOGY argument and its flags; the action gets the files as its first argument (`string[]`, empty where none is given). */
 export function acceptTopology(command: Command): Command {
   return command
-    .argument("[topology...]", "topology file, or Kubernetes objects: files, a directory, or - for stdin")
+    .argument(
+      "[topology...]",
+      "topology file, or Kubernetes objects: files, a directory, or - for stdin; or etcd://HOST:PORT/PREFIX",
+    )
     .option("--config <file>", "settings of the data path from a KubeProxyConfiguration")
     .option(
       "--allow-external-ips <cidr>",
       "serve externalIPs of Kubernetes objects in this block (repeatable)",
       (cidr: string, before: readonly string[] = []) => [...before, cidr],
-    );
+    )
+    .option("--etcd-config <file>", ETCD_CONFIG)
+    .option("--flannel-prefix <prefix>", "with etcd: take hosts from flannel's leases below this prefix too");
 }
 
 /** What the command line names, else this host's own topology, which stderr then says; nothing where there is none. */
@@ -25,4 +35,21 @@ export function sourcesOf(context: CommandContext, files: readonly string[]): re
   if (files.length > 0 || defaultSource === undefined) return files;
   context.note(`svcproxy: no topology given, using ${defaultSource}`);
   return [defaultSource];
+}
+
+/** The URL of etcd, where that is what the command line names. @throws InputError where it names something besides */
+export function etcdUrlOf(args: readonly string[]): string | undefined {
+  const url = args.find(isEtcdUrl);
+  if (url !== undefined && args.length > 1) {
+    throw inputError("CONFLICTING_FLAGS", "etcd is a whole topology: it cannot be joined with files or another etcd");
+  }
+  return url;
+}
+
+export function etcdFlagsOf(url: string | undefined, { etcdConfig, flannelPrefix }: TopologyFlags) {
+  return {
+    ...(url === undefined ? {} : { url }),
+    ...(etcdConfig === undefined ? {} : { settingsFile: etcdConfig }),
+    ...(flannelPrefix === undefined ? {} : { flannelPrefix }),
+  };
 }

@@ -1,5 +1,13 @@
 export * from "./address.ts";
+export * from "./entries/entry-key.ts";
+export * from "./entries/entry-topology.ts";
+export * from "./entries/layer-endpoints.ts";
+export * from "./entries/load-entry.ts";
+export * from "./entries/read-endpoint.ts";
+export * from "./entries/split-topology.ts";
 export * from "./errors.ts";
+export * from "./etcd/etcd-place.ts";
+export * from "./etcd/is-etcd-url.ts";
 export * from "./fault-code.ts";
 export { topologySchema } from "./file/check-shape.ts";
 export * from "./file/example-topology.ts";

@@ -1,5 +1,5 @@
 import { type EnvironmentError, type Fault, formatPlace, type SourcePlace } from "./errors.ts";
-import type { ProblemCode } from "./problem-code.ts";
+import type { InputCode, ProblemCode } from "./problem-code.ts";
 import { visible } from "./visible.ts";
 
 /**
@@ -18,8 +18,13 @@ export interface Problem {
   readonly at?: SourcePlace;
 }
 
+/** A problem of the input: whoever cannot go on with it ends with a fault. */
+export interface InputProblem extends Problem {
+  readonly code: InputCode;
+}
+
 /** A fault of the input as a problem: its subject is the place in the data, else the file or the object. */
-export function problemOf({ severity, code, message, path = [], at, hint }: Fault): Problem {
+export function problemOf({ severity, code, message, path = [], at, hint }: Fault): InputProblem {
   const source = at === undefined ? "the input" : "object" in at ? at.object : at.file;
   return {
     severity,

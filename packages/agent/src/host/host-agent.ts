@@ -2,9 +2,6 @@ import { createHash } from "node:crypto";
 import process from "node:process";
 import {
   type DataPathName,
-  describeKubeProxy,
-  type FoundKubeProxy,
-  findKubeProxy,
   joinCensuses,
   MissingTool,
   makeRuntimeDirectory,
@@ -27,7 +24,6 @@ import { AGENT_LOCK, agentSocketPath } from "./agent-place.ts";
 import { type Address, AgentServers } from "./agent-servers.ts";
 import { addApply, NO_APPLIES } from "./apply-times.ts";
 import { type ChosenDataPath, chooseDataPath, type KeptDataPath } from "./choose-data-path.ts";
-import { ServiceCounterReader } from "./counters/service-counters.ts";
 import { DriftKeeper } from "./drift-keeper.ts";
 import type { HostAgentStatus, KernelStatus } from "./host-agent-status.ts";
 import { KernelWatch } from "./kernel-watch.ts";
@@ -50,16 +46,10 @@ export interface HostAgentOptions {
   readonly waitsForPorts?: boolean;
   /** Called once all of a plan is served for the first time. */
   readonly onServing?: () => Promise<void>;
-  /** Called before anything changes where a kube-proxy serves this host; default: that ends the start. */
-  readonly onKubeProxy?: (found: FoundKubeProxy) => Promise<void>;
   /** Number of the group that may use the socket besides this user. */
   readonly socketGroup: number | undefined;
   /** Whether what is ours is taken away at the end. */
   readonly cleansUpOnExit: boolean;
-  /** So many service ports have metrics of their own at most; 0: none has. */
-  readonly serviceSeries: number;
-  /** Whether nftables counts packets and bytes of each service. */
-  readonly countsTraffic: boolean;
   /** See `UserspaceSurroundings`. */
   readonly workerProgram: readonly [string, ...string[]];
   readonly logger: Logger;
@@ -98,7 +88,7 @@ export class HostAgent {
   /**
    * Begins to serve. What is wrong with the source or the machine later on is waited out.
    *
-   * @throws EnvironmentError ALREADY_RUNNING, KUBE_PROXY_FOUND, NEEDS_ROOT, METRICS_ADDRESS, AGENT_SOCKET, RUNTIME_DIRECTORY, NO_DATA_PATH, and what a data
+   * @throws EnvironmentError ALREADY_RUNNING, NEEDS_ROOT, METRICS_ADDRESS, AGENT_SOCKET, RUNTIME_DIRECTORY, NO_DATA_PATH, and what a data
    * path that was asked for lacks; then nothing is left open
    */
   async start(): Promise<void> {
@@ -114,7 +104,6 @@ export class HostAgent {
     const { logger, source, guardLeast } = this.#options;
     const directory = await makeRuntimeDirectory();
     this.#opened.use(await lockHost(directory));
-    await this.#lookForKubeProxy();
     const chosen = await this.#choose();
     this.#chosen = chosen;
     const guard = new RemovalGuard({
@@ -137,25 +126,10 @@ export class HostAgent {
     void agent.start();
   }
 
-  /** Two of them would answer for the same VIPs, and whichever is asked first would win. */
-  async #lookForKubeProxy(): Promise<void> {
-    const found = await findKubeProxy(this.#tools.machine, { signal: this.#ending.signal });
-    if (found === undefined) return;
-    const { onKubeProxy = refuseKubeProxy } = this.#options;
-    await onKubeProxy(found);
-  }
-
   #choose(): Promise<ChosenDataPath> {
-    const { dataPath, takePorts, countsTraffic, logger, workerProgram } = this.#options;
+    const { dataPath, takePorts, logger, workerProgram } = this.#options;
     return chooseDataPath({
-      ...{
-        wanted: dataPath,
-        takePorts,
-        countsTraffic,
-        logger,
-        machine: this.#tools.machine,
-        signal: this.#ending.signal,
-      },
+      ...{ wanted: dataPath, takePorts, logger, machine: this.#tools.machine, signal: this.#ending.signal },
       dialect: () => this.#dialect,
       userspace: {
         workerProgram,
@@ -187,15 +161,13 @@ export class HostAgent {
 
   async #servePages(directory: string, { dataPath }: ChosenDataPath): Promise<void> {
     const { healthAddress, metricsAddress, socketGroup, logger, waitsForPorts = false } = this.#options;
-    const { serviceSeries, countsTraffic } = this.#options;
-    const plan = () => this.#inForce?.plan;
-    const asked = { machine: this.#tools.machine, dataPath, plan, signal: this.#ending.signal };
-    const connections = new AgentConnections(asked);
-    const counters = new ServiceCounterReader({ ...asked, limit: serviceSeries, countsTraffic, logger });
+    const connections = new AgentConnections({
+      ...{ machine: this.#tools.machine, dataPath, signal: this.#ending.signal },
+      plan: () => this.#inForce?.plan,
+    });
     const pages = new AgentPages({
       status: () => this.status(),
       confirm: () => this.#confirm(),
-      services: async () => ({ services: await counters.read(), plan: plan() }),
       connections: (question) => connections.ask(question),
     });
     const servers = new AgentServers({ pages, logger, waitsForPorts });
@@ -253,10 +225,13 @@ export class HostAgent {
   }
 
   async #confirm(): Promise<string | undefined> {
+    const released = this.#options.source.confirm?.();
     const confirmed = await this.#agent?.confirm();
-    if (confirmed === undefined) return undefined;
-    this.#options.logger.info("the change that was held back is confirmed");
-    return confirmed.problem.text;
+    const texts = [released, confirmed?.problem.text].filter((text) => text !== undefined);
+    if (texts.length === 0) return undefined;
+    const text = texts.join("; ");
+    this.#options.logger.info({ confirmed: text }, "what was held back is confirmed");
+    return text;
   }
 
   status(): HostAgentStatus {
@@ -334,14 +309,6 @@ export class HostAgent {
       logger.error({ code: error.code }, `what is ours stays: ${error.message}`);
     }
   }
-}
-
-/** @throws EnvironmentError KUBE_PROXY_FOUND */
-function refuseKubeProxy(found: FoundKubeProxy): never {
-  const deed = found.isRunning ? "kube-proxy serves this host" : "the rules of a kube-proxy serve this host";
-  throw new EnvironmentError("KUBE_PROXY_FOUND", `Cannot start: ${deed} (${describeKubeProxy(found)})`, {
-    hint: `${found.isRunning ? "Stop it" : "Keep it stopped"}, and take its rules away: kube-proxy --cleanup`,
-  });
 }
 
 /** @throws EnvironmentError ALREADY_RUNNING */

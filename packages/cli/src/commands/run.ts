@@ -12,11 +12,13 @@ export function addRun(program: Command, run: RunCommand): void {
     about: "keep this host true to a topology, or to a cluster: follow it, and undo what others do to our rules",
     notes: [
       "Until the topology can be read whole nothing is touched. What is wrong with it later is told, and what was in force stays. SIGTERM and SIGINT end it; the rules stay, and serve on. SIGHUP reads the topology again.",
+      "etcd://HOST:PORT/PREFIX in place of files follows entries in etcd. Endpoints that vanish there without a word, more than half and at least --guard, are kept until they return, or until svcproxy confirm.",
       "`kubernetes` in place of files follows a cluster through its API server, as kube-proxy does on each node.",
     ],
     examples: [
       "sudo svcproxy run web.yaml --host web1",
       "sudo svcproxy run objects/ --data-path iptables",
+      "sudo svcproxy run etcd://10.0.0.1:2379,10.0.0.2:2379/svcproxy",
       "sudo svcproxy run kubernetes --kubeconfig /etc/kubernetes/kube-proxy.conf",
     ],
   })
@@ -42,8 +44,6 @@ export function addRun(program: Command, run: RunCommand): void {
       "--metrics-bind-address <address>",
       "where /metrics and /statusz answer, or none (default: 127.0.0.1:10249)",
     )
-    .option("--service-series <n>", "service ports with metrics of their own, at most; 0: none", parseCount, 500)
-    .option("--traffic-counters", "with nftables: count packets and bytes of each service")
     .option("--socket-group <group>", "who may ask and confirm on the socket besides root")
     .option("--cleanup-on-exit", "take away what is ours at the end")
     .option("--kubeconfig <file>", "kubernetes: how the API server is reached (default: as the pod that this is)")

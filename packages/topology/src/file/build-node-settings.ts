@@ -26,6 +26,9 @@ export function buildNodeSettings(
           from: 1,
           to: MAX_AFFINITY_TABLE_SIZE,
         });
+  if (raw.canarySeconds !== undefined)
+    reader.number(raw.canarySeconds, where.at("canarySeconds"), { key: "canarySeconds", from: 0, to: 86_400 });
+  warnOfUnknownCanaries(raw, { reader, where, directory });
   return {
     ...(detectLocal === undefined ? {} : { detectLocal }),
     ...(raw.clusterCIDR === undefined ? {} : { clusterCIDRs: readClusterCIDRs(raw, { reader, where }) }),
@@ -36,6 +39,19 @@ export function buildNodeSettings(
     ...readServiceCIDRs(raw, { reader, where, directory, services }),
     ...(affinityTableSize === undefined ? {} : { affinityTableSize }),
   };
+}
+
+/** They concern who follows a store, not the data path: nothing of them is in the settings. */
+function warnOfUnknownCanaries(
+  { canaryHosts }: RawNode,
+  { reader, where, directory }: NodeContext & Pick<Parameters<typeof readServiceCIDRs>[1], "directory">,
+): void {
+  const names = new Set(directory.hosts.map(({ name }) => name));
+  canaryHosts?.forEach((name, index) => {
+    if (name === undefined || names.has(name)) return;
+    const reason = `canaryHosts has ${quote(name)}, and no host of that name is listed`;
+    reader.warning("UNKNOWN_VALUE", where.at("canaryHosts").at(index), reason);
+  });
 }
 
 interface NodeContext {

@@ -50,7 +50,7 @@ export function readTopologyDocuments(
 }
 
 /** Reads one document; what it cannot read goes into the report and is missing. */
-function buildTopology(
+export function buildTopology(
   document: SourceDocument,
   report: FaultReport,
 ): Pick<Topology, "hosts" | "services"> & { readonly settings: Partial<NodeSettings> } {

@@ -182,6 +182,17 @@ const node = z
           z.describe("Clients that session affinity remembers at most, a map; default 65536 (nftables)"),
         ),
     ),
+    canaryHosts: optional(
+      list(
+        text("A host's name"),
+        "etcd alone: these hosts apply a change first, the others only once none of them is degraded by it",
+      ),
+    ),
+    canarySeconds: optional(
+      z
+        .int()
+        .check(z.minimum(0), z.maximum(86400), z.describe("How long the canaryHosts have a change first; default 30")),
+    ),
   })
   .register(z.globalRegistry, {
     id: "Node",
