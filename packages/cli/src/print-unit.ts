@@ -29,6 +29,7 @@ export function printUnit(input: {
   const instance = flags.runtimeDir === undefined ? [] : ["--runtime-dir", resolve(flags.runtimeDir)];
   return renderUnit({
     command: [...program, ...args],
+    reloadCommand: [...program, "userspace", "reload", ...instance],
     cleanupCommand: [...program, "userspace", "cleanup", ...instance],
     stopTimeoutSeconds: Math.ceil(proxyOptionsOf(flags).drainTimeoutMs / 1000) + CLEAN_UP_SECONDS,
   });

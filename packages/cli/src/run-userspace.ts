@@ -18,10 +18,14 @@ import { metricsAddressOf, proxyOptionsOf, vipDeviceOf, vipIsolationOf, vipRange
 /** Bytes of access lines that wait for a slow reader; beyond, lines are dropped, because the proxy must not wait. */
 const ACCESS_LOG_BYTES = 8 * 1024 * 1024;
 
-/** Runs the proxy until it is told to end. */
+/** Runs the proxy until it is told to end. @param input.argv the arguments after the program's name */
 export async function runUserspace(
   context: CommandContext,
-  { files, flags }: { readonly files: readonly string[]; readonly flags: UserspaceFlags },
+  {
+    files,
+    flags,
+    argv,
+  }: { readonly files: readonly string[]; readonly flags: UserspaceFlags; readonly argv: readonly string[] },
 ): Promise<ExitCode> {
   const vipDevice = vipDeviceOf(flags);
   const metrics = metricsAddressOf(flags);
@@ -44,6 +48,7 @@ export async function runUserspace(
         requireAll: flags.requireAll === true,
       },
       ...(metrics === undefined ? {} : { metrics }),
+      takenOverTimeoutMs: flags.drainTimeout ?? Number.POSITIVE_INFINITY,
     },
     {
       logger,
@@ -51,6 +56,8 @@ export async function runUserspace(
       source,
       plan,
       workerProgram: [...ownProgram(), "userspace", "worker"],
+      // What came by stdin is gone.
+      ...(files.includes("-") ? {} : { successorProgram: [...ownProgram(), ...takingOver(argv)] }),
       ...(access === undefined ? {} : { onConnectionEnd: access.onConnectionEnd }),
     },
   );
@@ -67,6 +74,10 @@ export async function runUserspace(
 
 /** As the default of `svcproxy run --guard`. */
 const STALE_LEAST = 10;
+
+function takingOver(argv: readonly string[]): readonly string[] {
+  return argv.includes("--take-over") ? argv : [...argv, "--take-over"];
+}
 
 interface SourceInput {
   readonly files: readonly string[];

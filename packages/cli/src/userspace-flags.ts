@@ -136,7 +136,7 @@ export const DURATION_FLAGS: readonly ValueFlag[] = [
   {
     flag: "drain-timeout",
     option: "drainTimeoutMs",
-    about: "how long connections may go on after a removal or at the end",
+    about: "how long connections may go on after a removal or at the end; given: after a take-over, too",
     preset: "30s",
   },
   {

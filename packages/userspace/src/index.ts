@@ -1,7 +1,8 @@
 export * from "./access-record.ts";
 export { describeFailure } from "./frontend-listeners.ts";
+export type { Generation } from "./instance/generation.ts";
 export type { InstanceOptions } from "./instance/instance-options.ts";
-export { queryInstance } from "./instance.ts";
+export { queryInstance, reloadInstance } from "./instance.ts";
 export {
   DIAL_TIME_BUCKETS_SECONDS,
   END_REASONS,

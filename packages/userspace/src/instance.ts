@@ -1,5 +1,5 @@
 import { chmod, stat, unlink } from "node:fs/promises";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import process from "node:process";
 import {
   type ConnectionQuestion,
@@ -9,6 +9,9 @@ import {
   tryLockNamespace,
 } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
+import { askSocket, listens, readQuestion, sendAnswer } from "./instance/control-socket.ts";
+import type { DrainOrder, Generations } from "./instance/generation.ts";
+import { drainGeneration, readGenerations, serveGeneration } from "./instance/generations.ts";
 import { type Handover, receiveListeners, sendListeners } from "./instance/handover.ts";
 import type { InstanceClaim, InstanceOptions, InstanceService } from "./instance/instance-options.ts";
 import { type InstancePlace, instancePlace, locateInstance } from "./instance/instance-place.ts";
@@ -20,7 +23,8 @@ import type { InheritedListeners } from "./service-proxy.ts";
 const LOCK_PATIENCE_MS = 5_000;
 /** An answer of a running instance takes at most this long. */
 const ANSWER_TIMEOUT_MS = 10_000;
-const MAX_REQUEST_BYTES = 4_096;
+/** A successor reads the topology and opens what is new. */
+const RELOAD_TIMEOUT_MS = 120_000;
 /** See `RESERVED_DESCRIPTORS`. */
 const MAX_CONTROL_CONNECTIONS = 8;
 
@@ -77,7 +81,7 @@ function takeOverFailed(who: string, reason: string): EnvironmentError {
 }
 
 export type InstanceQuestion =
-  | { readonly kind: "status" | "served" }
+  | { readonly kind: "status" | "served" | "reload" }
   | ({ readonly kind: "connections" } & ConnectionQuestion);
 
 /** What the running instance says of itself, of what it serves, or of who is connected. @throws EnvironmentError NOT_RUNNING */
@@ -86,32 +90,14 @@ export async function queryInstance(
   question: InstanceQuestion = { kind: "status" },
 ): Promise<unknown> {
   const { controlPath } = await locateInstance(options);
-  const text = await ask(controlPath, `${JSON.stringify(question)}\n`).catch((cause: unknown) => {
+  const timeoutMs = question.kind === "reload" ? RELOAD_TIMEOUT_MS : ANSWER_TIMEOUT_MS;
+  const text = await askSocket(controlPath, { question, timeoutMs }).catch((cause: unknown) => {
     throw new EnvironmentError("NOT_RUNNING", "Cannot ask for the status: svcproxy userspace does not run here", {
       hint: "Ask in the network namespace and as the user that it runs in",
       cause,
     });
   });
   return parseJson(text);
-}
-
-async function ask(path: string, request: string): Promise<string> {
-  const socket = connect(path);
-  socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error("no answer")));
-  socket.write(request);
-  let text = "";
-  for await (const chunk of socket.setEncoding("utf8")) text += String(chunk);
-  return text;
-}
-
-async function listens(server: Server, path: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) => {
-      if ("code" in error && error.code === "EADDRINUSE") resolve(false);
-      else reject(error);
-    });
-    server.listen(path, () => resolve(true));
-  });
 }
 
 class Claim implements InstanceClaim {
@@ -122,6 +108,7 @@ class Claim implements InstanceClaim {
   readonly #handover: Handover | undefined;
   #lock: NamespaceLock | undefined;
   #control: Server | undefined;
+  #generation: Server | undefined;
   #handsOver = false;
 
   constructor(place: InstancePlace, { lock, handover }: { lock?: NamespaceLock; handover?: Handover }) {
@@ -169,31 +156,26 @@ class Claim implements InstanceClaim {
   }
 
   #answer(socket: Socket, service: InstanceService): void {
-    let text = "";
-    socket.on("error", () => {});
-    socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy());
-    const onData = (chunk: Buffer) => {
-      text += chunk.toString("utf8");
-      if (text.length > MAX_REQUEST_BYTES) socket.destroy();
-      if (!text.includes("\n")) return;
-      socket.off("data", onData);
-      void this.#carryOut(parseJson(text), { socket, service });
-    };
-    socket.on("data", onData);
+    readQuestion(socket, (question) => {
+      // A status that cannot be made is not answered; nothing else is harmed.
+      this.#carryOut(question, { socket, service }).catch(() => socket.destroy());
+    });
   }
 
   async #carryOut(request: unknown, { socket, service }: { socket: Socket; service: InstanceService }): Promise<void> {
-    if (kindOf(request) === "status") socket.end(JSON.stringify(await service.status()));
-    else if (kindOf(request) === "served") socket.end(JSON.stringify(service.served()));
-    else if (kindOf(request) === "connections") await this.#tellConnections(request, { socket, service });
-    else if (kindOf(request) === "take-over" && !this.#handsOver) await this.#handOver(socket, service);
+    const kind = kindOf(request);
+    if (kind === "status") sendAnswer(socket, await service.status());
+    else if (kind === "served") sendAnswer(socket, service.served());
+    else if (kind === "connections") await this.#tellConnections(request, { socket, service });
+    else if (kind === "reload") sendAnswer(socket, await reload(service));
+    else if (kind === "take-over" && !this.#handsOver) await this.#handOver(socket, service);
     else socket.destroy();
   }
 
   async #tellConnections(request: unknown, { socket, service }: { socket: Socket; service: InstanceService }) {
     const question = questionIn(request);
     if (question === undefined) socket.destroy();
-    else socket.end(JSON.stringify(await service.proxy.connections(question)));
+    else sendAnswer(socket, await service.proxy.connections(question));
   }
 
   async #handOver(socket: Socket, service: InstanceService): Promise<void> {
@@ -209,7 +191,18 @@ class Claim implements InstanceClaim {
       release: () => this.release(),
     });
     this.#handsOver = false;
-    if (successorPid !== undefined) service.onTakenOver(successorPid);
+    if (successorPid === undefined) return;
+    // Where it cannot be asked, its successors wait for its end.
+    this.#generation = await serveGeneration(this.#place, service.generation).catch(() => undefined);
+    service.onTakenOver(successorPid);
+  }
+
+  generations(): Promise<Generations> {
+    return readGenerations(this.#place);
+  }
+
+  drainGeneration(order: DrainOrder): Promise<void> {
+    return drainGeneration(this.#place, order);
   }
 
   async release(): Promise<void> {
@@ -218,6 +211,7 @@ class Claim implements InstanceClaim {
     this.#control = undefined;
     this.#lock = undefined;
     control?.close();
+    this.#generation?.close();
     await lock?.[Symbol.asyncDispose]();
   }
 }
@@ -230,6 +224,34 @@ function questionIn(value: unknown): ConnectionQuestion | undefined {
   const { service, limit } = value;
   if (typeof service !== "string" || typeof limit !== "number") return undefined;
   return { service, limit: Math.min(limit, MOST_CONNECTIONS) };
+}
+
+async function reload({ reload: start }: InstanceService): Promise<ReloadAnswer> {
+  if (start === undefined) return { error: "it was not started by a command that could be repeated" };
+  try {
+    await start();
+    return {};
+  } catch (error) {
+    return { error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+interface ReloadAnswer {
+  /** Absent: the successor serves. */
+  readonly error?: string;
+}
+
+/**
+ * Has the running instance start a successor that takes over.
+ *
+ * @throws EnvironmentError NOT_RUNNING; TAKE_OVER_FAILED, then the old one goes on
+ */
+export async function reloadInstance(options: InstanceOptions): Promise<void> {
+  const answer = await queryInstance(options, { kind: "reload" });
+  if (typeof answer === "object" && answer !== null && !("error" in answer)) return;
+  const reason =
+    typeof answer === "object" && answer !== null && "error" in answer ? String(answer.error) : "no answer";
+  throw new EnvironmentError("TAKE_OVER_FAILED", `Cannot reload: ${reason}; the old one goes on`);
 }
 
 function kindOf(value: unknown): unknown {

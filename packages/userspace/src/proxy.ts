@@ -85,7 +85,9 @@ class RunningProxy implements ServiceProxy {
   #state: ProxySnapshot["state"] = "running";
   /** Plans are carried out one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
-  #hurry: (() => void) | undefined;
+  #draining: Promise<void> | undefined;
+  #drainTimer: NodeJS.Timeout | undefined;
+  readonly #drainTimeout = Promise.withResolvers<void>();
 
   constructor({
     options,
@@ -245,19 +247,20 @@ class RunningProxy implements ServiceProxy {
     return this.#listeners.all();
   }
 
-  async drain(timeoutMs: number): Promise<void> {
+  drain(timeoutMs: number): Promise<void> {
+    clearTimeout(this.#drainTimer);
+    if (Number.isFinite(timeoutMs)) this.#drainTimer = setTimeout(this.#drainTimeout.resolve, timeoutMs);
+    this.#draining ??= this.#drain();
+    return this.#draining;
+  }
+
+  async #drain(): Promise<void> {
     this.#state = "draining";
     this.#checks?.close();
     await this.#turn;
     this.#listeners.end();
-    const hurried = new Promise<void>((resolve) => {
-      this.#hurry?.();
-      this.#hurry = resolve;
-    });
-    const timeout = Promise.withResolvers<void>();
-    const timer = setTimeout(timeout.resolve, timeoutMs);
-    await Promise.race([this.#group.drain(), timeout.promise, hurried]);
-    clearTimeout(timer);
+    await Promise.race([this.#group.drain(), this.#drainTimeout.promise]);
+    clearTimeout(this.#drainTimer);
     await this.#group.close();
   }
 
@@ -265,7 +268,7 @@ class RunningProxy implements ServiceProxy {
     this.#state = "draining";
     this.#checks?.close();
     this.#listeners.end();
-    this.#hurry?.();
+    this.#drainTimeout.resolve();
     await this.#group.close();
   }
 }

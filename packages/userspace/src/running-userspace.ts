@@ -9,6 +9,8 @@ import {
 } from "@svcproxy/host";
 import { EnvironmentError, type Family, type HostPlan, type Problem, problemSentence } from "@svcproxy/topology";
 import type { Served } from "./compare-served.ts";
+import type { Generation, GenerationFacts } from "./instance/generation.ts";
+import { GenerationKeeper } from "./instance/generation-keeper.ts";
 import type { InstanceClaim } from "./instance/instance-options.ts";
 import { claimInstance } from "./instance.ts";
 import { planInForce } from "./plan-in-force.ts";
@@ -16,6 +18,7 @@ import { readDescriptorLimit } from "./plane/descriptor-budget.ts";
 import { createProxy } from "./proxy.ts";
 import type { FrontendStatus, ProxySnapshot } from "./proxy-status.ts";
 import type { ServeReport, ServiceProxy } from "./service-proxy.ts";
+import { requireEveryFrontend, tooFewFiles } from "./start-requirements.ts";
 import { shortfalls, unservedProblems } from "./unserved.ts";
 import type { UserspaceSettings, UserspaceSurroundings } from "./userspace-settings.ts";
 import { exposedPrograms } from "./vip/exposed-programs.ts";
@@ -32,6 +35,8 @@ export interface UserspaceSnapshot extends ProxySnapshot {
   readonly vipsNotLocal: Readonly<Record<string, string>>;
   /** The command that would make them local. */
   readonly vipCommand?: string;
+  /** Instances that were taken over, and go on for the connections that they have; the oldest first. */
+  readonly generations: readonly Generation[];
 }
 
 interface Parts {
@@ -45,11 +50,14 @@ interface Parts {
 export class RunningUserspace {
   readonly #parts: Parts;
   readonly #vips: PlanVips;
+  readonly #generations: GenerationKeeper;
   #plan: HostPlan | undefined;
   #status: readonly ServicePortStatus[] = [];
   /** Looked for at the start: with many connections the kernel's list of sockets is long. */
   #exposed: readonly Problem[] = [];
-  #isTakenOver = false;
+  #takenOverAt: Date | undefined;
+  /** After a take-over: it ends within its drain timeout, and not only with its last connection. */
+  #isDraining = false;
   #stopping: Promise<readonly string[]> | undefined;
 
   private constructor(parts: Parts) {
@@ -61,16 +69,18 @@ export class RunningUserspace {
       vipDevice: settings.vipDevice,
       vipRanges: settings.vipRanges,
       isolates: settings.vipIsolation !== "off",
-      predecessorPid: claim.predecessorPid,
       // Of frontends that left the plan, too: connections to endpoints that stay go on by them, or what is to come in their place cannot listen.
       portsInUse: async () => {
+        const theirs = await this.#generations.portsInUse();
+        if (theirs === undefined) return undefined;
         const { frontends } = await proxy.snapshot();
-        return frontends.flatMap(({ kind, state, protocol, address, port }): readonly VipPort[] =>
-          kind !== "nodePort" && protocol !== "sctp" && (state.kind === "draining" || state.kind === "listening")
-            ? [{ protocol, address, port }]
-            : [],
-        );
+        const used = frontends.filter(({ state }) => state.kind === "draining" || state.kind === "listening");
+        return [...vipPorts(used), ...theirs];
       },
+    });
+    this.#generations = new GenerationKeeper({
+      ...{ claim, logger: surroundings.logger, drainTimeoutMs: settings.proxy.drainTimeoutMs },
+      connectionLimit: async () => (await proxy.snapshot()).limits.connections,
     });
   }
 
@@ -168,19 +178,23 @@ export class RunningUserspace {
       status: surroundings.status,
       served: () => this.served(),
       onTakenOver: (pid) => this.#takenOver(pid),
+      generation: { facts: () => this.#facts(), drain: (timeoutMs) => void this.stop(timeoutMs) },
+      ...(surroundings.reload === undefined ? {} : { reload: surroundings.reload }),
     });
+    await this.#generations.start();
     const { predecessorPid } = claim;
     if (predecessorPid !== undefined) {
-      const text = `took over from pid ${predecessorPid}, which drains now`;
+      const text = `took over from pid ${predecessorPid}, which keeps the connections that it has`;
       surroundings.logger.info({ predecessor: predecessorPid }, text);
     }
   }
 
   #takenOver(successorPid: number): void {
     const { logger, onTakenOver } = this.#parts.surroundings;
-    this.#isTakenOver = true;
+    this.#takenOverAt = new Date();
     this.#vips.abandon();
-    logger.info({ successor: successorPid }, `pid ${successorPid} takes over, draining`);
+    this.#generations.stop();
+    logger.info({ successor: successorPid }, `pid ${successorPid} takes over; connections that are left go on here`);
     onTakenOver(successorPid);
   }
 
@@ -220,6 +234,7 @@ export class RunningUserspace {
       ...snapshot,
       vipsNotLocal: Object.fromEntries(notLocal),
       ...(command === undefined ? {} : { vipCommand: command }),
+      generations: this.#takenOverAt === undefined ? await this.#generations.list() : [],
     };
   }
 
@@ -229,7 +244,11 @@ export class RunningUserspace {
    * @returns what was taken away
    */
   stop(drainTimeoutMs: number): Promise<readonly string[]> {
-    if (this.#stopping !== undefined) void this.#parts.proxy.drain(drainTimeoutMs);
+    this.#isDraining ||= Number.isFinite(drainTimeoutMs);
+    if (this.#stopping !== undefined) {
+      void this.#parts.proxy.drain(drainTimeoutMs);
+      if (this.#takenOverAt === undefined) void this.#generations.end(drainTimeoutMs);
+    }
     this.#stopping ??= this.#stop(drainTimeoutMs);
     return this.#stopping;
   }
@@ -238,10 +257,14 @@ export class RunningUserspace {
     const { claim, proxy, surroundings } = this.#parts;
     this.#vips.abandon();
     const listeners = proxy.listeners().length;
-    await proxy.drain(drainTimeoutMs);
-    if (this.#isTakenOver) return [];
     // Before the first plan is carried out, what there is belongs to the instance that is to be taken over.
     const isPredecessors = claim.predecessorPid !== undefined && this.#plan === undefined;
+    const areOurs = this.#takenOverAt === undefined && !isPredecessors;
+    await Promise.all([proxy.drain(drainTimeoutMs), areOurs ? this.#generations.end(drainTimeoutMs) : undefined]);
+    if (this.#takenOverAt !== undefined) {
+      await claim.release();
+      return [];
+    }
     const { removed, left } = isPredecessors ? { removed: [], left: [] } : await this.#vips.release();
     for (const problem of left) {
       surroundings.logger.warn({ code: problem.code, subject: problem.subject }, problemSentence(problem));
@@ -249,31 +272,21 @@ export class RunningUserspace {
     await claim.release();
     return listeners === 0 ? removed : [`${listeners} listeners`, ...removed];
   }
+
+  async #facts(): Promise<GenerationFacts> {
+    const { frontends, workers } = await this.#parts.proxy.snapshot();
+    return {
+      takenOverAt: (this.#takenOverAt ?? new Date()).toISOString(),
+      connections: workers.reduce((sum, { connections }) => sum + connections, 0),
+      udpSessions: workers.reduce((sum, { udpSessions }) => sum + udpSessions, 0),
+      isDraining: this.#isDraining,
+      inUse: vipPorts(frontends.filter(({ counters }) => counters.active > 0)),
+    };
+  }
 }
 
-function tooFewFiles(openFiles: number): EnvironmentError {
-  return new EnvironmentError(
-    "TOO_FEW_OPEN_FILES",
-    `Cannot start: ${openFiles} open files are allowed, which leaves none for connections`,
-    { hint: "Raise the limit first: ulimit -n 65536, or LimitNOFILE= in the systemd unit" },
-  );
-}
-
-/** All means all: a frontend that no userspace proxy can serve is missing as well. */
-function requireEveryFrontend(frontends: readonly FrontendStatus[]): void {
-  const missing = frontends.filter(({ state }) => state.kind === "failed" || state.kind === "unsupported");
-  const [first] = missing;
-  if (first === undefined) return;
-  const more = missing.length === 1 ? "" : ` and ${missing.length - 1} more`;
-  const reason = "reason" in first.state ? ` (${first.state.reason})` : "";
-  const needsRules = missing.some(({ state }) => state.kind === "unsupported");
-  throw new EnvironmentError(
-    "FRONTENDS_NOT_SERVED",
-    `Cannot serve ${first.key}${reason}${more}, and --require-all was given`,
-    {
-      hint: needsRules
-        ? "Without --require-all the others are served; what no userspace proxy can serve, rules can: svcproxy iptables apply"
-        : "Without --require-all the others are served, and what is missing is named",
-    },
+function vipPorts(frontends: readonly FrontendStatus[]): readonly VipPort[] {
+  return frontends.flatMap(({ kind, protocol, address, port }) =>
+    kind === "nodePort" || protocol === "sctp" ? [] : [{ protocol, address, port }],
   );
 }

@@ -19,7 +19,10 @@ export interface ServiceProxy {
   snapshot(): Promise<ProxySnapshot>;
   /** Who is connected now by a service. */
   connections(question: ConnectionQuestion): Promise<Connections>;
-  /** Stops accepting, waits for the connections to end, resets what is left after `timeoutMs`. Call again with 0 to hurry. */
+  /**
+   * Stops accepting, waits for the connections to end, resets what is left after `timeoutMs` (Infinity: nothing). Called again, the
+   * time counts from then on.
+   */
   drain(timeoutMs: number): Promise<void>;
   /** Resets everything at once and ends the workers. */
   close(): Promise<void>;

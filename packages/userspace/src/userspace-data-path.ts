@@ -99,8 +99,8 @@ export class UserspaceDataPath implements DataPath {
   }
 
   /**
-   * Stops accepting, lets connections end for so long, resets what is left, and takes away what is ours, unless a successor has it. Called again
-   * meanwhile with 0, it hurries.
+   * Stops accepting, lets connections end for so long (Infinity: as they will), resets what is left, and takes away what is ours, unless a
+   * successor has it. Called again meanwhile, the time counts from then on. Instances that were taken over before end likewise.
    *
    * @returns what was taken away
    */
@@ -152,11 +152,23 @@ class UserspaceSession implements DataPathSession {
 export async function cleanUpUserspace(instance: InstanceOptions, machine: Machine): Promise<CleanupReport> {
   const claim = await claimForCleanUp(instance);
   try {
+    await refuseWhereConnectionsGoOn(claim);
     const { removed, left } = await removeLocalVips(machine);
     return { removed, problems: left.map((problem): Problem => ({ ...problem, severity: "error" })) };
   } finally {
     await claim.release();
   }
+}
+
+/** Those that were taken over need what their connections use, also where their last successor was killed. */
+async function refuseWhereConnectionsGoOn(claim: InstanceClaim): Promise<void> {
+  const { known, silent } = await claim.generations();
+  const pids = [...known.map(({ pid }) => pid), ...silent];
+  if (pids.length === 0) return;
+  const who = pids.length === 1 ? `pid ${pids[0]} still has` : `pids ${pids.join(", ")} still have`;
+  throw new EnvironmentError("ALREADY_RUNNING", `Cannot clean up: ${who} connections here and needs what there is`, {
+    hint: `End it first: kill ${pids.join(" ")}`,
+  });
 }
 
 async function claimForCleanUp(instance: InstanceOptions): Promise<InstanceClaim> {

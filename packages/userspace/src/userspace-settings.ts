@@ -28,4 +28,6 @@ export interface UserspaceSurroundings {
   readonly status: () => Promise<unknown>;
   /** A successor serves in the place of this instance: `stop`, with time for the connections that are left. */
   readonly onTakenOver: (successorPid: number) => void;
+  /** See `InstanceService`. */
+  readonly reload?: () => Promise<void>;
 }

@@ -51,6 +51,9 @@ test.skipIf(reason !== undefined)(`systemd finds no fault in it${reason === unde
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = join(folder, "svcproxy-userspace.service");
   const command = [process.execPath, "a b", "100%", "$x"];
-  writeFileSync(file, renderUnit({ ...DEFAULT_UNIT_OPTIONS, command, cleanupCommand: command }));
+  writeFileSync(
+    file,
+    renderUnit({ ...DEFAULT_UNIT_OPTIONS, command, reloadCommand: command, cleanupCommand: command }),
+  );
   expect(execFileSync("systemd-analyze", ["verify", "--man=no", file], { encoding: "utf8", stdio: "pipe" })).toBe("");
 });

@@ -1,6 +1,8 @@
 export interface UnitOptions {
   /** Program and arguments that run the proxy; the first is an absolute path. */
   readonly command: readonly string[];
+  /** Program and arguments that have a running proxy start its successor. */
+  readonly reloadCommand: readonly string[];
   /** Program and arguments that take away what a killed proxy left. */
   readonly cleanupCommand: readonly string[];
   /** How long stopping may take: the drain and what follows. */
@@ -10,6 +12,7 @@ export interface UnitOptions {
 /** What the unit file in this package runs; `svcproxy userspace … --print-unit` fills in the caller's own. */
 export const DEFAULT_UNIT_OPTIONS: UnitOptions = {
   command: ["/usr/bin/svcproxy", "userspace", "/etc/svcproxy/topology.yaml", "--watch", "--metrics", "127.0.0.1:9464"],
+  reloadCommand: ["/usr/bin/svcproxy", "userspace", "reload"],
   cleanupCommand: ["/usr/bin/svcproxy", "userspace", "cleanup"],
   stopTimeoutSeconds: 40,
 };
@@ -18,7 +21,7 @@ export const DEFAULT_UNIT_OPTIONS: UnitOptions = {
  * The systemd unit: an ordinary user that systemd makes for it, two capabilities and nothing else.
  * @see systemd.exec(5), systemd.service(5)
  */
-export function renderUnit({ command, cleanupCommand, stopTimeoutSeconds }: UnitOptions): string {
+export function renderUnit({ command, reloadCommand, cleanupCommand, stopTimeoutSeconds }: UnitOptions): string {
   return `[Unit]
 Description=Service virtual IPs in userspace
 Documentation=man:ip-address(8)
@@ -31,7 +34,8 @@ Type=notify
 NotifyAccess=all
 WatchdogSec=30
 ExecStart=${command.map(quoteArgument).join(" ")}
-ExecReload=/bin/kill -HUP $MAINPID
+# The running proxy starts a successor with the same flags, which takes its listeners over; connections that are open live on in the old one.
+ExecReload=${reloadCommand.map(quoteArgument).join(" ")}
 # Takes away VIPs that a killed proxy left; does nothing after an orderly end.
 ExecStopPost=-${cleanupCommand.map(quoteArgument).join(" ")}
 KillMode=mixed

@@ -17,14 +17,18 @@ test("systemd is told that the proxy serves, what it does, and that it ends", as
   await systemd.manager.ready("4 frontends");
   await systemd.manager.status("5 frontends\nREADY=0");
   await systemd.manager.stopping();
-  expect(systemd.told()).toEqual(["READY=1 STATUS=4 frontends", "STATUS=5 frontends\\nREADY=0", "STOPPING=1"]);
+  expect(systemd.told()).toEqual([
+    `MAINPID=${process.pid} READY=1 STATUS=4 frontends`,
+    "STATUS=5 frontends\\nREADY=0",
+    "STOPPING=1",
+  ]);
 });
 
 test("the watchdog is fed after READY", async () => {
   const systemd = fakeSystemd({ WATCHDOG_USEC: "60000", WATCHDOG_PID: String(process.pid) });
   await systemd.manager.ready("serving");
   await vi.waitFor(() => expect(systemd.told().filter((line) => line === "WATCHDOG=1").length).toBeGreaterThan(1));
-  expect(systemd.told()[0]).toBe("READY=1 STATUS=serving");
+  expect(systemd.told()[0]).toBe(`MAINPID=${process.pid} READY=1 STATUS=serving`);
 });
 
 test.for([
@@ -34,7 +38,7 @@ test.for([
   const systemd = fakeSystemd(environment);
   await systemd.manager.ready("serving");
   await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(systemd.told()).toEqual(["READY=1 STATUS=serving"]);
+  expect(systemd.told()).toEqual([`MAINPID=${process.pid} READY=1 STATUS=serving`]);
 });
 
 test("a missing systemd-notify is reported and stops nothing", async () => {

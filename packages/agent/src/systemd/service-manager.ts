@@ -36,7 +36,8 @@ export function connectServiceManager(options: ServiceManagerOptions): ServiceMa
   let keepAlive: NodeJS.Timeout | undefined;
   return {
     ready: async (status) => {
-      await notify("READY=1", statusLine(status));
+      // The process that took over from the one that systemd started says so.
+      await notify(`MAINPID=${process.pid}`, "READY=1", statusLine(status));
       if (keepAliveMs === undefined) return;
       // A timer of the event loop that serves: a hang keeps it from being sent, and ends in a restart.
       keepAlive ??= repeat(() => notify("WATCHDOG=1"), {

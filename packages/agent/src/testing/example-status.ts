@@ -17,6 +17,7 @@ export function exampleStatus(change: Partial<UserspaceStatus> = {}): UserspaceS
     host: "cloudos1",
     topology: { file: "cloudos.yaml", loadedAt: "2026-01-01T00:01:00.000Z" },
     ready: true,
+    generations: [],
     vipsNotLocal: {},
     state: "running",
     workers: [

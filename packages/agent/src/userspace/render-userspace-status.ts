@@ -40,6 +40,11 @@ function headline(status: UserspaceStatus, now: number): string {
     `topology ${visible(topology.file)}, read ${formatAge(now - Date.parse(topology.loadedAt))} ago`,
     `limits: ${limits.connections} connections, ${limits.udpSessions} UDP sessions, ${limits.openFiles} open files`,
   ];
+  for (const { pid, takenOverAt, connections, udpSessions, isDraining } of status.generations ?? []) {
+    const what = `${connections} connections, ${udpSessions} UDP sessions`;
+    const age = formatAge(now - Date.parse(takenOverAt));
+    lines.push(`older generation: pid ${pid}, taken over ${age} ago, ${what}${isDraining ? ", draining" : ""}`);
+  }
   if (topology.fault !== undefined) {
     const message = topology.fault.message.split("\n").map(visible).join("\n  ");
     lines.push(`the file has a fault, the old plan is served: ${message}`);

@@ -7,12 +7,15 @@ import { type ObserveServer, startObserveServer } from "../observe/observe-serve
 import { renderMetrics } from "../observe/render-metrics.ts";
 import type { Source } from "../source.ts";
 import { connectServiceManager, type ServiceManager } from "../systemd/service-manager.ts";
+import { startSuccessor } from "./start-successor.ts";
 import { USERSPACE_METRICS } from "./userspace-metrics.ts";
 import { frontendsNotReady, isReady, type UserspaceStatus } from "./userspace-status.ts";
 
 export interface UserspaceAgentOptions {
   readonly version: string;
   readonly settings: UserspaceSettings;
+  /** How long connections may go on here once a successor serves; Infinity: as long as they will. */
+  readonly takenOverTimeoutMs: number;
   /** Where metrics are served; absent: nowhere. */
   readonly metrics?: { readonly address: string; readonly port: number };
 }
@@ -21,6 +24,8 @@ export interface UserspaceAgentSurroundings
   extends Pick<UserspaceSurroundings, "machine" | "onConnectionEnd" | "workerProgram"> {
   readonly logger: Logger;
   readonly source: Source & { refresh(): void };
+  /** The program, with its arguments, that takes over from this one; absent: there is none that could be started again. */
+  readonly successorProgram?: readonly [string, ...string[]];
   /** See `AgentOptions`. */
   plan(topology: Topology, previous: HostPlan | undefined): HostPlan;
 }
@@ -45,8 +50,11 @@ export class UserspaceAgent {
   readonly #agent: Agent;
   readonly #startedAt = new Date().toISOString();
   readonly #end = Promise.withResolvers<void>();
+  readonly #takenOver = Promise.withResolvers<void>();
   #server: ObserveServer | undefined;
   #isEnding = false;
+  /** It was taken over, and goes on for the connections that it has. */
+  #isLasting = false;
 
   constructor(options: UserspaceAgentOptions, surroundings: UserspaceAgentSurroundings) {
     const { logger, source } = surroundings;
@@ -57,7 +65,11 @@ export class UserspaceAgent {
     this.#dataPath = new UserspaceDataPath(options.settings, {
       ...surroundings,
       status: () => this.status(),
-      onTakenOver: () => void this.#finish({ isTakenOver: true }),
+      onTakenOver: () => {
+        this.#takenOver.resolve();
+        void this.#finish({ isTakenOver: true });
+      },
+      ...(surroundings.successorProgram === undefined ? {} : { reload: () => this.#startSuccessor() }),
     });
     const { vipDevices } = options.settings.proxy;
     this.#agent = new Agent({
@@ -100,18 +112,31 @@ export class UserspaceAgent {
     this.#surroundings.source.refresh();
   }
 
-  /** Stops accepting, drains, cleans up; the second call resets what is left. */
+  async #startSuccessor(): Promise<void> {
+    const { successorProgram, logger } = this.#surroundings;
+    if (successorProgram === undefined || this.#isEnding) return;
+    logger.info("reloading: starting a successor that takes over");
+    await startSuccessor(successorProgram, { isTakenOver: this.#takenOver.promise });
+  }
+
+  /** Stops accepting, drains, cleans up; the second call resets what is left. One that was taken over begins to drain by the first. */
   stop(): void {
-    if (this.#isEnding) void this.#dataPath.stop(0);
-    else void this.#finish({ isTakenOver: false });
+    const { drainTimeoutMs } = this.#options.settings.proxy;
+    if (!this.#isEnding) void this.#finish({ isTakenOver: false });
+    else void this.#dataPath.stop(this.#isLasting ? drainTimeoutMs : 0);
+    this.#isLasting = false;
   }
 
   async #finish({ isTakenOver }: { readonly isTakenOver: boolean }): Promise<void> {
     const { logger } = this.#surroundings;
-    const { drainTimeoutMs } = this.#options.settings.proxy;
+    const { takenOverTimeoutMs, settings } = this.#options;
+    const { drainTimeoutMs } = settings.proxy;
     if (this.#isEnding) return;
     this.#isEnding = true;
+    this.#isLasting = isTakenOver;
     if (isTakenOver) {
+      // From now on the successor is the one that systemd watches.
+      this.#serviceManager.close();
       // The successor waits for this address.
       await this.#server?.close();
       this.#server = undefined;
@@ -120,7 +145,7 @@ export class UserspaceAgent {
       void this.#serviceManager.stopping();
     }
     await this.#agent.stop();
-    await this.#close(drainTimeoutMs);
+    await this.#close(isTakenOver ? takenOverTimeoutMs : drainTimeoutMs);
     logger.info("stopped");
     this.#end.resolve();
   }

@@ -42,6 +42,18 @@ export const USERSPACE_METRICS: readonly MetricFamily<UserspaceStatus>[] = [
   },
   {
     type: "gauge",
+    name: "svcproxy_older_generations",
+    help: "Instances that were taken over, and go on for the connections that they have.",
+    samples: single(({ generations = [] }) => generations.length),
+  },
+  {
+    type: "gauge",
+    name: "svcproxy_older_generations_connections",
+    help: "TCP connections that they have together.",
+    samples: single(({ generations = [] }) => generations.reduce((sum, { connections }) => sum + connections, 0)),
+  },
+  {
+    type: "gauge",
     name: "svcproxy_start_time_seconds",
     help: "When this instance started.",
     samples: single(({ startedAt }) => seconds(startedAt)),

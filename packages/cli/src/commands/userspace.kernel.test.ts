@@ -85,6 +85,75 @@ describe.skipIf(reason !== undefined)(
       expect(await addresses(host)).not.toContain(VIP);
     });
 
+    test("a reload is a take-over: connections live on in the old process, are listed, and end with a restart", async () => {
+      await using host = await ProxyHost.create();
+      const echo = host.startScript(ECHO, "127.0.1.1");
+      await echo.says("listening");
+      const first = await serving(host, topologyOf({ vips: [VIP, OTHER_VIP] }), ["--metrics", "127.0.0.1:9464"]);
+      const client = host.startScript(SPEAK_WHEN_TOLD, OTHER_VIP);
+      await client.says("open");
+      // The VIP of the open connection leaves the plan.
+      await host.writeTopology(topologyOf({}));
+      expect(await host.svcproxy(["userspace", "reload"]).end()).toBe(0);
+      const status = host.svcproxy(["userspace", "status"]);
+      expect(await status.end()).toBe(0);
+      expect(status.stdout).toMatch(new RegExp(`older generation: pid ${first.pid}, .* 1 connections`));
+      await first.says("metrics on port 9464");
+      const metrics = await host.shell("curl -s http://127.0.0.1:9464/metrics");
+      expect(metrics).toContain("svcproxy_older_generations 1\n");
+      expect(metrics).toContain("svcproxy_older_generations_connections 1\n");
+      const refused = host.svcproxy(["userspace", "cleanup"]);
+      expect(await refused.end()).toBe(1);
+      client.signal("SIGUSR2");
+      await client.says("answered");
+      // It stops the successor, which ends the old one as well, and takes all away.
+      const [successor] = /"pid": (\d+)/.exec(await jsonStatus(host))?.slice(1) ?? [];
+      await host.shell(`kill -TERM ${successor}; sleep 0.3; kill -TERM ${successor}`);
+      expect(await first.end()).toBe(0);
+      await until(
+        async () => !(await addresses(host)).includes(VIP),
+        () => "VIPs stay",
+      );
+    });
+
+    test("of more than three old processes with connections the oldest is drained", async () => {
+      await using host = await ProxyHost.create();
+      const echo = host.startScript(ECHO, "127.0.1.1");
+      await echo.says("listening");
+      const first = await serving(host, topologyOf({}), []);
+      const clients: HostProgram[] = [];
+      for (let reload = 0; reload < 4; reload++) {
+        const client = host.startScript(SPEAK_WHEN_TOLD, VIP);
+        await client.says("open");
+        clients.push(client);
+        expect(await host.svcproxy(["userspace", "reload"]).end()).toBe(0);
+      }
+      await first.says("the oldest, drains and ends: more than 3 older generations have connections");
+      expect(await jsonStatus(host)).toContain('"isDraining": true');
+      const [oldest, ...rest] = clients;
+      await oldest?.kill("SIGTERM");
+      await until(
+        async () => !(await jsonStatus(host)).includes(`"pid": ${first.pid},`),
+        () => "the oldest stays",
+      );
+      for (const client of rest) {
+        client.signal("SIGUSR2");
+        await client.says("answered");
+      }
+    });
+
+    test("a reload that fails changes nothing, and says so", async () => {
+      await using host = await ProxyHost.create();
+      await startNamed(host, "127.0.1.1", "one");
+      const proxy = await serving(host, topologyOf({}));
+      await host.writeTopology("services: [");
+      const reload = host.svcproxy(["userspace", "reload"]);
+      expect(await reload.end()).toBe(1);
+      expect(reload.stderr).toContain("it ended with exit code 2; its log says why; the old one goes on");
+      expect(await ask(host, VIP)).toBe("one");
+      expect(await proxy.kill("SIGTERM")).toBe(0);
+    });
+
     test("--watch serves what comes, keeps what stays, and a broken file changes nothing", async () => {
       await using host = await ProxyHost.create();
       await startNamed(host, "127.0.1.1", "one");
@@ -441,6 +510,12 @@ const AS_UNIT = [
   ...["setpriv", "--reuid=65534", "--clear-groups", "--no-new-privs"],
   ...[`--bounding-set=${UNIT_CAPABILITIES}`, `--inh-caps=${UNIT_CAPABILITIES}`, `--ambient-caps=${UNIT_CAPABILITIES}`],
 ];
+
+async function jsonStatus(host: ProxyHost): Promise<string> {
+  const status = host.svcproxy(["userspace", "status", "--json"]);
+  await status.end();
+  return status.stdout;
+}
 
 /** Listens on all addresses, as the host's own programs do. */
 async function startSshd(host: ProxyHost): Promise<void> {

@@ -30,10 +30,11 @@ export function addUserspace(program: Command, run: RunCommand): void {
         return 0;
       }
       const { runUserspace } = await import("../run-userspace.ts");
-      return runUserspace(context, { files, flags });
+      return runUserspace(context, { files, flags, argv: program.args });
     }),
   );
   addUserspaceStatus(userspace, run);
+  addUserspaceReload(userspace, run);
   addUserspaceCleanup(userspace, run);
   addUserspaceWorker(userspace, run);
 }
@@ -72,6 +73,23 @@ function addUserspaceStatus(userspace: Command, run: RunCommand): void {
         return 0;
       }),
     );
+}
+
+/** `svcproxy userspace reload`: a successor with the same flags takes over from the running proxy. */
+function addUserspaceReload(userspace: Command, run: RunCommand): void {
+  addHelp(acceptInstance(userspace.command("reload")), {
+    about: "start a successor of the running proxy, with the same flags, that takes over without a lost connection",
+    notes: [
+      "Connections that are open live on in the old process, which ends with the last of them; of more than three such, the oldest is drained. New flags need a restart.",
+    ],
+    examples: ["sudo svcproxy userspace reload", "systemctl reload svcproxy-userspace"],
+  }).action((flags: InstanceFlags) =>
+    run(async () => {
+      const { reloadInstance } = await import("@svcproxy/userspace");
+      await reloadInstance(flags.runtimeDir === undefined ? {} : { runtimeDirectory: flags.runtimeDir });
+      return 0;
+    }),
+  );
 }
 
 /** `svcproxy userspace cleanup`: takes away what a killed proxy left. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readlink, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -65,8 +65,24 @@ export class ProxyHost implements AsyncDisposable {
     return (await this.namespace.run("sh", ["-c", script])).stdout;
   }
 
+  /** What those programs started and left: they have the same standard streams, and are in the namespace. */
+  async #killSuccessors(): Promise<void> {
+    const place = await readlink(`/proc/${this.namespace.pid}/ns/net`);
+    const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name) && name !== String(this.namespace.pid));
+    for (const pid of pids) {
+      if ((await readlink(`/proc/${pid}/ns/net`).catch(() => "")) !== place) continue;
+      try {
+        process.kill(Number(pid), "SIGKILL");
+      } catch {
+        // It ended meanwhile.
+      }
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#running].map((program) => program.kill("SIGKILL")));
+    for (const program of this.#running) program.signal("SIGKILL");
+    await this.#killSuccessors();
+    await Promise.all([...this.#running].map((program) => program.end()));
     await this.namespace[Symbol.asyncDispose]();
     await rm(this.folder, { recursive: true, force: true });
   }

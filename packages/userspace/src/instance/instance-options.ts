@@ -1,4 +1,5 @@
 import type { InheritedListeners, ServiceProxy } from "../service-proxy.ts";
+import type { DrainOrder, GenerationService, Generations } from "./generation.ts";
 
 /**
  * One proxy for each network namespace (and `name`): the abstract unix socket `\0svcproxy-userspace/NAME` is the lock,
@@ -31,6 +32,9 @@ export interface InstanceClaim {
    * `status` with `status()` and hands its listeners to a successor.
    */
   serve(service: InstanceService): Promise<void>;
+  /** Those that were taken over before, and go on for the connections that they have. */
+  generations(): Promise<Generations>;
+  drainGeneration(order: DrainOrder): Promise<void>;
   /** Gives the lock back. */
   release(): Promise<void>;
 }
@@ -46,4 +50,12 @@ export interface InstanceService {
    * The lock and the control socket have already passed on.
    */
   onTakenOver(successorPid: number): void;
+  /** What its successors ask from then on, and tell it. */
+  readonly generation: GenerationService;
+  /**
+   * Starts a successor that takes over. Absent: it cannot be done, because somebody else decides what runs here.
+   *
+   * @throws EnvironmentError where the successor fails; then this instance goes on
+   */
+  readonly reload?: () => Promise<void>;
 }

@@ -73,6 +73,10 @@ describe("the control socket", () => {
       status: async () => ({ fine: true }),
       served: () => ({ frontends: [] }),
       onTakenOver: () => {},
+      generation: {
+        facts: async () => ({ takenOverAt: "", connections: 0, udpSessions: 0, isDraining: true, inUse: [] }),
+        drain: () => {},
+      },
     });
     expect((await stat(claim.controlPath)).mode & 0o777).toBe(0o600);
     expect(await queryInstance(place)).toEqual({ fine: true });

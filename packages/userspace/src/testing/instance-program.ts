@@ -36,6 +36,10 @@ async function main({ place, services, workers, podDetector, servers = [] }: Set
     status: () => proxy.snapshot(),
     served: () => ({}),
     onTakenOver: () => void onTakenOver(),
+    generation: {
+      facts: async () => ({ takenOverAt: "", connections: 0, udpSessions: 0, isDraining: true, inUse: [] }),
+      drain: () => {},
+    },
   });
   process.send?.("serving");
 }

@@ -1,4 +1,3 @@
-import process from "node:process";
 import { type Machine, repeat } from "@svcproxy/host";
 import { type Cidr, cidrContains, type Family, type HostPlan, type IpAddress, type Problem } from "@svcproxy/topology";
 import type { Logger } from "pino";
@@ -15,12 +14,10 @@ export interface PlanVipsOptions {
   /** Where VIPs are put; undefined: nowhere. */
   readonly vipDevice: string | undefined;
   readonly vipRanges: readonly Cidr[];
-  /** An instance that still drains: its connections may need VIPs that this plan does not have. */
-  readonly predecessorPid: number | undefined;
   /** Whether clients of VIPs are to reach the services' ports alone. */
   readonly isolates: boolean;
-  /** What the plan no longer has and connections still need. */
-  portsInUse(): Promise<readonly VipPort[]>;
+  /** What the plan no longer has and connections still need; undefined: not known now, so nothing is taken away. */
+  portsInUse(): Promise<readonly VipPort[] | undefined>;
 }
 
 /** VIPs that are kept for connections are looked at again this often. */
@@ -118,8 +115,8 @@ export class PlanVips {
   }
 
   async #tidyNow(): Promise<boolean> {
-    if (this.#predecessorRuns()) return false;
     const inUse = await this.#options.portsInUse();
+    if (inUse === undefined) return false;
     const { removed, left } = await this.#vips.retain(
       [...this.#wanted, ...inUse.map(({ address }) => address)],
       [...this.#ports.values(), ...inUse],
@@ -127,18 +124,6 @@ export class PlanVips {
     this.#left = left;
     this.#mayBeStale = inUse.some((port) => !this.#ports.has(keyOf(port)));
     return removed.length > 0;
-  }
-
-  #predecessorRuns(): boolean {
-    const { predecessorPid } = this.#options;
-    if (predecessorPid === undefined) return false;
-    try {
-      process.kill(predecessorPid, 0);
-      return true;
-    } catch (error) {
-      // Somebody else's process is one all the same.
-      return error instanceof Error && "code" in error && error.code === "EPERM";
-    }
   }
 
   problems(): readonly Problem[] {
