@@ -154,7 +154,7 @@ export const FOUND_DISAGREEMENTS: readonly FoundDisagreement[] = [
       "raw",
       "-A PREROUTING -j CT --zone 5",
       "-A PREROUTING -m conntrack --ctstate INVALID -j DROP",
-      "-A PREROUTING -m conntrack --ctstate NEW --ctstatus CONFIRMED --ctorigsrc 0.0.0.0 --ctproto 0 -j MARK --set-xmark 0x1/0xff",
+      "-A PREROUTING -m conntrack --ctstate NEW --ctstatus CONFIRMED --ctorigsrc 0.0.0.0 -j MARK --set-xmark 0x1/0xff",
     ),
     sent: probe({ side: "remote", from: "10.2.0.2", to: "10.1.0.2", port: 80 }),
     outcome: "out by cni0 10.2.0.2 40001 > 10.1.0.2 80 mark 1",
