@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { Family, HostPlan } from "@svcproxy/topology";
+import type { Family, HostPlan, Topology } from "@svcproxy/topology";
 import { exampleTopology, parseTopology, planHost } from "@svcproxy/topology";
 import { isNftRule, type PlacedRule } from "../hooks/any-rule.ts";
 import type { HostState } from "../host/host-state.ts";
@@ -37,7 +37,7 @@ export interface ProveFixture {
   readonly isOwn: (placed: PlacedRule) => boolean;
 }
 
-function readFixture(name: string): string {
+export function readFixture(name: string): string {
   return readFileSync(new URL(`../../fixtures/prove/${name}`, import.meta.url), "utf8");
 }
 
@@ -61,6 +61,24 @@ export function richFixture(dialect: Dialect, family: Family): ProveFixture {
 export function worldFixture(dialect: Dialect): ProveFixture {
   const { topology } = parseTopology(new TextEncoder().encode(readFixture("world.yaml")), { file: "world.yaml" });
   return fixture(`world-${dialect}`, { topology, host: "host", dialect, family: 4 });
+}
+
+/** The same host with services that remember their clients. */
+export function stickyFixture(dialect: Dialect): ProveFixture {
+  return fixture(`sticky-${dialect}`, { topology: stickyTopology(), host: "host", dialect, family: 4 });
+}
+
+/** @param nodePortsOn where NodePorts are served: kube-proxy's nftables mode has none on localhost */
+export function stickyPlan(nodePortsOn: "localhost" | "primary address"): HostPlan {
+  const topology = stickyTopology();
+  if (nodePortsOn === "localhost") return planHost(topology, { host: "host" });
+  const node = { ...topology.node, localhostNodePorts: false, nodePortsOnPrimaryAddress: true };
+  return planHost({ ...topology, node }, { host: "host" });
+}
+
+function stickyTopology(): Topology {
+  const file = "sticky-world.yaml";
+  return parseTopology(new TextEncoder().encode(readFixture(file)), { file }).topology;
 }
 
 interface FixtureInput {

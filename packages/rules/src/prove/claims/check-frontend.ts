@@ -22,15 +22,20 @@ import { report } from "./report-fault.ts";
 /** Checks a frontend for every client on every entry. */
 export function checkFrontend(check: CheckContext, frontend: FrontendSpace): void {
   const { proof, clients } = check;
-  const local = subtract(proof.host.local, proof.host.loopback);
+  const { local, loopback } = proof.host;
   const arriving = new Map([...clients].filter(([, sources]) => sources.length > 0));
-  for (const [from, kinds] of [
-    ["host", new Map<ClientKind, IndexSet>([["host", local]])],
-    ["network", arriving],
+  const ofHost = (sources: IndexSet) => new Map<ClientKind, IndexSet>([["host", sources]]);
+  const onLoopback = intersect(frontend.destination, loopback);
+  const elsewhere = subtract(frontend.destination, loopback);
+  // To 127.0.0.0/8 the host alone has a way, and most often from there; of neighbours claim 8 says that they have none.
+  for (const { from, kinds, destination } of [
+    { from: "host", kinds: ofHost(subtract(local, loopback)), destination: elsewhere },
+    { from: "host", kinds: ofHost(local), destination: onLoopback },
+    { from: "network", kinds: arriving, destination: elsewhere },
   ] as const) {
     const everyone = unite(kinds.values());
-    if (everyone.length === 0) continue;
-    const ends = walkHost(proof, enteringState(regionOf(frontend, everyone), from));
+    if (everyone.length === 0 || destination.length === 0) continue;
+    const ends = walkHost(proof, enteringState(regionOf({ ...frontend, destination }, everyone), from));
     for (const [client, sources] of kinds) {
       const promise = { frontend, client, handling: handlingBy(check.deviations, { ...frontend, client }) };
       const { allowed } = frontend;

@@ -35,7 +35,8 @@ export function matchConntrack(packet: PacketView, match: ConntrackMatch): Match
     matchNegatableRange(connection.reply.destinationPorts, match.replyDestinationPorts, "the client's port"),
   );
   if (match.protocol !== undefined) {
-    const same = protocolName(match.protocol.protocol) === (connection.isTemplate === true ? "hopopt" : packet.protocol);
+    const same =
+      protocolName(match.protocol.protocol) === (connection.isTemplate === true ? "hopopt" : packet.protocol);
     results.push(negate(decided(same), match.protocol.negated));
   }
   if (match.direction !== undefined) results.push(decided(match.direction === connection.direction));

@@ -1,11 +1,11 @@
 import type { Family } from "@svcproxy/topology";
-import type { Match } from "../match.ts";
-import type { Chain, Rule, RuleSet, Table } from "../rule-set.ts";
-import { applyCommands } from "../rule-sets/apply-commands.ts";
-import { parseCommands } from "../rule-sets/parse-commands.ts";
-import type { Target } from "../target.ts";
-import { formatRule } from "../text/format-rule.ts";
-import type { RandomSource } from "./differential/random-source.ts";
+import type { Match } from "../../match.ts";
+import type { Chain, Rule, RuleSet, Table } from "../../rule-set.ts";
+import { applyCommands } from "../../rule-sets/apply-commands.ts";
+import { parseCommands } from "../../rule-sets/parse-commands.ts";
+import type { Target } from "../../target.ts";
+import { formatRule } from "../../text/format-rule.ts";
+import type { RandomSource } from "../differential/random-source.ts";
 
 /** Rules with one thing changed. */
 export interface Mutant {
@@ -48,17 +48,35 @@ function replaceChain(rules: RuleSet, { table, chain }: { table: Table; chain: C
   return { ...rules, tables: rules.tables.map((one) => (one.name === table.name ? { ...one, chains } : one)) };
 }
 
+/** Rules of others: at every place, and about connections, zones, marks and the loopback. */
+const FOREIGN = [
+  "-t nat -I PREROUTING 1 -p tcp -j ACCEPT",
+  "-t nat -I OUTPUT 1 -p tcp --dport 80 -j RETURN",
+  "-t nat -I POSTROUTING 1 -p tcp -j ACCEPT",
+  "-t raw -A PREROUTING -p udp -j DROP",
+  "-I FORWARD 1 -p tcp -j DROP",
+  "-I FORWARD 1 -p tcp -j ACCEPT",
+  "-A INPUT -p tcp --dport 22 -j ACCEPT",
+  "-I FORWARD 1 -m conntrack --ctstate INVALID -j DROP",
+  "-I FORWARD 1 -m conntrack --ctstate DNAT -j DROP",
+  "-I FORWARD 1 -m conntrack --ctstate ESTABLISHED -j DROP",
+  "-I INPUT 1 -m conntrack --ctdir REPLY -j DROP",
+  "-t raw -A PREROUTING -p tcp -j CT --zone 5",
+  "-t raw -A PREROUTING -p udp -j CT --zone-orig 5",
+  "-t raw -A PREROUTING -i eth0 -j CT --zone 3",
+  "-t raw -A OUTPUT -p tcp -j CT --zone 5",
+  "-t raw -A OUTPUT -p udp -j CT --notrack",
+  "-t raw -A PREROUTING -i flannel.1 -p tcp -j CT --notrack",
+  "-t mangle -A POSTROUTING -j MARK --or-mark 0x4000",
+  "-t mangle -A FORWARD -p tcp -j MARK --set-xmark 0x4000/0x4000",
+  "-t mangle -A PREROUTING -j CONNMARK --restore-mark",
+  "-t mangle -I PREROUTING 1 -j MARK --and-mark 0xffffbfff",
+  "-t nat -I OUTPUT 1 -m addrtype --dst-type LOCAL -j ACCEPT",
+] as const;
+
 function withForeign(rules: RuleSet, { family, random }: { family: Family; random: RandomSource }): Mutant {
   const tool = family === 4 ? "iptables" : "ip6tables";
-  const told = random.pick([
-    `${tool} -t nat -I PREROUTING 1 -p tcp -j ACCEPT`,
-    `${tool} -t nat -I OUTPUT 1 -p tcp --dport 80 -j RETURN`,
-    `${tool} -t nat -I POSTROUTING 1 -p tcp -j ACCEPT`,
-    `${tool} -t raw -A PREROUTING -p udp -j DROP`,
-    `${tool} -I FORWARD 1 -p tcp -j DROP`,
-    `${tool} -I FORWARD 1 -p tcp -j ACCEPT`,
-    `${tool} -A INPUT -p tcp --dport 22 -j ACCEPT`,
-  ]);
+  const told = `${tool} ${random.pick(FOREIGN)}`;
   return { told, rules: applyCommands(rules, parseCommands(told, { family })) };
 }
 
@@ -68,14 +86,14 @@ function alterRule(
 ): Rule | undefined {
   const target = alterTarget(rule.target, { random, chains });
   if (target !== undefined && random.chance(0.5)) return { ...rule, target };
-  const place = rule.matches.findIndex((match) => alterMatch(match) !== undefined);
+  const place = rule.matches.findIndex((match) => alterMatch(match, random) !== undefined);
   const match = rule.matches[place];
-  const altered = match === undefined ? undefined : alterMatch(match);
+  const altered = match === undefined ? undefined : alterMatch(match, random);
   if (altered !== undefined) return { ...rule, matches: rule.matches.with(place, altered) };
   return target === undefined ? undefined : { ...rule, target };
 }
 
-function alterMatch(match: Match): Match | undefined {
+function alterMatch(match: Match, random: RandomSource): Match | undefined {
   switch (match.kind) {
     case "source":
     case "destination":
@@ -90,9 +108,37 @@ function alterMatch(match: Match): Match | undefined {
       return { ...match, value: match.value * 2, mask: (match.mask * 2) >>> 0 };
     case "statistic":
       return match.mode === "random" ? { ...match, threshold: Math.floor(match.threshold / 2) } : undefined;
+    case "recent":
+      return alterRecent(match, random);
+    case "conntrack":
+      return match.states === undefined
+        ? undefined
+        : { ...match, states: { ...match.states, negated: !match.states.negated } };
+    case "protocol":
+      return { ...match, protocol: match.protocol === "tcp" ? "udp" : "tcp" };
+    case "inInterface":
+    case "outInterface":
+      return { ...match, negated: !match.negated };
     default:
       return undefined;
   }
+}
+
+function alterRecent(match: Extract<Match, { kind: "recent" }>, random: RandomSource): Match {
+  const { seconds, hitCount } = match;
+  return random.pick<Match>([
+    { ...match, negated: !match.negated },
+    { ...match, side: match.side === "source" ? "destination" : "source" },
+    { ...match, name: `${match.name}X` },
+    { ...match, action: match.action === "set" ? "remove" : "set" },
+    ...(seconds === undefined
+      ? []
+      : [
+          { ...match, seconds: seconds * 2 },
+          { ...match, seconds: 1 },
+        ]),
+    { ...match, ...(seconds === undefined ? {} : { hitCount: (hitCount ?? 1) + 3 }) },
+  ]);
 }
 
 function alterTarget(
@@ -102,6 +148,14 @@ function alterTarget(
   switch (target.kind) {
     case "mark":
       return { ...target, value: target.value * 2, mask: target.mask === 0xffffffff ? target.mask : target.mask * 2 };
+    case "accept":
+      return { kind: "drop" };
+    case "drop":
+      return { kind: "accept" };
+    case "reject":
+      return { kind: "drop" };
+    case "masquerade":
+      return { kind: "return" };
     case "dnat": {
       const { ports } = target.to;
       return ports && { ...target, to: { ...target.to, ports: { from: ports.from + 1, to: ports.to + 1 } } };
