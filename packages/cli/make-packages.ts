@@ -64,6 +64,8 @@ function layOut(folder: string, executable: string): void {
   put(join(work, "docs/completions/svcproxy.fish"), "usr/share/fish/vendor_completions.d/svcproxy.fish");
   for (const unit of globSync(["packages/*/systemd/*.service", "deploy/systemd/*.service"], { cwd: root }))
     put(join(root, unit), `usr/lib/systemd/system/${basename(unit)}`);
+  for (const file of globSync("deploy/{grafana,prometheus}/*", { cwd: root }))
+    put(join(root, file), `usr/share/svcproxy/${file.slice("deploy/".length)}`);
   put(join(root, "LICENSE"), "usr/share/doc/svcproxy/copyright");
   put(join(work, "third-party-licenses.txt"), "usr/share/doc/svcproxy/third-party-licenses.txt");
   put(join(root, "examples/cloudos.yaml"), "usr/share/doc/svcproxy/examples/cloudos.yaml");

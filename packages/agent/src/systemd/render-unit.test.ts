@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { whyNoKernelTests } from "@svcproxy/lab";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { DEFAULT_UNIT_OPTIONS, renderUnit } from "./render-unit.ts";
 
 test("the unit file in the package is the rendered one", () => {
@@ -34,17 +34,33 @@ test.for([
 
 const reason = whyNoKernelTests(["systemd-analyze"]);
 
-test.skipIf(reason !== undefined)(
-  `systemd finds no fault in the agent's${reason === undefined ? "" : ` (${reason})`}`,
-  () => {
+describe.skipIf(reason !== undefined)(`the package's units${reason === undefined ? "" : ` (${reason})`}`, () => {
+  test.for(["svcproxy.service", "svcproxy-apply.service"])("systemd finds no fault in %s", (name) => {
     const folder = mkdtempSync(join(tmpdir(), "svcproxy-unit-"));
     onTestFinished(() => rmSync(folder, { recursive: true }));
-    const file = join(folder, "svcproxy.service");
-    const unit = readFileSync(new URL("../../systemd/svcproxy.service", import.meta.url), "utf8");
-    writeFileSync(file, unit.replace("/usr/bin/svcproxy", process.execPath));
+    const file = join(folder, name);
+    writeFileSync(file, unitFile(name).replaceAll("/usr/bin/svcproxy", process.execPath));
     expect(execFileSync("systemd-analyze", ["verify", "--man=no", file], { encoding: "utf8", stdio: "pipe" })).toBe("");
-  },
-);
+  });
+});
+
+test("the one-shot unit comes behind the programs that flush rules, and again when they are reloaded or restarted", () => {
+  const unit = unitFile("svcproxy-apply.service");
+  const firewalls = "nftables.service firewalld.service docker.service";
+  for (const line of [
+    `After=network-online.target ${firewalls}`,
+    `ReloadPropagatedFrom=${firewalls}`,
+    `PartOf=${firewalls}`,
+    `WantedBy=multi-user.target ${firewalls}`,
+  ])
+    expect(unit).toContain(`\n${line}\n`);
+  const [start, reload] = ["ExecStart", "ExecReload"].map((key) => new RegExp(`^${key}=(.*)$`, "m").exec(unit)?.[1]);
+  expect(reload).toBe(start);
+});
+
+function unitFile(name: string): string {
+  return readFileSync(new URL(`../../systemd/${name}`, import.meta.url), "utf8");
+}
 
 test.skipIf(reason !== undefined)(`systemd finds no fault in it${reason === undefined ? "" : ` (${reason})`}`, () => {
   const folder = mkdtempSync(join(tmpdir(), "svcproxy-unit-"));
