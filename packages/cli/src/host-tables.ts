@@ -7,14 +7,23 @@ import { familiesOf, type NftablesPlanFlags } from "./nftables-flags.ts";
 export { commitSteps, formatChange, readCounters } from "@svcproxy/nftables";
 export { planProblems } from "@svcproxy/topology";
 
+export interface DataPathFlags extends Pick<NftablesPlanFlags, "family" | "trafficCounters" | "takePort"> {
+  readonly replace?: "iptables";
+}
+
 /** The nftables data path as the command line sets it; the log says whom it waits for. */
 export async function openDataPath(
   context: CommandContext,
-  { family, trafficCounters, takePort }: Pick<NftablesPlanFlags, "family" | "trafficCounters" | "takePort">,
+  { family, trafficCounters, takePort, replace }: DataPathFlags,
 ): Promise<NftablesDataPath> {
   const log = await context.logger();
   return new NftablesDataPath({
-    settings: { families: familiesOf(family), countsTraffic: trafficCounters, takePorts: new Set(takePort) },
+    settings: {
+      families: familiesOf(family),
+      countsTraffic: trafficCounters,
+      takePorts: new Set(takePort),
+      replacesIptables: replace === "iptables",
+    },
     onWait: (holder) =>
       log.info({ holder }, `waiting for another svcproxy${holder === undefined ? "" : ` (pid ${holder})`} to be done`),
   });

@@ -46,9 +46,10 @@ interface Probe {
 interface Obstacle {
   /** `filter FORWARD`, `nat PREROUTING rule 2`. */
   readonly place: string;
+  /** Of a policy or rule that drops what is forwarded, how connections to endpoints are let through. */
+  readonly exception?: string;
   readonly does: string;
   readonly code: Problem["code"];
-  readonly isForward: boolean;
 }
 
 const KINDS: readonly FrontendKind[] = ["clusterIP", "externalIP", "loadBalancerIP", "nodePort"];
@@ -63,9 +64,10 @@ export function findObstacles(input: ObstacleInput): readonly Problem[] {
     if (probes.length === 0) return [];
     const owners = new Set(probes.map(({ owner }) => owner));
     const part = { ...input.plan, ports: input.plan.ports.filter((port) => owners.has(port)), healthChecks: [] };
-    const tracer = createTracer({ rules: input.rules(part, family), hostState: input.hostState, plan: part });
+    const rules = input.rules(part, family);
+    const tracer = createTracer({ rules, hostState: input.hostState, plan: part });
     return probes.flatMap((probe) => {
-      const obstacle = follow(tracer, probe);
+      const obstacle = follow(tracer, { ...probe, rules });
       return obstacle === undefined ? [] : [{ probe, obstacle, family }];
     });
   });
@@ -139,11 +141,14 @@ function clientAddress(
 }
 
 /** @returns what another program's rule does to it; undefined where none does, or it cannot be told */
-function follow(tracer: Tracer, { owner, frontend, from, to }: Probe): Obstacle | undefined {
+function follow(
+  tracer: Tracer,
+  { owner, frontend, from, to, rules }: Probe & { readonly rules: HostRules },
+): Obstacle | undefined {
   try {
     const { branches } = tracer.trace({ from, to, port: frontend.port, protocol: owner.port.protocol });
     for (const branch of branches) {
-      const obstacle = obstacleOf(branch);
+      const obstacle = obstacleOf(branch, rules);
       if (obstacle !== undefined) return obstacle;
     }
     return undefined;
@@ -154,7 +159,7 @@ function follow(tracer: Tracer, { owner, frontend, from, to }: Probe): Obstacle 
   }
 }
 
-function obstacleOf(branch: TracedBranch): Obstacle | undefined {
+function obstacleOf(branch: TracedBranch, rules: HostRules): Obstacle | undefined {
   if (branch.kind !== "decided") return undefined;
   const { state, ending } = branch.ended;
   if (ending.kind === "delivered") {
@@ -162,22 +167,32 @@ function obstacleOf(branch: TracedBranch): Obstacle | undefined {
     if (destinationNat === undefined || destinationNat.isOwn) return undefined;
     const { table, chain, number } = destinationNat;
     return {
-      ...{ code: "FOREIGN_DNAT_FIRST", place: `${table} ${chain} rule ${number}`, isForward: false },
+      ...{ code: "FOREIGN_DNAT_FIRST", place: `${table} ${chain} rule ${number}` },
       does: `are sent elsewhere by another program, whose rule ${number} of ${table} ${chain} is asked first`,
     };
   }
   const event = state.past?.event;
   const place = event === undefined ? undefined : placeOf(event);
   if (place === undefined || ending.kind === "undecided") return undefined;
-  const isForward = / FORWARD\b/.test(place) || /forward/i.test(place);
-  return { code: "FOREIGN_RULE_DROPS", place, isForward, does: `are ${ending.kind} (${ending.because})` };
+  const { text, chain } = place;
+  const obstacle = { code: "FOREIGN_RULE_DROPS", place: text, does: `are ${ending.kind} (${ending.because})` } as const;
+  return /forward/i.test(chain) ? { ...obstacle, exception: exceptionTo(place, rules) } : obstacle;
 }
 
 /** The policy or foreign rule at which a way ended. */
-function placeOf(event: WalkEvent): string | undefined {
-  if (event.kind === "chainEnd" && event.policy === "DROP") return `${event.table} ${event.chain}`;
-  if (event.kind !== "rule" || isProxyTable(event.table) || event.chain.startsWith("KUBE-")) return undefined;
-  return `${event.table} ${event.chain} rule ${event.number}`;
+interface Place {
+  readonly table: string;
+  readonly chain: string;
+  readonly text: string;
+}
+
+function placeOf(event: WalkEvent): Place | undefined {
+  const isPolicy = event.kind === "chainEnd" && event.policy === "DROP";
+  if (event.kind !== "rule" && !isPolicy) return undefined;
+  const { table, chain } = event;
+  if (event.kind === "chainEnd") return { table, chain, text: `${table} ${chain}` };
+  if (isProxyTable(table) || chain.startsWith("KUBE-")) return undefined;
+  return { table, chain, text: `${table} ${chain} rule ${event.number}` };
 }
 
 const CLIENTS: Readonly<Record<ClientKind, string>> = { pod: "a pod", host: "this host", outside: "outside" };
@@ -194,15 +209,23 @@ function describeProbe({ owner, frontend, client, to }: Probe): string {
   return `from ${CLIENTS[client]} to ${FRONTENDS[frontend.kind]} of ${serviceName(owner)} (${at})`;
 }
 
-function hintFor({ code, place, isForward }: Obstacle, { forwardHint }: ObstacleInput): string {
+function hintFor({ code, place, exception }: Obstacle, { forwardHint }: ObstacleInput): string {
   if (code === "FOREIGN_DNAT_FIRST") return `Delete that rule, or give the service another address or port (${place})`;
-  if (!isForward) return `Put an exception for the service before it (${place})`;
+  if (exception === undefined) return `Put an exception for the service before it (${place})`;
   const hint = forwardHint?.();
-  return hint === undefined ? EXCEPTION : `${EXCEPTION}; or ${hint}`;
+  const letThrough = `let translated connections through: ${exception}`;
+  return hint === undefined ? letThrough : `${letThrough}; or ${hint}`;
 }
 
 /** Lets through what DNAT was applied to, in both directions, whoever applied it. */
-const EXCEPTION = "let translated connections through: iptables -I FORWARD 1 -m conntrack --ctstate DNAT -j ACCEPT";
+function exceptionTo({ table, chain }: Place, { family, iptables }: HostRules): string {
+  if (/^(?:ip6?|inet) /.test(table)) return `nft insert rule ${table} ${chain} ct status dnat accept`;
+  const [first, second] = iptables;
+  // Where both variants hold rules, the table says whose it is.
+  const variant = second === undefined ? first?.variant : /\((nft|legacy)\)$/.exec(table)?.[1];
+  const tool = `${family === 4 ? "iptables" : "ip6tables"}${variant === undefined ? "" : `-${variant}`}`;
+  return `${tool} -I FORWARD 1 -m conntrack --ctstate DNAT -j ACCEPT`;
+}
 
 function isLoopback(address: IpAddress): boolean {
   return address.startsWith("127.") || address === "::1";

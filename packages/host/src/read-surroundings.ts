@@ -45,12 +45,12 @@ async function readForeignTables(
   signal: AbortSignal,
 ): Promise<readonly NftTable[]> {
   if (!machine.hasTool("nft")) return [];
-  const { exitCode, stdout } = await machine.run("nft", ["list", "tables"], { signal });
+  // `list tables` of nft 1.0.6 reads all elements of all maps; a table without a chain does nothing to a packet.
+  const { exitCode, stdout } = await machine.run("nft", ["list", "chains"], { signal });
   if (exitCode !== 0) return [];
-  const names = stdout
-    .split("\n")
-    .map((line) => line.replace(/^table /, ""))
-    .filter((name) => name !== "" && !IPTABLES_TABLE.test(name) && !OUR_TABLE.test(name));
+  const names = [...stdout.matchAll(/^table (\w+ \S+) \{$/gm)]
+    .map(([, name = ""]) => name)
+    .filter((name) => !IPTABLES_TABLE.test(name) && !OUR_TABLE.test(name));
   const listings = names
     .slice(0, MAX_TABLES)
     .map((name) => machine.run("nft", ["list", "table", ...name.split(" ")], { signal }));

@@ -76,14 +76,20 @@ test("where the shell is killed, its tool may not have ended, and another shell 
   expect((await shell.run("echo", ["here"])).stdout).toBe("here\n");
 });
 
-test("what comes while it is busy, or is large, is started in the ordinary way", async () => {
+test("tools that come together run one after the other", async () => {
+  await using shell = new ToolShell({ fallback: nobody });
+  const outputs = await Promise.all(["one", "two", "three"].map((word) => shell.run("echo", [word])));
+  expect(outputs.map(({ stdout }) => stdout)).toEqual(["one\n", "two\n", "three\n"]);
+});
+
+test("what would wait for long, or is large, is started in the ordinary way", async () => {
   const started: string[] = [];
   const fallback: ToolRunner = (tool, args, options) => {
     started.push(tool);
     return runTool(tool, args, options);
   };
   await using shell = new ToolShell({ fallback });
-  const outputs = await Promise.all([shell.run("sleep", ["0.2"]), shell.run("echo", ["two"])]);
+  const outputs = await Promise.all([shell.run("sleep", ["1"]), shell.run("echo", ["two"])]);
   expect(outputs.map(({ stdout }) => stdout)).toEqual(["", "two\n"]);
   const large = "x".repeat(100_000);
   expect((await shell.run("cat", [], { input: large })).stdout).toBe(large);

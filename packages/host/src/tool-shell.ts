@@ -28,19 +28,22 @@ const MAX_INPUT_BYTES = 32 << 10;
 const MAX_OUTPUT_BYTES = 1 << 30;
 const MAX_ERROR_BYTES = 16 << 10;
 const TIMEOUT_MS = 120_000;
+/** So long a tool waits for the one before it; a large listing takes longer. */
+const WAIT_MS = 300;
 /** So long a shell and its tool may take to end: what a tool that is killed asked of the kernel may still go in. */
 const END_MS = 5_000;
 
 /**
  * A shell that starts tools for us. Starting a program makes the kernel copy the page tables of who starts it: 20 ms at 300 MB, and
- * the shell is small. It takes one tool at a time, with an input of few lines; all others are started in the ordinary way. It begins
- * with the first tool, and ends with us.
+ * the shell is small. It takes one tool after the other, with an input of few lines; what would wait for long, or is larger, is started in
+ * the ordinary way. It begins with the first tool, and ends with us.
  */
 export class ToolShell implements ToolStarter {
   readonly #options: Required<Pick<ToolShellOptions, "command" | "fallback">> & Pick<ToolShellOptions, "heldFd">;
   readonly #mark = `end-${randomUUID()}`;
   #child: ChildProcess | undefined;
-  #isBusy = false;
+  /** Ends with the tool that runs. */
+  #running: Promise<unknown> | undefined;
 
   constructor({ command = ["sh"], fallback = runTool, heldFd }: ToolShellOptions = {}) {
     this.#options = { command, fallback, heldFd };
@@ -53,13 +56,21 @@ export class ToolShell implements ToolStarter {
     const isPlain = env === undefined && reserve === undefined && options.heldFd === undefined;
     const isSmall = Buffer.byteLength(input) + Buffer.byteLength(args.join(" ")) <= MAX_INPUT_BYTES;
     const direct = () => fallback(tool, args, { heldFd, ...options });
-    if (this.#isBusy || !isPlain || !isSmall || signal?.aborted === true) return direct();
-    this.#isBusy = true;
+    if (!isPlain || !isSmall) return direct();
+    const untilMs = performance.now() + WAIT_MS;
+    for (let leftMs = WAIT_MS; this.#running !== undefined; leftMs = untilMs - performance.now()) {
+      if (leftMs <= 0) return direct();
+      await Promise.race([this.#running, delay(leftMs, undefined, { ref: false })]);
+    }
+    if (signal?.aborted === true) return direct();
+    const done = Promise.withResolvers<void>();
+    this.#running = done.promise;
     try {
       const child = await this.#openShell();
       return await (child === undefined ? direct() : this.#runHeld(child, { tool, args, options }));
     } finally {
-      this.#isBusy = false;
+      this.#running = undefined;
+      done.resolve();
     }
   };
 

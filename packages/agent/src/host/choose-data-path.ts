@@ -73,7 +73,11 @@ function openAll({ machine, logger, dialect, takePorts, userspace }: ChooseOptio
   const onWait = (holder: number | undefined) =>
     logger.info({ holder }, `waiting for another svcproxy${holder === undefined ? "" : ` (pid ${holder})`} to be done`);
   return {
-    nftables: new NftablesDataPath({ settings: { takePorts }, machine: nftMachine(machine), onWait }),
+    nftables: new NftablesDataPath({
+      settings: { takePorts, replacesIptables: true },
+      machine: nftMachine(machine),
+      onWait,
+    }),
     iptables: new IptablesDataPath({
       settings: {
         takePorts,

@@ -335,7 +335,7 @@ services:
         expect(stderr).toMatch(
           /dropped \(the policy of filter FORWARD is DROP\): .*from outside to the NodePort of default\/web/,
         );
-        expect(stderr).toMatch(/iptables -I FORWARD 1 -m conntrack --ctstate DNAT -j ACCEPT/);
+        expect(stderr).toMatch(/iptables-nft -I FORWARD 1 -m conntrack --ctstate DNAT -j ACCEPT/);
         await namespace.run("iptables-nft", "-I FORWARD 1 -m conntrack --ctstate DNAT -j ACCEPT".split(" "));
         expect((await apply(namespace)).stderr).not.toMatch(/are dropped/);
       });
@@ -365,6 +365,70 @@ services:
           input: "table inet fw {\nchain f {\ntype filter hook forward priority 0\nip daddr 10.5.88.0/24 drop\n}\n}\n",
         });
         expect((await apply(namespace)).stderr).toMatch(/are dropped \(.*inet fw/);
+      });
+
+      describe("by nftables", () => {
+        const applyTables = (namespace: NetworkNamespace, ...flags: readonly string[]) =>
+          runCli(namespace, ["nftables", "apply", "-", "--host", "alpha", ...flags], { input: HOST });
+        const LET_THROUGH = "-I FORWARD 1 -m conntrack --ctstate DNAT -j ACCEPT";
+
+        test.for([
+          { name: "nothing on a host of its own", script: "", says: undefined },
+          {
+            name: "nothing where others' rules let connections through",
+            script: `iptables-nft -P FORWARD DROP; iptables-nft ${LET_THROUGH}; iptables-nft -A INPUT -p tcp --dport 22 -j ACCEPT`,
+            says: undefined,
+          },
+          {
+            name: "a rule of iptables that refuses what is forwarded",
+            script: "iptables-nft -A FORWARD -d 10.5.88.0/24 -j REJECT",
+            says: /refused \(rule 1 of filter \(nft\) FORWARD.*from a pod to the ClusterIP.*iptables-nft -I FORWARD 1 /,
+            helps: `iptables-nft ${LET_THROUGH}`,
+          },
+          {
+            name: "a rule of the older iptables",
+            script: "iptables-legacy -A FORWARD -d 10.5.88.0/24 -j DROP",
+            says: /dropped \(rule 1 of filter FORWARD.*iptables-legacy -I FORWARD 1 /,
+            helps: `iptables-legacy ${LET_THROUGH}`,
+          },
+          {
+            name: "a rule before all others",
+            script: "iptables-nft -t raw -A PREROUTING -p tcp --dport 30080 -j DROP",
+            says: /dropped \(rule 1 of raw \(nft\) PREROUTING\): .*to the NodePort/,
+          },
+          {
+            name: "a chain of nftables that drops what this host sends",
+            script: "nft 'add table inet fw; add chain inet fw o { type filter hook output priority 0; policy drop; }'",
+            says: /dropped \(.*inet fw o.*from this host to the ClusterIP/,
+          },
+          {
+            name: "a policy of nftables that drops what is forwarded",
+            script:
+              "nft 'add table inet fw; add chain inet fw f { type filter hook forward priority 0; policy drop; }'",
+            says: /inet fw f drops what is forwarded .*nft insert rule inet fw f ct status dnat accept/,
+            helps: "nft insert rule inet fw f ct status dnat accept",
+          },
+        ])("$name", async ({ script, says, helps }, { expect }) => {
+          await using namespace = await createHost();
+          if (script !== "") await namespace.run("sh", ["-e"], { input: script });
+          const { exitCode, stderr } = await applyTables(namespace);
+          expect(exitCode).toBe(0);
+          if (says === undefined) expect(stderr).toBe("");
+          else expect(stderr).toMatch(says);
+          if (helps === undefined) return;
+          await namespace.run("sh", ["-e"], { input: helps });
+          expect((await applyTables(namespace)).stderr).toBe("");
+        });
+
+        test("our own rules of iptables, unless they are to go", async ({ expect }) => {
+          await using namespace = await createHost();
+          await apply(namespace, "--variant", "legacy");
+          expect((await applyTables(namespace)).stderr).toMatch(
+            /Rules of ours are in iptables-legacy too.*--replace iptables takes them away/,
+          );
+          expect((await applyTables(namespace, "--replace", "iptables")).stderr).not.toMatch(/Rules of ours/);
+          expect((await applyTables(namespace)).stderr).toBe("");
+        });
       });
 
       test("is another program's DNAT that is asked first", async ({ expect }) => {

@@ -11,13 +11,15 @@ import { type Fate, fateIn } from "./walk-chain.ts";
 export interface ForeignRules {
   /** Tables of nftables with base chains that may matter; those of iptables-nft are not among them. */
   readonly nft: NftRuleSet;
-  /** Filter tables of iptables, of both variants. */
+  /** All tables of iptables, of both variants; where they hold very many rules, the filter table alone. */
   readonly iptables: readonly { readonly variant: "nft" | "legacy"; readonly rules: RuleSet }[];
+  /** Where rules of our other data path are: `iptables-nft`, `ip6tables-legacy`. */
+  readonly ownRules: readonly string[];
 }
 
 /** Which chains of others take what goes to our services before ours are asked, or drop it on its way to an endpoint. */
-export function coexistenceProblems(plan: HostPlan, { nft, iptables }: ForeignRules): readonly Problem[] {
-  return FAMILIES.filter((family) => usesFamily(plan, family)).flatMap((family) => [
+export function coexistenceProblems(plan: HostPlan, { nft, iptables, ownRules }: ForeignRules): readonly Problem[] {
+  const inTheWay = FAMILIES.filter((family) => usesFamily(plan, family)).flatMap((family) => [
     ...nft.tables
       .filter((table) => !table.isDormant && isOfFamily(table, family))
       .flatMap((table) => table.chains.flatMap((chain) => chainProblems(plan, { family, table, chain }))),
@@ -25,13 +27,22 @@ export function coexistenceProblems(plan: HostPlan, { nft, iptables }: ForeignRu
       .filter(({ rules }) => rules.family === family)
       .flatMap(({ variant, rules }) => iptablesProblems(plan, { family, variant, rules })),
   ]);
+  return ownRules.length === 0 ? inTheWay : [...inTheWay, besideProblem(ownRules)];
+}
+
+function besideProblem(ownRules: readonly string[]): Problem {
+  return {
+    ...{ code: "OTHER_DATA_PATH", severity: "warning", subject: `our rules of ${ownRules.join(", ")}` },
+    text: `Rules of ours are in ${ownRules.join(" and ")} too: the table is asked before them, and they stay as they are whatever becomes of the services`,
+    hint: "svcproxy nftables apply --replace iptables takes them away, or: svcproxy iptables cleanup",
+  };
 }
 
 function isOfFamily({ family: table }: NftTable, family: Family): boolean {
   return table === "inet" || table === (family === 4 ? "ip" : "ip6");
 }
 
-/** Whether a base chain is asked for what it does to our packets. */
+/** Whether a base chain may do something to our packets. */
 export function mayMatter({
   type,
   hook,

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { findRuleTools, type Machine, toolName, type Variant } from "@svcproxy/host";
 import { type NftTable, parseNft, parseSave, type RuleSet } from "@svcproxy/rules";
 import { EnvironmentError, type Family, InputError } from "@svcproxy/topology";
+import { FAMILIES } from "../data-path/nftables-settings.ts";
 import { TABLE } from "../table/nft-table.ts";
 import { type ForeignRules, mayMatter } from "./coexistence-problems.ts";
 
@@ -14,8 +15,13 @@ export interface ReadForeignOptions {
   readonly namedTables?: (family: Family) => Promise<readonly string[]>;
 }
 
+/** iptables-nft prints more chains than these slowly. */
+const MANY_CHAINS = 500;
+/** A listing of the older iptables that is longer than this takes long to read. */
+const LONG_LISTING = 512 << 10;
+
 /**
- * Reads what other programs' rules may do to our packets: first the base chains, which costs nothing, then the tables of those that
+ * Reads what other programs' rules may do to our packets: first which chains there are, which costs nothing, then the tables that
  * may matter. What cannot be read is left out.
  *
  * @throws EnvironmentError INTERRUPTED
@@ -25,79 +31,95 @@ export async function readForeignRules(
   { signal, namedTables = readNamedTables }: ReadForeignOptions,
 ): Promise<ForeignRules> {
   const { iptables: tools } = await findRuleTools(machine, { signal });
+  const save = async (variant: Variant, family: Family, args: readonly string[]) => {
+    const found = tools.find((each) => each.tools.variant === variant);
+    return found === undefined
+      ? undefined
+      : output(machine, { tool: toolName(found.tools, family, "-save"), args, signal });
+  };
   const tables: NftTable[] = [];
   const iptables: { variant: Variant; rules: RuleSet }[] = [];
-  /** @returns whether iptables has words for all of its filter table */
-  const readSaved = async (variant: Variant, family: Family): Promise<boolean> => {
-    const found = tools.find((each) => each.tools.variant === variant);
-    if (found === undefined) return false;
-    const text = await output(machine, {
-      tool: toolName(found.tools, family, "-save"),
-      args: ["-t", "filter"],
-      signal,
-    });
-    if (text === undefined || /incompatible, use 'nft' tool/.test(text)) return false;
-    const rules = read(() => parseSave(text, { family }));
-    if (rules !== undefined) iptables.push({ variant, rules });
-    return rules !== undefined;
-  };
-  for (const { family, name, isOfIptables } of await suspectTables(machine, signal)) {
-    if (isOfIptables && (await readSaved("nft", family === "ip6" ? 6 : 4))) continue;
-    const text = await output(machine, { tool: "nft", args: ["-j", "list", "table", family, name], signal });
+  const ownRules: string[] = [];
+  const listed = await output(machine, { tool: "nft", args: ["-j", "list", "chains"], signal });
+  const chains = listed === undefined ? [] : chainsIn(listed);
+  const native = new Map(chains.filter(mayBeMet).map((chain) => [`${chain.family} ${chain.table}`, chain]));
+  for (const family of FAMILIES) {
+    const own = chains.filter((chain) => isOfIptables(chain) && chain.family === (family === 4 ? "ip" : "ip6"));
+    const suspects = [...native.values()].filter((chain) => own.includes(chain));
+    if (own.some(({ name }) => name.startsWith(OWN_MARKER))) ownRules.push(`${nameOf(family)}-nft`);
+    if (suspects.length > 0) {
+      const text = await save("nft", family, own.length > MANY_CHAINS ? ["-t", "filter"] : []);
+      const rules = text === undefined ? undefined : read(() => parseSave(text, { family }));
+      if (rules !== undefined) iptables.push({ variant: "nft", rules });
+      // What iptables has no words for, nft has.
+      for (const { family: word, table } of suspects) {
+        const isSaved = rules !== undefined && text?.includes(`Table \`${table}' is incompatible`) !== true;
+        if (isSaved) native.delete(`${word} ${table}`);
+      }
+    }
+    // Whoever asks the older iptables for a table that it does not have makes it.
+    if ((await namedTables(family)).length === 0) continue;
+    const all = await save("legacy", family, []);
+    if (all?.includes(`:${OWN_MARKER}`) === true) ownRules.push(`${nameOf(family)}-legacy`);
+    const isLong = all !== undefined && all.length > LONG_LISTING;
+    const text = isLong ? await save("legacy", family, ["-t", "filter"]) : all;
+    const rules = text === undefined ? undefined : read(() => parseSave(text, { family }));
+    if (rules !== undefined) iptables.push({ variant: "legacy", rules });
+  }
+  for (const { family, table } of native.values()) {
+    const text = await output(machine, { tool: "nft", args: ["-j", "list", "table", family, table], signal });
     tables.push(...(text === undefined ? [] : (read(() => parseNft(text))?.tables ?? [])));
   }
-  for (const family of [4, 6] as const) {
-    // Whoever asks the older iptables for a table that it does not have makes it.
-    if ((await namedTables(family)).includes("filter")) await readSaved("legacy", family);
-  }
-  return { nft: { tables }, iptables };
+  return { nft: { tables }, iptables, ownRules };
+}
+
+/** The empty chain by which our rules of iptables are known begins with this. */
+const OWN_MARKER = "SVCPROXY-OWNS";
+
+function nameOf(family: Family): "iptables" | "ip6tables" {
+  return family === 4 ? "iptables" : "ip6tables";
 }
 
 /** Tables of these names, in a family of their own, are iptables-nft's. */
 const IPTABLES = new Set(["raw", "mangle", "nat", "filter", "security"]);
 
-interface SuspectTable {
-  readonly family: string;
-  readonly name: string;
-  /** Made by iptables-nft, whose own words nft does not know. */
-  readonly isOfIptables: boolean;
+function isOfIptables({ family, table }: ListedChain): boolean {
+  return (family === "ip" || family === "ip6") && IPTABLES.has(table);
 }
 
-/** Those with a base chain that may take or drop packets of ours. */
-async function suspectTables(machine: Pick<Machine, "run">, signal: AbortSignal): Promise<readonly SuspectTable[]> {
-  const text = await output(machine, { tool: "nft", args: ["-j", "list", "chains"], signal });
-  const found = new Map<string, SuspectTable>();
-  for (const chain of text === undefined ? [] : baseChains(text)) {
-    const { family, table: name } = chain;
-    if (!["ip", "ip6", "inet"].includes(family) || PASSED_OVER.has(name) || !mayMatter(chain)) continue;
-    // iptables-nft rewrites at -100 and after, and what its raw and mangle tables drop they drop for other reasons.
-    const isOfIptables = family !== "inet" && IPTABLES.has(name) && chain.type !== "nat";
-    if (isOfIptables && chain.hook !== "forward") continue;
-    found.set(`${family} ${name}`, { family, name, isOfIptables });
-  }
-  return [...found.values()];
+/** Whether a packet of ours may meet a base chain of somebody else, and something there. */
+function mayBeMet(chain: ListedChain): chain is ListedChain & BaseChain {
+  const { family, table, hook, type, priority } = chain;
+  if (!["ip", "ip6", "inet"].includes(family) || PASSED_OVER.has(table)) return false;
+  if (hook === undefined || type === undefined || priority === undefined) return false;
+  // iptables-nft rewrites at -100 and after.
+  if (isOfIptables(chain) && type === "nat") return false;
+  return mayMatter({ hook, type, priority }) || (type === "filter" && hook === "output");
 }
 
-interface BaseChain {
+/** As `nft -j list chains` prints it; a base chain has the rest as well. */
+interface ListedChain {
   readonly family: string;
   readonly table: string;
   readonly name: string;
-  readonly type: string;
-  readonly hook: string;
-  readonly priority: number;
+  readonly type?: string;
+  readonly hook?: string;
+  readonly priority?: number;
 }
 
+type BaseChain = Required<ListedChain>;
+
 /** @param text what `nft -j list chains` prints */
-function baseChains(text: string): readonly BaseChain[] {
+function chainsIn(text: string): readonly ListedChain[] {
   const listing: unknown = JSON.parse(text);
   if (!isRecord(listing) || !Array.isArray(listing["nftables"])) return [];
-  return listing["nftables"].flatMap((entry: unknown): BaseChain[] => {
+  return listing["nftables"].flatMap((entry: unknown): ListedChain[] => {
     const chain = isRecord(entry) ? entry["chain"] : undefined;
     if (!isRecord(chain)) return [];
     const { family, table, name, type, hook, prio: priority } = chain;
     if (typeof family !== "string" || typeof table !== "string" || typeof name !== "string") return [];
-    if (typeof type !== "string" || typeof hook !== "string" || typeof priority !== "number") return [];
-    return [{ family, table, name, type, hook, priority }];
+    const isBase = typeof type === "string" && typeof hook === "string" && typeof priority === "number";
+    return [{ family, table, name, ...(isBase ? { type, hook, priority } : {}) }];
   });
 }
 

@@ -4,19 +4,35 @@ import {
   listConntrack,
   lostGuardProblem,
   type Machine,
+  readHostStateJson,
   thisMachine,
 } from "@svcproxy/host";
-import { servesNodePortsOnLocalhost } from "@svcproxy/topology";
+import { type HostState, readHostState } from "@svcproxy/rules";
+import { SvcproxyError, servesNodePortsOnLocalhost } from "@svcproxy/topology";
 import { coexistenceProblems } from "../coexistence/coexistence-problems.ts";
 import { readForeignRules } from "../coexistence/read-foreign-rules.ts";
+import { hasRules, rulesInTheWay } from "../coexistence/rules-in-the-way.ts";
 import { KernelTables } from "../nft/kernel-tables.ts";
 import { isStale } from "../udp/stale-udp-flows.ts";
 import { usesFamily } from "./draft-change.ts";
-import type { NftMachine } from "./nft-machine.ts";
+import type { Interruptible, NftMachine } from "./nft-machine.ts";
 import { FAMILIES } from "./nftables-settings.ts";
 
 /** How long one svcproxy waits for another that changes the same tables. */
 const LOCK_WAIT_MS = 60_000;
+
+/** @returns undefined where it cannot be seen: nobody is to fail because of it @throws EnvironmentError INTERRUPTED */
+async function seeHost(
+  machine: Pick<Machine, "run" | "readSysctl" | "readRecentLists">,
+  options: Interruptible,
+): Promise<HostState | undefined> {
+  try {
+    return readHostState(await readHostStateJson(machine, options), { file: "this host" });
+  } catch (error) {
+    if (!(error instanceof SvcproxyError) || error.code === "INTERRUPTED") throw error;
+    return undefined;
+  }
+}
 
 /** This network namespace of this machine. */
 export function kernelMachine(machine: Machine = thisMachine): NftMachine {
@@ -33,6 +49,7 @@ export function kernelMachine(machine: Machine = thisMachine): NftMachine {
         run,
         hasTool: (tool: string) => machine.hasTool(tool),
         readSysctl: (name: string) => machine.readSysctl(name),
+        readRecentLists: () => machine.readRecentLists(),
       };
       const tables = new KernelTables({ run });
       return {
@@ -59,9 +76,14 @@ export function kernelMachine(machine: Machine = thisMachine): NftMachine {
           const families = FAMILIES.filter((family) => usesFamily(plan, family));
           if (families.length === 0) return [];
           const needs = { families, localhostNodePorts: servesNodePortsOnLocalhost(plan.node) };
+          const found = await readForeignRules(doors, options);
+          const foreign = options.replacesIptables === true ? { ...found, ownRules: [] } : found;
+          const known = coexistenceProblems(plan, foreign);
+          const hostState = hasRules(foreign) ? await seeHost(doors, options) : undefined;
           return [
             ...(await hostProblems(needs, options.signal, { machine: doors })),
-            ...coexistenceProblems(plan, await readForeignRules(doors, options)),
+            ...known,
+            ...(hostState === undefined ? [] : rulesInTheWay(plan, { foreign, hostState, known })),
           ];
         },
         async [Symbol.asyncDispose]() {

@@ -47,7 +47,12 @@ export interface OpenNftMachine extends AsyncDisposable, Pick<Machine, "readList
   /** What is to be said where a table that kept neighbours off loopback no longer does. */
   lostGuard(guard: { readonly wasGuarded: boolean; readonly isGuarded: boolean }): Promise<Problem | undefined>;
   /** What of the machine, beside our tables, keeps a plan from working. */
-  problemsWith(plan: HostPlan, options: Interruptible): Promise<readonly Problem[]>;
+  problemsWith(plan: HostPlan, options: ProblemOptions): Promise<readonly Problem[]>;
+}
+
+export interface ProblemOptions extends Interruptible {
+  /** Whether our rules of iptables are none. */
+  readonly replacesIptables?: boolean | undefined;
 }
 
 export interface Interruptible {

@@ -72,7 +72,7 @@ export class NftablesDataPath implements DataPath {
     const drafts = await draftAll(served, { machine, settings: this.#settings, signal });
     return {
       differences: drafts.flatMap(describeDraft),
-      problems: [...problemsOfTaken(taken), ...(await machine.problemsWith(served, { signal }))],
+      problems: [...problemsOfTaken(taken), ...(await machine.problemsWith(served, { signal, ...this.#settings }))],
       changes: drafts.flatMap(({ change }) => change ?? []),
     };
   }

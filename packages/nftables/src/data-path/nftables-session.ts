@@ -180,7 +180,7 @@ export class NftablesSession implements DataPathSession {
     });
     this.#keep({ plan: good, keepers }, failures, run);
     this.#status.noteAll(plan, this.#shortfallOf());
-    this.#machineProblems = await this.#machine.problemsWith(plan, { signal: this.#signal });
+    this.#machineProblems = await this.#machine.problemsWith(plan, { signal: this.#signal, ...this.#settings });
     this.#foundProblems = await this.#fullTables();
     this.#noteLook(startedMs);
   }

@@ -6,6 +6,8 @@ export interface NftablesSettings {
   readonly families?: readonly Family[] | undefined;
   /** Whether packets and bytes of each service are counted; default no. */
   readonly countsTraffic?: boolean | undefined;
+  /** Whether our rules of iptables go as soon as the tables serve, so that nobody has to be told of them; default no. */
+  readonly replacesIptables?: boolean | undefined;
   /** NodePorts that are served although a program of this host listens on them; default none. */
   readonly takePorts?: ReadonlySet<number> | undefined;
 }
