@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   type ApplyReport,
   type ChangeNotice,
@@ -97,8 +98,14 @@ export class Agent {
   async #follow(): Promise<void> {
     for await (const event of this.#options.source.follow(this.#ending.signal)) {
       await this.#inTurn(() => this.#take(event));
+      // What comes meanwhile comes in one.
+      await this.#pause(this.#options.minSyncMs?.() ?? 0);
     }
     this.#started.resolve(); // where it was stopped before
+  }
+
+  async #pause(pauseMs: number): Promise<void> {
+    if (pauseMs > 0) await sleep(pauseMs, undefined, { signal: this.#ending.signal }).catch(() => {});
   }
 
   /** Never rejects. */

@@ -38,7 +38,7 @@ export async function openSource(options: OpenSourceOptions): Promise<OpenSource
   if (files.includes("-")) throw inputError("WATCH_STDIN", "Cannot follow stdin: svcproxy run needs files");
   return new FileSource({
     inputs: files,
-    ...(flags.config === undefined ? {} : { config: flags.config }),
+    ...(flags.config === undefined ? {} : { config: flags.config, usesProgramSettings: true }),
     allowExternalIPs: (flags.allowExternalIps ?? []).map(readAllowedBlock),
     watch: true,
     onPassedOver: (counts) =>

@@ -1,10 +1,20 @@
 import process from "node:process";
-import { groupId, HostAgent, type HostAgentOptions, type HostAgentStatus } from "@svcproxy/agent";
-import { type HostPlan, planHost, type Topology } from "@svcproxy/topology";
+import { groupId, HostAgent, type HostAgentOptions, type HostAgentStatus, setOomScore } from "@svcproxy/agent";
+import { type ConntrackLimits, raiseConntrackLimits, thisMachine } from "@svcproxy/host";
+import {
+  type ConntrackSettings,
+  type HostPlan,
+  type ParsedProxyConfiguration,
+  parseProxyConfiguration,
+  planHost,
+  type Topology,
+  visible,
+} from "@svcproxy/topology";
+import type { Logger } from "pino";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
 import { openSource } from "./open-source.ts";
-import { resolveHost, resolveOwnHost } from "./read-topology.ts";
+import { readConfigurationFile, resolveHost, resolveOwnHost } from "./read-topology.ts";
 import { ownProgram, version } from "./this-program.ts";
 import type { TopologyFlags } from "./topology-input.ts";
 import { metricsAddressOf } from "./userspace-settings.ts";
@@ -31,20 +41,41 @@ export async function runAgent(
   { files, flags }: { readonly files: readonly string[]; readonly flags: RunFlags },
 ): Promise<ExitCode> {
   const logger = await context.logger();
-  const { plan, ownHost } = planner(flags);
+  const program = flags.config === undefined ? undefined : readConfiguration(flags.config).program;
+  const { plan, ownHost } = planner({ host: program?.hostnameOverride, ...flags });
   const source = await openSource({ files, flags, logger, guardLeast: flags.guard, ownHost });
+  if (program?.oomScoreAdj !== undefined && !(await setOomScore(program.oomScoreAdj)))
+    logger.info({ score: program.oomScoreAdj }, "oom_score_adj stays as it is: to lower it takes CAP_SYS_RESOURCE");
   return keepHost({
     ...{ source, logger, flags, plan, refresh: () => source.refresh() },
     ...(source.tellStanding === undefined ? {} : { tellStanding: source.tellStanding }),
-    healthAddress: addressOf(flags.healthzBindAddress ?? "127.0.0.1:10256"),
-    metricsAddress: addressOf(flags.metricsBindAddress ?? "127.0.0.1:10249"),
+    healthAddress: addressOf(flags.healthzBindAddress ?? program?.healthzBindAddress ?? "127.0.0.1:10256"),
+    metricsAddress: addressOf(flags.metricsBindAddress ?? program?.metricsBindAddress ?? "127.0.0.1:10249"),
+    waitsForPorts: program?.bindAddressHardFail === false,
+    minSyncMs: () => 1_000 * (program?.minSyncSeconds ?? 0),
+    onServing: async () => tellLimits(logger, await raiseLimits(program?.conntrack)),
   });
+}
+
+/** Without a configuration only the room for connections is made; how long they are remembered is this host's own choice. */
+function raiseLimits(settings: ConntrackSettings | undefined): Promise<ConntrackLimits> {
+  const wanted = settings ?? { tcpBeLiberal: false, tcpEstablishedSeconds: 0, tcpCloseWaitSeconds: 0 };
+  return raiseConntrackLimits(thisMachine, wanted);
+}
+
+function tellLimits(logger: Logger, { set, problems }: ConntrackLimits): void {
+  if (set.length > 0) logger.info({ set }, `set ${set.join(", ")}`);
+  for (const { code, subject, text } of problems) logger.warn({ code, subject }, visible(text));
+}
+
+function readConfiguration(path: string): ParsedProxyConfiguration {
+  return parseProxyConfiguration(readConfigurationFile(path), { followsCluster: true });
 }
 
 export interface KeptHost
   extends Pick<
     HostAgentOptions,
-    "source" | "logger" | "plan" | "healthAddress" | "metricsAddress" | "waitsForPorts" | "onServing"
+    "source" | "logger" | "plan" | "healthAddress" | "metricsAddress" | "waitsForPorts" | "onServing" | "minSyncMs"
   > {
   readonly flags: RunFlags;
   /** Reads the source again. */
@@ -82,7 +113,7 @@ export function addressOf(flag: string) {
 }
 
 /** The host is found once: an address that goes meanwhile is not a reason to end. */
-function planner(flags: RunFlags) {
+function planner(flags: Pick<RunFlags, "foreignHost"> & { readonly host?: string | undefined }) {
   let host: string | undefined;
   const plan = (topology: Topology, previous: HostPlan | undefined): HostPlan => {
     const name = host === undefined ? resolveOwnHost(topology, flags) : resolveHost(topology, host);

@@ -51,6 +51,7 @@ export async function runKubernetes(context: CommandContext, flags: RunFlags): P
     healthAddress: addressOf(flags.healthzBindAddress ?? program?.healthzBindAddress ?? everyAddress(10256)),
     metricsAddress: addressOf(flags.metricsBindAddress ?? program?.metricsBindAddress ?? "127.0.0.1:10249"),
     waitsForPorts: program?.bindAddressHardFail !== true,
+    minSyncMs: () => 1_000 * (program?.minSyncSeconds ?? 0),
     onServing: async () => tellAll(logger, (await prepareKernel(logger, configuration)).problems),
   });
 }

@@ -18,8 +18,8 @@ function machineWith(sysctls: Readonly<Record<string, string>>, { isWritable = t
 /** The table's size is the machine's own, and is left alone by a limit that it is large enough for. */
 const SMALL = { maxPerCore: 1, min: 100, tcpCloseWaitSeconds: 0, tcpBeLiberal: false };
 
-test("the number of connections is raised, and a timeout that is another one is set", async () => {
-  const { machine, values } = machineWith({ [MAX]: "50", [ESTABLISHED]: "432000" });
+test("the number of connections and a shorter timeout are raised", async () => {
+  const { machine, values } = machineWith({ [MAX]: "50", [ESTABLISHED]: "600" });
   const { set, problems } = await raiseConntrackLimits(machine, SMALL);
   expect(set).toEqual([`${MAX}=100`, `${ESTABLISHED}=86400`]);
   expect(problems).toEqual([]);
@@ -27,7 +27,7 @@ test("the number of connections is raised, and a timeout that is another one is 
 });
 
 test("what is large enough stays as somebody set it", async () => {
-  const { machine, values } = machineWith({ [MAX]: "262144", [ESTABLISHED]: "86400" });
+  const { machine, values } = machineWith({ [MAX]: "262144", [ESTABLISHED]: "432000" });
   expect(await raiseConntrackLimits(machine, SMALL)).toEqual({ set: [], problems: [] });
   expect(values.get(MAX)).toBe("262144");
 });

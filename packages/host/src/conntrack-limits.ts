@@ -20,8 +20,8 @@ export interface ConntrackLimits {
 }
 
 /**
- * Gives the kernel's connection tracking the room that a node's proxy needs. The number of connections is only ever raised; one that is large
- * enough stays as somebody set it.
+ * Gives the kernel's connection tracking the room that a node's proxy needs. All of it is only ever raised: what is large enough stays as somebody
+ * set it. kube-proxy would shorten the kernel's 5 days of an established connection to one.
  */
 export async function raiseConntrackLimits(machine: Machine, settings: ConntrackSettings): Promise<ConntrackLimits> {
   const wanted = { ...DEFAULTS, ...settings };
@@ -45,7 +45,7 @@ export async function raiseConntrackLimits(machine: Machine, settings: Conntrack
     ["nf_conntrack_udp_timeout", wanted.udpSeconds ?? 0],
     ["nf_conntrack_udp_timeout_stream", wanted.udpStreamSeconds ?? 0],
   ] as const) {
-    if (seconds > 0) await write(name, seconds, (now) => now === seconds);
+    if (seconds > 0) await write(name, seconds, (now) => now >= seconds);
   }
   if (wanted.tcpBeLiberal) await write("nf_conntrack_tcp_be_liberal", 1, (now) => now === 1);
   return { set, problems };

@@ -25,6 +25,8 @@ export interface FileSourceOptions {
   readonly inputs: readonly (string | InputFile)[];
   /** A KubeProxyConfiguration, whose settings go over those of the topology. */
   readonly config?: string;
+  /** Whether what the configuration says to a program that follows a cluster is used as well. */
+  readonly usesProgramSettings?: boolean;
   /** Blocks whose addresses a Service of Kubernetes may claim as externalIPs; none: nobody may. */
   readonly allowExternalIPs?: readonly Cidr[];
   /** Follows them; else they are read once, and again with each `refresh`. */
@@ -79,7 +81,7 @@ export class FileSource implements Source {
     this.#inputs = inputs.map((input) =>
       typeof input === "string" ? new FollowedPath(input, loadDocumentsOf) : input,
     );
-    this.#config = config === undefined ? undefined : new FollowedPath(config, loadConfiguration);
+    this.#config = config === undefined ? undefined : new FollowedPath(config, configurationLoader(options));
   }
 
   /** Looks now, and tells the state anew whether it has changed or not. */
@@ -257,8 +259,9 @@ function loadDocumentsOf(file: InputFile): Loaded<LoadedDocuments> {
   });
 }
 
-function loadConfiguration(file: InputFile): Loaded<ParsedProxyConfiguration> {
-  return load(() => parseProxyConfiguration(file));
+function configurationLoader({ usesProgramSettings = false }: FileSourceOptions) {
+  return (file: InputFile): Loaded<ParsedProxyConfiguration> =>
+    load(() => parseProxyConfiguration(file, { followsCluster: usesProgramSettings }));
 }
 
 function load<T>(read: () => T): Loaded<T> {

@@ -21,6 +21,10 @@ export interface ChosenDataPath {
   readonly dataPath: KeptDataPath;
   /** Why not a better one, a sentence each. */
   readonly passedOver: readonly string[];
+  /** Better ones that this machine could not do at the start, each with a look whether it can by now; what it lacks is thrown. */
+  readonly missed: readonly { readonly name: DataPathName; readonly probe: () => Promise<void> }[];
+  /** A better one that it can do by now. */
+  better?: DataPathName;
   /** The ones that are not used, and that may have something of ours from before. */
   readonly others: readonly KeptDataPath[];
 }
@@ -44,7 +48,7 @@ export async function chooseDataPath(options: ChooseOptions): Promise<ChosenData
   const others = (name: DataPathName) => BY_WORTH.filter((other) => other !== name).map((other) => all[other]);
   if (wanted !== "auto") {
     await probe(wanted, all, options);
-    return { dataPath: all[wanted], passedOver: [], others: others(wanted) };
+    return { dataPath: all[wanted], passedOver: [], missed: [], others: others(wanted) };
   }
   const passedOver: string[] = [];
   for (const name of BY_WORTH) {
@@ -52,7 +56,10 @@ export async function chooseDataPath(options: ChooseOptions): Promise<ChosenData
       await probe(name, all, options);
       const why = passedOver.length === 0 ? "the best one, and this host can do it" : passedOver.join("; ");
       logger.info({ dataPath: name }, `data path ${name}: ${why}`);
-      return { dataPath: all[name], passedOver, others: others(name) };
+      const missed = BY_WORTH.slice(0, BY_WORTH.indexOf(name)).map((better) => ({
+        ...{ name: better, probe: () => probe(better, all, options) },
+      }));
+      return { dataPath: all[name], passedOver, missed, others: others(name) };
     } catch (error) {
       if (!(error instanceof EnvironmentError) || error.code === "INTERRUPTED") throw error;
       passedOver.push(`not ${name}: ${error.message}`);

@@ -1,3 +1,4 @@
+import type { DataPathName } from "@svcproxy/host";
 import type { AgentStatus } from "../agent-status.ts";
 import type { ApplyTimes } from "./apply-times.ts";
 
@@ -9,6 +10,8 @@ export interface HostAgentStatus extends AgentStatus {
   readonly startedAt: string;
   /** Why no better data path was taken, a sentence each. */
   readonly passedOver: readonly string[];
+  /** A better one that could be used by now; a restart takes it. */
+  readonly betterDataPath?: DataPathName;
   readonly kernel: KernelStatus;
   readonly guard: GuardStatus;
   readonly applies: ApplyTimes;

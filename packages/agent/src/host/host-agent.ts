@@ -3,14 +3,13 @@ import process from "node:process";
 import {
   type DataPathName,
   joinCensuses,
-  MissingTool,
   makeRuntimeDirectory,
   type NamespaceLock,
   thisMachine,
   tryLockNamespace,
 } from "@svcproxy/host";
 import { chooseDialect, type Dialect } from "@svcproxy/iptables";
-import { EnvironmentError, type HostPlan, problemSentence, type Topology } from "@svcproxy/topology";
+import { EnvironmentError, type HostPlan, type Problem, type Topology } from "@svcproxy/topology";
 import { DEFAULT_PROXY_OPTIONS, UserspaceDataPath } from "@svcproxy/userspace";
 import type { Logger } from "pino";
 import { Agent } from "../agent.ts";
@@ -27,7 +26,9 @@ import { type ChosenDataPath, chooseDataPath, type KeptDataPath } from "./choose
 import { DriftKeeper } from "./drift-keeper.ts";
 import type { HostAgentStatus, KernelStatus } from "./host-agent-status.ts";
 import { KernelWatch } from "./kernel-watch.ts";
+import { OldDataPaths } from "./old-data-paths.ts";
 import { OwnTools } from "./own-tools.ts";
+import { watchForBetter } from "./watch-for-better.ts";
 
 export interface HostAgentOptions {
   readonly version: string;
@@ -42,6 +43,8 @@ export interface HostAgentOptions {
   /** Where probes and scrapers are answered; undefined: nowhere. */
   readonly healthAddress: Address | undefined;
   readonly metricsAddress: Address | undefined;
+  /** See `AgentOptions`. */
+  readonly minSyncMs?: () => number;
   /** Whether a port that another program has is waited for, instead of ending the start. */
   readonly waitsForPorts?: boolean;
   /** Called once all of a plan is served for the first time. */
@@ -72,7 +75,8 @@ export class HostAgent {
   #servers: AgentServers | undefined;
   #dialect: Dialect = "document";
   #applies = NO_APPLIES;
-  #hasRetired = false;
+  #isServing = false;
+  #old: OldDataPaths | undefined;
   #inForce: { readonly plan: HostPlan; digest?: string } | undefined;
 
   constructor(options: HostAgentOptions) {
@@ -101,11 +105,14 @@ export class HostAgent {
   }
 
   async #start(): Promise<void> {
-    const { logger, source, guardLeast } = this.#options;
+    const { logger, source, guardLeast, minSyncMs } = this.#options;
     const directory = await makeRuntimeDirectory();
     this.#opened.use(await lockHost(directory));
     const chosen = await this.#choose();
     this.#chosen = chosen;
+    const { signal } = this.#ending;
+    this.#old = new OldDataPaths({ others: chosen.others, now: chosen.dataPath.name, logger, signal });
+    this.#opened.use(watchForBetter(chosen, { logger }));
     const guard = new RemovalGuard({
       ...{ least: guardLeast, logger },
       census: async () => this.#census([chosen.dataPath, ...chosen.others]),
@@ -117,6 +124,7 @@ export class HostAgent {
       plan: (topology, previous) => this.#plan(topology, previous),
       machine: () => JSON.stringify(thisMachine.readAddresses().addresses),
       patience: "endless",
+      ...(minSyncMs === undefined ? {} : { minSyncMs }),
       onCarriedOut: (outcome) => this.#carriedOut(outcome),
     });
     this.#agent = agent;
@@ -185,9 +193,9 @@ export class HostAgent {
     if (this.#inForce?.plan !== plan) this.#inForce = { plan };
     this.#startWatch();
     // Only what serves all of the plan takes the place of what served before.
-    if (isWhole && !this.#hasRetired) {
-      this.#hasRetired = true;
-      void this.#retireOthers();
+    if (isWhole && !this.#isServing) {
+      this.#isServing = true;
+      this.#old?.retire();
       void this.#options.onServing?.();
     }
   }
@@ -203,25 +211,6 @@ export class HostAgent {
       lookMs: () => drift.lookMs,
       logger: this.#options.logger,
     });
-  }
-
-  async #retireOthers(): Promise<void> {
-    const { logger } = this.#options;
-    const { signal } = this.#ending;
-    for (const other of this.#chosen?.others ?? []) {
-      try {
-        const { removed, problems } = await other.cleanup({ signal, handsOver: true });
-        if (removed.length > 0) {
-          const now = this.#chosen?.dataPath.name;
-          logger.info({ removed }, `${now} serves now; removed ours from ${other.name}: ${removed.join(", ")}`);
-        }
-        for (const problem of problems) logger.warn({ code: problem.code }, problemSentence(problem));
-      } catch (error) {
-        if (error instanceof MissingTool || signal.aborted) continue;
-        if (!(error instanceof EnvironmentError)) throw error;
-        logger.warn({ code: error.code }, `what is ours of ${other.name} may still be there: ${error.message}`);
-      }
-    }
   }
 
   async #confirm(): Promise<string | undefined> {
@@ -247,13 +236,18 @@ export class HostAgent {
       startedAt: this.#startedAt.toISOString(),
       ...status,
       state: contest !== undefined && status.state === "following" ? "degraded" : status.state,
-      problems: [...(contest === undefined ? [] : [contest]), ...(this.#servers?.problems ?? []), ...status.problems],
+      problems: [...(contest === undefined ? [] : [contest]), ...this.#ownProblems(), ...status.problems],
       passedOver: chosen.passedOver,
+      ...(chosen.better === undefined ? {} : { betterDataPath: chosen.better }),
       kernel: this.#kernelStatus(),
       guard: { least: this.#options.guardLeast, heldCount: guard.heldCount },
       applies: this.#applies,
       ...(digest === undefined ? {} : { planDigest: digest }),
     };
+  }
+
+  #ownProblems(): readonly Problem[] {
+    return [...(this.#servers?.problems ?? []), ...(this.#old?.problems ?? [])];
   }
 
   #kernelStatus(): KernelStatus {

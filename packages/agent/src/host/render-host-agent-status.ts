@@ -25,6 +25,9 @@ export function renderHostAgentStatus(status: HostAgentStatus, { now, service }:
     ...(source.fault === undefined ? [] : [`           has a fault since ${since(source.fault.since)}`]),
     ...(source.refused ?? []).slice(0, LISTED).map((refused) => describeRefused(refused, since)),
     `data path  ${dataPath}${passedOver.length === 0 ? "" : ` (${passedOver.join("; ")})`}`,
+    ...(status.betterDataPath === undefined
+      ? []
+      : [`           ${status.betterDataPath} could be used by now: a restart takes it`]),
     `kernel     ${describeKernel(status.kernel, since)}`,
     `applied    ${applies.lastAt === undefined ? "nothing yet" : `${applies.count} times, last ${since(applies.lastAt)} ago`}`,
     `services   ${of("in-force")} of ${status.ports.length} ports in force`,

@@ -64,7 +64,7 @@ export function parseProxyConfiguration(
   }
   const mode = readMode(root.get("mode"));
   const settings = readSettings(root, mode);
-  const program = readProgramSettings(root);
+  const program = readProgramSettings(root, root.get(sectionOf(mode)));
   if (kind.text() === KIND) warnOfTheRest(root, { mode, followsCluster });
   return { mode, settings, program, warnings: finishReading(report, loaded.faults) };
 }

@@ -10,6 +10,8 @@ export interface ProgramSettings {
   /** Whether a port that another program holds ends the start. */
   readonly bindAddressHardFail: boolean;
   readonly conntrack: ConntrackSettings;
+  /** At least so long from the end of one change of the rules to the next. */
+  readonly minSyncSeconds?: number;
   /** Of this process: the lower, the later the kernel takes it when memory runs out. */
   readonly oomScoreAdj?: number;
 }
@@ -33,9 +35,11 @@ export const PROGRAM_KEYS: ReadonlySet<string> = new Set([
   ...["bindAddressHardFail", "oomScoreAdj", "featureGates"],
   ...["conntrack.maxPerCore", "conntrack.min", "conntrack.tcpEstablishedTimeout", "conntrack.tcpCloseWaitTimeout"],
   ...["conntrack.tcpBeLiberal", "conntrack.udpTimeout", "conntrack.udpStreamTimeout"],
+  ...["iptables.minSyncPeriod", "nftables.minSyncPeriod"],
 ]);
 
-export function readProgramSettings(root: Field): ProgramSettings {
+/** @param section the settings of the mode */
+export function readProgramSettings(root: Field, section: Field): ProgramSettings {
   const texts = (
     path: readonly string[],
     key: "kubeconfig" | "hostnameOverride" | "healthzBindAddress" | "metricsBindAddress",
@@ -46,6 +50,7 @@ export function readProgramSettings(root: Field): ProgramSettings {
       ?.trim();
     return text ? { [key]: text } : {};
   };
+  const minSyncSeconds = readGoDuration(section.get("minSyncPeriod"));
   const oomScoreAdj = readNumber(root.get("oomScoreAdj"), { from: -1000, to: 1000 });
   return {
     ...texts(["clientConnection", "kubeconfig"], "kubeconfig"),
@@ -54,6 +59,7 @@ export function readProgramSettings(root: Field): ProgramSettings {
     ...texts(["metricsBindAddress"], "metricsBindAddress"),
     bindAddressHardFail: root.get("bindAddressHardFail").flag() ?? false,
     conntrack: readConntrack(root.get("conntrack")),
+    ...(minSyncSeconds === undefined ? {} : { minSyncSeconds }),
     ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
   };
 }
