@@ -10,6 +10,7 @@ import {
   loadInput,
   type ParsedProxyConfiguration,
   type ParsedTopology,
+  type ProxyMode,
   parseCidr,
   parseIpAddress,
   parseProxyConfiguration,
@@ -68,6 +69,37 @@ function noteWarnings(context: CommandContext, warnings: readonly Fault[]): void
   }
 }
 
+/** The same topology as kube-proxy sees it in two of its modes, `--config` read for each. Warnings have been printed when it returns. */
+export async function readTopologyForModes(
+  context: CommandContext,
+  args: readonly string[],
+  { allowExternalIps = [], config }: TopologyFlags,
+): Promise<Readonly<Record<"iptables" | "nftables", Topology>>> {
+  const sources = sourcesOf(context, args);
+  if (sources.length === 0) throw topologyRequired();
+  const loaded = loadInput(await readInputFiles(context, sources));
+  const read = (mode: "iptables" | "nftables") =>
+    readInput(loaded, {
+      configuration:
+        config === undefined
+          ? parseProxyConfiguration(NO_CONFIGURATION, { asIfMode: mode })
+          : readConfiguration(config, mode),
+      allowExternalIPs: [...allowExternalIps, ...EVERY_ADDRESS].map(readAllowedBlock),
+    });
+  const { topology, warnings } = read("nftables");
+  noteWarnings(context, warnings);
+  return { iptables: read("iptables").topology, nftables: topology };
+}
+
+/** One that leaves everything to kube-proxy's defaults. */
+const NO_CONFIGURATION: InputFile = {
+  file: "kube-proxy's defaults",
+  bytes: Buffer.from("apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"),
+};
+
+/** For `--allow-external-ips`. */
+export const EVERY_ADDRESS: readonly string[] = ["0.0.0.0/0", "::/0"];
+
 async function parseArguments(
   context: CommandContext,
   args: readonly string[],
@@ -110,8 +142,9 @@ export function readAllowedBlock(text: string): Cidr {
   });
 }
 
-export function readConfiguration(path: string): ParsedProxyConfiguration {
-  return parseProxyConfiguration(readConfigurationFile(path));
+/** @param asIfMode the mode that it is read for, where that may be another one than it says */
+export function readConfiguration(path: string, asIfMode?: ProxyMode): ParsedProxyConfiguration {
+  return parseProxyConfiguration(readConfigurationFile(path), asIfMode === undefined ? {} : { asIfMode });
 }
 
 /** The one file that `--config` names. @throws InputError SEVERAL_CONFIGURATIONS, and what a file that cannot be read has */

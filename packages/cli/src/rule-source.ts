@@ -1,13 +1,4 @@
 import {
-  givenRules,
-  type HostSnapshot,
-  isSnapshotText,
-  type RuleTexts,
-  readLiveRules,
-  readSnapshot,
-  thisMachine,
-} from "@svcproxy/host";
-import {
   chooseDialect,
   chooseStyle,
   compileRules,
@@ -24,23 +15,22 @@ import {
   type HostState,
   hostRulesOf,
   hostStateOf,
-  isBlank,
   isNftRule,
   isProxyTable,
   type RulePosition,
   type RuleSet,
   readHostState,
-  readRules,
   ruleKey,
   serviceTableOf,
   tableDeviations,
 } from "@svcproxy/rules";
 import { type Family, type HostPlan, inputError, planHost, type Topology } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
+import { findRules, isKubeProxys, type NamedSnapshot } from "./find-rules.ts";
 import { readLiveHostState } from "./live-host-state.ts";
 import { notedAddresses } from "./machine-addresses.ts";
 import { readText } from "./read-files.ts";
-import { readTopology, resolveHost, resolveOwnHost } from "./read-topology.ts";
+import { EVERY_ADDRESS, readTopology, resolveHost, resolveOwnHost } from "./read-topology.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
 
 /** What a command that judges rules works on: the rules, the host that they are on, and what they are meant to do. */
@@ -82,7 +72,12 @@ export async function openRuleSource(
   const { rules: given, snapshot } = await findRules(context, flags);
   const isHostKnown = flags.live === true || flags.hostState !== undefined || snapshot !== undefined;
   const needsTopology = needsPlan || files.length > 0 || given === undefined || !isHostKnown;
-  const topology = needsTopology ? (await readTopology(context, files, flags)).topology : undefined;
+  // kube-proxy serves every externalIP: where its rules are judged, they are part of the plan.
+  const isJudged = given !== undefined && isKubeProxys(given);
+  const allowExternalIps = [...(flags.allowExternalIps ?? []), ...(isJudged ? EVERY_ADDRESS : [])];
+  const topology = needsTopology
+    ? (await readTopology(context, files, { ...flags, allowExternalIps })).topology
+    : undefined;
   const hostName = topology === undefined ? flags.host : hostNameIn(topology, flags, snapshot);
   const hostState =
     flags.hostState === undefined && snapshot !== undefined
@@ -125,50 +120,6 @@ function planOf(topology: Topology, { hostName, seen }: { hostName: string; seen
   });
 }
 
-type NamedSnapshot = HostSnapshot & { readonly file: string };
-
-/** What `--rules` or `--live` give; no rules where they are to be the plan's. */
-interface FoundRules {
-  readonly rules?: GivenRules;
-  /** The host that they are of, where one of the files says. */
-  readonly snapshot?: NamedSnapshot;
-}
-
-async function findRules(context: CommandContext, { rules, live }: RuleSourceFlags): Promise<FoundRules> {
-  if (live === true) return { rules: await readLiveRules(thisMachine, { signal: context.signal }) };
-  if (rules === undefined) return {};
-  const files = await Promise.all(rules.map(async (file) => ({ file, text: await readText(context, file) })));
-  const [texts, snapshots] = [
-    files.filter(({ text }) => !isSnapshotText(text)),
-    files.filter(({ text }) => isSnapshotText(text)),
-  ];
-  for (const { file, text } of texts)
-    if (isBlank(text)) context.note(`svcproxy: ${JSON.stringify(file)} has no rules (iptables-save needs root)`);
-  const [first, second] = snapshots;
-  if (second !== undefined)
-    throw inputError("CONFLICTING_FLAGS", "Cannot take the rules of two snapshots: each is of a whole host");
-  if (first !== undefined) {
-    const snapshot = { ...readSnapshot(first.text, first), file: first.file };
-    return { snapshot, rules: givenRules(rulesOfSnapshot(snapshot), texts) };
-  }
-  const given = readRules(texts);
-  const [missing] = given.missing;
-  if (missing !== undefined && given.missing.length === 1)
-    context.note(
-      `svcproxy: taken as all rules of the host: of ${missing} it has none besides (${HOW_TO_ADD[missing]})`,
-    );
-  return { rules: given };
-}
-
-/** @throws InputError NOT_SAVED_RULES where they could not be read on its host */
-function rulesOfSnapshot({ rules, unread, file }: NamedSnapshot): RuleTexts {
-  if (rules !== undefined) return rules;
-  const why = unread.find(({ part }) => part === "rules")?.because ?? "it names none";
-  throw inputError("NOT_SAVED_RULES", `Cannot take the rules of ${JSON.stringify(file)}: ${why}`, {
-    hint: "Take it again as root: sudo svcproxy host-state --snapshot FILE",
-  });
-}
-
 /** How rules of ours are written, where one of their chains says it. */
 function styleOf({ families, rules }: GivenRules): ReturnType<typeof readStyle> {
   return readStyle(
@@ -179,11 +130,6 @@ function styleOf({ families, rules }: GivenRules): ReturnType<typeof readStyle> 
     ),
   );
 }
-
-const HOW_TO_ADD = {
-  iptables: "else add --rules with what iptables-save prints",
-  nftables: "else add --rules with what `nft list ruleset` prints",
-} as const;
 
 function rulesOfPlan(desired: readonly DesiredRules[], family: Family): RuleSet {
   const ours = desired.find((rules) => rules.family === family);

@@ -17,9 +17,12 @@ import type { CommandContext, ExitCode } from "./command-context.ts";
 import { readText } from "./read-files.ts";
 import { openRuleSource, type RuleSource } from "./rule-source.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
+import { traceCommandOf } from "./trace-command.ts";
 
 export interface ProveFlags extends RuleSourceFlags {
   readonly same?: readonly string[];
+  readonly to?: "kube-proxy-nftables";
+  readonly fleet?: string;
   readonly json?: boolean;
 }
 
@@ -30,6 +33,10 @@ export async function runProve(
   flags: ProveFlags,
 ): Promise<ExitCode> {
   try {
+    if (flags.to !== undefined || flags.fleet !== undefined) {
+      const { runMigration } = await import("./run-migration.ts");
+      return await runMigration(context, files, flags);
+    }
     if (flags.same !== undefined) return await runSame(context, files, { ...flags, same: flags.same });
     return await proveAll(context, files, flags);
   } catch (error) {
@@ -92,22 +99,7 @@ function familiesToProve(context: CommandContext, plan: HostPlan, { givenFamilie
 
 /** The trace that looks at what was proved. */
 function formatOf({ hostName }: RuleSource, files: readonly string[], flags: ProveFlags): ProofFormat {
-  const option = (name: string, value: string | undefined) => (value === undefined ? [] : [name, value]);
-  return {
-    ...(hostName === undefined ? {} : { hostName }),
-    traceCommand: [
-      ...["svcproxy", "trace", ...files],
-      ...option("--config", flags.config),
-      ...(flags.allowExternalIps ?? []).flatMap((block) => ["--allow-external-ips", block]),
-      ...option("--host", hostName),
-      ...option("--dialect", flags.dialect),
-      ...option("--dispatch", flags.dispatch),
-      ...(flags.rules ?? []).flatMap((file) => ["--rules", file]),
-      ...(flags.live === true ? ["--live"] : []),
-      ...(flags.foreignHost === true ? ["--foreign-host"] : []),
-      ...option("--host-state", flags.hostState),
-    ],
-  };
+  return { ...(hostName === undefined ? {} : { hostName }), traceCommand: traceCommandOf(files, flags, hostName) };
 }
 
 async function runSame(

@@ -79,6 +79,7 @@ export type InputCode =
   | "UNKNOWN_REGISTRATION"
   // Rules and facts of a host
   | "NOT_SAVED_RULES"
+  | "RULES_REQUIRED"
   | "RULE_SYNTAX"
   | "NFT_SYNTAX"
   | "CHAIN_EXISTS"

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { RunCommand } from "../command-context.ts";
 import { addHelp } from "../command-help.ts";
 import { acceptRuleSource } from "../rule-source-flags.ts";
@@ -11,18 +11,28 @@ export function addProve(program: Command, run: RunCommand): void {
     notes: [
       "Exit code 0: every claim holds. 3: one is broken. 4: none is broken, but one cannot be decided.",
       "With --same 0: the same. 3: different. 4: it cannot be decided. It needs neither topology nor host.",
+      "With --to the rules are compared with what kube-proxy's nftables mode promises, which need not run anywhere: each kind of difference once, with a packet, the services that it concerns and the traffic that was counted, and what the host must have. 0: nothing differs. 3: something does. 4: something could not be decided.",
     ],
     examples: [
       "svcproxy prove --host cloudos1",
       "sudo iptables-save | svcproxy prove web.yaml --host web1 --rules -",
       "sudo svcproxy prove web.yaml --live",
       "svcproxy prove --same before.txt after.txt",
+      "svcproxy prove cluster.yaml --config kube-proxy.yaml \\\n  --to kube-proxy-nftables --rules node1.json",
+      "svcproxy prove cluster.yaml --config kube-proxy.yaml \\\n  --to kube-proxy-nftables --fleet snapshots",
     ],
   })
     .option(
       "--same <files...>",
       "two rule files, A and B, of iptables-save or nft: whether they treat all packets alike",
     )
+    .addOption(
+      new Option(
+        "--to <mode>",
+        "what becomes of the host when kube-proxy goes from its iptables mode to this one",
+      ).choices(["kube-proxy-nftables"]),
+    )
+    .option("--fleet <directory>", "with --to: sum up the snapshots of many hosts (`svcproxy host-state --snapshot`)")
     .option("--json", "print the claims as JSON")
     .action((files: string[], flags: ProveFlags) =>
       run(async (context) => {

@@ -1,7 +1,7 @@
 import { type NftTable, parseNft } from "@svcproxy/rules";
 import { type Cidr, type Family, familyOf, formatCidr, type HostPlan } from "@svcproxy/topology";
 import { ServiceElements } from "./service-elements.ts";
-import { chain, FAMILY_WORDS, type FamilyWords, hex, map, podMatch, set } from "./table-text.ts";
+import { chain, FAMILY_WORDS, type FamilyWords, hex, map, oneOf, podMatch, set } from "./table-text.ts";
 
 /** What kube-proxy calls its table in nftables mode. */
 export const KUBE_PROXY_TABLE = "kube-proxy";
@@ -102,5 +102,5 @@ function notPods(
 function unassigned(serviceCIDRs: readonly Cidr[], { family, ip }: FamilyWords): readonly string[] {
   const blocks = serviceCIDRs.filter(({ address }) => familyOf(address) === family).map(formatCidr);
   if (blocks.length === 0) return [];
-  return [`${ip} daddr ${blocks.length === 1 ? blocks.join("") : `{ ${blocks.join(", ")} }`} drop`];
+  return [`${ip} daddr ${oneOf(blocks)} drop`];
 }

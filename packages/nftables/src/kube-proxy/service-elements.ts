@@ -9,7 +9,7 @@ import {
   type ServicePortPlan,
 } from "@svcproxy/topology";
 import { type ChainNames, nameChains } from "./name-chains.ts";
-import { chain, type FamilyWords, hex, podMatch } from "./table-text.ts";
+import { chain, type FamilyWords, hex, oneOf, podMatch } from "./table-text.ts";
 
 /** What kube-proxy's table has of services in one family: elements of its sets and maps, and chains of their own. */
 export class ServiceElements {
@@ -94,7 +94,7 @@ export class ServiceElements {
     const node = this.#plan.host.addresses.find((address) => familyOf(address) === family);
     const isNodeInside = node !== undefined && ranges.some((range) => cidrContains(range, node));
     const allowed = [...ranges.map(formatCidr), ...(isNodeInside ? balancers : [])];
-    this.chains.push(...chain(`firewall-${base}`, [`${this.#words.ip} saddr != { ${allowed.join(", ")} } drop`]));
+    this.chains.push(...chain(`firewall-${base}`, [`${this.#words.ip} saddr != ${oneOf(allowed)} drop`]));
   }
 
   /** How one of some endpoints is chosen: at once, or where a client went before. */

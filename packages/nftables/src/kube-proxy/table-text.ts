@@ -59,3 +59,8 @@ export function podMatch(
       return `iifname ${not}"${detector.prefix}*"`;
   }
 }
+
+/** Values as nft lists them where one of them is meant. */
+export function oneOf(values: readonly string[]): string {
+  return values.length === 1 ? values.join("") : `{ ${values.join(", ")} }`;
+}

@@ -38,11 +38,12 @@ const API_VERSION = "kubeproxy.config.k8s.io/v1alpha1";
  * what else it says is accepted, and named in one warning.
  *
  * @param options.followsCluster whether the program uses what it says of how a cluster is followed, too
+ * @param options.asIfMode the mode that it is read for, where that may be another one than it says
  * @throws InputError with every fault
  */
 export function parseProxyConfiguration(
   input: InputFile,
-  { followsCluster = false }: { readonly followsCluster?: boolean } = {},
+  { followsCluster = false, asIfMode }: { readonly followsCluster?: boolean; readonly asIfMode?: ProxyMode } = {},
 ): ParsedProxyConfiguration {
   const loaded = unpackConfigMap(loadInput([input]), KIND);
   const report = new FaultReport();
@@ -62,7 +63,7 @@ export function parseProxyConfiguration(
       `Supported: ${API_VERSION}`,
     );
   }
-  const mode = readMode(root.get("mode"));
+  const mode = asIfMode ?? readMode(root.get("mode"));
   const settings = readSettings(root, mode);
   const program = readProgramSettings(root, root.get(sectionOf(mode)));
   if (kind.text() === KIND) warnOfTheRest(root, { mode, followsCluster });

@@ -27,7 +27,7 @@ export class ExamplePackets {
     ]);
     const own = context.view.state.interfaces.flatMap((device) => device.addresses.map(({ address }) => address));
     const known = [...addresses, ...own]
-      .filter((address) => familyOf(address) === space.family)
+      .filter((address) => familyOf(address) === space.family && space.isMentioned(address))
       .map((address) => space.indexOf(address));
     // Large topologies have many pods, and any will do.
     this.#best = known.slice(0, 16);

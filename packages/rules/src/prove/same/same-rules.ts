@@ -1,3 +1,4 @@
+import type { HostPlan } from "@svcproxy/topology";
 import { type HostRules, hostRulesOf } from "../../hooks/host-rules.ts";
 import type { HostState } from "../../host/host-state.ts";
 import type { RuleSet } from "../../rule-set.ts";
@@ -7,6 +8,7 @@ import type { ProofContext } from "../compile/proof-context.ts";
 import { proofContexts } from "../compile/proof-context.ts";
 import { ExamplePackets } from "../report/example-packet.ts";
 import type { ProofPacket } from "../report/proof.ts";
+import type { AddressSpace } from "../space/address-space.ts";
 import { singleSet, unite } from "../space/index-set.ts";
 import { ANY_MARK, cutMarks } from "../space/mark-set.ts";
 import type { Region } from "../space/region.ts";
@@ -20,6 +22,8 @@ export interface SameRulesOptions {
   readonly a: RuleSet | HostRules;
   readonly b: RuleSet | HostRules;
   readonly hostState: HostState;
+  /** Whose hosts and pods people know, where packets are shown. */
+  readonly plan?: HostPlan;
 }
 
 /** Whether two rule sets treat all packets alike, or a packet that they treat differently. */
@@ -59,6 +63,7 @@ export function sameRules(options: SameRulesOptions): Sameness {
 /** Packets that two rule sets do not treat alike, or perhaps not. */
 export interface RuleDifference {
   readonly region: Region;
+  readonly space: AddressSpace;
   /** One of them. */
   readonly packet: ProofPacket;
   readonly result:
@@ -79,7 +84,7 @@ export interface ComparedSide {
  * @returns how many kinds of packets were looked at; `all` where the rules are the same to the letter
  * @throws InputError PROOF_TOO_LARGE where the rules tell too many kinds of packets apart
  */
-export function* compareRules({ a, b, hostState }: SameRulesOptions): Generator<RuleDifference, number | "all"> {
+export function* compareRules({ a, b, hostState, plan }: SameRulesOptions): Generator<RuleDifference, number | "all"> {
   if (hostRulesText(a) === hostRulesText(b)) return "all";
   const [inA, inB] = proofContexts([
     { rules: a, hostState, tellsDeeds: true },
@@ -87,6 +92,7 @@ export function* compareRules({ a, b, hostState }: SameRulesOptions): Generator<
   ]);
   if (inA === undefined || inB === undefined) throw new TypeError("no context");
   const contexts = { a: inA, b: inB };
+  const examples = new ExamplePackets(inA, plan);
   let cases = 0;
   for (const entering of everyEntry(inA)) {
     const endsOf = (side: Side) => walkHost(contexts[side], entering).map((end): SidedEnd => ({ ...end, side }));
@@ -95,7 +101,7 @@ export function* compareRules({ a, b, hostState }: SameRulesOptions): Generator<
       for (const items of byMark(group.items)) {
         cases++;
         const mark = items[0]?.state.region.mark ?? ANY_MARK;
-        const found = compareGroup({ region: { ...group.region, mark }, items }, contexts);
+        const found = compareGroup({ region: { ...group.region, mark }, items }, { contexts, examples });
         if (found !== undefined) yield found;
       }
     }
@@ -186,7 +192,10 @@ const TOLERANCE = 2 ** -32;
 
 function compareGroup(
   { region, items }: { region: Region; items: readonly SidedEnd[] },
-  contexts: Readonly<Record<Side, ProofContext>>,
+  {
+    contexts,
+    examples,
+  }: { readonly contexts: Readonly<Record<Side, ProofContext>>; readonly examples: ExamplePackets },
 ): RuleDifference | undefined {
   const [a, b] = SIDES.map((side) =>
     worldsOf(
@@ -199,19 +208,22 @@ function compareGroup(
   const unlike = pairs.filter(({ one, other }) => !sameOutcomes(one.outcomes, other.outcomes));
   const open = items.find(({ ending }) => ending.kind === "undecided");
   if (unlike.length === 0 && open === undefined) return undefined;
-  const packet = new ExamplePackets(contexts.a).of(region);
+  const packet = examples.of(region);
   // Whatever the answers to what nobody knows are, some pair of worlds is the true one.
   const [shown] = unlike.length === pairs.length ? unlike : unlike.filter(({ one, other }) => one.key === other.key);
   if (shown !== undefined && open === undefined) {
     const { one, other } = shown;
     return {
-      ...{ region, packet },
+      ...{ region, packet, space: contexts.a.space },
       result: { kind: "different", a: { context: contexts.a, ...one }, b: { context: contexts.b, ...other } },
     };
   }
   const question = items.map(({ state }) => state.assumptions?.question.text).find((text) => text !== undefined);
   const because = open !== undefined && "because" in open.ending ? open.ending.because : question;
-  return { region, packet, result: { kind: "undecided", because: because ?? "what is not understood" } };
+  return {
+    ...{ region, packet, space: contexts.a.space },
+    result: { kind: "undecided", because: because ?? "what is not understood" },
+  };
 }
 
 /** What follows from one set of answers to what nobody knows. */

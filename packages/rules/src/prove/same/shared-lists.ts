@@ -1,9 +1,11 @@
-import { type IndexSet, unite } from "../space/index-set.ts";
+import { intersect } from "../space/index-set.ts";
+import type { Region } from "../space/region.ts";
 import type { Assumption, EndedState, Remembered, SymbolicState } from "../walk/symbolic-state.ts";
 
 /**
- * Calls lists of clients alike that two rule sets keep under different names: those to which the same packets are written
- * on their way to the same end. A list that nothing tells from another of its own rule set keeps its name.
+ * Calls lists of clients alike that two rule sets keep under different names: those of which each is the only one of its rule set to
+ * which packets are written that are written to the other, on their way to the same end. Nothing is taken for granted by that: packets
+ * that are written on one of the two alone are treated differently.
  */
 export function withSharedLists<End extends EndedState>(ends: {
   readonly a: readonly End[];
@@ -11,11 +13,10 @@ export function withSharedLists<End extends EndedState>(ends: {
 }): { readonly a: readonly End[]; readonly b: readonly End[] } {
   const [a, b] = [usesOf(ends.a), usesOf(ends.b)];
   if ([...a.keys()].every((list) => b.has(list)) && [...b.keys()].every((list) => a.has(list))) return ends;
-  const [ofA, ofB] = [byUse(a), byUse(b)];
   const names = { a: new Map<string, string>(), b: new Map<string, string>() };
-  for (const [use, list] of ofA) {
-    const other = ofB.get(use);
-    if (list === undefined || other === undefined) continue;
+  const [ofA, ofB] = [partnersOf(a, b), partnersOf(b, a)];
+  for (const [list, other] of ofA) {
+    if (ofB.get(other) !== list) continue;
     const name = list === other ? list : `${list} or ${other}`;
     names.a.set(list, name);
     names.b.set(other, name);
@@ -23,40 +24,54 @@ export function withSharedLists<End extends EndedState>(ends: {
   return { a: ends.a.map((end) => renamed(end, names.a)), b: ends.b.map((end) => renamed(end, names.b)) };
 }
 
+/** Packets that are written on a list, and where they go. */
 interface Use {
-  readonly destinations: IndexSet[];
-  readonly ports: IndexSet[];
-  readonly protocols: IndexSet[];
+  readonly to: string;
+  readonly region: Region;
 }
 
-/** What is written on each list, as text. */
-function usesOf(ends: readonly EndedState[]): ReadonlyMap<string, string> {
-  const lists = new Map<string, Map<string, Use>>();
+function usesOf(ends: readonly EndedState[]): ReadonlyMap<string, readonly Use[]> {
+  const lists = new Map<string, Use[]>();
   for (const { state, ending } of ends) {
-    const { region, destination, destinationPort } = state;
+    const use: Use = { to: `${ending.kind} ${state.destination} ${state.destinationPort}`, region: state.region };
     for (const list of listsOf(state)) {
-      const uses = lists.get(list) ?? new Map<string, Use>();
-      lists.set(list, uses);
-      const to = `${ending.kind} ${destination} ${destinationPort}`;
-      const use = uses.get(to) ?? { destinations: [], ports: [], protocols: [] };
-      uses.set(to, use);
-      use.destinations.push(region.destination);
-      use.ports.push(region.destinationPort);
-      use.protocols.push(region.protocol);
+      const uses = lists.get(list);
+      if (uses === undefined) lists.set(list, [use]);
+      else uses.push(use);
     }
   }
-  return new Map([...lists].map(([list, uses]) => [list, [...uses].map(useText).sort().join("\n")]));
+  return lists;
 }
 
-function useText([to, { destinations, ports, protocols }]: readonly [string, Use]): string {
-  return [to, unite(destinations), unite(ports), unite(protocols)].join(" | ");
+/** For each list the only one of the others that has a use in common with it. */
+function partnersOf(
+  lists: ReadonlyMap<string, readonly Use[]>,
+  others: ReadonlyMap<string, readonly Use[]>,
+): ReadonlyMap<string, string> {
+  const byEnd = new Map<string, { readonly list: string; readonly region: Region }[]>();
+  for (const [list, uses] of others)
+    for (const { to, region } of uses) {
+      const known = byEnd.get(to);
+      if (known === undefined) byEnd.set(to, [{ list, region }]);
+      else known.push({ list, region });
+    }
+  const partners = new Map<string, string>();
+  for (const [list, uses] of lists) {
+    const found = new Set(
+      uses.flatMap(({ to, region }) =>
+        (byEnd.get(to) ?? []).flatMap((other) => (overlaps(region, other.region) ? [other.list] : [])),
+      ),
+    );
+    const [only] = found;
+    if (only !== undefined && found.size === 1) partners.set(list, only);
+  }
+  return partners;
 }
 
-/** Undefined for what several lists are used for. */
-function byUse(uses: ReadonlyMap<string, string>): ReadonlyMap<string, string | undefined> {
-  const found = new Map<string, string | undefined>();
-  for (const [list, use] of uses) found.set(use, found.has(use) ? undefined : list);
-  return found;
+function overlaps(a: Region, b: Region): boolean {
+  return (["destination", "destinationPort", "protocol", "source"] as const).every(
+    (field) => intersect(a[field], b[field]).length > 0,
+  );
 }
 
 function listsOf({ remembered }: SymbolicState): ReadonlySet<string> {

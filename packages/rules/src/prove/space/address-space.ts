@@ -14,6 +14,8 @@ export interface AddressSpace {
   readonly size: number;
   /** The piece that holds the address alone, or begins with it. @throws RangeError if the address was not mentioned */
   indexOf(address: IpAddress): number;
+  /** Whether an address begins a piece. */
+  isMentioned(address: IpAddress): boolean;
   setOf(cidr: Cidr): IndexSet;
   /** Both ends included. */
   setBetween(from: IpAddress, to: IpAddress): IndexSet;
@@ -74,6 +76,7 @@ export class AddressSpaceBuilder {
       everything: rangeSet(0, cuts.length),
       size: cuts.length,
       indexOf: (address) => placeOf(this.#bitsOf(address)),
+      isMentioned: (address) => places.has(this.#bitsOf(address)),
       setOf: ({ address, prefixLength }) => {
         const bits = this.#bitsOf(address);
         return rangeSet(placeOf(bits), placeOf(this.#after(bits, this.#sizeOf(prefixLength))));

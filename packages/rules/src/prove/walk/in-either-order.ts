@@ -68,7 +68,15 @@ function keyOf({ going, ended }: SymbolicResult): string {
   ]);
 }
 
-function stateKey({ decisions: _, destinationNat, sourceNat, route, assumptions, ...state }: SymbolicState): string {
+function stateKey({
+  decisions: _,
+  jumps: __,
+  destinationNat,
+  sourceNat,
+  route,
+  assumptions,
+  ...state
+}: SymbolicState): string {
   const answers: string[] = [];
   for (let one = assumptions; one !== undefined; one = one.earlier) answers.push(`${one.question.key} ${one.holds}`);
   const isTranslated = [destinationNat !== undefined, sourceNat !== undefined];

@@ -74,6 +74,8 @@ export interface SymbolicState {
   readonly written: WrittenElement | undefined;
   /** The rules that decided on its way, the latest first. */
   readonly decisions: Decision | undefined;
+  /** The rules of iptables by which they came into chains, the latest first; kept where rule sets are compared. */
+  readonly jumps?: Decision | undefined;
   /** What targets did besides to others than the packet's way, as texts, the latest first; kept where rule sets are compared. */
   readonly deeds: Deed | undefined;
 }

@@ -2,6 +2,7 @@ import { unreachable } from "@svcproxy/topology";
 import { targetKey } from "../../compare/target-key.ts";
 import { isIdle } from "../../effects/rule-effect.ts";
 import { targetEffect } from "../../effects/target-effect.ts";
+import type { PlacedRule } from "../../hooks/any-rule.ts";
 import type { Hook } from "../../rule-set.ts";
 import type { Target } from "../../target.ts";
 import { answerOfReject } from "../../trace/walk/refusal-answer.ts";
@@ -170,7 +171,7 @@ function take(walk: TableWalk, state: SymbolicState, { rule, path, fell }: Takin
         const why = chain === undefined ? "does not exist" : "leads back to itself";
         return end({ kind: "undecided", because: `the chain ${target.chain} ${why}`, placed });
       }
-      const back = walkChain(walk, chain, { entering: state, path: [...path, target.chain] });
+      const back = walkChain(walk, chain, { entering: withJump(walk, state, placed), path: [...path, target.chain] });
       if (target.kind === "jump") return back;
       for (const one of back) fell.push(one);
       return [];
@@ -210,6 +211,11 @@ function withDeed({ tellsDeeds }: ProofContext, state: SymbolicState, target: Ta
 /** Whether CT says more than in which zone: a helper, a timeout, which events are told. */
 function hasTrackingOptions({ words }: Extract<Target, { kind: "ct" }>): boolean {
   return words.some((word) => ["--helper", "--timeout", "--ctevents", "--expevents"].includes(word));
+}
+
+/** Remembers by which rules packets came where they are, where rule sets are compared. */
+function withJump({ context }: TableWalk, state: SymbolicState, placed: PlacedRule): SymbolicState {
+  return context.tellsDeeds ? { ...state, jumps: { placed, earlier: state.jumps } } : state;
 }
 
 /** CT counts for what conntrack has not seen yet. */

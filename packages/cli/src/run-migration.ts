@@ -1,0 +1,128 @@
+import { hostname } from "node:os";
+import { collectSnapshot, givenRules, readSnapshot, thisMachine } from "@svcproxy/host";
+import { formatMigration, type HostFacts, type Migration, migrationToJson, proveMigration } from "@svcproxy/nftables";
+import { type GivenRules, hostStateOf, readHostState } from "@svcproxy/rules";
+import { type Family, inputError, planHost } from "@svcproxy/topology";
+import type { CommandContext, ExitCode } from "./command-context.ts";
+import { type FoundRules, findRules, type NamedSnapshot, rulesOfSnapshot } from "./find-rules.ts";
+import { notedAddresses } from "./machine-addresses.ts";
+import { readText } from "./read-files.ts";
+import { readTopologyForModes, resolveHost } from "./read-topology.ts";
+import type { ProveFlags } from "./run-prove.ts";
+import { traceCommandOf } from "./trace-command.ts";
+
+/** The topology as kube-proxy sees it in each mode. */
+export type ModeTopologies = Awaited<ReturnType<typeof readTopologyForModes>>;
+
+/** `prove --to kube-proxy-nftables`: what becomes of one host, or of a fleet, when kube-proxy goes to its nftables mode. */
+export async function runMigration(
+  context: CommandContext,
+  files: readonly string[],
+  flags: ProveFlags,
+): Promise<ExitCode> {
+  refuseContradictions(flags);
+  if (flags.fleet !== undefined) {
+    const { runFleet } = await import("./run-fleet.ts");
+    return runFleet(context, files, { ...flags, fleet: flags.fleet });
+  }
+  const found = await findMigrationRules(context, flags);
+  const topologies = await readTopologyForModes(context, files, flags);
+  const { migration, hostName } = await migrationOf(context, topologies, { found, flags });
+  const format = { hostName, traceCommand: traceCommandOf(files, flags, hostName) };
+  await context.print(
+    flags.json === true
+      ? `${JSON.stringify(migrationToJson(migration, format), null, 2)}\n`
+      : formatMigration(migration, format),
+  );
+  return exitCodeOf([migration]);
+}
+
+/** @throws InputError CONFLICTING_FLAGS */
+function refuseContradictions({ to, fleet, same, rules, live, host, hostState }: ProveFlags): void {
+  const refuse = (message: string, hint?: string) => {
+    throw inputError("CONFLICTING_FLAGS", message, hint === undefined ? {} : { hint });
+  };
+  if (to === undefined) refuse("--fleet sums up a migration: name it with --to kube-proxy-nftables");
+  if (same !== undefined) refuse("Cannot compare with --same and with --to: name one of them");
+  if (rules !== undefined && live === true)
+    refuse("Cannot take the rules from --rules and from --live: name one of them");
+  if (fleet === undefined) return;
+  if (rules !== undefined || live === true || hostState !== undefined || host !== undefined)
+    refuse(
+      "--fleet takes hosts, rules and addresses from its snapshots: leave out --host, --host-state, --rules and --live",
+    );
+}
+
+/** The rules to migrate, with all that is known of their host. */
+async function findMigrationRules(context: CommandContext, flags: ProveFlags): Promise<FoundRules> {
+  if (flags.live !== true) return findRules(context, flags);
+  const options = { signal: context.signal, takenAt: new Date().toISOString(), hostname: hostname() };
+  const { text } = await collectSnapshot(thisMachine, options);
+  const snapshot: NamedSnapshot = { ...readSnapshot(text, { file: "this host" }), file: "this host" };
+  return { snapshot, rules: givenRules(rulesOfSnapshot(snapshot)) };
+}
+
+export interface MigrationSource {
+  readonly found: FoundRules;
+  readonly flags: Pick<ProveFlags, "host" | "hostState">;
+}
+
+/** @throws InputError HOST_REQUIRED, UNKNOWN_HOST, RULES_REQUIRED, or for a host's state that cannot be read */
+export async function migrationOf(
+  context: CommandContext,
+  { iptables: before, nftables: after }: ModeTopologies,
+  { found: { rules, snapshot }, flags }: MigrationSource,
+): Promise<{ readonly migration: Migration; readonly hostName: string }> {
+  if (rules === undefined)
+    throw inputError("RULES_REQUIRED", "Name the rules that kube-proxy wrote on the host, with --rules or --live", {
+      hint: "On the host: sudo svcproxy host-state --snapshot node1.json",
+    });
+  const hostName = resolveHost(after, flags.host, placeOf(snapshot));
+  const given = flags.hostState === undefined ? undefined : await readText(context, flags.hostState);
+  const hostState =
+    given === undefined
+      ? (snapshot?.hostState ?? hostStateOf(before, { host: hostName }))
+      : readHostState(given, { file: flags.hostState ?? "" });
+  const isSeen = given !== undefined || snapshot !== undefined;
+  const plan = planHost(after, { host: hostName, ...(isSeen ? { machineAddresses: notedAddresses(hostState) } : {}) });
+  const planned = new Set(plan.ports.map(({ family }) => family));
+  const families = ([4, 6] as const).filter((family) => planned.has(family) && rules.families.includes(family));
+  for (const family of families) noteUnread(context, rules, family);
+  const migration = proveMigration({
+    ...{ families, plan, hostState },
+    rules: (family) => rules.rules(family),
+    facts: factsOf(snapshot),
+  });
+  return { migration, hostName };
+}
+
+function noteUnread(context: CommandContext, rules: GivenRules, family: Family): void {
+  for (const { table, because } of rules.rules(family).unread)
+    context.note(`svcproxy: IPv${family} rules of ${table} were not read: ${because}`);
+}
+
+function placeOf(snapshot: NamedSnapshot | undefined): Parameters<typeof resolveHost>[2] {
+  if (snapshot === undefined) return {};
+  return { localAddresses: notedAddresses(snapshot.hostState), called: `the host of ${JSON.stringify(snapshot.file)}` };
+}
+
+function factsOf(snapshot: NamedSnapshot | undefined): HostFacts {
+  if (snapshot === undefined) return { accounting: new Map(), ipvsServices: [], isSeen: false };
+  const { kernel, nft } = snapshot.versions;
+  return {
+    ...(kernel === undefined ? {} : { kernel }),
+    ...(nft === undefined ? {} : { nft }),
+    accounting: new Map(snapshot.accounting.map(({ name, packets }) => [name, packets])),
+    ipvsServices: snapshot.ipvsServices,
+    isSeen: true,
+  };
+}
+
+/** 3 where something differs or is missing, 4 where something could not be decided or looked at. */
+export function exitCodeOf(migrations: readonly Migration[]): ExitCode {
+  const requirements = migrations.flatMap((migration) => migration.requirements);
+  const isDifferent = migrations.some(({ differences }) => differences.length > 0);
+  if (isDifferent || requirements.some(({ status }) => status === "missing")) return 3;
+  const isOpen = migrations.some(({ undecided }) => undecided.length > 0);
+  return isOpen || requirements.some(({ status }) => status === "unknown") ? 4 : 0;
+}
