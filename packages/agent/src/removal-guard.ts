@@ -39,6 +39,8 @@ export class RemovalGuard {
   #held: (HeldChange & { readonly plan: HostPlan }) | undefined;
   #confirmed: HostPlan | undefined;
   #heldCount = 0;
+  /** At least so much of the plan in force is served, as far as it was counted. */
+  #floor: { readonly plan: HostPlan; readonly vips: number; readonly endpoints: number } | undefined;
 
   constructor(options: RemovalGuardOptions) {
     this.#options = options;
@@ -63,17 +65,19 @@ export class RemovalGuard {
     { withdrawn = new Set() }: { readonly withdrawn?: ReadonlySet<string> | undefined } = {},
   ): Promise<boolean> {
     const { least, census, logger } = this.#options;
-    if (least === 0 || plan === inForce || plan === this.#confirmed || touchesFew(plan, { inForce, least })) {
+    if (least === 0 || plan === inForce || plan === this.#confirmed || this.#touchesFew(plan, inForce)) {
       if (this.#held !== undefined && plan !== this.#confirmed) logger.info("the change that was held back is undone");
       this.#release();
       return false;
     }
     this.#before ??= inForce === undefined ? await census() : undefined;
     const before = inForce === undefined ? this.#before : censusOf(inForce);
-    const lost = lossOf(before, censusOf(plan), withdrawn);
+    const after = censusOf(plan);
+    const lost = lossOf(before, after, withdrawn);
     if (!isMass(lost.vips, least) && !isMass(lost.endpoints, least)) {
       if (this.#held !== undefined) logger.info("the change that was held back is undone");
       this.#release();
+      this.#floor = { plan, vips: after.vips.size, endpoints: after.endpoints.size };
       return false;
     }
     const problem = heldProblem(lost);
@@ -94,20 +98,32 @@ export class RemovalGuard {
   #release(): void {
     this.#held = undefined;
   }
+
+  /** Whether so little is otherwise that nothing has to be counted: most changes. */
+  #touchesFew(plan: HostPlan, inForce: HostPlan | undefined): boolean {
+    const changed = inForce === undefined ? undefined : changedServices(plan, inForce);
+    if (inForce === undefined || changed === undefined) return false;
+    const touched = touchedOf(inForce, changed);
+    if (Math.max(touched.vips, touched.endpoints) < this.#options.least) return true;
+    const floor = this.#floor;
+    if (floor === undefined || floor.plan !== inForce) return false;
+    if (touched.vips * 2 > floor.vips || touched.endpoints * 2 > floor.endpoints) return false;
+    this.#floor = { plan, vips: floor.vips - touched.vips, endpoints: floor.endpoints - touched.endpoints };
+    return true;
+  }
 }
 
-/** Whether so little is otherwise that nothing has to be counted: most changes. */
-function touchesFew(
-  plan: HostPlan,
-  { inForce, least }: { readonly inForce: HostPlan | undefined; readonly least: number },
-): boolean {
-  const changed = inForce === undefined ? undefined : changedServices(plan, inForce);
-  if (inForce === undefined || changed === undefined) return false;
-  let touched = 0;
-  for (const port of inForce.ports) {
-    if (changed.has(serviceName(port))) touched += port.reachableEndpoints.length + port.frontends.length;
+/** How much may be lost where these services are otherwise, at most. */
+function touchedOf({ ports }: HostPlan, changed: ReadonlySet<string>): { vips: number; endpoints: number } {
+  // By the bare name first: a full one would be put together for each of thousands.
+  const names = new Set([...changed].map((name) => name.slice(name.indexOf("/") + 1)));
+  const touched = { vips: 0, endpoints: 0 };
+  for (const port of ports) {
+    if (!names.has(port.service.name) || !changed.has(serviceName(port))) continue;
+    touched.vips += port.frontends.length;
+    touched.endpoints += port.reachableEndpoints.length;
   }
-  return touched < least;
+  return touched;
 }
 
 function lossOf(before: Census | undefined, after: Census, withdrawn: ReadonlySet<string>): Loss {

@@ -31,8 +31,12 @@ function shareEach<T>(
   after: readonly T[],
   { before, keyOf }: { before: readonly T[]; keyOf: (item: T) => string },
 ): readonly T[] {
-  const known = new Map(before.map((item) => [keyOf(item), item]));
-  const shared = after.map((item) => {
+  if (after === before) return before;
+  // Most of thousands are the very same already, each in its place.
+  const rest = before.filter((item, index) => item !== after[index]);
+  const known = new Map(rest.map((item) => [keyOf(item), item]));
+  const shared = after.map((item, index) => {
+    if (item === before[index]) return item;
     const old = known.get(keyOf(item));
     return old !== undefined && isDeepStrictEqual(item, old) ? old : item;
   });
@@ -48,7 +52,9 @@ function isSameForServices(after: readonly Host[], before: readonly Host[]): boo
 
 function changedServices(after: readonly Service[], before: readonly Service[]): ReadonlySet<string> {
   if (after === before) return new Set();
-  const [old, now] = [new Set(before), new Set(after)];
-  const differing = [...before.filter((service) => !now.has(service)), ...after.filter((service) => !old.has(service))];
+  // Most of thousands are in their place.
+  const gone = new Set(before.filter((service, index) => service !== after[index]));
+  const come = new Set(after.filter((service, index) => service !== before[index]));
+  const differing = [...[...gone].filter((one) => !come.has(one)), ...[...come].filter((one) => !gone.has(one))];
   return new Set(differing.map(serviceKey));
 }

@@ -5,6 +5,7 @@ import { commitSteps, formatChange, openDataPath, planProblems, printChanges, ta
 import { logDeletedFlows, logProblems, reportProblems } from "./log-problems.ts";
 import type { NftablesPlanFlags } from "./nftables-flags.ts";
 import { readHostPlan } from "./read-topology.ts";
+import { refuseBesideAgent } from "./refuse-beside-agent.ts";
 import { replaceDataPath } from "./replace-data-path.ts";
 
 export interface ApplyTablesFlags extends NftablesPlanFlags {
@@ -40,6 +41,7 @@ export async function applyTables(
 ): Promise<ExitCode> {
   const { signal } = context;
   const { plan } = await readHostPlan(context, files, flags);
+  await refuseBesideAgent("apply");
   const dataPath = await openDataPath(context, flags);
   const applied = await applyOnce(dataPath, plan, signal);
   await logDeletedFlows(context, applied.deletedUdpFlows);

@@ -1,4 +1,3 @@
-import { refuseBesideAgent } from "@svcproxy/agent";
 import { type DataPath, MissingTool, removeTraceLeftover, TRACE_TABLE, thisMachine } from "@svcproxy/host";
 import { EnvironmentError, type Problem, problemOfError } from "@svcproxy/topology";
 import { cleanUpUserspace } from "@svcproxy/userspace";
@@ -6,6 +5,7 @@ import type { CommandContext, ExitCode } from "./command-context.ts";
 import { openDataPath as openRules } from "./host-rules.ts";
 import { openDataPath as openTables } from "./host-tables.ts";
 import { logProblems, reportProblems } from "./log-problems.ts";
+import { refuseBesideAgent } from "./refuse-beside-agent.ts";
 
 /** Removes what is ours of every data path; one that cannot be cleaned up does not keep the others from it. */
 export async function cleanUpAll(context: CommandContext, { json }: { readonly json?: true }): Promise<ExitCode> {

@@ -33,6 +33,8 @@ export interface RunFlags extends TopologyFlags {
   readonly context?: string;
   readonly hostnameOverride?: string;
   readonly initOnly?: true;
+  readonly serviceSeries: number;
+  readonly trafficCounters?: true;
 }
 
 /** Keeps this host true to a topology until it is told to end. */
@@ -93,6 +95,8 @@ export async function keepHost({ flags, refresh, tellStanding, ...options }: Kep
     guardLeast: flags.guard,
     socketGroup: flags.socketGroup === undefined ? undefined : await groupId(flags.socketGroup),
     cleansUpOnExit: flags.cleanupOnExit === true,
+    serviceSeries: flags.serviceSeries,
+    countsTraffic: flags.trafficCounters === true,
     workerProgram: [...ownProgram(), "userspace", "worker"],
   });
   const stop = () => void agent.stop();

@@ -13,6 +13,7 @@ export * from "./kernel/differences.ts";
 export * from "./kernel/foreign-chains.ts";
 export * from "./kernel/iptables-tables.ts";
 export { readStyle } from "./kernel/own-chains.ts";
+export { readFrontendCounts as readIptablesCounts } from "./kernel/read-frontend-counts.ts";
 export * from "./kernel/table-change.ts";
 export * from "./rule-limitations.ts";
 export { FIREWALL } from "./rule-parts/chain-names.ts";

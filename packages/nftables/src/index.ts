@@ -2,6 +2,7 @@ export * from "./change/commit-steps.ts";
 export * from "./change/table-change.ts";
 export * from "./compile-table.ts";
 export * from "./counters/read-counters.ts";
+export { readFrontendCounts as readTableCounts } from "./counters/read-frontend-counts.ts";
 export * from "./counters/service-counters.ts";
 export { kernelMachine as nftMachine } from "./data-path/kernel-machine.ts";
 export * from "./data-path/nftables-data-path.ts";

@@ -148,6 +148,7 @@ export type EnvironmentCode =
   // Instances
   | "LOCKED"
   | "ALREADY_RUNNING"
+  | "KUBE_PROXY_FOUND"
   | "NOT_RUNNING"
   | "OTHER_VERSION"
   | "NOTHING_HELD"

@@ -34,13 +34,18 @@ interface KnownFile<T> {
   readonly stampIsRacy: boolean;
   readonly loaded: Loaded<T>;
   /** What it was the last time that it could be loaded. */
-  readonly good: T | undefined;
+  readonly good: GoodFile<T> | undefined;
+}
+
+interface GoodFile<T> {
+  readonly file: string;
+  readonly value: T;
 }
 
 /** What a path has. */
 export interface PathState<T> {
   /** In the order of their names; of a file that cannot be read any more, what it was before. */
-  readonly files: readonly { readonly file: string; readonly value: T }[];
+  readonly files: readonly GoodFile<T>[];
   /** Files that cannot be read. */
   readonly refused: readonly RefusedFile[];
   /** How many of the files are as they are now. */
@@ -89,6 +94,8 @@ export class FollowedPath<T> {
   readonly #files = new Map<string, KnownFile<T>>();
   /** Why the path as a whole, or one of its files, cannot be read. */
   readonly #unreadable = new Map<string, InputError>();
+  /** Of `#files`, in their order; undefined: they are others by now. */
+  #names: readonly string[] | undefined;
   #version = 0;
   #state: PathState<T> | undefined;
 
@@ -155,14 +162,15 @@ export class FollowedPath<T> {
   }
 
   #forget(name: string): void {
-    if (this.#files.delete(name)) this.#changed();
+    if (this.#files.delete(name)) {
+      this.#names = undefined;
+      this.#changed();
+    }
     this.#nowReadable(name);
   }
 
-  #nowReadable(name: string): boolean {
-    const wasUnreadable = this.#unreadable.delete(name);
-    if (wasUnreadable) this.#changed();
-    return wasUnreadable;
+  #nowReadable(name: string): void {
+    if (this.#unreadable.delete(name)) this.#changed();
   }
 
   #nowUnreadable(name: string, error: InputError): void {
@@ -185,9 +193,12 @@ export class FollowedPath<T> {
         return 0;
       }
       const known = this.#files.get(name);
-      const wasUnreadable = this.#nowReadable(name);
+      const wasUnreadable = this.#unreadable.has(name);
       if (known !== undefined && !wasUnreadable && !known.stampIsRacy && isSameStamp(known.stamp, stamp)) return 0;
-      return await this.#read(place, options);
+      const unsettledMs = await this.#read(place, options);
+      // What may be half written is no better than what cannot be read.
+      if (unsettledMs === 0) this.#nowReadable(name);
+      return unsettledMs;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       // What is gone from a directory is gone on purpose.
@@ -214,7 +225,9 @@ export class FollowedPath<T> {
       return 0;
     }
     const loaded = this.#loadFile({ file: name, bytes }, known);
-    const good = loaded.kind === "loaded" ? loaded.value : loaded.kind === "faulty" ? known?.good : undefined;
+    const kept = loaded.kind === "faulty" ? known?.good : undefined;
+    const good = loaded.kind === "loaded" ? { file: name, value: loaded.value } : kept;
+    if (known === undefined) this.#names = undefined;
     this.#files.set(name, { ...stamped, loaded, good });
     this.#changed();
     return 0;
@@ -234,17 +247,21 @@ export class FollowedPath<T> {
   }
 
   #makeState(): PathState<T> {
-    const files: { file: string; value: T }[] = [];
+    const files: GoodFile<T>[] = [];
     const refused: RefusedFile[] = [];
     const refuse = (file: string, { error: { faults }, isKept }: { error: InputError; isKept: boolean }) =>
       refused.push({ file, isKept, faults });
     let freshCount = 0;
     const whole = this.#unreadable.get(this.name);
     if (whole !== undefined) refuse(this.name, { error: whole, isKept: this.#files.size > 0 });
-    for (const [file, { loaded, good }] of [...this.#files].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    this.#names ??= [...this.#files.keys()].sort((a, b) => (a < b ? -1 : 1));
+    for (const file of this.#names) {
+      const known = this.#files.get(file);
+      if (known === undefined) continue;
+      const { loaded, good } = known;
       const isKept = good !== undefined;
       const unreadable = this.#unreadable.get(file);
-      if (isKept) files.push({ file, value: good });
+      if (isKept) files.push(good);
       if (whole !== undefined) continue;
       if (unreadable !== undefined) refuse(file, { error: unreadable, isKept });
       else if (loaded.kind === "faulty") refuse(file, { error: loaded.fault, isKept });

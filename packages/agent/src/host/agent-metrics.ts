@@ -1,10 +1,11 @@
 import process from "node:process";
 import { type MetricFamily, seconds, single } from "../observe/metric-family.ts";
 import { APPLY_TIME_BUCKETS_SECONDS } from "./apply-times.ts";
+import { type MeasuredServices, SERVICE_METRICS } from "./counters/service-metrics.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 
 /** What the metrics are made of. */
-export interface MeasuredAgent {
+export interface MeasuredAgent extends MeasuredServices {
   readonly status: HostAgentStatus;
   /** Answers of `/healthz` and `/livez` by HTTP code. */
   readonly healthz: ReadonlyMap<number, number>;
@@ -119,6 +120,7 @@ export const AGENT_METRICS: readonly Family[] = [
     help: "Memory that the agent holds, its helpers not counted.",
     samples: single(() => process.memoryUsage.rss()),
   },
+  ...SERVICE_METRICS,
 ];
 
 function countedByCode(

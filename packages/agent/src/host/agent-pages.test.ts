@@ -20,6 +20,7 @@ async function served(which: "health" | "metrics" | "socket", status: Partial<Ho
       held = undefined;
       return confirmed;
     },
+    services: async () => ({ services: undefined, plan: undefined }),
     connections: async ({ service, limit }) => {
       if (service === "no-tool")
         throw new EnvironmentError("MISSING_TOOL", "there is no conntrack", { hint: "install it" });

@@ -2,6 +2,7 @@ import type { ConnectionQuestion, Connections } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "../observe/render-metrics.ts";
 import { AGENT_METRICS } from "./agent-metrics.ts";
+import type { MeasuredServices } from "./counters/service-metrics.ts";
 import { type HealthBody, healthBody } from "./health-body.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import { JSON_TYPE, type Page, type Pages, TEXT } from "./page-server.ts";
@@ -12,6 +13,7 @@ export interface AskedAgent {
   status(): HostAgentStatus;
   /** Carries out what is held back. @returns what it said; undefined: nothing was held back */
   confirm(): Promise<string | undefined>;
+  services(): Promise<MeasuredServices>;
   /** @returns undefined where no such service is in force */
   connections(question: ConnectionQuestion): Promise<Connections | undefined>;
 }
@@ -93,7 +95,8 @@ export class AgentPages {
   }
 
   async #metrics(): Promise<Page> {
-    const measured = { status: this.#agent.status(), healthz: this.#healthz, livez: this.#livez };
+    const services = await this.#agent.services();
+    const measured = { ...services, status: this.#agent.status(), healthz: this.#healthz, livez: this.#livez };
     return { code: 200, type: METRICS_CONTENT_TYPE, body: await renderMetrics(AGENT_METRICS, measured) };
   }
 }

@@ -11,9 +11,10 @@ export const AGENT_LOCK = "agent";
  * Makes sure that no agent of this user keeps this network namespace: it would undo what is done beside it.
  *
  * @param doing what is to be done, for instance `clean up`
+ * @param hint what to do instead
  * @throws EnvironmentError ALREADY_RUNNING
  */
-export async function refuseBesideAgent(doing: string): Promise<void> {
+export async function refuseBesideAgent(doing: string, hint = "Stop it first"): Promise<void> {
   const directory = await findRuntimeDirectory();
   const holder = directory === undefined ? undefined : await findLockHolder({ name: AGENT_LOCK, directory });
   if (holder === undefined) return;
@@ -21,9 +22,7 @@ export async function refuseBesideAgent(doing: string): Promise<void> {
   throw new EnvironmentError(
     "ALREADY_RUNNING",
     `Cannot ${doing}: ${who} runs svcproxy run here and keeps what there is`,
-    {
-      hint: "Stop it first",
-    },
+    { hint },
   );
 }
 

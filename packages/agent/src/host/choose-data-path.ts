@@ -6,6 +6,8 @@ import { DEFAULT_PROXY_OPTIONS, UserspaceDataPath, type UserspaceSurroundings } 
 import type { Logger } from "pino";
 
 export interface ChooseOptions {
+  /** See `NftablesSettings`. */
+  readonly countsTraffic: boolean;
   readonly wanted: DataPathName | "auto";
   /** How rules of iptables are written where none of ours say it; asked when the first are. */
   readonly dialect: () => Dialect;
@@ -76,12 +78,12 @@ interface AllDataPaths {
   readonly userspace: UserspaceDataPath;
 }
 
-function openAll({ machine, logger, dialect, takePorts, userspace }: ChooseOptions): AllDataPaths {
+function openAll({ machine, logger, dialect, takePorts, countsTraffic, userspace }: ChooseOptions): AllDataPaths {
   const onWait = (holder: number | undefined) =>
     logger.info({ holder }, `waiting for another svcproxy${holder === undefined ? "" : ` (pid ${holder})`} to be done`);
   return {
     nftables: new NftablesDataPath({
-      settings: { takePorts, replacesIptables: true },
+      settings: { takePorts, replacesIptables: true, countsTraffic },
       machine: nftMachine(machine),
       onWait,
     }),

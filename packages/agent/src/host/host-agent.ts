@@ -2,6 +2,9 @@ import { createHash } from "node:crypto";
 import process from "node:process";
 import {
   type DataPathName,
+  describeKubeProxy,
+  type FoundKubeProxy,
+  findKubeProxy,
   joinCensuses,
   makeRuntimeDirectory,
   type NamespaceLock,
@@ -23,6 +26,7 @@ import { AGENT_LOCK, agentSocketPath } from "./agent-place.ts";
 import { type Address, AgentServers } from "./agent-servers.ts";
 import { addApply, NO_APPLIES } from "./apply-times.ts";
 import { type ChosenDataPath, chooseDataPath, type KeptDataPath } from "./choose-data-path.ts";
+import { ServiceCounterReader } from "./counters/service-counters.ts";
 import { DriftKeeper } from "./drift-keeper.ts";
 import type { HostAgentStatus, KernelStatus } from "./host-agent-status.ts";
 import { KernelWatch } from "./kernel-watch.ts";
@@ -49,10 +53,16 @@ export interface HostAgentOptions {
   readonly waitsForPorts?: boolean;
   /** Called once all of a plan is served for the first time. */
   readonly onServing?: () => Promise<void>;
+  /** Called before anything changes where a kube-proxy serves this host; default: that ends the start. */
+  readonly onKubeProxy?: (found: FoundKubeProxy) => Promise<void>;
   /** Number of the group that may use the socket besides this user. */
   readonly socketGroup: number | undefined;
   /** Whether what is ours is taken away at the end. */
   readonly cleansUpOnExit: boolean;
+  /** So many service ports have metrics of their own at most; 0: none has. */
+  readonly serviceSeries: number;
+  /** Whether nftables counts packets and bytes of each service. */
+  readonly countsTraffic: boolean;
   /** See `UserspaceSurroundings`. */
   readonly workerProgram: readonly [string, ...string[]];
   readonly logger: Logger;
@@ -92,7 +102,7 @@ export class HostAgent {
   /**
    * Begins to serve. What is wrong with the source or the machine later on is waited out.
    *
-   * @throws EnvironmentError ALREADY_RUNNING, NEEDS_ROOT, METRICS_ADDRESS, AGENT_SOCKET, RUNTIME_DIRECTORY, NO_DATA_PATH, and what a data
+   * @throws EnvironmentError ALREADY_RUNNING, KUBE_PROXY_FOUND, NEEDS_ROOT, METRICS_ADDRESS, AGENT_SOCKET, RUNTIME_DIRECTORY, NO_DATA_PATH, and what a data
    * path that was asked for lacks; then nothing is left open
    */
   async start(): Promise<void> {
@@ -108,6 +118,7 @@ export class HostAgent {
     const { logger, source, guardLeast, minSyncMs } = this.#options;
     const directory = await makeRuntimeDirectory();
     this.#opened.use(await lockHost(directory));
+    await this.#lookForKubeProxy();
     const chosen = await this.#choose();
     this.#chosen = chosen;
     const { signal } = this.#ending;
@@ -134,10 +145,25 @@ export class HostAgent {
     void agent.start();
   }
 
+  /** Two of them would answer for the same VIPs, and whichever is asked first would win. */
+  async #lookForKubeProxy(): Promise<void> {
+    const found = await findKubeProxy(this.#tools.machine, { signal: this.#ending.signal });
+    if (found === undefined) return;
+    const { onKubeProxy = refuseKubeProxy } = this.#options;
+    await onKubeProxy(found);
+  }
+
   #choose(): Promise<ChosenDataPath> {
-    const { dataPath, takePorts, logger, workerProgram } = this.#options;
+    const { dataPath, takePorts, countsTraffic, logger, workerProgram } = this.#options;
     return chooseDataPath({
-      ...{ wanted: dataPath, takePorts, logger, machine: this.#tools.machine, signal: this.#ending.signal },
+      ...{
+        wanted: dataPath,
+        takePorts,
+        countsTraffic,
+        logger,
+        machine: this.#tools.machine,
+        signal: this.#ending.signal,
+      },
       dialect: () => this.#dialect,
       userspace: {
         workerProgram,
@@ -169,13 +195,15 @@ export class HostAgent {
 
   async #servePages(directory: string, { dataPath }: ChosenDataPath): Promise<void> {
     const { healthAddress, metricsAddress, socketGroup, logger, waitsForPorts = false } = this.#options;
-    const connections = new AgentConnections({
-      ...{ machine: this.#tools.machine, dataPath, signal: this.#ending.signal },
-      plan: () => this.#inForce?.plan,
-    });
+    const { serviceSeries, countsTraffic } = this.#options;
+    const plan = () => this.#inForce?.plan;
+    const asked = { machine: this.#tools.machine, dataPath, plan, signal: this.#ending.signal };
+    const connections = new AgentConnections(asked);
+    const counters = new ServiceCounterReader({ ...asked, limit: serviceSeries, countsTraffic, logger });
     const pages = new AgentPages({
       status: () => this.status(),
       confirm: () => this.#confirm(),
+      services: async () => ({ services: await counters.read(), plan: plan() }),
       connections: (question) => connections.ask(question),
     });
     const servers = new AgentServers({ pages, logger, waitsForPorts });
@@ -303,6 +331,14 @@ export class HostAgent {
       logger.error({ code: error.code }, `what is ours stays: ${error.message}`);
     }
   }
+}
+
+/** @throws EnvironmentError KUBE_PROXY_FOUND */
+function refuseKubeProxy(found: FoundKubeProxy): never {
+  const deed = found.isRunning ? "kube-proxy serves this host" : "the rules of a kube-proxy serve this host";
+  throw new EnvironmentError("KUBE_PROXY_FOUND", `Cannot start: ${deed} (${describeKubeProxy(found)})`, {
+    hint: `${found.isRunning ? "Stop it" : "Keep it stopped"}, and take its rules away: kube-proxy --cleanup`,
+  });
 }
 
 /** @throws EnvironmentError ALREADY_RUNNING */

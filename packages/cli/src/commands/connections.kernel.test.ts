@@ -56,6 +56,28 @@ describe.skipIf(reason !== undefined)(
       expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining("UNKNOWN_SERVICE")]);
     });
 
+    test.for(["nftables", "iptables", "userspace"])(
+      "each service has its metrics with %s",
+      async (dataPath, { expect }) => {
+        await using host = await openHost();
+        runAgent(host, dataPath, ["--traffic-counters", "--service-series", "2"]);
+        await connectClients(host);
+        const metrics = await metricsOf(host);
+        const web = 'service="default/web",port_name="http",protocol="tcp"';
+        // A dial that was refused before there was a server counts where rules count.
+        expect(sampleOf(metrics, `svcproxy_service_connections_total{${web}}`)).toBeGreaterThanOrEqual(3);
+        expect(sampleOf(metrics, "svcproxy_service_series_left_out")).toBe(1);
+        if (dataPath === "iptables") expect(metrics).not.toContain("svcproxy_service_bytes_total{");
+        else {
+          for (const direction of ["from_client", "to_client"])
+            expect(sampleOf(metrics, `svcproxy_service_bytes_total{${web},direction="${direction}"}`)).toBeGreaterThan(
+              0,
+            );
+        }
+        if (dataPath === "userspace") expect(sampleOf(metrics, `svcproxy_service_connections_active{${web}}`)).toBe(3);
+      },
+    );
+
     test("by the addresses of a topology, where no agent runs, what the kernel tracks is told", async ({ expect }) => {
       await using host = await openHost();
       const topology = join(host.folder, "topology.yaml");
@@ -127,8 +149,30 @@ function svcproxy(host: ProxyHost, args: readonly string[]): HostProgram {
   return host.svcproxy(args, ["env", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`]);
 }
 
-function runAgent(host: ProxyHost, dataPath: string): HostProgram {
-  return svcproxy(host, ["run", join(host.folder, "topology.yaml"), "--host", "one", "--data-path", dataPath]);
+function runAgent(host: ProxyHost, dataPath: string, flags: readonly string[] = []): HostProgram {
+  return svcproxy(host, [
+    "run",
+    join(host.folder, "topology.yaml"),
+    "--host",
+    "one",
+    "--data-path",
+    dataPath,
+    ...flags,
+  ]);
+}
+
+/** What the agent tells scrapers. */
+async function metricsOf(host: ProxyHost): Promise<string> {
+  const scraper = host.startScript(
+    'process.stdout.write(await (await fetch("http://127.0.0.1:10249/metrics")).text())',
+  );
+  if ((await scraper.end()) !== 0) throw new Error(scraper.stderr);
+  return scraper.stdout;
+}
+
+function sampleOf(metrics: string, series: string): number {
+  const line = metrics.split("\n").find((text) => text.startsWith(`${series} `));
+  return Number(line?.slice(series.length));
 }
 
 async function endOf(program: HostProgram) {

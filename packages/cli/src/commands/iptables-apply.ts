@@ -53,6 +53,8 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
           } else await context.print(printChanges(report.changes, report.tools));
           return 0;
         }
+        const { refuseBesideAgent } = await import("../refuse-beside-agent.ts");
+        await refuseBesideAgent("apply");
         await using session = await dataPath.open(signal);
         const applied = await session.apply(plan);
         await logDeletedFlows(context, applied.deletedUdpFlows);

@@ -28,6 +28,8 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
         ] = await Promise.all([import("../host-rules.ts"), import("../change-report.ts")]);
         const { signal } = context;
         const isDryRun = flags.dryRun === true;
+        const { refuseBesideAgent } = await import("../refuse-beside-agent.ts");
+        if (!isDryRun) await refuseBesideAgent("clean up");
         // A plan is asked for only where one is named: what is marked as ours is known without.
         const named = files.length === 0 ? undefined : await readHostPlan(context, files, flags);
         const dataPath = await openDataPath(context, { ...flags, ...named });

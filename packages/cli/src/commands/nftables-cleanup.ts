@@ -25,6 +25,8 @@ export function addNftablesCleanup(nftables: Command, run: RunCommand): void {
           import("../log-problems.ts"),
         ]);
         const isDryRun = flags.dryRun === true;
+        const { refuseBesideAgent } = await import("../refuse-beside-agent.ts");
+        if (!isDryRun) await refuseBesideAgent("clean up");
         const dataPath = await openDataPath(context, flags);
         const { removed, problems, deletedUdpFlows } = await dataPath.cleanup({ signal: context.signal, isDryRun });
         await logDeletedFlows(context, deletedUdpFlows);

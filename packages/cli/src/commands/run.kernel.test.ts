@@ -99,9 +99,82 @@ describe.skipIf(reason !== undefined)(
       expect(second.stderr).toContain("runs svcproxy run in this network namespace [ALREADY_RUNNING]");
       const cleanup = await endOf(svcproxy(host, ["cleanup"]));
       expect([cleanup.code, cleanup.stderr]).toEqual([1, expect.stringContaining("[ALREADY_RUNNING]")]);
+      for (const command of ["nftables apply", "iptables apply", "nftables cleanup", "iptables cleanup"]) {
+        const args = command.includes("apply") ? [join(host.folder, "topology.yaml"), "--host", "one"] : [];
+        const { code, stderr } = await endOf(svcproxy(host, [...command.split(" "), ...args]));
+        expect([command, code, stderr]).toEqual([
+          command,
+          1,
+          expect.stringContaining(`pid ${first.pid} runs svcproxy run`),
+        ]);
+      }
       expect(await servedCount(host)).toBe(3);
       expect(second.stderr).toContain(`pid ${(await statusOf(host))["pid"]}`);
       expect(await first.kill("SIGTERM")).toBe(0);
+    });
+
+    test("beside a kube-proxy it does not start, and changes nothing; its rules alone keep it from that, too", async ({
+      expect,
+    }) => {
+      await using host = await ProxyHost.create();
+      await host.writeTopology(topologyOf(3));
+      const answer = JSON.stringify({ lastUpdated: "x", currentTime: "x", nodeEligible: true });
+      const kubeProxy = host.startScript(
+        `import { createServer } from "node:http";
+        createServer((_, response) => response.end(${JSON.stringify(answer)})).listen(10256, "0.0.0.0", () => console.log("ready"));`,
+      );
+      await kubeProxy.says("ready");
+      await host.shell("nft add table ip6 kube-proxy");
+      const before = await host.shell("nft list ruleset");
+      const agent = runAgent(host, ["--healthz-bind-address", "none"]);
+      expect(await agent.end()).toBe(1);
+      expect(agent.stderr).toContain(
+        "kube-proxy serves this host (port 10256, which answers as its health port does, table ip6 kube-proxy) [KUBE_PROXY_FOUND]",
+      );
+      expect(await host.shell("nft list ruleset")).toBe(before);
+      await kubeProxy.kill("SIGKILL");
+      expect(await runAgent(host).end()).toBe(1);
+      await host.shell("nft delete table ip6 kube-proxy");
+      runAgent(host);
+      await serves(host, 3);
+    });
+
+    test("one bad service, and one that takes another's VIP, are refused and named, and hold up no other", async ({
+      expect,
+    }) => {
+      await using host = await ProxyHost.create();
+      const topology = topologyOf(3);
+      await host.writeTopology(topology);
+      runAgent(host, ["--data-path", "nftables"]);
+      await serves(host, 3);
+      const [first, second, third] = topology.services;
+      await host.writeTopology({
+        ...topology,
+        services: [
+          { ...first, ports: [{ port: 0 }] },
+          { ...second, endpoints: ["10.5.75.99:3000"] },
+          third,
+          { ...third, name: "new" },
+        ],
+      });
+      await hasState(host, "degraded");
+      await until(
+        async () => (await host.shell("nft list table ip svcproxy")).includes("10.5.75.99"),
+        () => "the good service is held up",
+      );
+      expect(await servedCount(host)).toBe(3);
+      expect(await statusOf(host)).toMatchObject({
+        source: {
+          refused: [
+            { entry: "service default/web0", isKept: true, problems: [{ code: "PORT_OUT_OF_RANGE" }] },
+            { entry: "service default/new", isKept: false, problems: [{ code: "DUPLICATE_FRONTEND" }] },
+          ],
+        },
+      });
+      const { stdout } = await endOf(svcproxy(host, ["status"]));
+      expect(stdout).toMatch(/service default\/web0: refused for \d+ s, its last good state stays/);
+      await host.writeTopology(topology);
+      await hasState(host, "following");
     });
 
     test("a change that takes most away is held back, also by one that starts with it, until it is confirmed", async ({

@@ -44,6 +44,8 @@ export function addRun(program: Command, run: RunCommand): void {
       "--metrics-bind-address <address>",
       "where /metrics and /statusz answer, or none (default: 127.0.0.1:10249)",
     )
+    .option("--service-series <n>", "service ports with metrics of their own, at most; 0: none", parseCount, 500)
+    .option("--traffic-counters", "with nftables: count packets and bytes of each service")
     .option("--socket-group <group>", "who may ask and confirm on the socket besides root")
     .option("--cleanup-on-exit", "take away what is ours at the end")
     .option("--kubeconfig <file>", "kubernetes: how the API server is reached (default: as the pod that this is)")

@@ -10,12 +10,15 @@ export class StatusBook {
   #byService = new Map<string, readonly ServicePortStatus[]>();
   /** What of the last plan nobody has asked about yet: who applies once never does. */
   #pending: (() => void) | undefined;
+  /** What was told, and where each service begins in it; undefined: somebody has to ask first. */
+  #listed: { readonly list: readonly ServicePortStatus[]; readonly places: ReadonlyMap<string, number> } | undefined;
 
   /** All ports of a plan that was tried. @param shortfall answers the same whenever it is asked */
   noteAll(plan: HostPlan, shortfall: ShortfallOf): void {
     this.#settle();
     this.#plan = plan;
     const now = new Date();
+    this.#listed = undefined;
     this.#pending = () => {
       const before = this.#byService;
       this.#byService = new Map();
@@ -45,9 +48,26 @@ export class StatusBook {
     const ofService = Map.groupBy(ports, serviceName);
     for (const service of services) {
       const own = ofService.get(service);
+      const before = this.#byService.get(service);
       if (own === undefined) this.#byService.delete(service);
-      else this.#note(service, { ports: own, before: this.#byService.get(service), shortfall, now });
+      else this.#note(service, { ports: own, before, shortfall, now });
+      if (own?.length !== before?.length) this.#listed = undefined;
     }
+    this.#listAgain(services);
+  }
+
+  /** Of thousands, those few: whoever applies a small change asks each time. */
+  #listAgain(services: Iterable<string>): void {
+    const listed = this.#listed;
+    if (listed === undefined) return;
+    const list = [...listed.list];
+    for (const service of services) {
+      const statuses = this.#byService.get(service) ?? [];
+      const start = listed.places.get(service);
+      if (start === undefined) continue;
+      for (const [index, status] of statuses.entries()) list[start + index] = status;
+    }
+    this.#listed = { list, places: listed.places };
   }
 
   #note(
@@ -67,8 +87,15 @@ export class StatusBook {
 
   /** In the order of the plan that was asked for last. */
   list(): readonly ServicePortStatus[] {
+    if (this.#listed !== undefined) return this.#listed.list;
     this.#settle();
-    const services = new Set(this.#plan.ports.map(serviceName));
-    return [...services].flatMap((service) => this.#byService.get(service) ?? []);
+    const list: ServicePortStatus[] = [];
+    const places = new Map<string, number>();
+    for (const service of new Set(this.#plan.ports.map(serviceName))) {
+      places.set(service, list.length);
+      list.push(...(this.#byService.get(service) ?? []));
+    }
+    this.#listed = { list, places };
+    return list;
   }
 }

@@ -17,7 +17,15 @@ export function findOnwardEndpoints(
   own?: Pick<HostPlan, "host" | "nodePortAddresses">,
 ): ReadonlyMap<ServicePort, readonly OnwardEndpoint[]> {
   const places = nodePortPlaces(topology, own);
-  const candidates = findCandidates(topology.services, places);
+  return onwardAmong(topology, { places, addresses: frontendAddresses(topology.services, places) });
+}
+
+/** @param addresses at least those that some frontend has */
+export function onwardAmong(
+  topology: Topology,
+  { places, addresses }: { readonly places: ReadonlySet<IpAddress>; readonly addresses: ReadonlySet<IpAddress> },
+): ReadonlyMap<ServicePort, readonly OnwardEndpoint[]> {
+  const candidates = topology.services.flatMap((service) => candidatesOf(service, addresses));
   if (candidates.length === 0) return new Map();
   const frontendAt = indexFrontends(topology.services, places);
   const nodes = new Map<string, Node>();
@@ -73,7 +81,7 @@ function nodeOf(nodes: Map<string, Node>, from: PortOfFamily): Node {
 }
 
 /** Addresses of hosts that serve NodePorts. */
-function nodePortPlaces(
+export function nodePortPlaces(
   { hosts, node }: Topology,
   own: Pick<HostPlan, "host" | "nodePortAddresses"> | undefined,
 ): ReadonlySet<IpAddress> {
@@ -88,25 +96,30 @@ function nodePortPlaces(
   return places;
 }
 
-/** Usable endpoints at an address that some frontend has: of most topologies none, which is found out quickly. */
-function findCandidates(
-  services: readonly Service[],
-  places: ReadonlySet<IpAddress>,
-): readonly { readonly service: Service; readonly port: ServicePort; readonly endpoint: Endpoint }[] {
+/** Where some frontend is. */
+export function frontendAddresses(services: readonly Service[], places: ReadonlySet<IpAddress>): Set<IpAddress> {
   const addresses = new Set(places);
-  for (const { clusterIPs, externalIPs, loadBalancerIPs } of services) {
-    for (const address of clusterIPs) addresses.add(address);
-    for (const address of externalIPs) addresses.add(address);
-    for (const address of loadBalancerIPs) addresses.add(address);
-  }
-  return services.flatMap((service) =>
-    service.clusterIPs.length === 0
-      ? []
-      : service.ports.flatMap((port) =>
-          port.endpoints
-            .filter((endpoint) => addresses.has(endpoint.address) && isUsable(endpoint))
-            .map((endpoint) => ({ service, port, endpoint })),
-        ),
+  for (const service of services) for (const address of vipsOf(service)) addresses.add(address);
+  return addresses;
+}
+
+export function vipsOf({ clusterIPs, externalIPs, loadBalancerIPs }: Service): readonly IpAddress[] {
+  return [...clusterIPs, ...externalIPs, ...loadBalancerIPs];
+}
+
+interface Candidate {
+  readonly service: Service;
+  readonly port: ServicePort;
+  readonly endpoint: Endpoint;
+}
+
+/** Usable endpoints at one of the addresses: of most topologies none, which is found out quickly. */
+export function candidatesOf(service: Service, addresses: ReadonlySet<IpAddress>): readonly Candidate[] {
+  if (service.clusterIPs.length === 0) return [];
+  return service.ports.flatMap((port) =>
+    port.endpoints
+      .filter((endpoint) => addresses.has(endpoint.address) && isUsable(endpoint))
+      .map((endpoint) => ({ service, port, endpoint })),
   );
 }
 
@@ -115,7 +128,7 @@ function isUsable({ ready, serving, terminating }: Endpoint): boolean {
 }
 
 /** Finds the frontend that is at an endpoint's address, port and protocol. */
-function indexFrontends(
+export function indexFrontends(
   services: readonly Service[],
   places: ReadonlySet<IpAddress>,
 ): (port: ServicePort, endpoint: Endpoint) => Target | undefined {

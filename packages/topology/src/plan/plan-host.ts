@@ -3,9 +3,9 @@ import { inputError } from "../errors.ts";
 import type { Host, Service, ServicePort, Topology } from "../model.ts";
 import { quote } from "../visible.ts";
 import { detectPods } from "./detect-pods.ts";
-import { findOnwardEndpoints } from "./find-onward-endpoints.ts";
 import type { HealthCheck, HostPlan, OnwardEndpoint, ServicePortPlan } from "./host-plan.ts";
 import { nodePortAddresses } from "./node-port-addresses.ts";
+import { OnwardMemory, type ServiceDifference } from "./onward-memory.ts";
 import { type PlanContext, planService, type ServicePlan } from "./plan-service.ts";
 
 export interface PlanOptions {
@@ -34,21 +34,63 @@ export function planHost(topology: Topology, { host: name, machineAddresses = []
     });
   }
   const context = contextOf(topology, { host, machineAddresses, previous });
-  const onward = findOnwardEndpoints(topology, context);
-  const known =
-    previous !== undefined && isSameContext(previous, context)
-      ? knownServices(previous)
-      : new Map<Service, ServicePlan>();
+  const isSame = previous !== undefined && isSameContext(previous, context);
+  const memory = previous === undefined ? undefined : takeMemory(previous);
+  const difference = memory === undefined ? undefined : differenceOf(memory.services, topology.services);
+  const search = memory?.search ?? new OnwardMemory();
+  const onward = search.find(topology, context, difference);
+  const leadsOn = onward.size > 0 || memory?.leadsOn !== false;
+  const known = isSame ? (memory?.plans ?? knownServices(previous)) : new Map<Service, ServicePlan>();
+  const changed = new Set(difference?.gone.map(keyOf));
+  for (const service of difference?.gone ?? []) known.delete(service);
   const services = topology.services.map((service) => {
     const last = known.get(service);
-    return last !== undefined && leadsOnAlike(last, onward) ? last : planService(service, { ...context, onward });
+    if (last !== undefined && !(leadsOn && !leadsOnAlike(last, onward))) return last;
+    const planned = planService(service, { ...context, onward });
+    known.set(service, planned);
+    changed.add(keyOf(service));
+    return planned;
   });
-  return {
+  const plan: HostPlan = {
     ...context,
     hosts: topology.hosts,
     ports: services.flatMap(({ ports }) => ports),
     healthChecks: services.flatMap(({ healthChecks }) => healthChecks),
   };
+  memories.set(plan, {
+    ...{ services: topology.services, plans: known, search, leadsOn: onward.size > 0 },
+    ...(isSame && difference !== undefined ? { changedFrom: { previous, changed } } : {}),
+  });
+  return plan;
+}
+
+/** What is known besides of the last plan of a host, so that the next one costs what changes. */
+interface PlanMemory {
+  readonly services: readonly Service[];
+  readonly plans: Map<Service, ServicePlan>;
+  readonly search: OnwardMemory;
+  /** Whether an endpoint is a frontend itself. */
+  readonly leadsOn: boolean;
+  readonly changedFrom?: { readonly previous: HostPlan; readonly changed: ReadonlySet<string> };
+}
+
+const memories = new WeakMap<HostPlan, PlanMemory>();
+
+/** It changes with the next plan: whoever plans a second time from the same one has to find out anew. */
+function takeMemory(plan: HostPlan): PlanMemory | undefined {
+  const memory = memories.get(plan);
+  memories.delete(plan);
+  return memory;
+}
+
+function differenceOf(before: readonly Service[], after: readonly Service[]): ServiceDifference {
+  if (before === after) return { gone: [], come: [] };
+  const [old, now] = [new Set(before), new Set(after)];
+  return { gone: before.filter((service) => !now.has(service)), come: after.filter((service) => !old.has(service)) };
+}
+
+function keyOf({ namespace, name }: Service): string {
+  return `${namespace}/${name}`;
 }
 
 /**
@@ -59,6 +101,8 @@ export function planHost(topology: Topology, { host: name, machineAddresses = []
  */
 export function changedServices(plan: HostPlan, previous: HostPlan): ReadonlySet<string> | undefined {
   if (!isSameContext(previous, plan)) return undefined;
+  const memory = memories.get(plan)?.changedFrom;
+  if (memory?.previous === previous) return memory.changed;
   const names = new Set<string>();
   const collect = (from: HostPlan, besides: HostPlan) => {
     const same = new Set<ServicePortPlan | HealthCheck>([...besides.ports, ...besides.healthChecks]);
@@ -80,9 +124,9 @@ function contextOf(
   }: { readonly host: Host; readonly machineAddresses: readonly IpAddress[]; readonly previous: HostPlan | undefined },
 ): PlanContext {
   // ClusterIPs that somebody else made local are VIPs still: with thousands of them each NodePort would be served on thousands of addresses.
-  const clusterIPs = new Set(machineAddresses.length === 0 ? [] : services.flatMap((service) => service.clusterIPs));
-  const own = machineAddresses.filter((address) => !clusterIPs.has(address));
-  const places = (family: Family) => nodePortAddresses({ family, host, node, machineAddresses: own });
+  const own = new Set(machineAddresses);
+  if (own.size > 0) for (const service of services) for (const address of service.clusterIPs) own.delete(address);
+  const places = (family: Family) => nodePortAddresses({ family, host, node, machineAddresses: [...own] });
   return {
     host,
     node: lastIfEqual(node, previous?.node),
@@ -111,7 +155,7 @@ function factsOf({ name, addresses, podCIDRs, zone }: Host): string {
 }
 
 /** The parts of a plan, by what they were planned from. */
-function knownServices({ ports, healthChecks }: HostPlan): ReadonlyMap<Service, ServicePlan> {
+function knownServices({ ports, healthChecks }: HostPlan): Map<Service, ServicePlan> {
   const checks = Map.groupBy(healthChecks, ({ service }) => service);
   return new Map(
     [...Map.groupBy(ports, ({ service }) => service)].map(([service, ofService]) => [
