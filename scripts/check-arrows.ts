@@ -11,7 +11,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   userspace: ["topology", "rules", "host"],
   agent: ["topology", "rules", "host", "iptables", "nftables", "userspace"],
   lab: ["topology", "host"],
-  cli: ["topology", "rules", "host", "iptables", "nftables", "userspace", "agent", "lab"],
+  page: ["topology", "rules"],
+  cli: ["topology", "rules", "host", "iptables", "nftables", "userspace", "agent", "page", "lab"],
   e2e: ["topology", "rules", "host", "iptables", "nftables", "userspace", "agent", "lab", "cli"],
 };
 
@@ -22,7 +23,7 @@ const PURE = new Set(["topology", "rules"]);
 const SHARED = new Set(["topology", "rules", "host", "iptables"]);
 
 /** What the product consists of; tests, benchmarks and build steps may stand on the lab and on what is to their right. */
-const PRODUCT = /^(packages\/\w+|e2e)\/src\/(?!(.*\/)?testing\/)(?!.*\.test\.ts$)/;
+const PRODUCT = /^(packages\/\w+|e2e)\/src\/(?!(.*\/)?testing\/)(?!.*\.test\.tsx?$)/;
 
 const IMPORT =
   /(?:^|\n)\s*(?:import|export)\s[^"';]*?from\s*["']([^"']+)["']|import\s*\(\s*["']([^"']+)["']\s*\)|(?:^|\n)\s*import\s+["']([^"']+)["']/g;
@@ -38,7 +39,7 @@ export interface WrongArrow {
  * every circle of files, imports of types included: who reads one file of a circle must read them all.
  */
 export function findWrongArrows(root: string): readonly WrongArrow[] {
-  const files = globSync(["packages/*/**/*.ts", "e2e/**/*.ts"], {
+  const files = globSync(["packages/*/**/*.{ts,tsx}", "e2e/**/*.ts"], {
     cwd: root,
     exclude: (name) => name === "node_modules" || name === "dist",
   }).map((file) => file.split(sep).join("/"));

@@ -1,6 +1,7 @@
 import { createRequire, isBuiltin } from "node:module";
 import { resolve } from "node:path";
 import { type OutputChunk, type Plugin, rolldown } from "rolldown";
+import { forBrowser } from "../../scripts/for-browser.ts";
 
 /**
  * The command as JavaScript without run-time dependencies: `main.cjs`, and a chunk for what each import() loads, so that a command
@@ -10,7 +11,7 @@ export async function bundle({ inOneFile = false } = {}): Promise<readonly Outpu
   const build = await rolldown({
     input: resolve(import.meta.dirname, "src/main.ts"),
     platform: "node",
-    plugins: [loadOnFirstUse(LARGE_MODULES), dropUnusedOfYaml()],
+    plugins: [forBrowser(), loadOnFirstUse(LARGE_MODULES), dropUnusedOfYaml()],
     treeshake: { propertyReadSideEffects: false },
     transform: { target: "node22.12" },
     logLevel: "warn",

@@ -20,11 +20,14 @@ export function thirdPartyLicenses(modules: Iterable<string>): string {
   return `svcproxy contains code of these packages.\n\n${notices.toSorted().join(`\n${"-".repeat(80)}\n\n`)}`;
 }
 
-/** The folder of the package that a file is of: the nearest one with a manifest that has a name. */
+/** The folder of the package that a file is of: the nearest one with a manifest that has a name and a version. */
 function packageFolder(file: string): string {
   for (let folder = dirname(file); folder.includes("/node_modules/"); folder = dirname(folder)) {
     const manifest = join(folder, "package.json");
-    if (existsSync(manifest) && typeof JSON.parse(readFileSync(manifest, "utf8")).name === "string") return folder;
+    if (!existsSync(manifest)) continue;
+    const { name, version } = JSON.parse(readFileSync(manifest, "utf8"));
+    // A part of a package may have a manifest with a name alone.
+    if (typeof name === "string" && typeof version === "string") return folder;
   }
   throw new Error(`${file} is of no package`);
 }

@@ -19,6 +19,7 @@ import {
   problemOf,
   problemOfError,
   type SvcproxyError,
+  type Topology,
 } from "@svcproxy/topology";
 import type { AgentOptions } from "./agent-options.ts";
 import type { AgentStatus } from "./agent-status.ts";
@@ -189,6 +190,11 @@ export class Agent {
     await this.#carriedOut(plan, { session, report });
     const isWhole = session.status().every(({ state }) => state === "in-force");
     this.#options.onCarriedOut?.({ plan, isWhole, tookMs: performance.now() - startedMs });
+  }
+
+  /** The last of which a plan could be made. */
+  get topology(): Topology | undefined {
+    return this.#snapshot?.topology;
   }
 
   /** How another program's changes are noticed; undefined: not at all, or nothing was carried out yet. */

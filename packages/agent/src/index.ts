@@ -10,6 +10,7 @@ export { StatusKeeper } from "./etcd/status-keeper.ts";
 export { FileSource, type FileSourceOptions } from "./files/file-source.ts";
 export { groupId, refuseBesideAgent } from "./host/agent-place.ts";
 export { askAgent } from "./host/ask-agent.ts";
+export { ServiceCounterReader, type ServiceCounters } from "./host/counters/service-counters.ts";
 export { HostAgent, type HostAgentOptions } from "./host/host-agent.ts";
 export { type HostAgentStatus, isHostAgentStatus } from "./host/host-agent-status.ts";
 export { setOomScore } from "./host/oom-score.ts";

@@ -23,6 +23,7 @@ import { addSchema } from "./commands/schema.ts";
 import { addStatus } from "./commands/status.ts";
 import { addTrace } from "./commands/trace.ts";
 import { addUserspace } from "./commands/userspace.ts";
+import { addView } from "./commands/view.ts";
 import { runCommand } from "./run-command.ts";
 import { version } from "./this-program.ts";
 import { writeStdoutSync } from "./write-stdout.ts";
@@ -68,6 +69,7 @@ const COMMANDS = [
   addCleanup,
   addTrace,
   addProve,
+  addView,
   addHostState,
   addLab,
   addSchema,

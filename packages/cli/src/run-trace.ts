@@ -26,7 +26,7 @@ export interface TraceFlags extends RuleSourceFlags {
   readonly state?: string;
   readonly packets?: string;
   readonly json?: boolean;
-  readonly format: "text" | "mermaid" | "dot";
+  readonly format: "text" | "mermaid" | "dot" | "svg";
   readonly all?: boolean;
   readonly watch?: boolean;
   /** Milliseconds. */
@@ -48,7 +48,7 @@ export async function runTrace(
   const request = readPacket(flags);
   const source = await openRuleSource(context, files, flags);
   const tracer = tracerFor(source, familyOf(request.from));
-  await context.print(show(tracer.trace(request), source, flags));
+  await context.print(await show(tracer.trace(request), source, flags));
   return 0;
 }
 
@@ -61,8 +61,9 @@ function tracerFor(source: RuleSource, family: Family): Tracer {
   });
 }
 
-function show(trace: Trace, { hostName }: RuleSource, { json, format, all }: TraceFlags): string {
+async function show(trace: Trace, { hostName }: RuleSource, { json, format, all }: TraceFlags): Promise<string> {
   if (json === true) return `${JSON.stringify(traceToJson(trace), null, 2)}\n`;
+  if (format === "svg") return (await import("@svcproxy/page")).drawTraceAsSvg(traceToJson(trace));
   if (format !== "text") return drawTrace(trace, format);
   return formatTrace(trace, {
     ...(hostName === undefined ? {} : { hostName }),

@@ -3,6 +3,7 @@ import {
   type Connection,
   type ConnectionQuestion,
   type Connections,
+  isConnections,
   isNamed,
   portsNamed,
   readTrackedConnections,
@@ -125,18 +126,6 @@ async function orNotRunning<T>(answer: Promise<T>): Promise<T | undefined> {
     if (error instanceof EnvironmentError && error.code === "NOT_RUNNING") return undefined;
     throw error;
   }
-}
-
-function isConnections(value: unknown): value is Connections {
-  if (typeof value !== "object" || value === null) return false;
-  return (
-    "connections" in value &&
-    Array.isArray(value.connections) &&
-    "total" in value &&
-    typeof value.total === "number" &&
-    "unknown" in value &&
-    Array.isArray(value.unknown)
-  );
 }
 
 function connectionsTable(connections: readonly Connection[]): string {

@@ -55,3 +55,16 @@ export function isNamed(service: string, name: string): boolean {
 export function portsNamed({ ports }: Pick<HostPlan, "ports">, name: string): readonly ServicePortPlan[] {
   return ports.filter((port) => isNamed(serviceName(port), name));
 }
+
+/** Whether what an agent or a proxy answered is what this version understands. */
+export function isConnections(value: unknown): value is Connections {
+  if (typeof value !== "object" || value === null) return false;
+  return (
+    "connections" in value &&
+    Array.isArray(value.connections) &&
+    "total" in value &&
+    typeof value.total === "number" &&
+    "unknown" in value &&
+    Array.isArray(value.unknown)
+  );
+}

@@ -44,6 +44,7 @@ export type ProblemCode =
   | "VIP_NOT_LOCAL"
   | "VIP_LEFT_BEHIND"
   | "VIP_REACHES_PROGRAMS"
+  | "HOST_PART_UNREAD"
   | "PORT_IN_USE"
   | "PORT_NOT_PERMITTED"
   | "CANNOT_LISTEN";
@@ -115,6 +116,7 @@ export type EnvironmentCode =
   | "NEEDS_ROOT"
   | "STDOUT_UNWRITABLE"
   | "FILE_UNWRITABLE"
+  | "CANNOT_SERVE_PAGE"
   | "OUT_OF_DESCRIPTORS"
   | "ADDRESSES_UNREADABLE"
   // Tools

@@ -21,6 +21,8 @@ async function served(which: "health" | "metrics" | "socket", status: Partial<Ho
       return confirmed;
     },
     services: async () => ({ services: undefined, plan: undefined }),
+    counters: async () => undefined,
+    view: async () => undefined,
     connections: async ({ service, limit }) => {
       if (service === "no-tool")
         throw new EnvironmentError("MISSING_TOOL", "there is no conntrack", { hint: "install it" });

@@ -2,6 +2,8 @@ import type { ConnectionQuestion, Connections } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "../observe/render-metrics.ts";
 import { AGENT_METRICS } from "./agent-metrics.ts";
+import type { AgentView } from "./agent-view.ts";
+import type { ServiceCounters } from "./counters/service-counters.ts";
 import type { MeasuredServices } from "./counters/service-metrics.ts";
 import { type HealthBody, healthBody } from "./health-body.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
@@ -16,6 +18,10 @@ export interface AskedAgent {
   services(): Promise<MeasuredServices>;
   /** @returns undefined where no such service is in force */
   connections(question: ConnectionQuestion): Promise<Connections | undefined>;
+  /** Of all services; undefined where they are not known. */
+  counters(): Promise<ServiceCounters | undefined>;
+  /** @returns undefined before there was a plan */
+  view(): Promise<AgentView | undefined>;
 }
 
 /** So many connections are told where nobody says how many, and at most. */
@@ -60,6 +66,8 @@ export class AgentPages {
   socket(): Pages {
     return new Map<string, (query: URLSearchParams) => Promise<Page>>([
       ...this.metrics(),
+      ["GET /v1/view", () => this.#view()],
+      ["GET /v1/counters", async () => json(200, (await this.#agent.counters()) ?? null)],
       ["GET /v1/connections", (query) => this.#connections(query)],
       [
         "POST /v1/confirm",
@@ -92,6 +100,12 @@ export class AgentPages {
     const code = isWell(body) ? 200 : 503;
     counts.set(code, (counts.get(code) ?? 0) + 1);
     return { code, type: JSON_TYPE, body: `${JSON.stringify(body)}\n` };
+  }
+
+  async #view(): Promise<Page> {
+    const view = await this.#agent.view();
+    if (view === undefined) return json(503, { error: "no plan is in force yet" });
+    return { code: 200, type: JSON_TYPE, body: JSON.stringify(view) };
   }
 
   async #metrics(): Promise<Page> {

@@ -24,6 +24,7 @@ import { AgentConnections } from "./agent-connections.ts";
 import { AgentPages } from "./agent-pages.ts";
 import { AGENT_LOCK, agentSocketPath } from "./agent-place.ts";
 import { type Address, AgentServers } from "./agent-servers.ts";
+import { type AgentView, readAgentView } from "./agent-view.ts";
 import { addApply, NO_APPLIES } from "./apply-times.ts";
 import { type ChosenDataPath, chooseDataPath, type KeptDataPath } from "./choose-data-path.ts";
 import { ServiceCounterReader } from "./counters/service-counters.ts";
@@ -200,11 +201,14 @@ export class HostAgent {
     const asked = { machine: this.#tools.machine, dataPath, plan, signal: this.#ending.signal };
     const connections = new AgentConnections(asked);
     const counters = new ServiceCounterReader({ ...asked, limit: serviceSeries, countsTraffic, logger });
+    const all = new ServiceCounterReader({ ...asked, limit: Number.POSITIVE_INFINITY, countsTraffic, logger });
     const pages = new AgentPages({
       status: () => this.status(),
       confirm: () => this.#confirm(),
       services: async () => ({ services: await counters.read(), plan: plan() }),
       connections: (question) => connections.ask(question),
+      counters: () => all.read(),
+      view: () => this.#view(),
     });
     const servers = new AgentServers({ pages, logger, waitsForPorts });
     this.#opened.use(servers);
@@ -239,6 +243,12 @@ export class HostAgent {
       lookMs: () => drift.lookMs,
       logger: this.#options.logger,
     });
+  }
+
+  async #view(): Promise<AgentView | undefined> {
+    const [topology, host] = [this.#agent?.topology, this.#inForce?.plan.host.name];
+    if (topology === undefined || host === undefined) return undefined;
+    return readAgentView(this.#tools.machine, { topology, host, signal: this.#ending.signal });
   }
 
   async #confirm(): Promise<string | undefined> {

@@ -36,7 +36,7 @@ export function addTrace(program: Command, run: RunCommand): void {
     .option("--json", "print the branches as JSON")
     .addOption(
       new Option("--format <format>", "text, or a picture of the branches")
-        .choices(["text", "mermaid", "dot"])
+        .choices(["text", "mermaid", "dot", "svg"])
         .default("text"),
     )
     .option("--all", "tell every branch step by step")

@@ -19,7 +19,7 @@ export interface ServiceCounters {
 
 export interface ServiceCountersOptions {
   readonly machine: Machine;
-  readonly dataPath: DataPath;
+  readonly dataPath: Pick<DataPath, "name">;
   /** The one in force. */
   readonly plan: () => HostPlan | undefined;
   /** So many service ports are told of at most; 0: none is, and nothing is read. */

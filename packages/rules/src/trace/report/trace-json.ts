@@ -1,4 +1,5 @@
 import { type Family, familyOf } from "@svcproxy/topology";
+import type { Hook } from "../../rule-set.ts";
 import { complement, type Fraction, formatFraction, toNumber } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import type { Trace, TracedBranch } from "../trace-packet.ts";
@@ -28,6 +29,49 @@ export interface TraceJson {
   readonly branches: readonly BranchJson[];
 }
 
+/** One thing that happened on the way, in its order. */
+export type StepJson =
+  | {
+      readonly kind: "hook";
+      readonly hook: Hook;
+      readonly source: string;
+      readonly destination: string;
+      readonly mark: string;
+      readonly in: string | null;
+      readonly out: string | null;
+    }
+  | { readonly kind: "note"; readonly text: string }
+  | {
+      readonly kind: "misses";
+      readonly table: string;
+      readonly chain: string;
+      readonly first: number;
+      readonly last: number;
+      readonly count: number;
+      readonly byChance: number;
+    }
+  | {
+      readonly kind: "chainEnd";
+      readonly table: string;
+      readonly chain: string;
+      readonly policy?: "ACCEPT" | "DROP";
+    }
+  | {
+      readonly kind: "rule";
+      readonly table: string;
+      readonly chain: string;
+      /** 1-based place in the chain. */
+      readonly number: number;
+      readonly rule: string;
+      readonly matched: boolean;
+      readonly answer: string;
+      /** The match that decided. */
+      readonly by?: string;
+      readonly because?: string;
+      /** What of the packet the rule changed, a sentence each. */
+      readonly changes?: readonly string[];
+    };
+
 export interface BranchJson {
   /** What the loaded rules give. */
   readonly probability: JsonFraction;
@@ -42,7 +86,7 @@ export interface BranchJson {
   readonly undecidedBy: string | null;
   /** What an undecided branch may come to. */
   readonly possible?: readonly PossibleJson[];
-  readonly steps: readonly unknown[];
+  readonly steps: readonly StepJson[];
   readonly reply: ReplyJson | null;
   /** Where another rule sends who dials the endpoint straight: this packet, translated once, does not meet it. */
   readonly missedTranslation?: string;
@@ -64,7 +108,7 @@ export interface ReplyJson {
   /** Null: that hangs on something beyond what is known of the host. */
   readonly returns: boolean | null;
   readonly because: string;
-  readonly steps: readonly unknown[];
+  readonly steps: readonly StepJson[];
 }
 
 export function traceToJson({ request, entry, branches }: Trace): TraceJson {
@@ -178,11 +222,11 @@ function fractionToJson(fraction: Fraction): JsonFraction {
   return { fraction: formatFraction(fraction), value: toNumber(fraction) };
 }
 
-function stepsToJson(events: readonly WalkEvent[], family: Family): readonly unknown[] {
+function stepsToJson(events: readonly WalkEvent[], family: Family): readonly StepJson[] {
   return events.flatMap((event) => stepToJson(event, family));
 }
 
-function stepToJson(event: WalkEvent, family: Family): readonly unknown[] {
+function stepToJson(event: WalkEvent, family: Family): readonly StepJson[] {
   switch (event.kind) {
     case "hook":
       return [{ kind: "hook", hook: event.hook, ...packetToJson(event.packet) }];
@@ -220,7 +264,7 @@ function stepToJson(event: WalkEvent, family: Family): readonly unknown[] {
   }
 }
 
-function missesToJson(event: Extract<WalkEvent, { readonly kind: "misses" }>, family: Family): readonly unknown[] {
+function missesToJson(event: Extract<WalkEvent, { readonly kind: "misses" }>, family: Family): readonly StepJson[] {
   const count = event.last - event.first + 1;
   const place = { table: event.table, chain: event.chain };
   if (event.rules.length < count)

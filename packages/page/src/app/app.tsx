@@ -1,0 +1,132 @@
+import { useEffect, useState } from "preact/hooks";
+import type { PageData } from "../model.ts";
+import { PacketPage } from "./packet-page.tsx";
+import { linkTo, readRoute } from "./route.ts";
+import { ServicePage } from "./service-page.tsx";
+import { ServicesPage } from "./services-page.tsx";
+import { type Known, useHash, useKnown } from "./store.ts";
+import { timeOf } from "./words.ts";
+
+const ALL_SERVICES = linkTo({ kind: "services", search: "", namespace: "", state: "" });
+
+/** @param exportedAt ISO 8601; absent where a server stands behind the page */
+export function App({ data, exportedAt }: { readonly data: PageData; readonly exportedAt?: string }) {
+  const known = useKnown(data);
+  const route = readRoute(useHash());
+  useEffect(() => {
+    document.title = titleOf(route, known);
+  });
+  return (
+    <>
+      <Header known={known} kind={route.kind} exportedAt={exportedAt} />
+      <main id="main" tabIndex={-1}>
+        <OldNote known={known} />
+        {known.state === undefined ? (
+          <p class="quiet" role="status">
+            Reading…
+          </p>
+        ) : route.kind === "services" ? (
+          <ServicesPage state={known.state} counts={known.counts} route={route} />
+        ) : route.kind === "service" ? (
+          <ServicePage data={data} known={known} state={known.state} id={route.id} host={route.host} />
+        ) : (
+          <PacketPage data={data} state={known.state} packet={route.packet} />
+        )}
+      </main>
+    </>
+  );
+}
+
+function titleOf(route: ReturnType<typeof readRoute>, { state }: Known): string {
+  const where = state?.hosts.map(({ name }) => name).join(", ") ?? "";
+  const what =
+    route.kind === "services"
+      ? "Services"
+      : route.kind === "service"
+        ? route.id
+        : `Packet to ${route.packet.to ?? "…"}`;
+  return `${what} · ${where} · svcproxy`;
+}
+
+function Header({
+  known: { state },
+  kind,
+  exportedAt,
+}: {
+  readonly known: Known;
+  readonly kind: ReturnType<typeof readRoute>["kind"];
+  readonly exportedAt: string | undefined;
+}) {
+  const current = (isCurrent: boolean) => (isCurrent ? { "aria-current": "page" as const } : {});
+  return (
+    <header>
+      <button type="button" class="skip" onClick={() => document.getElementById("main")?.focus()}>
+        Skip to the content
+      </button>
+      <strong class="brand">svcproxy</strong>
+      <nav aria-label="Views">
+        <a href={ALL_SERVICES} {...current(kind !== "packet")}>
+          Services
+        </a>
+        <a href={linkTo({ kind: "packet", packet: {} })} {...current(kind === "packet")}>
+          A packet
+        </a>
+      </nav>
+      <p class="origin">
+        {state !== undefined && (
+          <>
+            {state.hosts.map(({ name, dataPath, rules, state: agent }) => (
+              <span class="host" key={name}>
+                <b>{name}</b> {[dataPath, rules === "planned" ? "as planned" : "", agent].filter(Boolean).join(", ")}
+              </span>
+            ))}
+            <span class="quiet">
+              {state.source}
+              {exportedAt === undefined ? "" : `, as it was at ${timeOf(exportedAt)}`}
+            </span>
+          </>
+        )}
+      </p>
+      <ThemeButton />
+    </header>
+  );
+}
+
+const THEMES = ["auto", "light", "dark"] as const;
+
+function ThemeButton() {
+  const [theme, setTheme] = useState<(typeof THEMES)[number]>("auto");
+  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] ?? "auto";
+  useEffect(() => {
+    document.documentElement.dataset["theme"] = theme;
+  }, [theme]);
+  return (
+    <button
+      type="button"
+      class="theme"
+      onClick={() => setTheme(next)}
+      aria-label={`Colours: ${theme}. Change to ${next}`}
+    >
+      {theme === "auto" ? "◐" : theme === "light" ? "☀" : "☾"}
+    </button>
+  );
+}
+
+function OldNote({ known: { old, state } }: { readonly known: Known }) {
+  const stale = state?.hosts.filter(({ staleSince }) => staleSince !== undefined) ?? [];
+  if (old === undefined && stale.length === 0) return <div role="status" />;
+  return (
+    <div role="status" class="old">
+      {old !== undefined && (
+        <p>
+          What you see is from {timeOf(state?.takenAt ?? old.since)}: {old.why}
+        </p>
+      )}
+      {stale.map(({ name, staleSince = "" }) => (
+        <p key={name}>
+          {name} has heard nothing from its source since {timeOf(staleSince)}
+        </p>
+      ))}
+    </div>
+  );
+}

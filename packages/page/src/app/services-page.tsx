@@ -1,0 +1,194 @@
+import { useMemo } from "preact/hooks";
+import type { PageCounts, PageEndpoint, PageService, PageState } from "../model.ts";
+import { ProblemList } from "./problem-list.tsx";
+import { linkTo, type Route } from "./route.ts";
+import { findServices, sortServices } from "./search-services.ts";
+import { StateMark } from "./state-mark.tsx";
+import { VirtualRows } from "./virtual-rows.tsx";
+import { plural, portWords, STATE_WORDS, socket, worstOf } from "./words.ts";
+
+type ServicesRoute = Extract<Route, { kind: "services" }>;
+
+interface ServicesPageProps {
+  readonly state: PageState;
+  readonly counts: ReadonlyMap<string, PageCounts>;
+  readonly route: ServicesRoute;
+}
+
+/** All services, with what is wrong above them. */
+export function ServicesPage({ state, counts, route }: ServicesPageProps) {
+  const shown = useMemo(
+    () => sortServices(findServices(state.services, route), state.hosts.length > 1),
+    [state, route.search, route.namespace, route.state],
+  );
+  const named = route.namespace !== "" || route.search !== "" || route.state !== "";
+  const isFound = new Set(shown.map(({ id }) => `service ${id}`));
+  const problems = named ? state.problems.filter(({ subject }) => isFound.has(subject)) : state.problems;
+  return (
+    <>
+      <h1 class="visually-hidden">Services</h1>
+      <ProblemList problems={problems} />
+      <Filters state={state} route={route} count={shown.length} />
+      <ServiceTable state={state} counts={counts} services={shown} />
+    </>
+  );
+}
+
+function Filters({
+  state,
+  route,
+  count,
+}: {
+  readonly state: PageState;
+  readonly route: ServicesRoute;
+  readonly count: number;
+}) {
+  const namespaces = useMemo(() => [...new Set(state.services.map(({ namespace }) => namespace))].sort(), [state]);
+  const go = (change: Partial<ServicesRoute>) => location.replace(linkTo({ ...route, ...change }));
+  return (
+    <search>
+      <form class="filters" onSubmit={(event) => event.preventDefault()}>
+        <label>
+          Search{" "}
+          <input
+            type="search"
+            value={route.search}
+            placeholder="name, address or port"
+            onInput={({ currentTarget }) => go({ search: currentTarget.value })}
+          />
+        </label>
+        <label>
+          Namespace{" "}
+          <select value={route.namespace} onChange={({ currentTarget }) => go({ namespace: currentTarget.value })}>
+            <option value="">all</option>
+            {namespaces.map((namespace) => (
+              <option key={namespace} value={namespace}>
+                {namespace}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          State{" "}
+          <select value={route.state} onChange={({ currentTarget }) => go({ state: currentTarget.value })}>
+            <option value="">all</option>
+            {Object.entries(STATE_WORDS).map(([kind, words]) => (
+              <option key={kind} value={kind}>
+                {words}
+              </option>
+            ))}
+          </select>
+        </label>
+        <output class="quiet">
+          {count === state.services.length
+            ? plural(count, "service")
+            : `${count.toLocaleString("en-US")} of ${plural(state.services.length, "service")}`}
+        </output>
+      </form>
+    </search>
+  );
+}
+
+function ServiceTable({
+  state,
+  counts,
+  services,
+}: {
+  readonly state: PageState;
+  readonly counts: ServicesPageProps["counts"];
+  readonly services: readonly PageService[];
+}) {
+  const { hosts } = state;
+  const hasCounts = counts.size > 0;
+  const stateWidth = (hosts.length > 1 ? 36 : 20) / hosts.length;
+  const columns = [
+    { name: "Service", width: 20 },
+    { name: "Addresses", width: 25 },
+    { name: "Endpoints", width: 20 },
+    ...hosts.map(({ name }) => ({ name: hosts.length > 1 ? name : "State", width: stateWidth })),
+    ...(hasCounts ? [{ name: "New per second", width: 10 }] : []),
+  ];
+  const everyMs = Math.max(0, ...Array.from(counts.values(), (count) => count.everyMs));
+  return (
+    <section aria-label="Services" class="services">
+      <VirtualRows
+        label="All services"
+        columns={columns}
+        rows={services}
+        keyOf={({ id }) => id}
+        cells={(service) => [
+          <ServiceName key="name" service={service} />,
+          <Addresses key="addresses" service={service} />,
+          <Endpoints key="endpoints" endpoints={service.endpoints} />,
+          ...service.states.map((own, index) => <StateMark key={hosts[index]?.name ?? index} state={own} />),
+          ...(hasCounts ? [<Rate key="rate" counts={counts} id={service.id} />] : []),
+        ]}
+      />
+      {services.length === 0 && <p class="quiet empty">No service matches.</p>}
+      {hasCounts && (
+        <p class="quiet foot">
+          New connections are counted every {(everyMs / 1000).toLocaleString("en-US")} s while this page is open.
+          {Array.from(counts.values(), ({ note }) => note ?? "").join(" ")}
+        </p>
+      )}
+    </section>
+  );
+}
+
+function ServiceName({ service: { id, namespace, name, states } }: { readonly service: PageService }) {
+  const worst = worstOf(states);
+  return (
+    <a class="name" href={linkTo({ kind: "service", id })} title={worst.why ?? id}>
+      {namespace !== "default" && <span class="quiet">{namespace}/</span>}
+      <bdi>{name}</bdi>
+    </a>
+  );
+}
+
+const SHOWN_ADDRESSES = 2;
+
+function Addresses({ service: { ports } }: { readonly service: PageService }) {
+  const all = ports.flatMap(({ addresses, port }) => addresses.map(({ address }) => socket(address, port)));
+  const nodes = ports.flatMap(({ nodePort }) => (nodePort === undefined ? [] : [nodePort]));
+  const more = all.length - SHOWN_ADDRESSES;
+  return (
+    <span class="addresses" title={`${all.join("\n")}\n${ports.map(portWords).join("\n")}`}>
+      {all.slice(0, SHOWN_ADDRESSES).join("  ") || "none"}
+      {more > 0 && ` +${more}`}
+      {nodes.length > 0 && <span class="quiet"> node {nodes.slice(0, SHOWN_ADDRESSES).join(", ")}</span>}
+    </span>
+  );
+}
+
+const CONDITIONS = ["ready", "draining", "dead"] as const;
+
+/** Ready, draining and dead ones, and on how many hosts they are. */
+function Endpoints({ endpoints }: { readonly endpoints: readonly PageEndpoint[] }) {
+  if (endpoints.length === 0) return <span class="quiet">none</span>;
+  const counted = CONDITIONS.map((condition) => ({
+    condition,
+    count: endpoints.filter((endpoint) => endpoint.condition === condition).length,
+  })).filter(({ count }) => count > 0);
+  const byHost = Map.groupBy(endpoints, ({ host }) => host ?? "elsewhere");
+  const title = Array.from(
+    byHost,
+    ([host, own]) => `${host}: ${own.map(({ address, port }) => socket(address, port)).join(", ")}`,
+  );
+  return (
+    <span class="endpoints" title={title.join("\n")}>
+      {counted.map(({ condition, count }) => (
+        <span key={condition} class={`condition ${condition}`}>
+          {count} {condition}
+        </span>
+      ))}
+      <span class="quiet">on {byHost.size === 1 ? [...byHost.keys()][0] : plural(byHost.size, "host")}</span>
+    </span>
+  );
+}
+
+function Rate({ counts, id }: { readonly counts: ServicesPageProps["counts"]; readonly id: string }) {
+  const rate = Array.from(counts.values(), ({ perSecond }) => perSecond[id] ?? 0).reduce((sum, one) => sum + one, 0);
+  return (
+    <span class={rate === 0 ? "rate quiet" : "rate"}>{rate.toLocaleString("en-US", { maximumFractionDigits: 1 })}</span>
+  );
+}

@@ -1,0 +1,120 @@
+import { useEffect, useState } from "preact/hooks";
+import type { PageCounts, PageData, PageEvent, PageState, ServiceState } from "../model.ts";
+
+/** What the page knows at a moment. */
+export interface Known {
+  readonly state: PageState | undefined;
+  /** By host. */
+  readonly counts: ReadonlyMap<string, PageCounts>;
+  /** Set while what is shown may be old. */
+  readonly old: { readonly why: string; readonly since: string } | undefined;
+}
+
+const NOTHING: Known = { state: undefined, counts: new Map(), old: undefined };
+
+/** Follows the data for as long as the page is open. */
+export function useKnown(data: PageData): Known {
+  const [known, setKnown] = useState(NOTHING);
+  useEffect(() => {
+    let isOpen = true;
+    const update = (event: PageEvent) => {
+      if (isOpen) setKnown((before) => learn(before, event));
+    };
+    let stop = () => {};
+    data.state().then(
+      (state) => {
+        update({ kind: "state", state });
+        if (isOpen) stop = data.follow(update);
+      },
+      (error: unknown) =>
+        update({
+          kind: "old",
+          why: error instanceof Error ? error.message : String(error),
+          since: new Date().toISOString(),
+        }),
+    );
+    return () => {
+      isOpen = false;
+      stop();
+    };
+  }, [data]);
+  return known;
+}
+
+export function learn(known: Known, event: PageEvent): Known {
+  switch (event.kind) {
+    case "state":
+      return { ...known, state: keepJudged(event.state, known.state) };
+    case "judged":
+      return known.state === undefined ? known : { ...known, state: withStates(known.state, event) };
+    case "counts":
+      return { ...known, counts: new Map([...known.counts, [event.counts.host, event.counts]]) };
+    case "old":
+      return { ...known, old: { why: event.why, since: known.old?.since ?? event.since } };
+    case "fresh":
+      return { ...known, old: undefined };
+  }
+}
+
+/** What was judged of a service stays until it is judged anew. */
+function keepJudged(state: PageState, before: PageState | undefined): PageState {
+  if (before === undefined) return state;
+  const known = new Map(before.services.map((service) => [service.id, service.states]));
+  return {
+    ...state,
+    services: state.services.map((service) => ({
+      ...service,
+      states: service.states.map((own, index) =>
+        own.kind === "checking" ? (known.get(service.id)?.[index] ?? own) : own,
+      ),
+    })),
+  };
+}
+
+function withStates(
+  state: PageState,
+  { host, states }: { readonly host: string; readonly states: Readonly<Record<string, ServiceState>> },
+): PageState {
+  const place = state.hosts.findIndex(({ name }) => name === host);
+  return {
+    ...state,
+    services: state.services.map((service) => {
+      const judged = states[service.id];
+      if (judged === undefined) return service;
+      return { ...service, states: service.states.map((own, index) => (index === place ? judged : own)) };
+    }),
+  };
+}
+
+/** What stands behind the `#` of the address. */
+export function useHash(): string {
+  const [hash, setHash] = useState(location.hash);
+  useEffect(() => {
+    const update = () => setHash(location.hash);
+    addEventListener("hashchange", update);
+    return () => removeEventListener("hashchange", update);
+  }, []);
+  return hash;
+}
+
+export type Answer<T> =
+  | { readonly kind: "waiting" }
+  | { readonly kind: "answer"; readonly value: T }
+  | { readonly kind: "failed"; readonly why: string };
+
+/** Asks when what it hangs on changes; an answer that comes too late is passed over. */
+export function useAnswer<T>(ask: () => Promise<T>, hangsOn: readonly unknown[]): Answer<T> {
+  const [answer, setAnswer] = useState<Answer<T>>({ kind: "waiting" });
+  useEffect(() => {
+    let isWanted = true;
+    ask().then(
+      (value) => isWanted && setAnswer({ kind: "answer", value }),
+      (error: unknown) =>
+        isWanted && setAnswer({ kind: "failed", why: error instanceof Error ? error.message : String(error) }),
+    );
+    return () => {
+      isWanted = false;
+    };
+  }, [...hangsOn]);
+  return answer;
+}

@@ -1,0 +1,85 @@
+import type { VNode } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+
+/** Pixels; every row has it, so that those out of sight need not be made. The style sheet has the same. */
+const ROW_HEIGHT = 40;
+/** Rows above and below what is seen. */
+const SPARE = 8;
+
+interface Column {
+  readonly name: string;
+  /** Of the table's width, in percent. */
+  readonly width: number;
+}
+
+interface VirtualRowsProps<T> {
+  readonly label: string;
+  readonly columns: readonly Column[];
+  readonly rows: readonly T[];
+  readonly keyOf: (row: T) => string;
+  /** One for each column. */
+  readonly cells: (row: T) => readonly VNode[];
+}
+
+/** A table of which only the rows in sight are there: ten thousand scroll as well as ten. */
+export function VirtualRows<T>({ label, columns, rows, keyOf, cells }: VirtualRowsProps<T>) {
+  const box = useRef<HTMLElement>(null);
+  const [{ top, height }, setView] = useState({ top: 0, height: 800 });
+  useEffect(() => {
+    const element = box.current;
+    if (element === null) return;
+    const update = () => setView({ top: element.scrollTop, height: element.clientHeight });
+    const observer = new ResizeObserver(update);
+    observer.observe(element);
+    element.addEventListener("scroll", update, { passive: true });
+    update();
+    return () => {
+      observer.disconnect();
+      element.removeEventListener("scroll", update);
+    };
+  }, []);
+  const first = Math.max(0, Math.min(Math.floor(top / ROW_HEIGHT) - SPARE, rows.length - 1));
+  const shown = rows.slice(first, first + Math.ceil(height / ROW_HEIGHT) + 2 * SPARE);
+  return (
+    // Whoever has no mouse scrolls it by the keyboard.
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: see above
+    <section class="rows" ref={box} tabIndex={0} aria-label={label}>
+      <table aria-rowcount={rows.length + 1}>
+        <colgroup>
+          {columns.map(({ name, width }) => (
+            <col key={name} width={`${width}%`} />
+          ))}
+        </colgroup>
+        <thead>
+          <tr aria-rowindex={1}>
+            {columns.map(({ name }) => (
+              <th scope="col" key={name}>
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          <Space rows={first} columns={columns.length} />
+          {shown.map((row, index) => (
+            <tr key={keyOf(row)} aria-rowindex={first + index + 2}>
+              {cells(row).map((cell, place) => (
+                <td key={columns[place]?.name ?? place}>{cell}</td>
+              ))}
+            </tr>
+          ))}
+          <Space rows={rows.length - first - shown.length} columns={columns.length} />
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+/** Stands for rows that are not there. */
+function Space({ rows, columns }: { readonly rows: number; readonly columns: number }) {
+  return (
+    <tr class="space">
+      <td colSpan={columns} style={{ height: `${Math.max(0, rows) * ROW_HEIGHT}px` }} />
+    </tr>
+  );
+}

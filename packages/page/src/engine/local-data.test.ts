@@ -1,0 +1,89 @@
+import { expect, test, vi } from "vitest";
+import type { PageEvent, ServiceState } from "../model.ts";
+import { exampleViewed, FIREWALL } from "../testing/example-viewed.ts";
+import { LocalData } from "./local-data.ts";
+
+async function judged(data: LocalData, count: number): Promise<Readonly<Record<string, ServiceState>>> {
+  const states: Record<string, ServiceState> = {};
+  const stop = data.follow((event: PageEvent) => {
+    if (event.kind === "judged") Object.assign(states, event.states);
+  });
+  await vi.waitFor(() => expect(Object.keys(states)).toHaveLength(count));
+  stop();
+  return states;
+}
+
+test("services whose rules do as planned are in force", async () => {
+  expect(await judged(new LocalData(exampleViewed()), 2)).toEqual({
+    "default/service1": { kind: "in-force" },
+    "default/service2": { kind: "in-force" },
+  });
+});
+
+test("a service that a firewall keeps from an endpoint has failed, and the rule is named", async () => {
+  const states = await judged(new LocalData(exampleViewed({ extra: FIREWALL })), 2);
+  expect(states["default/service1"]).toEqual({ kind: "in-force" });
+  expect(states["default/service2"]?.kind).toBe("failed");
+  expect(states["default/service2"]?.why).toMatch(/^From a pod to 10\.100\.100\.2:6060: dropped: .*FORWARD/);
+});
+
+test("a service whose answer gets lost has failed", async () => {
+  const viewed = exampleViewed();
+  const [host] = viewed.hosts;
+  if (host === undefined) throw new Error("no host");
+  // Who dials itself by the VIP gets an answer from an address that it did not dial.
+  const texts = host.texts.map(({ file, text }) => ({ file, text: text.replaceAll(/.*-d 10.5.75.0.*\n/g, "") }));
+  const states = await judged(new LocalData({ ...viewed, hosts: [{ ...host, texts }] }), 2);
+  expect(states["default/service1"]?.why).toMatch(/^From a pod to 10\.100\.100\.1:7070: the answer is lost/);
+});
+
+test("an unequal share is told in percent", async () => {
+  const viewed = exampleViewed();
+  const [host] = viewed.hosts;
+  if (host === undefined) throw new Error("no host");
+  const texts = host.texts.map(({ file, text }) => ({ file, text: text.replace("0.50000000000", "0.25000000000") }));
+  const states = await judged(new LocalData({ ...viewed, hosts: [{ ...host, texts }] }), 2);
+  expect(states["default/service1"]?.why).toContain("10.5.75.2:3000 gets 25 % of the connections, not 50 %");
+});
+
+test("rules that cannot be read leave a service undecided, and say why", async () => {
+  const viewed = exampleViewed();
+  const [host] = viewed.hosts;
+  if (host === undefined) throw new Error("no host");
+  const broken = { ...host, texts: [{ file: "rules.txt", text: "*nat\n-A NOWHERE -j DNAT\n" }] };
+  const states = await judged(new LocalData({ ...viewed, hosts: [broken] }), 2);
+  expect(states["default/service1"]?.kind).toBe("undecided");
+  expect(states["default/service1"]?.why).toContain("NOWHERE");
+});
+
+test("a service shows who may dial what, and each rule that its packets meet, with its counters", async () => {
+  const view = await new LocalData(exampleViewed()).service("cloudos1", "default/service1");
+  expect(view.frontends.map(({ kind, address, port }) => `${kind} ${address}:${port}`)).toEqual([
+    "clusterIP 10.100.100.1:7070",
+    "nodePort 192.168.1.6:34211",
+  ]);
+  expect(view.frontends[0]?.clients.pod).toEqual({ kind: "forward", endpoints: [0, 1] });
+  expect(view.frontends[0]?.examples.pod).toBe("10.5.75.2");
+  const rules = view.rules.map(({ chain, number, packets }) => `${chain} ${number}: ${packets}`);
+  expect(rules).toContain("KUBE-SVC-1 1: 4");
+  expect(rules).toContain("KUBE-NODEPORTS 2: 0");
+  expect(rules.some((rule) => rule.startsWith("KUBE-SVC-2"))).toBe(false);
+  expect(new Set(rules).size).toBe(rules.length);
+});
+
+test.for([
+  { packet: { from: "10.5.75.x", to: "10.100.100.1", port: 7070 }, says: '"10.5.75.x" is not an IP address' },
+  { packet: { from: "10.5.75.2", to: "10.100.100.1", port: 70_000 }, says: "70000 is not a port" },
+  { packet: { from: "10.5.75.2", to: "fd00::1", port: 80 }, says: "one is IPv4, the other IPv6" },
+])("a packet that cannot be is refused: $says", async ({ packet, says }) => {
+  await expect(new LocalData(exampleViewed()).trace({ host: "cloudos1", protocol: "tcp", ...packet })).rejects.toThrow(
+    says,
+  );
+});
+
+test("a packet is what svcproxy trace --json prints", async () => {
+  const trace = await new LocalData(exampleViewed()).trace({
+    ...{ host: "cloudos1", from: "10.5.75.2", to: "10.100.100.1", port: 7070, protocol: "tcp" },
+  });
+  expect(trace.branches.map(({ endpoint }) => endpoint).toSorted()).toEqual(["10.5.75.2:3000", "10.5.88.2:3000"]);
+});

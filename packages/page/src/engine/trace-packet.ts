@@ -1,0 +1,41 @@
+import { createTracer, type HostRules, type Trace, type TraceRequest, type Tracer } from "@svcproxy/rules";
+import { type Family, familyOf, type HostPlan, parseIpAddress } from "@svcproxy/topology";
+import type { PagePacket } from "../model.ts";
+import type { ViewedHost } from "./viewed.ts";
+
+/** Follows packets through the rules of one host; what is learnt of its rules is kept. */
+export class HostTracer {
+  readonly #host: ViewedHost;
+  readonly #plan: HostPlan;
+  readonly #rules: (family: Family) => HostRules;
+  readonly #tracers = new Map<Family, Tracer>();
+
+  constructor({ host, plan, rules }: { host: ViewedHost; plan: HostPlan; rules: (family: Family) => HostRules }) {
+    this.#host = host;
+    this.#plan = plan;
+    this.#rules = rules;
+  }
+
+  /** @throws InputError where nobody can say how it comes in */
+  trace(request: TraceRequest): Trace {
+    const family = familyOf(request.from);
+    const known = this.#tracers.get(family);
+    if (known !== undefined) return known.trace(request);
+    const tracer = createTracer({ rules: this.#rules(family), hostState: this.#host.hostState, plan: this.#plan });
+    this.#tracers.set(family, tracer);
+    return tracer.trace(request);
+  }
+}
+
+/** @throws Error with a sentence for people */
+export function requestOf({ from, to, port, protocol }: PagePacket): TraceRequest {
+  const [source, destination] = [from, to].map((text) => {
+    const address = parseIpAddress(text.trim());
+    if (address === undefined) throw new Error(`"${text}" is not an IP address`);
+    return address;
+  });
+  if (source === undefined || destination === undefined) throw new Error("Name who sends the packet, and to whom");
+  if (port !== undefined && !(Number.isInteger(port) && port > 0 && port <= 65_535))
+    throw new Error(`${port} is not a port: ports go from 1 to 65535`);
+  return { from: source, to: destination, protocol, ...(port === undefined ? {} : { port }) };
+}

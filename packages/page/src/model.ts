@@ -1,0 +1,198 @@
+import type { TraceJson } from "@svcproxy/rules";
+import type { ClientKind, FrontendKind, Protocol } from "@svcproxy/topology";
+
+/** What the page shows first: all services, where they are served, and what is wrong. JSON; may gain members. */
+export interface PageState {
+  readonly version: 1;
+  /** Where all of it comes from, in words: `examples/cloudos.yaml`. */
+  readonly source: string;
+  /** ISO 8601. */
+  readonly takenAt: string;
+  /** Those whose rules or state are known, in the order in which they were named. */
+  readonly hosts: readonly PageHost[];
+  /** Every host of the topology. */
+  readonly places: readonly PagePlace[];
+  /** In the topology's order. */
+  readonly services: readonly PageService[];
+  readonly problems: readonly PageProblem[];
+}
+
+export interface PageHost {
+  readonly name: string;
+  /** Undefined where it is not known what carries the promise out. */
+  readonly dataPath?: string;
+  /** `planned`: rules as they would be written; `read`: as the host has them; `none`: there are none to see. */
+  readonly rules: "planned" | "read" | "none";
+  /** How the agent stands, in words, and since when what is shown is old. */
+  readonly state?: string;
+  readonly staleSince?: string;
+}
+
+export interface PagePlace {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly pods: readonly { readonly name: string; readonly addresses: readonly string[] }[];
+}
+
+export interface PageService {
+  /** `namespace/name`. */
+  readonly id: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly ports: readonly PagePort[];
+  readonly endpoints: readonly PageEndpoint[];
+  /** One for each of `PageState.hosts`, in their order. */
+  readonly states: readonly ServiceState[];
+}
+
+export interface PagePort {
+  /** Empty where it has none. */
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly port: number;
+  readonly nodePort?: number;
+  readonly addresses: readonly { readonly kind: Exclude<FrontendKind, "nodePort">; readonly address: string }[];
+}
+
+/** `ready`: gets new connections; `draining`: serves those that it has; `dead`: neither. */
+export type EndpointCondition = "ready" | "draining" | "dead";
+
+export interface PageEndpoint {
+  readonly address: string;
+  readonly port: number;
+  readonly host?: string;
+  readonly pod?: string;
+  readonly condition: EndpointCondition;
+  /** Names of the ports that it serves. */
+  readonly portNames: readonly string[];
+}
+
+/** `planned`: nobody looked; `checking`: being looked at; `undecided`: the rules do not tell. */
+export type ServiceStateKind = "planned" | "checking" | "in-force" | "refused" | "failed" | "undecided";
+
+export interface ServiceState {
+  readonly kind: ServiceStateKind;
+  /** Why it is not in force. */
+  readonly why?: string;
+  /** ISO 8601. */
+  readonly since?: string;
+}
+
+export interface PageProblem {
+  readonly code: string;
+  readonly severity: "error" | "warning";
+  readonly subject: string;
+  readonly text: string;
+  readonly hint?: string;
+  /** What was seen, a sentence each. */
+  readonly evidence?: readonly string[];
+  /** On which host; absent: wherever. */
+  readonly host?: string;
+}
+
+/** What carries a service out on one host, and who may use it. */
+export interface ServiceView {
+  readonly id: string;
+  readonly host: string;
+  readonly frontends: readonly FrontendView[];
+  readonly endpoints: readonly PageEndpoint[];
+  /** The rules and map elements that its packets meet, in the kernel's order, each once. */
+  readonly rules: readonly RuleView[];
+  /** Why there are none, or not all. */
+  readonly rulesNote?: string;
+}
+
+export interface FrontendView {
+  readonly kind: FrontendKind;
+  readonly portName: string;
+  readonly protocol: Protocol;
+  readonly address: string;
+  readonly port: number;
+  readonly clients: Readonly<Record<ClientKind, HandlingView>>;
+  /** An address of a client of each kind, for a packet to try; absent where there is none. */
+  readonly examples: Readonly<Partial<Record<ClientKind, string>>>;
+}
+
+export type HandlingView =
+  | {
+      readonly kind: "forward" /** Indexes into `ServiceView.endpoints`; each gets an equal share. */;
+      readonly endpoints: readonly number[];
+    }
+  | { readonly kind: "refuse" }
+  | { readonly kind: "drop" };
+
+export interface RuleView {
+  readonly table: string;
+  readonly chain: string;
+  readonly number: number;
+  readonly rule: string;
+  /** As the listing has it; absent where it counts nothing. */
+  readonly packets?: number;
+  readonly bytes?: number;
+}
+
+/** New connections, since the page was opened. */
+export interface PageCounts {
+  readonly host: string;
+  readonly takenAt: string;
+  /** How often they are read, in milliseconds. */
+  readonly everyMs: number;
+  /** New connections per second by service (`namespace/name`); what is not named has none. */
+  readonly perSecond: Readonly<Record<string, number>>;
+  /** Why they are not known. */
+  readonly note?: string;
+}
+
+/** Who is connected to a service now. */
+export interface PageConnections {
+  readonly service: string;
+  readonly host: string;
+  readonly takenAt: string;
+  readonly connections: readonly PageConnection[];
+  /** How many there are besides. */
+  readonly untold: number;
+  /** Why they, or something of them, is not known. */
+  readonly note?: string;
+}
+
+export interface PageConnection {
+  readonly client: string;
+  readonly frontend: string;
+  readonly endpoint: string;
+  readonly protocol: string;
+  readonly state?: string;
+  readonly bytes?: number;
+  readonly ageSeconds?: number;
+}
+
+/** A packet that is followed on paper. */
+export interface PagePacket {
+  readonly host: string;
+  readonly from: string;
+  readonly to: string;
+  /** Absent for protocols that have none. */
+  readonly port?: number;
+  readonly protocol: string;
+}
+
+export type PageEvent =
+  | { readonly kind: "state"; readonly state: PageState }
+  /** Of one host: states by service. */
+  | { readonly kind: "judged"; readonly host: string; readonly states: Readonly<Record<string, ServiceState>> }
+  | { readonly kind: "counts"; readonly counts: PageCounts }
+  /** What is shown is not kept true any more: why, and since when (ISO 8601). */
+  | { readonly kind: "old"; readonly why: string; readonly since: string }
+  | { readonly kind: "fresh" };
+
+/** What the page asks: a server behind it, or the data that it carries. */
+export interface PageData {
+  state(): Promise<PageState>;
+  /** @throws Error with a sentence for people */
+  service(host: string, id: string): Promise<ServiceView>;
+  /** The same as `svcproxy trace --json`. @throws Error with a sentence for people */
+  trace(packet: PagePacket): Promise<TraceJson>;
+  /** Undefined where nobody can tell. */
+  connections(host: string, id: string): Promise<PageConnections | undefined>;
+  /** @returns how to end it */
+  follow(onEvent: (event: PageEvent) => void): () => void;
+}

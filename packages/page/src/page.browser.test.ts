@@ -1,0 +1,252 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import axe from "axe-core";
+import type { Page } from "playwright-core";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import type { Viewed } from "./engine/viewed.ts";
+import { FollowedData, type FollowedSource } from "./followed-data.ts";
+import { exportedPage } from "./server/page-html.ts";
+import { servePage } from "./server/serve-page.ts";
+import { openWindow, whyNoBrowser } from "./testing/browser.ts";
+import { exampleHost, exampleViewed, FIREWALL, largeViewed, viewedOf } from "./testing/example-viewed.ts";
+
+/** Reads what is put into `viewed`; where that is a sentence, reading fails with it. */
+function changing(first: Viewed): FollowedSource & { viewed: Viewed | string } {
+  return {
+    viewed: first,
+    async signature() {
+      return JSON.stringify(this.viewed);
+    },
+    async read() {
+      if (typeof this.viewed === "string") throw new Error(this.viewed);
+      return this.viewed;
+    },
+  };
+}
+
+async function serve(source: FollowedSource) {
+  const page = await servePage(await FollowedData.open(source), {
+    onError: (error) => {
+      throw error;
+    },
+  });
+  onTestFinished(() => page.close());
+  return page;
+}
+
+async function exported(viewed: Viewed): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "svcproxy-page-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "page.html");
+  writeFileSync(file, exportedPage(viewed));
+  return `file://${file}`;
+}
+
+/** What a screen reader would stumble over, the serious of it. */
+async function seriousFindings(page: Page): Promise<readonly string[]> {
+  // The page lets no foreign script in, and is right; this one is let in by the browser's own door.
+  const found = await page.evaluate(`${axe.source}; axe.run(document, { resultTypes: ["violations"] })`);
+  const { violations } = found as { violations: { impact: string; id: string; nodes: { html: string }[] }[] };
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+}
+
+const PACKET = "#/packet?host=cloudos1&from=10.5.75.2&to=10.100.100.2&port=6060&protocol=tcp";
+
+describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? ""}`, () => {
+  test("services are listed with their state; a failed one comes first, and leads to why", async () => {
+    const { page, faults } = await openWindow();
+    await page.goto((await serve(changing(exampleViewed({ extra: FIREWALL })))).url);
+    await page.locator(".state.failed").first().waitFor();
+    expect(await page.locator("tbody tr:not(.space) td:first-child").allTextContents()).toEqual([
+      "service2",
+      "service1",
+    ]);
+    await page.getByRole("link", { name: "service2" }).click();
+    await page.getByText("From a pod to 10.100.100.2:6060: dropped").waitFor();
+    expect(await page.getByText("KUBE-SVC-2 1").count()).toBe(1);
+    expect(await seriousFindings(page)).toEqual([]);
+    expect(faults).toEqual([]);
+  });
+
+  test("a line of a service leads to the packet's way; where it dies is told first, and a link restores it", async () => {
+    const { page, faults } = await openWindow({ colorScheme: "dark" });
+    const { url } = await serve(changing(exampleViewed({ extra: FIREWALL })));
+    await page.goto(`${url}#/service?id=default/service2`);
+    await page.locator("svg.service a.line").first().focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").getByText("50 %: dropped").waitFor();
+    expect(new URL(page.url()).hash).toBe(PACKET);
+    expect(await page.locator("svg.trace .end.dropped").count()).toBe(1);
+    expect(await page.locator("svg.trace .end.accepted").count()).toBe(1);
+    expect(await seriousFindings(page)).toEqual([]);
+    const other = await openWindow();
+    await other.page.goto(page.url());
+    await other.page.getByRole("alert").getByText("50 %: dropped").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("a packet that cannot be is told in a sentence, and the form takes another", async () => {
+    const { page } = await openWindow();
+    await page.goto(`${(await serve(changing(exampleViewed()))).url}#/packet`);
+    await page.getByLabel("From").fill("10.5.75.300");
+    await page.getByLabel("To", { exact: true }).fill("10.100.100.1:7070");
+    await page.getByRole("button", { name: "Follow it" }).click();
+    await page.getByText('"10.5.75.300" is not an IP address').waitFor();
+    await page.getByLabel("From").fill("10.5.75.2");
+    await page.getByRole("button", { name: "Follow it" }).click();
+    await page.getByText("It arrives at one of 2 places, and the answer comes back").waitFor();
+  });
+
+  test("the page follows its source, says when that is gone, and when it is back", async () => {
+    const { page } = await openWindow();
+    const source = changing(exampleViewed());
+    await page.goto((await serve(source)).url);
+    await page.getByText("2 services").waitFor();
+    const { topology } = exampleViewed();
+    source.viewed = { ...exampleViewed(), topology: { ...topology, services: topology.services.slice(0, 1) } };
+    await page.getByText("1 service", { exact: true }).waitFor();
+    source.viewed = "web.yaml:3:1: it is broken";
+    await page.getByText("web.yaml:3:1: it is broken").waitFor();
+    await page.getByRole("link", { name: "service1" }).waitFor();
+    source.viewed = exampleViewed();
+    await page.getByText("2 services").waitFor();
+    await page.getByText("it is broken").waitFor({ state: "detached" });
+  });
+
+  test("new connections are counted while a page is open, and not when none is", async () => {
+    const { page } = await openWindow();
+    let reads = 0;
+    const source: FollowedSource = {
+      ...changing(exampleViewed()),
+      signature: async () => "same",
+      counts: async () => {
+        reads += 1;
+        return { host: "cloudos1", readAtMs: Date.now(), totals: new Map([["default/service1", reads * 1000]]) };
+      },
+    };
+    const server = await serve(source);
+    await page.goto(server.url);
+    await page.getByText(/New connections are counted every [\d.]+ s/).waitFor();
+    expect(Number((await page.locator(".rate").first().textContent())?.replaceAll(",", ""))).toBeGreaterThan(0);
+    await page.close();
+    await vi.waitFor(async () => {
+      const before = reads;
+      await new Promise((resolve) => setTimeout(resolve, 2_500));
+      expect(reads).toBe(before);
+    }, 20_000);
+  });
+
+  test("who is connected is shown with its endpoint, and on the line that leads there", async () => {
+    const { page } = await openWindow();
+    const connections: FollowedSource["connections"] = async (_viewed, { host, id }) => ({
+      ...{ host, service: id, takenAt: "2026-01-02T03:04:05.000Z", untold: 4 },
+      connections: [
+        {
+          ...{ client: "10.5.75.3:40000", frontend: "10.100.100.1:7070", endpoint: "10.5.88.2:3000" },
+          ...{ protocol: "tcp", state: "established", bytes: 1234, ageSeconds: 9 },
+        },
+      ],
+    });
+    const { url } = await serve({ ...changing(exampleViewed()), connections });
+    await page.goto(`${url}#/service?id=default/service1`);
+    await page.getByText("5 connections now").waitFor();
+    await page.getByText("50 % · 1 live", { exact: true }).waitFor();
+    expect(await page.getByRole("row", { name: /10\.5\.75\.3:40000 os1_my2/ }).count()).toBe(1);
+    expect(await seriousFindings(page)).toEqual([]);
+  });
+
+  test("several hosts stand side by side, and what differs comes first", async () => {
+    const { page } = await openWindow();
+    const viewed = {
+      ...exampleViewed(),
+      hosts: [exampleHost("cloudos1"), exampleHost("cloudos2", { extra: FIREWALL })],
+    };
+    await page.goto(await exported(viewed));
+    await page.locator(".state.failed").first().waitFor();
+    expect(await page.locator("thead th").allTextContents()).toEqual([
+      ...["Service", "Addresses", "Endpoints", "cloudos1", "cloudos2"],
+    ]);
+    expect(await page.locator("tbody tr:not(.space) td:first-child").allTextContents()).toEqual([
+      "service2",
+      "service1",
+    ]);
+  });
+
+  test("an exported page shows all of it from disk, and asks nobody", async () => {
+    const { page, faults } = await openWindow({ offline: true });
+    const file = await exported(exampleViewed({ extra: FIREWALL }));
+    await page.goto(file);
+    await page.locator(".state.failed").first().waitFor();
+    await page.goto(`${file}${PACKET}`);
+    await page.getByRole("alert").getByText("50 %: dropped").waitFor();
+    expect(await seriousFindings(page)).toEqual([]);
+    expect(faults).toEqual([]);
+  });
+
+  test("an exported page that was cut off says so", async () => {
+    const { page } = await openWindow();
+    const folder = mkdtempSync(join(tmpdir(), "svcproxy-page-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const html = exportedPage(exampleViewed());
+    writeFileSync(join(folder, "page.html"), html.replace(/id="viewed">.{40}/, 'id="viewed">'));
+    await page.goto(`file://${folder}/page.html`);
+    await page.getByText("Export it again").waitFor();
+  });
+
+  test("nothing of a name is markup, and what turns text around is shown", async () => {
+    const { page, faults } = await openWindow();
+    const evil = '<img src=x onerror=alert(1)>\u202e"';
+    const viewed = viewedOf([
+      { name: "web", id: "1", clusterIP: "10.96.0.1", ports: [{ name: "p", port: 80 }], endpoints: ["10.9.9.9:80"] },
+    ]);
+    const [service] = viewed.topology.services;
+    if (service === undefined) throw new Error("no service");
+    const named = { ...viewed, source: evil, topology: { ...viewed.topology, services: [{ ...service, name: evil }] } };
+    await page.goto(await exported(named));
+    await page.getByRole("link", { name: "img src=x" }).click();
+    await page.getByRole("heading", { level: 1 }).waitFor();
+    expect(await page.locator("img").count()).toBe(0);
+    expect(await page.getByRole("heading", { level: 1 }).textContent()).toContain("<img src=x");
+    expect(faults).toEqual([]);
+  });
+
+  test("ten thousand services are found by name, address, port and namespace", async () => {
+    const { page, faults } = await openWindow();
+    await page.goto((await serve(changing(largeViewed(10_000)))).url);
+    await page.getByText("10,000 services").waitFor();
+    expect(await page.locator("tbody tr").count()).toBeLessThan(100);
+    await page.getByLabel("Search").fill("10.96.39.15:80");
+    await page.getByText("1 of 10,000 services").waitFor();
+    await page.getByRole("link", { name: "service-9999" }).waitFor();
+    await page.getByLabel("Search").fill("");
+    await page.getByLabel("Namespace").selectOption("team-7");
+    await page.getByText("200 of 10,000 services").waitFor();
+    await page.getByLabel("Namespace").selectOption("");
+    await page.locator(".rows").evaluate((rows) => rows.scrollTo(0, 1e9));
+    await page.getByRole("link", { name: "service-9999" }).waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test.for([
+    { name: "services-light", hash: "#/", size: { width: 1300, height: 700 }, colorScheme: "light" as const },
+    {
+      name: "service-dark",
+      hash: "#/service?id=default/service2",
+      size: { width: 1300, height: 900 },
+      colorScheme: "dark" as const,
+    },
+    { name: "packet-light", hash: PACKET, size: { width: 1300, height: 900 }, colorScheme: "light" as const },
+    { name: "packet-dark-narrow", hash: PACKET, size: { width: 900, height: 900 }, colorScheme: "dark" as const },
+  ])("a screenshot: $name", async ({ name, hash, size, colorScheme }) => {
+    const { page, faults } = await openWindow({ viewport: size, colorScheme });
+    await page.goto(`${await exported(exampleViewed({ extra: FIREWALL }))}${hash}`);
+    await page.locator(".state.failed, .verdict.bad").first().waitFor();
+    // Nothing is wider than the window but what scrolls by itself.
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(size.width);
+    await page.screenshot({ path: join(import.meta.dirname, `../reports/${name}.png`) });
+    expect(faults).toEqual([]);
+  });
+});
