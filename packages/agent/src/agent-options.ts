@@ -1,4 +1,4 @@
-import type { DataPath } from "@svcproxy/host";
+import type { DataPath, ServicePortStatus } from "@svcproxy/host";
 import type { HostPlan, Topology } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { RemovalGuard } from "./removal-guard.ts";
@@ -38,4 +38,8 @@ export interface CarriedOut {
   readonly isWhole: boolean;
   readonly tookMs: number;
   readonly plan: HostPlan;
+  /** Services (`namespace/name`) that differ from the plan before; undefined: nothing was known of what was in force. */
+  readonly changed: ReadonlySet<string> | undefined;
+  /** How each port of the plan stands. */
+  readonly ports: readonly ServicePortStatus[];
 }

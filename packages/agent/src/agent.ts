@@ -188,8 +188,9 @@ export class Agent {
     this.#isUnsure = false;
     this.#failure = undefined;
     await this.#carriedOut(plan, { session, report });
-    const isWhole = session.status().every(({ state }) => state === "in-force");
-    this.#options.onCarriedOut?.({ plan, isWhole, tookMs: performance.now() - startedMs });
+    const ports = session.status();
+    const isWhole = ports.every(({ state }) => state === "in-force");
+    this.#options.onCarriedOut?.({ plan, changed, ports, isWhole, tookMs: performance.now() - startedMs });
   }
 
   /** The last of which a plan could be made. */

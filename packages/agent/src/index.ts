@@ -15,6 +15,7 @@ export { HostAgent, type HostAgentOptions } from "./host/host-agent.ts";
 export { type HostAgentStatus, isHostAgentStatus } from "./host/host-agent-status.ts";
 export { setOomScore } from "./host/oom-score.ts";
 export { portsOf, renderHostAgentStatus } from "./host/render-host-agent-status.ts";
+export type { ServiceDetail } from "./host/service-book.ts";
 export { ApiClient } from "./kubernetes/api-client.ts";
 export { KubernetesSource, type KubernetesSourceOptions } from "./kubernetes/kubernetes-source.ts";
 export { loadClusterAccess } from "./kubernetes/load-cluster-access.ts";

@@ -1,5 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { askAgent, type HostAgentStatus, isHostAgentStatus, portsOf, renderHostAgentStatus } from "@svcproxy/agent";
+import {
+  askAgent,
+  type HostAgentStatus,
+  isHostAgentStatus,
+  portsOf,
+  renderHostAgentStatus,
+  type ServiceDetail,
+} from "@svcproxy/agent";
 import { EnvironmentError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { openDataPath as openRules } from "./host-rules.ts";
@@ -16,22 +23,39 @@ const WATCH_MS = 1_000;
 
 /** How the agent stands; with `watch` again whenever it stands otherwise. @returns 3 where it is not following */
 export async function showStatus(context: CommandContext, flags: StatusFlags): Promise<ExitCode> {
+  if (flags.watch === true) return watchStatus(context, flags);
+  const status = await readStatus(context);
+  await context.print(render(status, { flags, details: await readDetails(flags) }));
+  return status.state === "following" ? 0 : 3;
+}
+
+/** An agent that is restarted is waited for. */
+async function watchStatus(context: CommandContext, flags: StatusFlags): Promise<ExitCode> {
   let shown: string | undefined;
-  for (;;) {
-    const status = await readStatus(context);
-    const meaning = meaningOf(status);
-    if (meaning !== shown) await context.print(render(status, flags));
-    shown = meaning;
-    if (flags.watch !== true) return status.state === "following" ? 0 : 3;
+  while (!context.signal.aborted) {
+    try {
+      const status = await readStatus(context, { isFirst: shown === undefined });
+      const details = await readDetails(flags);
+      const meaning = meaningOf(status, details);
+      if (meaning !== shown) await context.print(render(status, { flags, details }));
+      shown = meaning;
+    } catch (error) {
+      if (shown === undefined || !(error instanceof EnvironmentError) || error.code !== "NOT_RUNNING") throw error;
+      if (shown !== "") context.note("svcproxy: the agent does not answer any more; waiting for it");
+      shown = "";
+    }
     await delay(WATCH_MS, undefined, { signal: context.signal }).catch(() => {});
-    if (context.signal.aborted) return 0;
   }
+  return 0;
 }
 
 /** Where no agent runs, what is there without one is named. */
-async function readStatus(context: CommandContext): Promise<HostAgentStatus> {
+async function readStatus(
+  context: CommandContext,
+  { isFirst = true }: { readonly isFirst?: boolean } = {},
+): Promise<HostAgentStatus> {
   const { value } = await askAgent("GET /v1/status").catch(async (error: unknown) => {
-    if (error instanceof EnvironmentError && error.code === "NOT_RUNNING") await noteLeftOver(context);
+    if (isFirst && error instanceof EnvironmentError && error.code === "NOT_RUNNING") await noteLeftOver(context);
     throw error;
   });
   if (isHostAgentStatus(value)) return value;
@@ -54,10 +78,27 @@ async function noteLeftOver(context: CommandContext): Promise<void> {
   }
 }
 
-function render(status: HostAgentStatus, { service, json }: StatusFlags): string {
+/** Where a service leads, and since when. @returns undefined where no service is asked for, or none of that name is in force */
+async function readDetails({ service }: StatusFlags): Promise<readonly ServiceDetail[] | undefined> {
+  if (service === undefined) return undefined;
+  const { code, value } = await askAgent(`GET /v1/services?${new URLSearchParams({ service })}`);
+  if (code !== 200 || !isServices(value)) return undefined;
+  return value.services;
+}
+
+function isServices(value: unknown): value is { readonly services: readonly ServiceDetail[] } {
+  return typeof value === "object" && value !== null && "services" in value && Array.isArray(value.services);
+}
+
+interface Shown {
+  readonly flags: StatusFlags;
+  readonly details: readonly ServiceDetail[] | undefined;
+}
+
+function render(status: HostAgentStatus, { flags: { service, json }, details }: Shown): string {
   const ports = service === undefined ? status.ports : portsNamed(status, service);
-  if (json === true) return `${JSON.stringify({ ...status, ports }, null, 2)}\n`;
-  return renderHostAgentStatus(status, { now: Date.now(), service });
+  if (json !== true) return renderHostAgentStatus(status, { now: Date.now(), service, details });
+  return `${JSON.stringify({ ...status, ports: details ?? ports }, null, 2)}\n`;
 }
 
 /** @throws InputError UNKNOWN_SERVICE */
@@ -68,8 +109,11 @@ function portsNamed({ ports }: HostAgentStatus, name: string): HostAgentStatus["
 }
 
 /** What has to differ for it to be shown again. */
-function meaningOf({ busySince: _busy, ...status }: HostAgentStatus): string {
-  return JSON.stringify(status);
+function meaningOf(
+  { busySince: _busy, source: { lastHeardAt: _heard, ...source }, ...status }: HostAgentStatus,
+  details: Shown["details"],
+): string {
+  return JSON.stringify([status, source, details]);
 }
 
 /** Lets the agent carry out what it held back. @throws EnvironmentError NOTHING_HELD */

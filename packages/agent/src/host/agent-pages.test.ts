@@ -20,6 +20,7 @@ async function served(which: "health" | "metrics" | "socket", status: Partial<Ho
       held = undefined;
       return confirmed;
     },
+    tellServices: () => [],
     services: async () => ({ services: undefined, plan: undefined }),
     counters: async () => undefined,
     view: async () => undefined,

@@ -9,6 +9,7 @@ import { type HealthBody, healthBody } from "./health-body.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import { JSON_TYPE, type Page, type Pages, TEXT } from "./page-server.ts";
 import { renderStatusz } from "./render-statusz.ts";
+import type { ServiceDetail } from "./service-book.ts";
 
 /** What the pages ask of an agent. */
 export interface AskedAgent {
@@ -16,6 +17,8 @@ export interface AskedAgent {
   /** Carries out what is held back. @returns what it said; undefined: nothing was held back */
   confirm(): Promise<string | undefined>;
   services(): Promise<MeasuredServices>;
+  /** Of the services that `NAME` or `NAMESPACE/NAME` means; none: no such service is in force. */
+  tellServices(name: string): readonly ServiceDetail[];
   /** @returns undefined where no such service is in force */
   connections(question: ConnectionQuestion): Promise<Connections | undefined>;
   /** Of all services; undefined where they are not known. */
@@ -69,6 +72,7 @@ export class AgentPages {
       ["GET /v1/view", () => this.#view()],
       ["GET /v1/counters", async () => json(200, (await this.#agent.counters()) ?? null)],
       ["GET /v1/connections", (query) => this.#connections(query)],
+      ["GET /v1/services", async (query) => this.#services(query)],
       [
         "POST /v1/confirm",
         async () => {
@@ -79,6 +83,13 @@ export class AgentPages {
         },
       ],
     ]);
+  }
+
+  #services(query: URLSearchParams): Page {
+    const service = query.get("service");
+    if (service === null) return json(400, { error: "ask for /v1/services?service=NAMESPACE/NAME" });
+    const services = this.#agent.tellServices(service);
+    return services.length === 0 ? json(404, { error: "no such service is in force" }) : json(200, { services });
   }
 
   async #connections(query: URLSearchParams): Promise<Page> {

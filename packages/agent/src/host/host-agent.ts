@@ -33,6 +33,7 @@ import type { HostAgentStatus, KernelStatus } from "./host-agent-status.ts";
 import { KernelWatch } from "./kernel-watch.ts";
 import { OldDataPaths } from "./old-data-paths.ts";
 import { OwnTools } from "./own-tools.ts";
+import { ServiceBook, type ServiceDetail } from "./service-book.ts";
 import { watchForBetter } from "./watch-for-better.ts";
 
 export interface HostAgentOptions {
@@ -78,6 +79,7 @@ export class HostAgent {
   readonly #end = Promise.withResolvers<void>();
   readonly #startedAt = new Date();
   readonly #opened = new AsyncDisposableStack();
+  readonly #services = new ServiceBook();
   #chosen: ChosenDataPath | undefined;
   #agent: Agent | undefined;
   #guard: RemovalGuard | undefined;
@@ -206,6 +208,7 @@ export class HostAgent {
       status: () => this.status(),
       confirm: () => this.#confirm(),
       services: async () => ({ services: await counters.read(), plan: plan() }),
+      tellServices: (name) => this.#tellServices(name),
       connections: (question) => connections.ask(question),
       counters: () => all.read(),
       view: () => this.#view(),
@@ -220,7 +223,9 @@ export class HostAgent {
     });
   }
 
-  #carriedOut({ isWhole, tookMs, plan }: CarriedOut): void {
+  #carriedOut(outcome: CarriedOut): void {
+    const { isWhole, tookMs, plan } = outcome;
+    this.#services.carriedOut(outcome);
     this.#applies = addApply(this.#applies, { tookMs, at: new Date() });
     if (this.#inForce?.plan !== plan) this.#inForce = { plan };
     this.#startWatch();
@@ -249,6 +254,12 @@ export class HostAgent {
     const [topology, host] = [this.#agent?.topology, this.#inForce?.plan.host.name];
     if (topology === undefined || host === undefined) return undefined;
     return readAgentView(this.#tools.machine, { topology, host, signal: this.#ending.signal });
+  }
+
+  #tellServices(name: string): readonly ServiceDetail[] {
+    const { plan } = this.#inForce ?? {};
+    const { ports = [] } = this.#agent?.status() ?? {};
+    return plan === undefined ? [] : this.#services.tell(name, { plan, ports });
   }
 
   async #confirm(): Promise<string | undefined> {

@@ -2,19 +2,22 @@ import type { ServicePortStatus } from "@svcproxy/host";
 import { formatProblem, visible } from "@svcproxy/topology";
 import type { RefusedStatus } from "../agent-status.ts";
 import type { HostAgentStatus, KernelStatus } from "./host-agent-status.ts";
+import type { ServiceDetail } from "./service-book.ts";
 
 export interface RenderOptions {
   /** In milliseconds since 1970. */
   readonly now: number;
   /** `NAME` or `NAMESPACE/NAME`: this one alone, with each of its ports; else those that are not in force. */
   readonly service?: string | undefined;
+  /** What the agent told of that one. */
+  readonly details?: readonly ServiceDetail[] | undefined;
 }
 
 /** How many that are not in force are listed. */
 const LISTED = 20;
 
 /** A status for people. */
-export function renderHostAgentStatus(status: HostAgentStatus, { now, service }: RenderOptions): string {
+export function renderHostAgentStatus(status: HostAgentStatus, { now, service, details }: RenderOptions): string {
   const { state, version, pid, dataPath, passedOver, source, applies } = status;
   const since = (time: string) => ago(now - Date.parse(time));
   const of = (name: string) => status.ports.filter((port) => port.state === name).length;
@@ -35,10 +38,12 @@ export function renderHostAgentStatus(status: HostAgentStatus, { now, service }:
     ...(status.held === undefined ? [] : [`held       a change, since ${since(status.held.since)}: svcproxy confirm`]),
   ];
   const ports = service === undefined ? unwell(status.ports) : portsOf(status.ports, service);
+  const told =
+    details === undefined
+      ? ports.map((port) => describePort(port, since))
+      : details.flatMap((detail) => [describePort(detail, since), ...describeDetail(detail, since)]);
   const problems = status.problems.map((problem) => formatProblem(problem));
-  return [...lines, ...ports.map((port) => describePort(port, since)), ...problems]
-    .map((line) => `${line.split("\n").map(visible).join("\n")}\n`)
-    .join("");
+  return [...lines, ...told, ...problems].map((line) => `${line.split("\n").map(visible).join("\n")}\n`).join("");
 }
 
 function describeRefused({ entry, since: time, isKept }: RefusedStatus, since: (time: string) => string): string {
@@ -54,8 +59,40 @@ function unwell(ports: readonly ServicePortStatus[]): readonly ServicePortStatus
   return ports.filter(({ state }) => state !== "in-force").slice(0, LISTED);
 }
 
+/** So many endpoints are listed. */
+const LISTED_ENDPOINTS = 50;
+
+function describeDetail(
+  { frontends, endpoints, asItIsSince, lastProblem, problem }: ServiceDetail,
+  since: (time: string) => string,
+): readonly string[] {
+  const more = endpoints.length - LISTED_ENDPOINTS;
+  return [
+    `      dialled    ${frontends.map(({ kind, address }) => `${address} (${kind})`).join(", ")}`,
+    ...(endpoints.length === 0 ? ["      endpoints  none"] : []),
+    ...endpoints
+      .slice(0, LISTED_ENDPOINTS)
+      .map((endpoint, index) => `      ${index === 0 ? "endpoints" : "         "}  ${describeEndpoint(endpoint)}`),
+    ...(more > 0 ? [`                 and ${more} more: --json has them all`] : []),
+    `      unchanged  for ${since(asItIsSince)}`,
+    // One that there is now stands beside the state.
+    ...(lastProblem === undefined || problem !== undefined
+      ? []
+      : [`      last problem ${since(lastProblem.at)} ago: ${lastProblem.text}`]),
+  ];
+}
+
+function describeEndpoint({ address, pod, host, isHere, ready }: ServiceDetail["endpoints"][number]): string {
+  const facts = [
+    ...(pod === undefined ? [] : [pod]),
+    ...(isHere ? ["on this host"] : host === undefined ? [] : [`on ${host}`]),
+    ...(ready ? [] : ["not ready"]),
+  ];
+  return facts.length === 0 ? address : `${address} (${facts.join(", ")})`;
+}
+
 function describePort(
-  { service, portName, protocol, port, family, state, since: time, problem }: ServicePortStatus,
+  { service, portName, protocol, port, family, state, since: time, problem }: ServicePortStatus | ServiceDetail,
   since: (time: string) => string,
 ): string {
   const name = portName === "" ? "" : ` (${portName})`;

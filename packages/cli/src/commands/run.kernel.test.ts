@@ -89,6 +89,38 @@ describe.skipIf(reason !== undefined)(
       expect(await host.shell(`cut -d' ' -f16,17 /proc/${agent.pid}/stat`)).toBe(cpu);
     });
 
+    test("status tells of a service where it leads and since when, and is shown again when that changes", async ({
+      expect,
+    }) => {
+      await using host = await ProxyHost.create();
+      await host.writeTopology(topologyOf(2));
+      const first = runAgent(host, ["--data-path", "nftables"]);
+      await hasState(host, "following");
+      const watch = svcproxy(host, ["status", "--service", "web1", "--watch"]);
+      await watch.says("10.5.75.3:3000");
+      const { stdout } = await endOf(svcproxy(host, ["status", "--service", "default/web1", "--json"]));
+      expect(JSON.parse(stdout)).toMatchObject({
+        ports: [
+          {
+            ...{ service: "default/web1", state: "in-force" },
+            frontends: [{ kind: "clusterIP", address: "10.100.0.2:80" }],
+            endpoints: [{ address: "10.5.75.3:3000", ready: true }],
+          },
+        ],
+      });
+      await host.writeTopology(JSON.stringify(topologyOf(2)).replace("10.5.75.3:3000", "10.5.75.9:3000"));
+      await watch.says("10.5.75.9:3000");
+      await first.kill("SIGKILL");
+      await watch.says("waiting for it");
+      runAgent(host, ["--data-path", "nftables"]);
+      await until(
+        async () => watch.stdout.split("10.5.75.9:3000").length > 2,
+        () => "the status of the next agent is not shown",
+      );
+      expect(await watch.kill("SIGINT")).toBe(0);
+      expect(await endOf(svcproxy(host, ["status", "--service", "web9"]))).toMatchObject({ code: 2 });
+    });
+
     test("a second one names the first, and changes nothing", async ({ expect }) => {
       await using host = await ProxyHost.create();
       await host.writeTopology(topologyOf(3));

@@ -7,9 +7,17 @@ import type { StatusFlags } from "../show-status.ts";
 export function addStatus(program: Command, run: RunCommand): void {
   addHelp(program.command("status"), {
     about: "show how the running agent (svcproxy run) stands, and what is not well",
-    examples: ["svcproxy status", "svcproxy status --service shop/web", "svcproxy status --json | jq .state"],
+    examples: [
+      "svcproxy status",
+      "svcproxy status --service shop/web",
+      "svcproxy status --watch",
+      "svcproxy status --json | jq .state",
+    ],
   })
-    .option("--service <name>", "the ports of this service, as NAME or NAMESPACE/NAME")
+    .option(
+      "--service <name>",
+      "this service, as NAME or NAMESPACE/NAME: where it leads, since when, what was wrong last",
+    )
     .option("--watch", "show it again whenever it is otherwise, until it is interrupted")
     .option("--json", "print JSON")
     .action((flags: StatusFlags) =>
