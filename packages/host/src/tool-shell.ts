@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync } from "node:fs";
 import { Socket } from "node:net";
-import { constants } from "node:os";
+import { constants as os, tmpdir } from "node:os";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { EnvironmentError } from "@svcproxy/topology";
@@ -40,8 +41,7 @@ const END_MS = 5_000;
  */
 export class ToolShell implements ToolStarter {
   readonly #options: Required<Pick<ToolShellOptions, "command" | "fallback">> & Pick<ToolShellOptions, "heldFd">;
-  readonly #mark = `end-${randomUUID()}`;
-  #child: ChildProcess | undefined;
+  #shell: OpenShell | undefined;
   /** Ends with the tool that runs. */
   #running: Promise<unknown> | undefined;
 
@@ -66,44 +66,43 @@ export class ToolShell implements ToolStarter {
     const done = Promise.withResolvers<void>();
     this.#running = done.promise;
     try {
-      const child = await this.#openShell();
-      return await (child === undefined ? direct() : this.#runHeld(child, { tool, args, options }));
+      const shell = await this.#openShell();
+      return await (shell === undefined ? direct() : runHeld(shell, { tool, args, options }));
     } finally {
       this.#running = undefined;
       done.resolve();
     }
   };
 
-  async #runHeld(child: ChildProcess, run: Omit<ShellRun, "mark">): Promise<ToolOutput> {
-    hold(child, true);
-    try {
-      return await runIn(child, { ...run, mark: this.#mark });
-    } catch (error) {
-      if (!(error instanceof MissingTool) && !(error instanceof EndedTool)) await end(child);
-      throw error;
-    } finally {
-      hold(child, false);
-    }
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
-    const child = this.#child;
-    this.#child = undefined;
-    if (child === undefined || isOver(child)) return;
-    hold(child, true);
-    const over = once(child, "exit");
-    child.stdin?.end();
-    await Promise.race([over, delay(END_MS, undefined, { ref: false })]);
+    const shell = this.#shell;
+    this.#shell = undefined;
+    if (shell === undefined) return;
+    const { child } = shell;
+    if (!isOver(child)) {
+      hold(child, true);
+      const over = once(child, "exit");
+      child.stdin?.end();
+      await Promise.race([over, delay(END_MS, undefined, { ref: false })]);
+    }
+    closeFiles(shell);
   }
 
   /** @returns undefined where there can be none */
-  async #openShell(): Promise<ChildProcess | undefined> {
-    if (this.#child !== undefined && !isOver(this.#child)) return this.#child;
+  async #openShell(): Promise<OpenShell | undefined> {
+    if (this.#shell !== undefined) {
+      if (!isOver(this.#shell.child)) return this.#shell;
+      closeFiles(this.#shell);
+      this.#shell = undefined;
+    }
     const { command, heldFd } = this.#options;
     const [program, ...args] = command;
+    const files: number[] = [];
     try {
+      const [stdout, stderr] = [openOutputFile(), openOutputFile()];
+      files.push(stdout, stderr);
       const child = spawn(program, args, {
-        stdio: ["pipe", "pipe", "pipe", "pipe", ...(heldFd === undefined ? [] : [heldFd])],
+        stdio: ["pipe", stdout, stderr, "pipe", ...(heldFd === undefined ? [] : [heldFd])],
         env: { ...process.env, LC_ALL: "C" },
         // As `runTool` does it: a Ctrl-C is for us.
         detached: true,
@@ -111,11 +110,35 @@ export class ToolShell implements ToolStarter {
       child.stdin?.on("error", () => {}); // it may have been killed
       await once(child, "spawn");
       hold(child, false);
-      this.#child = child;
-      return child;
+      this.#shell = { child, stdout, stderr };
+      return this.#shell;
     } catch {
+      for (const fd of files) closeSync(fd);
       return undefined;
     }
+  }
+}
+
+/** A shell, and the files that its tools print to: nft writes each word by itself, which a pipe's reader would have to run for. */
+interface OpenShell {
+  readonly child: ChildProcess;
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
+function closeFiles({ stdout, stderr }: OpenShell): void {
+  for (const fd of [stdout, stderr]) closeSync(fd);
+}
+
+async function runHeld(shell: OpenShell, run: ShellRun): Promise<ToolOutput> {
+  hold(shell.child, true);
+  try {
+    return await runIn(shell, run);
+  } catch (error) {
+    if (!(error instanceof MissingTool) && !(error instanceof EndedTool)) await end(shell.child);
+    throw error;
+  } finally {
+    hold(shell.child, false);
   }
 }
 
@@ -123,60 +146,43 @@ interface ShellRun {
   readonly tool: string;
   readonly args: readonly string[];
   readonly options: ToolOptions;
-  /** What stands behind all that the tool prints. */
-  readonly mark: string;
 }
 
 /** @throws MissingTool, EndedTool, and EnvironmentError TOOL_FAILED or INTERRUPTED after which the shell is of no use */
-function runIn(child: ChildProcess, { tool, args, options, mark }: ShellRun): Promise<ToolOutput> {
+function runIn({ child, stdout, stderr }: OpenShell, { tool, args, options }: ShellRun): Promise<ToolOutput> {
   const { timeoutMs = TIMEOUT_MS, signal, called = tool, onStarted } = options;
   const { maxOutputBytes = MAX_OUTPUT_BYTES, maxErrorBytes = MAX_ERROR_BYTES } = options;
-  const listeners = new AbortController();
   const { promise, resolve, reject } = Promise.withResolvers<ToolOutput>();
   const fail = (why: string) => reject(new EnvironmentError("TOOL_FAILED", `${called} ${why}`));
-  const [stdout, stderr] = [new MarkedText(mark, maxOutputBytes), new MarkedText(mark, maxErrorBytes)];
   let said = "";
-  const settle = () => {
-    const [, exitText] = said.split("\n");
-    if (said.split("\n").length < 3 || !stdout.isWhole || !stderr.isWhole) return;
+  const listen = (chunk: Buffer) => {
+    const wasStarted = said.includes("\n");
+    said += chunk.toString("latin1");
+    const [pid, exitText, rest] = said.split("\n");
+    if (!wasStarted && exitText !== undefined) onStarted?.(Number(pid));
+    if (rest === undefined) return;
     const exitCode = Number(exitText);
-    const output = { exitCode, stdout: stdout.text(), stderr: stderr.text() };
     const by = signalOf(exitCode);
     if (exitCode === NOT_FOUND || exitCode === NOT_RUNNABLE) reject(new MissingTool(tool));
+    else if (by === "SIGXFSZ") fail(`was stopped: it printed more than ${maxOutputBytes} bytes`);
     else if (by !== undefined) reject(new EndedTool(called, by));
-    else resolve(output);
+    else resolve({ exitCode, stdout: readText(stdout, maxOutputBytes), stderr: readText(stderr, maxErrorBytes) });
   };
-  const listen = (stream: unknown, take: (chunk: Buffer) => void) => {
-    if (!(stream instanceof Socket)) return;
-    const onData = (chunk: Buffer) => {
-      take(chunk);
-      settle();
-    };
-    stream.on("data", onData);
-    listeners.signal.addEventListener("abort", () => stream.off("data", onData));
-  };
-  listen(child.stdout, (chunk) => {
-    stdout.add(chunk);
-    if (stdout.isOverfull) fail(`was stopped: it printed more than ${maxOutputBytes} bytes`);
-  });
-  listen(child.stderr, (chunk) => stderr.add(chunk));
-  listen(child.stdio[CONTROL], (chunk) => {
-    const isFirst = !said.includes("\n");
-    said += chunk.toString("latin1");
-    if (isFirst && said.includes("\n")) onStarted?.(Number.parseInt(said, 10));
-  });
   const ended = () => fail("may not have been run to its end: the shell that starts it was ended");
   const interrupt = () => reject(new EnvironmentError("INTERRUPTED", "Interrupted", { cause: signal?.reason }));
   const late = () => fail(`did not end within ${timeoutMs / 1000} s`);
   const timer = timeoutMs === Number.POSITIVE_INFINITY ? undefined : setTimeout(late, timeoutMs);
+  const control = child.stdio[CONTROL];
+  if (control instanceof Socket) control.on("data", listen);
   child.once("exit", ended);
   signal?.addEventListener("abort", interrupt, { once: true });
-  child.stdin?.write(scriptOf({ tool, args, input: options.input ?? "", mark }));
+  for (const fd of [stdout, stderr]) ftruncateSync(fd);
+  child.stdin?.write(scriptOf({ tool, args, input: options.input ?? "", maxOutputBytes }));
   return promise.finally(() => {
     clearTimeout(timer);
+    if (control instanceof Socket) control.off("data", listen);
     child.off("exit", ended);
     signal?.removeEventListener("abort", interrupt);
-    listeners.abort();
   });
 }
 
@@ -187,18 +193,25 @@ const CONTROL = 3;
 const NOT_FOUND = 127;
 const NOT_RUNNABLE = 126;
 
+/** In units of `ulimit -f`. */
+const BLOCK_BYTES = 512;
+
 /** In braces, so that a shell which gets no more than a part of it does nothing. */
-function scriptOf({ tool, args, input, mark }: Pick<ShellRun, "tool" | "args" | "mark"> & { input: string }): string {
+function scriptOf({
+  tool,
+  args,
+  input,
+  maxOutputBytes,
+}: Pick<ShellRun, "tool" | "args"> & { readonly input: string; readonly maxOutputBytes: number }): string {
   const command = [tool, ...args].map(quote).join(" ");
+  const end = `end-${randomUUID()}`;
   const [from, here] =
-    input === "" ? ["</dev/null", ""] : [`<<'${mark}'`, `${input}${input.endsWith("\n") ? "" : "\n"}${mark}\n`];
+    input === "" ? ["</dev/null", ""] : [`<<'${end}'`, `${input}${input.endsWith("\n") ? "" : "\n"}${end}\n`];
   return `{
-${command} ${CONTROL}>&- ${from} &
+{ ulimit -f ${Math.ceil(maxOutputBytes / BLOCK_BYTES)}; exec ${command}; } ${from} &
 ${here}echo "$!" >&${CONTROL}
 wait "$!"
 echo "$?" >&${CONTROL}
-echo '${mark}'
-echo '${mark}' >&2
 }
 `;
 }
@@ -207,48 +220,43 @@ function quote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** Text up to a mark at its end, and no more of it than there is room for. */
-class MarkedText {
-  readonly #mark: string;
-  readonly #maxBytes: number;
-  readonly #chunks: Buffer[] = [];
-  #room: number;
-  #end = "";
-  isOverfull = false;
-
-  constructor(mark: string, maxBytes: number) {
-    this.#mark = `${mark}\n`;
-    this.#maxBytes = maxBytes;
-    this.#room = maxBytes + this.#mark.length;
+/** From the beginning of a file, up to a number of bytes. */
+function readText(fd: number, maxBytes: number): string {
+  const bytes = Buffer.allocUnsafe(Math.min(fstatSync(fd).size, maxBytes));
+  let length = 0;
+  for (let read = -1; read !== 0 && length < bytes.length; length += read) {
+    read = readSync(fd, bytes, length, bytes.length - length, length);
   }
+  return bytes.toString("utf8", 0, length);
+}
 
-  add(chunk: Buffer): void {
-    this.#end = (this.#end + chunk.subarray(-this.#mark.length).toString("latin1")).slice(-this.#mark.length);
-    if (chunk.length > this.#room) this.isOverfull = true;
-    const kept = chunk.subarray(0, this.#room);
-    this.#room -= kept.length;
-    this.#chunks.push(kept);
-  }
+/** Where files without a name can be: in memory, if there is such a place. */
+const FOLDERS = ["/dev/shm", tmpdir()];
 
-  get isWhole(): boolean {
-    return this.#end === this.#mark;
-  }
+/** @see linux include/uapi/asm-generic/fcntl.h, O_TMPFILE, which Node has no name for */
+const O_TMPFILE = 0o20_000_000 | constants.O_DIRECTORY;
 
-  text(): string {
-    const bytes = Buffer.concat(this.#chunks);
-    return bytes.subarray(0, this.isOverfull ? this.#maxBytes : -this.#mark.length).toString("utf8");
+/** Without a name, so that it goes with who has it open. @throws where there is no place for it */
+function openOutputFile(): number {
+  for (const folder of FOLDERS) {
+    try {
+      return openSync(folder, O_TMPFILE | constants.O_RDWR | constants.O_APPEND, 0o600);
+    } catch {
+      // The next one, perhaps.
+    }
   }
+  throw new Error(`no file without a name can be made in ${FOLDERS.join(" or ")}`);
 }
 
 function signalOf(exitCode: number): string | undefined {
-  return Object.entries(constants.signals).find(([, number]) => exitCode === 128 + number)?.[0];
+  return Object.entries(os.signals).find(([, number]) => exitCode === 128 + number)?.[0];
 }
 
 function isOver({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
 }
 
-/** With the tool that it runs, whose streams are closed when it is over too. */
+/** With the tool that it runs, which has the way to us open until it is over too. */
 async function end(child: ChildProcess): Promise<void> {
   if (child.pid === undefined || isOver(child)) return;
   const over = once(child, "close");

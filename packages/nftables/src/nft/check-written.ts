@@ -5,7 +5,7 @@ import type { Collection } from "../table/nft-table.ts";
 import { parseTable } from "../table/parse-table.ts";
 
 /**
- * What `nft -c -s -t -f -`, which changes nothing, has the kernel compare with a table: what was added can be added again only where it
+ * What `nft -c -spt -f -`, which changes nothing, has the kernel compare with a table: what was added can be added again only where it
  * is not there with another value, what was removed can be created only where it is gone. It ends with a listing of the rules, which no
  * other command of nft 1.0.6 prints without reading all elements.
  *

@@ -49,7 +49,7 @@ export class KernelTables {
     { signal, counters = false }: { readonly signal: AbortSignal; readonly counters?: boolean },
   ): Promise<string | undefined> {
     const name = tableName(family);
-    const output = await this.#nft([...(counters ? [] : ["-s"]), "list", "table", ...name.split(" ")], { signal });
+    const output = await this.#nft([counters ? "-p" : "-sp", "list", "table", ...name.split(" ")], { signal });
     if (output.exitCode === 0) return output.stdout;
     if (/No such file or directory/.test(output.stderr)) return undefined;
     throw nftFault(`Cannot read table ${name}`, output);
@@ -77,7 +77,7 @@ export class KernelTables {
   /** @returns what nft prints; undefined where the kernel says that something is otherwise @throws EnvironmentError */
   async #check(input: string, family: Family): Promise<string | undefined> {
     if (input === "") return "";
-    const output = await this.#nft(["-c", "-s", "-t", "-f", "-"], { input });
+    const output = await this.#nft(["-c", "-spt", "-f", "-"], { input });
     if (output.exitCode === 0) return output.stdout;
     if (isMismatch(output)) return undefined;
     throw nftFault(`Cannot read what was written to table ${tableName(family)}`, output);

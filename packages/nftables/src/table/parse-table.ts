@@ -55,7 +55,7 @@ function readCollection(
   let isInElements = false;
   for (const line of lines) {
     if (line.startsWith("elements = {")) isInElements = true;
-    if (isInElements) isInElements = readElements(line, { name, members, ...options });
+    if (isInElements) isInElements = readElements(line, { collection, members, ...options });
     else readDeclaration(line, collection);
   }
   return { collection, members };
@@ -82,18 +82,44 @@ const ELEMENT =
 /** @returns whether there are more to come */
 function readElements(
   line: string,
-  { name, members, onCounter }: ParseOptions & { readonly name: string; readonly members: Map<string, ElementValue> },
+  {
+    collection: { name, typeOf },
+    members,
+    onCounter,
+  }: ParseOptions & { readonly collection: Collection; readonly members: Map<string, ElementValue> },
 ): boolean {
+  const protocolAt = typeOf.split(" : ", 1)[0]?.split(" . ").indexOf(PROTOCOL_FIELD) ?? -1;
   const start = line.startsWith("elements = {") ? "elements = {".length : 0;
   const isLast = line.endsWith("}");
   for (const text of line.slice(start, isLast ? -1 : undefined).split(",")) {
-    const [, key, packets, bytes, comment, data] = ELEMENT.exec(text.trim()) ?? [];
-    if (key === undefined || key === "") continue;
+    const [, printed, packets, bytes, comment, data] = ELEMENT.exec(text.trim()) ?? [];
+    if (printed === undefined || printed === "") continue;
+    const key = protocolAt < 0 ? printed : nameProtocol(printed, protocolAt);
     members.set(key, { data: data ?? "", comment: comment ?? "" });
     if (packets !== undefined)
       onCounter?.({ collection: name, key }, { packets: Number(packets), bytes: Number(bytes) });
   }
   return !isLast;
+}
+
+const PROTOCOL_FIELD = "meta l4proto";
+
+/** What `nft -p` prints for them. Without it nft asks /etc/protocols about each, which not every machine has. */
+const PROTOCOL_NAMES: Readonly<Record<string, string>> = { 6: "tcp", 17: "udp", 132: "sctp" };
+
+function nameProtocol(key: string, place: number): string {
+  const parts = key.split(" . ");
+  const name = PROTOCOL_NAMES[parts[place] ?? ""];
+  return name === undefined ? key : parts.with(place, name).join(" . ");
+}
+
+/** `meta l4proto 6`, `meta l4proto { 17, 132 }` */
+const PROTOCOLS_OF_RULE = /(?<=\bmeta l4proto )(?:\d+|\{[ \d,]*\})/g;
+
+function nameProtocols(rule: string): string {
+  return rule.replaceAll(PROTOCOLS_OF_RULE, (numbers) =>
+    numbers.replaceAll(/\d+/g, (number) => PROTOCOL_NAMES[number] ?? number),
+  );
 }
 
 function readChain(name: string, lines: Iterable<string>): Chain {
@@ -103,7 +129,7 @@ function readChain(name: string, lines: Iterable<string>): Chain {
     const hook = readHook(line);
     if (hook !== undefined) chain.hook = hook;
     else if (line.startsWith('comment "') && rules.length === 0) chain.comment = unquote(line.slice("comment ".length));
-    else if (line !== "") rules.push(line);
+    else if (line !== "") rules.push(nameProtocols(line));
   }
   return { ...chain, rules };
 }
