@@ -5,14 +5,15 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { setTimeout } from "node:timers/promises";
+import { hasTool } from "@svcproxy/host";
 import type { NetworkNamespace } from "@svcproxy/lab";
 
-/** The binary that KUBE_PROXY names. */
-export const KUBE_PROXY = process.env["KUBE_PROXY"];
+/** The binary that KUBE_PROXY names, else the one that PATH leads to. */
+const KUBE_PROXY = process.env["KUBE_PROXY"] ?? (hasTool("kube-proxy") ? "kube-proxy" : undefined);
 
 /** Why no real kube-proxy is run; undefined where one is. */
 export function whyNoKubeProxy(): string | undefined {
-  return KUBE_PROXY === undefined ? "KUBE_PROXY names no kube-proxy" : undefined;
+  return KUBE_PROXY === undefined ? "there is no kube-proxy: KUBE_PROXY names one" : undefined;
 }
 
 /** The node's addresses, and a bridge as a CNI makes it. */
