@@ -45,9 +45,32 @@ export function evaluateCt(
       return protocolValue(packet);
     case "zone":
       return known(zoneOf(connection, direction));
+    case "packets":
+    case "bytes":
+      return carried(key, { connection, direction, length: packet.length });
+    case "helper":
+      // Asked is the connection that announced this one, which a new one has not.
+      return connection.state === "NEW"
+        ? undefined
+        : unknownValue("which helper announced the connection is not known");
     default:
       return unknownValue(`ct ${key} is not known`);
   }
+}
+
+interface Counted {
+  readonly connection: ConnectionView;
+  readonly direction: "original" | "reply" | undefined;
+  readonly length: number | undefined;
+}
+
+/** Of a connection's first packet what it has carried is known: that packet. */
+function carried(unit: "packets" | "bytes", { connection, direction, length }: Counted): Value {
+  if (connection.state !== "NEW" || connection.direction === "REPLY")
+    return unknownValue("how much the connection has carried is not known");
+  if (direction === "reply") return known(0);
+  if (unit === "packets") return known(1);
+  return length === undefined ? unknownValue("the packet's length is not known") : known(length);
 }
 
 /** @see linux nf_conntrack_zones.h, nf_ct_zone_id */

@@ -125,11 +125,10 @@ function typeField(header: string, field: string, packet: PacketView): Value | u
 }
 
 function etherField(field: string, { packet, host }: NftAsked): Value | undefined {
-  // What the host sends has no frame yet.
-  if (packet.isLocal) return undefined;
+  // What the host sends has no frame yet, and before every field nft asks for Ethernet, which the loopback is not.
+  if (packet.isLocal || isLoopback(host, packet.inInterface)) return undefined;
   if (field === "type") return known(packet.family === 4 ? 0x0800 : 0x86dd);
   if (field !== "saddr") return unknownValue(`ether ${field} is not known`);
-  if (isLoopback(host, packet.inInterface)) return known("00:00:00:00:00:00");
   return packet.macSource === undefined
     ? unknownValue("the sender's MAC address is not known")
     : known(packet.macSource);

@@ -68,7 +68,7 @@ export async function wire(namespaceOf: (side: Side) => NetworkNamespace): Promi
   await host.run("ipset", ["restore"], { input: SETS });
   // So that a neighbour can send to 127.0.0.1 as well.
   for (const side of ["pod1", "pod2", "outside", "remote"] as const)
-    await run(side, "ip route flush table local 127.0.0.0/8 2>/dev/null || true");
+    await run(side, "ip route flush table local root 127.0.0.0/8 2>/dev/null || true");
   await run("pod1", podSetup({ own: 2, other: 3, mac: "02:00:00:00:01:03" }));
   await run("pod2", podSetup({ own: 3, other: 2, mac: "02:00:00:00:01:02" }));
   await run("outside", OUTSIDE_SETUP);

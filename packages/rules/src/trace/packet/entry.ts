@@ -43,10 +43,18 @@ export function enterHost(host: HostView, request: TraceRequest): Entry {
       ...packet,
       inInterface: inside.name,
       frame: frameTo(host, packet.destination),
+      ...(comesByVeth(host, device) ? { priority: 0 } : {}),
       ...(bridge ? { bridge: { isBridged: false, ...inPort } } : {}),
     },
     told: `It comes from ${originOf(inside)}: in by ${inside.name}${inside === device ? "" : `, port ${device.name}`}.`,
   };
+}
+
+/** A pair of veth clears the priority of what passes it (`skb->priority`); other drivers may set one. */
+function comesByVeth({ state }: HostView, device: NetworkInterface): boolean {
+  if (!isBridge(device)) return device.linkKind === "veth";
+  const ports = state.interfaces.filter(({ master }) => master === device.name);
+  return ports.length > 0 && ports.every(({ linkKind }) => linkKind === "veth");
 }
 
 function frameTo({ router }: HostView, destination: PacketView["destination"]): PacketView["frame"] {

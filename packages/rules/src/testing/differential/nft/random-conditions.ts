@@ -89,6 +89,10 @@ export function randomCondition(words: NftWords, sets: readonly string[]): strin
       `${family === 4 ? "icmp" : "icmpv6"} type ${not}${random.pick(["echo-request", "{ echo-request, echo-reply }"])}`,
     () => (words.isInet ? `meta nfproto ${not}${random.pick(["ipv4", "ipv6"])}` : "meta mark 0"),
     () => `meta priority & 0x000f ${random.pick(["==", "!="])} ${random.pick([0, 2, 3, 6])}`,
+    () =>
+      `ct ${random.pick(["original ", "reply ", ""])}${random.pick(["packets", "bytes"])} ${random.pick(["0-1", "2-100", "32-40"])}`,
+    () => `ct helper ${not}"ftp"`,
+    () => `ether saddr ${not}${random.pick(["02:00:00:00:01:02", "02:00:00:00:01:07", "00:00:00:00:00:00"])}`,
     () => `ct ${random.pick(["", "original ", "reply "])}zone ${not}${random.pick([0, 5])}`,
     () => `jhash ${header} daddr mod 2 seed 0xcafe ${random.pick([0, 1])}`,
     () => `jhash ${header} saddr . ${header} daddr mod 4 seed 0x1 ${random.pick([0, 1, 2])}`,
