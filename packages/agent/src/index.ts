@@ -13,6 +13,7 @@ export { askAgent } from "./host/ask-agent.ts";
 export { ServiceCounterReader, type ServiceCounters } from "./host/counters/service-counters.ts";
 export { HostAgent, type HostAgentOptions } from "./host/host-agent.ts";
 export { type HostAgentStatus, isHostAgentStatus } from "./host/host-agent-status.ts";
+export { keepHeapSmall } from "./host/keep-heap-small.ts";
 export { setOomScore } from "./host/oom-score.ts";
 export { portsOf, renderHostAgentStatus } from "./host/render-host-agent-status.ts";
 export type { ServiceDetail } from "./host/service-book.ts";

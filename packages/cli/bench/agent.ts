@@ -42,7 +42,9 @@ async function measure(): Promise<void> {
   process.env["RUNTIME_DIRECTORY"] = join(folder, "run");
   process.env["XDG_CACHE_HOME"] = join(folder, "cache");
   mkdirSync(join(folder, "run"), { mode: 0o700 });
-  const servers = PROBE.ports.map((port) => createServer((socket) => socket.end(String(port))).listen(port, HOST));
+  const servers = PROBE.ports.map((port) =>
+    createServer((socket) => socket.on("error", () => {}).end(String(port))).listen(port, HOST),
+  );
   try {
     for (const args of ["link set lo up", `address add ${HOST}/32 dev lo`, "route add 10.0.0.0/8 dev lo"]) {
       execFileSync("ip", args.split(" "));

@@ -1,5 +1,12 @@
 import process from "node:process";
-import { groupId, HostAgent, type HostAgentOptions, type HostAgentStatus, setOomScore } from "@svcproxy/agent";
+import {
+  groupId,
+  HostAgent,
+  type HostAgentOptions,
+  type HostAgentStatus,
+  keepHeapSmall,
+  setOomScore,
+} from "@svcproxy/agent";
 import { type ConntrackLimits, raiseConntrackLimits, thisMachine } from "@svcproxy/host";
 import {
   type ConntrackSettings,
@@ -88,6 +95,7 @@ export interface KeptHost
 
 /** Runs an agent until it is told to end. */
 export async function keepHost({ flags, refresh, tellStanding, ...options }: KeptHost): Promise<ExitCode> {
+  keepHeapSmall();
   const agent = new HostAgent({
     ...options,
     ...{ version, dataPath: flags.dataPath },
