@@ -26,7 +26,10 @@ export interface ProxyOptions {
   readonly maxUdpSessions: number;
   /** Receive and send buffer asked for each UDP socket; the kernel may grant less. */
   readonly udpBufferBytes: number;
-  /** Processes that carry connections; 1: this process does it itself. */
+  /**
+   * Processes that carry connections, so that reading a large topology, for one, keeps no connection waiting; 0: this process does it
+   * itself, as it does in a Node that cannot share listeners.
+   */
   readonly workers: number;
   /** `listen`'s backlog; the kernel caps it at net.core.somaxconn. */
   readonly backlog: number;

@@ -24,7 +24,11 @@ export interface FrontendStatus extends FrontendPlace {
 export type ListenState =
   | { readonly kind: "listening" }
   /** No client could be served, so nobody listens: the kernel refuses at once. Counts as ready. */
-  | { readonly kind: "refusing" }
+  | {
+      readonly kind: "refusing";
+      /** Where there are endpoints: why nobody is served all the same. */
+      readonly reason?: string;
+    }
   /** Left the plan: nobody listens, and connections to endpoints that stay go on. Does not count for readiness. */
   | { readonly kind: "draining" }
   /** No userspace proxy can serve it. Does not count for readiness. */

@@ -86,7 +86,7 @@ function describeState(state: ListenState): string {
     case "listening":
       return "listening";
     case "refusing":
-      return "refusing: no endpoint for anybody";
+      return `refusing: ${state.reason ?? "no endpoint for anybody"}`;
     case "draining":
       return "draining: left the plan";
     case "unsupported":

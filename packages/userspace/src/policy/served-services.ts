@@ -56,7 +56,7 @@ export class ServedServices {
     const frontendKeys = new Set(touched.flatMap(({ frontends }) => frontends.map(({ key }) => key)));
     const endpointKeys = new Set(touched.flatMap(({ endpoints }) => endpoints.map(({ key }) => key)));
     const frontendsBefore = new Map([...frontendKeys].map((key) => [key, this.frontend(key)]));
-    const endpointsBefore = new Map([...endpointKeys].map((key) => [key, this.#endpoint(key)]));
+    const endpointsBefore = new Map([...endpointKeys].map((key) => [key, this.endpoint(key)]));
     for (const [name, served] of this.#services) {
       if (services.get(name) === served) continue;
       this.#frontends.remove(name, served.frontends);
@@ -69,7 +69,7 @@ export class ServedServices {
     }
     this.#services = services;
     const frontends = differencesOf(frontendsBefore, (key) => this.frontend(key));
-    const endpoints = differencesOf(endpointsBefore, (key) => this.#endpoint(key));
+    const endpoints = differencesOf(endpointsBefore, (key) => this.endpoint(key));
     return {
       frontends: frontends.now,
       goneFrontends: frontends.gone,
@@ -89,7 +89,7 @@ export class ServedServices {
     return undefined;
   }
 
-  #endpoint(key: string): ListedEndpoint | undefined {
+  endpoint(key: string): ListedEndpoint | undefined {
     const listed = this.#endpoints.get(key);
     const first = listed.values().next().value;
     return first === undefined ? undefined : { ...first, services: [...listed.keys()].sort() };
@@ -102,7 +102,7 @@ export class ServedServices {
   }
 
   endpoints(): readonly ListedEndpoint[] {
-    return this.#endpoints.keys().flatMap((key) => this.#endpoint(key) ?? []);
+    return this.#endpoints.keys().flatMap((key) => this.endpoint(key) ?? []);
   }
 
   /** What nobody can serve in userspace. */

@@ -6,7 +6,7 @@ import { DEFAULT_PROXY_OPTIONS, type ProxyOptions } from "../proxy-options.ts";
 import type { ServiceProxy } from "../service-proxy.ts";
 import { loopbackPlan, type TestService } from "./loopback-plan.ts";
 
-/** A proxy that serves these services until the test is over. */
+/** A proxy that serves these services until the test is over; it carries connections itself unless `workers` says otherwise. */
 export async function startProxy(
   services: readonly TestService[],
   options: Partial<ProxyOptions> & {
@@ -16,7 +16,7 @@ export async function startProxy(
 ): Promise<ServiceProxy> {
   const { onConnectionEnd, logger = pino({ level: "silent" }), ...changed } = options;
   const proxy = await createProxy(
-    { ...DEFAULT_PROXY_OPTIONS, ...changed },
+    { ...DEFAULT_PROXY_OPTIONS, workers: 0, ...changed },
     { logger, ...(onConnectionEnd === undefined ? {} : { onConnectionEnd }) },
   );
   onTestFinished(() => proxy.close());

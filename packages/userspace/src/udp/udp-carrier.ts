@@ -22,6 +22,8 @@ export interface UdpCarrierOptions {
   readonly random: () => number;
   readonly dialFailed: (failure: DialFailure) => void;
   readonly sessionEnded: (session: UdpSession) => void;
+  /** All endpoints of a frontend that does the same for every client refuse. */
+  readonly allRefused: (frontend: WorkerFrontend) => void;
 }
 
 /** The UDP sessions of one worker. */
@@ -34,6 +36,7 @@ export class UdpCarrier implements UdpSessionOwner {
   coarseNowMs = performance.now();
   readonly #budget: DescriptorBudget;
   readonly #sessionEnded: (session: UdpSession) => void;
+  readonly #allRefused: (frontend: WorkerFrontend) => void;
   /** Each UDP frontend has one owner, so its affinity is kept here. */
   readonly #affinity = new AffinityTable();
   readonly #listeners = new Map<string, UdpListener>();
@@ -42,7 +45,7 @@ export class UdpCarrier implements UdpSessionOwner {
   #maxSessions: number;
   #draining = false;
 
-  constructor({ datagrams, options, budget, random, dialFailed, sessionEnded }: UdpCarrierOptions) {
+  constructor({ datagrams, options, budget, random, dialFailed, sessionEnded, allRefused }: UdpCarrierOptions) {
     this.datagrams = datagrams;
     this.options = options;
     this.#maxSessions = options.maxUdpSessions;
@@ -51,6 +54,7 @@ export class UdpCarrier implements UdpSessionOwner {
     this.dialFailed = dialFailed;
     this.#budget = budget;
     this.#sessionEnded = sessionEnded;
+    this.#allRefused = allRefused;
   }
 
   sessions(): Iterable<UdpSession> {
@@ -134,6 +138,11 @@ export class UdpCarrier implements UdpSessionOwner {
     const request = { key, timeoutMs, endpoints: keys, proposal: proposal.target.key };
     const chosen = this.#affinity.choose(session.client.address, request, this.coarseNowMs);
     return candidates.find(({ target }) => target.key === chosen);
+  }
+
+  /** Where other clients may be served, or are owed silence, it goes on listening. */
+  allRefused({ frontend }: UdpSession): void {
+    if (frontend.commonHandling !== undefined && !this.#draining) this.#allRefused(frontend);
   }
 
   /** A session's endpoint did not answer; affinity follows. */

@@ -291,3 +291,64 @@ describe("a UDP frontend", () => {
     expect(Date.now() - startedAtMs).toBeLessThan(15_000);
   });
 });
+
+describe("where every UDP endpoint refuses", () => {
+  test("nobody listens, so that clients learn of it, until one is there again", async () => {
+    const vip = someVip();
+    const gone = await freePort();
+    const proxy = await startProxy([{ vip, port: PORT, protocol: "udp", endpoints: [["127.0.0.1", gone]] }]);
+    const state = async () => (await proxy.snapshot()).frontends[0]?.state;
+    const client = createSocket("udp4");
+    onTestFinished(() => void client.close());
+    client.connect(PORT, vip);
+    await once(client, "connect");
+    const refused = once(client, "error");
+    client.send("anybody?");
+    await until(state, (now) => now?.kind === "refusing");
+    expect(await state()).toEqual({ kind: "refusing", reason: "every endpoint refuses" });
+    client.send("still nobody?");
+    expect((await refused)[0]).toMatchObject({ code: "ECONNREFUSED" });
+    const server = await openSocket("127.0.0.1", gone);
+    server.on("message", (message, from) => server.send(message, from.port, from.address));
+    await until(state, (now) => now?.kind === "listening");
+    expect((await ask(await openSocket(), { vip, send: "hello" })).text).toBe("hello");
+  });
+
+  test("a new endpoint is served at once", async () => {
+    const vip = someVip();
+    const echo = await startUdpEcho();
+    const service = { vip, port: PORT, protocol: "udp" } as const;
+    const proxy = await startProxy([{ ...service, endpoints: [["127.0.0.1", await freePort()]] }]);
+    (await openSocket()).send("anybody?", PORT, vip);
+    await until(
+      async () => (await proxy.snapshot()).frontends[0]?.state,
+      (now) => now?.kind === "refusing",
+    );
+    await proxy.apply(loopbackPlan([{ ...service, endpoints: [["127.0.0.1", echo.port]] }]));
+    expect((await ask(await openSocket(), { vip, send: "hello" })).text).toBe("hello");
+  });
+
+  test("one endpoint that says nothing keeps it open: it may be there", async () => {
+    const vip = someVip();
+    const silent = await openSocket();
+    const endpoints = [
+      ["127.0.0.1", await freePort()],
+      ["127.0.0.1", silent.address().port],
+    ] as const;
+    const proxy = await startProxy([{ vip, port: PORT, protocol: "udp", endpoints }]);
+    const asked = once(silent, "message");
+    const client = await openSocket();
+    for (let question = 0; question < 20; question++) client.send("anybody?", PORT, vip);
+    await asked;
+    expect((await proxy.snapshot()).frontends[0]?.state).toEqual({ kind: "listening" });
+  });
+});
+
+/** Nobody has it now. */
+async function freePort(): Promise<number> {
+  const probe = await openSocket();
+  const { port } = probe.address();
+  probe.close();
+  await once(probe, "close");
+  return port;
+}

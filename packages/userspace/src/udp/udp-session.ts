@@ -33,6 +33,8 @@ export interface UdpSessionOwner {
   readonly dialFailed: (failure: DialFailure) => void;
   /** Keeps the order of use. */
   touch(session: UdpSession): void;
+  /** All endpoints that the session could have refuse, and it ends. */
+  allRefused(session: UdpSession): void;
   /** The session's endpoint did not answer, and this one took over. */
   moved(session: UdpSession, endpoint: EndpointState): void;
   ended(session: UdpSession): void;
@@ -66,6 +68,7 @@ export class UdpSession {
   readonly #carrier: UdpSessionOwner;
   readonly #candidates: readonly EndpointState[];
   #tried: readonly EndpointState[] = NONE_TRIED;
+  #refusals = 0;
   #socket: OwnedUdpHandle | undefined = undefined;
   /** The last datagram that no answer has come to: it goes to the next endpoint where this one is not there. */
   #unanswered: Uint8Array | undefined = undefined;
@@ -109,6 +112,7 @@ export class UdpSession {
   #connectNext(endpoint = this.#pick()): void {
     if (endpoint === undefined) {
       this.end("dial-failed");
+      if (this.#refusals > 0 && this.#refusals === this.#tried.length) this.#carrier.allRefused(this);
       return;
     }
     this.#enter(endpoint);
@@ -203,6 +207,7 @@ export class UdpSession {
     this.#carrier.dialFailed({ frontend: this.frontend, endpoint, code, local: false });
     endpoint.failed(this.#carrier.coarseNowMs);
     this.#tried = [...this.#tried, endpoint];
+    if (code === "ECONNREFUSED") this.#refusals++;
     this.#closeSocket();
     this.#connectNext();
     if (this.#over || this.endpoint === endpoint) return;

@@ -26,6 +26,8 @@ export interface ProcessGroupOptions {
   readonly options: ProxyOptions;
   readonly logger: Logger;
   readonly failures: FailureLog;
+  /** See `WorkerReports`. */
+  readonly onRefused: (frontend: string) => void;
   readonly workerProgram?: readonly [program: string, ...args: string[]];
   readonly onConnectionEnd?: (record: AccessRecord) => void;
 }
@@ -145,6 +147,9 @@ export class ProcessWorkerGroup implements WorkerGroup {
       case "dial-failed":
         this.#surroundings.failures.dialFailed(message.report);
         if (!message.report.local) this.#tellOthers(from, message.report.endpoint);
+        break;
+      case "refused":
+        this.#surroundings.onRefused(message.frontend);
         break;
       case "ended":
         for (const record of message.records) this.#surroundings.onConnectionEnd?.(record);

@@ -2,6 +2,7 @@ import process from "node:process";
 import type { AccessRecord } from "../access-record.ts";
 import { handleDataPlane } from "../plane/handle-streams.ts";
 import { isTcpHandle, isUdpHandle, loadNativeHandles, type NativeHandles } from "../plane/native-handles.ts";
+import { LocalLimiter } from "../policy/connection-limiter.ts";
 import type { ProxyOptions } from "../proxy-options.ts";
 import { RemoteLimiter } from "./remote-limiter.ts";
 import { Worker } from "./worker.ts";
@@ -44,7 +45,8 @@ function startWorker({ options, wantsRecords }: { options: ProxyOptions; wantsRe
 
 class WorkerProcess {
   readonly #plane: ReturnType<typeof handleDataPlane>;
-  readonly #limiter: RemoteLimiter;
+  /** Undefined where this is the only worker: what holds for all of them it knows itself. */
+  readonly #shared: RemoteLimiter | undefined;
   readonly #worker: Worker;
   readonly #reported = new Map<string, number>();
   #records: AccessRecord[] = [];
@@ -55,14 +57,15 @@ class WorkerProcess {
     native,
   }: { options: ProxyOptions; wantsRecords: boolean; native: NativeHandles }) {
     this.#plane = handleDataPlane(native);
-    this.#limiter = new RemoteLimiter(options, send);
+    this.#shared = options.workers > 1 ? new RemoteLimiter(options, send) : undefined;
     const ended = (record: AccessRecord) => this.#record(record);
     this.#worker = new Worker({
       options,
       plane: this.#plane,
-      limiter: this.#limiter,
+      limiter: this.#shared ?? new LocalLimiter(options, () => performance.now()),
       reports: {
         dialFailed: (report) => this.#report(report),
+        refused: (frontend) => send({ kind: "refused", frontend }),
         fault: (error) => send({ kind: "fault", stack: stackOf(error) }),
         ...(wantsRecords ? { ended } : {}),
       },
@@ -102,13 +105,13 @@ class WorkerProcess {
         this.#close();
         break;
       case "admissions":
-        this.#limiter.onAdmissions(message.admissions);
+        this.#shared?.onAdmissions(message.admissions);
         break;
       case "report-use":
-        this.#limiter.reportUse(message.round);
+        this.#shared?.reportUse(message.round);
         break;
       case "share":
-        this.#limiter.onShare(message.share);
+        this.#shared?.onShare(message.share);
         break;
     }
   }

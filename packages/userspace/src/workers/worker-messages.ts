@@ -40,6 +40,7 @@ export type FromWorker =
   | { readonly kind: "synced"; readonly id: number }
   | { readonly kind: "drained" }
   | { readonly kind: "dial-failed"; readonly report: DialFailureReport }
+  | { readonly kind: "refused"; readonly frontend: string }
   | { readonly kind: "ended"; readonly records: readonly AccessRecord[] }
   /** What one turn of a worker's event loop asks of the limiter; clients that left first. Answered by `admissions` where something asks for one. */
   | { readonly kind: "limiter"; readonly left: readonly string[]; readonly requests: readonly AdmissionRequest[] }

@@ -7,6 +7,8 @@ import type { LoopReading } from "./loop-meter.ts";
 export interface WorkerReports {
   /** Dials that failed; the caller limits the rate. */
   dialFailed(report: DialFailureReport): void;
+  /** A UDP frontend has only endpoints that refuse; perhaps more than once. */
+  refused(frontend: string): void;
   /** Something of ours went wrong and was passed over. */
   fault(error: unknown): void;
   /** Absent where nobody reads it. */

@@ -84,6 +84,7 @@ export class Worker implements TcpCarrier<TcpConnection> {
         random,
         dialFailed: (failure) => this.dialFailed(failure),
         sessionEnded: (session) => this.#sessionEnded(session),
+        allRefused: ({ spec }) => reports.refused(spec.key),
       });
     this.#sweepEveryMs = sweepInterval(options);
     this.#ticker = repeat(() => this.#tick(), { everyMs: TICK_MS, onFault: (error) => reports.fault(error) });
