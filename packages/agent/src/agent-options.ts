@@ -29,6 +29,8 @@ export interface AgentOptions {
   readonly minSyncMs?: () => number;
   /** Asked before each plan that is carried out; absent: none is held back. */
   readonly guard?: RemovalGuard;
+  /** Whether nothing may be changed for now: what is to be done is tried again later. Absent: it always may. */
+  readonly isPaused?: () => boolean;
   /** Called after each plan that was carried out. */
   readonly onCarriedOut?: (outcome: CarriedOut) => void;
 }

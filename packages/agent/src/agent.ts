@@ -174,6 +174,10 @@ export class Agent {
   async #carryOut(): Promise<void> {
     if (this.#plan === undefined) return;
     this.#retry.cancel();
+    if (this.#options.isPaused?.() === true) {
+      this.#retry.failed();
+      return;
+    }
     const isHeld =
       (await this.#options.guard?.holds(this.#plan, this.#applied?.plan, { withdrawn: this.#snapshot?.withdrawn })) ===
       true;
@@ -212,7 +216,7 @@ export class Agent {
     let found: readonly Difference[] | undefined;
     await this.#inTurn(async () => {
       const [session, applied] = [this.#session, this.#applied];
-      if (session === undefined || applied === undefined) return;
+      if (session === undefined || applied === undefined || this.#options.isPaused?.() === true) return;
       const report = await session.apply(applied.plan);
       this.#isUnsure = false;
       const differences = report.found?.() ?? [];

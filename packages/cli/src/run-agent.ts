@@ -42,6 +42,8 @@ export interface RunFlags extends TopologyFlags {
   readonly initOnly?: true;
   readonly serviceSeries: number;
   readonly trafficCounters?: true;
+  readonly replace?: "kube-proxy";
+  readonly giveBack?: true;
 }
 
 /** Keeps this host true to a topology until it is told to end. */
@@ -98,7 +100,7 @@ export async function keepHost({ flags, refresh, tellStanding, ...options }: Kep
   keepHeapSmall();
   const agent = new HostAgent({
     ...options,
-    ...{ version, dataPath: flags.dataPath },
+    ...{ version, dataPath: flags.dataPath, replacesKubeProxy: flags.replace === "kube-proxy" },
     takePorts: new Set(flags.takePort),
     guardLeast: flags.guard,
     socketGroup: flags.socketGroup === undefined ? undefined : await groupId(flags.socketGroup),

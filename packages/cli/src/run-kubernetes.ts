@@ -1,9 +1,10 @@
 import { hostname } from "node:os";
-import { ApiClient, KubernetesSource, loadClusterAccess, setOomScore } from "@svcproxy/agent";
-import { ROUTE_LOCALNET, raiseConntrackLimits, thisMachine } from "@svcproxy/host";
+import { ApiClient, giveBack, KubernetesSource, loadClusterAccess, lockHost, setOomScore } from "@svcproxy/agent";
+import { makeRuntimeDirectory, ROUTE_LOCALNET, raiseConntrackLimits, thisMachine } from "@svcproxy/host";
 import {
   formatProblem,
   type HostPlan,
+  inputError,
   kubeProxyDefaults,
   type ParsedProxyConfiguration,
   type Problem,
@@ -15,6 +16,8 @@ import {
 } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { CommandContext, ExitCode } from "./command-context.ts";
+import { openDataPath as openRules } from "./host-rules.ts";
+import { openDataPath as openTables } from "./host-tables.ts";
 import { machineAddresses } from "./machine-addresses.ts";
 import { readAllowedBlock, readConfigurationFile } from "./read-topology.ts";
 import { addressOf, keepHost, type RunFlags } from "./run-agent.ts";
@@ -30,6 +33,7 @@ export async function runKubernetes(context: CommandContext, flags: RunFlags): P
   const configuration = flags.config === undefined ? undefined : readConfiguration(flags.config);
   tellAll(logger, (configuration?.warnings ?? []).map(problemOf));
   if (flags.initOnly === true) return initializeHost(context, configuration);
+  if (flags.giveBack === true) return giveHostBack(context, flags);
   const { access, warnings } = await loadClusterAccess({
     kubeconfig: flags.kubeconfig ?? configuration?.program.kubeconfig,
     context: flags.context,
@@ -54,6 +58,26 @@ export async function runKubernetes(context: CommandContext, flags: RunFlags): P
     minSyncMs: () => 1_000 * (program?.minSyncSeconds ?? 0),
     onServing: async () => tellAll(logger, (await prepareKernel(logger, configuration)).problems),
   });
+}
+
+/** @throws EnvironmentError ALREADY_RUNNING where an agent still keeps this host */
+async function giveHostBack(context: CommandContext, { replace }: RunFlags): Promise<ExitCode> {
+  if (replace !== undefined) {
+    throw inputError(
+      "CONFLICTING_FLAGS",
+      "--replace takes a host from kube-proxy, and --give-back returns it: say one",
+    );
+  }
+  await using _lock = await lockHost(await makeRuntimeDirectory());
+  const removed = await giveBack({
+    machine: thisMachine,
+    dataPaths: [await openTables(context, {}), await openRules(context, {})],
+    logger: await context.logger(),
+    signal: context.signal,
+  });
+  const what = removed.length === 0 ? "nothing here is ours" : `removed ${removed.join(", ")}`;
+  await context.print(`given back to kube-proxy: ${what}\n`);
+  return 0;
 }
 
 function readConfiguration(path: string): ParsedProxyConfiguration {

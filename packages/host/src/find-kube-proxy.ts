@@ -138,7 +138,9 @@ async function canaries(
   for (const { tools } of iptables) {
     for (const family of [4, 6] as const) {
       const tool = toolName(tools, family, "-save");
-      const text = await printed(machine, { tool, args: ["-t", "mangle"], signal });
+      // Asked for one table, legacy makes it.
+      const args = tools.variant === "legacy" ? [] : ["-t", "mangle"];
+      const text = await printed(machine, { tool, args, signal });
       if (text.includes(`\n:${CANARY} `))
         found.push({ kind: "canary-chain", family, tool: toolName(tools, family, "") });
     }

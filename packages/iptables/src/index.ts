@@ -12,7 +12,7 @@ export * from "./dispatch/dispatch-mode.ts";
 export * from "./kernel/differences.ts";
 export * from "./kernel/foreign-chains.ts";
 export * from "./kernel/iptables-tables.ts";
-export { readStyle } from "./kernel/own-chains.ts";
+export { GONE_UDP, MARKER_CHAIN, readStyle } from "./kernel/own-chains.ts";
 export { readFrontendCounts as readIptablesCounts } from "./kernel/read-frontend-counts.ts";
 export * from "./kernel/table-change.ts";
 export * from "./rule-limitations.ts";

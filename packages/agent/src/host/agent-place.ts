@@ -1,11 +1,27 @@
 import { existsSync } from "node:fs";
 import { readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { findLockHolder, findRuntimeDirectory, runtimeDirectories } from "@svcproxy/host";
+import {
+  findLockHolder,
+  findRuntimeDirectory,
+  type NamespaceLock,
+  runtimeDirectories,
+  tryLockNamespace,
+} from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 
 /** The lock that makes an agent the only one of its network namespace. */
 export const AGENT_LOCK = "agent";
+
+/** Makes this process the agent of its network namespace. @throws EnvironmentError ALREADY_RUNNING */
+export async function lockHost(directory: string): Promise<NamespaceLock> {
+  const attempt = await tryLockNamespace({ name: AGENT_LOCK, directory });
+  if (attempt.kind === "locked") return attempt.lock;
+  const who = attempt.pid === undefined ? "another process" : `pid ${attempt.pid}`;
+  throw new EnvironmentError("ALREADY_RUNNING", `Cannot start: ${who} runs svcproxy run in this network namespace`, {
+    hint: "svcproxy status shows how it stands; stop it first",
+  });
+}
 
 /**
  * Makes sure that no agent of this user keeps this network namespace: it would undo what is done beside it.

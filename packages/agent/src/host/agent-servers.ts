@@ -44,6 +44,11 @@ export class AgentServers implements AsyncDisposable {
     return this.#onPorts.flatMap(({ problem }) => problem ?? []);
   }
 
+  /** Those that it serves on. */
+  get ports(): ReadonlySet<number> {
+    return new Set(this.#onPorts.flatMap(({ port }) => port ?? []));
+  }
+
   /** @throws EnvironmentError AGENT_SOCKET, METRICS_ADDRESS */
   async open({ socket, healthAddress, metricsAddress }: AgentPlaces): Promise<void> {
     const server = await this.#serve(this.#pages.socket(), { kind: "socket", ...socket });

@@ -7,9 +7,7 @@ import {
   findKubeProxy,
   joinCensuses,
   makeRuntimeDirectory,
-  type NamespaceLock,
   thisMachine,
-  tryLockNamespace,
 } from "@svcproxy/host";
 import { chooseDialect, type Dialect } from "@svcproxy/iptables";
 import { EnvironmentError, type HostPlan, type Problem, type Topology } from "@svcproxy/topology";
@@ -17,12 +15,13 @@ import { DEFAULT_PROXY_OPTIONS, UserspaceDataPath } from "@svcproxy/userspace";
 import type { Logger } from "pino";
 import { Agent } from "../agent.ts";
 import type { CarriedOut } from "../agent-options.ts";
+import { KubeProxyReplacement } from "../kube-proxy/kube-proxy-replacement.ts";
 import { RemovalGuard } from "../removal-guard.ts";
 import type { Source } from "../source.ts";
 import { connectServiceManager, type ServiceManager } from "../systemd/service-manager.ts";
 import { AgentConnections } from "./agent-connections.ts";
 import { AgentPages } from "./agent-pages.ts";
-import { AGENT_LOCK, agentSocketPath } from "./agent-place.ts";
+import { agentSocketPath, lockHost } from "./agent-place.ts";
 import { type Address, AgentServers } from "./agent-servers.ts";
 import { type AgentView, readAgentView } from "./agent-view.ts";
 import { addApply, NO_APPLIES } from "./apply-times.ts";
@@ -53,6 +52,8 @@ export interface HostAgentOptions {
   readonly minSyncMs?: () => number;
   /** Whether a port that another program has is waited for, instead of ending the start. */
   readonly waitsForPorts?: boolean;
+  /** Whether the place of a kube-proxy that runs here is taken; else it keeps us from starting. */
+  readonly replacesKubeProxy?: boolean;
   /** Called once all of a plan is served for the first time. */
   readonly onServing?: () => Promise<void>;
   /** Called before anything changes where a kube-proxy serves this host; default: that ends the start. */
@@ -86,6 +87,7 @@ export class HostAgent {
   #drift: DriftKeeper | undefined;
   #watch: KernelWatch | undefined;
   #servers: AgentServers | undefined;
+  #replacement: KubeProxyReplacement | undefined;
   #dialect: Dialect = "document";
   #applies = NO_APPLIES;
   #isServing = false;
@@ -125,7 +127,10 @@ export class HostAgent {
     const chosen = await this.#choose();
     this.#chosen = chosen;
     const { signal } = this.#ending;
-    this.#old = new OldDataPaths({ others: chosen.others, now: chosen.dataPath.name, logger, signal });
+    this.#old = new OldDataPaths({
+      ...{ others: chosen.others, now: chosen.dataPath.name, logger, signal },
+      besideKubeProxy: this.#options.replacesKubeProxy === true,
+    });
     this.#opened.use(watchForBetter(chosen, { logger }));
     const guard = new RemovalGuard({
       ...{ least: guardLeast, logger },
@@ -139,17 +144,38 @@ export class HostAgent {
       machine: () => JSON.stringify(thisMachine.readAddresses().addresses),
       patience: "endless",
       ...(minSyncMs === undefined ? {} : { minSyncMs }),
+      isPaused: () => this.#replacement?.writesOurChains === true,
       onCarriedOut: (outcome) => this.#carriedOut(outcome),
     });
     this.#agent = agent;
     this.#drift = new DriftKeeper({ mend: () => agent.mend(), logger });
     await this.#servePages(directory, chosen);
     logger.info({ state: "starting", dataPath: chosen.dataPath.name }, `starting: reading ${source.name}`);
-    void agent.start();
+    const replacement = this.#replaceKubeProxy(chosen);
+    // Its chains have the names of ours: as long as it runs, one would undo the other's.
+    if (chosen.dataPath.name === "iptables") await replacement?.gone;
+    if (!this.#ending.signal.aborted) void agent.start();
+  }
+
+  #replaceKubeProxy({ dataPath, others }: ChosenDataPath): KubeProxyReplacement | undefined {
+    const { replacesKubeProxy, logger } = this.#options;
+    if (replacesKubeProxy !== true) return undefined;
+    const { signal } = this.#ending;
+    this.#replacement = new KubeProxyReplacement({
+      ...{ machine: this.#tools.machine, logger, signal },
+      ownPorts: () => this.#servers?.ports ?? new Set(),
+      takesChains: dataPath.name === "iptables",
+      cleanUpChains: async () => {
+        await others.find(({ name }) => name === "iptables")?.cleanup({ signal, handsOver: true });
+      },
+    });
+    void this.#replacement.run();
+    return this.#replacement;
   }
 
   /** Two of them would answer for the same VIPs, and whichever is asked first would win. */
   async #lookForKubeProxy(): Promise<void> {
+    if (this.#options.replacesKubeProxy === true) return;
     const found = await findKubeProxy(this.#tools.machine, { signal: this.#ending.signal });
     if (found === undefined) return;
     const { onKubeProxy = refuseKubeProxy } = this.#options;
@@ -197,8 +223,8 @@ export class HostAgent {
   }
 
   async #servePages(directory: string, { dataPath }: ChosenDataPath): Promise<void> {
-    const { healthAddress, metricsAddress, socketGroup, logger, waitsForPorts = false } = this.#options;
-    const { serviceSeries, countsTraffic } = this.#options;
+    const { healthAddress, metricsAddress, socketGroup, logger } = this.#options;
+    const { serviceSeries, countsTraffic, waitsForPorts = false, replacesKubeProxy = false } = this.#options;
     const plan = () => this.#inForce?.plan;
     const asked = { machine: this.#tools.machine, dataPath, plan, signal: this.#ending.signal };
     const connections = new AgentConnections(asked);
@@ -213,7 +239,8 @@ export class HostAgent {
       counters: () => all.read(),
       view: () => this.#view(),
     });
-    const servers = new AgentServers({ pages, logger, waitsForPorts });
+    // A kube-proxy that is to be replaced has them still.
+    const servers = new AgentServers({ pages, logger, waitsForPorts: waitsForPorts || replacesKubeProxy });
     this.#opened.use(servers);
     this.#servers = servers;
     await servers.open({
@@ -234,6 +261,7 @@ export class HostAgent {
       this.#isServing = true;
       this.#old?.retire();
       void this.#options.onServing?.();
+      this.#replacement?.serves();
     }
   }
 
@@ -358,17 +386,7 @@ export class HostAgent {
 function refuseKubeProxy(found: FoundKubeProxy): never {
   const deed = found.isRunning ? "kube-proxy serves this host" : "the rules of a kube-proxy serve this host";
   throw new EnvironmentError("KUBE_PROXY_FOUND", `Cannot start: ${deed} (${describeKubeProxy(found)})`, {
-    hint: `${found.isRunning ? "Stop it" : "Keep it stopped"}, and take its rules away: kube-proxy --cleanup`,
-  });
-}
-
-/** @throws EnvironmentError ALREADY_RUNNING */
-async function lockHost(directory: string): Promise<NamespaceLock> {
-  const attempt = await tryLockNamespace({ name: AGENT_LOCK, directory });
-  if (attempt.kind === "locked") return attempt.lock;
-  const who = attempt.pid === undefined ? "another process" : `pid ${attempt.pid}`;
-  throw new EnvironmentError("ALREADY_RUNNING", `Cannot start: ${who} runs svcproxy run in this network namespace`, {
-    hint: "svcproxy status shows how it stands; stop it first",
+    hint: `To take its place: --replace kube-proxy. Else ${found.isRunning ? "stop it" : "keep it stopped"}, and take its rules away: kube-proxy --cleanup`,
   });
 }
 

@@ -17,6 +17,7 @@ test("what cannot be removed is named, and tried again until it is gone", async 
   const lines: string[] = [];
   const logger = pino({ base: null }, { write: (line: string) => lines.push(line) });
   const old = new OldDataPaths({
+    besideKubeProxy: false,
     ...{ others: [Object.assign(other, { cleanup })], now: "nftables", logger, signal: ending.signal },
   });
   old.retire();

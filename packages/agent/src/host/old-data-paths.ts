@@ -9,6 +9,8 @@ export interface OldDataPathsOptions {
   readonly others: readonly KeptDataPath[];
   /** What serves now. */
   readonly now: string;
+  /** Whether a kube-proxy is being replaced, whose chains have the names of ours. */
+  readonly besideKubeProxy: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
@@ -60,9 +62,10 @@ export class OldDataPaths {
 
   /** @returns why it could not be */
   async #remove(other: KeptDataPath): Promise<Problem | undefined> {
-    const { logger, now, signal } = this.#options;
+    const { logger, now, besideKubeProxy, signal } = this.#options;
     try {
-      const { removed, problems } = await other.cleanup({ signal, handsOver: true });
+      const { removed, problems: all } = await other.cleanup({ signal, handsOver: true });
+      const problems = besideKubeProxy ? all.filter(({ code }) => code !== "UNMARKED_RULES") : all;
       if (removed.length > 0)
         logger.info({ removed }, `${now} serves now; removed ours from ${other.name}: ${removed.join(", ")}`);
       for (const problem of problems) logger.warn({ code: problem.code }, problemSentence(problem));

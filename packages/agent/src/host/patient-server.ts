@@ -28,6 +28,11 @@ export class PatientServer implements AsyncDisposable {
     this.#options = options;
   }
 
+  /** The port that it serves on; undefined: it waits. */
+  get port(): number | undefined {
+    return this.#server?.port;
+  }
+
   /** Tries; where it waits it goes on trying by itself. @throws what `open` throws, unless it waits for that to end */
   async start(): Promise<void> {
     const { open, onOpened, onWait, waits } = this.#options;

@@ -42,8 +42,16 @@ export class TestApiServer implements AsyncDisposable {
     this.#server = this.#create();
   }
 
-  static async start({ secure }: { readonly secure?: ServerOptions } = {}): Promise<TestApiServer> {
+  /** @param options.port default: a free one */
+  static async start({
+    secure,
+    port = 0,
+  }: {
+    readonly secure?: ServerOptions;
+    readonly port?: number;
+  } = {}): Promise<TestApiServer> {
     const server = new TestApiServer(secure);
+    server.#port = port;
     await server.listen();
     return server;
   }

@@ -20,6 +20,7 @@ export function addRun(program: Command, run: RunCommand): void {
       "sudo svcproxy run objects/ --data-path iptables",
       "sudo svcproxy run etcd://10.0.0.1:2379,10.0.0.2:2379/svcproxy",
       "sudo svcproxy run kubernetes --kubeconfig /etc/kubernetes/kube-proxy.conf",
+      "sudo svcproxy run kubernetes --kubeconfig kube.conf --replace kube-proxy",
     ],
   })
     .option("--host <name>", "this host's name in the topology (default: the one that owns an address of it)")
@@ -51,6 +52,13 @@ export function addRun(program: Command, run: RunCommand): void {
     .option("--kubeconfig <file>", "kubernetes: how the API server is reached (default: as the pod that this is)")
     .option("--context <name>", "kubernetes: the context of the kubeconfig (default: its current one)")
     .option("--hostname-override <name>", "kubernetes: this node's name (default: the host's, in lower case)")
+    .addOption(
+      new Option(
+        "--replace <what>",
+        "take the place of a kube-proxy that serves here: beside it first, alone once it has been gone for 10 s",
+      ).choices(["kube-proxy"]),
+    )
+    .option("--give-back", "kubernetes: wait until kube-proxy serves what is ours here, then take ours away, and end")
     .option("--init-only", "kubernetes: set the sysctls that take root, and end")
     .action((files: string[], flags: RunFlags) =>
       run(async (context) => {
@@ -65,7 +73,7 @@ export function addRun(program: Command, run: RunCommand): void {
     );
 }
 
-const KUBERNETES_FLAGS = ["kubeconfig", "context", "hostnameOverride", "initOnly"] as const;
+const KUBERNETES_FLAGS = ["kubeconfig", "context", "hostnameOverride", "initOnly", "giveBack"] as const;
 
 /** @throws InputError CONFLICTING_FLAGS */
 function refuseKubernetesFlags(flags: RunFlags): void {

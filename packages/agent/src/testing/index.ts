@@ -1,0 +1,1 @@
+export { type ClusterState, runCluster } from "./run-cluster.ts";
