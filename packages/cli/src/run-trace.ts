@@ -33,7 +33,7 @@ export interface TraceFlags extends RuleSourceFlags {
   readonly for: number;
 }
 
-/** Traces one packet, or each of a list; exit code 3 where one came to something else than its `expect` says. */
+/** Traces one packet, or each of a list; with exit codes where packets come with what is expected of them, as `traceList`. */
 export async function runTrace(
   context: CommandContext,
   files: readonly string[],
@@ -71,7 +71,10 @@ async function show(trace: Trace, { hostName }: RuleSource, { json, format, all 
   });
 }
 
-/** Traces each packet of a list, an object a line; exit code 3 where one came to something else than its `expect` says. */
+/**
+ * Traces each packet of a list, an object a line. Exit code 3 where one came to something else than its `expect` says, and 4
+ * where none did, but whether one did could not be decided.
+ */
 async function traceList(
   context: CommandContext,
   files: readonly string[],
@@ -90,18 +93,21 @@ async function traceList(
   };
   const faults: Fault[] = [];
   let failed = 0;
+  let open = 0;
   for (const packet of packets) {
     const tracer = await tracerOf(packet.request);
     const told = traceListed(tracer, packet, faults);
     if (told === undefined) continue;
     if (told.differences.length > 0) failed++;
-    for (const difference of told.differences) context.note(formatFault(difference));
+    else if (told.undecided.length > 0) open++;
+    for (const note of [...told.differences, ...told.undecided]) context.note(formatFault(note));
     await context.print(`${told.line}\n`);
   }
   const [first, ...others] = faults;
   if (first !== undefined) throw new InputError([first, ...others]);
   if (failed > 0) context.note(`svcproxy: ${failed} of ${packets.length} packets came to something else than expected`);
-  return failed > 0 ? 3 : 0;
+  if (open > 0) context.note(`svcproxy: of ${open} of ${packets.length} packets it could not be decided`);
+  return failed > 0 ? 3 : open > 0 ? 4 : 0;
 }
 
 /** What a list says of its packets is not said a second time. @throws InputError CONFLICTING_FLAGS */
@@ -121,23 +127,26 @@ function refuseWithList(flags: TraceFlags): void {
     );
 }
 
+interface ToldTrace {
+  readonly line: string;
+  readonly differences: readonly Fault[];
+  readonly undecided: readonly Fault[];
+}
+
 /** @returns undefined where nobody can say how the packet comes in: `faults` has why */
-function traceListed(
-  tracer: Tracer,
-  { request, expect, place }: ListedPacket,
-  faults: Fault[],
-): { readonly line: string; readonly differences: readonly Fault[] } | undefined {
+function traceListed(tracer: Tracer, { request, expect, place }: ListedPacket, faults: Fault[]): ToldTrace | undefined {
   try {
     const trace = tracer.trace(request);
     const json = traceToJson(trace);
-    if (expect === undefined) return { line: JSON.stringify(json), differences: [] };
-    const differences = compareExpectation(trace, expect);
+    if (expect === undefined) return { line: JSON.stringify(json), differences: [], undecided: [] };
+    const { differences, undecided } = compareExpectation(trace, expect);
     const { packet } = json;
+    const faultsOf = (texts: readonly string[], code: "UNEXPECTED" | "UNDECIDED") =>
+      texts.flatMap((text) => faultsAt(inputError(code, `${packet["from"]} to ${packet["to"]}: ${text}`), place()));
     return {
-      line: JSON.stringify({ ...json, expect, differences }),
-      differences: differences.flatMap((difference) =>
-        faultsAt(inputError("UNEXPECTED", `${packet["from"]} to ${packet["to"]}: ${difference}`), place()),
-      ),
+      line: JSON.stringify({ ...json, expect, differences, undecided }),
+      differences: faultsOf(differences, "UNEXPECTED"),
+      undecided: faultsOf(undecided, "UNDECIDED"),
     };
   } catch (error) {
     faults.push(...faultsAt(error, place()));

@@ -150,6 +150,33 @@ describe("svcproxy trace --packets", () => {
     expect(run.exitCode).toBe(0);
   });
 
+  test("ends with 4 where it hangs on what nobody knows whether one is as expected", async () => {
+    writeFileSync(
+      path("open.rules"),
+      "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -m string --string x --algo bm -j DROP\nCOMMIT\n",
+    );
+    const packet = (verdict: string) =>
+      `{"from":"10.5.75.2","to":"10.5.88.2:80","in-interface":"cni0","expect":{"verdict":"${verdict}"}}\n`;
+    const judged = (...verdicts: string[]) => {
+      writeFileSync(path("open.jsonl"), verdicts.map(packet).join(""));
+      return runInMemory([
+        "trace",
+        "--host",
+        "cloudos1",
+        "--rules",
+        path("open.rules"),
+        "--packets",
+        path("open.jsonl"),
+      ]);
+    };
+    const run = await judged("dropped");
+    expect(run.exitCode).toBe(4);
+    expect(run.stderr).toMatch(/open\.jsonl:1:1: .*verdict is dropped or untouched, not dropped \[UNDECIDED\]/);
+    expect(JSON.parse(run.stdout)).toMatchObject({ differences: [], undecided: [expect.any(String)] });
+    expect(await judged("dropped", "refused")).toMatchObject({ exitCode: 3 });
+    expect(await judged("undecided")).toMatchObject({ exitCode: 0 });
+  });
+
   test("ends with 3 and says what differs", async () => {
     const run = await runInMemory(["trace", "--host", "cloudos1", "--packets", path("bad.jsonl")]);
     expect(run.exitCode).toBe(3);

@@ -99,6 +99,7 @@ export type InputCode =
   | "UNKNOWN_INTERFACE"
   | "NO_WAY_IN"
   | "BAD_EXPECTATION"
+  | "UNDECIDED"
   | "UNEXPECTED"
   | "PROOF_TOO_LARGE"
   // The userspace proxy

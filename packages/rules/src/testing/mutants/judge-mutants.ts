@@ -39,7 +39,7 @@ export async function createMutantWorld(): Promise<KernelWorld> {
 }
 
 /** Enough to tell a share from its half. */
-const REPEATS_OF_COUNTER_EXAMPLE = 400;
+const REPEATS_OF_COUNTER_EXAMPLE = 1200;
 
 /** Of what decides how long a client is remembered. */
 const ABOUT_TIME = /recent|timeout|affinity|slot|forget|update|recall|learn/;

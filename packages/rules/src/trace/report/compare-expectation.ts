@@ -10,37 +10,68 @@ export interface Expectation {
   readonly masqueraded?: boolean;
 }
 
+/** A line for each thing, none where all is as expected. */
+export interface ComparedExpectation {
+  /** What is certainly otherwise than expected. */
+  readonly differences: readonly string[];
+  /** What hangs on a question that nothing answers: as expected by one answer, otherwise by another. */
+  readonly undecided: readonly string[];
+}
+
 interface ComparedOutcome {
   readonly verdict: Verdict;
   readonly endpoint: string | null;
   readonly masqueraded: boolean | null;
 }
 
-/** What differs between a trace and what was expected of it; a line each, none where all is as expected. */
-export function compareExpectation(trace: Trace, { verdict, endpoints, masqueraded }: Expectation): readonly string[] {
-  const outcomes = traceToJson(trace).branches.flatMap((branch): readonly ComparedOutcome[] =>
+/** Compares a trace with what was expected of it. */
+export function compareExpectation(
+  trace: Trace,
+  { verdict, endpoints, masqueraded }: Expectation,
+): ComparedExpectation {
+  const differences: string[] = [];
+  const undecided: string[] = [];
+  const branches = traceToJson(trace).branches.map((branch): readonly ComparedOutcome[] =>
     // An undecided branch is what it may come to, unless that is what was expected.
     branch.verdict === "undecided" && verdict !== "undecided" && (branch.possible ?? []).length > 0
       ? (branch.possible ?? [])
       : [branch],
   );
-  const found = {
-    verdicts: [...new Set(outcomes.map((outcome) => outcome.verdict))].sort(),
-    endpoints: [...new Set(outcomes.flatMap(({ endpoint }) => endpoint ?? []))].sort(),
-    masqueraded: [...new Set(outcomes.flatMap((outcome) => outcome.masqueraded ?? []))],
+  const compare = <Fact extends string | boolean>(
+    name: string,
+    wanted: Fact | undefined,
+    factOf: (outcome: ComparedOutcome) => Fact | null,
+  ) => {
+    if (wanted === undefined) return;
+    const found = branches.map((outcomes) => outcomes.flatMap((outcome) => factOf(outcome) ?? []));
+    const all = [...new Set(found.flat())].sort();
+    if (all.every((fact) => fact === wanted)) return;
+    const isCertain = found.some((facts) => facts.length > 0 && !facts.includes(wanted));
+    (isCertain ? differences : undecided).push(`${name} is ${all.join(" or ")}, not ${wanted}`);
   };
-  const wanted = endpoints === undefined ? undefined : [...new Set(endpoints)].sort();
-  return [
-    ...(verdict === undefined || found.verdicts.every((one) => one === verdict)
-      ? []
-      : [`verdict is ${found.verdicts.join(" or ")}, not ${verdict}`]),
-    ...(wanted === undefined || wanted.join(" ") === found.endpoints.join(" ")
-      ? []
-      : [`endpoints are ${listed(found.endpoints)}, not ${listed(wanted)}`]),
-    ...(masqueraded === undefined || found.masqueraded.every((one) => one === masqueraded)
-      ? []
-      : [`masqueraded is ${found.masqueraded.join(" or ")}, not ${masqueraded}`]),
-  ];
+  compare("verdict", verdict, (outcome) => outcome.verdict);
+  compareEndpoints(branches, endpoints, { differences, undecided });
+  compare("masqueraded", masqueraded, (outcome) => outcome.masqueraded);
+  return { differences, undecided };
+}
+
+function compareEndpoints(
+  branches: readonly (readonly ComparedOutcome[])[],
+  endpoints: readonly string[] | undefined,
+  { differences, undecided }: { readonly differences: string[]; readonly undecided: string[] },
+): void {
+  if (endpoints === undefined) return;
+  const endpointsOf = (outcomes: readonly ComparedOutcome[]) => [...new Set(outcomes.map(({ endpoint }) => endpoint))];
+  const found = branches.map(endpointsOf);
+  const all = [...new Set(found.flat())].filter((endpoint) => endpoint !== null).sort();
+  const wanted = [...new Set(endpoints)].sort();
+  if (wanted.join(" ") === all.join(" ")) return;
+  const certain = found.flatMap((own) => (own.length === 1 ? own : []));
+  const isPossible =
+    wanted.every((endpoint) => all.includes(endpoint)) &&
+    certain.every((endpoint) => endpoint === null || wanted.includes(endpoint));
+  const text = `endpoints are ${listed(all)}, not ${listed(wanted)}`;
+  (isPossible ? undecided : differences).push(text);
 }
 
 function listed(endpoints: readonly string[]): string {
