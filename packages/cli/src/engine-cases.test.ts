@@ -92,6 +92,30 @@ describe("rules of a proxy with affinity", () => {
     expect(await proveNode(besides(table, rule))).not.toEqual([]);
   });
 
+  test.for([
+    ["one by what they dial", ["-A PREROUTING -m recent --set --name seen --rdest"]],
+    ["one of networks", ["-A PREROUTING -m recent --set --name seen --mask 255.255.0.0 --rsource"]],
+    [
+      "one that is asked with another time",
+      [
+        "-A PREROUTING -m recent --rcheck --seconds 60 --name seen --rsource -j ACCEPT",
+        "-A PREROUTING -m recent --set --name seen --rsource",
+      ],
+    ],
+  ] as const)("hold beside a list of somebody else: %s", async ([, rules]) => {
+    expect(await proveNode(besides("mangle", rules.join("\n")))).toEqual([]);
+  });
+
+  test("are not broken by a limit that counts clients on a list of its own, which may drop them", async () => {
+    const flood = [
+      "-A PREROUTING -m recent --update --seconds 60 --hitcount 20 --name flood --rdest -j DROP",
+      "-A PREROUTING -m recent --set --name flood --rdest",
+    ];
+    const open = await proveNode(besides("mangle", flood.join("\n")));
+    expect(open).toContain("1 undecided");
+    expect(open.filter((text) => text.endsWith("broken"))).toEqual([]);
+  });
+
   test("are broken without the guard of 127.0.0.0/8", async () => {
     expect(await proveNode(readFileSync(data("unguarded.rules"), "utf8"))).toContain("8 broken");
   });

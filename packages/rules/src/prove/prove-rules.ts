@@ -1,6 +1,6 @@
 import type { HostPlan } from "@svcproxy/topology";
 import { familyOf } from "@svcproxy/topology";
-import type { HostRules } from "../hooks/host-rules.ts";
+import { type HostRules, hostRulesOf } from "../hooks/host-rules.ts";
 import type { HostState } from "../host/host-state.ts";
 import type { RuleSet } from "../rule-set.ts";
 import type { CheckContext } from "./claims/check-context.ts";
@@ -8,6 +8,7 @@ import { checkElsewhere } from "./claims/check-elsewhere.ts";
 import { errorsMayBeLost } from "./claims/check-errors.ts";
 import { checkFrontend } from "./claims/check-frontend.ts";
 import { checkLoopbackGuard } from "./claims/check-loopback-guard.ts";
+import { ownListsOf } from "./claims/own-lists.ts";
 import type { IsOwn } from "./claims/own-rules.ts";
 import { isKubernetesRule } from "./claims/own-rules.ts";
 import { arrivingClients, type FrontendSpace, frontendSpaces, mentionPlan } from "./claims/plan-frontends.ts";
@@ -57,6 +58,7 @@ export function proveRules(options: ProveOptions): Proof {
     examples,
     replies: new ReplyWays(proof, examples),
     isOwn,
+    isOwnList: ownListsOf(hostRulesOf(options.rules), isOwn),
     deviations: new Set(deviations.map(({ kind }) => kind)),
     markBit: 2 ** plan.node.masqueradeBit,
     clients,

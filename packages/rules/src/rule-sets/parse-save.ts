@@ -43,9 +43,22 @@ export function guessFamily(text: string): Family {
     text.slice(0, Math.max(0, text.indexOf("*"))).trimStart(),
   );
   if (header !== null) return header[1] === "ip6tables" ? 6 : 4;
-  const address = / (?:-[sd]|--to-destination|--to-source) (\[?[0-9a-fA-F:.]+)/.exec(text)?.[1] ?? "";
-  return /:.*:/.test(address) || /icmp6|ipv6-icmp/.test(text) ? 6 : 4;
+  return evidentFamily(text) ?? 4;
 }
+
+/** The family that addresses in the rules tell, or ICMP's name in IPv6; undefined where there are none. */
+export function evidentFamily(text: string): Family | undefined {
+  if (/icmp6|ipv6-icmp/.test(text)) return 6;
+  for (const [, word = ""] of text.matchAll(WITH_ADDRESS)) {
+    if (/:.*:/.test(word)) return 6;
+    if (/^[0-9]+\.[0-9]/.test(word)) return 4;
+  }
+  return undefined;
+}
+
+/** Options of whose words some are addresses: `--to` may be a number as well. */
+const WITH_ADDRESS =
+  / (?:-[sd]|--(?:to-(?:destination|source)|(?:src|dst)-range|mask|ct(?:orig|repl)(?:src|dst)|gateway|to|on-ip)) \[?([0-9a-fA-F:.]+)/g;
 
 /** A comment has at most 255 bytes, so no word spans more lines. */
 const MAX_LINES_OF_A_WORD = 256;

@@ -57,6 +57,17 @@ describe("several dumps", () => {
     expect(given.missing).toEqual(["nftables"]);
   });
 
+  test.for([
+    ["-A INPUT -m conntrack --ctorigdst fd00::1/128 -j DROP", [6]],
+    ["-A INPUT -m recent --set --name a --mask 255.255.0.0 --rsource", [4]],
+    ["-A INPUT -m recent --set --name a --mask ffff:ffff:: --rsource", [6]],
+    ["-A INPUT -p tcp -m string --string x --algo bm --to 65535 -d 10.0.0.1/32 -j DROP", [4]],
+    ["-A INPUT -m iprange --src-range fd00::1-fd00::9 -j DROP", [6]],
+  ] as const)("without headers tell their family by their addresses: %s", ([rule, families]) => {
+    const text = ["*filter", ":INPUT ACCEPT [0:0]", rule, "COMMIT", ""].join("\n");
+    expect(readRules([{ file: "a", text }]).families).toEqual(families);
+  });
+
   test("keep the numbers of their lines", () => {
     const text = save(LEGACY, "filter", "-A INPUT -j DROP") + save(NFT, "filter", "-A INPUT nonsense");
     const fault = () => {

@@ -1,5 +1,5 @@
 import type { Family } from "@svcproxy/topology";
-import { guessFamily } from "./parse-save.ts";
+import { evidentFamily } from "./parse-save.ts";
 
 /** What one variant of iptables-save printed of one family. */
 export interface SavedDump {
@@ -71,10 +71,4 @@ function dumpFor(
   if (known === undefined) dumps.push(dump);
   dump.tables.add(table);
   return dump;
-}
-
-/** The family that addresses in the rules tell; undefined where there are none. */
-function evidentFamily(text: string): Family | undefined {
-  const isTelling = / (?:-[sd]|--to-destination|--to-source|--src-range|--dst-range) \[?[0-9a-fA-F.]*[:.]/.test(text);
-  return isTelling || /icmp6|ipv6-icmp/.test(text) ? guessFamily(text) : undefined;
 }

@@ -4,6 +4,7 @@ import { intersect, isEmpty } from "../space/index-set.ts";
 import type { Assumption, EndedState, RecentFact, Remembered, SymbolicState } from "../walk/symbolic-state.ts";
 import type { CheckContext, Promised } from "./check-context.ts";
 import { endpointOf } from "./check-context.ts";
+import type { IsOwnList } from "./own-lists.ts";
 import { report } from "./report-fault.ts";
 
 /** A first connection of a client: where it went, and what was written of it. */
@@ -28,13 +29,13 @@ export function checkAffinity(check: CheckContext, promise: Promised, reached: r
     if (endpoint === undefined) continue;
     const fault = rememberingFault(check, state);
     if (fault !== undefined) fails(state, `reaches ${formatSocketAddress(endpoint)} ${fault}`);
-    else if (!isRemembered(state.assumptions)) visits.push({ state, endpoint });
+    else if (!isRemembered(state.assumptions, check.isOwnList)) visits.push({ state, endpoint });
   }
   const timeout = frontend.port.affinity?.timeoutSeconds;
   for (const { state: first, endpoint: wanted } of distinct(visits)) {
     for (const state of states) {
       if (isEmpty(intersect(first.region.source, state.region.source))) continue;
-      const fact = comesAgain(state.assumptions, first.remembered);
+      const fact = comesAgain(state.assumptions, { remembered: first.remembered, isOwnList: check.isOwnList });
       if (fact === "no") continue;
       const endpoint = endpointOf(check.proof, state, handling.endpoints);
       if (endpoint === undefined) continue;
@@ -49,9 +50,10 @@ export function checkAffinity(check: CheckContext, promise: Promised, reached: r
 }
 
 /** Why a connection is not remembered as its client's; undefined where it is. */
-function rememberingFault({ proof }: CheckContext, { remembered }: SymbolicState): string | undefined {
-  if (remembered === undefined) return "without being remembered, so its next connection may go elsewhere";
-  for (let note: Remembered | undefined = remembered; note !== undefined; note = note.earlier) {
+function rememberingFault({ proof, isOwnList }: CheckContext, { remembered }: SymbolicState): string | undefined {
+  if (!listsOf(remembered).some(isOwnList)) return "without being remembered, so its next connection may go elsewhere";
+  for (let note = remembered; note !== undefined; note = note.earlier) {
+    if (!isOwnList(note.list)) continue;
     const mask = proof.listMasks.get(note.list);
     if (note.side === "destination")
       return `and is remembered on ${note.list} by the address that it dials, as all its clients are`;
@@ -86,23 +88,24 @@ function listsOf(remembered: Remembered | undefined): readonly string[] {
  */
 function comesAgain(
   assumptions: Assumption | undefined,
-  remembered: Remembered | undefined,
+  { remembered, isOwnList }: { readonly remembered: Remembered | undefined; readonly isOwnList: IsOwnList },
 ): "no" | RecentFact | undefined {
   let found: RecentFact | undefined;
-  const lists = listsOf(remembered);
+  const written = listsOf(remembered);
   for (let one = assumptions; one !== undefined; one = one.earlier) {
     const { recent } = one.question;
     if (recent === undefined) continue;
-    const times = lists.filter((list) => list === recent.list).length;
+    const times = written.filter((list) => list === recent.list).length;
     const isListed = recent.side === "source" && times >= Math.max(1, recent.hitCount ?? 1);
     if (isListed !== one.holds) return "no";
-    if (isListed) found = recent;
+    if (isListed && isOwnList(recent.list)) found = recent;
   }
   return found;
 }
 
-export function isRemembered(assumptions: Assumption | undefined): boolean {
+/** Whether a client is taken to be on one of the lists. */
+export function isRemembered(assumptions: Assumption | undefined, isOwnList: IsOwnList): boolean {
   for (let one = assumptions; one !== undefined; one = one.earlier)
-    if (one.question.recent !== undefined && one.holds) return true;
+    if (one.question.recent !== undefined && isOwnList(one.question.recent.list) && one.holds) return true;
   return false;
 }

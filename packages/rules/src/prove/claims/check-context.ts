@@ -6,6 +6,7 @@ import type { Findings } from "../report/findings.ts";
 import type { ClaimNumber } from "../report/proof.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import type { SymbolicState } from "../walk/symbolic-state.ts";
+import type { IsOwnList } from "./own-lists.ts";
 import type { IsOwn } from "./own-rules.ts";
 import type { FrontendSpace } from "./plan-frontends.ts";
 import type { PromisedSources } from "./promised-sources.ts";
@@ -18,6 +19,7 @@ export interface CheckContext {
   readonly examples: ExamplePackets;
   readonly replies: ReplyWays;
   readonly isOwn: IsOwn;
+  readonly isOwnList: IsOwnList;
   readonly deviations: ReadonlySet<DeviationKind>;
   /** Our bit of the mark. */
   readonly markBit: number;

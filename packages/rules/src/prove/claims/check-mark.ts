@@ -55,7 +55,7 @@ function checkMarkedWay(check: CheckContext, promise: Promised, { state, ending 
       message,
       frontend: promise.frontend.name,
     });
-    if (openQuestion(state.assumptions) !== undefined) check.findings.undecided(7, finding());
+    if (openQuestion(state.assumptions, check.isOwnList) !== undefined) check.findings.undecided(7, finding());
     else if (!check.findings.byDesign("whole-mark", finding)) check.findings.broken(7, finding());
   };
   if (handling.kind !== "forward") {

@@ -20,10 +20,11 @@ export function checkShares(
   const { handling } = promise;
   if (handling.kind !== "forward") return;
   const wanted = 1 / handling.endpoints.length;
-  const newClients = ends.map(({ state }) => state).filter(({ assumptions }) => !isRemembered(assumptions));
-  const worlds = worldsOf(newClients);
+  const { isOwnList } = check;
+  const newClients = ends.map(({ state }) => state).filter(({ assumptions }) => !isRemembered(assumptions, isOwnList));
+  const worlds = worldsOf(newClients, isOwnList);
   if (worlds === undefined) {
-    const state = newClients.find(({ assumptions }) => openQuestion(assumptions) !== undefined);
+    const state = newClients.find(({ assumptions }) => openQuestion(assumptions, isOwnList) !== undefined);
     const message = "reaches its endpoints with shares that hang on too many matches";
     if (state !== undefined) report(check, promise, state, { claim: reachClaim(promise), message });
     return;
@@ -39,7 +40,8 @@ export function checkShares(
         const to = formatSocketAddress(endpoint);
         shares.set(to, (shares.get(to) ?? 0) + state.probability);
       }
-      const asked = group.items.find(({ state }) => openQuestion(state.assumptions) !== undefined) ?? group.items[0];
+      const asked =
+        group.items.find(({ state }) => openQuestion(state.assumptions, isOwnList) !== undefined) ?? group.items[0];
       if (asked === undefined) continue;
       for (const endpoint of handling.endpoints) {
         const to = formatSocketAddress(endpoint);

@@ -1,9 +1,14 @@
 import type { Assumption, SymbolicState } from "../walk/symbolic-state.ts";
+import type { IsOwnList } from "./own-lists.ts";
 
 /** The latest assumption that is not about affinity: what nobody can answer. */
-export function openQuestion(assumptions: Assumption | undefined): Assumption | undefined {
-  for (let one = assumptions; one !== undefined; one = one.earlier) if (one.question.recent === undefined) return one;
+export function openQuestion(assumptions: Assumption | undefined, isOwnList: IsOwnList): Assumption | undefined {
+  for (let one = assumptions; one !== undefined; one = one.earlier) if (!isAffinity(one, isOwnList)) return one;
   return undefined;
+}
+
+function isAffinity({ question }: Assumption, isOwnList: IsOwnList): boolean {
+  return question.recent !== undefined && isOwnList(question.recent.list);
 }
 
 /** With more open questions than these, the worlds are too many to look at each. */
@@ -15,8 +20,11 @@ const MAX_QUESTIONS = 8;
  *
  * @returns undefined where there are too many
  */
-export function worldsOf(states: readonly SymbolicState[]): readonly (readonly SymbolicState[])[] | undefined {
-  const answers = states.map(answersOf);
+export function worldsOf(
+  states: readonly SymbolicState[],
+  isOwnList: IsOwnList,
+): readonly (readonly SymbolicState[])[] | undefined {
+  const answers = states.map((state) => answersOf(state, isOwnList));
   const keys = [...new Set(answers.flatMap((given) => [...given.keys()]))];
   if (keys.length === 0) return [states];
   if (keys.length > MAX_QUESTIONS) return undefined;
@@ -31,9 +39,9 @@ function isSet(world: number, bit: number): boolean {
   return ((world >> bit) & 1) === 1;
 }
 
-function answersOf({ assumptions }: SymbolicState): ReadonlyMap<string, boolean> {
+function answersOf({ assumptions }: SymbolicState, isOwnList: IsOwnList): ReadonlyMap<string, boolean> {
   const answers = new Map<string, boolean>();
   for (let one = assumptions; one !== undefined; one = one.earlier)
-    if (one.question.recent === undefined) answers.set(one.question.key, one.holds);
+    if (!isAffinity(one, isOwnList)) answers.set(one.question.key, one.holds);
   return answers;
 }

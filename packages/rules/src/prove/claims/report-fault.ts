@@ -33,7 +33,7 @@ export function report(check: CheckContext, promise: Promised, state: SymbolicSt
     frontend: promise.frontend.name,
     ...(fault.placed === undefined ? {} : { placed: fault.placed }),
   };
-  const open = openQuestion(state.assumptions);
+  const open = openQuestion(state.assumptions, check.isOwnList);
   if (open !== undefined) {
     const message = `${fault.message}, if \`${open.question.text}\` ${open.holds ? "holds" : "does not hold"}`;
     const { placed } = open.question;
