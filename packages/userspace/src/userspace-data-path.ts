@@ -118,6 +118,8 @@ class UserspaceSession implements DataPathSession {
   readonly #machine: Machine;
   readonly #signal: AbortSignal;
   #isFirst = true;
+  /** Whether the last plan had NodePorts on ::1. */
+  #hadLocalhost = false;
 
   constructor(
     running: RunningUserspace,
@@ -131,8 +133,12 @@ class UserspaceSession implements DataPathSession {
   async apply(plan: HostPlan, options: ApplyOptions = {}): Promise<ApplyReport> {
     throwIfInterrupted(this.#signal);
     const wanted = withLocalhostIpv6(plan, this.#machine);
-    const report = await this.#running.apply(wanted, this.#isFirst ? {} : options);
+    // Where ::1 came or went no service's own part tells it.
+    const hasLocalhost = wanted !== plan;
+    const isAnew = this.#isFirst || hasLocalhost !== this.#hadLocalhost;
+    const report = await this.#running.apply(wanted, isAnew ? {} : options);
     this.#isFirst = false;
+    this.#hadLocalhost = hasLocalhost;
     return report;
   }
 

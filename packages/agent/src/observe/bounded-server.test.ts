@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import { connect, Socket } from "node:net";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { ConnectionPool, createBoundedServer } from "./bounded-server.ts";
 
@@ -20,6 +20,28 @@ test("one that is being answered stays, and where all are nobody else comes in",
   answerAll();
   await vi.waitFor(() => expect(first.text).toContain("200 OK"));
   expect(second.text).toContain("200 OK");
+});
+
+test("whoever opens connections again and again keeps nobody out who asks", async () => {
+  const { open, pool, port } = await serve(2);
+  let isOver = false;
+  const flooding = Array.from({ length: 8 }, async () => {
+    while (!isOver) {
+      const socket = connect(port, "127.0.0.1");
+      socket.on("error", () => {});
+      await once(socket, "close").catch(() => {});
+    }
+  });
+  for (let round = 0; round < 50; round++) {
+    const client = await open("GET /now HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    await vi.waitFor(() => expect(client.isClosed).toBe(true), { timeout: 5_000 });
+    expect(client.text).toContain("200 OK");
+    expect(pool.size).toBeLessThanOrEqual(2 + 16);
+  }
+  isOver = true;
+  // Each pushes an older one out, until the last of the flood is closed.
+  const ended = Promise.all(flooding).then(() => "ended");
+  while ((await Promise.race([ended, open()])) !== "ended");
 });
 
 test.for([
@@ -59,8 +81,10 @@ async function serve(limit: number) {
   });
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
-  const open = async () => {
+  /** @param says is sent with the connection */
+  const open = async (says = "") => {
     const socket = connect(address.port, "127.0.0.1");
+    if (says !== "") socket.write(says);
     onTestFinished(() => void socket.destroy());
     const client: { socket: Socket; text: string; isClosed: boolean } = { socket, text: "", isClosed: false };
     socket.setEncoding("utf8").on("data", (text) => {
@@ -76,5 +100,22 @@ async function serve(limit: number) {
   };
   const answerAll = () => waiting.splice(0).forEach((answer) => void answer());
   const isAsked = (count: number) => vi.waitFor(() => expect(waiting).toHaveLength(count));
-  return { open, pool, answerAll: Object.assign(answerAll, { isAsked }) };
+  return { open, pool, port: address.port, answerAll: Object.assign(answerAll, { isAsked }) };
 }
+
+test("the client with the most connections that ask nothing makes room, however old the others are", () => {
+  const pool = new ConnectionPool(3);
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const arrive = (remoteAddress: string) => {
+    const socket = new Socket();
+    Object.defineProperty(socket, "remoteAddress", { value: remoteAddress });
+    pool.enter(socket);
+    vi.runAllTimers();
+    return socket;
+  };
+  const honest = arrive("192.0.2.1");
+  const flood = ["198.51.100.7", "::ffff:198.51.100.7", "198.51.100.7"].map(arrive);
+  expect(honest.destroyed).toBe(false);
+  expect(flood.map(({ destroyed }) => destroyed)).toEqual([true, false, false]);
+});

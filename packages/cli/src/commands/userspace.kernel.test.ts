@@ -381,6 +381,19 @@ describe.skipIf(reason !== undefined)(
       expect(await ask(host, "[::1]", 30_080)).toBe("one");
     });
 
+    test("a NodePort on localhost is served on ::1 also where that comes later", async () => {
+      await using host = await ProxyHost.create();
+      await startNamed(host, "127.0.1.1", "one");
+      await host.shell("ip link set lo up; ip address del ::1/128 dev lo");
+      await serving(host, { ...topologyOf({ nodePort: 30_080 }), node: { localhostNodePorts: true } });
+      expect(await ask(host, "127.0.0.1", 30_080)).toBe("one");
+      await host.shell("ip address add ::1/128 dev lo");
+      await until(
+        async () => (await ask(host, "[::1]", 30_080).catch(() => "")) === "one",
+        () => "::1 is not served",
+      );
+    });
+
     test("without isolation the programs of the host that VIPs lead to are named, and check says so", async () => {
       await using host = await ProxyHost.create();
       await startSshd(host);
