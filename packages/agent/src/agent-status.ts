@@ -43,6 +43,8 @@ export interface SourceStatus {
   readonly nodeEligible?: boolean;
   /** Entries whose last word is not in force: their last good state is, where there was one. Absent: none. */
   readonly refused?: readonly RefusedStatus[];
+  /** How many registered endpoints are kept although the source lost them; absent: none. */
+  readonly staleEndpoints?: number;
   /** Set while there is no newer state than the one in force because of these. */
   readonly fault?: { readonly since: string; readonly problems: readonly Problem[] };
 }

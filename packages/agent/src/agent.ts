@@ -302,6 +302,7 @@ export class Agent {
     return {
       ...{ source, readAt: this.#readAt, sourceFault: this.#sourceFault, warnings: this.#snapshot?.warnings ?? [] },
       refused: this.#snapshot?.refused ?? [],
+      staleEndpoints: this.#snapshot?.staleEndpoints ?? 0,
       ...{ dataPath: dataPath.name, applied: this.#applied, failure: this.#failure, held: guard?.held },
       ...{ isUnsure: this.#isUnsure, isStopping: this.#ending.signal.aborted },
       ...{ busySince: this.#busySince, retryAt: this.#retry.at },

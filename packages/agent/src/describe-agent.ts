@@ -12,6 +12,8 @@ export interface AgentFacts {
   readonly warnings: readonly Problem[];
   /** Entries of the source whose last word is not in force. */
   readonly refused: readonly RefusedEntry[];
+  /** How many endpoints are kept although the source lost them. */
+  readonly staleEndpoints: number;
   readonly dataPath: DataPathName;
   /** The plan that was carried out last. */
   readonly applied: Applied | undefined;
@@ -90,7 +92,7 @@ function staleProblem({ source }: Pick<AgentFacts, "source">): Problem {
   };
 }
 
-function describeSource({ source, readAt, sourceFault, refused }: AgentFacts): SourceStatus {
+function describeSource({ source, readAt, sourceFault, refused, staleEndpoints }: AgentFacts): SourceStatus {
   const { name } = source;
   const heard = source.lastHeard?.();
   const nodeEligible = source.isNodeEligible?.();
@@ -102,6 +104,7 @@ function describeSource({ source, readAt, sourceFault, refused }: AgentFacts): S
     ...(refused.length === 0
       ? {}
       : { refused: refused.map(({ since, ...entry }) => ({ ...entry, since: since.toISOString() })) }),
+    ...(staleEndpoints === 0 ? {} : { staleEndpoints }),
     ...(sourceFault === undefined
       ? {}
       : { fault: { since: sourceFault.since.toISOString(), problems: sourceFault.problems } }),

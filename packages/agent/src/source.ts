@@ -53,6 +53,8 @@ export interface SourceSnapshot {
    * took them out. However many these are, their going needs no confirmation. Absent: nothing is known of any.
    */
   readonly withdrawn?: ReadonlySet<string>;
+  /** Registrations that are kept in `topology` although the source lost them: `warnings` names them. Absent: none. */
+  readonly staleEndpoints?: number;
 }
 
 /** An entry of a source (a service of a file, a file of a directory, an object of a cluster, a key of a store) with a fault. */

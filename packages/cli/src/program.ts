@@ -13,11 +13,13 @@ import { addCleanup } from "./commands/cleanup.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfirm } from "./commands/confirm.ts";
 import { addConnections } from "./commands/connections.ts";
+import { addEtcd } from "./commands/etcd.ts";
 import { addHostState } from "./commands/host-state.ts";
 import { addIptables } from "./commands/iptables.ts";
 import { addLab } from "./commands/lab.ts";
 import { addNftables } from "./commands/nftables.ts";
 import { addProve } from "./commands/prove.ts";
+import { addRegister } from "./commands/register.ts";
 import { addRun } from "./commands/run.ts";
 import { addSchema } from "./commands/schema.ts";
 import { addStatus } from "./commands/status.ts";
@@ -66,6 +68,8 @@ const COMMANDS = [
   addNftables,
   addIptables,
   addUserspace,
+  addEtcd,
+  addRegister,
   addCleanup,
   addTrace,
   addProve,

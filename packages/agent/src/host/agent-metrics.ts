@@ -75,6 +75,12 @@ export const AGENT_METRICS: readonly Family[] = [
   },
   {
     type: "gauge",
+    name: "svcproxy_stale_endpoints",
+    help: "Registered endpoints that are kept although the source lost them.",
+    samples: single(({ status: { source } }) => source.staleEndpoints ?? 0),
+  },
+  {
+    type: "gauge",
     name: "svcproxy_plan_info",
     help: "1, with the digest of the plan in force.",
     samples: ({ status: { planDigest } }) =>

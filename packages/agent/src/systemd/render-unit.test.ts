@@ -35,13 +35,18 @@ test.for([
 const reason = whyNoKernelTests(["systemd-analyze"]);
 
 describe.skipIf(reason !== undefined)(`the package's units${reason === undefined ? "" : ` (${reason})`}`, () => {
-  test.for(["svcproxy.service", "svcproxy-apply.service"])("systemd finds no fault in %s", (name) => {
-    const folder = mkdtempSync(join(tmpdir(), "svcproxy-unit-"));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
-    const file = join(folder, name);
-    writeFileSync(file, unitFile(name).replaceAll("/usr/bin/svcproxy", process.execPath));
-    expect(execFileSync("systemd-analyze", ["verify", "--man=no", file], { encoding: "utf8", stdio: "pipe" })).toBe("");
-  });
+  test.for(["svcproxy.service", "svcproxy-apply.service", "svcproxy-register@.service"])(
+    "systemd finds no fault in %s",
+    (name) => {
+      const folder = mkdtempSync(join(tmpdir(), "svcproxy-unit-"));
+      onTestFinished(() => rmSync(folder, { recursive: true }));
+      const file = join(folder, name.replace("@", "@web"));
+      writeFileSync(file, unitFile(name).replaceAll("/usr/bin/svcproxy", process.execPath));
+      expect(execFileSync("systemd-analyze", ["verify", "--man=no", file], { encoding: "utf8", stdio: "pipe" })).toBe(
+        "",
+      );
+    },
+  );
 });
 
 test("the one-shot unit comes behind the programs that flush rules, and again when they are reloaded or restarted", () => {

@@ -1,10 +1,10 @@
 import { dump } from "js-yaml";
-import { type ReadOptions, readTopologyDocuments } from "../file/parse-topology.ts";
+import { readTopologyDocuments } from "../file/parse-topology.ts";
 import type { ParsedTopology } from "../text/finish-reading.ts";
 import { loadInput } from "../text/load-documents.ts";
 import type { InputFile } from "../text/source-document.ts";
 import { isMapping } from "../text/source-document.ts";
-import { type EntryKey, formatEntryKey } from "./entry-key.ts";
+import { type EntryKey, formatEntryKey, parseEntryKey } from "./entry-key.ts";
 import type { EntryOrder } from "./entry-topology.ts";
 
 /** A topology file taken apart. */
@@ -18,12 +18,16 @@ export interface SplitTopology extends ParsedTopology {
 /**
  * Takes a topology file apart into entries.
  *
+ * @param options.namespace that of services that name none
  * @throws InputError with every fault of the file
  */
-export function splitTopology(file: InputFile, options: ReadOptions = {}): SplitTopology {
+export function splitTopology(
+  file: InputFile,
+  { namespace: unnamed = "default" }: { readonly namespace?: string } = {},
+): SplitTopology {
   const loaded = loadInput([file]);
   // Only what can be read is taken apart: from here on hosts and services are lists of mappings with names.
-  const parsed = readTopologyDocuments(loaded, options);
+  const parsed = readTopologyDocuments(loaded);
   const [document] = loaded.documents;
   const value = isMapping(document?.value) ? document.value : {};
   const entries = new Map<string, Readonly<Record<string, unknown>>>();
@@ -33,15 +37,12 @@ export function splitTopology(file: InputFile, options: ReadOptions = {}): Split
     put({ kind: "host", name: String(name) }, rest);
   }
   for (const service of mappingsAt(value, "services")) {
-    const { name, namespace = "default", ...rest } = service;
+    const { name, namespace = unnamed, ...rest } = service;
     put({ kind: "service", namespace: String(namespace), name: String(name) }, rest);
   }
   if (isMapping(value["node"])) put({ kind: "settings" }, value["node"]);
-  const { hosts, services } = parsed.topology;
-  const order = {
-    hosts: hosts.map(({ name }) => name),
-    services: services.map(({ namespace, name }) => `${namespace}/${name}`),
-  };
+  const names = (folder: string) => [...entries.keys()].filter((path) => path.startsWith(folder)).map(nameOfPath);
+  const order = { hosts: names("hosts/"), services: names("services/") };
   return { ...parsed, entries, order: isSorted(order.hosts) && isSorted(order.services) ? undefined : order };
 }
 
@@ -91,4 +92,11 @@ function mappingsAt(value: Readonly<Record<string, unknown>>, key: string) {
 
 function isSorted(names: readonly string[]): boolean {
   return names.every((name, index) => index === 0 || (names[index - 1] ?? "") < name);
+}
+
+/** As `EntryOrder` has it: `web1`, `default/web`. */
+function nameOfPath(path: string): string {
+  const key = parseEntryKey(path);
+  if (key?.kind === "host") return key.name;
+  return key?.kind === "service" ? `${key.namespace}/${key.name}` : path;
 }

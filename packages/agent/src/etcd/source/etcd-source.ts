@@ -88,11 +88,6 @@ export class EtcdSource implements Source {
     return this.#taken;
   }
 
-  /** How many endpoints are kept although their registration is gone. */
-  get staleEndpoints(): number {
-    return this.#stale.count(performance.now());
-  }
-
   /** Tells the state anew, whether it has changed or not. */
   refresh(): void {
     this.#toldProblem = undefined;
@@ -226,6 +221,7 @@ export class EtcdSource implements Source {
       ...{ kind: "snapshot", complete: true, ...shared },
       ...(refused.length === 0 ? {} : { refused }),
       withdrawn,
+      staleEndpoints: this.#stale.count(now),
       warnings: [...this.#gate.problems, ...this.#stale.problems(now), ...warnings],
     };
   }
