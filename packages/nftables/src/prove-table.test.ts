@@ -29,6 +29,7 @@ test.for([
   ["a restricted address is open to all", /.*@allowed drop\n/, "", "5 broken"],
   ["one endpoint of two is drawn", /random mod 2 map/g, "random mod 1 map", "1 broken"],
   ["the mark takes others with it", /set meta mark \| 0x0*4000/g, "set 0x4000", "7 broken"],
+  ["a base chain drops what it has no rule for", /(hook output priority -105; policy) accept/, "$1 drop", "4 broken"],
   ["nothing is masqueraded", /masquerade fully-random/g, "accept", "2 broken"],
 ] as const)("a change breaks the claim that it is about: %s", ([, pattern, by, claim]) => {
   const change = (text: string) => {

@@ -1,5 +1,6 @@
 import { boundKinds, type ProofContext } from "../../prove/compile/proof-context.ts";
-import type { EndedState, SymbolicState } from "../../prove/walk/symbolic-state.ts";
+import { type BaseWalk, type ChainEntry, enterChain, walkBase } from "../../prove/walk/base-walk.ts";
+import type { SymbolicState } from "../../prove/walk/symbolic-state.ts";
 import type { SymbolicResult } from "../../prove/walk/symbolic-steps.ts";
 import type { Hook } from "../../rule-set.ts";
 import type { NftVerdict } from "../nft-rule-set.ts";
@@ -7,13 +8,7 @@ import type { CompiledNftBase, CompiledNftChain, CompiledNftRule } from "./compi
 import { runStep } from "./run-step.ts";
 import { decidedBy } from "./step-outcome.ts";
 
-interface BaseWalk {
-  readonly context: ProofContext;
-  readonly chains: ReadonlyMap<string, CompiledNftChain>;
-  readonly hook: Hook;
-  readonly accepted: SymbolicState[];
-  readonly ended: EndedState[];
-}
+type NftWalk = BaseWalk<CompiledNftChain>;
 
 /** Walks a base chain of nftables at one hook, its policy included. */
 export function walkNftBase(
@@ -21,18 +16,7 @@ export function walkNftBase(
   entering: SymbolicState,
   { base, hook }: { base: CompiledNftBase; hook: Hook },
 ): SymbolicResult {
-  const { table, chain, chains, policy } = base;
-  const walk: BaseWalk = { context, chains, hook, accepted: [], ended: [] };
-  const fell = walkChain(walk, chain, { entering, path: [chain.name] });
-  if (policy !== "DROP") return { going: [...walk.accepted, ...fell], ended: walk.ended };
-  const because = `the policy of ${table} ${chain.name} is DROP`;
-  for (const state of fell) walk.ended.push({ state, ending: { kind: "dropped", because } });
-  return { going: walk.accepted, ended: walk.ended };
-}
-
-interface ChainEntry {
-  readonly entering: SymbolicState;
-  readonly path: readonly string[];
+  return walkBase({ context, hook, base, walkChain }, entering);
 }
 
 /** A state on its way through a chain: which rule is next, and which of its steps. */
@@ -43,7 +27,7 @@ interface Job {
 }
 
 /** @returns the states that come to the chain's end or return from it */
-function walkChain(walk: BaseWalk, chain: CompiledNftChain, { entering, path }: ChainEntry): SymbolicState[] {
+function walkChain(walk: NftWalk, chain: CompiledNftChain, { entering, path }: ChainEntry): SymbolicState[] {
   const fell: SymbolicState[] = [];
   const work: Job[] = [{ state: entering, at: 0, step: 0 }];
   for (let job = work.pop(); job !== undefined; job = work.pop()) {
@@ -93,7 +77,7 @@ interface Taking {
 
 /** @returns the states that go on to the next rule */
 function follow(
-  walk: BaseWalk,
+  walk: NftWalk,
   { state, verdict }: { readonly state: SymbolicState; readonly verdict: NftVerdict },
   { rule: { placed }, path, fell }: Taking,
 ): readonly SymbolicState[] {
@@ -112,18 +96,7 @@ function follow(
       return [];
     }
     case "jump":
-    case "goto": {
-      const chain = walk.chains.get(verdict.chain);
-      if (chain === undefined || path.includes(verdict.chain)) {
-        const why = chain === undefined ? "does not exist" : "leads back to itself";
-        const because = `the chain ${verdict.chain} ${why}`;
-        walk.ended.push({ state: decidedBy(state, placed), ending: { kind: "undecided", because, placed } });
-        return [];
-      }
-      const back = walkChain(walk, chain, { entering: state, path: [...path, verdict.chain] });
-      if (verdict.kind === "jump") return back;
-      for (const one of back) fell.push(one);
-      return [];
-    }
+    case "goto":
+      return enterChain(walk, { entering: state, path }, { to: verdict, placed, fell });
   }
 }

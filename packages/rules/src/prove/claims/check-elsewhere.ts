@@ -1,4 +1,5 @@
 import { familyOf, type HostPlan, servesNodePortsOnLocalhost } from "@svcproxy/topology";
+import { isProxyTable } from "../../hooks/any-rule.ts";
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
 import { ALL_PORTS, ALL_PROTOCOLS, protocols } from "../compile/condition.ts";
 import type { Finding } from "../report/proof.ts";
@@ -146,6 +147,8 @@ function checkUntouched(check: CheckContext, { state, ending }: EndedState, know
       turnsAwayByDesign(check, { state, ending }, { ...known, finding, isTelling });
     if (!isShown) fails(`is ${ending.kind} by our rules though it dials no frontend`, ending.placed);
   }
+  if (ending.kind === "dropped" && ending.policyOf !== undefined && isProxyTable(ending.policyOf))
+    fails(`is dropped though it dials no frontend (${ending.because})`, undefined);
   const changed = (markBitsWeTouch(state, isOwn) & ~check.markBit) >>> 0;
   if (ending.kind === "delivered" && changed !== 0)
     fails(`has mark bits changed that are not ours (0x${changed.toString(16)})`, undefined);

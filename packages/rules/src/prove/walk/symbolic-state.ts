@@ -146,7 +146,13 @@ export type SymbolicEnding =
       readonly answer: RefusalAnswer;
       readonly placed?: PlacedRule;
     }
-  | { readonly kind: "dropped"; readonly because: string; readonly placed?: PlacedRule }
+  | {
+      readonly kind: "dropped";
+      readonly because: string;
+      readonly placed?: PlacedRule;
+      /** The table, where no rule but a base chain's policy does it. */
+      readonly policyOf?: string;
+    }
   | { readonly kind: "undecided"; readonly because: string; readonly placed?: PlacedRule };
 
 export interface EndedState {

@@ -11,19 +11,14 @@ import type { CompiledBase } from "../compile/compile-stages.ts";
 import type { Condition } from "../compile/condition.ts";
 import { boundKinds, type ProofContext } from "../compile/proof-context.ts";
 import { askRule } from "./ask-rule.ts";
+import { type BaseWalk, type ChainEntry, enterChain, walkBase } from "./base-walk.ts";
 import { hasOnePort, partsByDestination, placesFor } from "./chain-index.ts";
 import { changedMark, connectionMark } from "./mark-change.ts";
-import type { EndedState, SymbolicEnding, SymbolicState } from "./symbolic-state.ts";
+import type { SymbolicEnding, SymbolicState } from "./symbolic-state.ts";
 import type { SymbolicResult } from "./symbolic-steps.ts";
 import { isTranslated, translate } from "./translate-state.ts";
 
-interface TableWalk {
-  readonly context: ProofContext;
-  readonly chains: ReadonlyMap<string, CompiledChain>;
-  readonly hook: Hook;
-  readonly accepted: SymbolicState[];
-  readonly ended: EndedState[];
-}
+type TableWalk = BaseWalk<CompiledChain>;
 
 /** Walks a base chain at one hook, its policy included. */
 export function walkSymbolicTable(
@@ -31,18 +26,7 @@ export function walkSymbolicTable(
   entering: SymbolicState,
   { base, hook }: { base: CompiledBase; hook: Hook },
 ): SymbolicResult {
-  const { table, chain, chains, policy } = base;
-  const walk: TableWalk = { context, chains, hook, accepted: [], ended: [] };
-  const fell = walkChain(walk, chain, { entering, path: [chain.name] });
-  if (policy !== "DROP") return { going: [...walk.accepted, ...fell], ended: walk.ended };
-  const because = `the policy of ${table} ${chain.name} is DROP`;
-  for (const state of fell) walk.ended.push({ state, ending: { kind: "dropped", because } });
-  return { going: walk.accepted, ended: walk.ended };
-}
-
-interface ChainEntry {
-  readonly entering: SymbolicState;
-  readonly path: readonly string[];
+  return walkBase({ context, hook, base, walkChain }, entering);
 }
 
 /** A state on its way through a chain. */
@@ -165,17 +149,8 @@ function take(walk: TableWalk, state: SymbolicState, { rule, path, fell }: Takin
     case "ttl":
       return [{ ...told(), ttl: `${state.ttl} ${target.change} ${target.value}` }];
     case "jump":
-    case "goto": {
-      const chain = walk.chains.get(target.chain);
-      if (chain === undefined || path.includes(target.chain)) {
-        const why = chain === undefined ? "does not exist" : "leads back to itself";
-        return end({ kind: "undecided", because: `the chain ${target.chain} ${why}`, placed });
-      }
-      const back = walkChain(walk, chain, { entering: withJump(walk, state, placed), path: [...path, target.chain] });
-      if (target.kind === "jump") return back;
-      for (const one of back) fell.push(one);
-      return [];
-    }
+    case "goto":
+      return enterChain(walk, { entering: withJump(walk, state, placed), path }, { to: target, placed, fell });
     case "dnat":
     case "snat":
     case "masquerade":

@@ -41,6 +41,9 @@ export async function createMutantWorld(): Promise<KernelWorld> {
 /** Enough to tell a share from its half. */
 const REPEATS_OF_COUNTER_EXAMPLE = 1200;
 
+/** So many connections of a client that is forgotten before each. */
+const DRAWS = 400;
+
 /** Of what decides how long a client is remembered. */
 const ABOUT_TIME = /recent|timeout|affinity|slot|forget|update|recall|learn/;
 
@@ -135,8 +138,30 @@ class Traffic {
 
   /** Sends the packets with the original, and with a variant. */
   async changeOf(variant: Variant, probes: readonly KernelProbe[]): Promise<string | undefined> {
-    const before = await this.#fates(this.#original, probes);
-    return this.#differing(before, await this.#fates(variant, probes), probes);
+    const isSticky = ({ sent: { packet } }: KernelProbe) =>
+      this.#sticky.some(({ to, port }) => to === packet.destination && port === packet.destinationPort);
+    const plain = probes.filter((probe) => !isSticky(probe));
+    const before = await this.#fates(this.#original, plain);
+    const changed = this.#differing(before, await this.#fates(variant, plain), plain);
+    if (changed !== undefined) return changed;
+    for (const probe of probes.filter(isSticky)) {
+      const drawn = await this.#draws(this.#original, probe);
+      const differs = this.#differing([drawn], [await this.#draws(variant, probe)], [probe]);
+      if (differs !== undefined) return differs;
+    }
+    return undefined;
+  }
+
+  /** Where a client draws once, it is forgotten before each connection. */
+  async #draws(variant: Variant, probe: KernelProbe): Promise<Fates> {
+    await variant.load(this.#world);
+    const all = new Map<string, number>();
+    for (let draw = 0; draw < DRAWS; draw++) {
+      await variant.forget(this.#world);
+      const [fates] = await fatesOf(this.#world, [{ ...probe, repeats: 1 }], { tellsOurBit: this.#tellsOurBit });
+      for (const [end, count] of fates ?? []) all.set(end, (all.get(end) ?? 0) + count);
+    }
+    return all;
   }
 
   async #fates(variant: Variant, probes = this.#probes): Promise<readonly Fates[]> {

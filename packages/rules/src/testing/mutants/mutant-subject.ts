@@ -27,6 +27,8 @@ export interface MutantSubject {
 export interface Variant {
   /** Nobody is remembered from before. @returns whether the kernel takes the rules */
   load(world: KernelWorld): Promise<boolean>;
+  /** Makes every client a new one again, once the rules are loaded. */
+  forget(world: KernelWorld): Promise<void>;
   /** Asked after loading. */
   prove(world: KernelWorld): Promise<Proof>;
 }
@@ -51,9 +53,10 @@ function rulesSubject(fixture: ProveFixture, settings: WorldSettings): MutantSub
     async load(world) {
       await unload(world);
       const fault = await loadRules(world, { rules: withEveryTable(rules), settings, variant: "legacy" });
-      await world.run("sh", ["-c", "for list in /proc/net/xt_recent/*; do [ -w $list ] && echo / > $list; done; true"]);
+      await forget(world);
       return fault === undefined;
     },
+    forget,
     prove: async (world) => proveRules({ plan, deviations, isOwn, hostState: stateOf(world, settings), rules }),
   });
   return {
@@ -74,6 +77,9 @@ function tableSubject(table: "svcproxy" | "kube-proxy", settings: WorldSettings)
       await unload(world);
       return (await world.load({ tool: "nft -f -", rules, settings })) === undefined;
     },
+    async forget(world) {
+      await world.load({ tool: "nft -f -", rules, settings });
+    },
     async prove(world) {
       const listed = await world.run("nft", ["list", "ruleset", "ip"]);
       const rules = { family: 4 as const, iptables: [], nft: parseNft(listed), unread: [] };
@@ -91,6 +97,10 @@ function tableSubject(table: "svcproxy" | "kube-proxy", settings: WorldSettings)
 
 function stateOf({ hostState }: KernelWorld, settings: WorldSettings) {
   return { ...hostState, sysctls: sysctlsOf(settings), recentLists: {} };
+}
+
+async function forget(world: KernelWorld): Promise<void> {
+  await world.run("sh", ["-c", "for list in /proc/net/xt_recent/*; do [ -w $list ] && echo / > $list; done; true"]);
 }
 
 /** Takes away what a subject before left. */
