@@ -1,6 +1,8 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { censusOf, type DataPathSession } from "@svcproxy/host";
 import { MemoryDataPath } from "@svcproxy/host/testing";
-import { inputError, parseTopology, planHost, type Topology } from "@svcproxy/topology";
+import { inputError, type Port, parsePort, parseTopology, planHost, type Topology } from "@svcproxy/topology";
 import { pino } from "pino";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { Agent } from "./agent.ts";
@@ -202,6 +204,37 @@ test("stopped, it leaves in force what is and follows no more", async () => {
   expect([served(), sessions(), agent.status().state]).toEqual([["web 1"], 0, "stopping"]);
 });
 
+test("stopped while it carries a plan out, it opens nothing more: nobody answers health checks", async () => {
+  const slow = Promise.withResolvers<void>();
+  const port = await freePort();
+  const asked = (endpoint: number): Topology => {
+    const { services, ...rest } = topologyOf({ web: endpoint });
+    const checked = { externalTrafficPolicy: "Local", healthCheckNodePort: port } as const;
+    return { ...rest, services: services.map((service) => ({ ...service, ...checked })) };
+  };
+  const { agent, source, applied } = await started(asked(1), {
+    afterApply: (count) => (count === 1 ? slow.promise : undefined),
+  });
+  await vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(503));
+  source.set(asked(2));
+  await vi.waitFor(() => expect(applied).toHaveLength(2));
+  const stopped = agent.stop();
+  slow.resolve();
+  await stopped;
+  await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
+});
+
+/** A port on which nobody listens. */
+async function freePort(): Promise<Port> {
+  const server = createServer().listen(0);
+  await once(server, "listening");
+  const address = server.address();
+  const port = parsePort(typeof address === "object" ? (address?.port ?? 0) : 0);
+  await new Promise((resolve) => server.close(resolve));
+  if (port === undefined) throw new Error("no port is free");
+  return port;
+}
+
 describe("a change that takes away most of what is served", () => {
   const many = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`web${index}`, index + 1]));
   const logger = pino({ level: "silent" });
@@ -301,10 +334,12 @@ test("a source that says nothing for a minute is stale, and what it said stays",
 interface TestOptions extends Partial<AgentOptions> {
   /** Called with the number of the apply; it waits for what is returned. */
   readonly beforeApply?: (count: number) => Promise<void> | undefined;
+  /** The same, when the machine has it. */
+  readonly afterApply?: (count: number) => Promise<void> | undefined;
   readonly onPlan?: () => void;
 }
 
-function newAgent(source: MemorySource, { beforeApply, onPlan, ...options }: TestOptions = {}) {
+function newAgent(source: MemorySource, { beforeApply, afterApply, onPlan, ...options }: TestOptions = {}) {
   const dataPath = new MemoryDataPath();
   const applied: (ReadonlySet<string> | undefined)[] = [];
   const told: string[] = [];
@@ -319,7 +354,9 @@ function newAgent(source: MemorySource, { beforeApply, onPlan, ...options }: Tes
       async apply(plan, given = {}) {
         const count = applied.push(given.changed) - 1;
         await beforeApply?.(count);
-        return session.apply(plan, given);
+        const report = await session.apply(plan, given);
+        await afterApply?.(count);
+        return report;
       },
       async [Symbol.asyncDispose]() {
         sessions--;

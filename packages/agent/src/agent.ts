@@ -281,7 +281,7 @@ export class Agent {
   /** NodePorts are served on addresses that the machine has now. */
   #watchMachine(): void {
     const { machine, logger } = this.#options;
-    if (machine === undefined) return;
+    if (machine === undefined || this.#ending.signal.aborted) return;
     this.#machineCheck = repeat(
       async () => {
         if (machine() === this.#machine) return;

@@ -269,6 +269,8 @@ export class HostAgent {
   #startWatch(): void {
     const [notice, drift] = [this.#agent?.foreignChanges, this.#drift];
     if (this.#watch !== undefined || notice === undefined || drift === undefined) return;
+    // What was carried out when it was told to end.
+    if (this.#ending.signal.aborted) return;
     this.#watch = new KernelWatch({
       notice,
       isOurs: (writer) => this.#tools.isOurs(writer),

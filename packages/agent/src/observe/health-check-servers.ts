@@ -18,11 +18,15 @@ export class HealthCheckServers {
   readonly #servers = new Map<string, HealthCheckServer>();
   readonly #pool = new ConnectionPool(MAX_CONNECTIONS);
 
+  #isClosed = false;
+
   constructor(logger: Logger) {
     this.#logger = logger;
   }
 
+  /** Does nothing any more once it is closed. */
   apply(checks: readonly HealthCheck[]): void {
+    if (this.#isClosed) return;
     const current = new Map(
       checks.flatMap((check) =>
         (check.addresses ?? [undefined]).map((address) => [placeOf(check, address), { check, address }] as const),
@@ -41,6 +45,7 @@ export class HealthCheckServers {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const server of this.#servers.values()) server.close();
     this.#servers.clear();
   }
