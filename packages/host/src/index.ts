@@ -12,6 +12,7 @@ export * from "./find-obstacles.ts";
 export * from "./frontend-counts.ts";
 export * from "./hash-name.ts";
 export * from "./host-problems.ts";
+export * from "./host-root.ts";
 export * from "./isolate-refusal.ts";
 export { removeTraceLeftover, traceInKernel } from "./kernel-trace/kernel-trace.ts";
 export { TRACE_TABLE, type TracedConnection } from "./kernel-trace/trace-table.ts";

@@ -1,4 +1,5 @@
 import process from "node:process";
+import { toolCommand } from "./host-root.ts";
 import { hasTool } from "./tool-path.ts";
 
 /**
@@ -8,7 +9,8 @@ import { hasTool } from "./tool-path.ts";
  * @see setpriv(1)
  */
 export function nftMonitorCommand(args: readonly string[] = ["monitor"]): readonly [string, ...string[]] {
-  if (!hasTool("setpriv")) return ["nft", ...args];
-  const script = '[ "$PPID" = "$1" ] && shift && exec nft "$@"';
-  return ["setpriv", "--pdeathsig", "KILL", "sh", "-c", script, "sh", String(process.pid), ...args];
+  const { program, before } = toolCommand("nft");
+  if (!hasTool("setpriv")) return [program, ...before, ...args];
+  const script = '[ "$PPID" = "$1" ] && shift && exec "$@"';
+  return ["setpriv", "--pdeathsig", "KILL", "sh", "-c", script, "sh", String(process.pid), program, ...before, ...args];
 }

@@ -3,6 +3,7 @@ import process from "node:process";
 import type { Readable } from "node:stream";
 import { EnvironmentError } from "@svcproxy/topology";
 import type { DescriptorReserve } from "./descriptor-reserve.ts";
+import { toolCommand } from "./host-root.ts";
 import { outOfDescriptors, systemCode } from "./system-error.ts";
 import { packageOf } from "./tool-path.ts";
 
@@ -151,7 +152,8 @@ function startTool(
   { args, env, heldFd }: { readonly args: readonly string[] } & Pick<ToolOptions, "env" | "heldFd">,
 ) {
   try {
-    return spawn(tool, args, {
+    const { program, before } = toolCommand(tool);
+    return spawn(program, [...before, ...args], {
       stdio: ["pipe", "pipe", "pipe", ...(heldFd === undefined ? [] : [heldFd])],
       env: { ...env, LC_ALL: "C" },
       // A session and process group of its own: a Ctrl-C is for us, and must not end a program that is about to commit.

@@ -2,6 +2,7 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { EnvironmentError } from "@svcproxy/topology";
+import { toolCommand } from "./host-root.ts";
 
 /** Debian packages of tools that are called otherwise. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -37,6 +38,7 @@ function withSbin(path: string): string {
 
 /** Whether PATH leads to a program of this name that we may run. @param options.sbin look where administration programs are too */
 export function hasTool(tool: string, { sbin = false }: { readonly sbin?: boolean } = {}): boolean {
+  if (toolCommand(tool).before.length > 0) return true;
   const path = sbin ? withSbin(ownPath()) : ownPath();
   return path.split(delimiter).some((folder) => {
     try {

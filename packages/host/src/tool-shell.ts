@@ -7,6 +7,7 @@ import { constants as os, tmpdir } from "node:os";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { EnvironmentError } from "@svcproxy/topology";
+import { toolCommand } from "./host-root.ts";
 import { EndedTool, MissingTool, runTool, type ToolOptions, type ToolOutput, type ToolRunner } from "./run-tool.ts";
 
 /** Starts tools, one after the other, for a process whose own starts take long. */
@@ -203,7 +204,8 @@ function scriptOf({
   input,
   maxOutputBytes,
 }: Pick<ShellRun, "tool" | "args"> & { readonly input: string; readonly maxOutputBytes: number }): string {
-  const command = [tool, ...args].map(quote).join(" ");
+  const { program, before } = toolCommand(tool);
+  const command = [program, ...before, ...args].map(quote).join(" ");
   const end = `end-${randomUUID()}`;
   const [from, here] =
     input === "" ? ["</dev/null", ""] : [`<<'${end}'`, `${input}${input.endsWith("\n") ? "" : "\n"}${end}\n`];
