@@ -26,7 +26,7 @@ function sortedLines(text: string): readonly string[] {
 describe("the API server that it asks", () => {
   const ask = async (path: string, count: number) => {
     const [objects] = [JSON.parse(readFileSync(recordedCase("headless").objects, "utf8")).items];
-    await using server = createApiServer(objects).listen(0, "127.0.0.1");
+    await using server = createApiServer(objects).server.listen(0, "127.0.0.1");
     await once(server, "listening");
     const address = server.address();
     if (address === null || typeof address === "string") throw new TypeError("no port");

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 
 /** An object as a manifest has it. */
 export interface ApiObject {
@@ -9,7 +9,7 @@ export interface ApiObject {
     readonly namespace?: string;
     readonly labels?: Readonly<Record<string, string>>;
   };
-  readonly spec?: { readonly clusterIP?: string };
+  readonly spec?: { readonly clusterIP?: string; readonly [key: string]: unknown };
 }
 
 /** The resources that kube-proxy asks for, by their path. */
@@ -20,68 +20,112 @@ const RESOURCES: Readonly<Record<string, { readonly kind: string; readonly apiVe
   "/apis/networking.k8s.io/v1/servicecidrs": { kind: "ServiceCIDR", apiVersion: "networking.k8s.io/v1" },
 };
 
-/** All objects have it: nothing ever changes. */
-const RESOURCE_VERSION = "1";
+/** Of what there is at the start; each change has the next. */
+const FIRST_VERSION = 1;
+
+/** The server, and the way to change what it has. */
+export interface SmallApiServer {
+  readonly server: Server;
+  /** An object of this kind and name is another one from now on, and who watches is told. */
+  put(object: ApiObject): void;
+}
 
 /**
- * An API server of which kube-proxy asks as much as it needs, and that knows nothing else: lists and watches of objects that never
- * change, as JSON (kube-proxy asks for protobuf unless its configuration says `contentType: application/json`). Events that it reports
- * are taken and forgotten.
+ * An API server of which kube-proxy asks as much as it needs, and that knows nothing else: lists and watches of objects, as JSON
+ * (kube-proxy asks for protobuf unless its configuration says `contentType: application/json`). Events that it reports are taken and
+ * forgotten.
  */
-export function createApiServer(objects: readonly ApiObject[]) {
-  return createServer((request, response) => {
+export function createApiServer(objects: readonly ApiObject[]): SmallApiServer {
+  const all = new Map(objects.map((object) => [keyOf(object), { object, version: FIRST_VERSION }]));
+  let version = FIRST_VERSION;
+  const watchers = new Map<ServerResponse, { readonly resource: Resource; readonly url: URL }>();
+  const server = createServer((request, response) => {
     const url = new URL(request.url ?? "/", "http://localhost");
     const resource = RESOURCES[url.pathname];
     if (request.method === "POST") takeEvent(request, response);
     else if (resource === undefined) notFound(response);
-    else if (url.searchParams.get("watch") === "true")
-      watch(response, select(objects, resource, url), { resource, url });
-    else list(response, select(objects, resource, url), resource);
+    else {
+      const selected = [...all.values()].filter(({ object }) => isSelected(object, { resource, url }));
+      const state = { objects: selected, version };
+      if (url.searchParams.get("watch") !== "true") list(response, state, resource);
+      else {
+        watch(response, state, { resource, url });
+        watchers.set(response, { resource, url });
+        response.once("close", () => watchers.delete(response));
+      }
+    }
   });
+  return {
+    server,
+    put(object) {
+      version += 1;
+      const type = all.has(keyOf(object)) ? "MODIFIED" : "ADDED";
+      all.set(keyOf(object), { object, version });
+      for (const [response, asked] of watchers) {
+        if (isSelected(object, asked)) send(response, type, asServed(asked.resource, { object, version }));
+      }
+    },
+  };
+}
+
+function keyOf({ kind, metadata: { namespace = "", name } }: ApiObject): string {
+  return `${kind} ${namespace}/${name}`;
+}
+
+interface Stored {
+  readonly object: ApiObject;
+  readonly version: number;
+}
+
+interface State {
+  readonly objects: readonly Stored[];
+  readonly version: number;
 }
 
 type Resource = (typeof RESOURCES)[string];
 
 /** The selectors that kube-proxy has: a name, the lack of a label, and ClusterIPs that are not `None`. */
-function select(objects: readonly ApiObject[], { kind }: Resource, { searchParams }: URL): readonly ApiObject[] {
+function isSelected(
+  { kind: own, metadata, spec }: ApiObject,
+  { resource: { kind }, url: { searchParams } }: { readonly resource: Resource; readonly url: URL },
+): boolean {
   const name = /^metadata\.name=(.+)$/.exec(searchParams.get("fieldSelector") ?? "")?.[1];
   const isWithoutHeadless = searchParams.get("fieldSelector") === "spec.clusterIP!=None";
   const missing = (searchParams.get("labelSelector") ?? "")
     .split(",")
     .flatMap((term) => /^!(.+)$/.exec(term)?.[1] ?? []);
-  return objects.filter(
-    ({ kind: own, metadata, spec }) =>
-      own === kind &&
-      (name === undefined || metadata.name === name) &&
-      !(isWithoutHeadless && spec?.clusterIP === "None") &&
-      missing.every((label) => metadata.labels?.[label] === undefined),
+  return (
+    own === kind &&
+    (name === undefined || metadata.name === name) &&
+    !(isWithoutHeadless && spec?.clusterIP === "None") &&
+    missing.every((label) => metadata.labels?.[label] === undefined)
   );
 }
 
-function asServed({ apiVersion, kind }: Resource, object: ApiObject) {
+function asServed({ apiVersion, kind }: Resource, { object, version }: Stored) {
   const { metadata } = object;
   const uid = `${kind}/${metadata.namespace ?? ""}/${metadata.name}`;
-  return { ...object, apiVersion, kind, metadata: { ...metadata, uid, resourceVersion: RESOURCE_VERSION } };
+  return { ...object, apiVersion, kind, metadata: { ...metadata, uid, resourceVersion: String(version) } };
 }
 
-function list(response: ServerResponse, items: readonly ApiObject[], resource: Resource): void {
-  const metadata = { resourceVersion: RESOURCE_VERSION };
-  const listed = items.map((item) => asServed(resource, item));
+function list(response: ServerResponse, { objects, version }: State, resource: Resource): void {
+  const metadata = { resourceVersion: String(version) };
+  const listed = objects.map((stored) => asServed(resource, stored));
   json(response, { kind: `${resource.kind}List`, apiVersion: resource.apiVersion, metadata, items: listed });
 }
 
 function watch(
   response: ServerResponse,
-  items: readonly ApiObject[],
+  { objects, version }: State,
   { resource, url }: { readonly resource: Resource; readonly url: URL },
 ): void {
   response.writeHead(200, { "content-type": "application/json" });
   response.flushHeaders();
   if (url.searchParams.get("sendInitialEvents") !== "true") return;
-  for (const item of items) send(response, "ADDED", asServed(resource, item));
+  for (const stored of objects) send(response, "ADDED", asServed(resource, stored));
   const { kind, apiVersion } = resource;
   const annotations = { "k8s.io/initial-events-end": "true" };
-  send(response, "BOOKMARK", { kind, apiVersion, metadata: { resourceVersion: RESOURCE_VERSION, annotations } });
+  send(response, "BOOKMARK", { kind, apiVersion, metadata: { resourceVersion: String(version), annotations } });
 }
 
 function send(response: ServerResponse, type: string, object: unknown): void {
