@@ -1,8 +1,9 @@
+import { runsKubeProxy, thisMachine } from "@svcproxy/host";
 import { chooseDialect, chooseStyle, type Dialect, IptablesDataPath } from "@svcproxy/iptables";
 import { type Family, type HostPlan, problemSentence } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 import type { FamilyFlag, HostPlanFlags, VariantFlags } from "./iptables-flags.ts";
-import { readHostPlan as planForHost } from "./read-topology.ts";
+import { EVERY_ADDRESS, readHostPlan as planForHost } from "./read-topology.ts";
 
 export { formatDifferences, isForeign, listDifferences, ruleLimitations } from "@svcproxy/iptables";
 export { planProblems } from "@svcproxy/topology";
@@ -16,6 +17,17 @@ export async function readHostPlan(
 ): Promise<{ readonly plan: HostPlan; readonly defaultDialect: Dialect }> {
   const { plan, topology } = await planForHost(context, files, flags);
   return { plan, defaultDialect: chooseDialect(topology) };
+}
+
+/** The same for a comparison with the rules that are here: where they are kube-proxy's, its externalIPs are part of the plan. */
+export async function readJudgedPlan(
+  context: CommandContext,
+  files: readonly string[],
+  flags: HostPlanFlags,
+): ReturnType<typeof readHostPlan> {
+  const isKubeProxys = await runsKubeProxy(thisMachine, { signal: context.signal });
+  const allowExternalIps = [...(flags.allowExternalIps ?? []), ...(isKubeProxys ? EVERY_ADDRESS : [])];
+  return readHostPlan(context, files, { ...flags, allowExternalIps });
 }
 
 export interface DataPathFlags

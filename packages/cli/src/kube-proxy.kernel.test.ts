@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createNetworkNamespace, whyNoKernelTests } from "@svcproxy/lab";
 import { recordedCase, recordedCases, recordedConfigurationText } from "@svcproxy/nftables/testing";
 import { afterAll, describe, expect, test } from "vitest";
+import { runCli } from "./testing/cli-in-namespace.ts";
 import { createApiServer } from "./testing/kube-proxy/api-server.ts";
 import { runKubeProxy, whyNoKubeProxy } from "./testing/kube-proxy/run-kube-proxy.ts";
 import { runInMemory } from "./testing/memory-context.ts";
@@ -94,6 +95,16 @@ if (isAskedFor) {
           expect(proved.stdout).not.toMatch(/^(BROKEN|undecided)/m);
           expect(proved.exitCode).toBe(0);
           if (mode === "nftables") return;
+          const diff = await runCli(namespace, [
+            "iptables",
+            "diff",
+            recorded.objects,
+            "--config",
+            config,
+            "--host",
+            "node1",
+          ]);
+          expect(diff).toMatchObject({ exitCode: 0, stdout: "" });
           expect(sortedLines(saved)).toEqual(sortedLines(readFileSync(recorded.saved, "utf8")));
         },
       );

@@ -34,6 +34,7 @@ export * from "./route-localnet.ts";
 export * from "./rule-tools.ts";
 export * from "./run-ip.ts";
 export * from "./run-tool.ts";
+export * from "./runs-kube-proxy.ts";
 export * from "./runtime-directory.ts";
 export * from "./service-port-statuses.ts";
 export { collectSnapshot } from "./snapshot/collect-snapshot.ts";

@@ -16,10 +16,9 @@ export function addIptablesDiff(iptables: Command, run: RunCommand): void {
     .option("--json", "print the differences as JSON")
     .action((files: string[], flags: DiffFlags) =>
       run(async (context) => {
-        const { formatDifferences, isForeign, listDifferences, logProblems, openDataPath, readHostPlan } = await import(
-          "../host-rules.ts"
-        );
-        const { plan, defaultDialect } = await readHostPlan(context, files, flags);
+        const { formatDifferences, isForeign, listDifferences, logProblems, openDataPath, readJudgedPlan } =
+          await import("../host-rules.ts");
+        const { plan, defaultDialect } = await readJudgedPlan(context, files, flags);
         const dataPath = await openDataPath(context, { ...flags, defaultDialect });
         const { choice, families, problems } = await dataPath.compare(plan, { signal: context.signal });
         const differences = listDifferences(families);

@@ -3,6 +3,7 @@ import { EnvironmentError, type Family, type HostPlan, type Problem } from "@svc
 import { listDifferences } from "../kernel/differences.ts";
 import { findDifference } from "../kernel/find-difference.ts";
 import { refuseForeignChains } from "../kernel/foreign-chains.ts";
+import { areKubeProxys } from "../kernel/kube-proxy-rules.ts";
 import type { RuleDifference } from "../kernel/rule-backend.ts";
 import { unmarkedBeside, unmarkedProblem } from "../kernel/unmarked-rules.ts";
 import { ruleLimitations } from "../rule-limitations.ts";
@@ -21,6 +22,7 @@ import {
 import { IptablesSession } from "./iptables-session.ts";
 import { chooseStyle, type IptablesEvents, type IptablesSettings } from "./iptables-settings.ts";
 import { kernelMachine } from "./kernel-machine.ts";
+import { kubeProxysDifference } from "./kube-proxys-difference.ts";
 
 export interface CleanupOptions {
   readonly signal: AbortSignal;
@@ -69,7 +71,12 @@ export class IptablesDataPath implements DataPath {
     const rules = findDifference(saved, desired, this.#settings);
     const beside = unmarkedBeside(saved, desired);
     // What an earlier plan left without a mark serves too, and no part of this one would meet it.
-    const families = beside.length === 0 ? rules.families : findDifference(saved, desired, { adopt: true }).families;
+    const families =
+      areKubeProxys(saved) && style.dialect === "kubernetes"
+        ? kubeProxysDifference(saved, { plan: served, style, abilities })
+        : beside.length === 0
+          ? rules.families
+          : findDifference(saved, desired, { adopt: true }).families;
     const needs = { families: usedFamilies(plan), localhostNodePorts: servesLocalhost(plan, 4) };
     return {
       differences: listDifferences(families).map(placeDifference),

@@ -34,7 +34,13 @@ test.for([
     planned: [A],
     findings: [{ kind: "extra" }, { kind: "missing" }],
   },
-  { name: "moved", current: [B, A], planned: [A, B], findings: [{ kind: "moved", position: 1, plannedPosition: 2 }] },
+  {
+    name: "moved",
+    current: ["-j ACCEPT", A],
+    planned: [A, "-j ACCEPT"],
+    findings: [{ kind: "moved", position: 1, plannedPosition: 2 }],
+  },
+  { name: "in another order that does the same", current: [B, A], planned: [A, B], findings: [] },
   {
     name: "duplicated",
     current: [A, B, A, A],

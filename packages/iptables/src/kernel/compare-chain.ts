@@ -1,5 +1,6 @@
 import { type Rule, ruleKey } from "@svcproxy/rules";
 import { type Alignment, alignKeys } from "./align-rules.ts";
+import { commutes, type KeyedRule } from "./commuting-rules.ts";
 
 /** How the rules of one of our chains differ from the plan. Positions are 1-based; `plannedPosition` counts in the plan. */
 export type ChainFinding =
@@ -14,6 +15,9 @@ export function compareChain(currentRules: readonly Rule[], plannedRules: readon
   const current = keyed(currentRules);
   const planned = keyed(plannedRules);
   if (current.length === planned.length && current.every(({ key }, index) => key === planned[index]?.key)) return [];
+
+  const isReordered = current.length === planned.length && isSameBag(current, planned);
+  if (isReordered && commutes(current, planned)) return [];
 
   const alignment = alignKeys(
     current.map(({ key }) => key),
@@ -35,10 +39,15 @@ export function compareChain(currentRules: readonly Rule[], plannedRules: readon
   return findings.sort((a, b) => a.index - b.index).map(({ finding }) => finding);
 }
 
-interface KeyedRule {
-  readonly rule: Rule;
-  readonly key: string;
+interface PlacedKey extends KeyedRule {
   readonly index: number;
+}
+
+function isSameBag(a: readonly KeyedRule[], b: readonly KeyedRule[]): boolean {
+  const counts = new Map<string, number>();
+  for (const { key } of a) counts.set(key, (counts.get(key) ?? 0) + 1);
+  for (const { key } of b) counts.set(key, (counts.get(key) ?? 0) - 1);
+  return [...counts.values()].every((count) => count === 0);
 }
 
 interface Placed {
@@ -46,16 +55,16 @@ interface Placed {
   readonly finding: ChainFinding;
 }
 
-function keyed(rules: readonly Rule[]): readonly KeyedRule[] {
+function keyed(rules: readonly Rule[]): readonly PlacedKey[] {
   return rules.map((rule, index) => ({ rule, key: ruleKey(rule), index }));
 }
 
-function withoutAligned(rules: readonly KeyedRule[], alignment: Alignment, side: 0 | 1): readonly KeyedRule[] {
+function withoutAligned(rules: readonly PlacedKey[], alignment: Alignment, side: 0 | 1): readonly PlacedKey[] {
   const aligned = new Set(alignment.map((pair) => pair[side]));
   return rules.filter(({ index }) => !aligned.has(index));
 }
 
-function takeMoved(surplus: Set<KeyedRule>, lacking: Set<KeyedRule>): readonly Placed[] {
+function takeMoved(surplus: Set<PlacedKey>, lacking: Set<PlacedKey>): readonly Placed[] {
   const places = groupBy(lacking, ({ key }) => [key]);
   return [...surplus].flatMap((found) => {
     const planned = places.get(found.key)?.shift();
@@ -68,8 +77,8 @@ function takeMoved(surplus: Set<KeyedRule>, lacking: Set<KeyedRule>): readonly P
 }
 
 function takeDuplicated(
-  surplus: Set<KeyedRule>,
-  current: readonly KeyedRule[],
+  surplus: Set<PlacedKey>,
+  current: readonly PlacedKey[],
   planned: ReadonlySet<string>,
 ): readonly Placed[] {
   const copies = groupBy(current, ({ key }) => (planned.has(key) ? [key] : []));
@@ -86,10 +95,10 @@ function takeDuplicated(
 }
 
 /** A rule that stands where a planned one is lacking, and has its test or its target, is what became of it. */
-function takeChanged(surplus: Set<KeyedRule>, lacking: Set<KeyedRule>, alignment: Alignment): readonly Placed[] {
+function takeChanged(surplus: Set<PlacedKey>, lacking: Set<PlacedKey>, alignment: Alignment): readonly Placed[] {
   const likeness = (side: 0 | 1) => {
     const gapOf = gapFinder(alignment.map((pair) => pair[side]));
-    return ({ rule, index }: KeyedRule) => {
+    return ({ rule, index }: PlacedKey) => {
       const test = ruleKey({ matches: rule.matches, target: { kind: "none" } });
       const target = ruleKey({ matches: [], target: rule.target });
       return [`${gapOf(index)} test ${test}`, `${gapOf(index)} target ${target}`];
@@ -122,8 +131,8 @@ function gapFinder(places: readonly number[]): (index: number) => number {
   };
 }
 
-function groupBy(rules: Iterable<KeyedRule>, keysOf: (rule: KeyedRule) => readonly string[]): Map<string, KeyedRule[]> {
-  const groups = new Map<string, KeyedRule[]>();
+function groupBy(rules: Iterable<PlacedKey>, keysOf: (rule: PlacedKey) => readonly string[]): Map<string, PlacedKey[]> {
+  const groups = new Map<string, PlacedKey[]>();
   for (const rule of rules) {
     for (const key of keysOf(rule)) {
       const group = groups.get(key);

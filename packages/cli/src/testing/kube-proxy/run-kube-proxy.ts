@@ -57,7 +57,7 @@ export async function runKubeProxy(
     const command = 'mount -t tmpfs none /run && exec "$@"';
     const proxy = [KUBE_PROXY ?? "", "--config", join(folder, "config.yaml")];
     started.push(startInside(namespace, ["unshare", "--mount", "sh", "-c", command, "sh", ...proxy]));
-    return await untilSteady(namespace);
+    return await untilSteady(namespace, started);
   } finally {
     for (const child of started) await stop(child);
     await rm(folder, { recursive: true });
@@ -95,13 +95,14 @@ async function stop(child: ChildProcess): Promise<void> {
 const POLL_MS = 700;
 const MAX_POLLS = 120;
 
-async function untilSteady(namespace: NetworkNamespace): Promise<WrittenRules> {
+async function untilSteady(namespace: NetworkNamespace, started: readonly ChildProcess[]): Promise<WrittenRules> {
   let last = "";
   for (let poll = 0; poll < MAX_POLLS; poll++) {
     const rules = await readRules(namespace);
     const text = rules.saved + rules.listing;
     const families = [...text.matchAll(/^table ip6? kube-proxy|^:KUBE-SERVICES /gm)].length;
     if (families >= 2 && text === last) return rules;
+    if (started.some(({ exitCode }) => exitCode !== null)) throw new Error("kube-proxy or its API server has ended");
     last = text;
     await setTimeout(POLL_MS);
   }
