@@ -33,7 +33,8 @@ interface Dialled {
 }
 
 /**
- * The connections of a service that rules carry, as the kernel tracks them: by any data path that translates addresses.
+ * The connections of a service that rules carry, as the kernel tracks them: by any data path that translates addresses. Those that are
+ * over are left out.
  *
  * @throws MissingTool where there is no `conntrack`
  * @throws EnvironmentError CONNTRACK_FAILED, NEEDS_ROOT
@@ -78,9 +79,12 @@ function localAddresses(machine: Pick<Machine, "readAddresses">): readonly IpAdd
   return machine.readAddresses().addresses.map(({ address }) => address);
 }
 
+/** States of TCP connections that are over, and that the kernel remembers for a while. */
+const OVER = "/^tcp .* (TIME_WAIT|CLOSE) src=/d";
+
 /** However many there are, only so many lines come here, and behind them how many there are. */
 function firstLines(count: number): string {
-  return `{ conntrack "$@" || echo "exit code $?" >&2; } | sed -n -e '1,${count}p' -e '$='`;
+  return `{ conntrack "$@" || echo "exit code $?" >&2; } | sed -E '${OVER}' | sed -n -e '1,${count}p' -e '$='`;
 }
 
 async function listDialled(

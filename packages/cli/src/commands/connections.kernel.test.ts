@@ -87,6 +87,18 @@ describe.skipIf(reason !== undefined)(
       expect(connections).toHaveLength(3);
     });
 
+    test("a connection that is over is not shown, although the kernel remembers it", async ({ expect }) => {
+      await using host = await openHost();
+      const topology = join(host.folder, "topology.yaml");
+      expect(await endOf(svcproxy(host, ["nftables", "apply", topology, "--host", "one"]))).toMatchObject({ code: 0 });
+      const entry = (port: number, state: string) =>
+        `conntrack -I -p tcp -t 300 --state ${state} -s 10.5.75.9 -d 10.100.0.1 --sport ${port} --dport 80 -r 10.5.75.2 -q 10.5.75.9 --reply-port-src 3000 --reply-port-dst ${port} -u ASSURED`;
+      await host.shell([entry(1001, "TIME_WAIT"), entry(1002, "ESTABLISHED"), entry(1003, "CLOSE")].join(" && "));
+      expect(await host.shell("conntrack -L -p tcp --orig-dst 10.100.0.1 | wc -l")).toBe("3\n");
+      const { connections, total } = await connectionsOf(host, ["web", topology, "--host", "one"]);
+      expect([total, connections.map(({ client }) => client)]).toEqual([1, ["10.5.75.9:1002"]]);
+    });
+
     test("what the kernel does not note is named, with the setting", async ({ expect }) => {
       await using host = await openHost();
       await host.shell("sysctl -qw net.netfilter.nf_conntrack_acct=0 net.netfilter.nf_conntrack_timestamp=0");

@@ -13,7 +13,7 @@ export function addConnections(program: Command, run: RunCommand): void {
   addHelp(acceptTopology(connections), {
     about: "show who is connected by a service now: client, VIP, endpoint, state, age, bytes",
     notes: [
-      "Without a topology it asks the running agent (svcproxy run), else the running userspace proxy. What rules carry is read from the kernel's connection tracking, which counts bytes and notes ages only where net.netfilter.nf_conntrack_acct and nf_conntrack_timestamp are 1.",
+      "Without a topology it asks the running agent (svcproxy run), else the running userspace proxy. What rules carry is read from the kernel's connection tracking, without what is over; it counts bytes and notes ages only where net.netfilter.nf_conntrack_acct and nf_conntrack_timestamp are 1.",
     ],
     examples: [
       "sudo svcproxy connections shop/web",

@@ -84,7 +84,7 @@ describe("a packet's way in the kernel", () => {
     expect(comparison.branch).toMatchObject({ outcome: { destination: { address: "10.5.88.2" } } });
     expect(text).toContain("=       ");
     expect(text).toContain("So it left by flannel.1 to 10.5.88.2:3000, from 10.5.75.3:40000.");
-    expect(text).toMatch(/As predicted: branch \d of 2 \(50 %\), the same 5 rules and the same end\./);
+    expect(text).toMatch(/As predicted by branch \d of 2 \(50 %\): the same 5 rules, and the same end\./);
     expect(json.hops.every(({ asPredicted }) => asPredicted)).toBe(true);
   });
 

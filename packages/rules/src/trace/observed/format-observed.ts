@@ -47,20 +47,23 @@ function verdictOf(
   trace: Trace,
 ): string {
   const percent = Number((toNumber(branch.probability) * 100).toFixed(3));
-  const which =
-    trace.branches.length === 1
-      ? "the prediction"
-      : `branch ${branchIndex + 1} of ${trace.branches.length} (${percent} %)`;
+  const by =
+    trace.branches.length === 1 ? "" : ` by branch ${branchIndex + 1} of ${trace.branches.length} (${percent} %)`;
+  const rules = observed.hops.length === 0 ? "no rule took it" : `the same ${plural(observed.hops.length)}`;
   switch (agreement) {
     case "agrees":
-      return `As predicted: ${which}, the same ${observed.hops.length === 1 ? "rule" : `${observed.hops.length} rules`} and the same end${reasonOf(observed.end, branch)}.`;
+      return `As predicted${by}: ${rules}, and the same end${reasonOf(observed.end, branch)}.`;
     case "undecided":
-      return `As predicted as far as that goes: ${which} is not decided beyond these rules.`;
+      return `As predicted${by}, as far as that goes: it is not decided beyond these rules.`;
     case "other-way":
-      return `The same end as predicted by ${which}, by other rules: ${disagreement}. Where several ways lead to one end the prediction tells one of them.`;
+      return `The same end as predicted${by}, by other rules: ${disagreement}. Where several ways lead to one end the prediction tells one of them.`;
     case "disagrees":
-      return `NOT AS PREDICTED by the nearest, ${which}. First difference: ${disagreement}.`;
+      return `NOT AS PREDICTED${by === "" ? "" : `, not even${by}`}. First difference: ${disagreement}.`;
   }
+}
+
+function plural(rules: number): string {
+  return rules === 1 ? "rule" : `${rules} rules`;
 }
 
 /** The kernel does not say why a packet came no further; the prediction does. */
