@@ -2,7 +2,7 @@ import { thisMachine } from "@svcproxy/host";
 import { NftablesDataPath } from "@svcproxy/nftables";
 import { parseTopology, planHost } from "@svcproxy/topology";
 import { pino } from "pino";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { renderMetrics } from "../../observe/render-metrics.ts";
 import { ServiceCounterReader } from "./service-counters.ts";
 import { SERVICE_METRICS } from "./service-metrics.ts";
@@ -27,12 +27,13 @@ const PLAN = planHost(
 );
 
 /** Has counted so many connections of each service; how often it was asked is `asked`. */
-function readerOf(counts: readonly number[], { limit = 10, error = "" } = {}) {
+function readerOf(counts: readonly number[], { limit = 10, error = "", takesMs = 0 } = {}) {
   const state = { asked: 0, counts };
   const run = async (_tool: string, args: readonly string[]) => {
     if (!args.join(" ").includes("map ip svcproxy services"))
       return { exitCode: 1, stdout: "", stderr: "Error: No such file or directory" };
     state.asked++;
+    await new Promise((resolve) => setTimeout(resolve, takesMs));
     if (error !== "") return { exitCode: 1, stdout: "", stderr: error };
     const elements = state.counts.map(
       (count, index) =>
@@ -60,6 +61,18 @@ test("the busiest services are told of, the others are counted as left out, and 
   expect(counters?.leftOut).toBe(1);
   state.counts = [100, 5, 3];
   expect(await reader.read()).toBe(counters);
+  expect(state.asked).toBe(1);
+});
+
+test("a scrape is not held up for long: what takes long to read is told to the next one", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { reader, state } = readerOf([1, 5, 3], { takesMs: 5_000 });
+  const first = reader.read();
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(await first).toBeUndefined();
+  await vi.advanceTimersByTimeAsync(4_000);
+  expect((await reader.read())?.services).toHaveLength(3);
   expect(state.asked).toBe(1);
 });
 

@@ -32,8 +32,12 @@ export interface ServiceCountersOptions {
 
 /** What was read is told again for at least so long, */
 const SHORTEST_AGE_MS = 5_000;
-/** and for so long that reading costs at most this part of a core. */
+/** and for so long that reading costs at most this part of a core, */
 const READ_SHARE = 0.01;
+/** but no longer than this: where it takes long, it is mostly waiting. */
+const LONGEST_AGE_MS = 60_000;
+/** Nobody who asks is held up for longer: what is read then is told to the next one. */
+const LONGEST_WAIT_MS = 2_000;
 /** iptables prints its whole nat table to tell of one counter: of more service ports it is not asked. */
 const MOST_IPTABLES_PORTS = 1_000;
 
@@ -51,13 +55,19 @@ export class ServiceCounterReader {
     this.#options = options;
   }
 
-  /** @returns undefined where nothing is in force yet, nothing is to be told, or it could not be read */
+  /** @returns undefined where nothing is in force yet, nothing is to be told, or it could not be read, or not yet */
   async read(): Promise<ServiceCounters | undefined> {
     if (this.#last !== undefined && performance.now() < this.#last.untilMs) return this.#last.counters;
     this.#reading ??= this.#readAnew().finally(() => {
       this.#reading = undefined;
     });
-    return this.#reading;
+    return Promise.race([this.#reading, this.#late()]);
+  }
+
+  /** What is known, when reading takes too long. */
+  async #late(): Promise<ServiceCounters | undefined> {
+    await new Promise((resolve) => setTimeout(resolve, LONGEST_WAIT_MS).unref());
+    return this.#last?.counters;
   }
 
   async #readAnew(): Promise<ServiceCounters | undefined> {
@@ -75,7 +85,8 @@ export class ServiceCounterReader {
     }
     const tookMs = performance.now() - startedMs;
     const counters = { ...this.#choose(plan), readAt: new Date() };
-    this.#last = { counters, untilMs: performance.now() + Math.max(SHORTEST_AGE_MS, tookMs / READ_SHARE) };
+    const ageMs = Math.min(LONGEST_AGE_MS, Math.max(SHORTEST_AGE_MS, tookMs / READ_SHARE));
+    this.#last = { counters, untilMs: performance.now() + ageMs };
     return counters;
   }
 
