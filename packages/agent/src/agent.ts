@@ -227,6 +227,13 @@ export class Agent {
     return found;
   }
 
+  /** What is ours answers for some days more. Never rejects: what cannot be renewed now is tried again long before it is over. */
+  async renewLease(): Promise<void> {
+    await this.#inTurn(async () => {
+      if (this.#applied !== undefined) await this.#session?.renewLease?.();
+    });
+  }
+
   /** Carries out the change that is held back. @returns what it was; undefined: there is none */
   async confirm(): Promise<HeldChange | undefined> {
     let confirmed: HeldChange | undefined;

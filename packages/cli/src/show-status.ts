@@ -7,10 +7,11 @@ import {
   renderHostAgentStatus,
   type ServiceDetail,
 } from "@svcproxy/agent";
-import { EnvironmentError, inputError } from "@svcproxy/topology";
+import { EnvironmentError, formatProblem, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { openDataPath as openRules } from "./host-rules.ts";
 import { openDataPath as openTables } from "./host-tables.ts";
+import { leftOverProblem } from "./left-over.ts";
 
 export interface StatusFlags {
   readonly service?: string;
@@ -64,6 +65,8 @@ async function readStatus(
 
 /** Says what of ours is in the kernel although no agent keeps it true. */
 async function noteLeftOver(context: CommandContext): Promise<void> {
+  const left = await leftOverProblem(context);
+  if (left !== undefined) context.note(formatProblem(left));
   for (const dataPath of [await openTables(context, {}), await openRules(context, {})]) {
     try {
       const { vips, endpoints } = await dataPath.census({ signal: context.signal });

@@ -28,6 +28,12 @@ export interface DataPathSession extends AsyncDisposable {
   /** How it is noticed that another program changes what is ours; absent: none can. */
   readonly foreignChanges?: ChangeNotice;
   /**
+   * What is ours answers for some days more, so that it does not stand in the way for ever once nobody keeps it. Absent: it needs no such thing.
+   *
+   * @throws EnvironmentError
+   */
+  renewLease?(): Promise<void>;
+  /**
    * Makes the machine keep the plan; twice is once. One service that cannot be carried out does not hold up the others: its ports
    * are `refused` or `failed` in the status, the report tells of them, the machine keeps what it had of them, and each apply tries
    * them again, whatever it says of what changed.

@@ -13,6 +13,7 @@ interface GoldenCase {
   readonly host: string;
   readonly family: Family;
   readonly countsTraffic?: boolean;
+  readonly isLeased?: boolean;
 }
 
 const CLOUDOS = new URL("../../../examples/cloudos.yaml", import.meta.url);
@@ -21,6 +22,7 @@ const CLOUDOS = new URL("../../../examples/cloudos.yaml", import.meta.url);
 test.for<GoldenCase>([
   { name: "cloudos1", file: CLOUDOS, host: "cloudos1", family: 4 },
   { name: "counted", file: CLOUDOS, host: "cloudos1", family: 4, countsTraffic: true },
+  { name: "leased", file: CLOUDOS, host: "cloudos1", family: 4, isLeased: true },
   { name: "features", file: FEATURES, host: "edge", family: 4 },
   { name: "features", file: FEATURES, host: "edge", family: 6 },
   { name: "node-settings", file: NODE_SETTINGS, host: "edge", family: 4 },

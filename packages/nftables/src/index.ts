@@ -16,6 +16,7 @@ export type { HostFacts } from "./migration/host-requirements.ts";
 export * from "./migration/migration.ts";
 export * from "./migration/prove-migration.ts";
 export * from "./migration/sum-up-fleet.ts";
+export { readLease } from "./nft/read-lease.ts";
 export * from "./table/format-table.ts";
 export * from "./table/nft-table.ts";
 export * from "./table/parse-table.ts";

@@ -10,8 +10,12 @@ const { topology } = parseTopology(readFileSync(FEATURES), { file: FEATURES.path
 const plan = planHost(topology, { host: "edge" });
 
 /** The claims that do not hold of the table, perhaps after a change. */
-function faults(family: Family, change: (text: string) => string = (same) => same): readonly string[] {
-  const text = [...formatTable(compileTable(plan, { family }).table)].join("\n");
+function faults(
+  family: Family,
+  change: (text: string) => string = (same) => same,
+  { isLeased = false } = {},
+): readonly string[] {
+  const text = [...formatTable(compileTable(plan, { family, isLeased }).table)].join("\n");
   const rules = readRules([{ file: "table.nft", text: change(text) }]).rules(family);
   const hostState = { ...hostStateOf(topology, { host: "edge" }), recentLists: {} };
   const { claims } = proveRules({ rules, plan, hostState, deviations: tableDeviations("svcproxy", plan) });
@@ -20,6 +24,12 @@ function faults(family: Family, change: (text: string) => string = (same) => sam
 
 test.for([4, 6] as const)("IPv%i: every claim holds of the table for every feature", (family) => {
   expect(faults(family)).toEqual([]);
+});
+
+test("a table that answers as long as its lease is renewed keeps every claim, and without one none", () => {
+  expect(faults(4, (same) => same, { isLeased: true })).toEqual([]);
+  const ended = (text: string) => text.replace(/(set lease \{[^}]*?)elements = \{[^}]*\}/, "$1");
+  expect(faults(4, ended, { isLeased: true })).toContain("1 broken");
 });
 
 test.for([

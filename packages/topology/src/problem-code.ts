@@ -154,6 +154,7 @@ export type EnvironmentCode =
   | "LOCKED"
   | "ALREADY_RUNNING"
   | "KUBE_PROXY_FOUND"
+  | "LEFT_OVER"
   | "NOT_RUNNING"
   | "OTHER_VERSION"
   | "NOTHING_HELD"

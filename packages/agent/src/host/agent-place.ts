@@ -31,8 +31,7 @@ export async function lockHost(directory: string): Promise<NamespaceLock> {
  * @throws EnvironmentError ALREADY_RUNNING
  */
 export async function refuseBesideAgent(doing: string, hint = "Stop it first"): Promise<void> {
-  const directory = await findRuntimeDirectory();
-  const holder = directory === undefined ? undefined : await findLockHolder({ name: AGENT_LOCK, directory });
+  const holder = await findAgent();
   if (holder === undefined) return;
   const who = holder.pid === undefined ? "another process" : `pid ${holder.pid}`;
   throw new EnvironmentError(
@@ -40,6 +39,16 @@ export async function refuseBesideAgent(doing: string, hint = "Stop it first"): 
     `Cannot ${doing}: ${who} runs svcproxy run here and keeps what there is`,
     { hint },
   );
+}
+
+/** Whether an agent of this user keeps this network namespace. */
+export async function isAgentRunning(): Promise<boolean> {
+  return (await findAgent()) !== undefined;
+}
+
+async function findAgent(): Promise<{ readonly pid: number | undefined } | undefined> {
+  const directory = await findRuntimeDirectory();
+  return directory === undefined ? undefined : findLockHolder({ name: AGENT_LOCK, directory });
 }
 
 /** Of an agent of root, which others may ask if it lets them. */

@@ -83,7 +83,7 @@ function openAll({ machine, logger, dialect, takePorts, countsTraffic, userspace
     logger.info({ holder }, `waiting for another svcproxy${holder === undefined ? "" : ` (pid ${holder})`} to be done`);
   return {
     nftables: new NftablesDataPath({
-      settings: { takePorts, replacesIptables: true, countsTraffic },
+      settings: { takePorts, replacesIptables: true, countsTraffic, isLeased: true },
       machine: nftMachine(machine),
       onWait,
     }),

@@ -7,6 +7,7 @@ import {
   findKubeProxy,
   joinCensuses,
   makeRuntimeDirectory,
+  repeat,
   thisMachine,
 } from "@svcproxy/host";
 import { chooseDialect, type Dialect } from "@svcproxy/iptables";
@@ -70,6 +71,9 @@ export interface HostAgentOptions {
   readonly workerProgram: readonly [string, ...string[]];
   readonly logger: Logger;
 }
+
+/** A lease holds for days. */
+const LEASE_RENEWAL_MS = 6 * 3600 * 1000;
 
 /** The life of one `svcproxy run`: the only one of its network namespace, it keeps one data path true to a source until it is stopped. */
 export class HostAgent {
@@ -260,9 +264,22 @@ export class HostAgent {
     if (isWhole && !this.#isServing) {
       this.#isServing = true;
       this.#old?.retire();
+      this.#keepLease();
       void this.#options.onServing?.();
       this.#replacement?.serves();
     }
+  }
+
+  /** Now, because what the one before left has used up some of it, and from then on. */
+  #keepLease(): void {
+    const { logger } = this.#options;
+    const renew = async () => this.#agent?.renewLease();
+    const timer = repeat(renew, {
+      everyMs: LEASE_RENEWAL_MS,
+      onFault: (err) => logger.warn({ err }, "cannot renew the lease"),
+    });
+    this.#opened.defer(() => clearInterval(timer));
+    void renew();
   }
 
   /** Only now: while it runs, a load takes several times as long. */

@@ -40,12 +40,14 @@ export function addCheck(program: Command, run: RunCommand): void {
           { filterPlan, filterProblems, filterTopology },
           { checkReport },
           { renderCheck, renderCheckSummary },
+          { leftOverProblem },
         ] = await Promise.all([
           import("../read-topology.ts"),
           import("../check-problems.ts"),
           import("../check-filter.ts"),
           import("../check-report.ts"),
           import("../render-check.ts"),
+          import("../left-over.ts"),
         ]);
         const { topology, warnings } = await readTopology(context, files, { ...flags, required: true }).catch(
           async (error: unknown) => {
@@ -62,7 +64,9 @@ export function addCheck(program: Command, run: RunCommand): void {
         const found = checkProblems(topology, { warnings, plan, exposed: await exposedHere(plan) });
         const { service = [], namespace = [], unready = false } = flags;
         const shown = filterTopology(topology, { services: service, namespaces: namespace, unready });
-        const problems = { ...found, ofPlan: filterProblems(found.ofPlan, shown) };
+        const left = await leftOverProblem(context);
+        const ofPlan = filterProblems(found.ofPlan, shown);
+        const problems = { ...found, ofPlan: left === undefined ? ofPlan : [...ofPlan, left] };
         // Warnings of the input were told when it was read; what a data path cannot do is in the report.
         for (const problem of problems.ofPlan) context.note(formatProblem(problem));
         const report = checkReport(shown, {

@@ -235,9 +235,9 @@ describe.skipIf(reason !== undefined)(
       await host.writeTopology(topologyOf(3));
       const first = runAgent(host);
       await hasState(host, "following");
-      const before = await host.shell("nft -a list ruleset");
+      const before = await host.shell("nft -sa list ruleset");
       expect(await first.kill("SIGTERM")).toBe(0);
-      expect(await host.shell("nft -a list ruleset")).toBe(before);
+      expect(await host.shell("nft -sa list ruleset")).toBe(before);
       for (let round = 0; round < 3; round++) {
         const killed = runAgent(host);
         await hasState(host, "following");
@@ -245,7 +245,7 @@ describe.skipIf(reason !== undefined)(
       }
       runAgent(host);
       await hasState(host, "following");
-      expect(await host.shell("nft -a list ruleset")).toBe(before);
+      expect(await host.shell("nft -sa list ruleset")).toBe(before);
     });
 
     test("another data path serves first, then what is ours of the old one goes", async ({ expect }) => {

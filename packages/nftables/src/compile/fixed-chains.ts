@@ -1,6 +1,7 @@
 import { unreachable } from "@svcproxy/topology";
 import type { Chain, ChainHook, NftTable } from "../table/nft-table.ts";
 import { ipOf } from "./collections.ts";
+import { LEASE } from "./lease.ts";
 import type { PodTest, TableSettings } from "./table-settings.ts";
 import { RESTRICTED_BIT, TREATMENT_BITS } from "./treatment.ts";
 
@@ -26,24 +27,26 @@ const PICK = "meta priority vmap @groups";
 
 /** The chains whose text depends on nothing but a few settings, in the order in which a packet meets them. */
 export function fixedChains(settings: TableSettings): readonly Chain[] {
+  // Who was asked first and has let go of the host must not stand in the way of who comes after.
+  const whileLeased = settings.isLeased ? `meta l4proto @${LEASE} ` : "";
   return [
     base("prerouting", hook("prerouting", SERVICES_PRIORITY), {
       comment: "the first packet of each connection that comes in",
-      rules: ["jump services"],
+      rules: [`${whileLeased}jump services`],
     }),
     base("output", hook("output", SERVICES_PRIORITY), {
       comment: "the first packet of each connection of this host itself",
-      rules: ["jump services"],
+      rules: [`${whileLeased}jump services`],
     }),
     ...serviceChains(settings),
     ...treatmentChains(settings),
     base("late-prerouting", hook("prerouting", UNSERVED_PRIORITY), {
       comment: "what no table has sent to a service",
-      rules: ["jump unserved"],
+      rules: [`${whileLeased}jump unserved`],
     }),
     base("late-output", hook("output", UNSERVED_PRIORITY), {
       comment: "what no table has sent to a service",
-      rules: ["jump unserved"],
+      rules: [`${whileLeased}jump unserved`],
     }),
     ...unservedChains(settings),
     postrouting(settings),

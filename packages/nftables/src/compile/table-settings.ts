@@ -23,6 +23,8 @@ export interface TableSettings {
   readonly affinityTableSize: number;
   /** Whether packets and bytes of each service are counted, which takes rules for every packet. */
   readonly countsTraffic: boolean;
+  /** Whether the table answers only as long as somebody renews its lease. */
+  readonly isLeased: boolean;
 }
 
 /** How a rule knows a pod of this host. */
@@ -37,9 +39,14 @@ export interface TableOptions {
   readonly family: Family;
   /** Default false. */
   readonly countsTraffic?: boolean;
+  /** Default false. */
+  readonly isLeased?: boolean;
 }
 
-export function tableSettings(plan: HostPlan, { family, countsTraffic = false }: TableOptions): TableSettings {
+export function tableSettings(
+  plan: HostPlan,
+  { family, countsTraffic = false, isLeased = false }: TableOptions,
+): TableSettings {
   const { node, podDetector } = plan;
   const guardsLocalhost = family === 4 && servesNodePortsOnLocalhost(node);
   const { everyHostAddress } = plan.nodePortAddresses[family];
@@ -52,6 +59,7 @@ export function tableSettings(plan: HostPlan, { family, countsTraffic = false }:
     guardsLocalhost,
     affinityTableSize: node.affinityTableSize,
     countsTraffic,
+    isLeased,
   };
 }
 

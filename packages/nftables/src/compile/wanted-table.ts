@@ -2,6 +2,7 @@ import type { HostPlan } from "@svcproxy/topology";
 import { type Chain, type Collection, type Element, element } from "../table/nft-table.ts";
 import { affinityMap, fixedCollections, PROTOCOLS, stickyCollections } from "./collections.ts";
 import { fixedChains } from "./fixed-chains.ts";
+import { leaseCollection, leaseElements } from "./lease.ts";
 import { nodeElements } from "./node-elements.ts";
 import { affinityChains, parsePickingChainName, pickingChain, rewriteStickyChain } from "./picking-chains.ts";
 import { type TableOptions, type TableSettings, tableSettings } from "./table-settings.ts";
@@ -40,11 +41,15 @@ export interface TableFrame {
 
 /** The part of a table that all services share. */
 export function fixedFrame(settings: TableSettings): TableFrame {
-  const { family, countsTraffic } = settings;
+  const { family, countsTraffic, isLeased } = settings;
   return {
-    collections: [...fixedCollections(settings), ...(countsTraffic ? trafficCollections(family) : [])],
+    collections: [
+      ...fixedCollections(settings),
+      ...(isLeased ? [leaseCollection()] : []),
+      ...(countsTraffic ? trafficCollections(family) : []),
+    ],
     chains: [...fixedChains(settings), ...(countsTraffic ? trafficChains(family) : [])],
-    elements: [],
+    elements: isLeased ? leaseElements() : [],
   };
 }
 

@@ -2,6 +2,7 @@ import type { Family, HostPlan } from "@svcproxy/topology";
 import type { TableChange } from "../change/table-change.ts";
 import { type PlannedChange, TableKeeper } from "../change/table-keeper.ts";
 import { isEmpty } from "../change/transaction.ts";
+import { isLeased } from "../compile/lease.ts";
 import { type WantedTable, wantedTable } from "../compile/wanted-table.ts";
 import type { NftTable } from "../table/nft-table.ts";
 import type { NftablesSettings } from "./nftables-settings.ts";
@@ -34,7 +35,9 @@ export function draftChange(
   if (!usesFamily(plan, family)) {
     return { family, table, kept: undefined, change: table === undefined ? undefined : { kind: "removal", family } };
   }
-  const wanted = wantedTable(plan, { family, countsTraffic: settings.countsTraffic === true });
+  const { countsTraffic = false, isLeased: wantsLease = false } = settings;
+  const isWanted = wantsLease === "as-found" ? table !== undefined && isLeased(table) : wantsLease;
+  const wanted = wantedTable(plan, { family, countsTraffic, isLeased: isWanted });
   const keeper = new TableKeeper(family, table);
   const planned = keeper.planAll(wanted);
   const { transaction } = planned;

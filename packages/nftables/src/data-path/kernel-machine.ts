@@ -59,6 +59,7 @@ export function kernelMachine(machine: Machine = thisMachine): NftMachine {
         read: (family, options) => tables.read(family, options),
         commit: (changes) => tables.commit(changes),
         isAsWritten: (written) => tables.isAsWritten(written),
+        renewLease: (families) => tables.renewLease(families),
         readUnremembered: (family, options) => tables.readUnremembered(family, options),
         async settleUdp(family, change) {
           // Not interrupted: who waits for an apply to end is told that all is done.

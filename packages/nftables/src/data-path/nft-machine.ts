@@ -34,6 +34,8 @@ export interface OpenNftMachine extends AsyncDisposable, Pick<Machine, "readList
    * @throws EnvironmentError NFT_CRASHED, NEEDS_ROOT
    */
   commit(changes: readonly TableChange[]): Promise<void>;
+  /** Gives the elements of the set `lease` their whole time anew. @throws EnvironmentError */
+  renewLease(families: readonly Family[]): Promise<void>;
   /**
    * Whether the kernel has what was just written: the elements that were touched, and all rules. Nothing interrupts it.
    *

@@ -69,7 +69,9 @@ export class NftablesDataPath implements DataPath {
     }
     const { takePorts } = this.#settings;
     const { plan: served, taken } = await withoutTakenNodePorts(plan, { machine, takePorts });
-    const drafts = await draftAll(served, { machine, settings: this.#settings, signal });
+    // A comparison asks for the same services, whoever keeps them.
+    const settings = { isLeased: "as-found", ...this.#settings } as const;
+    const drafts = await draftAll(served, { machine, settings, signal });
     return {
       differences: drafts.flatMap(describeDraft),
       problems: [...problemsOfTaken(taken), ...(await machine.problemsWith(served, { signal, ...this.#settings }))],

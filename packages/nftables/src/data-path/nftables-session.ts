@@ -98,6 +98,18 @@ export class NftablesSession implements DataPathSession {
     return this.#status.list();
   }
 
+  /**
+   * Begins the lease of our tables anew, where they have one.
+   *
+   * @throws EnvironmentError; then the next look at everything brings back what is missing
+   */
+  renewLease(): Promise<void> {
+    return this.#inTurn(async () => {
+      const families = [...(this.#written?.keepers.keys() ?? [])];
+      if (this.#settings.isLeased === true && families.length > 0) await this.#machine.renewLease(families);
+    });
+  }
+
   /** Leaves our tables in place, without what the last change left over in them. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#quiet.stop();

@@ -6,6 +6,11 @@ export interface NftablesSettings {
   readonly families?: readonly Family[] | undefined;
   /** Whether packets and bytes of each service are counted; default no. */
   readonly countsTraffic?: boolean | undefined;
+  /**
+   * Whether our tables answer only as long as a session renews their lease, so that they end by themselves some time after whoever kept them.
+   * `as-found`: where they do. Default no.
+   */
+  readonly isLeased?: boolean | "as-found" | undefined;
   /** Whether our rules of iptables go as soon as the tables serve, so that nobody has to be told of them; default no. */
   readonly replacesIptables?: boolean | undefined;
   /** NodePorts that are served although a program of this host listens on them; default none. */

@@ -2,6 +2,7 @@ import { EndedTool, runTool, type ToolOptions, type ToolOutput, type ToolRunner 
 import type { Family } from "@svcproxy/topology";
 import { formatChange, type TableChange } from "../change/table-change.ts";
 import type { WrittenTable } from "../change/written-table.ts";
+import { LEASE, leaseElements } from "../compile/lease.ts";
 import { tableName } from "../table/format-table.ts";
 import type { NftTable } from "../table/nft-table.ts";
 import { parseTable } from "../table/parse-table.ts";
@@ -61,6 +62,19 @@ export class KernelTables {
     if (output.exitCode === 0) return;
     const families = changes.map((change) => (change.kind === "removal" ? change.family : change.transaction.family));
     throw nftFault(`Cannot change table ${[...new Set(families)].map(tableName).join(" and ")}`, output);
+  }
+
+  /** Gives all protocols their whole time anew, also where it is over. @throws NftRefused @throws EnvironmentError */
+  async renewLease(families: readonly Family[]): Promise<void> {
+    const elements = `{ ${leaseElements()
+      .map(({ key }) => key)
+      .join(", ")} }`;
+    // An element that is there keeps its time where it is added; where it is not, it cannot be deleted.
+    const input = families.flatMap((family) =>
+      ["add", "delete", "add"].map((verb) => `${verb} element ${tableName(family)} ${LEASE} ${elements}\n`),
+    );
+    const output = await this.#nft(["-f", "-"], { input: input.join("") });
+    if (output.exitCode !== 0) throw nftFault("Cannot renew the lease of our tables", output);
   }
 
   /** Whether a table holds what was written into it. @throws EnvironmentError */

@@ -19,6 +19,7 @@ export function probeTable(family: Family): string {
     guardsLocalhost: family === 4,
     affinityTableSize: 1024,
     countsTraffic: true,
+    isLeased: true,
   };
   const fixed = fixedFrame(settings);
   const sticky = affinityFrame(TIMEOUT_SECONDS, { settings, isFirst: true });

@@ -73,7 +73,8 @@ function readDeclaration(line: string, collection: Mutable<Collection>): void {
   else if (word === "size") collection.size = Number(rest);
   else if (timeoutSeconds !== undefined) collection.timeoutSeconds = timeoutSeconds;
   else if (word === "comment") collection.comment = unquote(rest);
-  else if (line !== "") collection.typeOf += ` ${line}`;
+  // Which some versions print where there is a timeout, and others do not.
+  else if (line !== "" && line !== "flags timeout") collection.typeOf += ` ${line}`;
 }
 
 const ELEMENT =

@@ -41,6 +41,7 @@ export async function createKernelHost({
         read: (family, options) => tables.read(family, options),
         commit: (changes) => tables.commit(changes),
         isAsWritten: (written) => tables.isAsWritten(written),
+        renewLease: (families) => tables.renewLease(families),
         readUnremembered: (family, options) => tables.readUnremembered(family, options),
         settleUdp: async () => 0,
         lostGuard: async () => undefined,

@@ -41,6 +41,7 @@ export class MemoryMachine implements NftMachine {
       },
       isAsWritten: async (written: WrittenTable) => this.table(written.family).isAsWritten(written),
       settleUdp: async () => 0,
+      renewLease: async () => {},
       readUnremembered: async () => 0,
       lostGuard: async () => undefined,
       problemsWith: async () => [],
