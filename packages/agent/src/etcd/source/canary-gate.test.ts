@@ -38,6 +38,7 @@ test.for([
   canaries.hear(says(1), { settings, now: 0 });
   canaries.hear(statuses, { settings, now: 40_000 });
   expect(canaries.value).toBe("old");
+  canaries.offer("new", { revision: 2, settings, now: 40_000 });
   expect(canaries.problems).toMatchObject([{ code: "CANARY_DEGRADED", text: expect.stringContaining(why) }]);
   canaries.hear(says(2), { settings, now: 50_000 });
   expect(canaries.value).toBe("new");

@@ -59,13 +59,14 @@ export class CanaryGate<Value> {
       this.#pass(value);
       return;
     }
-    if (value === this.#passed) return;
+    // What is offered again is no change.
+    if (value === this.#passed || value === this.#waiting?.value || value === this.#behind?.value) return;
     const change: Waiting<Value> = { value, revision, since: now, spoke: undefined };
     if (this.#waiting === undefined) {
       this.#waiting = change;
       this.#askAt = now;
-    } else if (this.#behind?.value !== value && this.#waiting.value !== value) this.#behind = change;
-    this.#problems = [waits(this.#waiting, settings)];
+      this.#problems = [waits(change, settings)];
+    } else this.#behind = change;
   }
 
   #pass(value: Value): void {

@@ -27,6 +27,23 @@ export function isRemoval(value: Uint8Array): boolean {
   return value.length === 0;
 }
 
+interface ParsedKey {
+  readonly path: string;
+  readonly key: EntryKey | undefined;
+}
+
+/** An entry that stays is an object that stays: its key is read once. */
+const PARSED_KEYS = new WeakMap<EtcdEntry, ParsedKey>();
+
+function parsedKey(entry: EtcdEntry, prefix: string): ParsedKey {
+  const known = PARSED_KEYS.get(entry);
+  if (known !== undefined) return known;
+  const path = entry.key.slice(prefix.length + 1);
+  const parsed = { path, key: parseEntryKey(path) };
+  PARSED_KEYS.set(entry, parsed);
+  return parsed;
+}
+
 /** @param stored all that lies in `followedRange(prefix)` */
 export function effectiveEntries(stored: Iterable<EtcdEntry>, prefix: string): EffectiveEntries {
   const entries = new Map<string, EffectiveEntry>();
@@ -37,12 +54,11 @@ export function effectiveEntries(stored: Iterable<EtcdEntry>, prefix: string): E
   let generation: string | undefined;
   let order: EntryOrder | undefined;
   for (const entry of stored) {
-    const path = entry.key.slice(prefix.length + 1);
-    const key = parseEntryKey(path);
+    const { path, key } = parsedKey(entry, prefix);
     if (key !== undefined) (key.kind === "endpoint" ? endpoints : entries).set(path, { key, stored: entry });
     else if (entry.key.startsWith(stagedPrefix(prefix))) staged.push(entry);
     else if (entry.key === generationKey(prefix)) generation = entry.value.toString("utf8");
-    else if (entry.key === orderKey(prefix)) order = parseOrder(entry.value.toString("utf8"));
+    else if (entry.key === orderKey(prefix)) order = orderOf(entry);
     else {
       const drain = parseDrainPath(path);
       if (drain === undefined) strays.push(entry.key);
@@ -56,7 +72,7 @@ export function effectiveEntries(stored: Iterable<EtcdEntry>, prefix: string): E
       if (!entry.key.startsWith(folder)) continue;
       const path = entry.key.slice(folder.length);
       const key = parseEntryKey(path);
-      if (path === "order") order = parseOrder(entry.value.toString("utf8"));
+      if (path === "order") order = orderOf(entry);
       else if (isRemoval(entry.value)) entries.delete(path);
       else if (key !== undefined) entries.set(path, { key, stored: entry });
     }
@@ -64,8 +80,17 @@ export function effectiveEntries(stored: Iterable<EtcdEntry>, prefix: string): E
   return { entries, endpoints, drains, order, strays, isStaged };
 }
 
+/** The same object for the same entry. */
+function orderOf(entry: EtcdEntry): EntryOrder | undefined {
+  const order = PARSED_ORDERS.get(entry) ?? parseOrder(entry.value.toString("utf8"));
+  if (order !== undefined) PARSED_ORDERS.set(entry, order);
+  return order;
+}
+
+const PARSED_ORDERS = new WeakMap<EtcdEntry, EntryOrder>();
+
 /** An order that cannot be read is none. */
-export function parseOrder(text: string): EntryOrder | undefined {
+function parseOrder(text: string): EntryOrder | undefined {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== "object" || value === null) return undefined;

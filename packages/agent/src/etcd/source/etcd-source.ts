@@ -244,7 +244,8 @@ export class EtcdSource implements Source {
 
   /** The object of before where hosts, services and settings are as they were: then nothing waits for canaries. */
   #sameConfig(effective: EffectiveEntries): EffectiveEntries {
-    const identity = [...[...effective.entries.values()].map(({ stored }) => stored), effective.isStaged];
+    const { entries, isStaged, order } = effective;
+    const identity = [...[...entries.values()].map(({ stored }) => stored), isStaged, order];
     const before = this.#lastConfig;
     const isSame =
       before !== undefined &&

@@ -22,7 +22,7 @@ import type { EffectiveEntries, EffectiveEntry } from "./effective-entries.ts";
 import { readFlannelHosts } from "./flannel-hosts.ts";
 import { mergeHosts } from "./merge-hosts.ts";
 
-/** What is stored, as far as it counts now. */
+/** What is stored, as far as it counts now. Where `effective.entries` is the map of before, nothing in it is otherwise. */
 export interface EtcdState {
   readonly effective: EffectiveEntries;
   /** What registered itself, those among it that are kept although they are gone. */
@@ -51,10 +51,14 @@ export class EtcdTopology {
   readonly #registered = new WeakMap<EtcdEntry, EndpointRead>();
   readonly #lastEndpoint = new Map<string, RegisteredEndpoint>();
   readonly #refusedSince = new Map<string, Date>();
-  #base: { readonly from: string; readonly read: EntriesRead; readonly problems: readonly InputProblem[] } | undefined;
+  #base:
+    | (Pick<EtcdState, "flannel"> &
+        Pick<EffectiveEntries, "entries"> & {
+          readonly read: EntriesRead;
+          readonly problems: readonly InputProblem[];
+        })
+    | undefined;
   #memory: LayerMemory | undefined;
-  readonly #numbers = new WeakMap<EtcdEntry, number>();
-  #nextNumber = 0;
   #hosts: ReadonlyMap<string, LoadedEntry> = new Map();
 
   constructor({
@@ -106,8 +110,8 @@ export class EtcdTopology {
   }
 
   #readBase(effective: EffectiveEntries, flannel: readonly EtcdEntry[]) {
-    const from = this.#identity(effective, flannel);
-    if (this.#base?.from === from) return this.#base;
+    const before = this.#base;
+    if (before !== undefined && before.entries === effective.entries && isSame(before.flannel, flannel)) return before;
     const own: LoadedEntry[] = [];
     const others: CurrentEntry[] = [];
     for (const entry of effective.entries.values()) {
@@ -122,7 +126,12 @@ export class EtcdTopology {
       ...(this.#configuration === undefined ? {} : { configuration: this.#configuration }),
     });
     const { topology } = shareUnchanged(read.topology, this.#base?.read.topology);
-    this.#base = { from, read: { ...read, topology }, problems: [...problems, ...unread.map(unreadLease)] };
+    this.#base = {
+      entries: effective.entries,
+      flannel,
+      read: { ...read, topology },
+      problems: [...problems, ...unread.map(unreadLease)],
+    };
     return this.#base;
   }
 
@@ -136,17 +145,6 @@ export class EtcdTopology {
       }),
     );
     return [...this.#hosts.values()];
-  }
-
-  /** Which stored values it is made of. */
-  #identity({ entries, order, isStaged }: EffectiveEntries, flannel: readonly EtcdEntry[]): string {
-    const numberOf = (stored: EtcdEntry) => {
-      const known = this.#numbers.get(stored) ?? this.#nextNumber++;
-      this.#numbers.set(stored, known);
-      return known;
-    };
-    const numbers = [...[...entries.values()].map(({ stored }) => numberOf(stored)), -1, ...flannel.map(numberOf)];
-    return JSON.stringify([numbers, order, isStaged]);
   }
 
   #load({ key, stored }: EffectiveEntry): CurrentEntry {
@@ -202,6 +200,10 @@ export class EtcdTopology {
   #nameOf(path: string): string {
     return `etcd ${this.#prefix}/${path}`;
   }
+}
+
+function isSame(before: readonly EtcdEntry[], now: readonly EtcdEntry[]): boolean {
+  return before.length === now.length && before.every((entry, index) => entry === now[index]);
 }
 
 type EndpointRead =
