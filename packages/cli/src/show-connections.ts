@@ -10,7 +10,7 @@ import {
   serviceName,
   thisMachine,
 } from "@svcproxy/host";
-import { EnvironmentError, inputError, nearestWord } from "@svcproxy/topology";
+import { EnvironmentError, type InputError, inputError, nearestWord } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { readHostPlan } from "./read-topology.ts";
 import { renderTable } from "./text-table.ts";
@@ -105,9 +105,18 @@ async function readByTopology(
     flags,
   }: { readonly question: ConnectionQuestion; readonly files: readonly string[]; readonly flags: ConnectionsFlags },
 ): Promise<Connections> {
+  if (files.length === 0 && context.defaultSource === undefined) throw nobodyToAsk();
   const { plan } = await readHostPlan(context, files, flags);
   if (portsNamed(plan, question.service).length === 0) refuseUnknown(question.service, plan.ports.map(serviceName));
   return readTrackedConnections(thisMachine, { plan, question, signal: context.signal });
+}
+
+function nobodyToAsk(): InputError {
+  return inputError(
+    "TOPOLOGY_REQUIRED",
+    "Nobody can say which addresses the service has: neither svcproxy run nor svcproxy userspace answers here",
+    { hint: "Name the topology: svcproxy connections shop/web cloud.yaml --host web1" },
+  );
 }
 
 /** @throws InputError UNKNOWN_SERVICE */

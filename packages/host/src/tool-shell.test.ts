@@ -113,6 +113,19 @@ test("tools keep a descriptor open, in the C locale, and the shell is over when 
   expect(() => process.kill(pid, 0)).toThrow("ESRCH");
 });
 
+test("one that is put away while a tool runs waits for it, and does not let its process end before that", async () => {
+  const script = `
+    const { ToolShell } = await import(${JSON.stringify(new URL("tool-shell.ts", import.meta.url).href)});
+    const shell = new ToolShell({ command: ["sh", "-c", "sh; sleep 0.3"] });
+    const runs = [shell.run("true", []), shell.run("sh", ["-c", "sleep 0.2; echo said"])];
+    await runs[0];
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await shell[Symbol.asyncDispose]();
+    process.stdout.write((await runs[1]).stdout);`;
+  const { exitCode, stdout } = await runTool(process.execPath, ["--input-type=module", "-e", script]);
+  expect([exitCode, stdout]).toEqual([0, "said\n"]);
+});
+
 test("a part of what a shell is told to do is not done", async () => {
   const { stdout } = await runTool("sh", [], { input: "{\ncat <<'end' &\nhalf of it\n" });
   expect(stdout).toBe("");

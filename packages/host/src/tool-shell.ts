@@ -76,6 +76,8 @@ export class ToolShell implements ToolStarter {
   };
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // What runs lets go of the shell when it is done: nothing would then keep us from ending before the shell has.
+    while (this.#running !== undefined) await this.#running;
     const shell = this.#shell;
     this.#shell = undefined;
     if (shell === undefined) return;

@@ -87,6 +87,15 @@ describe.skipIf(reason !== undefined)(
       expect(connections).toHaveLength(3);
     });
 
+    test("where nobody serves and no topology is named, it says so", async ({ expect }) => {
+      await using host = await openHost();
+      const { code, stderr } = await endOf(svcproxy(host, ["connections", "web"]));
+      expect([code, stderr]).toEqual([
+        2,
+        expect.stringContaining("neither svcproxy run nor svcproxy userspace answers"),
+      ]);
+    });
+
     test("a connection that is over is not shown, although the kernel remembers it", async ({ expect }) => {
       await using host = await openHost();
       const topology = join(host.folder, "topology.yaml");
