@@ -105,21 +105,23 @@ function isEscaped(text: string, index: number): boolean {
 const MAX_DEPTH = 100;
 
 /** @returns NaN where the values are nested deeper than YAML's parser would go */
-function countKeys(root: unknown): number {
+function countKeys(value: unknown, depth = 0): number {
+  if (depth > MAX_DEPTH) return Number.NaN;
   let count = 0;
-  let level: unknown[] = [root];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > MAX_DEPTH) return Number.NaN;
-    const below: unknown[] = [];
-    for (const value of level) {
-      if (typeof value !== "object" || value === null) continue;
-      const members: readonly unknown[] = Array.isArray(value) ? value : Object.values(value);
-      if (!Array.isArray(value)) count += members.length;
-      for (const member of members) if (typeof member === "object") below.push(member);
+  if (Array.isArray(value)) {
+    for (const member of value) if (typeof member === "object") count += countKeys(member, depth + 1);
+  } else if (isPlainObject(value)) {
+    // What JSON.parse makes has no other keys than its own.
+    for (const key in value) {
+      const member = value[key];
+      count += typeof member === "object" ? 1 + countKeys(member, depth + 1) : 1;
     }
-    level = below;
   }
   return count;
+}
+
+function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
 }
 
 /** YAML 1.1 reads it as an octal number, YAML 1.2 as a decimal one. */
