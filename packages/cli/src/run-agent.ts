@@ -5,6 +5,7 @@ import {
   type HostAgentOptions,
   type HostAgentStatus,
   keepHeapSmall,
+  SUCCEEDED_SIGNAL,
   setOomScore,
 } from "@svcproxy/agent";
 import { type ConntrackLimits, raiseConntrackLimits, thisMachine } from "@svcproxy/host";
@@ -22,7 +23,7 @@ import type { CommandContext, ExitCode } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
 import { openSource } from "./open-source.ts";
 import { readConfigurationFile, resolveHost, resolveOwnHost } from "./read-topology.ts";
-import { ownProgram, version } from "./this-program.ts";
+import { ownProgram, takingOver, version } from "./this-program.ts";
 import type { TopologyFlags } from "./topology-input.ts";
 import { metricsAddressOf } from "./userspace-settings.ts";
 
@@ -36,6 +37,7 @@ export interface RunFlags extends TopologyFlags {
   readonly metricsBindAddress?: string;
   readonly socketGroup?: string;
   readonly cleanupOnExit?: true;
+  readonly takeOver?: true;
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly hostnameOverride?: string;
@@ -108,15 +110,21 @@ export async function keepHost({ flags, refresh, tellStanding, ...options }: Kep
     serviceSeries: flags.serviceSeries,
     countsTraffic: flags.trafficCounters === true,
     workerProgram: [...ownProgram(), "userspace", "worker"],
+    takesOver: flags.takeOver === true,
+    successorProgram: [...ownProgram(), ...takingOver(process.argv.slice(2))],
   });
   const stop = () => void agent.stop();
-  process.on("SIGTERM", stop).on("SIGINT", stop).on("SIGHUP", refresh);
+  const succeeded = () => void agent.succeeded();
+  const reload = () => {
+    if (!agent.reload()) refresh();
+  };
+  process.on("SIGTERM", stop).on("SIGINT", stop).on("SIGHUP", reload).on(SUCCEEDED_SIGNAL, succeeded);
   try {
     await agent.start();
     await using _standing = tellStanding?.(() => agent.status());
     await agent.finished;
   } finally {
-    process.off("SIGTERM", stop).off("SIGINT", stop).off("SIGHUP", refresh);
+    process.off("SIGTERM", stop).off("SIGINT", stop).off("SIGHUP", reload).off(SUCCEEDED_SIGNAL, succeeded);
   }
   return 0;
 }

@@ -10,7 +10,7 @@ import { machineAddresses } from "./machine-addresses.ts";
 import { openEtcd } from "./open-source.ts";
 import { readInputFiles } from "./read-files.ts";
 import { readAllowedBlock, resolveHost, resolveOwnHost, topologyRequired } from "./read-topology.ts";
-import { ownProgram, version } from "./this-program.ts";
+import { ownProgram, takingOver, version } from "./this-program.ts";
 import { etcdUrlOf } from "./topology-input.ts";
 import type { UserspaceFlags } from "./userspace-flags.ts";
 import { metricsAddressOf, proxyOptionsOf, vipDeviceOf, vipIsolationOf, vipRangesOf } from "./userspace-settings.ts";
@@ -74,10 +74,6 @@ export async function runUserspace(
 
 /** As the default of `svcproxy run --guard`. */
 const STALE_LEAST = 10;
-
-function takingOver(argv: readonly string[]): readonly string[] {
-  return argv.includes("--take-over") ? argv : [...argv, "--take-over"];
-}
 
 interface SourceInput {
   readonly files: readonly string[];

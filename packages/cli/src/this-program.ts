@@ -12,6 +12,11 @@ export function ownProgram(): readonly [string, ...string[]] {
   return [process.execPath, ...process.execArgv, isAbsolute(script) ? script : resolve(script)];
 }
 
+/** The same command line, for a process that continues in the place of this one. */
+export function takingOver(argv: readonly string[]): readonly string[] {
+  return argv.includes("--take-over") ? argv : [...argv, "--take-over"];
+}
+
 /** How the user called it, for commands that they can copy. */
 export function commandName(): string {
   const script = process.argv[1] ?? "svcproxy";

@@ -10,12 +10,15 @@ import {
 } from "@svcproxy/topology";
 import type { Listener, PortHolder } from "./listeners.ts";
 import type { Machine } from "./machine.ts";
+import { ownProxyPids } from "./own-proxy.ts";
 import { serviceName, servicePortKey } from "./service-port-statuses.ts";
 
 export interface TakenPortsOptions {
   readonly machine: Pick<Machine, "readListeners" | "readHolders">;
   /** NodePorts that are served whoever listens on them. */
   readonly takePorts?: ReadonlySet<number> | undefined;
+  /** Who may listen on them: the userspace proxy that the rules take over from, by default. */
+  readonly ownPids?: () => Promise<ReadonlySet<number>>;
   /** Whether NodePorts are served on loopback as well, whatever the plan says. */
   readonly takesLoopback?: boolean;
 }
@@ -35,7 +38,7 @@ export type TakenNodePorts = ReadonlyMap<string, Problem>;
  * the SSH server, without a word.
  */
 export async function withoutTakenNodePorts(plan: HostPlan, options: TakenPortsOptions): Promise<PlanWithoutTaken> {
-  const { machine, takePorts = new Set() } = options;
+  const { machine, takePorts = new Set(), ownPids = ownProxyPids } = options;
   const wanted = new Set(
     plan.ports.flatMap(({ frontends }) => frontends.filter(isNodePort).map(({ port }) => Number(port))),
   );
@@ -47,10 +50,12 @@ export async function withoutTakenNodePorts(plan: HostPlan, options: TakenPortsO
   const inodes = new Set(found.flatMap(({ listener }) => (listener === undefined ? [] : [listener.inode])));
   if (inodes.size === 0) return { plan, taken: new Map() };
   const holders = await machine.readHolders(inodes);
+  const own = await ownPids();
   const taken = new Map<string, Problem>();
   const ports = found.map(({ planned, listener }) => {
-    if (listener === undefined) return planned;
-    taken.set(servicePortKey(planned), takenProblem(planned, { listener, holder: holders.get(listener.inode) }));
+    const holder = listener === undefined ? undefined : holders.get(listener.inode);
+    if (listener === undefined || (holder !== undefined && own.has(holder.pid))) return planned;
+    taken.set(servicePortKey(planned), takenProblem(planned, { listener, holder }));
     return withoutNodePort(planned);
   });
   return { plan: { ...plan, ports }, taken };

@@ -259,6 +259,8 @@ export class RunningUserspace {
     const listeners = proxy.listeners().length;
     // Before the first plan is carried out, what there is belongs to the instance that is to be taken over.
     const isPredecessors = claim.predecessorPid !== undefined && this.#plan === undefined;
+    // Rules serve now: this host's own connections to a VIP come from it, and what they translate would not come back to it.
+    if (this.#takenOverAt === undefined && !Number.isFinite(drainTimeoutMs)) await this.#vips.endIsolation();
     const areOurs = this.#takenOverAt === undefined && !isPredecessors;
     await Promise.all([proxy.drain(drainTimeoutMs), areOurs ? this.#generations.end(drainTimeoutMs) : undefined]);
     if (this.#takenOverAt !== undefined) {

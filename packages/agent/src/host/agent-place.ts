@@ -1,9 +1,11 @@
 import { existsSync } from "node:fs";
 import { readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import {
   findLockHolder,
   findRuntimeDirectory,
+  lockNamespace,
   type NamespaceLock,
   runtimeDirectories,
   tryLockNamespace,
@@ -14,12 +16,66 @@ import { EnvironmentError } from "@svcproxy/topology";
 export const AGENT_LOCK = "agent";
 
 /** Makes this process the agent of its network namespace. @throws EnvironmentError ALREADY_RUNNING */
-export async function lockHost(directory: string): Promise<NamespaceLock> {
-  const attempt = await tryLockNamespace({ name: AGENT_LOCK, directory });
-  if (attempt.kind === "locked") return attempt.lock;
-  const who = attempt.pid === undefined ? "another process" : `pid ${attempt.pid}`;
-  throw new EnvironmentError("ALREADY_RUNNING", `Cannot start: ${who} runs svcproxy run in this network namespace`, {
-    hint: "svcproxy status shows how it stands; stop it first",
+export async function lockHost(directory: string): Promise<HostPlace> {
+  return HostPlace.take(directory, { takesOver: false });
+}
+
+/** An agent that was told that another one serves in its place lets go within this time. */
+const SUCCESSION_MS = 20_000;
+
+/** The place of the only agent of a network namespace. */
+export class HostPlace implements AsyncDisposable {
+  /** Who has it still. */
+  readonly predecessorPid: number | undefined;
+  readonly #directory: string;
+  #lock: NamespaceLock | undefined;
+
+  private constructor(
+    directory: string,
+    { lock, predecessorPid }: { readonly lock?: NamespaceLock; readonly predecessorPid?: number },
+  ) {
+    this.#directory = directory;
+    this.#lock = lock;
+    this.predecessorPid = predecessorPid;
+  }
+
+  /** @param takesOver whether to begin beside an agent that runs @throws EnvironmentError ALREADY_RUNNING */
+  static async take(directory: string, { takesOver }: { readonly takesOver: boolean }): Promise<HostPlace> {
+    const attempt = await tryLockNamespace({ name: AGENT_LOCK, directory });
+    if (attempt.kind === "locked") return new HostPlace(directory, { lock: attempt.lock });
+    if (takesOver && attempt.pid !== undefined) return new HostPlace(directory, { predecessorPid: attempt.pid });
+    throw anotherAgent(attempt.pid);
+  }
+
+  /** Tells the predecessor that all is served without it, and has its place once it has let go. @throws EnvironmentError LOCKED */
+  async succeed(signal: AbortSignal): Promise<void> {
+    if (this.predecessorPid === undefined || this.#lock !== undefined) return;
+    tell(this.predecessorPid);
+    const lock = { name: AGENT_LOCK, directory: this.#directory, deed: "has kept its place" };
+    this.#lock = await lockNamespace({ ...lock, signal, waitMs: SUCCESSION_MS });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#lock?.[Symbol.asyncDispose]();
+  }
+}
+
+/** What an agent takes as: another one serves in your place. */
+export const SUCCEEDED_SIGNAL = "SIGUSR2";
+
+function tell(pid: number): void {
+  try {
+    process.kill(pid, SUCCEEDED_SIGNAL);
+  } catch (error) {
+    // It has ended meanwhile.
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+}
+
+function anotherAgent(pid: number | undefined): EnvironmentError {
+  const who = pid === undefined ? "another process" : `pid ${pid}`;
+  return new EnvironmentError("ALREADY_RUNNING", `Cannot start: ${who} runs svcproxy run in this network namespace`, {
+    hint: "svcproxy status shows how it stands; stop it first, or take its place with --take-over",
   });
 }
 

@@ -14,6 +14,8 @@ export interface ChooseOptions {
   /** NodePorts that rules serve although a program of this host listens on them. */
   readonly takePorts: ReadonlySet<number>;
   readonly machine: Machine;
+  /** Whether the listeners of a userspace proxy that runs here are taken over. */
+  readonly takesOver: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly userspace: Pick<UserspaceSurroundings, "workerProgram" | "status" | "onTakenOver">;
@@ -78,7 +80,15 @@ interface AllDataPaths {
   readonly userspace: UserspaceDataPath;
 }
 
-function openAll({ machine, logger, dialect, takePorts, countsTraffic, userspace }: ChooseOptions): AllDataPaths {
+function openAll({
+  takesOver,
+  machine,
+  logger,
+  dialect,
+  takePorts,
+  countsTraffic,
+  userspace,
+}: ChooseOptions): AllDataPaths {
   const onWait = (holder: number | undefined) =>
     logger.info({ holder }, `waiting for another svcproxy${holder === undefined ? "" : ` (pid ${holder})`} to be done`);
   return {
@@ -100,7 +110,7 @@ function openAll({ machine, logger, dialect, takePorts, countsTraffic, userspace
     userspace: new UserspaceDataPath(
       {
         proxy: DEFAULT_PROXY_OPTIONS,
-        instance: { takeOver: false },
+        instance: { takeOver: takesOver },
         vipDevice: VIP_DEVICE,
         vipRanges: [],
         vipIsolation: "auto",

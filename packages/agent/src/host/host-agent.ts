@@ -20,9 +20,10 @@ import { KubeProxyReplacement } from "../kube-proxy/kube-proxy-replacement.ts";
 import { RemovalGuard } from "../removal-guard.ts";
 import type { Source } from "../source.ts";
 import { connectServiceManager, type ServiceManager } from "../systemd/service-manager.ts";
+import { startSuccessor } from "../userspace/start-successor.ts";
 import { AgentConnections } from "./agent-connections.ts";
 import { AgentPages } from "./agent-pages.ts";
-import { agentSocketPath, lockHost } from "./agent-place.ts";
+import { agentSocketPath, HostPlace } from "./agent-place.ts";
 import { type Address, AgentServers } from "./agent-servers.ts";
 import { type AgentView, readAgentView } from "./agent-view.ts";
 import { addApply, NO_APPLIES } from "./apply-times.ts";
@@ -55,6 +56,10 @@ export interface HostAgentOptions {
   readonly waitsForPorts?: boolean;
   /** Whether the place of a kube-proxy that runs here is taken; else it keeps us from starting. */
   readonly replacesKubeProxy?: boolean;
+  /** Whether the place of an agent that runs here is taken, once all of a plan is served. */
+  readonly takesOver?: boolean;
+  /** The program, with its arguments, that takes over from this one; absent: none can. */
+  readonly successorProgram?: readonly [string, ...string[]];
   /** Called once all of a plan is served for the first time. */
   readonly onServing?: () => Promise<void>;
   /** Called before anything changes where a kube-proxy serves this host; default: that ends the start. */
@@ -92,6 +97,11 @@ export class HostAgent {
   #watch: KernelWatch | undefined;
   #servers: AgentServers | undefined;
   #replacement: KubeProxyReplacement | undefined;
+  #place: HostPlace | undefined;
+  /** Called once a predecessor has gone. */
+  #whenAlone: (() => Promise<void>) | undefined;
+  /** Another agent serves in its place, and connections that it carries go on. */
+  #isSucceeded = false;
   #dialect: Dialect = "document";
   #applies = NO_APPLIES;
   #isServing = false;
@@ -126,7 +136,9 @@ export class HostAgent {
   async #start(): Promise<void> {
     const { logger, source, guardLeast, minSyncMs } = this.#options;
     const directory = await makeRuntimeDirectory();
-    this.#opened.use(await lockHost(directory));
+    const place = await HostPlace.take(directory, { takesOver: this.#options.takesOver === true });
+    this.#opened.use(place);
+    this.#place = place;
     await this.#lookForKubeProxy();
     const chosen = await this.#choose();
     this.#chosen = chosen;
@@ -153,7 +165,9 @@ export class HostAgent {
     });
     this.#agent = agent;
     this.#drift = new DriftKeeper({ mend: () => agent.mend(), logger });
-    await this.#servePages(directory, chosen);
+    // A predecessor has the socket and the ports still.
+    if (place.predecessorPid === undefined) await this.#servePages(directory, chosen);
+    else this.#whenAlone = () => this.#servePages(directory, chosen);
     logger.info({ state: "starting", dataPath: chosen.dataPath.name }, `starting: reading ${source.name}`);
     const replacement = this.#replaceKubeProxy(chosen);
     // Its chains have the names of ours: as long as it runs, one would undo the other's.
@@ -196,12 +210,13 @@ export class HostAgent {
         logger,
         machine: this.#tools.machine,
         signal: this.#ending.signal,
+        takesOver: this.#options.takesOver === true,
       },
       dialect: () => this.#dialect,
       userspace: {
         workerProgram,
         status: async () => ({ pid: process.pid }),
-        onTakenOver: () => void this.stop(),
+        onTakenOver: () => void this.succeeded(),
       },
     });
   }
@@ -263,11 +278,39 @@ export class HostAgent {
     // Only what serves all of the plan takes the place of what served before.
     if (isWhole && !this.#isServing) {
       this.#isServing = true;
-      this.#old?.retire();
-      this.#keepLease();
-      void this.#options.onServing?.();
-      this.#replacement?.serves();
+      void this.#becomeTheOnly();
     }
+  }
+
+  async #becomeTheOnly(): Promise<void> {
+    const { logger, onServing } = this.#options;
+    try {
+      await this.#place?.succeed(this.#ending.signal);
+      await this.#whenAlone?.();
+    } catch (error) {
+      if (this.#ending.signal.aborted) return;
+      if (!(error instanceof EnvironmentError)) throw error;
+      logger.error({ code: error.code }, `${error.message}; this one serves, and cannot be asked`);
+    }
+    this.#old?.retire();
+    this.#keepLease();
+    void onServing?.();
+    this.#replacement?.serves();
+  }
+
+  /** Lets a successor take over where services are carried by this process. @returns false where there is no need: rules stay as they are */
+  reload(): boolean {
+    const { successorProgram, logger } = this.#options;
+    if (this.#chosen?.dataPath.name !== "userspace" || successorProgram === undefined) return false;
+    if (this.#ending.signal.aborted) return true;
+    logger.info("reloading: starting a successor that takes over");
+    const isTakenOver = new Promise<void>((resolve) => {
+      this.#ending.signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    startSuccessor(successorProgram, { isTakenOver }).catch((error: unknown) =>
+      logger.error({ err: error }, "the successor failed; this one goes on"),
+    );
+    return true;
   }
 
   /** Now, because what the one before left has used up some of it, and from then on. */
@@ -369,18 +412,41 @@ export class HostAgent {
 
   /** Ends it, with what is ours in place unless it was to be taken away. */
   async stop(): Promise<void> {
+    if (this.#ending.signal.aborted) this.#hurry();
+    else await this.#stop();
+  }
+
+  /** Another agent serves in the place of this one, which ends with the last connection that it carries; what is ours stays in place. */
+  async succeeded(): Promise<void> {
     if (this.#ending.signal.aborted) return;
+    this.#isSucceeded = true;
+    await this.#stop();
+  }
+
+  /** Told to end again. */
+  #hurry(): void {
+    const dataPath = this.#chosen?.dataPath;
+    if (!(dataPath instanceof UserspaceDataPath)) return;
+    void dataPath.stop(this.#isSucceeded ? DEFAULT_PROXY_OPTIONS.drainTimeoutMs : 0);
+    this.#isSucceeded = false;
+  }
+
+  async #stop(): Promise<void> {
     this.#ending.abort();
+    const isSucceeded = this.#isSucceeded;
     const { logger, cleansUpOnExit } = this.#options;
-    logger.info({ state: "stopping" }, "stopping");
+    logger.info({ state: "stopping" }, isSucceeded ? "another agent serves in the place of this one" : "stopping");
     this.#watch?.stop();
     this.#drift?.stop();
     const dataPath = this.#chosen?.dataPath;
-    void this.#serviceManager.stopping();
+    if (isSucceeded) this.#serviceManager.close();
+    else void this.#serviceManager.stopping();
     await this.#agent?.stop();
     try {
-      if (dataPath instanceof UserspaceDataPath) await dataPath.stop(DEFAULT_PROXY_OPTIONS.drainTimeoutMs);
-      else if (cleansUpOnExit) await this.#cleanUp(dataPath);
+      if (isSucceeded) await this.#opened.disposeAsync();
+      const drainMs = isSucceeded ? Number.POSITIVE_INFINITY : DEFAULT_PROXY_OPTIONS.drainTimeoutMs;
+      if (dataPath instanceof UserspaceDataPath) await dataPath.stop(drainMs);
+      else if (cleansUpOnExit && !isSucceeded) await this.#cleanUp(dataPath);
     } finally {
       this.#serviceManager.close();
       await this.#opened.disposeAsync();

@@ -11,7 +11,7 @@ export function addRun(program: Command, run: RunCommand): void {
   const command = addHelp(acceptTopology(program.command("run")), {
     about: "keep this host true to a topology, or to a cluster: follow it, and undo what others do to our rules",
     notes: [
-      "Until the topology can be read whole nothing is touched. What is wrong with it later is told, and what was in force stays. SIGTERM and SIGINT end it; the rules stay, and serve on. SIGHUP reads the topology again.",
+      "Until the topology can be read whole nothing is touched. What is wrong with it later is told, and what was in force stays. SIGTERM and SIGINT end it; the rules stay, and serve on. SIGHUP reads the topology again; with the userspace data path a successor takes over.",
       "etcd://HOST:PORT/PREFIX in place of files follows entries in etcd. Endpoints that vanish there without a word, more than half and at least --guard, are kept until they return, or until svcproxy confirm.",
       "`kubernetes` in place of files follows a cluster through its API server, as kube-proxy does on each node.",
     ],
@@ -49,6 +49,10 @@ export function addRun(program: Command, run: RunCommand): void {
     .option("--traffic-counters", "with nftables: count packets and bytes of each service")
     .option("--socket-group <group>", "who may ask and confirm on the socket besides root")
     .option("--cleanup-on-exit", "take away what is ours at the end")
+    .option(
+      "--take-over",
+      "take the place of the svcproxy run that runs here, once all is served: no connection is refused or lost",
+    )
     .option("--kubeconfig <file>", "kubernetes: how the API server is reached (default: as the pod that this is)")
     .option("--context <name>", "kubernetes: the context of the kubeconfig (default: its current one)")
     .option("--hostname-override <name>", "kubernetes: this node's name (default: the host's, in lower case)")

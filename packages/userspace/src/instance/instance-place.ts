@@ -1,6 +1,6 @@
 import { readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { findRuntimeDirectory, makeRuntimeDirectory, runtimeDirectories } from "@svcproxy/host";
+import { findRuntimeDirectory, makeRuntimeDirectory, PROXY_FOLDER, runtimeDirectories } from "@svcproxy/host";
 import { inputError } from "@svcproxy/topology";
 import type { InstanceOptions } from "./instance-options.ts";
 
@@ -33,7 +33,7 @@ export async function locateInstance(options: InstanceOptions): Promise<Instance
 
 function directoryOptions({ runtimeDirectory }: InstanceOptions) {
   // A folder of its own, because the systemd unit gives it to another user, and takes it away when the proxy ends.
-  return { wanted: runtimeDirectory, below: "userspace" };
+  return { wanted: runtimeDirectory, below: PROXY_FOLDER };
 }
 
 async function placeIn(directory: string, { name = "default" }: InstanceOptions): Promise<InstancePlace> {

@@ -77,6 +77,11 @@ export class LocalVips {
     return this.#inTurn(() => retainLocal(machine, { vips, ports, ranges, isolates }));
   }
 
+  /** Isolates VIPs no more, which stay. */
+  async endIsolation(): Promise<void> {
+    await this.#inTurn(() => retainIsolation(this.#options.machine, NOBODY));
+  }
+
   /** Takes away all that is ours. */
   release(): Promise<VipRemoval> {
     return this.#inTurn(() => removeLocalVips(this.#options.machine));

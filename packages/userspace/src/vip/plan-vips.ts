@@ -131,6 +131,11 @@ export class PlanVips {
     return [...missingVips(notLocal, { command }), ...(this.#report?.problems ?? []), ...this.#left];
   }
 
+  /** See `LocalVips`. */
+  endIsolation(): Promise<void> {
+    return this.#vips.endIsolation();
+  }
+
   /** Takes away all that is ours. */
   async release(): Promise<VipRemoval> {
     this.abandon();
