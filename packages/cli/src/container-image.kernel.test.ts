@@ -96,6 +96,7 @@ describe.skipIf(reason !== undefined)(
       mount -t proc proc ${root}/proc && mount -t sysfs sysfs ${root}/sys
       mkdir ${root}/host && mount --rbind / ${root}/host
       mkdir -p ${root}/dev/shm && mount -t tmpfs tmpfs ${root}/dev/shm
+      mknod -m 666 ${root}/dev/null c 1 3
       ip link set lo up
       printf '%s' 'hosts: [{ name: a, address: 127.0.0.1 }]
 services: [{ name: web, clusterIP: 10.96.0.1, ports: [{ port: 80 }], endpoints: ["127.0.1.1:80"] }]' > ${root}/tmp/topology.yaml
