@@ -33,7 +33,6 @@ const SETTLED_MS = 5_000;
 export async function giveBack(options: GiveBackOptions): Promise<readonly string[]> {
   const { machine, signal } = options;
   const rules = await waitForKubeProxy(options);
-  if (rules === undefined) return [];
   // Chains of the same names are kube-proxy's by now: only the marks on them are ours.
   const isReleased = await releaseToKubeProxy(machine, { rules, signal });
   const removed = isReleased ? ["the marks of iptables chains that are kube-proxy's now"] : [];
@@ -41,7 +40,11 @@ export async function giveBack(options: GiveBackOptions): Promise<readonly strin
   return removed;
 }
 
-/** @returns its rules; undefined: there is nothing of ours that could be given back */
+/**
+ * Waits as long as ours serve something that kube-proxy does not. In its nftables mode it takes away chains with the names of ours by itself.
+ *
+ * @returns its rules
+ */
 async function waitForKubeProxy({
   machine,
   dataPaths,
@@ -49,13 +52,13 @@ async function waitForKubeProxy({
   signal,
   lookMs = LOOK_MS,
   lostAfterMs = LOST_AFTER_MS,
-}: GiveBackOptions): Promise<readonly KubeProxyRules[] | undefined> {
+}: GiveBackOptions): Promise<readonly KubeProxyRules[]> {
   let last = "";
   let sinceMs = performance.now();
   for (;;) {
     const { vips } = joinCensuses(await Promise.all(dataPaths.map((dataPath) => censusOf(dataPath, signal))));
-    if (vips.size === 0) return undefined;
     const rules = await findKubeProxyRules(machine, { signal });
+    if (vips.size === 0) return rules;
     const missing = rules.length === 0 ? [] : await missingAtKubeProxy(machine, { rules, vips, signal });
     const synced = rules.length === 0 ? undefined : await hasKubeProxySynced(machine);
     const what =

@@ -127,10 +127,11 @@ export class HostProgram {
   }
 
   /** Waits for a line of its log (JSON) or output. @throws with all that it wrote, where it does not come */
-  async says(text: string): Promise<void> {
+  async says(text: string, patienceMs = PATIENCE_MS): Promise<void> {
     await until(
       async () => this.stderr.includes(text) || this.stdout.includes(text),
       () => `it never said ${JSON.stringify(text)}, but:\n${this.stderr}${this.stdout}`,
+      patienceMs,
     );
   }
 
@@ -144,8 +145,12 @@ export class HostProgram {
 }
 
 /** Asks again until it is so. @throws Error with `otherwise` */
-export async function until(isSo: () => Promise<boolean>, otherwise: () => string): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS;
+export async function until(
+  isSo: () => Promise<boolean>,
+  otherwise: () => string,
+  patienceMs = PATIENCE_MS,
+): Promise<void> {
+  const deadline = Date.now() + patienceMs;
   while (!(await isSo())) {
     if (Date.now() > deadline) throw new Error(otherwise());
     await new Promise((resolve) => setTimeout(resolve, 25));
