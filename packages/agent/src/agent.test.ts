@@ -41,6 +41,17 @@ describe("it carries out", () => {
     expect(applied).toHaveLength(3);
   });
 
+  test("what comes within the least time between two changes in one, and the first at once", async () => {
+    const { source, served, applied } = await started(topologyOf({ web: 1 }), { minSyncMs: () => 1_000 });
+    for (const endpoint of [2, 3, 4]) {
+      source.set(topologyOf({ web: endpoint }));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect([served(), applied.length]).toEqual([["web 1"], 1]);
+    await vi.waitFor(() => expect(served()).toEqual(["web 4"]), { timeout: 5_000 });
+    expect(applied).toHaveLength(2);
+  });
+
   test("the same topology anew where the machine is another one", async () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
     onTestFinished(() => void vi.useRealTimers());

@@ -31,6 +31,8 @@ import { RetryTimer } from "./retry-timer.ts";
 import type { RefusedEntry, SourceEvent, SourceSnapshot } from "./source.ts";
 
 const LONGEST_RETRY_MS = 30_000;
+/** A change that comes while the last one is carried out waits as long again as that took, at most so long. */
+const LONGEST_PAUSE_MS = 100;
 /** The machine is looked at this often. */
 const MACHINE_CHECK_MS = 5_000;
 
@@ -98,9 +100,11 @@ export class Agent {
 
   async #follow(): Promise<void> {
     for await (const event of this.#options.source.follow(this.#ending.signal)) {
+      const startedMs = performance.now();
       await this.#inTurn(() => this.#take(event));
-      // What comes meanwhile comes in one.
-      await this.#pause(this.#options.minSyncMs?.() ?? 0);
+      // What comes meanwhile comes in one; what comes after a quiet time waits for nothing.
+      const tookMs = Math.min(LONGEST_PAUSE_MS, performance.now() - startedMs);
+      await this.#pause(Math.max(tookMs, this.#options.minSyncMs?.() ?? 0));
     }
     this.#started.resolve(); // where it was stopped before
   }

@@ -104,11 +104,11 @@ export class RemovalGuard {
     const changed = inForce === undefined ? undefined : changedServices(plan, inForce);
     if (inForce === undefined || changed === undefined) return false;
     const touched = touchedOf(inForce, changed);
-    if (Math.max(touched.vips, touched.endpoints) < this.#options.least) return true;
-    const floor = this.#floor;
-    if (floor === undefined || floor.plan !== inForce) return false;
-    if (touched.vips * 2 > floor.vips || touched.endpoints * 2 > floor.endpoints) return false;
-    this.#floor = { plan, vips: floor.vips - touched.vips, endpoints: floor.endpoints - touched.endpoints };
+    const floor = this.#floor?.plan === inForce ? this.#floor : undefined;
+    const isLittle = floor !== undefined && touched.vips * 2 <= floor.vips && touched.endpoints * 2 <= floor.endpoints;
+    if (!isLittle && Math.max(touched.vips, touched.endpoints) >= this.#options.least) return false;
+    if (floor !== undefined)
+      this.#floor = { plan, vips: floor.vips - touched.vips, endpoints: floor.endpoints - touched.endpoints };
     return true;
   }
 }

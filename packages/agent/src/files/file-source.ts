@@ -106,8 +106,8 @@ export class FileSource implements Source {
       if (event !== undefined && !signal.aborted) yield event;
       hint = await notices.next({
         signal,
-        // The next change waits no longer than this one took.
-        leastMs: event === undefined ? tookMs / NOTICED_SHARE : tookMs,
+        // How soon after a change the next one is dealt with is up to whoever asks for it.
+        leastMs: event === undefined ? tookMs / NOTICED_SHARE : 0,
         ...(watch ? { mostMs: Math.max(pollMs, fullLookMs / POLL_SHARE) } : {}),
       });
     }

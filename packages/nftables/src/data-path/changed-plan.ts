@@ -1,5 +1,5 @@
 import { composePlan, serviceName } from "@svcproxy/host";
-import type { HostPlan, Service, ServicePortPlan } from "@svcproxy/topology";
+import type { HostPlan, ServicePortPlan } from "@svcproxy/topology";
 
 /** What of a plan is to be carried out where only some services changed. */
 export interface ChangedPlan {
@@ -19,21 +19,12 @@ export function changedPlan(
   plan: HostPlan,
   { last, services }: { readonly last: HostPlan; readonly services: ReadonlySet<string> },
 ): ChangedPlan {
-  const isNamed = ({ service }: ServicePortPlan) => services.has(nameOf(service));
+  // By the bare name first: few have one of those, and a full one has to be put together.
+  const bare = new Set([...services].map((name) => name.slice(name.indexOf("/") + 1)));
+  const isNamed = (port: ServicePortPlan) => bare.has(port.service.name) && services.has(serviceName(port));
   const rest = plan.ports.filter((port) => !isNamed(port));
   const lastRest = last.ports.filter((port) => !isNamed(port));
   const isShared = rest.length === lastRest.length && rest.every((port, index) => port === lastRest[index]);
   const asked = isShared ? plan : composePlan(plan, { other: last, isOther: (name) => !services.has(name) });
   return { asked, ports: asked.ports.filter(isNamed) };
-}
-
-const names = new WeakMap<Service, string>();
-
-/** `namespace/name`, put together once for each service. */
-function nameOf(service: Service): string {
-  const known = names.get(service);
-  if (known !== undefined) return known;
-  const name = serviceName({ service });
-  names.set(service, name);
-  return name;
 }

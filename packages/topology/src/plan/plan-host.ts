@@ -85,8 +85,13 @@ function takeMemory(plan: HostPlan): PlanMemory | undefined {
 
 function differenceOf(before: readonly Service[], after: readonly Service[]): ServiceDifference {
   if (before === after) return { gone: [], come: [] };
-  const [old, now] = [new Set(before), new Set(after)];
-  return { gone: before.filter((service) => !now.has(service)), come: after.filter((service) => !old.has(service)) };
+  // Most of thousands are in their place.
+  const gone = new Set(before.filter((service, index) => service !== after[index]));
+  const come = new Set(after.filter((service, index) => service !== before[index]));
+  return {
+    gone: [...gone].filter((service) => !come.has(service)),
+    come: [...come].filter((service) => !gone.has(service)),
+  };
 }
 
 function keyOf({ namespace, name }: Service): string {
