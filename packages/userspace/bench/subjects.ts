@@ -15,6 +15,9 @@ export interface Subject {
   start(): Promise<BackgroundProcess>;
 }
 
+/** The least that Node does for a connection: what the proxy costs beyond is its own. */
+export const NODES_FLOOR = "Node's floor";
+
 const LARGE_BUFFER_BYTES = 256 * 1024;
 const MAX_CONNECTIONS = 9_000;
 const TCP_BACKENDS = ["http", "bulk", "idle"] as const;
@@ -26,7 +29,8 @@ export function makeSubjects(folder: string): readonly Subject[] {
     haproxy(folder, { name: "HAProxy 256 KiB", firstPort: 12_000, bufferBytes: LARGE_BUFFER_BYTES }),
     nginx(folder, { name: "nginx stream", firstPort: 13_000 }),
     nginx(folder, { name: "nginx 256 KiB", firstPort: 14_000, bufferBytes: LARGE_BUFFER_BYTES }),
-    pipeRelay({ name: "a.pipe(b)", firstPort: 15_000 }),
+    relay("pipe-relay", { name: "a.pipe(b)", firstPort: 15_000 }),
+    relay("handle-relay", { name: NODES_FLOOR, firstPort: 18_000 }),
     svcproxy(folder, { name: "svcproxy", workers: 1, firstPort: 16_000 }),
   ];
 }
@@ -99,9 +103,9 @@ ${bufferBytes === undefined ? "" : `  proxy_buffer_size ${bufferBytes};\n`}${ser
   };
 }
 
-function pipeRelay({ name, firstPort }: PeerOptions): Subject {
+function relay(program: "pipe-relay" | "handle-relay", { name, firstPort }: PeerOptions): Subject {
   const ports = portsFrom(firstPort);
-  const script = resolve(import.meta.dirname, "load/pipe-relay.ts");
+  const script = resolve(import.meta.dirname, `load/${program}.ts`);
   const pairs = TCP_BACKENDS.flatMap((backend) => [String(ports[backend]), String(BACKEND_PORTS[backend])]);
   const listensOn = { address: "127.0.0.1", port: ports.http };
   return {

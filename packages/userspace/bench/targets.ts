@@ -1,5 +1,6 @@
 import type { Comparison } from "./measurements.ts";
 import { median, significant } from "./statistics.ts";
+import { NODES_FLOOR } from "./subjects.ts";
 
 /** What a figure of the proxy should be, as a ratio to a peer's in the same round. */
 interface Target {
@@ -19,6 +20,8 @@ const RATIO_TARGETS: readonly Target[] = [
   { ...OURS, measurement: /^bulk/, figure: "CPU s per GB", atMost: 0.65 },
   { ...OURS, measurement: /^keep-alive/, figure: "requests/s", atLeast: 0.92 },
   { ...OURS, measurement: /^new connections/, figure: "connections/s", atLeast: 0.5 },
+  { ...OURS, measurement: /^new connections/, figure: "connections/s", peer: NODES_FLOOR, atLeast: 0.85 },
+  { subject: NODES_FLOOR, peer: "HAProxy", measurement: /^new connections/, figure: "connections/s", atLeast: 0.5 },
   {
     ...OURS,
     measurement: /^new connections/,

@@ -19,7 +19,8 @@ const dataPath = new UserspaceDataPath(
     instance: { takeOver: false, runtimeDirectory, name },
     vipDevice: "svcproxy0",
     vipRanges: [],
-    vipIsolation: "auto",
+    // Two of them share the VIP: one would take the other's rules away.
+    vipIsolation: "off",
     requireAll: true,
   },
   {
