@@ -1,114 +1,185 @@
 /**
- * Reading and proving the founding document's kind of rules for 10,000 services × 3 endpoints against the time that
- * iptables-legacy-restore takes to load them, in turns: `pnpm --filter @svcproxy/rules bench:prove`. Needs root.
+ * Reading and proving rules for thousands of services × 3 endpoints against the time that loading them takes, in turns, and
+ * comparing two such rule sets against proving one. Each part runs in a process of its own, for its peak of memory. Needs root.
+ *
+ *     node bench/prove.ts [--services N] [iptables] [nft] [same]
  */
 import { execFileSync } from "node:child_process";
 import process from "node:process";
-import { parseTopology, planHost } from "@svcproxy/topology";
+import { parseArgs } from "node:util";
+import { parseIpAddress, parseTopology, planHost } from "@svcproxy/topology";
 import { isNftRule } from "../src/hooks/any-rule.ts";
 import { hostStateOf } from "../src/host/host-state-of.ts";
 import { isKubernetesRule } from "../src/prove/claims/own-rules.ts";
-import { proveRules } from "../src/prove/prove-rules.ts";
+import { type ProveOptions, proveRules } from "../src/prove/prove-rules.ts";
+import { tableDeviations } from "../src/prove/report/table-deviations.ts";
+import { sameRules } from "../src/prove/same/same-rules.ts";
 import { parseSave } from "../src/rule-sets/parse-save.ts";
+import { readRules } from "../src/rule-sets/read-rules.ts";
 import { deviationsOf } from "../src/testing/prove-fixtures.ts";
+import { createTracer } from "../src/trace/trace-packet.ts";
+import { documentServices } from "./document-services.ts";
+import { manyNftServices } from "./many-nft-services.ts";
+import { median, timed } from "./median.ts";
 
 const ROUNDS = 3;
-const MAX_RATIO = 10;
-const MAX_MIB = 1024;
-const SERVICES = Number(process.argv[2] ?? 10_000);
 const ENDPOINTS = 3;
+const MAX_TRACE_RATIO = 1;
+const MAX_PROVE_RATIO = 6;
+const MAX_SAME_RATIO = 3;
+const MAX_MIB = 600;
 
-const text = rulesText();
-const { topology } = parseTopology(new TextEncoder().encode(topologyText()), { file: "bench.json" });
-const plan = planHost(topology, { host: "host0" });
-const hostState = hostStateOf(topology, { host: "host0" });
-const ratios: number[] = [];
-for (let round = 0; round < ROUNDS; round++) {
-  const loaded = timed(() => execFileSync("unshare", ["--net", "iptables-legacy-restore"], { input: text }));
-  const proved = timed(() => {
-    const rules = parseSave(text, { family: 4 });
-    const isOwn = (placed: Parameters<typeof isKubernetesRule>[0]) =>
-      isKubernetesRule(placed) || (!isNftRule(placed.rule) && placed.rule.target.kind === "masquerade");
-    const proof = proveRules({ rules, plan, hostState, isOwn, deviations: deviationsOf("document") });
-    if (!proof.holds)
-      throw new Error(`broken: ${JSON.stringify(proof.claims.find(({ status }) => status !== "held"))}`);
-  });
-  ratios.push(proved / loaded);
-  console.log(`read and prove ${proved.toFixed(2)} s, load ${loaded.toFixed(2)} s: ${(proved / loaded).toFixed(2)}`);
-}
-const ratio = ratios.toSorted((a, b) => a - b)[Math.floor(ROUNDS / 2)] ?? Number.POSITIVE_INFINITY;
-const peakMiB = process.resourceUsage().maxRSS / 1024;
-const isMet = ratio <= MAX_RATIO && peakMiB <= MAX_MIB;
-console.log(`median ${ratio.toFixed(2)} (at most ${MAX_RATIO}), peak ${peakMiB.toFixed(0)} MiB (at most ${MAX_MIB})`);
-console.log(isMet ? "met" : "MISSED");
-process.exitCode = isMet ? 0 : 3;
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { services: { type: "string" }, part: { type: "string" } },
+});
 
-function timed(work: () => void): number {
-  const start = performance.now();
-  work();
-  return (performance.now() - start) / 1000;
-}
+const PARTS: Readonly<Record<string, { readonly services: number; readonly run: (count: number) => boolean }>> = {
+  iptables: { services: 10_000, run: proveIptables },
+  nft: { services: 10_000, run: proveNft },
+  same: { services: 5000, run: compareTwo },
+};
 
-function vip(service: number): string {
-  return `10.200.${service >> 8}.${service & 255}`;
+const part = PARTS[flags.part ?? ""];
+if (part === undefined) runParts(positionals.length > 0 ? positionals : Object.keys(PARTS));
+else process.exitCode = part.run(Number(flags.services ?? part.services)) ? 0 : 3;
+
+function runParts(names: readonly string[]): void {
+  const services = flags.services === undefined ? [] : ["--services", flags.services];
+  for (const name of names) {
+    try {
+      execFileSync(process.execPath, [import.meta.filename, "--part", name, ...services], { stdio: "inherit" });
+    } catch {
+      process.exitCode = 3;
+    }
+  }
 }
 
-function pod(service: number, endpoint: number): string {
-  return `10.${10 + endpoint}.${(service >> 8) + 1}.${service & 255}`;
+function proveIptables(count: number): boolean {
+  const { plan, hostState, services } = cluster(count);
+  const text = documentServices(services);
+  const ratios: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const loaded = timed(() => execFileSync("unshare", ["--net", "iptables-legacy-restore"], { input: text }));
+    const proved = timed(() => {
+      const rules = parseSave(text, { family: 4 });
+      held({ rules, plan, hostState, isOwn: isOfDocument, deviations: deviationsOf("document") });
+    });
+    ratios.push(proved / loaded);
+    console.log(
+      `iptables: read and prove ${seconds(proved)}, load ${seconds(loaded)}: ${(proved / loaded).toFixed(2)}`,
+    );
+  }
+  return verdict(`${count} services in iptables`, [{ name: "prove", ratio: median(ratios), limit: MAX_PROVE_RATIO }]);
 }
 
-function topologyText(): string {
-  const each = <Item>(make: (index: number) => Item, count: number) =>
-    Array.from({ length: count }, (_, at) => make(at));
-  const hosts = each(
+function proveNft(count: number): boolean {
+  const { plan, hostState, services } = cluster(count);
+  const texts = services.map(({ vip, pods }) => ({ vip, pods, local: pods.slice(0, 1) }));
+  const text = manyNftServices(texts, { podBlock: "10.10.0.0/16" });
+  const [from, to] = ["10.10.1.1", services.at(-1)?.vip ?? ""].map((address) => parseIpAddress(address));
+  if (from === undefined || to === undefined) throw new TypeError("no address");
+  const ratios: { trace: number; prove: number }[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const alone = timed(() => execFileSync("unshare", ["--net", "nft", "-f", "-"], { input: text }));
+    const script = "nft -f - && nft list ruleset > /dev/null";
+    const loaded = timed(() => execFileSync("unshare", ["--net", "sh", "-c", script], { input: text }));
+    const read = () => readRules([{ file: "rules.nft", text }]).rules(4);
+    const request = { from, to, protocol: "tcp", port: 80 };
+    const traced = timed(() => createTracer({ rules: read(), hostState }).trace(request));
+    const deviations = tableDeviations("kube-proxy", plan);
+    const proved = timed(() => held({ rules: read(), plan, hostState, deviations }));
+    ratios.push({ trace: traced / loaded, prove: proved / loaded });
+    const told = `trace ${seconds(traced)}, prove ${seconds(proved)}, load and list ${seconds(loaded)} (load alone ${seconds(alone)})`;
+    console.log(`nft: ${told}: ${(traced / loaded).toFixed(2)} and ${(proved / loaded).toFixed(2)}`);
+  }
+  return verdict(`${count} services in nftables`, [
+    { name: "trace", ratio: median(ratios.map(({ trace }) => trace)), limit: MAX_TRACE_RATIO },
+    { name: "prove", ratio: median(ratios.map(({ prove }) => prove)), limit: MAX_PROVE_RATIO },
+  ]);
+}
+
+/** Two rule sets that are the same to packets, written differently: the second asks for the services in another order. */
+function compareTwo(count: number): boolean {
+  const { plan, hostState, services } = cluster(count);
+  const [a, b] = [documentServices(services), documentServices(services.toReversed())];
+  const ratios: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const proved = timed(() => {
+      const rules = parseSave(a, { family: 4 });
+      held({ rules, plan, hostState, isOwn: isOfDocument, deviations: deviationsOf("document") });
+    });
+    const compared = timed(() => {
+      const { kind } = sameRules({ a: parseSave(a, { family: 4 }), b: parseSave(b, { family: 4 }), hostState });
+      if (kind !== "same") throw new Error(`they are ${kind}`);
+    });
+    ratios.push(compared / proved);
+    console.log(
+      `same: read and compare ${seconds(compared)}, prove one ${seconds(proved)}: ${(compared / proved).toFixed(2)}`,
+    );
+  }
+  return verdict(`two of ${count} services`, [{ name: "--same", ratio: median(ratios), limit: MAX_SAME_RATIO }]);
+}
+
+interface Measured {
+  readonly name: string;
+  readonly ratio: number;
+  readonly limit: number;
+}
+
+function verdict(what: string, measured: readonly Measured[]): boolean {
+  const peakMiB = process.resourceUsage().maxRSS / 1024;
+  const isMet = measured.every(({ ratio, limit }) => ratio <= limit) && peakMiB <= MAX_MIB;
+  const told = measured.map(({ name, ratio, limit }) => `${name} ${ratio.toFixed(2)} (at most ${limit})`);
+  console.log(`${what}, median: ${told.join(", ")}, peak ${peakMiB.toFixed(0)} MiB (at most ${MAX_MIB})`);
+  console.log(isMet ? "met" : "MISSED");
+  return isMet;
+}
+
+function held(options: ProveOptions): void {
+  const { claims } = proveRules(options);
+  const open = claims.find(({ status }) => status !== "held");
+  if (open !== undefined) throw new Error(JSON.stringify(open));
+}
+
+function isOfDocument(placed: Parameters<typeof isKubernetesRule>[0]): boolean {
+  return isKubernetesRule(placed) || (!isNftRule(placed.rule) && placed.rule.target.kind === "masquerade");
+}
+
+/** Hosts that each have an endpoint of every service. */
+function cluster(count: number) {
+  const services = times(
+    (service) => ({
+      vip: `10.200.${service >> 8}.${service & 255}`,
+      pods: times((host) => `10.${10 + host}.${(service >> 8) + 1}.${service & 255}`, ENDPOINTS),
+    }),
+    count,
+  );
+  const hosts = times(
     (host) => ({
       name: `host${host}`,
       address: `192.168.1.${host + 1}`,
       podCIDR: `10.${10 + host}.0.0/16`,
-      pods: each((service) => ({ name: `p${service}-${host}`, address: `${pod(service, host)}:8080` }), SERVICES),
+      pods: services.map(({ pods }, service) => ({ name: `p${service}-${host}`, address: `${pods[host]}:8080` })),
     }),
     ENDPOINTS,
   );
-  const services = each(
-    (service) => ({
-      name: `s${service}`,
-      clusterIP: vip(service),
-      ports: [{ port: 80 }],
-      endpoints: each((host) => `p${service}-${host}`, ENDPOINTS),
-    }),
-    SERVICES,
-  );
-  return JSON.stringify({ hosts, services });
+  const listed = services.map(({ vip }, service) => ({
+    name: `s${service}`,
+    clusterIP: vip,
+    ports: [{ port: 80 }],
+    endpoints: times((host) => `p${service}-${host}`, ENDPOINTS),
+  }));
+  const file = new TextEncoder().encode(JSON.stringify({ hosts, services: listed }));
+  const { topology } = parseTopology(file, { file: "bench.json" });
+  const hostState = { ...hostStateOf(topology, { host: "host0" }), recentLists: {} };
+  return { services, plan: planHost(topology, { host: "host0" }), hostState };
 }
 
-function rulesText(): string {
-  const chains = ["KUBE-SERVICES", "KUBE-MARK-MASQ", "KUBE-POSTROUTING"];
-  const rules = [
-    "-A PREROUTING -j KUBE-SERVICES",
-    "-A OUTPUT -j KUBE-SERVICES",
-    "-A POSTROUTING -s 192.168.1.1/32 -j MASQUERADE",
-    "-A POSTROUTING -j KUBE-POSTROUTING",
-    "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0xffffffff",
-    "-A KUBE-POSTROUTING -m mark --mark 0x4000 -j MASQUERADE",
-  ];
-  const dispatch: string[] = [];
-  for (let service = 0; service < SERVICES; service++) {
-    chains.push(`KUBE-SVC-${service}`);
-    dispatch.push(`-A KUBE-SERVICES -d ${vip(service)}/32 -p tcp -m tcp --dport 80 -j KUBE-SVC-${service}`);
-    for (let endpoint = 0; endpoint < ENDPOINTS; endpoint++) {
-      const chain = `KUBE-SEP-${service}-${endpoint}`;
-      const left = ENDPOINTS - endpoint;
-      const chance = left === 1 ? "" : ` -m statistic --mode random --probability ${(1 / left).toFixed(11)}`;
-      chains.push(chain);
-      rules.push(
-        `-A KUBE-SVC-${service}${chance} -j ${chain}`,
-        `-A ${chain} -s ${pod(service, endpoint)}/32 -j KUBE-MARK-MASQ`,
-        `-A ${chain} -p tcp -m tcp -j DNAT --to-destination ${pod(service, endpoint)}:8080`,
-      );
-    }
-  }
-  const builtIn = ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"].map((chain) => `:${chain} ACCEPT [0:0]`);
-  return ["*nat", ...builtIn, ...chains.map((chain) => `:${chain} - [0:0]`), ...dispatch, ...rules, "COMMIT", ""].join(
-    "\n",
-  );
+function times<Item>(make: (index: number) => Item, count: number): readonly Item[] {
+  return Array.from({ length: count }, (_, at) => make(at));
+}
+
+function seconds(value: number): string {
+  return `${value.toFixed(2)} s`;
 }

@@ -9,14 +9,14 @@ import { proofContexts } from "../compile/proof-context.ts";
 import { ExamplePackets } from "../report/example-packet.ts";
 import type { ProofPacket } from "../report/proof.ts";
 import type { AddressSpace } from "../space/address-space.ts";
-import { singleSet, unite } from "../space/index-set.ts";
+import { rangeSet, singleSet, unite } from "../space/index-set.ts";
 import { ANY_MARK, cutMarks } from "../space/mark-set.ts";
 import type { Region } from "../space/region.ts";
 import { alikeGroups } from "../walk/alike-groups.ts";
 import type { EndedState, SymbolicState } from "../walk/symbolic-state.ts";
 import { enteringState, walkHost } from "../walk/walk-host.ts";
 import { outcomeKey } from "./outcome-key.ts";
-import { withSharedLists } from "./shared-lists.ts";
+import { keepsLists, SharedLists } from "./shared-lists.ts";
 
 export interface SameRulesOptions {
   readonly a: RuleSet | HostRules;
@@ -85,7 +85,7 @@ export interface ComparedSide {
  * @throws InputError PROOF_TOO_LARGE where the rules tell too many kinds of packets apart
  */
 export function* compareRules({ a, b, hostState, plan }: SameRulesOptions): Generator<RuleDifference, number | "all"> {
-  if (hostRulesText(a) === hostRulesText(b)) return "all";
+  if (areEqual(hostRulesOf(a), hostRulesOf(b))) return "all";
   const [inA, inB] = proofContexts([
     { rules: a, hostState, tellsDeeds: true },
     { rules: b, hostState, tellsDeeds: true },
@@ -93,11 +93,21 @@ export function* compareRules({ a, b, hostState, plan }: SameRulesOptions): Gene
   if (inA === undefined || inB === undefined) throw new TypeError("no context");
   const contexts = { a: inA, b: inB };
   const examples = new ExamplePackets(inA, plan);
+  const lists = [a, b].some((rules) => keepsLists(hostRulesOf(rules))) ? new SharedLists() : undefined;
+  if (lists !== undefined)
+    for (const entering of everyEntry(inA))
+      for (const side of SIDES) lists.learn(side, walkHost(contexts[side], entering));
   let cases = 0;
   for (const entering of everyEntry(inA)) {
-    const endsOf = (side: Side) => walkHost(contexts[side], entering).map((end): SidedEnd => ({ ...end, side }));
-    const ends = withSharedLists({ a: endsOf("a"), b: endsOf("b") });
-    for (const group of alikeGroups([...ends.a, ...ends.b])) {
+    const ends = SIDES.flatMap((side) => {
+      const own = walkHost(contexts[side], entering);
+      return (lists?.rename(side, own) ?? own).map((end): SidedEnd => ({ ...end, side }));
+    });
+    for (const group of alikeGroups(ends)) {
+      if (areEqualSides(group.items, contexts)) {
+        cases++;
+        continue;
+      }
       for (const items of byMark(group.items)) {
         cases++;
         const mark = items[0]?.state.region.mark ?? ANY_MARK;
@@ -109,52 +119,76 @@ export function* compareRules({ a, b, hostState, plan }: SameRulesOptions): Gene
   return cases;
 }
 
-function hostRulesText(rules: RuleSet | HostRules): string {
-  const { iptables, nft, unread } = hostRulesOf(rules);
-  const backends = iptables.map((backend) => `${backend.variant ?? ""} ${ruleSetText(backend.rules)}`).sort();
-  const tables = nft.tables.map(({ family, name, isDormant, chains, sets }) => [
-    ...[family, name, isDormant],
-    chains.map((chain) => [chain.name, chain.base, chain.rules.map(({ text }) => text)]),
-    [...sets.values()],
-  ]);
-  return JSON.stringify([backends, tables, unread]);
+/** The same to the letter: in which order tables and chains stand, and what counters say, makes no difference. */
+function areEqual(a: HostRules, b: HostRules): boolean {
+  if (JSON.stringify([a.family, a.unread]) !== JSON.stringify([b.family, b.unread])) return false;
+  return areEqualTexts(chainTexts(a), chainTexts(b)) && areEqualTexts(tableTexts(a), tableTexts(b));
 }
 
-/** The rules as they count: in which order tables and chains stand, and what counters say, makes no difference. */
-function ruleSetText({ family, tables }: RuleSet): string {
-  const texts = tables.map(({ name, chains }) => {
-    const chainTexts = chains.map((chain) =>
-      JSON.stringify([chain.name, chain.policy, chain.rules.map(({ matches, target }) => [matches, target])]),
-    );
-    return JSON.stringify([name, chainTexts.sort()]);
-  });
-  return JSON.stringify([family, texts.sort()]);
+/** Texts by what they are of, each made when it is asked for: that two of thousands of chains differ is found at once. */
+type Texts = ReadonlyMap<string, () => string>;
+
+function areEqualTexts(a: Texts, b: Texts): boolean {
+  return a.size === b.size && [...a].every(([name, textOf]) => textOf() === b.get(name)?.());
 }
+
+function chainTexts({ iptables }: HostRules): Texts {
+  return new Map(
+    iptables.flatMap(({ variant, rules }) =>
+      rules.tables.flatMap((table) =>
+        table.chains.map((chain): readonly [string, () => string] => [
+          `${variant ?? ""} ${table.name} ${chain.name}`,
+          () => JSON.stringify([chain.policy, chain.rules.map(({ matches, target }) => [matches, target])]),
+        ]),
+      ),
+    ),
+  );
+}
+
+function tableTexts({ nft }: HostRules): Texts {
+  return new Map(
+    nft.tables.map(({ family, name, isDormant, chains, sets }) => [
+      `${family} ${name}`,
+      () =>
+        JSON.stringify([
+          isDormant,
+          chains.map((chain) => [chain.name, chain.base, chain.rules.map(({ text }) => text)]),
+          [...sets.values()],
+        ]),
+    ]),
+  );
+}
+
+/** So many pieces of destinations are walked at once: what becomes of thousands of services need not be there together. */
+const DESTINATIONS_AT_ONCE = 256;
 
 /** Everything that the host sends or gets: of new connections and older ones, and answers in connections that began before. */
-function everyEntry({ space, host }: ProofContext): readonly SymbolicState[] {
-  return (["host", "network"] as const).flatMap((from): readonly SymbolicState[] => {
-    const region: Region = {
-      source: from === "host" ? host.local : unite(host.arriving.values()),
-      destination: space.everything,
-      sourcePort: ALL_PORTS,
-      destinationPort: ALL_PORTS,
-      protocol: ALL_PROTOCOLS,
-      state: ALL_STATES,
-      mark: ANY_MARK,
-    };
-    if (region.source.length === 0) return [];
-    const answer: SymbolicState = {
-      ...enteringState({ ...region, state: ANSWERS }, from),
-      direction: "REPLY",
-      connectionMark: undefined,
-      // Their connections are not mapped, or are mapped alike by both: NAT follows what was set up before.
-      follows: { source: "source", destination: "destination" },
-      awaitedIn: 0,
-      entersSwapped: true,
-    };
-    return [enteringState(region, from), answer];
-  });
+function* everyEntry({ space, host }: ProofContext): Generator<SymbolicState> {
+  for (const from of ["host", "network"] as const) {
+    const source = from === "host" ? host.local : unite(host.arriving.values());
+    if (source.length === 0) continue;
+    for (let first = 0; first < space.size; first += DESTINATIONS_AT_ONCE) {
+      const region: Region = {
+        source,
+        destination: rangeSet(first, Math.min(space.size, first + DESTINATIONS_AT_ONCE)),
+        sourcePort: ALL_PORTS,
+        destinationPort: ALL_PORTS,
+        protocol: ALL_PROTOCOLS,
+        state: ALL_STATES,
+        mark: ANY_MARK,
+      };
+      yield enteringState(region, from);
+      yield {
+        ...enteringState({ ...region, state: ANSWERS }, from),
+        direction: "REPLY",
+        connectionMark: undefined,
+        // Their connections are not mapped, or are mapped alike by both: NAT follows what was set up before.
+        follows: { source: "source", destination: "destination" },
+        awaitedIn: 0,
+        entersSwapped: true,
+      };
+    }
+  }
 }
 
 /** States of packets that go against the direction in which their connection began. */
@@ -162,9 +196,34 @@ const ANSWERS = unite(
   (["ESTABLISHED", "RELATED"] as const).map((state) => singleSet(CONNECTION_STATES.indexOf(state))),
 );
 
+/** Whether both sides end alike, part by part as they were divided: of thousands of groups most do, and this is soon seen. */
+function areEqualSides(items: readonly SidedEnd[], contexts: Readonly<Record<Side, ProofContext>>): boolean {
+  const shares = new Map<string, number>();
+  for (const item of items) {
+    const { side, state, ending } = item;
+    if (state.assumptions !== undefined || ending.kind === "undecided") return false;
+    const key = `${markKey(state.region.mark)} ${outcomeKey(item, contexts[side])}`;
+    shares.set(key, (shares.get(key) ?? 0) + (side === "a" ? state.probability : -state.probability));
+  }
+  return [...shares.values()].every((share) => Math.abs(share) <= TOLERANCE);
+}
+
+const MARK_KEYS = new WeakMap<Region["mark"], string>();
+
+function markKey(mark: Region["mark"]): string {
+  let key = MARK_KEYS.get(mark);
+  if (key === undefined) {
+    key = JSON.stringify(mark);
+    MARK_KEYS.set(mark, key);
+  }
+  return key;
+}
+
 /** Cuts items further by the marks with which their packets came: within a part, all items have all of its marks. */
 function byMark(items: readonly SidedEnd[]): readonly (readonly SidedEnd[])[] {
   const parts: (readonly SidedEnd[])[] = [];
+  const [first] = items;
+  if (items.every(({ state }) => state.region.mark === first?.state.region.mark)) return [items];
   for (let rest = items; rest.length > 0; ) {
     const cell = rest.reduce(
       (marks, { state }) => cutMarks(marks, state.region.mark).inside ?? marks,
@@ -184,6 +243,7 @@ function byMark(items: readonly SidedEnd[]): readonly (readonly SidedEnd[])[] {
 }
 
 function withMark(end: SidedEnd, mark: Region["mark"]): SidedEnd {
+  if (mark === end.state.region.mark) return end;
   return { ...end, state: { ...end.state, region: { ...end.state.region, mark } } };
 }
 

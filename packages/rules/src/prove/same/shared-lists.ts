@@ -1,19 +1,43 @@
+import type { HostRules } from "../../hooks/host-rules.ts";
 import { intersect } from "../space/index-set.ts";
 import type { Region } from "../space/region.ts";
 import type { Assumption, EndedState, Remembered, SymbolicState } from "../walk/symbolic-state.ts";
+
+/** Whether rules remember any clients: on `recent` lists, or in sets and maps of nftables. */
+export function keepsLists({ iptables, nft }: HostRules): boolean {
+  return (
+    iptables.some(({ rules }) =>
+      rules.tables.some(({ chains }) =>
+        chains.some((chain) => chain.rules.some(({ matches }) => matches.some(({ kind }) => kind === "recent"))),
+      ),
+    ) || nft.tables.some(({ sets }) => [...sets.values()].some(({ isDynamic }) => isDynamic))
+  );
+}
 
 /**
  * Calls lists of clients alike that two rule sets keep under different names: those of which each is the only one of its rule set to
  * which packets are written that are written to the other, on their way to the same end. Nothing is taken for granted by that: packets
  * that are written on one of the two alone are treated differently.
  */
-export function withSharedLists<End extends EndedState>(ends: {
-  readonly a: readonly End[];
-  readonly b: readonly End[];
-}): { readonly a: readonly End[]; readonly b: readonly End[] } {
-  const [a, b] = [usesOf(ends.a), usesOf(ends.b)];
-  if ([...a.keys()].every((list) => b.has(list)) && [...b.keys()].every((list) => a.has(list))) return ends;
+export class SharedLists {
+  readonly #uses = { a: new Map<string, Use[]>(), b: new Map<string, Use[]>() };
+  #names: Readonly<Record<"a" | "b", ReadonlyMap<string, string>>> | undefined;
+
+  /** Every end of both rule sets is to be learnt from before the first is renamed. */
+  learn(side: "a" | "b", ends: readonly EndedState[]): void {
+    addUses(this.#uses[side], ends);
+  }
+
+  rename<End extends EndedState>(side: "a" | "b", ends: readonly End[]): readonly End[] {
+    this.#names ??= namesOf(this.#uses);
+    const names = this.#names[side];
+    return names.size === 0 ? ends : ends.map((end) => renamed(end, names));
+  }
+}
+
+function namesOf({ a, b }: { readonly a: Uses; readonly b: Uses }) {
   const names = { a: new Map<string, string>(), b: new Map<string, string>() };
+  if ([...a.keys()].every((list) => b.has(list)) && [...b.keys()].every((list) => a.has(list))) return names;
   const [ofA, ofB] = [partnersOf(a, b), partnersOf(b, a)];
   for (const [list, other] of ofA) {
     if (ofB.get(other) !== list) continue;
@@ -21,8 +45,10 @@ export function withSharedLists<End extends EndedState>(ends: {
     names.a.set(list, name);
     names.b.set(other, name);
   }
-  return { a: ends.a.map((end) => renamed(end, names.a)), b: ends.b.map((end) => renamed(end, names.b)) };
+  return names;
 }
+
+type Uses = ReadonlyMap<string, readonly Use[]>;
 
 /** Packets that are written on a list, and where they go. */
 interface Use {
@@ -30,8 +56,7 @@ interface Use {
   readonly region: Region;
 }
 
-function usesOf(ends: readonly EndedState[]): ReadonlyMap<string, readonly Use[]> {
-  const lists = new Map<string, Use[]>();
+function addUses(lists: Map<string, Use[]>, ends: readonly EndedState[]): void {
   for (const { state, ending } of ends) {
     const use: Use = { to: `${ending.kind} ${state.destination} ${state.destinationPort}`, region: state.region };
     for (const list of listsOf(state)) {
@@ -40,14 +65,10 @@ function usesOf(ends: readonly EndedState[]): ReadonlyMap<string, readonly Use[]
       else uses.push(use);
     }
   }
-  return lists;
 }
 
 /** For each list the only one of the others that has a use in common with it. */
-function partnersOf(
-  lists: ReadonlyMap<string, readonly Use[]>,
-  others: ReadonlyMap<string, readonly Use[]>,
-): ReadonlyMap<string, string> {
+function partnersOf(lists: Uses, others: Uses): ReadonlyMap<string, string> {
   const byEnd = new Map<string, { readonly list: string; readonly region: Region }[]>();
   for (const [list, uses] of others)
     for (const { to, region } of uses) {

@@ -27,39 +27,55 @@ export interface Alike<Item> {
 
 /**
  * Cuts states that overlap by chance into groups: within one, every packet has every one of the group's states before it.
- * Marks are not cut.
+ * Marks are not cut. Groups come one after the other, so that thousands need not be there at once.
  */
-export function alikeGroups<Item extends HasState>(items: readonly Item[], at = 0): readonly Alike<Item>[] {
-  const [first] = items;
-  if (first === undefined) return [];
-  for (let place = at; place < FIELDS.length; place++) {
-    const field = FIELDS[place];
-    if (field === undefined || items.every(({ state }) => state.region[field] === first.state.region[field])) continue;
-    const groups: Alike<Item>[] = [];
-    for (const { set, members } of cut(items, field)) {
-      const parts = members.map((item) => withSet(item, field, set));
-      for (const group of alikeGroups(parts, place + 1)) groups.push(group);
-    }
-    return groups;
-  }
-  return [{ region: first.state.region, items }];
+export function* alikeGroups<Item extends HasState>(items: readonly Item[]): Generator<Alike<Item>> {
+  yield* groupsFrom(
+    items.map((item) => ({ item, region: item.state.region })),
+    0,
+  );
 }
 
-function withSet<Item extends HasState>(item: Item, field: RegionField, set: IndexSet): Item {
-  return { ...item, state: { ...item.state, region: { ...item.state.region, [field]: set } } };
+/** An item, and the part of its packets that is looked at. */
+interface Cut<Item> {
+  readonly item: Item;
+  readonly region: Region;
+}
+
+function* groupsFrom<Item extends HasState>(items: readonly Cut<Item>[], at: number): Generator<Alike<Item>> {
+  const [first] = items;
+  if (first === undefined) return;
+  for (let place = at; place < FIELDS.length; place++) {
+    const field = FIELDS[place];
+    if (field === undefined || items.every(({ region }) => region[field] === first.region[field])) continue;
+    for (const { set, members } of cut(items, field)) {
+      const parts = members.map((one) => withSet(one, field, set));
+      yield* groupsFrom(parts, place + 1);
+    }
+    return;
+  }
+  yield { region: first.region, items: items.map(withRegion) };
+}
+
+function withSet<Item>({ item, region }: Cut<Item>, field: RegionField, set: IndexSet): Cut<Item> {
+  return { item, region: region[field] === set ? region : { ...region, [field]: set } };
+}
+
+function withRegion<Item extends HasState>({ item, region }: Cut<Item>): Item {
+  return region === item.state.region ? item : { ...item, state: { ...item.state, region } };
 }
 
 interface Part<Item> {
   readonly set: IndexSet;
-  readonly members: readonly Item[];
+  readonly members: readonly Cut<Item>[];
 }
 
 /** The parts of a field's values between which the same items are possible. Most items of a service have one value of it. */
-function cut<Item extends HasState>(items: readonly Item[], field: RegionField): readonly Part<Item>[] {
-  const singles = new Map<number, Item[]>();
-  const wide: Item[] = [];
+function cut<Item extends HasState>(items: readonly Cut<Item>[], field: RegionField): readonly Part<Item>[] {
+  const singles = new Map<number, Cut<Item>[]>();
+  const wide: Cut<Item>[] = [];
   for (const item of items) {
-    const only = onlyMember(item.state.region[field]);
+    const only = onlyMember(item.region[field]);
     if (only === undefined) {
       wide.push(item);
       continue;
@@ -69,22 +85,26 @@ function cut<Item extends HasState>(items: readonly Item[], field: RegionField):
     else members.push(item);
   }
   const parts = [...singles].map(([value, members]) => ({
-    set: singleSet(value),
-    members: [...members, ...wide.filter(({ state }) => hasMember(state.region[field], value))],
+    set: members[0]?.region[field] ?? singleSet(value),
+    members: [...members, ...wide.filter(({ region }) => hasMember(region[field], value))],
   }));
   return [...parts, ...cutWide(wide, field, unite([...singles.keys()].map(singleSet)))];
 }
 
-function cutWide<Item extends HasState>(items: readonly Item[], field: RegionField, done: IndexSet): Part<Item>[] {
+function cutWide<Item extends HasState>(
+  items: readonly Cut<Item>[],
+  field: RegionField,
+  done: IndexSet,
+): readonly Part<Item>[] {
   const parts: Part<Item>[] = [];
-  let rest = subtract(unite(items.map(({ state }) => state.region[field])), done);
+  let rest = subtract(unite(items.map(({ region }) => region[field])), done);
   while (rest.length > 0) {
     // What goes with the first value of the rest: in all sets that have it, in none that has it not.
     const value = firstMember(rest) ?? 0;
     let set: IndexSet = rest;
-    const members: Item[] = [];
+    const members: Cut<Item>[] = [];
     for (const item of items) {
-      const own = item.state.region[field];
+      const own = item.region[field];
       const isMember = hasMember(own, value);
       set = isMember ? intersect(set, own) : subtract(set, own);
       if (isMember) members.push(item);
