@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { EtcdError } from "./client/etcd-error.ts";
-import { commit, grantLease, keepLease, revokeLease } from "./client/etcd-store.ts";
+import { grantLease, keepLease, revokeLease } from "./client/etcd-lease.ts";
+import { commit } from "./client/etcd-store.ts";
 import { statusKey } from "./etcd-layout.ts";
 import { renderStatus } from "./source/canaries.ts";
 import type { EtcdSource } from "./source/etcd-source.ts";

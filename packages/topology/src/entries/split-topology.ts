@@ -1,5 +1,7 @@
 import { dump } from "js-yaml";
 import { readTopologyDocuments } from "../file/parse-topology.ts";
+import { isKubernetesDocument } from "../read-input.ts";
+import { fileFault } from "../text/decode-text.ts";
 import type { ParsedTopology } from "../text/finish-reading.ts";
 import { loadInput } from "../text/load-documents.ts";
 import type { InputFile } from "../text/source-document.ts";
@@ -26,6 +28,16 @@ export function splitTopology(
   { namespace: unnamed = "default" }: { readonly namespace?: string } = {},
 ): SplitTopology {
   const loaded = loadInput([file]);
+  if (loaded.documents.some(isKubernetesDocument)) {
+    throw fileFault(
+      "WRONG_TYPE",
+      file.file,
+      "These are Kubernetes objects, and what is taken apart is a topology file",
+      {
+        hint: "Follow the cluster itself: svcproxy run kubernetes",
+      },
+    );
+  }
   // Only what can be read is taken apart: from here on hosts and services are lists of mappings with names.
   const parsed = readTopologyDocuments(loaded);
   const [document] = loaded.documents;

@@ -6,7 +6,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { ETCDS, RealEtcd, whyNoEtcd } from "../testing/real-etcd.ts";
 import { EtcdClient } from "./etcd-client.ts";
 import { readEtcdSettings } from "./etcd-settings.ts";
-import { commit, prefixRange, readRange, watchRange } from "./etcd-store.ts";
+import { commit, prefixRange, readRange } from "./etcd-store.ts";
+import { watchRange } from "./etcd-watch.ts";
 
 const reason = whyNoEtcd();
 const doing = "write what the test needs";

@@ -3,7 +3,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { encoded, FakeGateway, type GatewayRequest } from "../testing/fake-gateway.ts";
 import { EtcdClient } from "./etcd-client.ts";
 import type { EtcdEndpoint, EtcdSettings } from "./etcd-settings.ts";
-import { commit, type EtcdChange, prefixRange, readRange, watchRange } from "./etcd-store.ts";
+import { commit, prefixRange, readRange } from "./etcd-store.ts";
+import { type EtcdChange, watchRange } from "./etcd-watch.ts";
 
 const HEADER = { cluster_id: "1", revision: "9", raft_term: "2" };
 

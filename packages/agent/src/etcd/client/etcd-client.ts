@@ -3,6 +3,7 @@ import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request a
 import { Agent as HttpsAgent, request as requestHttps } from "node:https";
 import { asksForToken, EtcdError, errorOfFault, type GatewayFault, isTransient } from "./etcd-error.ts";
 import { type EtcdEndpoint, type EtcdSettings, formatEndpoint } from "./etcd-settings.ts";
+import { reasonOf } from "./explain-failure.ts";
 import { type Answer, answerAt, isAnswer, textAt } from "./gateway-values.ts";
 import { readJsonLines } from "./json-lines.ts";
 
@@ -58,7 +59,7 @@ export class EtcdClient {
         sent = true;
       };
       try {
-        const reply = await this.#askWithToken(endpoint, path, { body, options, onSent });
+        const reply = await this.#askAgainOnce(endpoint, path, { body, options, onSent });
         if (reply.kind === "answer") return reply.answer;
         if (!isTransient(reply.fault)) throw errorOfFault(reply.fault, options.doing);
         tried.push(`${formatEndpoint(endpoint)}: ${reply.fault.text}`);
@@ -135,6 +136,16 @@ export class EtcdClient {
     if (this.#endpoint() === failed) this.#current += 1;
   }
 
+  /** A connection that was kept, and that the other side ended meanwhile, says nothing about the other side. */
+  async #askAgainOnce(endpoint: EtcdEndpoint, path: string, sending: Sending): Promise<Reply> {
+    try {
+      return await this.#askWithToken(endpoint, path, sending);
+    } catch (error) {
+      if (!(error instanceof KeptConnectionEnded) || sending.options.isOnce === true) throw error;
+      return this.#askWithToken(endpoint, path, sending);
+    }
+  }
+
   async #askWithToken(endpoint: EtcdEndpoint, path: string, sending: Sending): Promise<Reply> {
     await this.#logIn(endpoint, sending.options);
     const reply = await this.#ask(endpoint, path, sending);
@@ -189,9 +200,18 @@ export class EtcdClient {
     });
     request.on("socket", (socket) => (socket.connecting ? socket.once("connect", onSent) : onSent()));
     request.end(text);
-    return answerWithin(request, timeout);
+    try {
+      return await answerWithin(request, timeout);
+    } catch (error) {
+      const isEnded = error instanceof Error && "code" in error && error.code === "ECONNRESET";
+      throw isEnded && request.reusedSocket
+        ? new KeptConnectionEnded("it ended the connection", { cause: error })
+        : error;
+    }
   }
 }
+
+class KeptConnectionEnded extends Error {}
 
 interface Sending {
   readonly body: Answer;
@@ -274,30 +294,6 @@ function streamFault(error: unknown): GatewayFault {
   const code = error["grpc_code"] ?? error["code"];
   return { code: typeof code === "number" ? code : 2, text: textAt(error, "message") };
 }
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if ("code" in error && typeof error.code === "string") {
-    const known = REASONS[error.code];
-    if (known !== undefined) return known;
-    if (error.code === "EPROTO" || error.code.startsWith("ERR_SSL")) return `TLS does not fit: ${error.message.trim()}`;
-  }
-  return error.message;
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "nobody listens there",
-  ECONNRESET: "it ended the connection",
-  ENOTFOUND: "there is no such name",
-  EAI_AGAIN: "the name cannot be looked up now",
-  EHOSTUNREACH: "there is no way to it",
-  ENETUNREACH: "there is no way to it",
-  HPE_INVALID_CONSTANT: "it does not speak HTTP; does it want TLS (etcds://)?",
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate is signed by nobody whom we know; give the CA",
-  SELF_SIGNED_CERT_IN_CHAIN: "its certificate is signed by nobody whom we know; give the CA",
-  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is signed by itself; give it as the CA",
-  CERT_HAS_EXPIRED: "its certificate has expired",
-};
 
 function unreachable(
   tried: readonly string[],

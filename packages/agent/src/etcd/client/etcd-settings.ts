@@ -57,7 +57,7 @@ export interface EtcdFlags {
  */
 export function readEtcdSettings({ url, settingsFile, flannelPrefix }: EtcdFlags): EtcdSettings {
   const given = url === undefined ? undefined : parseEtcdUrl(url);
-  const file = settingsFile === undefined ? readOptional(ETCD_SETTINGS_FILE) : readGiven(settingsFile);
+  const file = settingsFile === undefined ? readOptional(ETCD_SETTINGS_FILE, given) : readGiven(settingsFile);
   const settings = file === undefined ? undefined : parseEtcdSettings(file);
   const isTrusted = settingsFile !== undefined || given === undefined || isCovered(given, settings);
   const place: EtcdPlace = {
@@ -116,15 +116,15 @@ function textOf({ bytes }: InputFile): string {
   return Buffer.from(bytes).toString("utf8");
 }
 
-function readOptional(path: string): InputFile | undefined {
+/** @param given what the URL says: who may not read the file may still say all there */
+function readOptional(path: string, given: EtcdPlace | undefined): InputFile | undefined {
   try {
     return { file: path, bytes: readFileSync(path) };
   } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
-      return undefined;
-    // Who may not read it may still say all on the command line.
-    if (error instanceof Error && "code" in error && error.code === "EACCES") return undefined;
-    throw error;
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    const isSaid = given !== undefined && given.endpoints.length > 0;
+    if (code === "ENOENT" || code === "ENOTDIR" || (code === "EACCES" && isSaid)) return undefined;
+    return readGiven(path);
   }
 }
 

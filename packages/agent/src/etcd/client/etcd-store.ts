@@ -9,7 +9,6 @@ import {
   endOfPrefix,
   int64At,
   numberAt,
-  textAt,
 } from "./gateway-values.ts";
 
 /** What every answer of etcd begins with. */
@@ -125,22 +124,37 @@ export async function readKey(
   return { header: readHeader(answer), entry };
 }
 
-/** How many keys a range has, and how many of them changed after a revision: what a watch must have told. */
+/** How etcd stands, and how many keys a range has: cheap for etcd and for the way. @throws EtcdError */
+export async function countKeys(
+  client: EtcdClient,
+  { name, key, range_end }: KeyRange,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): Promise<{ readonly header: EtcdHeader; readonly keys: number }> {
+  const options = { doing: `read ${name}`, ...(signal && { signal }) };
+  const answer = await client.call("kv/range", { key, range_end, count_only: true }, options);
+  return { header: readHeader(answer), keys: numberAt(answer, "count") };
+}
+
+/** How many keys a range has, and whether any of them changed after a revision: what a watch must have told. */
 export interface RangeNews {
   readonly header: EtcdHeader;
   readonly keys: number;
-  readonly newer: number;
+  readonly hasNewer: boolean;
 }
 
-/** Cheap for the way between: no key and no value comes back but of one that is newer. @throws EtcdError */
+/** Where the store has changed since, etcd has to look at each key for that. @throws EtcdError */
 export async function askForNews(
   client: EtcdClient,
-  { name, key, range_end }: KeyRange,
+  range: KeyRange,
   { after, signal }: { readonly after: number; readonly signal?: AbortSignal },
 ): Promise<RangeNews> {
+  const counted = await countKeys(client, range, signal === undefined ? {} : { signal });
+  if (counted.header.revision === after) return { ...counted, hasNewer: false };
+  const { name, key, range_end } = range;
   const body = { key, range_end, min_mod_revision: String(after + 1), keys_only: true, limit: "1" };
   const answer = await client.call("kv/range", body, { doing: `read ${name}`, ...(signal && { signal }) });
-  return { header: readHeader(answer), keys: numberAt(answer, "count"), newer: answersAt(answer, "kvs").length };
+  const hasNewer = answersAt(answer, "kvs").length > 0;
+  return { header: readHeader(answer), keys: numberAt(answer, "count"), hasNewer };
 }
 
 /** One part of a transaction. */
@@ -201,96 +215,4 @@ function encodeCondition(condition: EtcdCondition): Answer {
   const { prefix, since } = condition;
   const range = { key: encodeText(prefix), range_end: endOfPrefix(prefix) };
   return { ...range, target: "MOD", result: "LESS", mod_revision: String(since + 1) };
-}
-
-/** @returns the lease's number @throws EtcdError */
-export async function grantLease(
-  client: EtcdClient,
-  { ttlSeconds, signal }: { readonly ttlSeconds: number; readonly signal?: AbortSignal },
-): Promise<string> {
-  const answer = await client.call(
-    "lease/grant",
-    { TTL: String(ttlSeconds) },
-    { doing: "get a lease", ...(signal && { signal }) },
-  );
-  return int64At(answer, "ID");
-}
-
-/** @returns whether it lives: false where it has lapsed @throws EtcdError */
-export async function keepLease(client: EtcdClient, lease: string, signal?: AbortSignal): Promise<boolean> {
-  const options = { doing: "keep a lease", ...(signal && { signal }) };
-  const answer = await client.call("lease/keepalive", { ID: lease }, options);
-  return numberAt(answerAt(answer, "result"), "TTL") > 0;
-}
-
-/** Its keys go with it; one that has lapsed is no fault. @throws EtcdError */
-export async function revokeLease(client: EtcdClient, lease: string, signal?: AbortSignal): Promise<void> {
-  try {
-    await client.call("lease/revoke", { ID: lease }, { doing: "give a lease back", ...(signal && { signal }) });
-  } catch (error) {
-    if (!(error instanceof EtcdError) || error.failure !== "no-lease") throw error;
-  }
-}
-
-/** One change of a key. */
-export type EtcdEvent =
-  | { readonly kind: "put"; readonly entry: EtcdEntry }
-  | { readonly kind: "delete"; readonly key: string; readonly modRevision: number };
-
-export interface EtcdChange {
-  readonly header: EtcdHeader;
-  /** Of whole revisions, in their order; none: a sign of life. */
-  readonly events: readonly EtcdEvent[];
-}
-
-/**
- * What becomes of the keys of a range from a revision on, until the stream breaks.
- *
- * @throws EtcdError `compacted` where that revision is gone; whatever ends it otherwise
- */
-export async function* watchRange(
-  client: EtcdClient,
-  { name, key, range_end }: KeyRange,
-  { from, signal }: { readonly from: number; readonly signal?: AbortSignal },
-): AsyncGenerator<EtcdChange, void, undefined> {
-  const body = {
-    create_request: { key, range_end, start_revision: String(from), fragment: true, progress_notify: true },
-  };
-  const doing = `watch ${name}`;
-  let parts: EtcdEvent[] = [];
-  for await (const message of client.stream("watch", body, { doing, ...(signal && { signal }) })) {
-    if (message["canceled"] === true) throw cancelled(client, message, doing);
-    parts.push(...answersAt(message, "events").map(readEvent));
-    // The events of one revision may come in several messages.
-    if (message["fragment"] === true) continue;
-    yield { header: readHeader(message), events: parts };
-    parts = [];
-  }
-}
-
-function readEvent(event: Answer): EtcdEvent {
-  const kv = answerAt(event, "kv");
-  if (textAt(event, "type") !== "DELETE") return { kind: "put", entry: readEntry(kv) };
-  return {
-    kind: "delete",
-    key: decodeBytes(kv, "key").toString("utf8"),
-    modRevision: numberAt(kv, "mod_revision"),
-  };
-}
-
-function cancelled(client: EtcdClient, message: Answer, doing: string): EtcdError {
-  const compacted = numberAt(message, "compact_revision");
-  if (compacted > 0)
-    return new EtcdError("compacted", `Cannot ${doing} in etcd: revisions before ${compacted} are compacted`);
-  const reason = textAt(message, "cancel_reason");
-  if (/token|user name|Unauthenticated|auth store/.test(reason)) {
-    client.forgetToken();
-    return new EtcdError("unreachable", `Cannot ${doing} in etcd: ${reason}`);
-  }
-  if (/PermissionDenied|permission denied/.test(reason)) {
-    return new EtcdError("refused", `Cannot ${doing} in etcd: ${reason}`, {
-      hint: "Let the user read it: etcdctl role grant-permission ROLE --prefix=true read PREFIX",
-    });
-  }
-  return new EtcdError("unreachable", `Cannot ${doing} in etcd: ${reason === "" ? "it ended the watch" : reason}`);
 }

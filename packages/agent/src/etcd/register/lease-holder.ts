@@ -1,7 +1,8 @@
 import { EnvironmentError } from "@svcproxy/topology";
 import type { EtcdClient } from "../client/etcd-client.ts";
 import { EtcdError } from "../client/etcd-error.ts";
-import { commit, grantLease, keepLease, readKey, revokeLease } from "../client/etcd-store.ts";
+import { grantLease, keepLease, revokeLease } from "../client/etcd-lease.ts";
+import { commit, readKey } from "../client/etcd-store.ts";
 
 export interface LeaseHolderOptions {
   readonly client: EtcdClient;

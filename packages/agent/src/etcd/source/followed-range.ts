@@ -4,14 +4,14 @@ import type { EtcdClient } from "../client/etcd-client.ts";
 import { EtcdError } from "../client/etcd-error.ts";
 import {
   askForNews,
-  type EtcdChange,
+  countKeys,
   type EtcdEntry,
   type EtcdHeader,
   type KeyRange,
   type RangeNews,
   readRange,
-  watchRange,
 } from "../client/etcd-store.ts";
+import { type EtcdChange, watchRange } from "../client/etcd-watch.ts";
 
 export interface FollowTimes {
   /** An idle watch is checked after this long without a word. */
@@ -97,7 +97,9 @@ export class FollowedRange {
         else if (error instanceof EtcdError && (error.failure === "compacted" || error.failure === "future"))
           needsRange = true;
         else if (error instanceof EtcdError) await this.#failed(error, signal);
-        else throw error;
+        // What nobody expected ends nothing: it is told, and tried again.
+        else
+          await this.#failed(new EtcdError("failed", `Cannot follow etcd: ${String(error)}`, { cause: error }), signal);
       }
     }
   }
@@ -125,7 +127,7 @@ export class FollowedRange {
 
   async #isOtherStore(signal: AbortSignal): Promise<boolean> {
     const { client, range } = this.#options;
-    return isOther((await askForNews(client, range, { after: this.revision, signal })).header, this.#header);
+    return isOther((await countKeys(client, range, { signal })).header, this.#header);
   }
 
   async #readAnew(signal: AbortSignal): Promise<void> {
@@ -206,8 +208,8 @@ export class FollowedRange {
     this.#heard();
   }
 
-  #agrees({ keys, newer }: RangeNews): boolean {
-    return newer === 0 && keys === this.#entries.size;
+  #agrees({ keys, hasNewer }: RangeNews): boolean {
+    return !hasNewer && keys === this.#entries.size;
   }
 }
 

@@ -8,8 +8,9 @@ import process from "node:process";
 import { EtcdClient } from "../client/etcd-client.ts";
 import type { EtcdSettings } from "../client/etcd-settings.ts";
 
+const NAMED = process.env["ETCD"] ?? "";
 /** Debian's, and the one that `ETCD` names. */
-export const ETCDS: readonly string[] = ["etcd", ...(process.env["ETCD"] === undefined ? [] : [process.env["ETCD"]])];
+export const ETCDS: readonly string[] = ["etcd", ...(NAMED === "" ? [] : [NAMED])];
 
 /** Why there can be no tests with a real etcd; undefined: there can. @throws Error in CI, where nothing may be skipped */
 export function whyNoEtcd(): string | undefined {

@@ -1,0 +1,38 @@
+import { expect, onTestFinished, test, vi } from "vitest";
+import { EtcdClient } from "../client/etcd-client.ts";
+import { prefixRange } from "../client/etcd-store.ts";
+import { encoded, FakeGateway } from "../testing/fake-gateway.ts";
+import { FOLLOW_TIMES, FollowedRange } from "./followed-range.ts";
+
+test("a watch that tells nothing although there is news is given up, and all is read anew", async () => {
+  let revision = 5;
+  const header = () => ({ cluster_id: "1", revision: String(revision), raft_term: "2" });
+  await using gateway = await FakeGateway.start(({ path, body }, response) => {
+    if (path === "watch") {
+      // It goes on for ever, and tells nothing.
+      response.write(`${JSON.stringify({ result: { header: header(), created: true } })}\n`);
+      return;
+    }
+    const { count_only: isCount } = JSON.parse(body);
+    const kv = { key: encoded("/a/1"), value: encoded(`at ${revision}`), mod_revision: String(revision) };
+    response.end(JSON.stringify({ header: header(), count: "1", ...(isCount === true ? {} : { kvs: [kv] }) }));
+  });
+  const client = new EtcdClient({ endpoints: [gateway.endpoint], prefix: "/a" });
+  onTestFinished(() => client.close());
+  const faults: string[] = [];
+  const range = new FollowedRange({
+    ...{ client, range: prefixRange("/a/"), onState: () => {} },
+    times: { ...FOLLOW_TIMES, silenceMs: 40, catchUpMs: 10 },
+    onFault: ({ message }) => void faults.push(message),
+  });
+  const ending = new AbortController();
+  const running = range.run(ending.signal);
+  onTestFinished(async () => {
+    ending.abort();
+    await running;
+  });
+  await vi.waitFor(() => expect(range.entries?.get("/a/1")?.value.toString()).toBe("at 5"), 10_000);
+  revision = 6;
+  await vi.waitFor(() => expect(range.entries?.get("/a/1")?.value.toString()).toBe("at 6"), 10_000);
+  expect(faults).toEqual([]);
+});
