@@ -1,6 +1,6 @@
 import process from "node:process";
 import { type MetricFamily, seconds, single } from "../observe/metric-family.ts";
-import { APPLY_TIME_BUCKETS_SECONDS } from "./apply-times.ts";
+import { APPLY_TIME_BUCKETS_SECONDS, type ApplyTimes } from "./apply-times.ts";
 import { type MeasuredServices, SERVICE_METRICS } from "./counters/service-metrics.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 
@@ -18,24 +18,16 @@ const STATES: readonly HostAgentStatus["state"][] = ["starting", "following", "s
 
 /** kube-proxy's names where the meaning is kube-proxy's, own ones for the rest. */
 export const AGENT_METRICS: readonly Family[] = [
-  {
-    type: "histogram",
-    name: "kubeproxy_sync_proxy_rules_duration_seconds",
-    help: "How long it took to carry a plan out.",
-    samples: ({ status: { applies } }) => {
-      const name = "kubeproxy_sync_proxy_rules_duration_seconds";
-      const buckets = APPLY_TIME_BUCKETS_SECONDS.map((le, index) => ({
-        ...{ name: `${name}_bucket`, labels: { le } },
-        value: applies.withinBucket[index] ?? 0,
-      }));
-      return [
-        ...buckets,
-        { name: `${name}_bucket`, labels: { le: "+Inf" }, value: applies.count },
-        { name: `${name}_sum`, labels: {}, value: applies.sumSeconds },
-        { name: `${name}_count`, labels: {}, value: applies.count },
-      ];
-    },
-  },
+  durations(
+    "kubeproxy_sync_proxy_rules_duration_seconds",
+    "How long it took to carry a plan out.",
+    (agent) => agent.status.applies,
+  ),
+  durations(
+    "kubeproxy_sync_full_proxy_rules_duration_seconds",
+    "How long it took to carry a plan out where everything on the machine was looked at.",
+    (agent) => agent.fullApplies,
+  ),
   {
     type: "gauge",
     name: "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
@@ -128,6 +120,25 @@ export const AGENT_METRICS: readonly Family[] = [
   },
   ...SERVICE_METRICS,
 ];
+
+function durations(name: string, help: string, times: (agent: MeasuredAgent) => ApplyTimes): Family {
+  return {
+    ...{ type: "histogram", name, help },
+    samples: (agent) => {
+      const { withinBucket, count, sumSeconds } = times(agent);
+      const buckets = APPLY_TIME_BUCKETS_SECONDS.map((le, index) => ({
+        ...{ name: `${name}_bucket`, labels: { le } },
+        value: withinBucket[index] ?? 0,
+      }));
+      return [
+        ...buckets,
+        { name: `${name}_bucket`, labels: { le: "+Inf" }, value: count },
+        { name: `${name}_sum`, labels: {}, value: sumSeconds },
+        { name: `${name}_count`, labels: {}, value: count },
+      ];
+    },
+  };
+}
 
 function countedByCode(
   name: string,

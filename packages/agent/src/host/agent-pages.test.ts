@@ -6,6 +6,7 @@ import { EnvironmentError } from "@svcproxy/topology";
 import { expect, onTestFinished, test } from "vitest";
 import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
 import { AgentPages } from "./agent-pages.ts";
+import { NO_APPLIES } from "./apply-times.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import { type PagePlace, servePages } from "./page-server.ts";
 
@@ -21,7 +22,7 @@ async function served(which: "health" | "metrics" | "socket", status: Partial<Ho
       return confirmed;
     },
     tellServices: () => [],
-    services: async () => ({ services: undefined, plan: undefined }),
+    services: async () => ({ services: undefined, plan: undefined, fullApplies: NO_APPLIES }),
     counters: async () => undefined,
     view: async () => undefined,
     connections: async ({ service, limit }) => {

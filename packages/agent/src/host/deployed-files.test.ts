@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { renderMetrics } from "../observe/render-metrics.ts";
 import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
 import { AGENT_METRICS } from "./agent-metrics.ts";
+import { NO_APPLIES } from "./apply-times.ts";
 
 const DEPLOY = resolve(import.meta.dirname, "../../../../deploy");
 const FILES = ["grafana/svcproxy.json", "prometheus/svcproxy-alerts.yaml"] as const;
@@ -29,6 +30,7 @@ async function seriesOf(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
     livez: new Map([[503, 1]]),
     services: { services: [sum], leftOut: 0, readAt: new Date(0) },
     plan: planHost(exampleTopology().topology, { host: "cloudos1" }),
+    fullApplies: NO_APPLIES,
   });
   const series = new Map<string, Set<string>>();
   for (const line of text.split("\n")) {

@@ -7,7 +7,9 @@ import {
   findKubeProxy,
   joinCensuses,
   makeRuntimeDirectory,
+  removeTraceLeftover,
   repeat,
+  TRACE_TABLE,
   thisMachine,
 } from "@svcproxy/host";
 import { chooseDialect, type Dialect } from "@svcproxy/iptables";
@@ -104,6 +106,8 @@ export class HostAgent {
   #isSucceeded = false;
   #dialect: Dialect = "document";
   #applies = NO_APPLIES;
+  /** Those of them for which everything was looked at. */
+  #fullApplies = NO_APPLIES;
   #isServing = false;
   #old: OldDataPaths | undefined;
   #inForce: { readonly plan: HostPlan; digest?: string } | undefined;
@@ -139,6 +143,7 @@ export class HostAgent {
     const place = await HostPlace.take(directory, { takesOver: this.#options.takesOver === true });
     this.#opened.use(place);
     this.#place = place;
+    void this.#removeTraceLeftover();
     await this.#lookForKubeProxy();
     const chosen = await this.#choose();
     this.#chosen = chosen;
@@ -173,6 +178,18 @@ export class HostAgent {
     // Its chains have the names of ours: as long as it runs, one would undo the other's.
     if (chosen.dataPath.name === "iptables") await replacement?.gone;
     if (!this.#ending.signal.aborted) void agent.start();
+  }
+
+  /** What a killed `svcproxy trace --watch` left. */
+  async #removeTraceLeftover(): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      if (await removeTraceLeftover(this.#tools.machine, { signal: this.#ending.signal }))
+        logger.info(`removed table ${TRACE_TABLE}, which a killed svcproxy trace --watch had left`);
+    } catch (err) {
+      // Whoever may not remove it has not made it.
+      if (!(err instanceof EnvironmentError)) logger.error({ err }, "this is a bug in svcproxy, and was passed over");
+    }
   }
 
   #replaceKubeProxy({ dataPath, others }: ChosenDataPath): KubeProxyReplacement | undefined {
@@ -252,7 +269,7 @@ export class HostAgent {
     const pages = new AgentPages({
       status: () => this.status(),
       confirm: () => this.#confirm(),
-      services: async () => ({ services: await counters.read(), plan: plan() }),
+      services: async () => ({ services: await counters.read(), plan: plan(), fullApplies: this.#fullApplies }),
       tellServices: (name) => this.#tellServices(name),
       connections: (question) => connections.ask(question),
       counters: () => all.read(),
@@ -272,7 +289,9 @@ export class HostAgent {
   #carriedOut(outcome: CarriedOut): void {
     const { isWhole, tookMs, plan } = outcome;
     this.#services.carriedOut(outcome);
-    this.#applies = addApply(this.#applies, { tookMs, at: new Date() });
+    const at = new Date();
+    this.#applies = addApply(this.#applies, { tookMs, at });
+    if (outcome.changed === undefined) this.#fullApplies = addApply(this.#fullApplies, { tookMs, at });
     if (this.#inForce?.plan !== plan) this.#inForce = { plan };
     this.#startWatch();
     // Only what serves all of the plan takes the place of what served before.

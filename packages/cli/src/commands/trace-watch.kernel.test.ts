@@ -91,7 +91,7 @@ for i in range(3): s.sendto(b"c", ("10.100.0.2", 53)); time.sleep(0.4)'`);
       expect(await endOfWatch(watch, 1)).toMatchObject([{ agreement: "agrees" }]);
     });
 
-    test("kill -9 leaves a table that marks nothing for long, and no helper; the next run and cleanup take it away", async ({
+    test("kill -9 leaves a table that marks nothing for long, and no helper; the next run, an agent and cleanup take it away", async ({
       expect,
     }) => {
       await using host = await openHost("nftables");
@@ -109,6 +109,12 @@ for i in range(3): s.sendto(b"c", ("10.100.0.2", 53)); time.sleep(0.4)'`);
       expect(await second.end()).toBe(1);
       expect(second.stderr).toContain("[ALREADY_RUNNING]");
       await next.kill("SIGKILL");
+      const agent = svcproxy(host, ["run", join(host.folder, "topology.yaml"), "--host", "one"]);
+      await agent.says("had left");
+      expect(await host.shell("nft list tables")).not.toContain("svcproxy-trace");
+      await agent.kill("SIGTERM");
+      const another = await startWatch(host, flags);
+      await another.kill("SIGKILL");
       const cleanup = svcproxy(host, ["cleanup"]);
       expect(await cleanup.end()).toBe(0);
       expect(cleanup.stdout).toContain("table inet svcproxy-trace");

@@ -4,6 +4,7 @@ import { parseTopology, planHost } from "@svcproxy/topology";
 import { pino } from "pino";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { renderMetrics } from "../../observe/render-metrics.ts";
+import { NO_APPLIES } from "../apply-times.ts";
 import { ServiceCounterReader } from "./service-counters.ts";
 import { SERVICE_METRICS } from "./service-metrics.ts";
 
@@ -88,7 +89,11 @@ test("counters that cannot be read leave the other metrics be", async () => {
 
 test("the metrics are Prometheus', and policies that find no endpoint here are counted", async () => {
   const { reader } = readerOf([1, 5, 3], { limit: 1 });
-  const text = await renderMetrics(SERVICE_METRICS, { services: await reader.read(), plan: PLAN });
+  const text = await renderMetrics(SERVICE_METRICS, {
+    services: await reader.read(),
+    plan: PLAN,
+    fullApplies: NO_APPLIES,
+  });
   expect(text).toContain('svcproxy_service_connections_total{service="default/b",port_name="",protocol="tcp"} 5\n');
   expect(text).toContain("svcproxy_service_series_left_out 2\n");
   expect(text).toContain(
