@@ -36,10 +36,13 @@ async function watchStatus(context: CommandContext, flags: StatusFlags): Promise
   while (!context.signal.aborted) {
     try {
       const status = await readStatus(context, { isFirst: shown === undefined });
-      const details = await readDetails(flags);
-      const meaning = meaningOf(status, details);
-      if (meaning !== shown) await context.print(render(status, { flags, details }));
-      shown = meaning;
+      // The next agent serves nothing yet.
+      if (shown === undefined || status.state !== "starting") {
+        const details = await readDetails(flags);
+        const meaning = meaningOf(status, details);
+        if (meaning !== shown) await context.print(render(status, { flags, details }));
+        shown = meaning;
+      }
     } catch (error) {
       if (shown === undefined || !(error instanceof EnvironmentError) || error.code !== "NOT_RUNNING") throw error;
       if (shown !== "") context.note("svcproxy: the agent does not answer any more; waiting for it");
