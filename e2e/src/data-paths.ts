@@ -28,6 +28,7 @@ export const DATA_PATHS: readonly DataPath[] = [
   iptables("legacy", "document"),
   iptables("nft", "kubernetes"),
   userspace(),
+  agent(),
 ];
 
 /** The command as people run it from a checkout. */
@@ -89,6 +90,35 @@ function userspace(): DataPath {
     },
   };
 }
+
+/** `svcproxy run`, with the data path that it chooses: nftables. What another program takes away it puts back. */
+function agent(): DataPath {
+  return {
+    name: "run",
+    showsClient: true,
+    async start(lab, host) {
+      await startInBackground(lab, {
+        place: host,
+        command: [...SVCPROXY, "run", TOPOLOGY_FILE, "--host", host],
+        log: "/run/run.log",
+        readyText: '"msg":"following"',
+        env: { SVCPROXY_LOG_LEVEL: "info" },
+      });
+    },
+    async change(lab, host) {
+      const diff = [...SVCPROXY, "nftables", "diff", TOPOLOGY_FILE, "--host", host];
+      // It has seen the file change, and may have served it by now.
+      for (let round = 0; round < CHANGE_LOOKS; round++) {
+        const { exitCode } = await lab.run(host, diff, { env: { SVCPROXY_LOG_LEVEL: "error" } });
+        if (exitCode === 0) return;
+      }
+      throw new Error(`svcproxy run on ${host} does not come to serve ${TOPOLOGY_FILE}`);
+    },
+  };
+}
+
+/** Each takes a start of the command. */
+const CHANGE_LOOKS = 50;
 
 async function readStatus(lab: Lab, host: string): Promise<{ readonly pid: number; readonly loadedAt: string }> {
   const status: { pid: number; topology: { loadedAt: string } } = JSON.parse(
