@@ -45,7 +45,12 @@ export class LiveKubernetes {
   #areSettingsDirty = true;
   #settings: { readonly node: NodeSettings; readonly warnings: readonly Fault[] } | undefined;
   #hosts: readonly Host[] = [];
-  #sorted: readonly ServiceKey[] = [];
+  /** Where each service is in the topology. */
+  #places: ReadonlyMap<ServiceKey, number> = new Map();
+  /** Slices of which there is something to be said. */
+  readonly #notableSlices = new Set<string>();
+  /** Addresses that the settings were read beside. */
+  #others = "";
   #last: LiveState | undefined;
 
   constructor(options: KubernetesOptions = {}) {
@@ -114,6 +119,8 @@ export class LiveKubernetes {
     const before = this.#slices.get(key);
     if (slice === undefined) this.#slices.delete(key);
     else this.#slices.set(key, slice);
+    if (slice !== undefined && (slice.refused !== undefined || slice.warnings.length > 0)) this.#notableSlices.add(key);
+    else this.#notableSlices.delete(key);
     for (const owner of new Set([before?.owner, slice?.owner])) {
       if (owner === undefined) continue;
       const slices = this.#slicesOf.get(owner) ?? new Set();
@@ -147,7 +154,7 @@ export class LiveKubernetes {
     const last = this.#last?.topology;
     const services = this.#servicesAfter(changed, last?.services);
     const hosts = this.#hostsOf(nodes);
-    if (this.#areSettingsDirty || changed.size > 0) this.#readSettings(nodes);
+    if (this.#areSettingsDirty || this.#serviceCIDRs.size > 0) this.#readSettings(nodes);
     const node = lastIfEqual(this.#settings?.node, last?.node);
     if (node === undefined) throw new TypeError("there are no settings");
     const isSame = last !== undefined && services === last.services && hosts === last.hosts && node === last.node;
@@ -174,17 +181,23 @@ export class LiveKubernetes {
     before: readonly Service[] = [],
   ): readonly Service[] {
     if (changed.size === 0) return before;
-    const byKey = new Map(before.map((service) => [`${service.namespace}/${service.name}`, service]));
-    let isNew = false;
+    const isSameSet = [...changed].every(([key, service]) => service !== undefined && this.#places.has(key));
+    if (isSameSet) {
+      const services = [...before];
+      for (const [key, service] of changed) {
+        const place = this.#places.get(key);
+        if (place !== undefined && service !== undefined) services[place] = service;
+      }
+      return services;
+    }
+    const byKey = new Map([...this.#places].flatMap(([key, place]) => (before[place] ? [[key, before[place]]] : [])));
     for (const [key, service] of changed) {
       if (service === undefined) byKey.delete(key);
-      else {
-        isNew ||= !byKey.has(key);
-        byKey.set(key, service);
-      }
+      else byKey.set(key, service);
     }
-    if (isNew) this.#sorted = [...byKey.keys()].sort();
-    return this.#sorted.flatMap((key) => byKey.get(key) ?? []);
+    const sorted = [...byKey.keys()].sort();
+    this.#places = new Map(sorted.map((key, place) => [key, place]));
+    return sorted.flatMap((key) => byKey.get(key) ?? []);
   }
 
   /** Pods are not among them: endpoints say where they are. */
@@ -196,8 +209,11 @@ export class LiveKubernetes {
 
   /** A block that holds the address of something else is named and left out: in it what no service has would be refused. */
   #readSettings(nodes: readonly KubernetesNode[]): void {
-    this.#areSettingsDirty = false;
     const others = [...this.#otherAddresses(nodes)];
+    const said = JSON.stringify(others);
+    if (!this.#areSettingsDirty && said === this.#others) return;
+    this.#areSettingsDirty = false;
+    this.#others = said;
     const warnings: Fault[] = [];
     const cidrs = [...this.#serviceCIDRs.values()].flatMap((live) => {
       const read = live.object.field
@@ -222,13 +238,13 @@ export class LiveKubernetes {
 
   *#otherAddresses(nodes: readonly KubernetesNode[]): Generator<readonly [IpAddress, string]> {
     for (const { host } of nodes) for (const address of host.addresses) yield [address, `node ${host.name}`];
-    for (const { key, outsideIPs } of this.#services.entries()) {
+    for (const { key, outsideIPs } of this.#services.notable) {
       for (const address of outsideIPs) yield [address, `Service ${key} outside the cluster`];
     }
   }
 
   #warnings(): readonly Fault[] {
-    const entries = [...this.#services.entries()];
+    const entries = this.#services.notable;
     const refused = entries.filter(({ refusedIPs }) => refusedIPs.length > 0);
     const { reason, hint } = describeRefusedIPs(
       refused.map(({ key, refusedIPs }) => ({ service: key, addresses: refusedIPs })),
@@ -241,15 +257,19 @@ export class LiveKubernetes {
         ? []
         : [{ severity: "warning", code: "EXTERNAL_IP_REFUSED", message: capitalize(reason), hint } as const]),
       ...entries.flatMap(({ warnings }) => warnings),
-      ...[...this.#slices.values()].flatMap(({ warnings }) => warnings),
+      ...this.#slicesToTell().flatMap(({ warnings }) => warnings),
     ];
   }
 
   #refused(): readonly RefusedObject[] {
     return [
-      ...[...this.#services.entries()].flatMap(({ refused }) => refused ?? []),
-      ...[...this.#slices.values()].flatMap(({ refused }) => refused ?? []),
+      ...this.#services.notable.flatMap(({ refused }) => refused ?? []),
+      ...this.#slicesToTell().flatMap(({ refused }) => refused ?? []),
     ];
+  }
+
+  #slicesToTell(): readonly Slice[] {
+    return [...this.#notableSlices].flatMap((key) => this.#slices.get(key) ?? []);
   }
 }
 

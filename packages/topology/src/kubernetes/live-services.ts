@@ -49,6 +49,7 @@ export class LiveServices {
   readonly #entries = new Map<ServiceKey, Entry>();
   readonly #holders = new Map<string, Set<ServiceKey>>();
   readonly #values = new Map<ServiceKey, unknown>();
+  readonly #notable = new Set<ServiceKey>();
   /** To be read again; `endpoints`: only who serves them differs. */
   readonly #dirty = new Map<ServiceKey, "object" | "endpoints">();
 
@@ -74,8 +75,9 @@ export class LiveServices {
     return this.#values.size;
   }
 
-  *entries(): Iterable<Entry> {
-    yield* this.#entries.values();
+  /** Those of which there is something to be said: what is wrong with them, or which addresses outside the cluster they have. */
+  get notable(): readonly Entry[] {
+    return [...this.#notable].flatMap((key) => this.#entries.get(key) ?? []);
   }
 
   /** Reads what changed. @returns each Service that is served otherwise than before; undefined: not any more */
@@ -92,6 +94,11 @@ export class LiveServices {
     for (const key of affected) {
       if (!before.has(key)) before.set(key, this.#entries.get(key)?.service);
       this.#check(key, surroundings);
+    }
+    for (const key of before.keys()) {
+      const entry = this.#entries.get(key);
+      if (entry !== undefined && isNotable(entry)) this.#notable.add(key);
+      else this.#notable.delete(key);
     }
     return this.#differences(before);
   }
@@ -188,6 +195,10 @@ export class LiveServices {
     const joined = joinedWith(key, surroundings);
     this.#entries.set(key, { ...entry, service: withEndpoints(service, joined) });
   }
+}
+
+function isNotable({ refused, warnings, refusedIPs, outsideIPs }: Entry): boolean {
+  return refused !== undefined || warnings.length + refusedIPs.length + outsideIPs.length > 0;
 }
 
 interface ReadOne {
