@@ -38,6 +38,8 @@ const SETTLE_MS = 2;
 const SILENCE_MS = 30_000;
 /** An answer to a cheap question that takes longer is none. */
 const ANSWER_MS = 10_000;
+/** One resource alone has to be missed for so many times longer. */
+const PARTIAL = 3;
 /** An API server that is started anew is back within this, as a rule. */
 const GRACE_MS = 10_000;
 
@@ -108,6 +110,13 @@ export class KubernetesSource implements Source {
     for (const reflector of this.#reflectors) reflector.restart();
   }
 
+  /** What there can be no state without. */
+  get #needed(): readonly string[] {
+    return resourcesOf(this.#options.node)
+      .filter(({ isOptional }) => !isOptional)
+      .map(({ plural }) => plural);
+  }
+
   #reflectorOf(resource: Resource): Reflector {
     const { client, firstRetryMs, longestRetryMs } = this.#options;
     return new Reflector({
@@ -143,7 +152,8 @@ export class KubernetesSource implements Source {
         this.#failures.set(plural, { since: since ?? new Date(), error });
         this.#change();
         // What lasts is told once it has lasted.
-        if (since === undefined) setTimeout(() => this.#change(), graceMs + 1).unref();
+        if (since !== undefined) return;
+        for (const times of [1, PARTIAL]) setTimeout(() => this.#change(), times * graceMs + 1).unref();
       },
     };
   }
@@ -170,7 +180,7 @@ export class KubernetesSource implements Source {
     const isSynced = this.#reflectors.every((reflector) => reflector.isSynced);
     const error = isSynced ? this.#lack(failing) : failing[0]?.error;
     if (error !== undefined) return this.#tellProblem(error);
-    if (!isSynced || this.#isComingBack(failing.length > 0)) return undefined;
+    if (!isSynced || this.#isComingBack(this.#needed.some((plural) => this.#failures.has(plural)))) return undefined;
     const state = this.#live.state();
     const { topology, changed, refused } = state;
     this.#refused.become([
@@ -217,16 +227,21 @@ export class KubernetesSource implements Source {
   /** What could not be followed for longer than it takes to start a server. */
   #failing() {
     const { graceMs = GRACE_MS, client } = this.#options;
+    const lasts = (since: Date, leastMs: number) => !this.#hasState || Date.now() - since.getTime() >= leastMs;
+    // Where a server goes, not all that is followed of it is missed at the same moment: then all of it is told, or nothing yet.
+    const isAll = this.#needed.every((plural) => this.#failures.has(plural));
+    const isAllTold = isAll && [...this.#failures.values()].some(({ since }) => lasts(since, graceMs));
     return [...this.#failures].flatMap(([plural, { since, error }]) => {
-      if (this.#hasState && Date.now() - since.getTime() < graceMs) return [];
+      if (!isAllTold && (isAll || !lasts(since, PARTIAL * graceMs))) return [];
       return [{ plural, error: explainApiError(error, { what: `follow ${plural}`, server: client.name }) }];
     });
   }
 
   /** Why there can be no newer state, where everything was heard once: nothing is heard any more, or the node is not as it has to be. */
-  #lack(failing: readonly { readonly error: EnvironmentError }[]): EnvironmentError | undefined {
-    const needed = this.#reflectors.filter(({ isOptional }) => !isOptional);
-    if (failing.length >= needed.length) return failing[0]?.error;
+  #lack(
+    failing: readonly { readonly plural: string; readonly error: EnvironmentError }[],
+  ): EnvironmentError | undefined {
+    if (this.#needed.every((plural) => failing.some((one) => one.plural === plural))) return failing[0]?.error;
     if (this.#hasState) return undefined;
     const { node, needsPodCIDR = false } = this.#options;
     const name = JSON.stringify(node);

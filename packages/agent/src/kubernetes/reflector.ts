@@ -69,10 +69,6 @@ export class Reflector {
     this.#backOff = new BackOff({ firstMs: firstRetryMs, longestMs: longestRetryMs });
   }
 
-  get isOptional(): boolean {
-    return this.#options.resource.isOptional;
-  }
-
   /** Whether the sink has the whole state. */
   get isSynced(): boolean {
     return this.#isSynced;
