@@ -9,10 +9,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   iptables: ["topology", "rules", "host"],
   nftables: ["topology", "rules", "host"],
   userspace: ["topology", "rules", "host"],
-  agent: ["topology", "rules", "host", "iptables", "nftables", "userspace"],
+  doctor: ["topology", "rules", "host"],
+  agent: ["topology", "rules", "host", "doctor", "iptables", "nftables", "userspace"],
   lab: ["topology", "host"],
   page: ["topology", "rules"],
-  cli: ["topology", "rules", "host", "iptables", "nftables", "userspace", "agent", "page", "lab"],
+  cli: ["topology", "rules", "host", "iptables", "nftables", "userspace", "doctor", "agent", "page", "lab"],
   e2e: ["topology", "rules", "host", "iptables", "nftables", "userspace", "agent", "lab", "cli"],
 };
 

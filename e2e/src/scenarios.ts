@@ -1,4 +1,5 @@
 import { CHANGE_UNDER_LOAD } from "./scenarios/change-under-load.ts";
+import { DOCTOR } from "./scenarios/doctor.ts";
 import { DOCUMENTS_EVIDENCE } from "./scenarios/documents-evidence.ts";
 import { REACHABILITY } from "./scenarios/reachability.ts";
 import { LOOP_REFUSED, REFUSED_AT_ONCE } from "./scenarios/refused-at-once.ts";
@@ -15,4 +16,5 @@ export const SCENARIOS: readonly Scenario[] = [
   UNRELATED,
   DOCUMENTS_EVIDENCE,
   CHANGE_UNDER_LOAD,
+  DOCTOR,
 ];

@@ -13,7 +13,9 @@ import { addCleanup } from "./commands/cleanup.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfirm } from "./commands/confirm.ts";
 import { addConnections } from "./commands/connections.ts";
+import { addDoctor } from "./commands/doctor.ts";
 import { addEtcd } from "./commands/etcd.ts";
+import { addExplain } from "./commands/explain.ts";
 import { addHostState } from "./commands/host-state.ts";
 import { addIptables } from "./commands/iptables.ts";
 import { addLab } from "./commands/lab.ts";
@@ -73,6 +75,8 @@ const COMMANDS = [
   addCleanup,
   addTrace,
   addProve,
+  addDoctor,
+  addExplain,
   addView,
   addHostState,
   addLab,

@@ -24,6 +24,7 @@ export * from "./namespace-lock.ts";
 export * from "./net-admin.ts";
 export * from "./nft-monitor-command.ts";
 export * from "./own-proxy.ts";
+export * from "./pod-namespaces.ts";
 export * from "./port-holder.ts";
 export * from "./processes.ts";
 export * from "./read-host-state-json.ts";

@@ -3,6 +3,7 @@ import { type Listener, type PortHolder, readHolders, readListeners } from "./li
 import type { NamespaceLock } from "./lock-folder.ts";
 import { type LockOptions, lockNamespace } from "./namespace-lock.ts";
 import { hasNetAdmin } from "./net-admin.ts";
+import { type PodNamespace, readPodNamespaces } from "./pod-namespaces.ts";
 import { type RunningProcess, readProcesses, readProcFile } from "./processes.ts";
 import { readRecentLists } from "./recent-lists.ts";
 import { runTool, type ToolRunner } from "./run-tool.ts";
@@ -26,6 +27,8 @@ export interface Machine {
   readListeners(): Promise<readonly Listener[]>;
   readHolders(inodes: ReadonlySet<number>): Promise<ReadonlyMap<number, PortHolder>>;
   readProcesses(): Promise<readonly RunningProcess[]>;
+  /** The other network namespaces of this machine, as its pods have them. */
+  readPods(): Promise<readonly PodNamespace[]>;
   /** A file of /proc, `/proc/net/snmp`; undefined where this kernel does not have it, or it may not be read. */
   readProcFile(path: string): Promise<string | undefined>;
   readRecentLists(): Promise<Readonly<Record<string, readonly string[]>> | undefined>;
@@ -43,6 +46,7 @@ export const thisMachine: Machine = {
   readListeners,
   readHolders,
   readProcesses,
+  readPods: () => readPodNamespaces(),
   readProcFile,
   readRecentLists,
   lock: lockNamespace,

@@ -13,7 +13,7 @@ import {
 
 type AskedMachine = Pick<
   Machine,
-  "run" | "hasTool" | "readSysctl" | "readRecentLists" | "readProcFile" | "readProcesses"
+  "run" | "hasTool" | "readSysctl" | "readRecentLists" | "readProcFile" | "readProcesses" | "readPods"
 >;
 
 /** The version of the file's format; a reader refuses a later one. */
@@ -52,6 +52,7 @@ export async function collectSnapshot(
   }
   keep("sockets", await readCommand(machine, SOCKETS, signal));
   keep("processes", await readGuarded(() => machine.readProcesses()));
+  keep("pods", await readGuarded(() => machine.readPods()));
   const rules = await readGuarded(() => readRuleTexts(machine, { signal, withCounters: true }));
   keep("rules", rules);
   if ("value" in rules)

@@ -2,6 +2,7 @@ import type { HostState } from "@svcproxy/rules";
 import type { IpAddress } from "@svcproxy/topology";
 import type { ConntrackEntry } from "../conntrack.ts";
 import type { PortHolder } from "../listeners.ts";
+import type { PodNamespace } from "../pod-namespaces.ts";
 import type { RunningProcess } from "../processes.ts";
 import type { RuleTexts } from "../read-rule-texts.ts";
 import type { UnreadPart } from "./read-part.ts";
@@ -23,6 +24,8 @@ export interface HostSnapshot {
   readonly forwarding: readonly ForwardingEntry[];
   readonly sockets: readonly ListeningSocket[];
   readonly processes: readonly RunningProcess[];
+  /** The other network namespaces of the machine: what listens in its pods. */
+  readonly pods: readonly PodNamespace[];
   readonly conntrack: ConntrackSummary;
   /** What the kernel counts, by the names that `nstat` has: `IpInAddrErrors`, `TcpExtIPReversePathFilter`, `Ip6InNoRoutes`. */
   readonly counters: Readonly<Record<string, number>>;

@@ -1,6 +1,7 @@
 import { type JsonObject, JsonReader, type Path, readHostStateOf } from "@svcproxy/rules";
 import { inputError, parseIpAddress } from "@svcproxy/topology";
 import { parseConntrackEntry } from "../conntrack.ts";
+import type { PodListener, PodNamespace } from "../pod-namespaces.ts";
 import type { RunningProcess } from "../processes.ts";
 import type { RuleTexts, UnreadHostRules } from "../read-rule-texts.ts";
 import { SNAPSHOT_VERSION } from "./collect-snapshot.ts";
@@ -54,6 +55,7 @@ export function readSnapshot(text: string, { file }: { readonly file: string }):
     forwarding: lists("fdb", readForwardingEntry),
     sockets: parseSockets(texts("sockets")),
     processes: lists("processes", readProcess),
+    pods: lists("pods", (entry, path) => readPod(reader, entry, path)),
     conntrack: readConntrack(hostState.sysctls, texts("conntrackStat")),
     counters: {
       ...parsePairedCounters(texts("snmp")),
@@ -196,6 +198,30 @@ function readConntrack(sysctls: Readonly<Record<string, string>>, statistics: st
 function readProcess(entry: JsonObject): RunningProcess | undefined {
   const [pid, command] = [entry["pid"], textAt(entry, "command")];
   return typeof pid === "number" && command !== undefined ? { pid, command } : undefined;
+}
+
+function readPod(reader: JsonReader, entry: JsonObject, path: Path): PodNamespace | undefined {
+  const inode = reader.number(entry["inode"], [...path, "inode"]);
+  const pid = reader.number(entry["pid"], [...path, "pid"]);
+  if (inode === undefined || pid === undefined) return undefined;
+  const addresses = reader.list(entry["addresses"], [...path, "addresses"]).flatMap(({ value }) => {
+    const address = typeof value === "string" ? parseIpAddress(value) : undefined;
+    return address === undefined ? [] : [address];
+  });
+  const listenPath = [...path, "listeners"];
+  const listeners = readEntries(reader, { value: entry["listeners"], path: listenPath }, readPodListener);
+  const overflows = entry["listenOverflows"];
+  return { inode, pid, addresses, listeners, listenOverflows: typeof overflows === "number" ? overflows : 0 };
+}
+
+function readPodListener(entry: JsonObject): PodListener | undefined {
+  const { protocol, port, waiting } = entry;
+  if ((protocol !== "tcp" && protocol !== "udp") || typeof port !== "number") return undefined;
+  const address = parseIpAddress(textAt(entry, "address") ?? "");
+  return {
+    ...{ protocol, port, waiting: typeof waiting === "number" ? waiting : 0 },
+    ...(address === undefined ? {} : { address }),
+  };
 }
 
 function readVersions(reader: JsonReader, value: unknown): Readonly<Record<string, string>> {

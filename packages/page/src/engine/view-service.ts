@@ -1,4 +1,4 @@
-import { type AnyRule, type HostState, isNftRule, type Trace, traceToJson, type WalkEvent } from "@svcproxy/rules";
+import { type AnyRule, type HostState, ruleCounters, type Trace, traceToJson, type WalkEvent } from "@svcproxy/rules";
 import {
   type ClientKind,
   cidrContains,
@@ -177,16 +177,10 @@ function countersOfEvent(event: WalkEvent): { readonly key: string; readonly cou
 }
 
 function countersOfRule(rule: AnyRule): Counted | undefined {
-  if (!isNftRule(rule)) {
-    if (rule.counters === undefined) return undefined;
-    return { packets: Number(rule.counters.packets), bytes: Number(rule.counters.bytes) };
-  }
-  for (const statement of rule.statements) {
-    if (statement.kind === "counter" && statement.packets !== undefined)
-      return {
-        packets: Number(statement.packets),
-        ...(statement.bytes === undefined ? {} : { bytes: Number(statement.bytes) }),
-      };
-  }
-  return undefined;
+  const counters = ruleCounters(rule);
+  if (counters === undefined) return undefined;
+  return {
+    packets: Number(counters.packets),
+    ...(counters.bytes === undefined ? {} : { bytes: Number(counters.bytes) }),
+  };
 }

@@ -60,6 +60,7 @@ export function machineInside(
       return (await Promise.all(tables)).flat();
     },
     readHolders,
+    readPods: async () => [],
     readProcesses: () => readProcesses(`/proc/${namespace.pid}/ns/net`),
     readProcFile: read,
     readRecentLists: async () => undefined,

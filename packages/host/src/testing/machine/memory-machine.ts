@@ -4,6 +4,7 @@ import { type Listener, listenersAt, type PortHolder } from "../../listeners.ts"
 import type { NamespaceLock } from "../../lock-folder.ts";
 import type { Machine } from "../../machine.ts";
 import type { LockOptions } from "../../namespace-lock.ts";
+import type { PodNamespace } from "../../pod-namespaces.ts";
 import type { RunningProcess } from "../../processes.ts";
 import { MissingTool, type ToolOptions, type ToolOutput } from "../../run-tool.ts";
 import { MemoryConntrack } from "./memory-conntrack.ts";
@@ -120,6 +121,10 @@ export class MemoryMachine implements Machine {
 
   async readHolders(inodes: ReadonlySet<number>): Promise<ReadonlyMap<number, PortHolder>> {
     return new Map([...this.holders].filter(([inode]) => inodes.has(inode)));
+  }
+
+  async readPods(): Promise<readonly PodNamespace[]> {
+    return [];
   }
 
   async readProcesses(): Promise<readonly RunningProcess[]> {

@@ -8,7 +8,7 @@ import type { PacketView, Tuple } from "../packet/packet-view.ts";
 import { resolveBranches } from "./resolve-branches.ts";
 import type { WalkContext } from "./rule-visit.ts";
 import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk-path.ts";
-import type { Ended, Past, WalkState } from "./walk-state.ts";
+import type { Ended, Ending, Past, WalkState } from "./walk-state.ts";
 
 /** Whether the answer to a delivered packet finds back to who sent it, with its addresses mapped back. */
 export interface ReplyPath {
@@ -16,9 +16,19 @@ export interface ReplyPath {
   readonly returns: boolean | undefined;
   /** A sentence. */
   readonly because: string;
+  /** Where it is lost by something else than what it meets on its way through this host. */
+  readonly fact?: ReplyFact;
+  /** How its way through this host ended, where it did not come back. */
+  readonly ending?: Ending;
   /** Its way through this host; undefined where it does not come here. */
   readonly past?: Past | undefined;
 }
+
+export type ReplyFact =
+  /** A bridge passes it on without asking rules. */
+  | "bridge-past-netfilter"
+  /** The endpoint sees a source that it does not answer by this host: nothing rewrote it. */
+  | "source-not-rewritten";
 
 /** Follows the answer to a delivered packet from its endpoint to the client. */
 export function traceReply(context: WalkContext, { state, ending }: Ended): ReplyPath | undefined {
@@ -27,18 +37,27 @@ export function traceReply(context: WalkContext, { state, ending }: Ended): Repl
   if (connection === undefined) return { returns: true, because: "no rule of this host is asked" };
   if (ending.to === "host") return walkReply(context, state, undefined);
   const way = wayBack(context.host, state, ending.interface);
-  if (way.kind === "elsewhere") return { returns: way.returns, because: way.because };
+  if (way.kind === "elsewhere") return omitFact(way);
   const reply = walkReply(context, state, ending.interface);
   return reply.returns === true && way.kind === "unsure"
     ? { returns: undefined, because: way.because, past: reply.past }
     : reply;
 }
 
+function omitFact({ returns, because, fact }: Extract<WayBack, { readonly kind: "elsewhere" }>): ReplyPath {
+  return fact === undefined ? { returns, because } : { returns, because, fact };
+}
+
 export type WayBack =
   | { readonly kind: "here" }
   /** It comes back here if something beyond this host is so. */
   | { readonly kind: "unsure"; readonly because: string }
-  | { readonly kind: "elsewhere"; readonly returns: boolean; readonly because: string };
+  | {
+      readonly kind: "elsewhere";
+      readonly returns: boolean;
+      readonly because: string;
+      readonly fact?: ReplyFact;
+    };
 
 /** Whether the endpoint's answer comes back by the interface by which its request left. */
 export function wayBack(host: HostView, state: WalkState, out: string): WayBack {
@@ -59,6 +78,7 @@ export function wayBack(host: HostView, state: WalkState, out: string): WayBack 
       kind: "elsewhere",
       returns: false,
       because: `the endpoint sees its own address ${seen} as the source, and would answer itself`,
+      fact: "source-not-rewritten",
     };
   }
   if (device !== undefined && isBridge(device) && isOnLink(device, seen) && !host.router.isLocal(seen)) {
@@ -67,6 +87,7 @@ export function wayBack(host: HostView, state: WalkState, out: string): WayBack 
       kind: "elsewhere",
       returns: false,
       because: `${out} switches the answer straight to ${seen}, past the rules that would map it back (bridge-nf-call is off)`,
+      fact: "bridge-past-netfilter",
     };
   }
   if (device === undefined || isOwnSegment(host, device)) return { kind: "here" };
@@ -80,7 +101,9 @@ function wayBackOverNetwork(
 ): WayBack {
   const seen = packet.source;
   const home = interfaceHolding(host, seen);
-  if (home?.name === device.name && host.router.isLocal(seen)) return { kind: "here" };
+  // An overlay's own address may be the anycast one of the pods' subnet too, which routes tell of first.
+  const isOwn = host.router.isLocal(seen) || home?.addresses.some(({ address }) => address === seen) === true;
+  if (home?.name === device.name && isOwn) return { kind: "here" };
   const segment = home === undefined ? undefined : isOwnSegment(host, home);
   if (segment === true) {
     // Other hosts reach our pods over the overlay; without one their routers must know the way.
@@ -89,7 +112,7 @@ function wayBackOverNetwork(
   }
   if (isTunnel(device)) {
     const because = `${seen} is not reached by ${device.name}: the other side drops the packet or answers past this host`;
-    return { kind: "elsewhere", returns: false, because };
+    return { kind: "elsewhere", returns: false, because, fact: "source-not-rewritten" };
   }
   if (host.router.isLocal(seen))
     return { kind: "unsure", because: `it comes back if ${packet.destination} reaches ${seen} by ${device.name}` };
@@ -98,6 +121,7 @@ function wayBackOverNetwork(
         kind: "elsewhere",
         returns: false,
         because: `${packet.destination} answers ${seen} straight, past the rules of this host that would map the addresses back`,
+        fact: "source-not-rewritten",
       }
     : { kind: "elsewhere", returns: true, because: "nothing was mapped, so any way back will do" };
 }
@@ -193,7 +217,7 @@ export function judgeAnswer(
   if (branches.length > 1) return { returns: undefined, because: `it may be lost: ${first.outcome.because}`, past };
   return isBack
     ? { returns: true, because: `it comes back the same way and is ${first.outcome.because}`, past }
-    : { returns: false, because: `the ${what} is ${first.outcome.verdict}: ${first.outcome.because}`, past };
+    : { returns: false, because: `the ${what} is ${first.outcome.verdict}: ${first.outcome.because}`, ending, past };
 }
 
 /** Whether a packet has the addresses and ports that the client waits for. */

@@ -26,7 +26,7 @@ export function walkArriving(passage: Passage, entering: WalkState): WalkResult 
   const { context } = passage;
   const { packet } = entering;
   const unreadable = unreadableReason(context.host, packet);
-  if (unreadable !== undefined) return ends(entering, { kind: "dropped", because: unreadable });
+  if (unreadable !== undefined) return ends(entering, { kind: "dropped", because: unreadable, fact: "martian" });
   if (isSwitched(context.host, packet)) return walkSwitched(passage, entering);
   const before = packet.destination;
   return nextStep(walkHook(passage, entering, "PREROUTING"), (state) =>
@@ -80,7 +80,7 @@ function decideInput(
   const { host } = passage.context;
   const { packet } = state;
   const martian = martianReason(host, packet);
-  if (martian !== undefined) return ends(state, { kind: "dropped", because: martian });
+  if (martian !== undefined) return ends(state, { kind: "dropped", because: martian, fact: "martian" });
   const answer = host.router.lookup({
     destination: packet.destination,
     source: packet.source,
@@ -98,7 +98,11 @@ function decideInput(
   const reverse = reversePath(host, packet, answer.route);
   if (reverse.kind === "unknown") return ends(state, { kind: "undecided", because: reverse.because });
   if (reverse.kind === "failed")
-    return ends(state, { kind: "dropped", because: `reverse-path filtering: ${reverse.because}` });
+    return ends(state, {
+      kind: "dropped",
+      because: `reverse-path filtering: ${reverse.because}`,
+      fact: "reverse-path",
+    });
   const { route } = answer;
   const routed: WalkState = { ...state, route };
   if (route.type !== "unicast")
@@ -114,18 +118,28 @@ function decideInput(
   return forward(passage, routed, route.interface ?? "");
 }
 
-const NOT_FORWARDING: Ending = { kind: "dropped", because: "the host does not forward (ip_forward is 0)" };
+const NOT_FORWARDING: Ending = {
+  kind: "dropped",
+  because: "the host does not forward (ip_forward is 0)",
+  fact: "not-forwarding",
+};
 
 function noRoute(answer: RouteAnswer, { destination, family }: PacketView): Ending {
   if (answer.kind === "unknown") return { kind: "undecided", because: answer.because };
   if (answer.kind === "none")
-    return { kind: "refused", because: `no route leads to ${destination}`, answer: icmpAnswer("none", family) };
+    return {
+      kind: "refused",
+      because: `no route leads to ${destination}`,
+      answer: icmpAnswer("none", family),
+      fact: "no-route",
+    };
   return answer.route.type === "blackhole"
-    ? { kind: "dropped", because: `the route to ${destination} is a blackhole` }
+    ? { kind: "dropped", because: `the route to ${destination} is a blackhole`, fact: "route-refuses" }
     : {
         kind: "refused",
         because: `the route to ${destination} is ${answer.route.type}`,
         answer: icmpAnswer(answer.route.type, family),
+        fact: "route-refuses",
       };
 }
 
@@ -165,6 +179,7 @@ function bridgeOn(passage: Passage, state: WalkState): WalkResult {
     return ends(state, {
       kind: "dropped",
       because: `${bridge} sends no frame back to the port by which it came (hairpin mode is off)`,
+      fact: "hairpin-off",
     });
   }
   const switched: PacketView = {
@@ -258,9 +273,10 @@ function outputFailure(answer: RouteAnswer, { packet, isFirst }: { packet: Packe
   const ending = noRoute(answer, packet);
   if (ending.kind === "undecided") return ending;
   const because = "because" in ending ? ending.because : "";
+  const fact = "fact" in ending && ending.fact !== undefined ? { fact: ending.fact } : {};
   return isFirst
-    ? { kind: "refused", because: `${because}: the host cannot send it`, answer: { kind: "told" } }
-    : { kind: "dropped", because };
+    ? { kind: "refused", because: `${because}: the host cannot send it`, answer: { kind: "told" }, ...fact }
+    : { kind: "dropped", because, ...fact };
 }
 
 /** What the host sends to itself comes in again by the loopback, with its route; NAT is not asked twice. */

@@ -125,9 +125,24 @@ export type Ending =
   | { readonly kind: "delivered"; readonly to: "host" }
   /** Left by an interface. */
   | { readonly kind: "delivered"; readonly to: "interface"; readonly interface: string; readonly nextHop: string }
-  | { readonly kind: "dropped"; readonly because: string }
-  | { readonly kind: "refused"; readonly because: string; readonly answer: RefusalAnswer }
+  | { readonly kind: "dropped"; readonly because: string; readonly fact?: HostFact }
+  | {
+      readonly kind: "refused";
+      readonly because: string;
+      readonly answer: RefusalAnswer;
+      readonly fact?: HostFact;
+    }
   | { readonly kind: "undecided"; readonly because: string };
+
+/** What of a host, beside its rules, ends a way; a rule or a policy does where there is none. */
+export type HostFact =
+  | "not-forwarding"
+  | "no-route"
+  | "route-refuses"
+  | "reverse-path"
+  | "hairpin-off"
+  /** An address that the kernel takes from nobody at that place. */
+  | "martian";
 
 export interface Ended {
   readonly state: WalkState;

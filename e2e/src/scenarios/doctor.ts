@@ -1,0 +1,91 @@
+import { resolve } from "node:path";
+import { TOPOLOGY_FILE } from "../hosts.ts";
+import type { Stage } from "../stage/stage.ts";
+import { INJECTED_CAUSES, type InjectedCause } from "./doctor-causes.ts";
+import type { Scenario } from "./scenario.ts";
+
+const SVCPROXY = resolve(import.meta.dirname, "../../../scripts/svcproxy");
+
+/** The doctor looks from here. */
+const HERE = "cloudos1";
+
+/** What `svcproxy doctor --json` prints, as far as it is looked at. */
+interface Diagnosis {
+  readonly causes: readonly {
+    readonly code: string;
+    readonly text: string;
+    readonly host: string;
+    readonly evidence: readonly string[];
+    readonly remedy: readonly string[];
+  }[];
+  readonly open: readonly { readonly text: string }[];
+}
+
+/** On these every cause is played; on the others those that stand for all. */
+const WHOLE = ["nftables", "iptables-nft"];
+
+export const DOCTOR: Scenario = {
+  name: "doctor",
+  promise:
+    "A fault that is made on purpose is named, with its evidence and nothing else, and a remedy that is a command heals it",
+  notApplicable: ({ overlay }) => (overlay === "vxlan" ? undefined : "its faults are those of an overlay"),
+  async play(stage) {
+    await heals(stage, "a healthy host", []);
+    const isWhole = WHOLE.includes(stage.dataPath.name);
+    const faults: string[] = [];
+    for (const cause of INJECTED_CAUSES) {
+      const concerns = cause.concerns?.(stage.dataPath) ?? true;
+      if (!concerns || !(isWhole || cause.isBrief === true || cause.concerns === undefined)) continue;
+      faults.push(...(await play(stage, cause)));
+    }
+    if (faults.length > 0) throw new Error(faults.join("\n"));
+  },
+};
+
+async function play(stage: Stage, cause: InjectedCause): Promise<readonly string[]> {
+  await stage.run(cause.on, ["sh", "-c", cause.inject]);
+  try {
+    const found = await look(stage, cause.needsPeer === true);
+    const others = found.causes.filter(({ code }) => code !== cause.code && !EXPECTED.has(code));
+    const [named] = found.causes.filter(
+      ({ code, evidence }) => code === cause.code && cause.evidence.test(evidence.join("\n")),
+    );
+    const said = summary(found);
+    if (named === undefined) return [`${cause.name}: ${cause.code} is not named with its evidence: ${said}`];
+    if (others.length > 0 || found.open.length > 0) return [`${cause.name}: more is said than ${cause.code}: ${said}`];
+    if (!cause.heals) return [];
+    for (const command of named.remedy) await stage.run(named.host, ["sh", "-c", command]);
+    const left = await look(stage, cause.needsPeer === true);
+    const still = left.causes.filter(({ code }) => !EXPECTED.has(code));
+    return still.length + left.open.length === 0
+      ? []
+      : [`${cause.name}: the remedy (${named.remedy.join("; ")}) does not heal it: ${summary(left)}`];
+  } finally {
+    await stage.lab.run(cause.on, ["sh", "-c", cause.undo]);
+    if (cause.undo === "true") await stage.dataPath.change(stage.lab, cause.on);
+  }
+}
+
+function summary({ causes, open }: Diagnosis): string {
+  return JSON.stringify([
+    ...causes.map(({ code, text, evidence }) => [code, text, evidence]),
+    ...open.map(({ text }) => text),
+  ]);
+}
+
+/** The topology has services without endpoints, and that is told. */
+const EXPECTED: ReadonlySet<string> = new Set(["NO_READY_ENDPOINT"]);
+
+async function heals(stage: Stage, what: string, codes: readonly string[]): Promise<void> {
+  const { causes, open } = await look(stage, true);
+  const others = causes.filter(({ code }) => !EXPECTED.has(code) && !codes.includes(code));
+  if (others.length + open.length > 0) throw new Error(`${what} is called ill: ${summary({ causes: others, open })}`);
+}
+
+async function look(stage: Stage, withPeer: boolean): Promise<Diagnosis> {
+  const input = withPeer ? await stage.run("cloudos2", [SVCPROXY, "host-state", "--snapshot", "-"]) : undefined;
+  const command = [SVCPROXY, "doctor", TOPOLOGY_FILE, "--host", HERE, "--json", ...(withPeer ? ["--peer", "-"] : [])];
+  const { exitCode, stdout, stderr } = await stage.lab.run(HERE, command, input === undefined ? {} : { input });
+  if (![0, 3, 4].includes(exitCode)) throw new Error(`svcproxy doctor failed: ${stderr.trim()}`);
+  return JSON.parse(stdout);
+}

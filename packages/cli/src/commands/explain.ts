@@ -1,0 +1,18 @@
+import type { Command } from "commander";
+import type { RunCommand } from "../command-context.ts";
+import { addHelp } from "../command-help.ts";
+
+/** `svcproxy explain CODE`: what a code means. */
+export function addExplain(program: Command, run: RunCommand): void {
+  addHelp(program.command("explain").argument("[code]", "as it stands in brackets behind a cause; none: all of them"), {
+    about: "tell what a code of the doctor means, what it rests on, and what to do",
+    examples: ["svcproxy explain ROUTE_MISSING", "svcproxy explain --json"],
+  })
+    .option("--json", "print JSON")
+    .action((code: string | undefined, flags: { readonly json?: true }) =>
+      run(async (context) => {
+        const { explainCode } = await import("../run-doctor.ts");
+        return explainCode(context, code, flags);
+      }),
+    );
+}

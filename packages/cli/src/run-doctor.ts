@@ -1,0 +1,206 @@
+import { hostname } from "node:os";
+import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  CAUSE_CODES,
+  type Diagnosis,
+  diagnose,
+  EXPLANATIONS,
+  type Observation,
+  ObservedHost,
+  realProber,
+  renderDiagnosis,
+  renderRemedies,
+} from "@svcproxy/doctor";
+import { collectSnapshot, type HostSnapshot, isNamed, readSnapshot, serviceName, thisMachine } from "@svcproxy/host";
+import { inputError, nearestWord, planHost, type ServicePortPlan, type Topology } from "@svcproxy/topology";
+import type { CommandContext, ExitCode } from "./command-context.ts";
+import { notedAddresses } from "./machine-addresses.ts";
+import { readText } from "./read-files.ts";
+import { readTopology, resolveHost, resolveOwnHost } from "./read-topology.ts";
+import type { TopologyFlags } from "./topology-input.ts";
+
+export interface DoctorFlags extends TopologyFlags {
+  readonly host?: string;
+  readonly service?: string;
+  readonly to?: string;
+  readonly peer?: readonly string[];
+  readonly snapshot?: readonly string[];
+  readonly probe: boolean;
+  readonly ignore?: readonly string[];
+  readonly remedies?: true;
+  readonly foreignHost?: true;
+  readonly json?: true;
+}
+
+/** Finds out why services are not reached. @returns 0 healthy, 3 causes, 4 something is not decided */
+export async function runDoctor(
+  context: CommandContext,
+  files: readonly string[],
+  flags: DoctorFlags,
+): Promise<ExitCode> {
+  const { topology } = await readTopology(context, files, { ...flags, required: true });
+  const observation = await observe(context, topology, flags);
+  const isAsked = askedPorts(observation.here.plan.ports, flags);
+  const isLive = flags.snapshot === undefined;
+  const progress = progressOf(context);
+  const found = await diagnose(observation, {
+    signal: context.signal,
+    onProgress: progress.show,
+    ...(isAsked === undefined ? {} : { isAsked }),
+    ...(isLive && flags.probe
+      ? {
+          prober: realProber,
+          lookAgain: async (unanswered: readonly string[]) => {
+            await neighboursSettled(unanswered, context.signal);
+            return observeThisHost(context, topology, observation.here.name);
+          },
+        }
+      : {}),
+  });
+  progress.end();
+  const diagnosis = withoutIgnored(found, flags.ignore ?? []);
+  if (flags.json === true) await context.print(`${JSON.stringify(diagnosis, null, 2)}\n`);
+  else await context.print(flags.remedies === true ? renderRemedies(diagnosis) : renderDiagnosis(diagnosis));
+  return diagnosis.causes.length > 0 ? 3 : diagnosis.open.length > 0 ? 4 : 0;
+}
+
+async function observe(context: CommandContext, topology: Topology, flags: DoctorFlags): Promise<Observation> {
+  const [own, ...others] = flags.snapshot ?? [];
+  const here =
+    own === undefined
+      ? await observeThisHost(context, topology, resolveOwnHost(topology, flags))
+      : observeSnapshot(topology, { file: own, text: await readText(context, own), host: flags.host });
+  const peers = new Map<string, ObservedHost>();
+  for (const file of [...others, ...(flags.peer ?? [])]) {
+    const peer = observeSnapshot(topology, { file, text: await readText(context, file), host: undefined });
+    peers.set(peer.name, peer);
+  }
+  return { topology, here, peers };
+}
+
+async function observeThisHost({ signal }: CommandContext, topology: Topology, host: string): Promise<ObservedHost> {
+  const takenAt = new Date().toISOString();
+  const { text } = await collectSnapshot(thisMachine, { signal, takenAt, hostname: hostname() });
+  const snapshot = readSnapshot(text, { file: "this host" });
+  return new ObservedHost({ plan: planOf(topology, host, snapshot), snapshot });
+}
+
+/** The kernel asks an address that has stopped answering for some seconds before it calls it failed. */
+const NEIGHBOUR_WAIT_MS = 9_000;
+const NEIGHBOUR_POLL_MS = 500;
+
+async function neighboursSettled(addresses: readonly string[], signal: AbortSignal): Promise<void> {
+  for (let waitedMs = 0; addresses.length > 0 && waitedMs < NEIGHBOUR_WAIT_MS; waitedMs += NEIGHBOUR_POLL_MS) {
+    const { stdout } = await thisMachine.run("ip", ["neigh"], { signal });
+    const lines = stdout.split("\n").filter((line) => addresses.some((address) => line.startsWith(`${address} `)));
+    if (!lines.some((line) => /INCOMPLETE|DELAY|PROBE/.test(line))) return;
+    await delay(NEIGHBOUR_POLL_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+function observeSnapshot(
+  topology: Topology,
+  { file, text, host }: { readonly file: string; readonly text: string; readonly host: string | undefined },
+): ObservedHost {
+  const snapshot = readSnapshot(text, { file });
+  const localAddresses = notedAddresses(snapshot.hostState);
+  const name = resolveHost(topology, host, { localAddresses, called: `the host of ${JSON.stringify(file)}` });
+  return new ObservedHost({ plan: planOf(topology, name, snapshot), snapshot });
+}
+
+function planOf(topology: Topology, host: string, { hostState }: HostSnapshot) {
+  return planHost(topology, { host, machineAddresses: notedAddresses(hostState) });
+}
+
+/** @throws InputError UNKNOWN_SERVICE where none is meant */
+function askedPorts(
+  ports: readonly ServicePortPlan[],
+  { service, to }: Pick<DoctorFlags, "service" | "to">,
+): ((port: ServicePortPlan) => boolean) | undefined {
+  if (service === undefined && to === undefined) return undefined;
+  const isAsked = (port: ServicePortPlan) =>
+    (service === undefined || isNamed(serviceName(port), service)) && (to === undefined || isDialledAt(port, to));
+  if (ports.some(isAsked)) return isAsked;
+  const names = ports.map(serviceName);
+  const near =
+    service === undefined
+      ? undefined
+      : nearestWord(service, [...names, ...names.map((name) => name.replace(/^.*\//, ""))]);
+  throw inputError(
+    "UNKNOWN_SERVICE",
+    service === undefined ? `No service is dialled at ${to}` : `There is no service ${JSON.stringify(service)}`,
+    {
+      hint:
+        near === undefined
+          ? "svcproxy check lists the services of the topology"
+          : `Did you mean ${JSON.stringify(near)}?`,
+    },
+  );
+}
+
+function isDialledAt({ frontends }: ServicePortPlan, to: string): boolean {
+  return frontends.some(({ addresses, port }) =>
+    addresses.some((address) => to === (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`)),
+  );
+}
+
+/** @throws InputError UNKNOWN_CHOICE for a code that there is not */
+function withoutIgnored(diagnosis: Diagnosis, ignored: readonly string[]): Diagnosis {
+  const rules = ignored.map((text) => {
+    const [code = "", ...subject] = text.split("=");
+    requireCode(code);
+    return { code, subject: subject.join("=") };
+  });
+  const isIgnored = ({ code, subject }: { readonly code: string; readonly subject: string }) =>
+    rules.some((rule) => rule.code === code && (rule.subject === "" || rule.subject === subject));
+  return { ...diagnosis, causes: diagnosis.causes.filter((cause) => !isIgnored(cause)) };
+}
+
+function requireCode(code: string): (typeof CAUSE_CODES)[number] {
+  const found = CAUSE_CODES.find((known) => known === code.toUpperCase());
+  if (found !== undefined) return found;
+  const near = nearestWord(code.toUpperCase(), CAUSE_CODES);
+  throw inputError("UNKNOWN_CHOICE", `There is no code ${JSON.stringify(code)}`, {
+    hint: near === undefined ? "svcproxy explain lists them" : `Did you mean ${near}?`,
+  });
+}
+
+/** Prints what a code means, or what each does. @throws InputError UNKNOWN_CHOICE */
+export async function explainCode(
+  context: CommandContext,
+  code: string | undefined,
+  { json }: { readonly json?: true },
+): Promise<ExitCode> {
+  const codes = code === undefined ? CAUSE_CODES : [requireCode(code)];
+  if (json === true) {
+    await context.print(
+      `${JSON.stringify(
+        codes.map((one) => ({ code: one, ...EXPLANATIONS[one] })),
+        null,
+        2,
+      )}\n`,
+    );
+    return 0;
+  }
+  for (const one of codes) {
+    const { means, evidence, remedy } = EXPLANATIONS[one];
+    await context.print(
+      `${one}\n  means    ${means}\n  seen by  ${evidence}\n  mend     ${remedy}\n${code === undefined ? "\n" : ""}`,
+    );
+  }
+  return 0;
+}
+
+/** What it does, on one line of a terminal that is written over. */
+function progressOf({ stderrIsTerminal }: CommandContext): {
+  readonly show: (what: string) => void;
+  readonly end: () => void;
+} {
+  if (!stderrIsTerminal) return { show: () => {}, end: () => {} };
+  const clear = "\r\u001b[K";
+  return {
+    show: (what) => process.stderr.write(`${clear}${what}`),
+    end: () => process.stderr.write(clear),
+  };
+}

@@ -1,0 +1,97 @@
+import { cidrContains, familyOf, parseIpAddress } from "@svcproxy/topology";
+import type { Cause, Sufferer } from "../cause.ts";
+import type { Observation, ObservedHost } from "../observation.ts";
+import { causeOf, type Finding, missingRoute } from "../walk/causes-of-stops.ts";
+import type { Leaving } from "../walk/stop.ts";
+import { checkTunnel } from "./check-tunnel.ts";
+
+/** What keeps packets that leave a host as they are meant to from the hosts and pods that they are for. */
+export function checkLeaving(leaving: readonly Leaving[], observation: Observation): readonly Cause[] {
+  const causes: Cause[] = [];
+  const ways = Map.groupBy(leaving, ({ at, endpoint, interface: out, nextHop }) =>
+    JSON.stringify([at.name, endpoint.host ?? endpoint.address, out, nextHop, familyOf(endpoint.address)]),
+  );
+  for (const own of ways.values()) {
+    const [first] = own;
+    if (first === undefined) continue;
+    const sufferers = own.map(({ sufferer }) => sufferer);
+    const finding = routeFinding(first) ?? linkFinding(first.at, first.interface);
+    if (finding !== undefined) causes.push(causeOf(finding, { host: first.at.name, sufferers }));
+    else
+      causes.push(
+        ...checkTunnel(first, { observation, sufferers }),
+        ...checkWayBack(first, { observation, sufferers }),
+      );
+  }
+  return [...causes, ...checkTunnelDevices(leaving)];
+}
+
+/** The answer's way from the other host, where there is a snapshot of it: it needs a route and a tunnel of its own. */
+function checkWayBack(
+  way: Leaving,
+  { observation, sufferers }: { readonly observation: Observation; readonly sufferers: readonly Sufferer[] },
+): readonly Cause[] {
+  const peer = way.endpoint.host === undefined ? undefined : observation.peers.get(way.endpoint.host);
+  const source = parseIpAddress(way.source);
+  if (peer === undefined || peer === way.at || source === undefined) return [];
+  const answer = peer.router.lookup({ destination: source, mark: 0, inInterface: "lo" });
+  if (answer.kind !== "found") return [];
+  const { interface: out = "", gateway, destination } = answer.route;
+  const back: Leaving = {
+    ...way,
+    at: peer,
+    endpoint: { ...way.endpoint, address: source, host: way.at.name },
+    interface: out,
+    nextHop: gateway ?? source,
+    prefixLength: destination.prefixLength,
+  };
+  const finding = routeFinding(back) ?? linkFinding(peer, out);
+  if (finding !== undefined) return [causeOf(finding, { host: peer.name, sufferers })];
+  const seenFromThere = { ...observation, peers: new Map([[way.at.name, way.at]]) };
+  return checkTunnel(back, { observation: seenFromThere, sufferers });
+}
+
+/** A route for everything, to pods that have a block of their own. */
+function routeFinding({ at, endpoint, interface: out, nextHop, prefixLength }: Leaving): Finding | undefined {
+  const address = parseIpAddress(endpoint.address);
+  if (address === undefined || prefixLength !== 0) return undefined;
+  const owner = at.plan.hosts.find(({ podCIDRs }) => podCIDRs.some((cidr) => cidrContains(cidr, address)));
+  if (owner === undefined) return undefined;
+  return missingRoute(at, endpoint.address, `packets to ${address} leave by the default route, ${out} to ${nextHop}`);
+}
+
+function linkFinding({ snapshot }: ObservedHost, name: string): Finding | undefined {
+  const link = snapshot.links.find((one) => one.name === name);
+  if (link === undefined || (link.isUp && link.state !== "LOWERLAYERDOWN")) return undefined;
+  return downFinding(name, link.state);
+}
+
+function downFinding(name: string, state: string): Finding {
+  return {
+    code: "LINK_DOWN",
+    subject: `link ${name}`,
+    text: `${name} is down, so nothing leaves by it; its routes went with it`,
+    evidence: [`ip link: ${name} state ${state}`],
+    suspect: "somebody who set it down, or a network service that was restarted",
+    remedy: [`ip link set ${name} up`],
+    hint: `ip link set ${name} up, then restart what makes its routes (systemctl restart flanneld)`,
+  };
+}
+
+/** A tunnel that is down has no routes: packets leave elsewhere, and the device is not met any more. */
+function checkTunnelDevices(leaving: readonly Leaving[]): readonly Cause[] {
+  const hosts = new Map(leaving.map(({ at }) => [at.name, at]));
+  return [...hosts.values()].flatMap((at) =>
+    at.snapshot.links
+      .filter(({ kind, isUp }) => kind === "vxlan" && !isUp)
+      .map(({ name, state }) =>
+        causeOf(downFinding(name, state), { host: at.name, sufferers: remoteSufferers(leaving, at) }),
+      ),
+  );
+}
+
+function remoteSufferers(leaving: readonly Leaving[], at: ObservedHost): readonly Sufferer[] {
+  return leaving
+    .filter((one) => one.at === at && one.endpoint.host !== undefined && one.endpoint.host !== at.name)
+    .map(({ sufferer }) => sufferer);
+}

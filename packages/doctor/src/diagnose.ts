@@ -1,0 +1,232 @@
+import { type HostSnapshot, serviceName } from "@svcproxy/host";
+import { formatSocketAddress, type ServicePortPlan } from "@svcproxy/topology";
+import type { Cause, Diagnosis, OpenQuestion, Sufferer } from "./cause.ts";
+import { checkEndpoints } from "./checks/check-endpoints.ts";
+import { checkLeaving } from "./checks/check-leaving.ts";
+import { checkMachine } from "./checks/check-machine.ts";
+import { checkPlan } from "./checks/check-plan.ts";
+import { nestEffects } from "./nest-effects.ts";
+import type { Observation, ObservedHost } from "./observation.ts";
+import { judgeDials } from "./probes/judge-dials.ts";
+import { type DialledEndpoint, probeEndpoints } from "./probes/probe-endpoints.ts";
+import { probeMtu } from "./probes/probe-mtu.ts";
+import type { Prober } from "./probes/prober.ts";
+import { causesOfStops } from "./walk/causes-of-stops.ts";
+import type { Leaving } from "./walk/stop.ts";
+import { walkPeers } from "./walk/walk-peers.ts";
+import { walkServices } from "./walk/walk-services.ts";
+
+export interface DiagnoseOptions {
+  /** Which ports of the plan; undefined: all. */
+  readonly isAsked?: (port: ServicePortPlan) => boolean;
+  /** Undefined: nothing is sent. */
+  readonly prober?: Prober;
+  /** This host once more, when it has noticed which of these addresses answer ARP; undefined where it is only a snapshot. */
+  readonly lookAgain?: (unanswered: readonly string[]) => Promise<ObservedHost>;
+  readonly signal: AbortSignal;
+  readonly onProgress?: (what: string) => void;
+}
+
+/**
+ * Why services are not reached: what the rules do with their packets, then where those go that leave, then who answers. Probes ask what
+ * nothing else tells; without them, what only they could tell is left open.
+ */
+export async function diagnose(observation: Observation, options: DiagnoseOptions): Promise<Diagnosis> {
+  const { here } = observation;
+  const { isAsked, prober, signal, onProgress = () => {} } = options;
+  const ports = isAsked === undefined ? here.plan.ports : here.plan.ports.filter(isAsked);
+  onProgress(`following connections to ${ports.length} ports of services through the rules`);
+  const walked = walkServices(here, ports);
+  const beyond = walkPeers(walked.leaving, observation);
+  const leaving = [...walked.leaving, ...beyond.arriving];
+  const causes: Cause[] = [
+    ...causesOfStops([...walked.stops, ...beyond.stops]),
+    ...checkLeaving(walked.leaving, observation),
+    ...checkEndpoints(leaving, { trustsNeighbours: prober === undefined }),
+    ...checkPlan(ports, { at: here, isAsked: isAsked !== undefined }),
+    ...checkMachine(here),
+  ];
+  const open: OpenQuestion[] = [...walked.open, ...unreadParts(here)];
+  let [dials, pings] = [0, 0];
+  if (prober !== undefined) {
+    const probed = await probe({
+      observation,
+      options: { ...options, prober, signal, onProgress },
+      ports,
+      leaving,
+      causes,
+    });
+    causes.push(...probed.causes);
+    open.push(...probed.open);
+    [dials, pings] = [probed.dials, probed.pings];
+  }
+  return {
+    host: here.name,
+    takenAt: here.snapshot.takenAt,
+    causes: nestEffects(joinSame(causes)).toSorted(byWeight),
+    open: joinQuestions(open),
+    looked: { services: new Set(ports.map(serviceName)).size, ways: walked.ways, dials, pings },
+  };
+}
+
+interface Probing {
+  readonly observation: Observation;
+  readonly options: DiagnoseOptions & Required<Pick<DiagnoseOptions, "prober" | "onProgress">>;
+  readonly ports: readonly ServicePortPlan[];
+  readonly leaving: readonly Leaving[];
+  readonly causes: readonly Cause[];
+}
+
+async function probe({ observation, options, ports, leaving, causes }: Probing) {
+  const { prober, signal, onProgress, lookAgain } = options;
+  const { here } = observation;
+  const endpoints = ports
+    .filter(({ port }) => port.protocol === "tcp")
+    .flatMap(({ reachableEndpoints }) => reachableEndpoints);
+  const dialled = await probeEndpoints(endpoints, {
+    prober,
+    signal,
+    onProgress: (done, of) => onProgress(`dialled ${done} of ${of} endpoints`),
+  });
+  const known = explained(causes, { here, leaving });
+  const failed = dialled.filter(
+    ({ endpoint, result }) => result !== "open" && !known.has(formatSocketAddress(endpoint)),
+  );
+  const after =
+    failed.length === 0
+      ? undefined
+      : await lookAgain?.(
+          failed.flatMap(({ endpoint, result }) =>
+            result !== "refused" && endpoint.host === here.name ? [endpoint.address] : [],
+          ),
+        );
+  // Only now does the kernel know who does not answer ARP, and whose queue is full.
+  const isFailed = new Set(failed.map(({ endpoint }) => formatSocketAddress(endpoint)));
+  const seenNow =
+    after === undefined
+      ? []
+      : checkEndpoints(
+          leaving
+            .filter(({ at, endpoint }) => at === here && isFailed.has(formatSocketAddress(endpoint)))
+            .map((way) => ({ ...way, at: after })),
+          { trustsNeighbours: true },
+        );
+  const judged = judgeDials(failed, {
+    observation,
+    leaving,
+    known: explained([...causes, ...seenNow], { here, leaving }),
+    changes: after === undefined ? [] : countedMeanwhile(here.snapshot, after.snapshot),
+  });
+  const open = new Set(openEndpoints(dialled));
+  const mtu = await probeMtu(
+    leaving.filter(({ endpoint, at }) => at === here && open.has(formatSocketAddress(endpoint))),
+    { prober },
+  );
+  return {
+    causes: [...seenNow, ...judged.causes, ...mtu.causes],
+    open: judged.open,
+    dials: dialled.length,
+    pings: mtu.pings,
+  };
+}
+
+function openEndpoints(dialled: readonly DialledEndpoint[]): readonly string[] {
+  return dialled.flatMap(({ endpoint, result }) => (result === "open" ? [formatSocketAddress(endpoint)] : []));
+}
+
+/** Endpoints of which some cause says why they are not reached. */
+function explained(
+  causes: readonly Cause[],
+  { here, leaving }: { readonly here: ObservedHost; readonly leaving: readonly Leaving[] },
+): ReadonlySet<string> {
+  const found = new Set<string>();
+  const remote = causes.some(({ code, host }) => PATH_CODES.has(code) || host !== here.name);
+  for (const { subject } of causes) {
+    const endpoint = /^endpoint (.+)$/.exec(subject)?.[1];
+    if (endpoint !== undefined) found.add(endpoint);
+  }
+  if (remote)
+    for (const { endpoint } of [
+      ...leaving,
+      ...here.plan.ports.flatMap(({ reachableEndpoints }) => reachableEndpoints.map((endpoint) => ({ endpoint }))),
+    ])
+      if (endpoint.host !== here.name) found.add(formatSocketAddress(endpoint));
+  return found;
+}
+
+/** Causes that lie between hosts. */
+const PATH_CODES: ReadonlySet<string> = new Set([
+  ...["ROUTE_MISSING", "LINK_DOWN", "NEIGHBOUR_MISSING", "TUNNEL_ENTRY_MISSING", "TUNNEL_ADDRESS_MOVED"],
+  ...["TUNNEL_FILTERED", "REVERSE_PATH_FILTERED"],
+]);
+
+const TELLING = [
+  ...["IpInAddrErrors", "IpOutNoRoutes", "IpInDiscards", "IcmpOutDestUnreachs", "IcmpInDestUnreachs"],
+  ...["TcpExtIPReversePathFilter", "TcpExtListenOverflows", "TcpExtTCPSynRetrans"],
+];
+
+/** What the kernel counted between two looks. */
+function countedMeanwhile(before: HostSnapshot, after: HostSnapshot): readonly string[] {
+  const counters = TELLING.flatMap((name) => {
+    const grown = (after.counters[name] ?? 0) - (before.counters[name] ?? 0);
+    return grown > 0 ? [`${name} +${grown}`] : [];
+  });
+  const links = after.links
+    .filter(({ kind }) => kind === "vxlan")
+    .flatMap((link) => {
+      const old = before.links.find(({ name }) => name === link.name);
+      const grown = (side: "sent" | "received", what: string) => (link[side][what] ?? 0) - (old?.[side][what] ?? 0);
+      const [sent, received, dropped] = [
+        grown("sent", "packets"),
+        grown("received", "packets"),
+        grown("sent", "dropped"),
+      ];
+      return sent + dropped > 0 ? [`${link.name} sent ${sent}, received ${received}, dropped ${dropped}`] : [];
+    });
+  return [...counters, ...links];
+}
+
+/** What this user may not look at. */
+function unreadParts({ snapshot }: ObservedHost): readonly OpenQuestion[] {
+  return snapshot.unread
+    .filter(({ part }) => part === "rules" || part === "sockets" || part === "link")
+    .map(({ part, because }) => ({
+      subject: part,
+      text: `${part} could not be looked at: ${because}`,
+      hint: /root|CAP_NET_ADMIN/.test(because) ? "Try it with sudo" : "",
+      sufferers: [],
+    }))
+    .map(({ hint, ...question }) => (hint === "" ? question : { ...question, hint }));
+}
+
+/** Each cause once, whoever found it. */
+function joinSame(causes: readonly Cause[]): readonly Cause[] {
+  const found = new Map<string, Cause>();
+  for (const cause of causes) {
+    const key = `${cause.host} ${cause.code} ${cause.subject}`;
+    const known = found.get(key);
+    found.set(key, known === undefined ? cause : { ...known, sufferers: [...known.sufferers, ...cause.sufferers] });
+  }
+  return [...found.values()];
+}
+
+function joinQuestions(open: readonly OpenQuestion[]): readonly OpenQuestion[] {
+  const found = new Map<string, OpenQuestion>();
+  for (const question of open) {
+    const known = found.get(question.text);
+    found.set(
+      question.text,
+      known === undefined ? question : { ...known, sufferers: [...known.sufferers, ...question.sufferers] },
+    );
+  }
+  return [...found.values()];
+}
+
+function byWeight(a: Cause, b: Cause): number {
+  const rank = ({ severity }: Cause) => (severity === "error" ? 0 : 1);
+  return rank(a) - rank(b) || weight(b.sufferers) - weight(a.sufferers);
+}
+
+function weight(sufferers: readonly Sufferer[]): number {
+  return sufferers.reduce((sum, { share }) => sum + share, 0);
+}

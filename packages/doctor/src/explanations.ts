@@ -1,0 +1,175 @@
+import type { CauseCode } from "./cause-codes.ts";
+
+/** What a code means, what it rests on, and what to do; each a sentence or two. */
+export interface Explanation {
+  readonly means: string;
+  readonly evidence: string;
+  readonly remedy: string;
+}
+
+export const EXPLANATIONS: Readonly<Record<CauseCode, Explanation>> = {
+  FORWARDING_OFF: {
+    means:
+      "The kernel of this host forwards no packets, so pods and clients from outside reach no endpoint beyond it; the host's own programs do.",
+    evidence: "net.ipv4.ip_forward (IPv6: net.ipv6.conf.all.forwarding) is 0; IpInAddrErrors grows with each try.",
+    remedy: "sysctl -w net.ipv4.ip_forward=1, and write it into /etc/sysctl.d.",
+  },
+  BRIDGE_PAST_NETFILTER: {
+    means:
+      "A bridge passes frames between its ports without asking rules. An answer from an endpoint on the client's own bridge keeps the endpoint's address, and the client drops it.",
+    evidence:
+      "net.bridge.bridge-nf-call-iptables is 0, or br_netfilter is not loaded; it fails only where client and endpoint share a bridge.",
+    remedy: "modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1.",
+  },
+  FOREIGN_RULE_DROPS: {
+    means:
+      "A rule or a policy of another program drops or refuses connections to services, before or after their address is translated.",
+    evidence:
+      "The rule at which the packet ends when it is followed through all rules of the host, iptables of both variants and every nftables table.",
+    remedy:
+      "Let translated connections through before it (iptables -I FORWARD 1 -m conntrack --ctstate DNAT -j ACCEPT), or delete it.",
+  },
+  FOREIGN_DNAT_FIRST: {
+    means:
+      "A rule of another program translates the address that was dialled before the service proxy's rules are asked.",
+    evidence: "The rule that takes the packet in nat PREROUTING or OUTPUT, and where it sends it.",
+    remedy: "Delete that rule, or give the service another address or port.",
+  },
+  FOREIGN_RULE_REWRITES: {
+    means:
+      "A rule of another program changes the mark by which the source of connections is rewritten, so their answers do not come back.",
+    evidence:
+      "The rule that changes the mark, between the service proxy's rule that sets it and the one that reads it.",
+    remedy: "Narrow that rule, or give the service proxy another bit: masqueradeBit.",
+  },
+  RULES_MISSING: {
+    means:
+      "Nothing of a service proxy's rules takes what is dialled at services: they are not here, or nothing jumps to them.",
+    evidence: "A packet to a service meets none of them; which of nat PREROUTING, OUTPUT and POSTROUTING jump to them.",
+    remedy:
+      "Let them be written again: svcproxy apply, or restart kube-proxy. An agent (svcproxy run) does so by itself.",
+  },
+  RULES_OUTDATED: {
+    means:
+      "The rules that are here serve another state: a rule of a service is gone, or an endpoint has another share than its own.",
+    evidence: "Where a packet is sent by them, beside where the topology means it to go.",
+    remedy:
+      "svcproxy diff shows all of it; apply mends it. A service proxy that follows another source, or has stopped, is the cause behind it.",
+  },
+  RULES_IN_BOTH_VARIANTS: {
+    means:
+      "Both variants of iptables, nft and legacy, have rules that take what is dialled at services. The kernel asks both, in the order in which they were loaded.",
+    evidence: "The rule in the variant that the service proxy does not use.",
+    remedy: "Delete it there: iptables-legacy -t nat -D …; empty tables that stay behind do no harm.",
+  },
+  MASQUERADE_MISSING: {
+    means:
+      "The source of a connection is not rewritten where it has to be: the endpoint answers past this host, or to an address of its own.",
+    evidence:
+      "The source with which the packet leaves, and the device; on the other host its reverse-path filter counts it.",
+    remedy: "Let the rules in nat POSTROUTING be written again.",
+  },
+  REVERSE_PATH_FILTERED: {
+    means: "The kernel drops what comes in by a device by which it would not answer.",
+    evidence:
+      "rp_filter of the device and of all; TcpExtIPReversePathFilter grows; the route to the sender names another device.",
+    remedy: "Mend the route of one of the directions, or loosen the check: sysctl -w net.ipv4.conf.all.rp_filter=2.",
+  },
+  HAIRPIN_OFF: {
+    means:
+      "A pod that dials its own service would have to get the packet back by the bridge port by which it came, and that port sends none back.",
+    evidence: "bridge -d link shows hairpin off; only connections of a pod to itself fail.",
+    remedy: "bridge link set dev PORT hairpin on; for new pods hairpinMode in the CNI's configuration.",
+  },
+  ROUTE_MISSING: {
+    means:
+      "The host has no route of its own to the pods of another host, so their packets leave by the default route, or not at all.",
+    evidence: "ip route get ENDPOINT names the default route's device, or none.",
+    remedy: "Restart what makes these routes (flanneld), or add the route by hand.",
+  },
+  VIP_ROUTE_MISSING: {
+    means: "The host's own programs cannot dial a service: a route is asked before any rule, and there is none.",
+    evidence: "ip route get VIP is unreachable; IpOutNoRoutes grows; pods are fine.",
+    remedy: "Give the host a default route, or one for the services' addresses.",
+  },
+  LINK_DOWN: {
+    means: "A device by which pods are reached is down; its routes and neighbours went with it.",
+    evidence: "ip link shows it down.",
+    remedy: "ip link set DEVICE up, and restart what makes its routes.",
+  },
+  NEIGHBOUR_MISSING: {
+    means: "The overlay has no MAC address for the host behind which pods are.",
+    evidence: "ip neigh show dev flannel.1 has no entry for it, or one that failed.",
+    remedy: "Restart flanneld, which keeps these entries.",
+  },
+  TUNNEL_ENTRY_MISSING: {
+    means: "The overlay does not know to which host it is to send packets for a MAC address.",
+    evidence: "bridge fdb show dev flannel.1 lacks the neighbour's MAC address; the device counts dropped packets.",
+    remedy: "Restart flanneld; by hand bridge fdb add MAC dev flannel.1 dst HOST.",
+  },
+  TUNNEL_ADDRESS_MOVED: {
+    means:
+      "The other host's end of the overlay has another MAC address than the one that packets are sent to, and drops them.",
+    evidence: "ip neigh here and ip link there differ; the device there counts packets for other hosts (otherhost).",
+    remedy: "Restart flanneld on both hosts.",
+  },
+  TUNNEL_FILTERED: {
+    means: "A firewall drops the packets in which the overlay carries others (udp 8472).",
+    evidence: "The rule at which such a packet ends; the overlay sends and receives nothing.",
+    remedy: "Open udp 8472 between the hosts.",
+  },
+  MTU_TOO_LARGE: {
+    means:
+      "The way to another host carries smaller packets than its device promises: small answers come, large ones hang.",
+    evidence: "A small packet that may not be divided is answered, one as large as the device's MTU is not.",
+    remedy: "Set the overlay's MTU to that of the underlay less 50 bytes.",
+  },
+  POD_GONE: {
+    means: "The topology lists an endpoint whose address nobody has.",
+    evidence: "It does not answer ARP, and no network namespace of its host has it.",
+    remedy: "Find out why its source is old; start the pod, or take it out.",
+  },
+  NOTHING_LISTENS: {
+    means: "The pod is there, and no program of it listens on the endpoint's port, or only on 127.0.0.1.",
+    evidence: "The pod's own list of sockets, or a connection straight to it that was refused.",
+    remedy: "Let the program listen on all addresses, or give the service the port that it listens on.",
+  },
+  LISTEN_QUEUE_FULL: {
+    means:
+      "The program listens and does not accept: the queue of its socket is full, and further connections are turned away.",
+    evidence: "Connections that wait, and ListenOverflows of the pod.",
+    remedy: "Look at what the program does; it hangs, or is too slow.",
+  },
+  NO_READY_ENDPOINT: {
+    means: "No endpoint of the service is ready, so its clients are refused at once, as they should be.",
+    evidence: "The conditions of its endpoints.",
+    remedy: "Look why its pods are not ready, or why the selector matches none.",
+  },
+  NO_LOCAL_ENDPOINT: {
+    means: "The service's traffic policy is Local and this host has no endpoint of it: by design nobody answers here.",
+    evidence: "The policy, and the hosts that have endpoints.",
+    remedy: "Dial a host that has one, or set the policy to Cluster.",
+  },
+  CONNTRACK_FULL: {
+    means: "The kernel tracks as many connections as it may; further ones are lost at random.",
+    evidence:
+      "nf_conntrack_count beside nf_conntrack_max; drop, early_drop and insert_failed of /proc/net/stat/nf_conntrack.",
+    remedy: "Raise nf_conntrack_max, or find who opens so many.",
+  },
+  STALE_UDP_FLOWS: {
+    means:
+      "UDP flows that began before a change go on to an endpoint that is not one any more: a flow is translated once.",
+    evidence: "Connection tracking's entries whose answering side is no endpoint of the service.",
+    remedy: "conntrack -D of these flows; an agent does so with each change.",
+  },
+  NODE_PORT_TAKEN: {
+    means: "A program of this host listens on a service's NodePort: one of the two is not reached.",
+    evidence: "The socket and its process.",
+    remedy: "Move one of them to another port.",
+  },
+  IPVS_LEFT_OVER: {
+    means: "What a kube-proxy in IPVS mode made is still here and takes connections to services.",
+    evidence: "The device kube-ipvs0 with addresses of services, or virtual services of IPVS.",
+    remedy: "ipvsadm --clear && ip link delete kube-ipvs0, once no kube-proxy in IPVS mode runs.",
+  },
+};

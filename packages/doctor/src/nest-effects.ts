@@ -1,0 +1,34 @@
+import type { Cause } from "./cause.ts";
+import type { CauseCode } from "./cause-codes.ts";
+
+/** What a cause brings about on its host: these are told below it. */
+const BRINGS_ABOUT: Readonly<Partial<Record<CauseCode, readonly CauseCode[]>>> = {
+  LINK_DOWN: ["ROUTE_MISSING", "NEIGHBOUR_MISSING", "TUNNEL_ENTRY_MISSING", "VIP_ROUTE_MISSING"],
+  RULES_MISSING: ["MASQUERADE_MISSING", "RULES_OUTDATED"],
+  POD_GONE: ["NOTHING_LISTENS", "NEIGHBOUR_MISSING"],
+};
+
+/** Puts what a named cause brings about below it. */
+export function nestEffects(causes: readonly Cause[]): readonly Cause[] {
+  const nested = new Set<Cause>();
+  const tops = causes.map((cause): Cause => {
+    const codes = BRINGS_ABOUT[cause.code];
+    if (codes === undefined) return cause;
+    const effects = causes.filter(
+      (other) => other !== cause && other.host === cause.host && codes.includes(other.code) && isSame(cause, other),
+    );
+    for (const effect of effects) nested.add(effect);
+    return effects.length === 0
+      ? cause
+      : { ...cause, effects, sufferers: [...cause.sufferers, ...effects.flatMap(({ sufferers }) => sufferers)] };
+  });
+  return tops.filter((_cause, index) => {
+    const own = causes[index];
+    return own === undefined || !nested.has(own);
+  });
+}
+
+/** Of endpoints: the same one. */
+function isSame(cause: Cause, other: Cause): boolean {
+  return !cause.subject.startsWith("endpoint ") || cause.subject === other.subject;
+}

@@ -1,0 +1,136 @@
+import { traceToJson } from "@svcproxy/rules";
+import { type Endpoint, formatSocketAddress, InputError } from "@svcproxy/topology";
+import type { Cause, OpenQuestion, Sufferer } from "../cause.ts";
+import type { Observation, ObservedHost } from "../observation.ts";
+import { causeOf, causesOfStops, type Finding } from "../walk/causes-of-stops.ts";
+import { stopOfEnding } from "../walk/read-branch.ts";
+import { sourceTowards } from "../walk/source-towards.ts";
+import type { Leaving, Stop } from "../walk/stop.ts";
+import type { DialledEndpoint } from "./probe-endpoints.ts";
+
+/** What dials tell that was not known: of endpoints of which some cause is known already, nothing more is said. */
+export function judgeDials(
+  dialled: readonly DialledEndpoint[],
+  {
+    observation,
+    leaving,
+    known,
+    changes,
+  }: {
+    readonly observation: Observation;
+    readonly leaving: readonly Leaving[];
+    /** Endpoints (`address:port`) that a cause explains. */
+    readonly known: ReadonlySet<string>;
+    /** What the kernel counted meanwhile, a sentence each. */
+    readonly changes: readonly string[];
+  },
+): { readonly causes: readonly Cause[]; readonly open: readonly OpenQuestion[] } {
+  const causes: Cause[] = [];
+  const open: OpenQuestion[] = [];
+  const stops: Stop[] = [];
+  for (const { endpoint, result } of dialled) {
+    if (result === "open" || known.has(formatSocketAddress(endpoint))) continue;
+    const sufferers = sufferersOf(endpoint, leaving);
+    const stop = directStop(endpoint, observation, sufferers);
+    const port =
+      endpoint.host === observation.here.name && result !== "refused" ? downPort(observation.here) : undefined;
+    if (stop !== undefined) stops.push(...stop);
+    else if (port !== undefined) causes.push(causeOf(port, { host: observation.here.name, sufferers }));
+    else if (result === "refused") causes.push(refused(endpoint, { observation, sufferers }));
+    else open.push(unanswered(endpoint, { observation, leaving, sufferers, changes }));
+  }
+  return { causes: [...causesOfStops(stops), ...causes], open };
+}
+
+function sufferersOf(endpoint: Endpoint, leaving: readonly Leaving[]): readonly Sufferer[] {
+  return leaving
+    .filter(({ endpoint: other }) => other.address === endpoint.address && other.port === endpoint.port)
+    .map(({ sufferer }) => sufferer);
+}
+
+/** What of this host's rules stops a connection that is not to a service at all. */
+function directStop(
+  endpoint: Endpoint,
+  { here }: Observation,
+  sufferers: readonly Sufferer[],
+): readonly Stop[] | undefined {
+  const family = endpoint.address.includes(":") ? 6 : 4;
+  const from = sourceTowards(here, endpoint.address);
+  if (from === undefined) return undefined;
+  try {
+    const trace = here.tracer(family)?.trace({ from, to: endpoint.address, port: endpoint.port, protocol: "tcp" });
+    const [branch] = trace?.branches ?? [];
+    if (trace === undefined || branch?.kind !== "decided") return undefined;
+    const { ending, state } = branch.ended;
+    if (ending.kind !== "dropped" && ending.kind !== "refused") return undefined;
+    const why = stopOfEnding({ ending, state, steps: traceToJson(trace).branches[0]?.steps ?? [] });
+    const suffering = sufferers.length > 0 ? sufferers : [{ service: "", client: "host" as const, share: 1 }];
+    return suffering.map((sufferer) => ({ at: here, family, isReply: false, sufferer, why }));
+  } catch (error) {
+    if (error instanceof InputError) return undefined;
+    throw error;
+  }
+}
+
+/** A port of a bridge by which pods are reached is down, or has nobody at its other end. */
+function downPort({ snapshot }: ObservedHost): Finding | undefined {
+  const ports = snapshot.links.filter(({ master, isUp, hasCarrier }) => master !== undefined && !(isUp && hasCarrier));
+  const [first] = ports;
+  if (first === undefined) return undefined;
+  const names = ports.map(({ name }) => name).join(", ");
+  return {
+    code: "LINK_DOWN",
+    subject: `link ${names}`,
+    text: `${names} of ${first.master} is down: the pod behind it is reached by nobody`,
+    evidence: ports.map(({ name, isUp }) => `ip link: ${name} ${isUp ? "has no carrier" : "is set down"}`),
+    suspect: "somebody who set it down, or a pod that has ended",
+    remedy: ports.flatMap(({ name, isUp }) => (isUp ? [] : [`ip link set ${name} up`])),
+  };
+}
+
+function refused(
+  endpoint: Endpoint,
+  { observation, sufferers }: { readonly observation: Observation; readonly sufferers: readonly Sufferer[] },
+): Cause {
+  const at = formatSocketAddress(endpoint);
+  return causeOf(
+    {
+      code: "NOTHING_LISTENS",
+      subject: `endpoint ${at}`,
+      text: `${at}${endpoint.pod === undefined ? "" : ` (${endpoint.pod})`} refuses connections: nothing listens there`,
+      evidence: [`a connection to ${at} straight, past the service, was refused`],
+      suspect: "the program there, or the topology's targetPort",
+      remedy: [],
+      hint: `Look on ${endpoint.host ?? "its host"} whether the program runs, and on which address and port it listens`,
+    },
+    { host: endpoint.host ?? observation.here.name, sufferers },
+  );
+}
+
+function unanswered(
+  endpoint: Endpoint,
+  {
+    observation: { here },
+    leaving,
+    sufferers,
+    changes,
+  }: {
+    readonly observation: Observation;
+    readonly leaving: readonly Leaving[];
+    readonly sufferers: readonly Sufferer[];
+    readonly changes: readonly string[];
+  },
+): OpenQuestion {
+  const at = formatSocketAddress(endpoint);
+  const way = leaving.find((one) => one.endpoint.address === endpoint.address && one.at === here);
+  const out = way === undefined ? "" : `it leaves ${way.interface} for ${way.nextHop}, and `;
+  const isElsewhere = endpoint.host !== undefined && endpoint.host !== here.name;
+  return {
+    subject: `endpoint ${at}`,
+    text: `A connection to ${at} straight gets no answer: ${out}nothing comes back${changes.length === 0 ? "" : ` (${changes.join("; ")})`}`,
+    hint: isElsewhere
+      ? `On ${endpoint.host}: svcproxy host-state --snapshot ${endpoint.host}.json; then here: svcproxy doctor … --peer ${endpoint.host}.json`
+      : "Look whether its pod runs, and has that address",
+    sufferers,
+  };
+}

@@ -1,0 +1,66 @@
+import { spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { connect } from "node:net";
+
+export type DialResult = "open" | "refused" | "unreachable" | "timeout";
+
+/** The doors by which packets are sent; each is few, short and told. */
+export interface Prober {
+  /** One connection, closed as soon as it is there. */
+  dial(address: string, port: number): Promise<DialResult>;
+  /** One packet that may not be divided, of so many bytes with its IP header. @returns whether it was answered; undefined: it could not be sent */
+  ping(address: string, bytes: number): Promise<boolean | undefined>;
+}
+
+/** Whoever is there answers within this time, over any overlay. */
+const DIAL_TIMEOUT_MS = 1_000;
+const PING_SECONDS = 1;
+/** Of IP, and of ICMP or UDP, which are of one size. */
+const HEADER_BYTES = { 4: 28, 6: 48 } as const;
+
+export const realProber: Prober = {
+  dial: (address, port) =>
+    new Promise((resolve) => {
+      const socket = connect({ host: address, port, timeout: DIAL_TIMEOUT_MS });
+      const end = (result: DialResult) => {
+        socket.destroy();
+        resolve(result);
+      };
+      socket.once("connect", () => end("open"));
+      socket.once("timeout", () => end("timeout"));
+      socket.once("error", (error) =>
+        end("code" in error && error.code === "ECONNREFUSED" ? "refused" : "unreachable"),
+      );
+    }),
+  ping: async (address, bytes) => (await pingByTool(address, bytes)) ?? knock(address, bytes),
+};
+
+/** @returns undefined where there is no ping */
+function pingByTool(address: string, bytes: number): Promise<boolean | undefined> {
+  const size = String(bytes - HEADER_BYTES[address.includes(":") ? 6 : 4]);
+  const args = ["-n", "-q", "-c", "1", "-W", String(PING_SECONDS), "-M", "do", "-s", size, address];
+  return new Promise((resolve) => {
+    const child = spawn("ping", args, { stdio: "ignore" });
+    child.once("error", () => resolve(undefined));
+    child.once("exit", (code) => resolve(code === 0 ? true : code === 1 ? false : undefined));
+  });
+}
+
+/** traceroute's first: nobody listens there. */
+const CLOSED_PORT = 33_434;
+
+/** Many nodes have no ping. What comes to a port where nobody listens is answered by ICMP, and Linux sends such packets undivided. */
+function knock(address: string, bytes: number): Promise<boolean | undefined> {
+  const isV6 = address.includes(":");
+  return new Promise((resolve) => {
+    const socket = createSocket(isV6 ? "udp6" : "udp4");
+    const end = (answered: boolean | undefined) => {
+      clearTimeout(timer);
+      socket.close();
+      resolve(answered);
+    };
+    const timer = setTimeout(() => end(false), PING_SECONDS * 1_000);
+    socket.once("error", (error) => end("code" in error && error.code === "ECONNREFUSED" ? true : undefined));
+    socket.connect(CLOSED_PORT, address, () => socket.send(Buffer.alloc(bytes - HEADER_BYTES[isV6 ? 6 : 4])));
+  });
+}
