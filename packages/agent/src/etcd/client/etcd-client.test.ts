@@ -21,6 +21,7 @@ test("a watch's messages come whole, whatever chunks and blank lines they come i
   });
   const changes: EtcdChange[] = [];
   for await (const change of watchRange(client, prefixRange("/a/"), { from: 3 })) changes.push(change);
+  expect(changes.map(({ upTo }) => upTo)).toEqual([undefined, 9]);
   expect(changes.map(({ events }) => events.map((event) => (event.kind === "put" ? event.entry.key : event)))).toEqual([
     [],
     ["/a/ä", "/a/2", { kind: "delete", key: "/a/3", modRevision: 9 }],

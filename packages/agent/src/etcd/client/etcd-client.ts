@@ -112,11 +112,6 @@ export class EtcdClient {
     this.#token = undefined;
   }
 
-  /** Has the next call begin with another endpoint: this one answers, and what it says is not what was agreed. */
-  changeEndpoint(): void {
-    this.#goOn(this.#endpoint());
-  }
-
   close(): void {
     this.#agent.destroy();
   }

@@ -12,6 +12,11 @@ export interface EtcdChange {
   readonly header: EtcdHeader;
   /** Of whole revisions, in their order; none: a sign of life. */
   readonly events: readonly EtcdEvent[];
+  /**
+   * Up to which revision everything was told; undefined: that says nothing of it. The header has the store's, of which a watch that is
+   * behind has not told yet.
+   */
+  readonly upTo: number | undefined;
 }
 
 /**
@@ -34,9 +39,16 @@ export async function* watchRange(
     parts.push(...answersAt(message, "events").map(readEvent));
     // The events of one revision may come in several messages.
     if (message["fragment"] === true) continue;
-    yield { header: readHeader(message), events: parts };
+    const header = readHeader(message);
+    const last = parts.at(-1);
+    const progress = message["created"] === true ? undefined : header.revision;
+    yield { header, events: parts, upTo: last === undefined ? progress : revisionOf(last) };
     parts = [];
   }
+}
+
+function revisionOf(event: EtcdEvent): number {
+  return event.kind === "put" ? event.entry.modRevision : event.modRevision;
 }
 
 function readEvent(event: Answer): EtcdEvent {

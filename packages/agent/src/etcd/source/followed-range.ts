@@ -174,15 +174,17 @@ export class FollowedRange {
     }
   }
 
-  #take({ header, events }: EtcdChange): void {
+  #take({ header, events, upTo }: EtcdChange): void {
     this.#heard();
     this.#failures = 0;
-    if (isOther(header, this.#header)) throw new WatchBroken("etcd is another one than before", { needsRange: true });
+    // A member may lag behind the one that was asked before: its revision and term say nothing here.
+    if (header.clusterId !== this.#header?.clusterId)
+      throw new WatchBroken("etcd is another one than before", { needsRange: true });
     for (const event of events) {
       if (event.kind === "put") this.#entries.set(event.entry.key, event.entry);
       else this.#remove(event.key);
     }
-    this.#header = header;
+    if (upTo !== undefined && upTo > this.revision) this.#header = { ...this.#header, revision: upTo };
     if (events.length > 0) this.#options.onState({ isAnew: false });
   }
 
