@@ -24,6 +24,17 @@ function verdicts({ claims }: Proof): string[] {
     });
 }
 
+test("a claim names the addresses of its family", () => {
+  const titles = ([4, 6] as const).map((family) => {
+    const { claims } = proveRules(richFixture("kubernetes", family));
+    return claims.find(({ number }) => number === 8)?.title;
+  });
+  expect(titles).toEqual([
+    "No neighbour reaches 127.0.0.0/8 of this host (CVE-2020-8558)",
+    "No neighbour reaches ::1 of this host",
+  ]);
+});
+
 describe("the founding document's rules", () => {
   const fixture = documentFixture();
 

@@ -77,7 +77,7 @@ export function proveRules(options: ProveOptions): Proof {
   const { caveat } = proof.host;
   if (caveat !== undefined && first !== undefined)
     findings.undecided(2, { packet: anyClientOf(check, first), message: `${caveat}, which is not known` });
-  const claims = findings.claims();
+  const claims = findings.claims(family);
   return {
     family,
     holds: claims.every(({ status }) => status === "held"),

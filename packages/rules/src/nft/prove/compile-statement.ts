@@ -162,6 +162,10 @@ function compileSet(
       if (IDLE_FIELDS.includes(field)) return [];
       return [conditions(needed), ...undecided(`what becomes of its answers after \`${what} set\` is not followed`)];
     }
+    case "other":
+      // An option of TCP, most often its largest segment, changes no way; nft asks for TCP before, without a word.
+      if (target.text.startsWith("tcp option ")) return [conditions([entered("protocol", singleSet(6))])];
+      return undecided(`what \`${what} set\` does is not known`);
     default:
       return undecided(`what \`${what} set\` does is not known`);
   }

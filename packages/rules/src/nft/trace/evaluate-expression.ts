@@ -32,7 +32,7 @@ export function evaluateExpression(expression: NftExpression, asked: NftAsked): 
         values: values === "none" ? values : [hashOf(expression, values)],
       }));
     case "symhash":
-      return certain(unknownValue("the hash of the flow is not known"));
+      return certain(someOf(expression, "the hash of the flow"));
     case "bitwise":
       return combine(
         evaluateExpression(expression.left, asked),
@@ -69,9 +69,14 @@ export function valueOfPart(part: DatumPart): Value {
 /** A remainder of more values than these is not looked at value by value. */
 const MOST_DRAWN = 65_536;
 
+/** A number of which only the bounds are known. */
+function someOf({ modulus, offset }: { readonly modulus: number; readonly offset: number }, what: string): Value {
+  return { kind: "within", from: offset, to: offset + modulus - 1, what };
+}
+
 function drawNumber({ mode, modulus, offset }: Extract<NftExpression, { readonly kind: "numgen" }>): readonly Drawn[] {
   if (modulus === 1) return certain(known(offset));
-  if (mode === "inc") return certain(unknownValue(`which of every ${modulus} packets this is, is not known`));
+  if (mode === "inc") return certain(someOf({ modulus, offset }, `which of every ${modulus} packets this is`));
   if (modulus > MOST_DRAWN)
     return certain({ kind: "within", from: offset, to: offset + modulus - 1, what: "the number drawn" });
   let before = chanceBelow(0, modulus);
@@ -156,6 +161,29 @@ function mapped(reference: NftSetReference, key: readonly Value[], asked: NftAsk
 
 /** Looks a key up in a set or map: named or in the rule itself, written by rules before or not. */
 export function lookUp(reference: NftSetReference, key: readonly Value[], asked: NftAsked): Lookup {
+  const found = lookUpKey(reference, key, asked);
+  if (found.kind !== "unknown") return found;
+  const [first, ...others] = everyKey(key).map((one) => lookUpKey(reference, one, asked));
+  return first !== undefined && others.every((other) => isAlike(first, other)) ? first : found;
+}
+
+/** Up to so many numbers are looked up one by one where it is not known which it is. */
+const MOST_TRIED = 64;
+
+/** The keys that one may be of which a number is known within bounds only; none where they are too many. */
+function everyKey(key: readonly Value[]): readonly (readonly Value[])[] {
+  const at = key.findIndex(({ kind }) => kind === "within");
+  const part = key[at];
+  if (part?.kind !== "within" || part.to - part.from >= MOST_TRIED) return [];
+  return Array.from({ length: part.to - part.from + 1 }, (_, step) => key.with(at, known(part.from + step)));
+}
+
+function isAlike(a: Lookup, b: Lookup): boolean {
+  if (a.kind !== "found" || b.kind !== "found") return a.kind === b.kind && a.kind === "missing";
+  return JSON.stringify(a.element.data) === JSON.stringify(b.element.data);
+}
+
+function lookUpKey(reference: NftSetReference, key: readonly Value[], asked: NftAsked): Lookup {
   if (reference.kind === "anonymous") return indexOf(reference.elements).find(key);
   const set = asked.table.sets.get(reference.name);
   if (set === undefined) return { kind: "unknown", because: `the set ${reference.name} is not known` };

@@ -9,7 +9,8 @@ export function hashOf(
   { modulus, seed, offset, of }: Extract<NftExpression, { readonly kind: "jhash" }>,
   values: readonly Value[],
 ): Value {
-  if (seed === undefined) return unknownValue("the seed that the kernel drew for the hash is not known");
+  if (seed === undefined)
+    return { kind: "within", from: offset, to: offset + modulus - 1, what: "the hash, whose seed the kernel drew," };
   const doubtful = values.find(({ kind }) => kind !== "known");
   if (doubtful !== undefined) return unknownValue(`the hash is not known: ${describeDoubt(doubtful)}`);
   const parts = of.kind === "concat" ? of.parts : [of];

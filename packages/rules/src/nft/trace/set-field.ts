@@ -30,6 +30,11 @@ function assign(target: NftExpression, value: Value, asked: NftAskedAt): Stateme
       return assignCt(target, value, asked);
     case "payload":
       return assignPayload(target, value, asked.packet);
+    case "other":
+      // An option of TCP, most often its largest segment, changes no way; nft asks for TCP before, without a word.
+      if (target.text.startsWith("tcp option "))
+        return asked.packet.protocol === "tcp" ? { kind: "next", packet: asked.packet } : { kind: "break" };
+      return { kind: "unknown", because: `what \`${formatExpression(target)} set\` does is not known` };
     default:
       return { kind: "unknown", because: `what \`${formatExpression(target)} set\` does is not known` };
   }

@@ -87,6 +87,19 @@ test("a limit is an open question, and nothing where it only counts", () => {
   expect(fates(counted, ["10.5.75.2", "192.168.1.99", 80])).toEqual(["1.000 untouched 192.168.1.99:80 as 10.5.75.2"]);
 });
 
+test.for([
+  ["numgen inc mod 2 vmap { 0 : drop, 1 : drop }", "1.000 dropped"],
+  ["symhash mod 4 vmap { 0-1 : drop, 2-3 : drop }", "1.000 dropped"],
+  ["jhash ip saddr mod 2 vmap { 0 : drop, 1 : drop }", "1.000 dropped"],
+  ["numgen inc mod 2 0-1 drop", "1.000 dropped"],
+  ["numgen inc mod 2 2 drop", "1.000 untouched 192.168.1.99:80 as 10.5.75.2"],
+  ["numgen inc mod 2 vmap { 0 : drop, 1 : accept }", "1.000 undecided"],
+  ["tcp option maxseg size set rt mtu drop", "1.000 dropped"],
+] as const)("what comes to the same whatever it is, is decided: %s", ([rule, fate]) => {
+  const text = `table ip t {\n chain c {\n type filter hook forward priority 0; policy accept;\n ${rule}\n }\n}\n`;
+  expect(fates(tracerOf(text), ["10.5.75.2", "192.168.1.99", 80])).toEqual([fate]);
+});
+
 test("chains of one priority are asked in an order that is not known, which matters where they differ", () => {
   const table = (name: string, rule: string) =>
     `table ip ${name} {\n chain c {\n type filter hook forward priority 0; policy accept;\n ${rule}\n }\n}\n`;

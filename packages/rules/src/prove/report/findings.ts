@@ -1,6 +1,7 @@
+import type { Family } from "@svcproxy/topology";
 import type { Deviation, DeviationKind } from "./deviation.ts";
 import type { Claim, ClaimNumber, Finding, ShownDeviation } from "./proof.ts";
-import { CLAIM_NUMBERS, CLAIMS } from "./proof.ts";
+import { CLAIM_NUMBERS, titleOf } from "./proof.ts";
 
 /** So many packets are shown for each claim. */
 const SHOWN = 5;
@@ -43,11 +44,11 @@ export class Findings {
     return true;
   }
 
-  claims(): readonly Claim[] {
+  claims(family: Family): readonly Claim[] {
     return CLAIM_NUMBERS.map((number) => {
       const { broken, undecided, more } = this.#claims.get(number) ?? { broken: [], undecided: [], more: 0 };
       const status = broken.length > 0 ? "broken" : undecided.length > 0 ? "undecided" : "held";
-      return { number, title: CLAIMS[number], status, broken, undecided, more };
+      return { number, title: titleOf(number, family), status, broken, undecided, more };
     });
   }
 

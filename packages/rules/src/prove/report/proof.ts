@@ -16,6 +16,11 @@ export const CLAIMS = {
   10: "Our mark does not outlive the packet: what carries it on, such as an overlay's outer packet, would keep it",
 } as const;
 
+/** What a claim says of the rules of one family: IPv6 has one address that stands for the host itself. */
+export function titleOf(number: ClaimNumber, family: Family): string {
+  return number === 8 && family === 6 ? "No neighbour reaches ::1 of this host" : CLAIMS[number];
+}
+
 export type ClaimNumber = keyof typeof CLAIMS;
 
 export const CLAIM_NUMBERS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const satisfies readonly ClaimNumber[];
