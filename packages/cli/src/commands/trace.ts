@@ -17,7 +17,7 @@ export function addTrace(program: Command, run: RunCommand): void {
     ],
     notes: [
       "With --packets, where packets say what is expected of them: exit code 3 where one came to something else, 4 where none did but of one it could not be decided.",
-      "--watch has the kernel itself trace the first packet of each such connection that somebody makes meanwhile, through rules of nftables and iptables-nft, and shows its way beside the predicted one. It marks nothing else, at most 5 packets a second, by a table of its own that it takes away at the end.",
+      "--watch has the kernel itself trace the first packet of each such connection that somebody makes meanwhile, through rules of nftables and iptables-nft, and shows its way beside the predicted one. It marks nothing else, at most 5 packets a second, by a table of its own that it takes away at the end. Exit code 3: one went otherwise than predicted; 4: none came, or the prediction does not reach to its end. --json prints a line for each packet.",
     ],
   })
     .option("--from <ip>", "who sends it")

@@ -77,9 +77,11 @@ test("a scrape is not held up for long: what takes long to read is told to the n
   expect(state.asked).toBe(1);
 });
 
-test("with a bound of 0 nothing is read", async () => {
+test("with a bound of 0 nothing is read, and all are left out", async () => {
   const { reader, state } = readerOf([1], { limit: 0 });
   expect([await reader.read(), state.asked]).toEqual([undefined, 0]);
+  const text = await renderMetrics(SERVICE_METRICS, { services: undefined, plan: PLAN, fullApplies: NO_APPLIES });
+  expect(text).toContain("\nsvcproxy_service_series_left_out 3\n");
 });
 
 test("counters that cannot be read leave the other metrics be", async () => {

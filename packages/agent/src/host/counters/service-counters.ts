@@ -115,7 +115,7 @@ export class ServiceCounterReader {
 }
 
 /** Both families of a port are one. */
-function countServicePorts({ ports }: HostPlan): number {
+export function countServicePorts({ ports }: HostPlan): number {
   const keys = ports.map(({ service: { namespace, name }, port }) =>
     labelsKey({ service: `${namespace}/${name}`, portName: port.name, protocol: port.protocol }),
   );

@@ -1,7 +1,7 @@
 import type { HostPlan } from "@svcproxy/topology";
 import type { MetricFamily } from "../../observe/metric-family.ts";
 import type { ApplyTimes } from "../apply-times.ts";
-import type { ServiceCounters } from "./service-counters.ts";
+import { countServicePorts, type ServiceCounters } from "./service-counters.ts";
 import type { ServiceSum } from "./service-sums.ts";
 
 export interface MeasuredServices {
@@ -40,7 +40,10 @@ export const SERVICE_METRICS: readonly MetricFamily<MeasuredServices>[] = [
     type: "gauge",
     name: "svcproxy_service_series_left_out",
     help: "Service ports of which no series is served: beyond the bound, or not counted.",
-    samples: ({ services }) => (services === undefined ? [] : [{ labels: {}, value: services.leftOut }]),
+    samples: ({ services, plan }) => {
+      const leftOut = services?.leftOut ?? (plan === undefined ? undefined : countServicePorts(plan));
+      return leftOut === undefined ? [] : [{ labels: {}, value: leftOut }];
+    },
   },
   {
     type: "gauge",
