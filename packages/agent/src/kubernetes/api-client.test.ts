@@ -1,0 +1,113 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ClusterUser, ExecPlugin } from "@svcproxy/topology";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { TestApiServer } from "../testing/test-api-server.ts";
+import { ApiClient } from "./api-client.ts";
+
+let folder = "";
+const file = (name: string) => join(folder, name);
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "svcproxy-pki-"));
+  const script = `
+    set -e
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -subj /CN=ca -days 2 -out ca.crt
+    for name in server client; do
+      openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout $name.key -subj /CN=$name -out $name.csr
+      printf 'subjectAltName=DNS:api.example' > $name.ext
+      openssl x509 -req -in $name.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out $name.crt -extfile $name.ext
+    done`;
+  execFileSync("sh", ["-c", script], { cwd: folder, stdio: "pipe" });
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+async function startServer(isSecure: boolean): Promise<TestApiServer> {
+  const [cert, key, ca] = ["server.crt", "server.key", "ca.crt"].map((name) => readFileSync(file(name)));
+  const server = await TestApiServer.start(
+    isSecure ? { secure: { cert, key, ca, requestCert: true, rejectUnauthorized: true } } : {},
+  );
+  onTestFinished(() => server[Symbol.asyncDispose]());
+  return server;
+}
+
+function clientOf(server: TestApiServer, user: ClusterUser, access: object = {}): ApiClient {
+  const client = new ApiClient({ server: server.url, skipsVerification: false, user, ...access }, { version: "1" });
+  onTestFinished(() => client[Symbol.dispose]());
+  return client;
+}
+
+const ask = (client: ApiClient) =>
+  client.get({ path: "/api/v1/services", query: {}, signal: new AbortController().signal });
+
+const CERTIFICATE = () => ({
+  certificate: { kind: "file" as const, path: file("client.crt") },
+  key: { kind: "data" as const, bytes: readFileSync(file("client.key")) },
+});
+
+describe("over TLS", () => {
+  test("the server is known by its authority and name, and knows us by a certificate", async () => {
+    const server = await startServer(true);
+    const authority = { kind: "file", path: file("ca.crt") };
+    const user = { certificate: CERTIFICATE() };
+    const client = clientOf(server, user, { certificateAuthority: authority, tlsServerName: "api.example" });
+    expect(await ask(client)).toMatchObject({ kind: "List" });
+    // Without the name it is another one's certificate, without the authority nobody's.
+    await expect(ask(clientOf(server, user, { certificateAuthority: authority }))).rejects.toThrow(/does not match/);
+    await expect(ask(clientOf(server, user, { tlsServerName: "api.example" }))).rejects.toThrow(/certificate/);
+    expect(await ask(clientOf(server, user, { skipsVerification: true }))).toMatchObject({ kind: "List" });
+  });
+});
+
+describe("a token", () => {
+  test("in a file is read again when it was renewed", async () => {
+    const server = await startServer(false);
+    writeFileSync(file("token"), "first\n");
+    const client = clientOf(server, { token: { kind: "file", path: file("token") } });
+    await ask(client);
+    writeFileSync(file("token"), "the second\n");
+    await ask(client);
+    expect(server.requests.map(({ headers }) => headers.authorization)).toEqual(["Bearer first", "Bearer the second"]);
+  });
+
+  test("that ran out is asked of the plug-in once more, and only then told", async () => {
+    const server = await startServer(false);
+    const client = clientOf(server, { token: pluginOf("date +%s%N") });
+    server.script = ({ headers }) =>
+      server.requests.length === 1 || headers.authorization === undefined ? { recorded: "401-bad-token" } : undefined;
+    expect(await ask(client)).toMatchObject({ kind: "List" });
+    const [first, second] = server.requests.map(({ headers }) => headers.authorization);
+    expect(first).toMatch(/^Bearer \d+$/);
+    expect(second).not.toBe(first);
+    await ask(client);
+    expect(server.requests[2]?.headers.authorization).toBe(second);
+    server.script = () => ({ recorded: "401-bad-token" });
+    await expect(ask(client)).rejects.toThrow("Unauthorized");
+  });
+});
+
+test.for([
+  { name: "fails", script: "echo not logged in >&2; exit 3", text: /"sh".* ended with 3: not logged in/ },
+  { name: "prints something else", script: "echo hello", text: /did not print JSON/ },
+  {
+    name: "gives nothing",
+    script: `echo '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1"}'`,
+    text: /neither a token/,
+  },
+])("a plug-in that $name is named", async ({ script, text }) => {
+  const server = await startServer(false);
+  const client = clientOf(server, { token: { ...pluginOf(""), args: ["-c", script] } });
+  await expect(ask(client)).rejects.toThrow(text);
+  expect(server.requests).toEqual([]);
+});
+
+/** A plug-in whose token is what a command prints. */
+function pluginOf(command: string): { readonly kind: "exec" } & ExecPlugin {
+  const credential = `printf '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"%s"}}' "$(${command})"`;
+  return {
+    ...{ kind: "exec", apiVersion: "client.authentication.k8s.io/v1", command: "sh", args: ["-c", credential] },
+    ...{ env: new Map(), wantsCluster: false },
+  };
+}
