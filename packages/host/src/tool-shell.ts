@@ -54,7 +54,7 @@ export class ToolShell implements ToolStarter {
   readonly run: ToolRunner = async (tool, args, options = {}) => {
     const { fallback, heldFd } = this.#options;
     const { input = "", env, reserve, signal } = options;
-    const isPlain = env === undefined && reserve === undefined && options.heldFd === undefined;
+    const isPlain = env === undefined && reserve === undefined && (options.heldFd ?? heldFd) === heldFd;
     const isSmall = Buffer.byteLength(input) + Buffer.byteLength(args.join(" ")) <= MAX_INPUT_BYTES;
     const direct = () => fallback(tool, args, { heldFd, ...options });
     if (!isPlain || !isSmall) return direct();

@@ -35,8 +35,10 @@ export async function openKernel(options: SessionOptions): Promise<KernelSession
   await using opened = new AsyncDisposableStack();
   const lock = isExclusive ? opened.use(await lockRules(machine, { signal, onWait })) : undefined;
   const reserve = isExclusive ? opened.use(new DescriptorReserve()) : undefined;
+  // A process that keeps thousands of services in mind takes long to start a tool.
+  const { run } = opened.use(machine.startTools({ heldFd: lock?.fd }));
   const choice = await detectVariant({ signal, variant, machine });
-  const tables = (tools = choice.tools) => new IptablesTables(tools, { heldFd: lock?.fd, reserve, run: machine.run });
+  const tables = (tools = choice.tools) => new IptablesTables(tools, { heldFd: lock?.fd, reserve, run });
   const kept = opened.move();
   return {
     choice,
