@@ -26,7 +26,7 @@ export function classifyDifference(
   if (places.isLoopback(to) && nodePorts.length > 0)
     return { kind: isServed ? "localhost-node-port" : "unserved-node-port", services: namesOf(nodePorts) };
   const dialled = places.dialled(packets);
-  if (isServed && after.some(isStoppedByOthers)) {
+  if (deliveredShare(before) - deliveredShare(after) > TOLERANCE && after.some(isStoppedByOthers)) {
     const checked = places.isOwn(to) ? places.healthChecks(packets) : [];
     if (checked.length > 0) return { kind: "health-check-port", services: checked };
     return { kind: "firewall-hole", services: namesOf(dialled.length > 0 ? dialled : nodePorts) };
@@ -84,6 +84,10 @@ function sameShares(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, numbe
   return [...new Set([...a.keys(), ...b.keys()])].every(
     (to) => Math.abs((a.get(to) ?? 0) - (b.get(to) ?? 0)) < TOLERANCE,
   );
+}
+
+function deliveredShare(fates: readonly Fate[]): number {
+  return fates.reduce((sum, fate) => sum + (isDelivered(fate) ? fate.share : 0), 0);
 }
 
 function isDelivered({ kind }: Fate): boolean {

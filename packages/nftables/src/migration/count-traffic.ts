@@ -1,6 +1,9 @@
 import { type Fate, isNftRule, type PlacedRule } from "@svcproxy/rules";
 import type { Accounting, CountingRule, Traffic } from "./migration.ts";
 
+/** What all packets meet, or all that are masqueraded: they say nothing of a service. */
+const FOR_ALL: ReadonlySet<string> = new Set(["KUBE-POSTROUTING", "KUBE-MARK-MASQ"]);
+
 /** Gathers what kube-proxy's rules counted of the packets of one kind of difference. */
 export class TrafficCount {
   readonly #accounting: Accounting;
@@ -11,14 +14,12 @@ export class TrafficCount {
     this.#accounting = accounting;
   }
 
-  /** Of packets that took one of these ways: of each way the rule that counted least, which all of them met. */
+  /** Of packets that took one of these ways: of each way what accounts for it, else the rule that counted least: all of them met it. */
   add(fates: readonly Fate[]): void {
     for (const { kind, decisions } of fates) {
       const counted = decisions.flatMap((placed) => this.#countOf(placed) ?? []);
-      const least = counted.reduce<CountingRule | undefined>(
-        (found, one) => (found === undefined || one.packets < found.packets ? one : found),
-        undefined,
-      );
+      const accounted = counted.find(({ source }) => "accounting" in source);
+      const least = accounted ?? counted.reduce<CountingRule | undefined>(fewer, undefined);
       // What was turned away without a rule that counts is of no use to anybody.
       if (least === undefined) this.#isUnknown ||= kind === "delivered";
       else this.#counting.set(JSON.stringify(least.source), least);
@@ -32,7 +33,7 @@ export class TrafficCount {
   }
 
   #countOf({ table, chain, number, rule }: PlacedRule): CountingRule | undefined {
-    if (isNftRule(rule) || !chain.startsWith("KUBE-")) return undefined;
+    if (isNftRule(rule) || !chain.startsWith("KUBE-") || FOR_ALL.has(chain)) return undefined;
     for (const match of rule.matches) {
       if (match.kind !== "nfacct") continue;
       const packets = this.#accounting.get(match.name);
@@ -41,4 +42,8 @@ export class TrafficCount {
     if (rule.counters === undefined) return undefined;
     return { source: { table, chain, number }, packets: Number(rule.counters.packets) };
   }
+}
+
+function fewer(found: CountingRule | undefined, one: CountingRule): CountingRule {
+  return found === undefined || one.packets < found.packets ? one : found;
 }
