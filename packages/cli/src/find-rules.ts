@@ -10,7 +10,9 @@ import {
 import { type GivenRules, isBlank, readRules } from "@svcproxy/rules";
 import { inputError } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
+import { notedAddresses } from "./machine-addresses.ts";
 import { readText } from "./read-files.ts";
+import type { HostPlace } from "./read-topology.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
 
 /** A snapshot and the file that it was read from. */
@@ -73,4 +75,11 @@ export function isKubeProxys(given: GivenRules): boolean {
       chains.some(({ name }) => name === "KUBE-PROXY-CANARY") || nft.tables.some(({ name }) => name === "kube-proxy")
     );
   });
+}
+
+/** Where a snapshot was taken, for the choice of the host; this machine where there is none. */
+export function placeOf(snapshot: NamedSnapshot | undefined): HostPlace {
+  if (snapshot === undefined) return {};
+  const { hostname, hostState, file } = snapshot;
+  return { localAddresses: notedAddresses(hostState), called: `the host of ${JSON.stringify(file)}`, hostname };
 }

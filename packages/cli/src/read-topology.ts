@@ -156,6 +156,14 @@ export function readConfigurationFile(path: string): InputFile {
   return input;
 }
 
+/** The machine for which a host is looked for, where it is not this one. */
+export interface HostPlace {
+  readonly localAddresses?: readonly string[];
+  readonly called?: string;
+  /** Decides where several hosts own one of its addresses. */
+  readonly hostname?: string;
+}
+
 /**
  * The host to plan for: the one that `--host` names, or the only one that owns an address of this machine.
  *
@@ -164,10 +172,7 @@ export function readConfigurationFile(path: string): InputFile {
 export function resolveHost(
   topology: Topology,
   flag: string | undefined,
-  {
-    localAddresses,
-    called = "this machine",
-  }: { readonly localAddresses?: readonly string[]; readonly called?: string } = {},
+  { localAddresses, called = "this machine", hostname }: HostPlace = {},
 ): string {
   const hint = knownHosts(topology);
   if (flag !== undefined) {
@@ -175,8 +180,10 @@ export function resolveHost(
     const what = topology.source === "kubernetes" ? "The objects have no Node" : "The topology lists no host";
     throw inputError("UNKNOWN_HOST", `${what} ${JSON.stringify(flag)}`, { hint });
   }
-  const [host, another] = hostsAt(topology, localAddresses ?? machineAddresses());
+  const hosts = hostsAt(topology, localAddresses ?? machineAddresses());
+  const [host, another] = hosts;
   if (host !== undefined && another === undefined) return host;
+  if (hostname !== undefined && hosts.includes(hostname)) return hostname;
   const reason =
     host === undefined
       ? `no host of the topology owns an address of ${called}`

@@ -26,7 +26,7 @@ import {
 } from "@svcproxy/rules";
 import { type Family, type HostPlan, inputError, planHost, type Topology } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
-import { findRules, isKubeProxys, type NamedSnapshot } from "./find-rules.ts";
+import { findRules, isKubeProxys, type NamedSnapshot, placeOf } from "./find-rules.ts";
 import { readLiveHostState } from "./live-host-state.ts";
 import { notedAddresses } from "./machine-addresses.ts";
 import { readText } from "./read-files.ts";
@@ -107,9 +107,7 @@ export async function openRuleSource(
 function hostNameIn(topology: Topology, flags: RuleSourceFlags, snapshot: NamedSnapshot | undefined): string {
   const isThisMachine = flags.live === true && flags.hostState === undefined;
   if (isThisMachine) return resolveOwnHost(topology, flags);
-  if (snapshot === undefined) return resolveHost(topology, flags.host);
-  const localAddresses = notedAddresses(snapshot.hostState);
-  return resolveHost(topology, flags.host, { localAddresses, called: `the host of ${JSON.stringify(snapshot.file)}` });
+  return resolveHost(topology, flags.host, placeOf(snapshot));
 }
 
 /** @param seen the machine as it was looked at; undefined where the topology implies it */

@@ -4,7 +4,7 @@ import { formatMigration, type HostFacts, type Migration, migrationToJson, prove
 import { type GivenRules, hostStateOf, readHostState } from "@svcproxy/rules";
 import { type Family, inputError, planHost } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
-import { type FoundRules, findRules, type NamedSnapshot, rulesOfSnapshot } from "./find-rules.ts";
+import { type FoundRules, findRules, type NamedSnapshot, placeOf, rulesOfSnapshot } from "./find-rules.ts";
 import { notedAddresses } from "./machine-addresses.ts";
 import { readText } from "./read-files.ts";
 import { readTopologyForModes, resolveHost } from "./read-topology.ts";
@@ -99,11 +99,6 @@ export async function migrationOf(
 function noteUnread(context: CommandContext, rules: GivenRules, family: Family): void {
   for (const { table, because } of rules.rules(family).unread)
     context.note(`svcproxy: IPv${family} rules of ${table} were not read: ${because}`);
-}
-
-function placeOf(snapshot: NamedSnapshot | undefined): Parameters<typeof resolveHost>[2] {
-  if (snapshot === undefined) return {};
-  return { localAddresses: notedAddresses(snapshot.hostState), called: `the host of ${JSON.stringify(snapshot.file)}` };
 }
 
 function factsOf(snapshot: NamedSnapshot | undefined): HostFacts {

@@ -29,6 +29,10 @@ describe("these treat all packets alike", () => {
     ],
     ["iptables -A INPUT -p tcp --dport 22 -j ACCEPT", ""],
     [
+      "iptables -t mangle -A FORWARD -m mark ! --mark 0x4000/0x4000 -j ACCEPT\niptables -t mangle -A FORWARD -j MARK --set-xmark 0x4000/0x0",
+      "iptables -t mangle -A FORWARD -m mark ! --mark 0x4000/0x4000 -j ACCEPT\niptables -t mangle -A FORWARD -j MARK --set-xmark 0x0/0x4000",
+    ],
+    [
       "iptables -A INPUT -p tcp --dport 22 -j DROP",
       "iptables -N A\niptables -A INPUT -j A\niptables -A A -p udp -j RETURN\niptables -A A -p tcp -m multiport --dports 22 -j DROP",
     ],

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { divideSet, hasMember, intersect, isSubset, onlyMember, subtract, unite } from "./index-set.ts";
+import { hasMember, intersect, isSubset, onlyMember, subtract, unite } from "./index-set.ts";
 
 const LIMIT = 24;
 
@@ -33,18 +33,4 @@ test("set operations on ranges are those on members, in the shortest form", () =
       if (isWithin) expect(intersect(a.set, b.set)).toBe(a.set);
     }),
   );
-});
-
-test("a set is divided into parts that hold all of it, each member once", () => {
-  expect(divideSet([0, 5, 9, 10], 2)).toEqual([
-    [0, 2],
-    [2, 4],
-    [4, 5, 9, 10],
-  ]);
-  expect(divideSet([3, 4], 64)).toEqual([[3, 4]]);
-  expect(divideSet([], 64)).toEqual([[]]);
-  expect(divideSet([0, 128], 64)).toEqual([
-    [0, 64],
-    [64, 128],
-  ]);
 });

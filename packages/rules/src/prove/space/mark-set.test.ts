@@ -51,3 +51,10 @@ test("a set of marks is cut by another into disjoint parts", () => {
     }),
   );
 });
+
+test("a bit that a single hole leaves no choice is known", () => {
+  expect(marksWithout(ANY_MARK, { care: 0x4000, value: 0 })).toEqual({
+    within: { care: 0x4000, value: 0x4000 },
+    without: [],
+  });
+});

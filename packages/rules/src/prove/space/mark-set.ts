@@ -23,16 +23,35 @@ export function marksWithin(set: MarkSet, cube: MarkCube): MarkSet | undefined {
   if ((cube.care & ~set.within.care) === 0 && ((cube.value ^ set.within.value) & cube.care) === 0) return set;
   const within = meet(set.within, cube);
   if (within === undefined) return undefined;
-  const without = set.without.filter((hole) => meet(within, hole) !== undefined);
-  const result = { within, without };
-  return anyMarkOf(result) === undefined ? undefined : result;
+  return plainest({ within, without: set.without });
 }
 
 /** The part of the set outside of the cube; undefined where there is none. */
 export function marksWithout(set: MarkSet, cube: MarkCube): MarkSet | undefined {
   if (meet(set.within, cube) === undefined) return set;
-  const result = { within: set.within, without: [...set.without, cube] };
+  return plainest({ within: set.within, without: [...set.without, cube] });
+}
+
+/**
+ * The same marks with as many known bits as single holes tell: where one bit is all that keeps a mark out of a hole, it is known.
+ * Undefined where there are none.
+ */
+function plainest({ within, without }: MarkSet): MarkSet | undefined {
+  let known = within;
+  let holes = without;
+  for (;;) {
+    holes = holes.filter((hole) => meet(known, hole) !== undefined);
+    const telling = holes.find((hole) => hasOneBit(hole.care & ~known.care));
+    if (telling === undefined) break;
+    const bit = (telling.care & ~known.care) >>> 0;
+    known = { care: (known.care | bit) >>> 0, value: (known.value | (~telling.value & bit)) >>> 0 };
+  }
+  const result = { within: known, without: holes };
   return anyMarkOf(result) === undefined ? undefined : result;
+}
+
+function hasOneBit(bits: number): boolean {
+  return bits !== 0 && (bits & (bits - 1)) === 0;
 }
 
 /** One of the marks, with few bits set; undefined where the set is empty. */
