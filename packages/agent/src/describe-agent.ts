@@ -72,7 +72,7 @@ function troublesOf(facts: AgentFacts): readonly Problem[] {
   return [
     ...(isStale(facts) ? [staleProblem(facts)] : []),
     ...(sourceFault?.problems ?? []),
-    ...refused.flatMap(({ problems }) => problems),
+    ...refused.flatMap(({ problems }) => problems).filter((problem) => !isAmong(problem, sourceFault?.problems)),
     ...(failure === undefined ? [] : [failure.problem]),
     ...(held === undefined ? [] : [held.problem]),
   ];
@@ -109,4 +109,9 @@ function describeSource({ source, readAt, sourceFault, refused, staleEndpoints }
       ? {}
       : { fault: { since: sourceFault.since.toISOString(), problems: sourceFault.problems } }),
   };
+}
+
+/** A source that cannot be read as a whole names what is wrong with its entries once more. */
+function isAmong({ code, subject, text }: Problem, others: readonly Problem[] = []): boolean {
+  return others.some((other) => other.code === code && other.subject === subject && other.text === text);
 }

@@ -15,7 +15,14 @@ export { Registration, type RegistrationOptions } from "./etcd/register/registra
 export { EtcdSource, type EtcdSourceOptions } from "./etcd/source/etcd-source.ts";
 export { StatusKeeper } from "./etcd/status-keeper.ts";
 export { FileSource, type FileSourceOptions } from "./files/file-source.ts";
-export { groupId, isAgentRunning, lockHost, refuseBesideAgent, SUCCEEDED_SIGNAL } from "./host/agent-place.ts";
+export {
+  groupId,
+  isAgentRunning,
+  lastGoodPath,
+  lockHost,
+  refuseBesideAgent,
+  SUCCEEDED_SIGNAL,
+} from "./host/agent-place.ts";
 export { askAgent } from "./host/ask-agent.ts";
 export { ServiceCounterReader, type ServiceCounters } from "./host/counters/service-counters.ts";
 export { HostAgent, type HostAgentOptions } from "./host/host-agent.ts";

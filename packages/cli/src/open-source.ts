@@ -2,6 +2,7 @@ import {
   EtcdSource,
   FileSource,
   type HostAgentStatus,
+  lastGoodPath,
   readEtcdSettings,
   type Source,
   StatusKeeper,
@@ -41,6 +42,7 @@ export async function openSource(options: OpenSourceOptions): Promise<OpenSource
     ...(flags.config === undefined ? {} : { config: flags.config, usesProgramSettings: true }),
     allowExternalIPs: (flags.allowExternalIps ?? []).map(readAllowedBlock),
     watch: true,
+    lastGoodPath: await lastGoodPath(),
     onPassedOver: (counts) =>
       logger.info({ passedOver: Object.fromEntries(counts) }, "objects of other kinds were passed over"),
   });

@@ -33,7 +33,7 @@ export * from "./proxy-configuration/parse-proxy-configuration.ts";
 export type { ConntrackSettings, ProgramSettings } from "./proxy-configuration/program-settings.ts";
 export * from "./read-input.ts";
 export * from "./reread/input-reader.ts";
-export type { RefusedInput } from "./reread/read-leniently.ts";
+export type { KeptValue, RefusedInput } from "./reread/read-leniently.ts";
 export * from "./reread/read-state.ts";
 export * from "./text/decode-text.ts";
 export * from "./text/finish-reading.ts";

@@ -1,6 +1,18 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { appendFile, mkdir, mkdtemp, open, rename, rm, symlink, truncate, utimes, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  mkdtemp,
+  open,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -224,6 +236,37 @@ describe("a directory", () => {
     await rm(one);
     const without = snapshotOf(await next(events));
     expect([namesOf(without), without.refused]).toEqual([["two"], []]);
+  });
+
+  test("the last good state of what is refused outlives the process, and ends with the fault", async () => {
+    const [folder, lastGoodPath] = [await temporaryFolder(), join(await temporaryFolder(), "last-good.json")];
+    const object = (name: string, address: string, port = 80) =>
+      `{ apiVersion: v1, kind: Service, metadata: { name: ${name} }, spec: { clusterIP: ${address}, ports: [{ port: ${port} }] } }`;
+    const write = (name: string, text: string) => replace(join(folder, `${name}.yaml`), text);
+    for (const [index, name] of ["bad", "broken", "well"].entries())
+      await write(name, object(name, `10.96.0.${index + 1}`));
+    const first = await follow([folder], { lastGoodPath });
+    await write("bad", object("bad", "10.96.0.1", 0));
+    await next(first.events);
+    await write("broken", "{");
+    await next(first.events);
+    await first.events.return?.();
+    for (const name of ["well", "other"]) {
+      const source = new FileSource({ inputs: [folder], watch: true, settleMs: SETTLE_MS, lastGoodPath });
+      const events = eventsOf(source);
+      const { topology, refused } = snapshotOf(await next(events));
+      expect(topology.services.map((service) => service.name).toSorted()).toEqual(["bad", "broken", name].toSorted());
+      expect(refused?.map(({ isKept }) => isKept)).toEqual([true, true]);
+      await events.return?.();
+      // Also what a second one kept and never saw itself.
+      await rm(join(folder, "well.yaml"), { force: true });
+      await write("other", object("other", "10.96.0.9"));
+    }
+    await write("bad", object("bad", "10.96.0.1"));
+    await write("broken", object("broken", "10.96.0.2"));
+    const last = await follow([folder], { lastGoodPath });
+    await last.events.return?.();
+    await expect(readFile(lastGoodPath)).rejects.toThrow("ENOENT");
   });
 
   test("a file that is written all the time holds up no other", async () => {

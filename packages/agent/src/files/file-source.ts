@@ -5,6 +5,7 @@ import {
   type InputFile,
   InputReader,
   inputError,
+  type KeptValue,
   type LoadedDocuments,
   type LoadedFile,
   loadInput,
@@ -19,6 +20,7 @@ import { shareUnchanged } from "../share-unchanged.ts";
 import type { Source, SourceEvent } from "../source.ts";
 import { type ChangeHint, ChangeNotices, type WatchedFolder } from "./change-notices.ts";
 import { FollowedPath, joinFolders, type Loaded, type LookOptions } from "./followed-path.ts";
+import { LastGoodFile, loadedAgain, NOTHING_KEPT } from "./last-good.ts";
 
 export interface FileSourceOptions {
   /** Topology files or Kubernetes objects: files and directories by path, or what was read already (stdin), which stays as it is. */
@@ -31,6 +33,8 @@ export interface FileSourceOptions {
   readonly allowExternalIPs?: readonly Cidr[];
   /** Follows them; else they are read once, and again with each `refresh`. */
   readonly watch: boolean;
+  /** Where the last good state of what is refused is remembered for the next process; absent: nowhere. */
+  readonly lastGoodPath?: string;
   /** The first state is told only once it has no fault at all: for whoever does not start with a part of it. */
   readonly startsWhole?: boolean;
   /** How long a file that was written in place has to stay as it is before it is read: editors and copies write in steps. */
@@ -65,6 +69,9 @@ export class FileSource implements Source {
   readonly #config: FollowedPath<ParsedProxyConfiguration> | undefined;
   readonly #notices = new ChangeNotices();
   readonly #reader: InputReader;
+  readonly #lastGood: LastGoodFile | undefined;
+  /** Files of before that could not be read since. */
+  #filesOfBefore: ReadonlyMap<string, LoadedFile>;
   readonly #given = new Map<InputFile, LoadedFile>();
   readonly #refused = new RefusedEntries();
   #refreshed = false;
@@ -77,7 +84,10 @@ export class FileSource implements Source {
     const { inputs, config, allowExternalIPs = [] } = options;
     this.name = inputs.map((input) => (typeof input === "string" ? input : input.file)).join(" ");
     this.#options = options;
-    this.#reader = new InputReader({ allowExternalIPs });
+    this.#lastGood = options.lastGoodPath === undefined ? undefined : new LastGoodFile(options.lastGoodPath);
+    const before = this.#lastGood?.read() ?? NOTHING_KEPT;
+    this.#reader = new InputReader({ allowExternalIPs }, before.entries);
+    this.#filesOfBefore = new Map(before.files.map((file) => [file.file, loadedAgain(file)]));
     this.#inputs = inputs.map((input) =>
       typeof input === "string" ? new FollowedPath(input, loadDocumentsOf) : input,
     );
@@ -177,7 +187,8 @@ export class FileSource implements Source {
     const { onPassedOver, startsWhole = false } = this.#options;
     const { files, refused: refusedFiles } = this.#files();
     const configured = this.#configuration();
-    const { passedOver, ...read } = this.#reader.read(files, configured);
+    const { passedOver, kept, ...read } = this.#reader.read(files, configured);
+    this.#remember(kept, { files, refusedFiles });
     const refused: readonly RefusedInput[] = [...refusedFiles, ...(configured.refused ?? []), ...read.refused];
     const faults = refused.flatMap((entry) => entry.faults);
     const [first, ...others] = faults;
@@ -189,6 +200,19 @@ export class FileSource implements Source {
       problems: [problemOf(fault), ...more.map(problemOf)] as const,
     }));
     return { ...read, refused: entries };
+  }
+
+  #remember(
+    entries: readonly KeptValue[],
+    { files, refusedFiles }: { readonly files: readonly LoadedFile[]; readonly refusedFiles: readonly RefusedInput[] },
+  ): void {
+    const names = new Set(refusedFiles.filter(({ isKept }) => isKept).map(({ entry }) => entry));
+    const kept = names.size === 0 ? [] : files.filter(({ file }) => names.has(file));
+    this.#filesOfBefore = new Map([...this.#filesOfBefore].filter(([file]) => names.has(file)));
+    this.#lastGood?.save({
+      entries,
+      files: kept.map(({ file, loaded }) => ({ file, values: loaded.documents.map(({ value }) => value) })),
+    });
   }
 
   /** @throws InputError SEVERAL_CONFIGURATIONS, or with the faults of the file where it never could be read */
@@ -221,7 +245,11 @@ export class FileSource implements Source {
       }
       const state = input.state();
       for (const { file, value } of state.files) files.push({ file, loaded: value });
-      refused.push(...state.refused.map(refusalOf));
+      for (const { file, ...rest } of state.refused) {
+        const before = rest.isKept ? undefined : this.#filesOfBefore.get(file);
+        if (before !== undefined) files.push(before);
+        refused.push(refusalOf({ file, ...rest, isKept: rest.isKept || before !== undefined }));
+      }
       freshCount += state.freshCount;
     }
     if (freshCount === 0) throw errorOf(refused.flatMap(({ faults }) => faults));

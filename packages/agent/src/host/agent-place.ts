@@ -6,6 +6,7 @@ import {
   findLockHolder,
   findRuntimeDirectory,
   lockNamespace,
+  makeRuntimeDirectory,
   type NamespaceLock,
   runtimeDirectories,
   tryLockNamespace,
@@ -128,6 +129,12 @@ export async function agentSocketToAsk(): Promise<string> {
  */
 export async function agentSocketPath(directory: string): Promise<string> {
   return join(directory, await socketName());
+}
+
+/** Where an agent remembers, for the next one of this network namespace, what it keeps of entries that are refused. */
+export async function lastGoodPath(): Promise<string> {
+  const directory = await makeRuntimeDirectory();
+  return join(directory, (await socketName()).replace(/\.sock$/, "-last-good.json"));
 }
 
 async function socketName(): Promise<string> {

@@ -177,7 +177,7 @@ describe.skipIf(reason !== undefined)(
       await using host = await ProxyHost.create();
       const topology = topologyOf(3);
       await host.writeTopology(topology);
-      runAgent(host, ["--data-path", "nftables"]);
+      const agent = runAgent(host, ["--data-path", "nftables"]);
       await serves(host, 3);
       const [first, second, third] = topology.services;
       await host.writeTopology({
@@ -205,6 +205,11 @@ describe.skipIf(reason !== undefined)(
       });
       const { stdout } = await endOf(svcproxy(host, ["status"]));
       expect(stdout).toMatch(/service default\/web0: refused for \d+ s, its last good state stays/);
+      // Nor does a new agent, which never saw it well, take it away.
+      await agent.kill("SIGKILL");
+      runAgent(host, ["--data-path", "nftables"]);
+      await hasState(host, "degraded");
+      expect(await servedCount(host)).toBe(3);
       await host.writeTopology(topology);
       await hasState(host, "following");
     });

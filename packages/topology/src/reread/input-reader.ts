@@ -1,7 +1,7 @@
 import type { KubernetesOptions } from "../kubernetes/parse-kubernetes.ts";
 import type { SourceDocument } from "../text/source-document.ts";
 import { ObjectFiles } from "./object-files.ts";
-import { readLeniently } from "./read-leniently.ts";
+import { type KeptValue, readLeniently } from "./read-leniently.ts";
 import type { LoadedFile, ReadState } from "./read-state.ts";
 
 /**
@@ -13,8 +13,10 @@ export class InputReader {
   #good: readonly SourceDocument[] = [];
   #objects: ObjectFiles | undefined;
 
-  constructor(options: Omit<KubernetesOptions, "configuration"> = {}) {
+  /** @param kept last good states that another reader of the same files had */
+  constructor(options: Omit<KubernetesOptions, "configuration"> = {}, kept: readonly KeptValue[] = []) {
     this.#options = options;
+    this.#good = kept.length === 0 ? [] : documentsOf(kept);
   }
 
   /**
@@ -39,4 +41,19 @@ export class InputReader {
   #goodDocuments(): readonly SourceDocument[] {
     return this.#objects?.documents() ?? this.#good;
   }
+}
+
+/** As if they had stood in a file. */
+function documentsOf(kept: readonly KeptValue[]): readonly SourceDocument[] {
+  const documentOf = (value: unknown, index: number) => ({
+    source: { file: "the last good state", text: "" },
+    index,
+    value,
+  });
+  const [objects, parts] = [kept.filter(({ list }) => list === ""), kept.filter(({ list }) => list !== "")];
+  const lists = Map.groupBy(parts, ({ list }) => list);
+  const topology = Object.fromEntries(
+    [...lists].map(([list, values]) => [list, list === "node" ? values[0]?.value : values.map(({ value }) => value)]),
+  );
+  return [topology, ...objects.map(({ value }) => value)].map(documentOf);
 }

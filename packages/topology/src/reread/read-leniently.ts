@@ -18,8 +18,16 @@ export interface RefusedInput {
   readonly faults: readonly [Fault, ...Fault[]];
 }
 
+/** The last good state of an entry that is refused. */
+export interface KeptValue {
+  /** The list of a topology file that it stands in, `node` for its settings; empty: a Kubernetes object. */
+  readonly list: string;
+  readonly value: unknown;
+}
+
 export interface LenientlyRead extends ParsedKubernetes {
   readonly refused: readonly RefusedInput[];
+  readonly kept: readonly KeptValue[];
   /** What was read in the end: the last good state, for the next time. */
   readonly documents: readonly SourceDocument[];
 }
@@ -44,7 +52,13 @@ export function readLeniently(
     const documents = reading.documents();
     try {
       const read = readInput({ ...loaded, documents }, options);
-      return { ...read, documents, warnings: reading.ofTaken(read.warnings), refused: reading.refused() };
+      return {
+        ...read,
+        documents,
+        warnings: reading.ofTaken(read.warnings),
+        refused: reading.refused(),
+        kept: reading.kept(),
+      };
     } catch (error) {
       if (!(error instanceof UnreadableInput)) throw error;
       firstError ??= error;
@@ -182,6 +196,14 @@ class Reading {
           (place) =>
             place.path.length > 0 && at?.file === place.file && place.path.every((part, index) => part === path[index]),
         ),
+    );
+  }
+
+  kept(): readonly KeptValue[] {
+    return [...this.#refusals].flatMap(([{ path }, { decision }]) =>
+      decision.kind === "replace"
+        ? [{ list: String(path.length === 2 && path[0] === "items" ? "" : (path[0] ?? "")), value: decision.value }]
+        : [],
     );
   }
 

@@ -1,7 +1,7 @@
 import type { Fault } from "../errors.ts";
 import type { Topology } from "../model.ts";
 import type { LoadedDocuments } from "../text/load-documents.ts";
-import type { RefusedInput } from "./read-leniently.ts";
+import type { KeptValue, RefusedInput } from "./read-leniently.ts";
 
 /** What a file has, as values. */
 export interface LoadedFile {
@@ -18,4 +18,6 @@ export interface ReadState {
   readonly passedOver: ReadonlyMap<string, number>;
   /** What could not be read, and did not hold up the rest. */
   readonly refused: readonly RefusedInput[];
+  /** The last good states that are in the topology instead. */
+  readonly kept: readonly KeptValue[];
 }
