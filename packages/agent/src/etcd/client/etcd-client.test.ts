@@ -2,6 +2,7 @@ import type { ServerResponse } from "node:http";
 import { expect, onTestFinished, test } from "vitest";
 import { encoded, FakeGateway, type GatewayRequest } from "../testing/fake-gateway.ts";
 import { EtcdClient } from "./etcd-client.ts";
+import { keepLease } from "./etcd-lease.ts";
 import type { EtcdEndpoint, EtcdSettings } from "./etcd-settings.ts";
 import { commit, prefixRange, readRange } from "./etcd-store.ts";
 import { type EtcdChange, watchRange } from "./etcd-watch.ts";
@@ -67,6 +68,16 @@ test("a token that has lapsed is renewed, and the call made again", async () => 
     "auth/authenticate",
     "kv/range",
   ]);
+});
+
+test("a lease that cannot be kept says why, in the words of a stream", async () => {
+  const { client } = await gateway((_, response) =>
+    refuse(response, { error: { grpc_code: 7, http_code: 403, message: "etcdserver: permission denied" } }),
+  );
+  await expect(keepLease(client, "7")).rejects.toMatchObject({
+    failure: "refused",
+    message: expect.stringContaining("permission denied"),
+  });
 });
 
 test("a wrong password is said, without it", async () => {

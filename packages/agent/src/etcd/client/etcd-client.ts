@@ -257,7 +257,10 @@ function parse(text: string): Answer {
 }
 
 function faultOf(answer: Answer, { statusCode = 0 }: IncomingMessage): GatewayFault | undefined {
-  if (statusCode === 200 && answer["error"] === undefined) return undefined;
+  const error = answer["error"];
+  if (statusCode === 200 && error === undefined) return undefined;
+  // What might have gone on as a stream (a lease that is kept) has it as a stream does.
+  if (isAnswer(error)) return streamFault(error);
   const text = textAt(answer, "message") || textAt(answer, "error") || `HTTP status ${statusCode}`;
   const code = answer["code"];
   if (statusCode === 404 && code === undefined) {
