@@ -22,7 +22,7 @@ const ENOUGH_CLIENTS = 10;
 /**
  * Whether clients come back to the endpoint that they had, one word for each frontend.
  *
- * @param options.waits whether to see when they are forgotten as well, which takes two and a half times the timeout
+ * @param options.waits whether to see when they are forgotten as well, which takes three times the timeout
  */
 export async function clientsStay(
   world: KernelWorld,
@@ -35,7 +35,8 @@ export async function clientsStay(
   const timeout = Math.max(0, ...probes.map(({ timeoutSeconds }) => timeoutSeconds));
   if (!waits || timeout === 0) return words;
   let before = atOnce;
-  for (const share of [0.7, 1.4]) {
+  // The second time shows whether the first made it known anew.
+  for (const share of [0.7, 0.7, 1.4]) {
     await delay(timeout * share * 1000);
     const now = await dial(world, probes, 1);
     for (const [place, ends] of now.entries()) {

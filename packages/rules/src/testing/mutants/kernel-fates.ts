@@ -21,8 +21,9 @@ export type Fates = ReadonlyMap<string, number>;
 
 /** A proof's packet, sent this often. @returns undefined for what a raw socket of the test cannot send */
 export function probeOf(packet: ProofPacket, repeats: number): KernelProbe | undefined {
-  const { protocol, state = "NEW" } = packet;
-  if (state !== "NEW") return undefined;
+  const { protocol, state = "NEW", from, to } = packet;
+  // What a sender has for itself does not leave it, whatever a stranger may put on the wire.
+  if (state !== "NEW" || from === to) return undefined;
   const known = PROTOCOLS.find((name) => name === protocol);
   return known === undefined
     ? undefined
