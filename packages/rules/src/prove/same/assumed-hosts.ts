@@ -14,6 +14,7 @@ import { type HostRules, hostRulesOf } from "../../hooks/host-rules.ts";
 import type { HostState, InterfaceAddress, NetworkInterface, Route } from "../../host/host-state.ts";
 import { DEFAULT_POLICY_RULES, IMPLIED_SYSCTLS, LOOPBACK, localRoutes } from "../../host/host-state-of.ts";
 import type { Rule, RuleSet } from "../../rule-set.ts";
+import { namedByNft } from "./named-by-nft.ts";
 
 /** Hosts on which rules are compared where nobody says which host they are for, and what they are like, in half a sentence. */
 export interface AssumedHosts {
@@ -24,6 +25,8 @@ export interface AssumedHosts {
 /** What the rules of a host name, and so tell apart. */
 interface Named {
   readonly devices: Set<string>;
+  /** What interfaces begin with that are asked for by `+` or `*`: of each there is one that no rule names otherwise. */
+  readonly prefixes: Set<string>;
   /** By which device a block is reached, by the block as text. */
   readonly routes: Map<string, { readonly block: Cidr; readonly device: string }>;
   /** Single addresses. */
@@ -40,12 +43,20 @@ const MAX_ADDRESSES = 1000;
  * first belongs no single address that a rule names; to the second belong all of them.
  */
 export function assumedHosts(rules: readonly (RuleSet | HostRules)[], family: Family): AssumedHosts {
-  const named: Named = { devices: new Set(), routes: new Map(), addresses: new Set(), blocks: new Map() };
-  for (const one of rules)
-    for (const backend of hostRulesOf(one).iptables)
+  const named: Named = {
+    ...{ devices: new Set(), prefixes: new Set(), routes: new Map(), addresses: new Set(), blocks: new Map() },
+  };
+  for (const one of rules) {
+    const { iptables, nft } = hostRulesOf(one);
+    for (const backend of iptables)
       for (const { chains } of backend.rules.tables)
         for (const chain of chains) for (const rule of chain.rules) readNames(named, rule, family);
+    const { devices, addresses } = namedByNft(nft);
+    for (const name of devices) addDevice(named, name);
+    for (const address of addresses) if (familyOf(address) === family) named.addresses.add(address);
+  }
   named.devices.add(UPLINK).delete("lo");
+  for (const prefix of named.prefixes) named.devices.add(freeName(named.devices, prefix));
   const devices = [...named.devices];
   return {
     hosts: [hostWith(named, [], family), hostWith(named, [...named.addresses].slice(0, MAX_ADDRESSES), family)],
@@ -57,15 +68,27 @@ export function assumedHosts(rules: readonly (RuleSet | HostRules)[], family: Fa
 
 const UPLINK = "eth0";
 
+/** @returns the name of the interface, and of a pattern one that it is for; undefined where it is for all */
+function addDevice({ devices, prefixes }: Named, pattern: string): string | undefined {
+  const isPattern = /[+*]$/.test(pattern);
+  const name = isPattern ? `${pattern.slice(0, -1)}0` : pattern;
+  if (pattern === "" || name === "0") return undefined;
+  if (isPattern) prefixes.add(pattern.slice(0, -1));
+  devices.add(name);
+  return name;
+}
+
+function freeName(devices: ReadonlySet<string>, prefix: string): string {
+  for (let number = 1; ; number++) if (!devices.has(`${prefix}${number}`)) return `${prefix}${number}`;
+}
+
 function readNames(named: Named, { matches }: Rule, family: Family): void {
   const devices: Partial<Record<"in" | "out", string>> = {};
   const blocks: Partial<Record<"in" | "out", Cidr>> = {};
   for (const match of matches) {
     if (match.kind === "inInterface" || match.kind === "outInterface") {
-      const name = match.name.replace(/\+$/, "0");
-      if (name === "" || name === "0") continue;
-      named.devices.add(name);
-      if (!match.negated) devices[match.kind === "inInterface" ? "in" : "out"] = name;
+      const name = addDevice(named, match.name);
+      if (name !== undefined && !match.negated) devices[match.kind === "inInterface" ? "in" : "out"] = name;
     } else if (match.kind === "source" || match.kind === "destination") {
       const { cidr } = match;
       if (cidr.prefixLength === 0 || isSpecial(cidr)) continue;
