@@ -89,7 +89,8 @@ export async function removeTraceLeftover(
   const attempt = await tryLockNamespace({ name: LOCK });
   if (attempt.kind === "held") return false;
   await using _lock = attempt.lock;
-  return removeTraceTable(machine, { signal });
+  // Awaited here: it may fail while the lock is given back, when nobody else waits for it yet.
+  return await removeTraceTable(machine, { signal });
 }
 
 /** `nft monitor trace`, which tells of traced packets. */
