@@ -179,13 +179,14 @@ function runIn({ child, stdout, stderr }: OpenShell, { tool, args, options }: Sh
   if (control instanceof Socket) control.on("data", listen);
   child.once("exit", ended);
   signal?.addEventListener("abort", interrupt, { once: true });
-  for (const fd of [stdout, stderr]) ftruncateSync(fd);
   child.stdin?.write(scriptOf({ tool, args, input: options.input ?? "", maxOutputBytes }));
   return promise.finally(() => {
     clearTimeout(timer);
     if (control instanceof Socket) control.off("data", listen);
     child.off("exit", ended);
     signal?.removeEventListener("abort", interrupt);
+    // What was printed takes up memory.
+    for (const fd of [stdout, stderr]) ftruncateSync(fd);
   });
 }
 

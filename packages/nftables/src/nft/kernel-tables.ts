@@ -9,6 +9,7 @@ import { parseTable } from "../table/parse-table.ts";
 import { hasRulesOf, presenceCheck, sameValuesCheck } from "./check-written.ts";
 import { explainCrash } from "./explain-crash.ts";
 import { isMismatch, nftFault } from "./nft-faults.ts";
+import { NftRefused } from "./nft-refused.ts";
 import { requireSupport } from "./require-support.ts";
 
 export interface KernelTablesOptions {
@@ -79,13 +80,30 @@ export class KernelTables {
 
   /** Whether a table holds what was written into it. @throws EnvironmentError */
   async isAsWritten(written: WrittenTable): Promise<boolean> {
+    const { family } = written;
     const startMs = performance.now();
-    const withRules = startMs >= this.#mayListAtMs;
-    const values = await this.#check(sameValuesCheck(written, { withRules }), written.family);
-    if (values === undefined || (withRules && !hasRulesOf(written, values))) return false;
-    const nowMs = performance.now();
-    if (values.length > LONG_LISTING) this.#mayListAtMs = nowMs + LISTING_PAUSE * (nowMs - startMs);
-    return (await this.#check(presenceCheck(written), written.family)) !== undefined;
+    const rules = startMs >= this.#mayListAtMs ? await this.#checkWithRules(written) : "unknown";
+    if (rules === "otherwise") return false;
+    if (rules === "unknown") {
+      const values = await this.#check(sameValuesCheck(written, { withRules: false }), family);
+      if (values === undefined) return false;
+    }
+    return (await this.#check(presenceCheck(written), family)) !== undefined;
+  }
+
+  /** @returns `unknown` where others' tables hold what this nft cannot list @throws EnvironmentError */
+  async #checkWithRules(written: WrittenTable): Promise<"as written" | "otherwise" | "unknown"> {
+    const startMs = performance.now();
+    try {
+      const listing = await this.#check(sameValuesCheck(written, { withRules: true }), written.family);
+      if (listing === undefined || !hasRulesOf(written, listing)) return "otherwise";
+      const nowMs = performance.now();
+      if (listing.length > LONG_LISTING) this.#mayListAtMs = nowMs + LISTING_PAUSE * (nowMs - startMs);
+      return "as written";
+    } catch (error) {
+      if (!(error instanceof NftRefused)) throw error;
+      return "unknown";
+    }
   }
 
   /** @returns what nft prints; undefined where the kernel says that something is otherwise @throws EnvironmentError */
