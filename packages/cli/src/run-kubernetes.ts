@@ -154,14 +154,14 @@ function planner(logger: Logger) {
   return (topology: Topology, previous: HostPlan | undefined): HostPlan => {
     const [host] = topology.hosts;
     if (host === undefined) throw new TypeError("the source told of no host");
-    const here = new Set<string>(machineAddresses());
+    const here = machineAddresses();
     const addresses = host.addresses.join(", ");
-    if (!host.addresses.some((address) => here.has(address)) && said !== addresses) {
+    if (said !== addresses && !host.addresses.some((address) => here.includes(address))) {
       said = addresses;
       logger.warn({ code: "FOREIGN_HOST" }, `node ${host.name} has ${addresses}, and none of that is on this machine`);
     }
     return planHost(topology, {
-      ...{ host: host.name, machineAddresses: machineAddresses() },
+      ...{ host: host.name, machineAddresses: here },
       ...(previous === undefined ? {} : { previous }),
     });
   };
