@@ -119,12 +119,14 @@ export class RunningUserspace {
     const added = await this.#vips.make(plan, { isFull: changed === undefined });
     if (last === undefined) this.#requireIsolation();
     const report = await this.#parts.proxy.apply(plan, changed === undefined ? {} : { changed });
+    await this.#vips.shutPorts(vipPorts(report.frontends.filter(({ state }) => state.kind === "failed")));
     if (last === undefined) {
       await this.#begin(report);
       this.#exposed = await exposedPrograms(plan, {
         machine: this.#parts.surroundings.machine,
         ownPid: process.pid,
         notIsolated: this.#notIsolated(),
+        shut: this.#vips.shut,
       });
     }
     this.#plan = plan;
@@ -152,6 +154,11 @@ export class RunningUserspace {
   isolated(): readonly Family[] {
     const notIsolated = this.#notIsolated();
     return FAMILIES.filter((family) => !notIsolated.has(family));
+  }
+
+  /** See `PlanVips`. */
+  shut(): ReadonlySet<string> {
+    return this.#vips.shut;
   }
 
   /** @throws EnvironmentError VIPS_NOT_ISOLATED where they must be */

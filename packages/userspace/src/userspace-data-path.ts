@@ -48,7 +48,13 @@ export class UserspaceDataPath implements DataPath {
     const { vipDevice, vipRanges } = this.#settings;
     const { machine } = this.#surroundings;
     const plan = withLocalhostIpv6(wanted, machine);
-    const vips = await compareVips(plan, { machine, vipDevice, vipRanges, isolated: this.#running?.isolated() ?? [] });
+    const vips = await compareVips(plan, {
+      machine,
+      vipDevice,
+      vipRanges,
+      isolated: this.#running?.isolated() ?? [],
+      shut: this.#running?.shut() ?? new Set(),
+    });
     return { differences: [...(await this.#compareFrontends(plan)), ...vips], problems: [] };
   }
 

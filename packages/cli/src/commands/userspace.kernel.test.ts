@@ -229,6 +229,9 @@ describe.skipIf(reason !== undefined)(
       const proxy = await serving(host, topologyOf({ ports: [80, 8001] }));
       expect(await ask(host, VIP)).toBe("one");
       expect(proxy.stderr).toContain(`held by pid ${holder.pid}`);
+      // Nor do clients of the VIP get the program that holds it.
+      await expect(ask(host, VIP, 8001)).rejects.toThrow();
+      expect(await ask(host, "127.0.0.1", 8001)).toBe("holder");
       await holder.kill("SIGKILL");
       await until(
         async () => (await ask(host, VIP, 8001).catch(() => "")) === "one",

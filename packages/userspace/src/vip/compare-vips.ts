@@ -1,5 +1,6 @@
 import type { Difference, Machine } from "@svcproxy/host";
 import { type Cidr, type Family, formatCidr, type HostPlan } from "@svcproxy/topology";
+import { vipPortKey } from "./isolation.ts";
 import { readLocalAddresses } from "./local-addresses.ts";
 import { localityOf, scopeOf } from "./local-vips.ts";
 import { missingIsolation } from "./vip-isolation.ts";
@@ -11,12 +12,14 @@ export interface CompareVipsOptions {
   readonly vipRanges: readonly Cidr[];
   /** Families whose VIPs are isolated. */
   readonly isolated: readonly Family[];
+  /** By `vipPortKey`: ports from which clients are kept. */
+  readonly shut: ReadonlySet<string>;
 }
 
 /** Which VIPs of a plan are not local here, and what of ours is local and not in the plan. */
 export async function compareVips(
   plan: HostPlan,
-  { machine, vipDevice, vipRanges: ranges, isolated }: CompareVipsOptions,
+  { machine, vipDevice, vipRanges: ranges, isolated, shut }: CompareVipsOptions,
 ): Promise<readonly Difference[]> {
   const state = await readLocalAddresses(machine);
   const isLocal = await localityOf({ machine, ranges }, state);
@@ -24,7 +27,10 @@ export async function compareVips(
   const wanted = new Set(vips);
   const kept = new Set(ranges.map(formatCidr));
   const place = vipDevice ?? "this host";
-  const scope = { ...scopeOf(state, { vips, ranges, toAdd: [] }), ports: portsOfVips(plan) };
+  const scope = {
+    ...scopeOf(state, { vips, ranges, toAdd: [] }),
+    ports: portsOfVips(plan).filter((port) => !shut.has(vipPortKey(port))),
+  };
   const open = await Promise.all(isolated.map((family) => missingIsolation(machine, { family, scope })));
   return [
     ...open

@@ -8,7 +8,7 @@ import {
   type Problem,
   visible,
 } from "@svcproxy/topology";
-import { openPorts, type VipPort } from "./isolation.ts";
+import { openPorts, type VipPort, vipPortKey } from "./isolation.ts";
 import { portsOfVips, vipsOfPlan } from "./vips-of-plan.ts";
 
 export interface ExposureOptions {
@@ -17,6 +17,8 @@ export interface ExposureOptions {
   readonly ownPid?: number;
   /** Why VIPs of a family are not isolated; those of other families lead to the services' ports alone. */
   readonly notIsolated: ReadonlyMap<Family, string>;
+  /** By `vipPortKey`: ports of isolated VIPs from which clients are kept. */
+  readonly shut?: ReadonlySet<string>;
 }
 
 /**
@@ -25,12 +27,12 @@ export interface ExposureOptions {
  */
 export async function exposedPrograms(
   plan: HostPlan,
-  { machine, ownPid, notIsolated }: ExposureOptions,
+  { machine, ownPid, notIsolated, shut = new Set() }: ExposureOptions,
 ): Promise<readonly Problem[]> {
   const { vips } = vipsOfPlan(plan);
   if (vips.length === 0) return [];
   const families = new Set(vips.map(familyOf).filter((family) => notIsolated.has(family)));
-  const isOpen = openPorts(portsOf(plan, vips));
+  const isOpen = openPorts(portsOf(plan, vips).filter((port) => !shut.has(vipPortKey(port))));
   const listeners = (await machine.readListeners()).filter(
     ({ protocol, port, address }) => isReached(address, families) || (isForAll(address) && isOpen(protocol, port)),
   );

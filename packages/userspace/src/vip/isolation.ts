@@ -18,6 +18,11 @@ export interface VipPort {
   readonly port: number;
 }
 
+/** `tcp 10.96.0.1 80`. */
+export function vipPortKey({ protocol, address, port }: VipPort): string {
+  return `${protocol} ${address} ${port}`;
+}
+
 /**
  * Policy rules and routes of one family, as arguments of `ip rule add` and `ip route add`, that let clients of VIPs reach the services' ports
  * and nothing else of this host. In the order in which they may be added while others are in force.

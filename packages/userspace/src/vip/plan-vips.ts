@@ -3,7 +3,7 @@ import { type Cidr, cidrContains, type Family, type HostPlan, type IpAddress, ty
 import type { Logger } from "pino";
 import { readLocalAddresses } from "../host-addresses.ts";
 import { checkVipRanges } from "./check-vip-ranges.ts";
-import type { VipPort } from "./isolation.ts";
+import { type VipPort, vipPortKey } from "./isolation.ts";
 import { LocalVips, type VipRemoval, type VipReport } from "./local-vips.ts";
 import { missingVips } from "./vip-problems.ts";
 import { portsOfVips, vipsOfPlan } from "./vips-of-plan.ts";
@@ -31,8 +31,9 @@ export class PlanVips {
   readonly #vips: LocalVips;
   #report: VipReport | undefined;
   #wanted: ReadonlySet<IpAddress> = new Set();
-  /** Of the plan, by `keyOf`. */
+  /** Of the plan, by `vipPortKey`. */
   #ports: ReadonlyMap<string, VipPort> = new Map();
+  #shut: ReadonlySet<string> = new Set();
   /** Something of ours may be there that nobody needs: what a killed run left, for a start. */
   #mayBeStale = true;
   /** What could not be taken away. */
@@ -71,18 +72,37 @@ export class PlanVips {
     checkVipRanges(this.#options.vipRanges, plan);
     const { vips, refused } = vipsOfPlan(plan);
     const wanted = new Set(vips);
-    const ports = new Map(portsOfVips(plan).map((port) => [keyOf(port), port]));
+    const ports = new Map(portsOfVips(plan).map((port) => [vipPortKey(port), port]));
     const isLocal = this.#asFarAsIsKnown();
     const hasGone = isAnyMissing(this.#wanted, wanted) || isAnyMissing(this.#ports.keys(), ports);
     const hasCome =
       isAnyMissing(ports.keys(), this.#ports) || !vips.every((vip) => this.#wanted.has(vip) && isLocal(vip));
     if (!isFull && !hasGone && !hasCome) return false;
     if (hasGone) this.#mayBeStale = true;
-    this.#report = await this.#vips.ensure(vips, [...ports.values()]);
     this.#wanted = wanted;
     this.#ports = ports;
+    this.#report = await this.#vips.ensure(vips, this.#openPorts());
     this.notLocal = new Map([...this.#report.notLocal, ...refused]);
     return this.#report.added.length > 0;
+  }
+
+  #openPorts(): readonly VipPort[] {
+    return [...this.#ports].flatMap(([key, port]) => (this.#shut.has(key) ? [] : [port]));
+  }
+
+  /** By `vipPortKey`: those of the plan on which this proxy cannot listen. */
+  get shut(): ReadonlySet<string> {
+    return this.#shut;
+  }
+
+  /** Keeps clients from ports on which this proxy cannot listen: they would reach the program that does. */
+  async shutPorts(ports: readonly VipPort[]): Promise<void> {
+    const shut = new Set(this.#options.isolates ? ports.map(vipPortKey) : []);
+    const opens = isAnyMissing(this.#shut, shut);
+    if (!opens && !isAnyMissing(shut, this.#shut)) return;
+    this.#shut = shut;
+    this.#mayBeStale = true;
+    if (opens) this.#report = await this.#vips.ensure([...this.#wanted], this.#openPorts());
   }
 
   /** Without asking the kernel for more than its addresses; what cannot be made local needs not be asked about. */
@@ -119,10 +139,10 @@ export class PlanVips {
     if (inUse === undefined) return false;
     const { removed, left } = await this.#vips.retain(
       [...this.#wanted, ...inUse.map(({ address }) => address)],
-      [...this.#ports.values(), ...inUse],
+      [...this.#openPorts(), ...inUse],
     );
     this.#left = left;
-    this.#mayBeStale = inUse.some((port) => !this.#ports.has(keyOf(port)));
+    this.#mayBeStale = inUse.some((port) => !this.#ports.has(vipPortKey(port)));
     return removed.length > 0;
   }
 
@@ -147,10 +167,6 @@ export class PlanVips {
     clearInterval(this.#check);
     this.#check = undefined;
   }
-}
-
-function keyOf({ protocol, address, port }: VipPort): string {
-  return `${protocol} ${address} ${port}`;
 }
 
 function isAnyMissing<K>(keys: Iterable<K>, from: { has(key: K): boolean }): boolean {
