@@ -34,7 +34,7 @@ export interface OpenSourceOptions {
 export async function openSource(options: OpenSourceOptions): Promise<OpenSource> {
   const { files, flags, logger } = options;
   if (files.length === 0) throw topologyRequired();
-  const url = etcdUrlOf(files);
+  const url = etcdUrlOf(files, flags);
   if (url !== undefined) return openEtcd(url, options);
   if (files.includes("-")) throw inputError("WATCH_STDIN", "Cannot follow stdin: svcproxy run needs files");
   return new FileSource({

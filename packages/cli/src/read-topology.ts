@@ -106,7 +106,7 @@ async function parseArguments(
   { required = false, allowExternalIps = [], config, ...flags }: ReadTopologyOptions,
 ): Promise<ParsedTopology> {
   const options = config === undefined ? {} : { configuration: readConfiguration(config) };
-  const etcd = etcdUrlOf(args);
+  const etcd = etcdUrlOf(args, flags);
   if (etcd !== undefined) {
     const { readEtcdSettings, readEtcdTopology } = await import("@svcproxy/agent");
     return readEtcdTopology(readEtcdSettings(etcdFlagsOf(etcd, flags)), { signal: context.signal, ...options });

@@ -1,5 +1,5 @@
 import { drainEndpoint, EntryWriter, getEntries, removedServices, undrainEndpoint } from "@svcproxy/agent";
-import { formatFault, inputError, splitTopology } from "@svcproxy/topology";
+import { formatFault, inputError, renderEntry, splitTopology } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import type { EtcdCommandFlags } from "./etcd-flags.ts";
 import { readInputFiles } from "./read-files.ts";
@@ -52,10 +52,11 @@ export async function putTopology(context: CommandContext, file: string, flags: 
 
 export async function getTopology(
   context: CommandContext,
-  flags: EtcdCommandFlags & { readonly namespace?: string },
+  flags: EtcdCommandFlags & { readonly namespace?: string; readonly json?: true },
 ): Promise<ExitCode> {
   return withEtcd(flags, async (client, { prefix }) => {
-    await context.print(await getEntries(client, { prefix, namespace: flags.namespace, signal: context.signal }));
+    const topology = await getEntries(client, { prefix, namespace: flags.namespace, signal: context.signal });
+    await context.print(flags.json === true ? `${JSON.stringify(topology, null, 2)}\n` : renderEntry(topology));
     return 0;
   });
 }

@@ -88,7 +88,7 @@ async function sourceOf(
 ): Promise<Source & { refresh(): void }> {
   const { watch = false, config, allowExternalIps = [] } = flags;
   if (files.length === 0) throw topologyRequired();
-  const url = etcdUrlOf(files);
+  const url = etcdUrlOf(files, flags);
   // It is followed with and without --watch: what is registered there comes and goes.
   if (url !== undefined) return openEtcd(url, { files, flags, logger, ownHost, guardLeast: STALE_LEAST });
   return new FileSource({

@@ -37,9 +37,18 @@ export function sourcesOf(context: CommandContext, files: readonly string[]): re
   return [defaultSource];
 }
 
-/** The URL of etcd, where that is what the command line names. @throws InputError where it names something besides */
-export function etcdUrlOf(args: readonly string[]): string | undefined {
+/** The URL of etcd, where that is what the command line names. @throws InputError where it names something besides, or flags for etcd without it */
+export function etcdUrlOf(
+  args: readonly string[],
+  { etcdConfig, flannelPrefix }: Pick<TopologyFlags, "etcdConfig" | "flannelPrefix">,
+): string | undefined {
   const url = args.find(isEtcdUrl);
+  if (url === undefined && (etcdConfig !== undefined || flannelPrefix !== undefined)) {
+    const flag = etcdConfig === undefined ? "--flannel-prefix" : "--etcd-config";
+    throw inputError("CONFLICTING_FLAGS", `${flag} is about etcd, and the topology is none`, {
+      hint: "Name etcd://HOST:PORT/PREFIX; etcd:// alone means the endpoints of the settings file",
+    });
+  }
   if (url !== undefined && args.length > 1) {
     throw inputError("CONFLICTING_FLAGS", "etcd is a whole topology: it cannot be joined with files or another etcd");
   }

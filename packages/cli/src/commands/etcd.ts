@@ -48,7 +48,8 @@ function addGet(etcd: Command, run: RunCommand): void {
   });
   acceptEtcd(command)
     .option("--namespace <name>", "services of this namespace alone")
-    .action((flags: EtcdCommandFlags & { namespace?: string }) =>
+    .option("--json", "print JSON")
+    .action((flags: EtcdCommandFlags & { namespace?: string; json?: true }) =>
       run(async (context) => {
         const { getTopology } = await import("../run-etcd.ts");
         return getTopology(context, flags);

@@ -112,7 +112,7 @@ describe("a file", () => {
       if (key === undefined) throw new Error(path);
       return { key, value: loadEntry({ key, label: path, bytes: Buffer.from(renderEntry(value)) }).value };
     });
-    expect(joinTopology(entries, split.order)).toBe(text);
+    expect(renderEntry(joinTopology(entries, split.order))).toBe(text);
   });
 });
 

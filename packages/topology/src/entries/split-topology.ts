@@ -58,11 +58,11 @@ export function splitTopology(
   return { ...parsed, entries, order: isSorted(order.hosts) && isSorted(order.services) ? undefined : order };
 }
 
-/** Entries put together as a topology file again, in YAML. */
+/** Entries put together as a topology file again; `renderEntry` makes a text of it. */
 export function joinTopology(
   entries: readonly { readonly key: EntryKey; readonly value: Readonly<Record<string, unknown>> }[],
   order: EntryOrder = { hosts: [], services: [] },
-): string {
+): Readonly<Record<string, unknown>> {
   const hosts: Named[] = [];
   const services: Named[] = [];
   let node: Readonly<Record<string, unknown>> | undefined;
@@ -74,11 +74,11 @@ export function joinTopology(
       services.push({ name: `${key.namespace}/${key.name}`, value: { name: key.name, ...namespace, ...value } });
     }
   }
-  return renderEntry({
+  return {
     hosts: inOrder(hosts, order.hosts),
     ...(services.length === 0 ? {} : { services: inOrder(services, order.services) }),
     ...(node === undefined ? {} : { node }),
-  });
+  };
 }
 
 /** An entry's value as YAML, which reads back as the same. */

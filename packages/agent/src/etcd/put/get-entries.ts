@@ -17,7 +17,7 @@ export async function getEntries(
     namespace,
     signal,
   }: { readonly prefix: string; readonly namespace?: string | undefined; readonly signal: AbortSignal },
-): Promise<string> {
+): Promise<Readonly<Record<string, unknown>>> {
   const { entries: stored } = await readRange(client, followedRange(prefix), { signal });
   const { entries, order } = effectiveEntries(stored, prefix);
   if (entries.size === 0) throw inputError("NO_ENTRIES", `There is nothing below ${prefix}/ in etcd`);

@@ -1,4 +1,4 @@
-import { splitTopology } from "@svcproxy/topology";
+import { renderEntry, splitTopology } from "@svcproxy/topology";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { EtcdClient } from "../client/etcd-client.ts";
 import { commit, readRange } from "../client/etcd-store.ts";
@@ -19,7 +19,7 @@ describe.skipIf(reason !== undefined).for(ETCDS)(`with %s${reason === undefined 
     for (const services of [3, 300]) {
       const text = fileOf(services, { reversed: true });
       expect(await write(client, text)).toMatchObject({ isStaged: services > 100 });
-      expect(await getEntries(client, { prefix: "/svcproxy", signal })).toBe(text);
+      expect(await get(client)).toBe(text);
       expect(await write(client, text)).toEqual({ isStaged: false });
       // Nothing of what was staged is left.
       const { entries } = await readRange(client, followedRange("/svcproxy"));
@@ -55,11 +55,11 @@ describe.skipIf(reason !== undefined).for(ETCDS)(`with %s${reason === undefined 
       await write(client, old);
       const dying = new DyingClient(etcd.settings, calls);
       const outcome = await write(dying, wanted).catch((error: unknown) => String(error));
-      const state = await getEntries(client, { prefix: "/svcproxy", signal });
+      const state = await get(client);
       expect([old, wanted]).toContain(state);
       states.add(state);
       await write(client, next);
-      expect(await getEntries(client, { prefix: "/svcproxy", signal })).toBe(next);
+      expect(await get(client)).toBe(next);
       const { entries } = await readRange(client, followedRange("/svcproxy"));
       expect(entries).toHaveLength(1 + 10 + 1);
       if (typeof outcome !== "string") break;
@@ -76,7 +76,7 @@ describe.skipIf(reason !== undefined).for(ETCDS)(`with %s${reason === undefined 
       const second = await writer.prepare(split(fileOf(count, { port: 81 })));
       await writer.put(first);
       await expect(writer.put(second)).rejects.toMatchObject({ code: "ETCD_CONFLICT" });
-      expect(await getEntries(client, { prefix: "/svcproxy", signal })).toBe(fileOf(count));
+      expect(await get(client)).toBe(fileOf(count));
       // By hand as well.
       const third = await writer.prepare(split(fileOf(count, { port: 82 })));
       await commit(client, [{ kind: "put", key: "/svcproxy/services/default/hand", value: "clusterIP: None" }], {
@@ -118,6 +118,10 @@ class DyingClient extends EtcdClient {
 async function write(client: EtcdClient, text: string) {
   const writer = new EntryWriter(client, { prefix: "/svcproxy", signal });
   return writer.put(await writer.prepare(split(text)));
+}
+
+async function get(client: EtcdClient): Promise<string> {
+  return renderEntry(await getEntries(client, { prefix: "/svcproxy", signal }));
 }
 
 function split(text: string) {
