@@ -1,4 +1,4 @@
-import { cidrContains, type Family, familyOf, type IpAddress } from "@svcproxy/topology";
+import { cidrContains, type Family, familyOf, type IpAddress, parseCidr } from "@svcproxy/topology";
 import type { HostState, NetworkInterface, PolicyRule, Route } from "./host-state.ts";
 import { DEFAULT_POLICY_RULES } from "./host-state-of.ts";
 import { indexTables, lookUp, type RouteAnswer, type RouteQuery, type Tables, tableKey } from "./policy-routing.ts";
@@ -149,6 +149,14 @@ export function addressTypeOfRoute({ type }: Route): AddressType {
       return "UNICAST";
   }
 }
+
+const LIMITED_BROADCAST = parseCidr("255.255.255.255/32");
+
+/** What comes in for 255.255.255.255 is for the host, whatever its routes say. @see linux ip_route_input_slow */
+export const TO_ALL: Route | undefined =
+  LIMITED_BROADCAST === undefined
+    ? undefined
+    : { destination: LIMITED_BROADCAST, type: "broadcast", metric: 0, table: "local" };
 
 /** What a match may ask about the host. */
 export interface HostView {

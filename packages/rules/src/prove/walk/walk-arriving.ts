@@ -1,12 +1,14 @@
 import { cidrOf, familyOf } from "@svcproxy/topology";
 import type { Route } from "../../host/host-state.ts";
 import { isBridge } from "../../host/interface-kind.ts";
+import { TO_ALL } from "../../host/routing.ts";
 import { forwardedPriority } from "../../trace/packet/forwarded-priority.ts";
 import { ALL_PROTOCOLS, protocols } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import { hasMember, intersect, NOTHING, singleSet, subtract, unite } from "../space/index-set.ts";
 import type { Region } from "../space/region.ts";
+import type { RouteClass } from "../space/route-classes.ts";
 import { byRoute, FOR_HOST, noRoute } from "./route-state.ts";
 import type { SymbolicEnding, SymbolicState } from "./symbolic-state.ts";
 import { ends, goesOn, join, next, type SymbolicResult, through } from "./symbolic-steps.ts";
@@ -104,27 +106,50 @@ function dropMartians({ host, view, space }: ProofContext, state: SymbolicState)
 }
 
 function routeInput(context: ProofContext, state: SymbolicState): SymbolicResult {
+  const { toAll, others } = withoutSentToAll(context, state);
   return join(
-    byRoute(context, state).map(({ part, way }) => {
-      const route = way?.route;
-      if (route === undefined || way?.unknown !== undefined) return noRoute(context, part, { way });
-      if (FOR_HOST.includes(route.type))
-        return next(walkHook(context, { ...part, route }, "INPUT"), (one) =>
-          dropSentToAll(context, one, { protocols: BY_CONNECTION, because: "it came as a broadcast" }),
-        );
-      const { switched, routed } = divideSwitched(context, part, route);
-      return join([
-        ...switched.map((one) => leaveSwitched(context, { ...one, route, outInterface: route.interface })),
-        ...routed.map((one) => {
-          if (!isForwarding(context))
-            return ends(one, { kind: "dropped", because: "the host does not forward (ip_forward is 0)" });
-          if (route.type !== "unicast") return noRoute(context, one, { way });
-          const priority = context.space.family === 6 ? one.priority : priorityOf(one);
-          return leave(context, { ...one, route, outInterface: route.interface, priority });
-        }),
-      ]);
-    }),
+    [...toAll.map((part) => ({ part, way: SENT_TO_ALL })), ...others.flatMap((one) => byRoute(context, one))].map(
+      ({ part, way }) => {
+        const route = way?.route;
+        if (route === undefined || way?.unknown !== undefined) return noRoute(context, part, { way });
+        if (FOR_HOST.includes(route.type))
+          return next(walkHook(context, { ...part, route }, "INPUT"), (one) =>
+            dropSentToAll(context, one, { protocols: BY_CONNECTION, because: "it came as a broadcast" }),
+          );
+        const { switched, routed } = divideSwitched(context, part, route);
+        return join([
+          ...switched.map((one) => leaveSwitched(context, { ...one, route, outInterface: route.interface })),
+          ...routed.map((one) => {
+            if (!isForwarding(context))
+              return ends(one, { kind: "dropped", because: "the host does not forward (ip_forward is 0)" });
+            if (route.type !== "unicast") return noRoute(context, one, { way });
+            const priority = context.space.family === 6 ? one.priority : priorityOf(one);
+            return leave(context, { ...one, route, outInterface: route.interface, priority });
+          }),
+        ]);
+      },
+    ),
   );
+}
+
+const SENT_TO_ALL: RouteClass = { destinations: NOTHING, route: TO_ALL };
+
+interface SentToAll {
+  readonly toAll: readonly SymbolicState[];
+  readonly others: readonly SymbolicState[];
+}
+
+/** 255.255.255.255 is the host's whatever its routes say. */
+function withoutSentToAll({ space }: ProofContext, state: SymbolicState): SentToAll {
+  const { destination, region } = state;
+  if (space.family === 6 || TO_ALL === undefined || destination === "unknown") return { toAll: [], others: [state] };
+  const limited = space.setOf(TO_ALL.destination);
+  if (typeof destination === "number")
+    return hasMember(limited, destination) ? { toAll: [state], others: [] } : { toAll: [], others: [state] };
+  const part = (set: IndexSet) => (set.length === 0 ? [] : [{ ...state, region: { ...region, [destination]: set } }]);
+  const inside = intersect(region[destination], limited);
+  if (inside.length === 0) return { toAll: [], others: [state] };
+  return { toAll: part(inside), others: part(subtract(region[destination], limited)) };
 }
 
 /** What an IP layer passes on. */

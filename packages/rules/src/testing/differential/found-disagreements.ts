@@ -171,4 +171,11 @@ export const FOUND_DISAGREEMENTS: readonly FoundDisagreement[] = [
     sent: probe({ side: "remote", from: "10.2.0.2", to: "10.1.0.2", port: 80 }),
     outcome: "out by cni0 10.2.0.2 40001 > 10.1.0.2 80 mark 0",
   },
+  {
+    name: "what comes in for 255.255.255.255 is for the host, whatever its routes say",
+    settings: { forwarding: false },
+    rules: table("filter", "-A FORWARD -j DROP", "-A INPUT -p udp -m udp --dport 53 -j MARK --set-xmark 0x1/0xff"),
+    sent: probe({ side: "outside", from: "192.168.7.7", to: "255.255.255.255", port: 53 }),
+    outcome: "kept 192.168.7.7 40001 > 255.255.255.255 53 mark 1",
+  },
 ];

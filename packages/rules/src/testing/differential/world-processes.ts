@@ -23,6 +23,7 @@ while (my $line = <STDIN>) {
     bind($s, $is4 ? pack_sockaddr_in(0, $from) : pack_sockaddr_in6(0, $from));
     $sockets{$from} = $s;
   }
+  setsockopt($s, SOL_SOCKET, SO_BROADCAST, 1);
   setsockopt($s, SOL_SOCKET, 36, pack('L', hex $mark));
   send($s, $p, 0, $is4 ? pack_sockaddr_in(0, $to) : pack_sockaddr_in6(0, $to));
 }`;

@@ -2,7 +2,7 @@ import type { IpAddress } from "@svcproxy/topology";
 import type { Route } from "../../host/host-state.ts";
 import { hasFlag, isBridge, isLoopback, isLoopbackAddress, isOnLink, loopbackName } from "../../host/interface-kind.ts";
 import type { RouteAnswer } from "../../host/policy-routing.ts";
-import { goesByLoopback, type HostView } from "../../host/routing.ts";
+import { goesByLoopback, type HostView, TO_ALL } from "../../host/routing.ts";
 import { forwardedPriority } from "../packet/forwarded-priority.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import {
@@ -81,14 +81,7 @@ function decideInput(
   const { packet } = state;
   const martian = martianReason(host, packet);
   if (martian !== undefined) return ends(state, { kind: "dropped", because: martian, fact: "martian" });
-  const answer = host.router.lookup({
-    destination: packet.destination,
-    source: packet.source,
-    mark: packet.mark,
-    ...headerOf(packet),
-    inInterface: packet.inInterface ?? "",
-    ...(needsStrictInterface(packet) ? { onlyInterface: packet.inInterface ?? "" } : {}),
-  });
+  const answer = routeOf(host, packet);
   // IPv4 asks first whether it forwards at all; IPv6 tells of a missing route whether it does or not.
   const isStuck = !isForwarding(host, packet) && !isForHost(answer);
   if (isStuck && packet.family === 4) return ends(state, NOT_FORWARDING);
@@ -116,6 +109,19 @@ function decideInput(
   const unpassed = frameReason(packet, "elsewhere");
   if (unpassed !== undefined) return ends(routed, { kind: "dropped", because: unpassed });
   return forward(passage, routed, route.interface ?? "");
+}
+
+function routeOf(host: HostView, packet: PacketView): RouteAnswer {
+  if (TO_ALL !== undefined && packet.destination === TO_ALL.destination.address)
+    return { kind: "found", route: TO_ALL };
+  return host.router.lookup({
+    destination: packet.destination,
+    source: packet.source,
+    mark: packet.mark,
+    ...headerOf(packet),
+    inInterface: packet.inInterface ?? "",
+    ...(needsStrictInterface(packet) ? { onlyInterface: packet.inInterface ?? "" } : {}),
+  });
 }
 
 const NOT_FORWARDING: Ending = {
