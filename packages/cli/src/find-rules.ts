@@ -77,6 +77,16 @@ export function isKubeProxys(given: GivenRules): boolean {
   });
 }
 
+/** The rules of one file that is taken as a whole: a dump, a listing, or a snapshot, which says the host too. */
+export function readRulesOf(
+  file: string,
+  text: string,
+): { readonly rules: GivenRules; readonly snapshot?: NamedSnapshot } {
+  if (!isSnapshotText(text)) return { rules: readRules([{ file, text }]) };
+  const snapshot = { ...readSnapshot(text, { file }), file };
+  return { snapshot, rules: givenRules(rulesOfSnapshot(snapshot)) };
+}
+
 /** Where a snapshot was taken, for the choice of the host; this machine where there is none. */
 export function placeOf(snapshot: NamedSnapshot | undefined): HostPlace {
   if (snapshot === undefined) return {};

@@ -103,6 +103,29 @@ describe("a migration of one host", () => {
     expect(exitCode).toBe(3);
   });
 
+  test("is not decided past rules that could not be read", async () => {
+    const whole = JSON.parse(snapshot(1, { rules: UNUSED, kernel: "6.1.0" }));
+    whole.rules.unread.push({ table: "nftables", because: "nft is not on this machine" });
+    writeFileSync(path("unread.json"), JSON.stringify(whole));
+    const { stdout, stderr } = await runInMemory(["prove", ...CONFIGURED, "--rules", path("unread.json"), ...TO]);
+    expect(stderr).toContain("IPv4 rules of nftables were not read: nft is not on this machine");
+    expect(stdout).toMatch(/^undecided {2}/m);
+    expect(stdout).toMatch(/Not ready: .*could not be decided\.\n$/);
+  });
+
+  test("compares snapshots before and after as --same has them, on the host that they are of", async () => {
+    writeFileSync(path("again.json"), snapshot(1, { rules: RULES, kernel: "6.1.0" }));
+    const same = await runInMemory(["prove", "--same", path("node1.json"), path("again.json")]);
+    expect(same).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^The same/) });
+    writeFileSync(
+      path("less.json"),
+      snapshot(1, { rules: RULES.replace(/^-A KUBE-NODEPORTS.*30080.*\n/gm, ""), kernel: "6.1.0" }),
+    );
+    const less = await runInMemory(["prove", "--same", path("node1.json"), path("less.json")]);
+    expect(less).toMatchObject({ exitCode: 3, stdout: expect.stringMatching(/^Different: /) });
+    expect(less.stdout).not.toContain("No host was named");
+  });
+
   test("takes kube-proxy's external IPs into the plan without being told", async () => {
     const external = recordedCase("external-ip");
     const argv = [

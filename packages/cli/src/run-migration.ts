@@ -2,12 +2,12 @@ import { hostname } from "node:os";
 import { collectSnapshot, givenRules, readSnapshot, thisMachine } from "@svcproxy/host";
 import { formatMigration, type HostFacts, type Migration, migrationToJson, proveMigration } from "@svcproxy/nftables";
 import { type GivenRules, hostStateOf, readHostState } from "@svcproxy/rules";
-import { type Family, inputError, planHost } from "@svcproxy/topology";
+import { EnvironmentError, type Family, inputError, planHost } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
-import { type FoundRules, findRules, type NamedSnapshot, placeOf, rulesOfSnapshot } from "./find-rules.ts";
+import { type FoundRules, findRules, type NamedSnapshot, placeOf } from "./find-rules.ts";
 import { notedAddresses } from "./machine-addresses.ts";
 import { readText } from "./read-files.ts";
-import { readTopologyForModes, resolveHost } from "./read-topology.ts";
+import { readTopologyForModes, resolveHost, resolveOwnHost } from "./read-topology.ts";
 import type { ProveFlags } from "./run-prove.ts";
 import { traceCommandOf } from "./trace-command.ts";
 
@@ -59,12 +59,15 @@ async function findMigrationRules(context: CommandContext, flags: ProveFlags): P
   const options = { signal: context.signal, takenAt: new Date().toISOString(), hostname: hostname() };
   const { text } = await collectSnapshot(thisMachine, options);
   const snapshot: NamedSnapshot = { ...readSnapshot(text, { file: "this host" }), file: "this host" };
-  return { snapshot, rules: givenRules(rulesOfSnapshot(snapshot)) };
+  const why = snapshot.unread.find(({ part }) => part === "rules")?.because;
+  if (snapshot.rules === undefined)
+    throw new EnvironmentError("NEEDS_ROOT", why ?? "Cannot read the rules of this host", { hint: "Try it with sudo" });
+  return { snapshot, rules: givenRules(snapshot.rules) };
 }
 
 export interface MigrationSource {
   readonly found: FoundRules;
-  readonly flags: Pick<ProveFlags, "host" | "hostState">;
+  readonly flags: Pick<ProveFlags, "host" | "hostState" | "live">;
 }
 
 /** @throws InputError HOST_REQUIRED, UNKNOWN_HOST, RULES_REQUIRED, or for a host's state that cannot be read */
@@ -77,7 +80,8 @@ export async function migrationOf(
     throw inputError("RULES_REQUIRED", "Name the rules that kube-proxy wrote on the host, with --rules or --live", {
       hint: "On the host: sudo svcproxy host-state --snapshot node1.json",
     });
-  const hostName = resolveHost(after, flags.host, placeOf(snapshot));
+  const hostName =
+    flags.live === true ? resolveOwnHost(after, flags) : resolveHost(after, flags.host, placeOf(snapshot));
   const given = flags.hostState === undefined ? undefined : await readText(context, flags.hostState);
   const hostState =
     given === undefined

@@ -8,12 +8,12 @@ import {
   type ProofFormat,
   proofToJson,
   proveRules,
-  readRules,
   type Sameness,
   sameRules,
 } from "@svcproxy/rules";
 import { type Family, type HostPlan, InputError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
+import { readRulesOf } from "./find-rules.ts";
 import { readText } from "./read-files.ts";
 import { openRuleSource, type RuleSource } from "./rule-source.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
@@ -114,10 +114,13 @@ async function runSame(
     });
   }
   const [textA, textB] = [await readText(context, fileA), await readText(context, fileB)];
-  const [a, b] = [readRules([{ file: fileA, text: textA }]), readRules([{ file: fileB, text: textB }])];
+  const [sideA, sideB] = [readRulesOf(fileA, textA), readRulesOf(fileB, textB)];
+  const [a, b] = [sideA.rules, sideB.rules];
   const isHostGiven =
     files.length > 0 || flags.host !== undefined || flags.hostState !== undefined || flags.live === true;
-  const given = isHostGiven ? (await openRuleSource(context, files, flags)).hostState : undefined;
+  const given = isHostGiven
+    ? (await openRuleSource(context, files, flags)).hostState
+    : (sideA.snapshot ?? sideB.snapshot)?.hostState;
   const families = familiesToCompare([a.families, b.families], [textA, textB]);
   const results: Sameness[] = [];
   let assumed: string | undefined;
