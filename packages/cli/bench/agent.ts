@@ -174,22 +174,23 @@ function dial(): Promise<string> {
   });
 }
 
-/** Of a core, the agent's helpers that ended among it. */
+/** Of a core, its helpers among it. */
 async function cpuDuring(agent: ChildProcess, work: () => Promise<unknown>): Promise<number> {
   const [cpu, startMs] = [cpuMsOf(agent), performance.now()];
   await work();
   return (100 * (cpuMsOf(agent) - cpu)) / (performance.now() - startMs);
 }
 
+/** The agent's own, and that of its helpers: the shell that starts tools lives on, and has theirs in its account. */
 function cpuMsOf({ pid }: ChildProcess): number {
-  const ofHelpers = childrenOf(pid).map((child) => ticksOf(child, 2));
-  return CLOCK_TICK_MS * (ticksOf(pid, 4) + ofHelpers.reduce((sum, ticks) => sum + ticks, 0));
+  const all = [pid, ...childrenOf(pid)];
+  return CLOCK_TICK_MS * all.reduce<number>((sum, one) => sum + ticksOf(one), 0);
 }
 
-/** User and system time, and with `fields` 4 that of the children that ended. @see proc_pid_stat(5), fields 14 to 17 */
-function ticksOf(pid: number | undefined, fields: 2 | 4): number {
+/** User and system time, its own and that of the children that ended. @see proc_pid_stat(5), fields 14 to 17 */
+function ticksOf(pid: number | undefined): number {
   const values = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
-  return values.slice(11, 11 + fields).reduce((sum, value) => sum + Number(value), 0);
+  return values.slice(11, 15).reduce((sum, value) => sum + Number(value), 0);
 }
 
 function childrenOf(pid: number | undefined): readonly number[] {
