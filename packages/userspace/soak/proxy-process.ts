@@ -24,7 +24,7 @@ export interface Report {
   readonly sockets: readonly string[];
 }
 
-const [workers = "1"] = process.argv.slice(2);
+const [workers = "0"] = process.argv.slice(2);
 const proxy = await createProxy(
   {
     ...DEFAULT_PROXY_OPTIONS,

@@ -15,7 +15,8 @@ const { values: flags } = parseArgs({
   options: {
     seconds: { type: "string", default: "120" },
     clients: { type: "string", default: "60" },
-    workers: { type: "string", default: "1" },
+    // None: then memory and sockets of all that is carried are this one process'.
+    workers: { type: "string", default: "0" },
   },
 });
 const seconds = Number(flags.seconds);
