@@ -17,13 +17,59 @@ export function isIptablesTable({
 
 /**
  * A rule of iptables as nft's text has it. nft translates iptables' extensions, and most of them rightly; of
- * `! --ctstate RELATED,ESTABLISHED,DNAT` it prints `ct status dnat`. What is told of states and status together is therefore
- * a condition that nobody can answer.
+ * `! --ctstate RELATED,ESTABLISHED,DNAT` it prints `ct status dnat`, of `--ports` with a range its ends alone, and of `!` with a
+ * helper or a label a condition that no packet without a connection meets. What is told of these is a condition that nobody
+ * can answer.
  */
 export function withoutTranslation(rule: NftRule): NftRule {
-  if (!rule.statements.some((statement) => asksCt(statement, "status"))) return rule;
-  const statements = rule.statements.filter((statement) => !asksCt(statement, "status") && !asksCt(statement, "state"));
-  return { ...rule, statements: [{ kind: "gate", text: "xt match conntrack" }, ...statements] };
+  const gates: NftStatement[] = [];
+  let { statements } = rule;
+  const leaveOut = (isOf: (statement: NftStatement) => boolean, module: string) => {
+    const rest = statements.filter((statement) => !isOf(statement));
+    if (rest.length === statements.length) return;
+    gates.push({ kind: "gate", text: `xt match ${module}` });
+    statements = rest;
+  };
+  if (statements.some((statement) => asksCt(statement, "status")))
+    leaveOut((statement) => asksCt(statement, "status") || asksCt(statement, "state"), "conntrack");
+  leaveOut((statement) => asksCt(statement, "helper"), "helper");
+  leaveOut((statement) => asksCt(statement, "label") || setsLabel(statement), "connlabel");
+  leaveOut(asksEitherPort, "multiport");
+  return gates.length === 0 ? rule : { ...rule, statements: [...gates, ...statements] };
+}
+
+/**
+ * A range that goes backward, which no rule has: some versions of nft print one of two conditions that follow each other,
+ * `th dport < 80 ip6 hoplimit > 0` as `ip6 hoplimit != 80-0`.
+ */
+export function withoutBackwardRange(rule: NftRule): NftRule {
+  if (!rule.statements.some(isBackward)) return rule;
+  const statements = rule.statements.map(
+    (one): NftStatement =>
+      isBackward(one) ? { kind: "gate", text: "whether its two conditions hold of which nft prints one" } : one,
+  );
+  return { ...rule, statements };
+}
+
+function isBackward(statement: NftStatement): boolean {
+  return (
+    statement.kind === "match" &&
+    statement.right.kind === "value" &&
+    statement.right.parts.some(
+      (part) =>
+        typeof part === "object" && typeof part.from === "number" && typeof part.to === "number" && part.from > part.to,
+    )
+  );
+}
+
+function setsLabel(statement: NftStatement): boolean {
+  return statement.kind === "inert" && statement.text.startsWith("ct label set");
+}
+
+function asksEitherPort(statement: NftStatement): boolean {
+  if (statement.kind !== "match" || statement.left.kind !== "concat") return false;
+  const fields = statement.left.parts.map((part) => (part.kind === "payload" ? part.field : ""));
+  return fields.join(" ") === "sport dport";
 }
 
 function asksCt(statement: NftStatement, key: string): boolean {

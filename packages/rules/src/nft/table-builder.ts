@@ -1,4 +1,4 @@
-import { isIptablesTable, withoutTranslation } from "./iptables-table.ts";
+import { isIptablesTable, withoutBackwardRange, withoutTranslation } from "./iptables-table.ts";
 import type { NftChain, NftFamily, NftSet, NftTable, NftUnread } from "./nft-rule-set.ts";
 
 /** A table that is being read. */
@@ -50,13 +50,13 @@ export class TableBuilder {
       // nft's JSON does not say which sets rules may write.
       if (set !== undefined && !set.isDynamic) this.#sets.set(name, { ...set, isDynamic: true });
     }
+    const isIptables = isIptablesTable({ family: this.family, name: this.name, chains: this.#chains.values() });
+    const asMeant = isIptables ? withoutTranslation : withoutBackwardRange;
     return {
       family: this.family,
       name: this.name,
       isDormant: this.isDormant,
-      chains: isIptablesTable({ family: this.family, name: this.name, chains: this.#chains.values() })
-        ? [...this.#chains.values()].map((chain) => ({ ...chain, rules: chain.rules.map(withoutTranslation) }))
-        : [...this.#chains.values()],
+      chains: [...this.#chains.values()].map((chain) => ({ ...chain, rules: chain.rules.map(asMeant) })),
       sets: this.#sets,
       unread: this.#unread,
     };

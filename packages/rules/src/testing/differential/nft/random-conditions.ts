@@ -104,5 +104,5 @@ export function randomCondition(words: NftWords, sets: readonly string[]): strin
     return `${header} ${random.pick(["saddr", "daddr"])} ${not}@${random.pick(sets)}`;
   const text = random.pick(choices)();
   // IPv6 has no such field.
-  return text.startsWith("ip6 frag-off") ? `${header} hoplimit > 0` : text;
+  return text.startsWith("ip6 frag-off") ? `${header} hoplimit != 0` : text;
 }
