@@ -7,9 +7,7 @@ export function addHostState(program: Command, run: RunCommand): void {
   addHelp(program.command("host-state"), {
     about: "print this host's addresses, routes and sysctls as JSON, or all that is known of it",
     notes: [
-      "--snapshot writes one file with all that trace, prove and a look at the host from afar need: rules of every program with their",
-      "counters, links, neighbours, forwarding tables, sockets, conntrack, versions. What could not be read stands in it, with the reason.",
-      "Looking changes nothing.",
+      "--snapshot writes one file with all that trace, prove and a look at the host from afar need: rules of every program with their counters, links, neighbours, forwarding tables, sockets, conntrack, versions. What could not be read stands in it, with the reason. Looking changes nothing.",
     ],
     examples: [
       "sudo svcproxy host-state --snapshot web1.json",
