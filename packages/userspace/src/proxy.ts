@@ -35,10 +35,20 @@ export async function createProxy(options: ProxyOptions, surroundings: ProxySurr
     fault: (error) => surroundings.logger.error({ err: error }, "this is a bug in svcproxy, and was passed over"),
     ...(surroundings.onConnectionEnd === undefined ? {} : { ended: surroundings.onConnectionEnd }),
   };
-  const group =
+  const workers =
     options.workers > 0 && native !== undefined
       ? new ProcessWorkerGroup({ ...surroundings, options, failures, onRefused })
-      : startLocalGroup({ options, plane, reports, inheritedListeners: surroundings.inherited?.size ?? 0 });
+      : undefined;
+  // As under an emulator, which starts no second program of its kind.
+  const isAlone = workers !== undefined && options.workers === 1 && !(await workers.hasStarted());
+  if (isAlone) {
+    await workers.close();
+    surroundings.logger.warn("no worker process can be started: this one carries connections itself");
+  }
+  const group =
+    workers === undefined || isAlone
+      ? startLocalGroup({ options, plane, reports, inheritedListeners: surroundings.inherited?.size ?? 0 })
+      : workers;
   const proxy = new RunningProxy({ options, surroundings, plane, group });
   refused = (frontend) => proxy.refused(frontend);
   return proxy;

@@ -70,6 +70,11 @@ export class ProcessWorkerGroup implements WorkerGroup {
     for (let index = 0; index < options.workers; index++) this.#start(index, 0);
   }
 
+  /** Whether this machine can start workers. */
+  async hasStarted(): Promise<boolean> {
+    return (await this.#workers[0]?.hasStarted) ?? false;
+  }
+
   #fault(error: unknown): void {
     this.#surroundings.logger.error({ err: error }, "this is a bug in svcproxy, and was passed over");
   }

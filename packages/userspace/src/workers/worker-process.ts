@@ -18,6 +18,7 @@ export class WorkerProcess implements ShareHolder {
   state: "starting" | "running" | "gone" = "starting";
   /** What it said last, for when it dies. */
   lastReading: WorkerReading | undefined;
+  readonly #started = Promise.withResolvers<boolean>();
   readonly #child: ChildProcess;
   readonly #readings = new Map<number, (reading: WorkerReading | undefined) => void>();
   readonly #lists = new Map<number, (found: WorkerConnections | undefined) => void>();
@@ -53,6 +54,7 @@ export class WorkerProcess implements ShareHolder {
     const gone = (how: string) => {
       if (this.state === "gone") return;
       this.state = "gone";
+      this.#started.resolve(false);
       for (const done of this.#readings.values()) done(undefined);
       for (const done of this.#lists.values()) done(undefined);
       for (const done of this.#syncs.values()) done();
@@ -66,14 +68,21 @@ export class WorkerProcess implements ShareHolder {
     this.#child.once("exit", (code, signal) => gone(signal ?? `exit code ${code}`));
   }
 
+  /** Whether it runs; false where it could not be started, or ended at once. */
+  get hasStarted(): Promise<boolean> {
+    return this.#started.promise;
+  }
+
   get pid(): number {
     return this.#child.pid ?? 0;
   }
 
   /** Answers to what this object asked. */
   #took(message: FromWorker): boolean {
-    if (message.kind === "ready") this.state = "running";
-    else if (message.kind === "reading") {
+    if (message.kind === "ready") {
+      this.state = "running";
+      this.#started.resolve(true);
+    } else if (message.kind === "reading") {
       this.lastReading = message.reading;
       this.#readings.get(message.id)?.(message.reading);
       this.#readings.delete(message.id);

@@ -1,8 +1,11 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect } from "node:net";
-import { describe, expect, test } from "vitest";
+import { pino } from "pino";
+import { describe, expect, onTestFinished, test } from "vitest";
 import type { AccessRecord } from "../access-record.ts";
+import { createProxy } from "../proxy.ts";
+import { DEFAULT_PROXY_OPTIONS } from "../proxy-options.ts";
 import type { ServiceProxy } from "../service-proxy.ts";
 import { loopbackPlan, someVip } from "../testing/loopback-plan.ts";
 import { startProxy, until } from "../testing/test-proxy.ts";
@@ -187,4 +190,15 @@ describe("two workers", () => {
     expect(await hearOut(client)).toEqual({ text: "last words", code: "" });
     await drained;
   });
+});
+
+test("where no worker can be started, this process carries connections itself", async () => {
+  const echo = await startEcho();
+  const vip = someVip();
+  const surroundings = { logger: pino({ level: "silent" }), workerProgram: ["/nowhere/svcproxy"] as const };
+  const proxy = await createProxy(DEFAULT_PROXY_OPTIONS, surroundings);
+  onTestFinished(() => proxy.close());
+  await proxy.apply(loopbackPlan([{ vip, port: PORT, endpoints: [["127.0.0.1", echo.port]] }]));
+  expect((await talk({ host: vip, port: PORT }, { send: "hello" })).text).toBe("hello");
+  expect(await pids(proxy)).toEqual([process.pid]);
 });
