@@ -313,7 +313,7 @@ export class HostAgent {
     }
     this.#old?.retire();
     this.#keepLease();
-    void onServing?.();
+    onServing?.().catch((err: unknown) => logger.warn({ err }, "what comes once all is served could not be done"));
     this.#replacement?.serves();
   }
 
