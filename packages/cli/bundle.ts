@@ -29,7 +29,10 @@ export async function bundle({ inOneFile = false } = {}): Promise<readonly Outpu
 }
 
 /** net and the two of promises, which bring streams and readline along, take 8 ms, crypto 5, child_process 4. */
-const LARGE_MODULES = ["child_process", "crypto", "dgram", "fs/promises", "http", "net", "readline", "timers/promises"];
+const LARGE_MODULES = [
+  ...["child_process", "crypto", "dgram", "fs/promises", "http", "https", "net", "readline", "timers/promises", "tls"],
+  "zlib",
+];
 
 /** These of Node's modules load when something of theirs is used, not when a module that might use it is. */
 function loadOnFirstUse(names: readonly string[]): Plugin {

@@ -76,7 +76,7 @@ test("a policy that drops is one problem, with whom it concerns and the exceptio
       severity: "warning",
       subject: "filter FORWARD (IPv4)",
       text: "These connections are dropped (the policy of filter FORWARD is DROP): from a pod to the ClusterIP of default/web (10.50.0.1:80), from a pod to the NodePort of default/web (10.0.0.1:30080), from outside to the NodePort of default/web (10.0.0.1:30080)",
-      hint: "let translated connections through: iptables -I FORWARD 1 -m conntrack --ctstate DNAT -j ACCEPT; or do without",
+      hint: "let translated connections through: iptables-nft -I FORWARD 1 -m conntrack --ctstate DNAT -j ACCEPT; or do without",
     },
   ]);
 });
