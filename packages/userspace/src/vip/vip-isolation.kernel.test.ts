@@ -188,7 +188,13 @@ async function listen(host: NetworkNamespace): Promise<void> {
       const server = require("dgram").createSocket("udp4").bind(port, address);
       server.on("message", ({ length }, { port, address }) => server.send(String(length), port, address));
     }`;
-  await host.run("sh", ["-c", '"$0" -e "$1" >/dev/null 2>&1 & sleep 0.1', process.execPath, script]);
+  const { stdout: pid } = await host.run("sh", [
+    "-c",
+    '"$0" -e "$1" >/dev/null 2>&1 & echo $!',
+    process.execPath,
+    script,
+  ]);
+  onTestFinished(() => void process.kill(Number(pid), "SIGKILL"));
   for (let tries = 0; tries < 200 && (await dial(host, "127.0.0.1 65535")) !== "answer"; tries++);
 }
 
