@@ -12,6 +12,32 @@ export interface WrittenTable {
   readonly removed: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
+/** What a table holds after two changes, one after the other. */
+export function joinWritten(first: WrittenTable, second: WrittenTable): WrittenTable {
+  const added = new Map(Array.from(first.added, ([name, elements]) => [name, new Map(elements)]));
+  const removed = new Map(Array.from(first.removed, ([name, keys]) => [name, new Set(keys)]));
+  for (const [name, keys] of second.removed) {
+    const [gone, there] = [removed.get(name) ?? new Set<string>(), added.get(name)];
+    removed.set(name, gone);
+    for (const key of keys) {
+      gone.add(key);
+      there?.delete(key);
+    }
+  }
+  // A transaction removes before it adds: a value that changes is in both.
+  for (const [name, elements] of second.added) {
+    const [there, gone] = [added.get(name) ?? new Map(), removed.get(name)];
+    added.set(name, there);
+    for (const [key, value] of elements) {
+      there.set(key, value);
+      gone?.delete(key);
+    }
+  }
+  const names = new Set(second.collections.map(({ name }) => name));
+  const isThere = ([name]: readonly [string, unknown]) => names.has(name);
+  return { ...second, added: new Map([...added].filter(isThere)), removed: new Map([...removed].filter(isThere)) };
+}
+
 type Frame = Pick<WrittenTable, "collections" | "chains">;
 
 /** Whether two tables have the same declarations and rules, in whatever order they list them. */

@@ -5,14 +5,16 @@ import { isEmpty } from "../change/transaction.ts";
 import { type WantedPort, wantedPorts } from "../compile/wanted-port.ts";
 import { NftRefused } from "../nft/nft-refused.ts";
 import { wantedUdpFrontends } from "../udp/udp-frontends.ts";
-import { type ApplyAllInput, familiesOf, isAsWritten, type Keepers, settleUdp } from "./apply-all.ts";
+import { type ApplyAllInput, familiesOf, type Keepers, settleUdp } from "./apply-all.ts";
 import { usesFamily } from "./draft-change.ts";
+import type { ReadBack } from "./read-back.ts";
 
 export interface ApplySomeInput extends ApplyAllInput {
   readonly keepers: Keepers;
   /** `namespace/name`, and all ports that they have in the plan. */
   readonly services: ReadonlySet<string>;
   readonly ports: readonly ServicePortPlan[];
+  readonly readBack: ReadBack;
 }
 
 export type AppliedSome =
@@ -60,6 +62,7 @@ export async function applySome(plan: HostPlan, input: ApplySomeInput): Promise<
     const after = wantedUdpFrontends(wanted, family);
     await settleUdp({ before, after }, { family, machine, run });
   }
-  const written = drafts.filter(({ planned }) => !isEmpty(planned.transaction));
-  return (await isAsWritten(written, { machine, run })) ? { kind: "written" } : { kind: "look" };
+  for (const { keeper, planned } of drafts)
+    if (!isEmpty(planned.transaction)) input.readBack.add(keeper.written(planned));
+  return (await input.readBack.settle({ machine, run })) ? { kind: "written" } : { kind: "look" };
 }

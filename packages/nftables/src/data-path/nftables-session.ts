@@ -31,6 +31,7 @@ import type { OpenNftMachine } from "./nft-machine.ts";
 import { type NftablesApplyReport, reportApplied } from "./nftables-report.ts";
 import type { NftablesSettings } from "./nftables-settings.ts";
 import { QuietTime } from "./quiet-time.ts";
+import { ReadBack } from "./read-back.ts";
 import { type ShortfallOf, StatusBook } from "./status-book.ts";
 import { foreignChanges, fullTableProblem, numberProblem } from "./table-problems.ts";
 
@@ -80,6 +81,7 @@ export class NftablesSession implements DataPathSession {
   #machineProblems: readonly Problem[] = [];
   /** What was found while nobody asked. */
   #foundProblems: readonly Problem[] = [];
+  readonly #readBack = new ReadBack();
   #lastTurn: Promise<unknown> = Promise.resolve();
   #mayLookAtMs = 0;
 
@@ -165,7 +167,11 @@ export class NftablesSession implements DataPathSession {
     for (const services of [fresh, ...failed.map((name) => new Set([name]))]) {
       const part = { ...changedPlan(plan, { last: good, services }), services };
       if (failed.length === 0) whole = part;
-      const applied = await applySome(part.asked, { ...this.#input(run), ...part, keepers: written.keepers });
+      const applied = await applySome(part.asked, {
+        ...this.#input(run),
+        ...part,
+        ...{ keepers: written.keepers, readBack: this.#readBack },
+      });
       if (applied.kind === "written") good = part.asked;
       else if (applied.kind === "look" || services === fresh) return false;
       else for (const name of services) failures.set(name, serviceProblem(name, applied.refused));
@@ -181,6 +187,7 @@ export class NftablesSession implements DataPathSession {
   async #applyAll(plan: HostPlan, run: ApplyRun): Promise<void> {
     const startedMs = performance.now();
     this.#written = undefined;
+    this.#readBack.clear();
     let keepers: Keepers = new Map();
     const { plan: good, failures } = await isolateRefusal(plan, {
       good: this.#good,
@@ -223,20 +230,27 @@ export class NftablesSession implements DataPathSession {
   async #tidy(): Promise<void> {
     if (this.#signal.aborted) return;
     try {
-      await this.#removeLeftover();
-      if (performance.now() >= this.#mayLookAtMs) await this.#lookAgain();
+      const run = newRun();
+      const readAgain = () => this.#readBack.settle({ machine: this.#machine, run, isQuiet: true });
+      let isAsWritten = await readAgain();
+      if (isAsWritten) {
+        await this.#removeLeftover();
+        isAsWritten = await readAgain();
+      }
+      if (!isAsWritten || performance.now() >= this.#mayLookAtMs) await this.#lookAgain(run);
     } catch (error) {
       if (!(error instanceof EnvironmentError)) throw error;
       this.#foundProblems = [problemOfError(error, { subject: "nftables" })];
     }
   }
 
-  async #lookAgain(): Promise<void> {
+  /** @param run what was found already */
+  async #lookAgain(run: ApplyRun): Promise<void> {
     const written = this.#written;
     if (written === undefined) return;
     const startedMs = performance.now();
-    const run = newRun();
     this.#written = undefined;
+    this.#readBack.clear();
     this.#written = { plan: written.plan, keepers: await applyAll(written.plan, this.#input(run)) };
     this.#foundProblems = [...foreignChanges(run), ...(await this.#fullTables())];
     this.#noteLook(startedMs);
@@ -269,7 +283,10 @@ export class NftablesSession implements DataPathSession {
       this.#written = undefined;
       throw error;
     }
-    for (const { keeper, change } of planned) keeper.commit(change);
+    for (const { keeper, change } of planned) {
+      keeper.commit(change);
+      this.#readBack.add(keeper.written(change));
+    }
   }
 
   get #keepers(): readonly TableKeeper[] {
