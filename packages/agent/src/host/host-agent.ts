@@ -89,6 +89,7 @@ export class HostAgent {
   readonly #serviceManager: ServiceManager;
   readonly #ending = new AbortController();
   readonly #end = Promise.withResolvers<void>();
+  #starting: Promise<void> = Promise.resolve();
   readonly #startedAt = new Date();
   readonly #opened = new AsyncDisposableStack();
   readonly #services = new ServiceBook();
@@ -129,11 +130,14 @@ export class HostAgent {
    * path that was asked for lacks; then nothing is left open
    */
   async start(): Promise<void> {
+    const starting = this.#start();
+    this.#starting = starting.catch(() => {});
     try {
-      await this.#start();
+      await starting;
     } catch (error) {
       await this.#opened.disposeAsync();
-      throw error;
+      // Told to end meanwhile: that is no fault.
+      if (!this.#ending.signal.aborted) throw error;
     }
   }
 
@@ -148,6 +152,7 @@ export class HostAgent {
     const chosen = await this.#choose();
     this.#chosen = chosen;
     const { signal } = this.#ending;
+    signal.throwIfAborted();
     this.#old = new OldDataPaths({
       ...{ others: chosen.others, now: chosen.dataPath.name, logger, signal },
       besideKubeProxy: this.#options.replacesKubeProxy === true,
@@ -452,6 +457,8 @@ export class HostAgent {
 
   async #stop(): Promise<void> {
     this.#ending.abort();
+    // What a start goes on to open would be closed by nobody.
+    await this.#starting;
     const isSucceeded = this.#isSucceeded;
     const { logger, cleansUpOnExit } = this.#options;
     logger.info({ state: "stopping" }, isSucceeded ? "another agent serves in the place of this one" : "stopping");

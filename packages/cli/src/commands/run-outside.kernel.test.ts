@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { describe, test } from "vitest";
 import { type HostProgram, ProxyHost, until } from "../testing/proxy-host.ts";
@@ -57,6 +58,16 @@ describe.skipIf(reason !== undefined)(
         expect(told).toEqual([]);
       },
     );
+
+    test("told to end while it starts, it ends", async ({ expect }) => {
+      await using host = await openHost();
+      for (const pauseMs of [40, 80, 120, 160, 200, 250, 300, 400]) {
+        const agent = runAgent(host, "nftables");
+        await delay(pauseMs);
+        // Before it listens to signals, one ends it as it ends any program.
+        expect([0, "SIGTERM"]).toContain(await agent.kill("SIGTERM"));
+      }
+    });
 
     test.for([
       { dataPath: "iptables", left: "iptables-nft-save -t nat; ip -br link", ours: /KUBE-|SVCPROXY|svcproxy/ },
