@@ -49,3 +49,11 @@ test.for([
   };
   expect(faults(4, change)).toContain(claim);
 });
+
+test("what nobody can follow is not held untouched: a packet to no frontend that is sent to a chain of affinity", () => {
+  const change = (text: string) => {
+    const chain = /chain (sticky-\S+) \{/.exec(text)?.[1] ?? "none";
+    return text.replace(/(chain late-prerouting \{[^}]*?)jump unserved/, `$1jump ${chain}`);
+  };
+  expect(faults(4, change)).toContain("4 undecided");
+});

@@ -101,7 +101,7 @@ describe.skipIf(reason !== undefined)(
         await host.shows('"following"');
         const report = await load.stop();
         expect(report).toMatchObject(UNHARMED);
-        expect(report.answered).toBeGreaterThan(100);
+        expect(report.answered).toBeGreaterThan(10);
       },
     );
 
@@ -125,7 +125,7 @@ describe.skipIf(reason !== undefined)(
       }
       const report = await load.stop();
       expect(report).toMatchObject(UNHARMED);
-      expect(report.answered).toBeGreaterThan(100);
+      expect(report.answered).toBeGreaterThan(10);
     });
 
     test("who undoes what it mends again and again is let be, and named; then all is served again", async ({

@@ -147,6 +147,13 @@ function checkUntouched(check: CheckContext, { state, ending }: EndedState, know
       turnsAwayByDesign(check, { state, ending }, { ...known, finding, isTelling });
     if (!isShown) fails(`is ${ending.kind} by our rules though it dials no frontend`, ending.placed);
   }
+  // Rules of ours that such a packet should not even come to.
+  if (ending.kind === "undecided" && ending.placed !== undefined && isOwn(ending.placed))
+    check.findings.undecided(claim, {
+      packet: check.examples.of(part.region),
+      message: `dials no frontend, and what our rules do with it is not known: ${ending.because}`,
+      placed: ending.placed,
+    });
   if (ending.kind === "dropped" && ending.policyOf !== undefined && isProxyTable(ending.policyOf))
     fails(`is dropped though it dials no frontend (${ending.because})`, undefined);
   const changed = (markBitsWeTouch(state, isOwn) & ~check.markBit) >>> 0;
