@@ -1,5 +1,6 @@
 import {
   createTracer,
+  exampleClients,
   type HostRules,
   type HostState,
   isProxyTable,
@@ -9,16 +10,13 @@ import {
 } from "@svcproxy/rules";
 import {
   type ClientKind,
-  cidrContains,
   type Family,
   type Frontend,
   type FrontendKind,
-  familyOf,
   type HostPlan,
   InputError,
   type IpAddress,
   type Problem,
-  parseIpAddress,
   type ServicePortPlan,
 } from "@svcproxy/topology";
 import { serviceName } from "./service-port-statuses.ts";
@@ -101,43 +99,13 @@ function probesOf({ plan, hostState }: ObstacleInput, family: Family): readonly 
         for (const frontend of owner.frontends) {
           if (frontend.kind !== kind || frontend.clients[client].kind !== "forward") continue;
           const to = frontend.addresses.find((address) => !isLoopback(address));
-          const from = clientAddress(client, { plan, hostState, family, frontend });
+          const from = exampleClients(client, { plan, hostState, family, frontend })[0];
           if (to !== undefined && from !== undefined) return [{ owner, frontend, client, from, to }];
         }
       }
       return [];
     }),
   );
-}
-
-/** Nobody has these: they are for documents. */
-const STRANGERS: Readonly<Record<Family, string>> = { 4: "198.51.100.200", 6: "2001:db8:ffff::200" };
-
-function clientAddress(
-  client: ClientKind,
-  {
-    plan,
-    hostState,
-    family,
-    frontend,
-  }: { readonly plan: HostPlan; readonly hostState: HostState; readonly family: Family; readonly frontend: Frontend },
-): IpAddress | undefined {
-  const isFitting = (address: IpAddress | undefined): address is IpAddress =>
-    address !== undefined &&
-    familyOf(address) === family &&
-    (frontend.sourceRanges.length === 0 || frontend.sourceRanges.some((range) => cidrContains(range, address)));
-  switch (client) {
-    case "pod":
-      return plan.host.pods.flatMap(({ addresses }) => addresses.map(({ address }) => address)).find(isFitting);
-    case "host": {
-      const own = hostState.interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address));
-      return plan.host.addresses.filter((address) => own.includes(address)).find(isFitting);
-    }
-    case "outside":
-      return [...frontend.sourceRanges.map(({ address }) => address), parseIpAddress(STRANGERS[family])].find(
-        isFitting,
-      );
-  }
 }
 
 /** @returns what another program's rule does to it; undefined where none does, or it cannot be told */

@@ -4,6 +4,7 @@ export { targetEffect } from "./effects/target-effect.ts";
 export * from "./hooks/any-rule.ts";
 export * from "./hooks/host-rules.ts";
 export * from "./hooks/rule-counters.ts";
+export * from "./host/example-client.ts";
 export * from "./host/host-state.ts";
 export * from "./host/host-state-of.ts";
 export * from "./host/ip-set.ts";

@@ -1,13 +1,5 @@
-import {
-  cidrContains,
-  type Endpoint,
-  type Family,
-  type Frontend,
-  familyOf,
-  type Handling,
-  type IpAddress,
-  parseIpAddress,
-} from "@svcproxy/topology";
+import { exampleClients } from "@svcproxy/rules";
+import type { Endpoint, Family, Frontend, Handling, IpAddress } from "@svcproxy/topology";
 import type { ClientPlace } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
 
@@ -17,28 +9,18 @@ export interface Client {
   readonly wanted: Handling;
 }
 
-/** Nobody has these: they are for documents. */
-const STRANGERS: Readonly<Record<Family, string>> = { 4: "198.51.100.200", 6: "2001:db8:ffff::200" };
-
 /** One client of each kind that may dial a frontend, and each endpoint on this host that dials itself. */
 export function clientsOf(frontend: Frontend, family: Family, { plan, snapshot }: ObservedHost): readonly Client[] {
-  const mayDial = (address: IpAddress | undefined): address is IpAddress =>
-    address !== undefined &&
-    familyOf(address) === family &&
-    (frontend.sourceRanges.length === 0 || frontend.sourceRanges.some((range) => cidrContains(range, address)));
-  const own = new Set(
-    snapshot.hostState.interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address)),
+  const { hostState } = snapshot;
+  const [pods, hosts, others] = (["pod", "host", "outside"] as const).map((kind) =>
+    exampleClients(kind, { plan, hostState, family, frontend }),
   );
-  const pods = plan.host.pods.flatMap(({ addresses }) => addresses.map(({ address }) => address)).filter(mayDial);
   const fromPod = frontend.clients.pod;
   const endpoints = fromPod.kind === "forward" ? fromPod.endpoints : [];
   // An endpoint as a client meets itself for a part of its connections: that is a client of its own.
-  const pod = pods.find((address) => !isEndpoint(endpoints, address)) ?? pods[0];
-  const host = plan.host.addresses.filter((address) => own.has(address)).find(mayDial);
-  const outside = [...frontend.sourceRanges.map(({ address }) => address), parseIpAddress(STRANGERS[family])].find(
-    mayDial,
-  );
-  const self = pods.filter((address) => address !== pod && isEndpoint(endpoints, address));
+  const pod = pods?.find((address) => !isEndpoint(endpoints, address)) ?? pods?.[0];
+  const [host, outside] = [hosts?.[0], others?.[0]];
+  const self = (pods ?? []).filter((address) => address !== pod && isEndpoint(endpoints, address));
   return [
     ...(pod === undefined ? [] : [{ place: "pod" as const, from: pod, wanted: fromPod }]),
     ...(host === undefined ? [] : [{ place: "host" as const, from: host, wanted: frontend.clients.host }]),

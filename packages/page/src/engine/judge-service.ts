@@ -1,4 +1,4 @@
-import { type HostState, type Trace, type TracedBranch, toNumber } from "@svcproxy/rules";
+import { exampleClients, type HostState, type Trace, type TracedBranch, toNumber } from "@svcproxy/rules";
 import {
   type ClientKind,
   type Endpoint,
@@ -9,7 +9,7 @@ import {
 } from "@svcproxy/topology";
 import type { ServiceState } from "../model.ts";
 import type { HostTracer } from "./trace-packet.ts";
-import { CLIENT_KINDS, exampleClient } from "./view-service.ts";
+import { CLIENT_KINDS } from "./view-service.ts";
 
 /** How far shares may be from equal: iptables writes them with so many digits. */
 const SHARE_TOLERANCE = 1e-6;
@@ -29,7 +29,7 @@ export function judgeService(
     for (const frontend of port.frontends) {
       for (const kind of CLIENT_KINDS) {
         if (frontend.kind === "clusterIP" && kind === "outside") continue; // nothing is promised there
-        const from = exampleClient(kind, { plan, hostState, family: port.family, frontend });
+        const from = exampleClients(kind, { plan, hostState, family: port.family, frontend })[0];
         const to = frontend.addresses.find((address) => address !== "::1" && !address.startsWith("127."));
         if (from === undefined || to === undefined) continue;
         const dial = { from, to, port: frontend.port, protocol: port.port.protocol.toLowerCase() };

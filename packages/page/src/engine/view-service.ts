@@ -1,9 +1,15 @@
-import { type AnyRule, type HostState, ruleCounters, type Trace, traceToJson, type WalkEvent } from "@svcproxy/rules";
+import {
+  type AnyRule,
+  exampleClients,
+  type HostState,
+  ruleCounters,
+  type Trace,
+  traceToJson,
+  type WalkEvent,
+} from "@svcproxy/rules";
 import {
   type ClientKind,
-  cidrContains,
   type Endpoint,
-  type Family,
   type Frontend,
   familyOf,
   type HostPlan,
@@ -61,7 +67,7 @@ function frontendView({ port, frontend, address, endpoints, plan, hostState }: F
       : { kind: planned.kind };
   };
   const examples = CLIENT_KINDS.flatMap((kind) => {
-    const example = exampleClient(kind, { plan, hostState, family: port.family, frontend });
+    const example = exampleClients(kind, { plan, hostState, family: port.family, frontend })[0];
     return example === undefined ? [] : [[kind, example] as const];
   });
   return {
@@ -79,35 +85,6 @@ function indexesOf(wanted: readonly Endpoint[], all: readonly PageEndpoint[]): r
   return wanted
     .map((endpoint) => all.findIndex(({ address, port }) => address === endpoint.address && port === endpoint.port))
     .filter((index) => index >= 0);
-}
-
-/** Nobody has these: they are for documents. */
-const STRANGERS: Readonly<Record<Family, string>> = { 4: "198.51.100.200", 6: "2001:db8:ffff::200" };
-
-/** An address from which a client of a kind would dial. */
-export function exampleClient(
-  kind: ClientKind,
-  {
-    plan,
-    hostState,
-    family,
-    frontend,
-  }: { readonly plan: HostPlan; readonly hostState: HostState; readonly family: Family; readonly frontend: Frontend },
-): IpAddress | undefined {
-  const mayDial = (address: IpAddress | undefined): address is IpAddress =>
-    address !== undefined &&
-    familyOf(address) === family &&
-    (frontend.sourceRanges.length === 0 || frontend.sourceRanges.some((range) => cidrContains(range, address)));
-  switch (kind) {
-    case "pod":
-      return plan.host.pods.flatMap(({ addresses }) => addresses.map(({ address }) => address)).find(mayDial);
-    case "host": {
-      const own = new Set(hostState.interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address)));
-      return plan.host.addresses.filter((address) => own.has(address)).find(mayDial);
-    }
-    case "outside":
-      return [...frontend.sourceRanges.map(({ address }) => address), parseIpAddress(STRANGERS[family])].find(mayDial);
-  }
 }
 
 /** Every rule that some packet of the service meets and that takes it. */
