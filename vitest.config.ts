@@ -1,8 +1,13 @@
+import { resolve } from "node:path";
 import process from "node:process";
 import { defineConfig } from "vitest/config";
 
-/** Kernel tests start processes by the dozen: a busy machine is no failure. Projects do not inherit what stands below. */
-export const SLOW_MACHINE = { testTimeout: 60_000, hookTimeout: 60_000 };
+/** For each project, which inherits nothing of what stands below. Kernel tests start processes by the dozen: a busy machine is no failure. */
+export const EACH_PROJECT = {
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  setupFiles: [resolve(import.meta.dirname, "scripts/seed-properties.ts")],
+};
 
 /** The devDependency `node` is of this version; sources are run as they are, and use what older ones lack. */
 const NEEDED_NODE = 26;
@@ -15,4 +20,5 @@ if (Number.parseInt(process.versions.node, 10) < NEEDED_NODE) {
 }
 
 // One project per package; tests that load rules into a kernel are named `*.kernel.test.ts` and make their own namespaces.
-export default defineConfig({ test: { projects: ["packages/*", "e2e"] } });
+const scripts = { test: { name: "scripts", include: ["scripts/**/*.test.ts"], ...EACH_PROJECT } };
+export default defineConfig({ test: { projects: ["packages/*", "e2e", scripts] } });

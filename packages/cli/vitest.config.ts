@@ -1,6 +1,6 @@
 import { defineProject } from "vitest/config";
-import { SLOW_MACHINE } from "../../vitest.config.ts";
+import { EACH_PROJECT } from "../../vitest.config.ts";
 
 export default defineProject({
-  test: { name: "cli", include: ["src/**/*.test.ts"], globalSetup: "src/testing/build-program.ts", ...SLOW_MACHINE },
+  test: { name: "cli", include: ["src/**/*.test.ts"], globalSetup: "src/testing/build-program.ts", ...EACH_PROJECT },
 });

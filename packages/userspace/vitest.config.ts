@@ -1,4 +1,4 @@
 import { defineProject } from "vitest/config";
-import { SLOW_MACHINE } from "../../vitest.config.ts";
+import { EACH_PROJECT } from "../../vitest.config.ts";
 
-export default defineProject({ test: { name: "userspace", include: ["src/**/*.test.ts"], ...SLOW_MACHINE } });
+export default defineProject({ test: { name: "userspace", include: ["src/**/*.test.ts"], ...EACH_PROJECT } });
