@@ -25,7 +25,8 @@ export {
 } from "./host/agent-place.ts";
 export { askAgent } from "./host/ask-agent.ts";
 export { ServiceCounterReader, type ServiceCounters } from "./host/counters/service-counters.ts";
-export { HostAgent, type HostAgentOptions } from "./host/host-agent.ts";
+export { HostAgent } from "./host/host-agent.ts";
+export type { HostAgentOptions } from "./host/host-agent-options.ts";
 export { type HostAgentStatus, isHostAgentStatus } from "./host/host-agent-status.ts";
 export { keepHeapSmall } from "./host/keep-heap-small.ts";
 export { setOomScore } from "./host/oom-score.ts";

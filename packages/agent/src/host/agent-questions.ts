@@ -1,0 +1,60 @@
+import type { Machine } from "@svcproxy/host";
+import type { Logger } from "pino";
+import type { Agent } from "../agent.ts";
+import type { Source } from "../source.ts";
+import { AgentConnections } from "./agent-connections.ts";
+import type { AskedAgent } from "./agent-pages.ts";
+import { readAgentView } from "./agent-view.ts";
+import type { KeptDataPath } from "./choose-data-path.ts";
+import { ServiceCounterReader } from "./counters/service-counters.ts";
+import type { HostAgentStatus } from "./host-agent-status.ts";
+import type { InForce } from "./in-force.ts";
+
+export interface QuestionOptions {
+  readonly agent: Agent;
+  readonly source: Source;
+  readonly dataPath: KeptDataPath;
+  readonly inForce: InForce;
+  readonly machine: Machine;
+  readonly status: () => HostAgentStatus;
+  /** So many service ports have metrics of their own at most. */
+  readonly serviceSeries: number;
+  readonly countsTraffic: boolean;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** What the pages of a host's agent may ask, and who answers it. */
+export function answerQuestions(options: QuestionOptions): AskedAgent {
+  const { agent, inForce, machine, dataPath, status, serviceSeries, countsTraffic, logger, signal } = options;
+  const asked = { machine, dataPath, plan: () => inForce.plan, signal };
+  const connections = new AgentConnections(asked);
+  const counters = new ServiceCounterReader({ ...asked, limit: serviceSeries, countsTraffic, logger });
+  const all = new ServiceCounterReader({ ...asked, limit: Number.POSITIVE_INFINITY, countsTraffic, logger });
+  return {
+    status,
+    confirm: () => confirm(options),
+    services: async () => {
+      const services = await counters.read();
+      return { services, plan: inForce.plan, fullApplies: inForce.fullApplies };
+    },
+    tellServices: (name) => inForce.tellServices(name, agent.status().ports),
+    connections: (question) => connections.ask(question),
+    counters: () => all.read(),
+    view: async () => {
+      const [topology, host] = [agent.topology, inForce.plan?.host.name];
+      if (topology === undefined || host === undefined) return undefined;
+      return readAgentView(machine, { topology, host, signal });
+    },
+  };
+}
+
+async function confirm({ agent, source, logger }: QuestionOptions): Promise<string | undefined> {
+  const released = source.confirm?.();
+  const confirmed = await agent.confirm();
+  const texts = [released, confirmed?.problem.text].filter((text) => text !== undefined);
+  if (texts.length === 0) return undefined;
+  const text = texts.join("; ");
+  logger.info({ confirmed: text }, "what was held back is confirmed");
+  return text;
+}

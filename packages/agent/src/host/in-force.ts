@@ -1,0 +1,64 @@
+import { createHash } from "node:crypto";
+import type { ServicePortStatus } from "@svcproxy/host";
+import type { HostPlan } from "@svcproxy/topology";
+import type { CarriedOut } from "../agent-options.ts";
+import { type ApplyTimes, addApply, NO_APPLIES } from "./apply-times.ts";
+import { ServiceBook, type ServiceDetail } from "./service-book.ts";
+
+/** The plan that is carried out, and what carrying plans out took so far. */
+export class InForce {
+  readonly #services = new ServiceBook();
+  #last: { readonly plan: HostPlan; digest?: string } | undefined;
+  #applies = NO_APPLIES;
+  #fullApplies = NO_APPLIES;
+
+  carriedOut(outcome: CarriedOut): void {
+    const { changed, tookMs, plan } = outcome;
+    this.#services.carriedOut(outcome);
+    const at = new Date();
+    this.#applies = addApply(this.#applies, { tookMs, at });
+    if (changed === undefined) this.#fullApplies = addApply(this.#fullApplies, { tookMs, at });
+    if (this.#last?.plan !== plan) this.#last = { plan };
+  }
+
+  /** Undefined: none is in force. */
+  get plan(): HostPlan | undefined {
+    return this.#last?.plan;
+  }
+
+  get applies(): ApplyTimes {
+    return this.#applies;
+  }
+
+  /** Those of them for which everything was looked at. */
+  get fullApplies(): ApplyTimes {
+    return this.#fullApplies;
+  }
+
+  /** Tells plans apart, by the frontends and who answers them; made when somebody asks. Undefined: none is in force. */
+  get digest(): string | undefined {
+    if (this.#last === undefined) return undefined;
+    this.#last.digest ??= digestOf(this.#last.plan);
+    return this.#last.digest;
+  }
+
+  /** Of the services that `NAME` or `NAMESPACE/NAME` means; none: no such service is in force. */
+  tellServices(name: string, ports: readonly ServicePortStatus[]): readonly ServiceDetail[] {
+    const { plan } = this;
+    return plan === undefined ? [] : this.#services.tell(name, { plan, ports });
+  }
+}
+
+function digestOf({ ports, node }: HostPlan): string {
+  const parts = ports.map(({ service, port, family, frontends }) => [
+    service.namespace,
+    service.name,
+    port,
+    family,
+    frontends,
+  ]);
+  return createHash("sha256")
+    .update(JSON.stringify([node, parts]))
+    .digest("hex")
+    .slice(0, 16);
+}
