@@ -7,9 +7,10 @@ import {
   locateFaults,
   nearestWord,
   type SourcePlace,
+  type Topology,
 } from "@svcproxy/topology";
 import { readExpectation } from "./read-expectation.ts";
-import { readPacket } from "./read-packet.ts";
+import { namesAnEnd, readPacket } from "./read-packet.ts";
 
 /** One entry of `--packets`. */
 export interface ListedPacket {
@@ -24,25 +25,35 @@ const KEYS = [
   ...["expect", "name"],
 ];
 
-/**
- * Reads a list of packets: a YAML or JSON list, or JSON objects one a line.
- *
- * @throws InputError with every entry that cannot be read, each at its line
- */
-export function readPacketList(text: string, file: string): readonly ListedPacket[] {
-  const faults: Fault[] = [];
-  const entries = isJsonLines(text) ? entriesOfLines(text, { file, faults }) : entriesOf(text, { file, faults });
-  const packets = entries.flatMap(({ value, place }) => {
-    try {
-      return [{ ...readEntry(value), place }];
-    } catch (error) {
-      faults.push(...faultsAt(error, place()));
-      return [];
-    }
-  });
-  const [first, ...rest] = faults.toSorted((one, other) => (one.at?.line ?? 0) - (other.at?.line ?? 0));
-  if (first !== undefined) throw new InputError([first, ...rest]);
-  return packets;
+/** A list of packets: a YAML or JSON list, or JSON objects one a line. */
+export class PacketList {
+  readonly #entries: readonly Entry[];
+  readonly #faults: readonly Fault[];
+  /** Whether a packet is told by names, for which a topology is needed. */
+  readonly hasNames: boolean;
+
+  constructor(text: string, file: string) {
+    const faults: Fault[] = [];
+    this.#entries = isJsonLines(text) ? entriesOfLines(text, { file, faults }) : entriesOf(text, { file, faults });
+    this.#faults = faults;
+    this.hasNames = this.#entries.some(({ value }) => isObject(value) && namesAnEnd(value));
+  }
+
+  /** @throws InputError with every entry that cannot be read, each at its line */
+  read(topology: Topology | undefined): readonly ListedPacket[] {
+    const faults: Fault[] = [...this.#faults];
+    const packets = this.#entries.flatMap(({ value, place }) => {
+      try {
+        return [{ ...readEntry(value, topology), place }];
+      } catch (error) {
+        faults.push(...faultsAt(error, place()));
+        return [];
+      }
+    });
+    const [first, ...rest] = faults.toSorted((one, other) => (one.at?.line ?? 0) - (other.at?.line ?? 0));
+    if (first !== undefined) throw new InputError([first, ...rest]);
+    return packets;
+  }
 }
 
 /** The faults of an entry, at the place where it stands. @throws what is not an InputError */
@@ -116,8 +127,12 @@ function parseLine(line: string): ParsedLine {
   }
 }
 
-function readEntry(value: unknown): Omit<ListedPacket, "place"> {
-  if (typeof value !== "object" || value === null || Array.isArray(value))
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function readEntry(value: unknown, topology: Topology | undefined): Omit<ListedPacket, "place"> {
+  if (!isObject(value))
     throw inputError("BAD_PACKET", `Cannot trace ${JSON.stringify(value)}: a packet is an object`, {
       hint: '{ from: 10.5.75.2, to: "10.100.100.1:7070" }',
     });
@@ -138,7 +153,7 @@ function readEntry(value: unknown): Omit<ListedPacket, "place"> {
     );
   }
   return {
-    request: readPacket(words),
+    request: readPacket(words, topology),
     expect: words["expect"] === undefined ? undefined : readExpectation(words["expect"]),
   };
 }

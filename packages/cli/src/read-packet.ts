@@ -1,5 +1,15 @@
 import { CONNECTION_STATES, type ConnectionState, checkRequest, type TraceRequest } from "@svcproxy/rules";
-import { type IpAddress, inputError, parseIpAddress, parseSocketAddress } from "@svcproxy/topology";
+import {
+  findDialled,
+  findSender,
+  inputError,
+  joinEnds,
+  type NamedEnd,
+  parseIpAddress,
+  parseSocketAddress,
+  quote,
+  type Topology,
+} from "@svcproxy/topology";
 
 /** A packet as a command line or a line of `--packets` writes it: text, or numbers. */
 export interface PacketWords {
@@ -16,27 +26,40 @@ export interface PacketWords {
   readonly mac?: unknown;
 }
 
+/** Whether `from` or `to` is a name, for which a topology is needed. */
+export function namesAnEnd({ from, to }: PacketWords): boolean {
+  return [from, to].some((end) => typeof end === "string" && isName(end.trim()));
+}
+
 /**
  * The packet that these words mean.
  *
- * @param words.from `IP`, or `IP:PORT` with the source port
- * @param words.to `IP:PORT`, `[IPv6]:PORT`, or `IP` where the protocol has no ports
- * @throws InputError BAD_PACKET, or as `checkRequest`
+ * @param words.from `IP`, or `IP:PORT` with the source port; or the name of a pod or host in place of the address
+ * @param words.to `IP:PORT`, `[IPv6]:PORT`, or `IP` where the protocol has no ports; or a name as `findDialled` takes it
+ * @param topology where names are looked up; needed where `namesAnEnd`
+ * @throws InputError BAD_PACKET, or as `findSender`, `findDialled`, `joinEnds` and `checkRequest`
  */
-export function readPacket(words: PacketWords): TraceRequest {
-  const from = readEnd("from", words.from);
-  const to = readEnd("to", words.to);
-  const sourcePort = readNumber("sport", words.sport, { min: 1, max: 65535 }) ?? from.port;
+export function readPacket(words: PacketWords, topology?: Topology): TraceRequest {
+  const said = words.proto === undefined ? undefined : String(words.proto).toLowerCase();
+  const sender = readEnd("from", words.from, (text) => topology && findSender(topology, text));
+  const dialled = readEnd(
+    "to",
+    words.to,
+    (text) => topology && findDialled(topology, text, said === undefined ? {} : { protocol: said }),
+  );
+  const ends = joinEnds(sender, dialled);
+  const protocol = said ?? dialled.protocol;
+  const sourcePort = readNumber("sport", words.sport, { min: 1, max: 65535 }) ?? sender.port;
   const mark = readNumber("mark", words.mark, { max: 0xffffffff });
   const state = readState(words.state);
   const icmp = readIcmpType(words.icmpType);
   const length = readNumber("length", words.length, { max: 65535 });
   const ttl = readNumber("ttl", words.ttl, { max: 255 });
   const request: TraceRequest = {
-    from: from.address,
-    to: to.address,
-    ...(to.port === undefined ? {} : { port: to.port }),
-    ...(words.proto === undefined ? {} : { protocol: String(words.proto).toLowerCase() }),
+    from: ends.from,
+    to: ends.to,
+    ...(dialled.port === undefined ? {} : { port: dialled.port }),
+    ...(protocol === undefined ? {} : { protocol }),
     ...(sourcePort === undefined ? {} : { sourcePort }),
     ...(words.inInterface === undefined ? {} : { inInterface: String(words.inInterface) }),
     ...(mark === undefined ? {} : { mark }),
@@ -50,20 +73,31 @@ export function readPacket(words: PacketWords): TraceRequest {
   return request;
 }
 
-function readEnd(name: "from" | "to", value: unknown): { readonly address: IpAddress; readonly port?: number } {
-  const text = typeof value === "string" ? value.trim() : "";
+/** What is meant to be an address and is none is a slip, not a name: digits and dots, or several colons. */
+function isName(text: string): boolean {
+  if (text === "" || addressOf(text) !== undefined) return false;
+  return !/^[\d.]+(:.*)?$/.test(text) && !/^[[\]\da-fA-F:.]*:[[\]\da-fA-F:.]*:/.test(text);
+}
+
+function addressOf(text: string): NamedEnd | undefined {
   const address = parseIpAddress(text.replace(/^\[(.*)\]$/, "$1"));
-  if (address !== undefined) return { address };
+  if (address !== undefined) return { called: address, addresses: [address] };
   const socket = parseSocketAddress(text);
-  if (socket !== undefined) return socket;
+  return socket === undefined ? undefined : { called: socket.address, addresses: [socket.address], port: socket.port };
+}
+
+function readEnd(name: "from" | "to", value: unknown, findNamed: (text: string) => NamedEnd | undefined): NamedEnd {
+  const text = typeof value === "string" ? value.trim() : "";
+  const found = addressOf(text) ?? (isName(text) ? findNamed(text) : undefined);
+  if (found !== undefined) return found;
   const form =
-    name === "from" ? "an address, as 10.5.75.2" : "an address and port, as 10.100.100.1:7070 or [fd00::1]:7070";
+    name === "from"
+      ? "a pod or host of the topology, or an address as 10.5.75.2"
+      : "a service of the topology with a port, as service1:7070, or an address and port as 10.100.100.1:7070 or [fd00::1]:7070";
   throw inputError(
     "BAD_PACKET",
-    `Cannot trace a packet with ${name} ${value === undefined ? "missing" : JSON.stringify(value)}`,
-    {
-      hint: `Write ${form}`,
-    },
+    `Cannot trace a packet with ${name} ${value === undefined ? "missing" : typeof value === "string" ? quote(value) : JSON.stringify(value)}`,
+    { hint: `Write ${form}` },
   );
 }
 

@@ -38,6 +38,8 @@ export interface RuleSource {
   /** For the first line of what people read. */
   readonly hostName: string | undefined;
   readonly hostState: HostState;
+  /** Undefined where none is in play. */
+  readonly topology: Topology | undefined;
   /** Undefined where no topology is in play. */
   readonly plan: HostPlan | undefined;
   /** What the rules of the dialect do otherwise than the plan, by design. */
@@ -53,7 +55,6 @@ export interface RuleSource {
 /**
  * Finds rules, host and plan as the flags say: rules from `--rules`, `--live` or the plan; the host's state from
  * `--host-state`, `--live` or the topology. The topology is not asked for where nothing of it is needed; `needsPlan` asks.
- * `otherInput` is a file that the command reads besides, so that not both are stdin.
  *
  * @throws InputError for contradicting flags, for unreadable input, and for `--live` on a machine that is not the host
  * @throws EnvironmentError where this host cannot be read
@@ -62,13 +63,11 @@ export async function openRuleSource(
   context: CommandContext,
   files: readonly string[],
   flags: RuleSourceFlags,
-  { needsPlan = false, otherInput }: { readonly needsPlan?: boolean; readonly otherInput?: string } = {},
+  { needsPlan = false }: { readonly needsPlan?: boolean } = {},
 ): Promise<RuleSource> {
   if (flags.live === true && flags.rules !== undefined)
     throw inputError("CONFLICTING_FLAGS", "Cannot take the rules from --rules and from --live: name one of them");
-  const stdin = [...(flags.rules ?? []), flags.hostState, otherInput, ...files].filter((name) => name === "-");
-  if (stdin.length > 1)
-    throw inputError("STDIN_TWICE", "Cannot read two things from stdin: `-` is given more than once");
+  refuseStdinTwice(files, flags);
   const { rules: given, snapshot } = await findRules(context, flags);
   const isHostKnown = flags.live === true || flags.hostState !== undefined || snapshot !== undefined;
   const needsTopology = needsPlan || files.length > 0 || given === undefined || !isHostKnown;
@@ -91,6 +90,7 @@ export async function openRuleSource(
   return {
     hostName,
     hostState,
+    topology,
     plan,
     deviations: (family) => {
       if (plan === undefined) return [];
@@ -101,6 +101,17 @@ export async function openRuleSource(
     rules: (family) => given?.rules(family) ?? hostRulesOf(rulesOfPlan(desired, family)),
     isOwn: ownership(desired),
   };
+}
+
+/** @param otherInput a file that the command reads besides @throws InputError STDIN_TWICE */
+export function refuseStdinTwice(
+  files: readonly string[],
+  { rules = [], hostState }: RuleSourceFlags,
+  otherInput?: string,
+): void {
+  const stdin = [...rules, hostState, otherInput, ...files].filter((name) => name === "-");
+  if (stdin.length > 1)
+    throw inputError("STDIN_TWICE", "Cannot read two things from stdin: `-` is given more than once");
 }
 
 /** @throws InputError as `resolveHost`, and FOREIGN_HOST where this machine is looked at and is another host */

@@ -11,9 +11,9 @@ import {
 import { type Family, type Fault, familyOf, formatFault, InputError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { readText } from "./read-files.ts";
-import { readPacket } from "./read-packet.ts";
-import { faultsAt, type ListedPacket, readPacketList } from "./read-packet-list.ts";
-import { openRuleSource, type RuleSource } from "./rule-source.ts";
+import { namesAnEnd, readPacket } from "./read-packet.ts";
+import { faultsAt, type ListedPacket, PacketList } from "./read-packet-list.ts";
+import { openRuleSource, type RuleSource, refuseStdinTwice } from "./rule-source.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
 
 export interface TraceFlags extends RuleSourceFlags {
@@ -45,8 +45,11 @@ export async function runTrace(
       hint: "svcproxy trace --host cloudos1 --from 10.5.75.2 --to 10.100.100.1:7070",
     });
   }
-  const request = readPacket(flags);
-  const source = await openRuleSource(context, files, flags);
+  const needsPlan = namesAnEnd(flags);
+  // A packet without names is refused before rules are read.
+  const unnamed = needsPlan ? undefined : readPacket(flags);
+  const source = await openRuleSource(context, files, flags, { needsPlan });
+  const request = unnamed ?? readPacket(flags, source.topology);
   const tracer = tracerFor(source, familyOf(request.from));
   await context.print(await show(tracer.trace(request), source, flags));
   return 0;
@@ -81,8 +84,10 @@ async function traceList(
   flags: TraceFlags & { readonly packets: string },
 ): Promise<ExitCode> {
   refuseWithList(flags);
-  const source = await openRuleSource(context, files, flags, { otherInput: flags.packets });
-  const packets = readPacketList(await readText(context, flags.packets), flags.packets);
+  refuseStdinTwice(files, flags, flags.packets);
+  const list = new PacketList(await readText(context, flags.packets), flags.packets);
+  const source = await openRuleSource(context, files, flags, { needsPlan: list.hasNames });
+  const packets = list.read(source.topology);
   if (packets.length === 0) context.note(`svcproxy: ${JSON.stringify(flags.packets)} lists no packet`);
   const tracers = new Map<Family, Tracer>();
   const tracerOf = async ({ from }: TraceRequest) => {

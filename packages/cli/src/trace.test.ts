@@ -73,6 +73,45 @@ describe("svcproxy trace", () => {
     });
   });
 
+  test("takes names of the topology for addresses", async () => {
+    const byName = ["--from", "os1_my1", "--to", "service1:7070"];
+    const [named, plain] = await Promise.all([
+      runInMemory(["trace", "--host", "cloudos1", ...byName]),
+      runInMemory(["trace", "--host", "cloudos1", ...packet]),
+    ]);
+    expect(named).toEqual(plain);
+  });
+
+  test("names find their topology where rules and host are given", async () => {
+    const argv = ["trace", "--rules", path("rules.txt"), "--host-state", path("state.json"), "--from", "os1_my1"];
+    const run = await runInMemory([...argv, "--to", "cloudos1:25", "--in-interface", "eth0", "--host", "cloudos1"]);
+    expect(run.stdout).toContain("from 10.5.75.2 to 192.168.1.6:25");
+    expect(run.stdout).toContain("dropped");
+  });
+
+  test("says that a VIP is dialled on a port that it does not have", async () => {
+    const argv = ["trace", "--host", "cloudos1", "--from", "10.5.75.2", "--to", "10.100.100.1:7071"];
+    const run = await runInMemory(argv);
+    expect(run.stdout.replaceAll("\n", " ")).toContain(
+      "10.100.100.1 is the ClusterIP of default/service1, which has no port 7071/tcp: it has 7070/tcp.",
+    );
+    const json = await runInMemory([...argv, "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      wrongPort: { services: ["default/service1"], ports: ["7070/tcp"] },
+    });
+  });
+
+  test.for([
+    { name: "the port of another protocol", argv: ["10.100.100.1:7070", "--proto", "udp"], isSaid: true },
+    { name: "the port that it has", argv: ["10.100.100.1:7070"], isSaid: false },
+    { name: "an address that is no VIP", argv: ["10.5.88.2:7071"], isSaid: false },
+    { name: "a protocol without ports", argv: ["10.100.100.1", "--proto", "icmp"], isSaid: false },
+  ])("of a VIP's ports, for $name: $isSaid", async ({ argv: [to = "", ...more], isSaid }) => {
+    const run = await runInMemory(["trace", "--host", "cloudos1", "--from", "10.5.75.2", "--to", to, ...more]);
+    expect(run.exitCode).toBe(0);
+    expect(run.stdout.includes("which has no port")).toBe(isSaid);
+  });
+
   test("follows Kubernetes' rules, too", async () => {
     const run = await runInMemory(["trace", "--host", "cloudos1", "--dialect", "kubernetes", ...packet, "--json"]);
     const { branches } = JSON.parse(run.stdout);
@@ -120,7 +159,9 @@ describe("svcproxy trace", () => {
   test.for([
     { name: "no packet", argv: [], code: "PACKET_REQUIRED" },
     { name: "no port", argv: ["--from", "10.5.75.2", "--to", "10.100.100.1"], code: "PORT_REQUIRED" },
-    { name: "no address", argv: ["--from", "pod", "--to", "10.100.100.1:7070"], code: "BAD_PACKET" },
+    { name: "no address", argv: ["--from", "10.5.75", "--to", "10.100.100.1:7070"], code: "BAD_PACKET" },
+    { name: "no name", argv: ["--from", "os1_my9", "--to", "10.100.100.1:7070"], code: "UNKNOWN_NAME" },
+    { name: "no name", argv: ["--from", "os1_my1", "--to", "servce1:7070"], code: "UNKNOWN_NAME" },
     { name: "two families", argv: ["--from", "fd00::1", "--to", "10.100.100.1:7070"], code: "MIXED_FAMILIES" },
     { name: "an interface that is not there", argv: [...packet, "--in-interface", "eth9"], code: "UNKNOWN_INTERFACE" },
     { name: "a state that does not exist", argv: [...packet, "--state", "OLD"], code: "BAD_PACKET" },
@@ -140,6 +181,15 @@ describe("svcproxy trace", () => {
 });
 
 describe("svcproxy trace --packets", () => {
+  test("takes names, too", async () => {
+    const stdin = '- { from: os1_my1, to: "service1:7070", expect: { verdict: accepted } }\n';
+    const run = await runInMemory(["trace", "--host", "cloudos1", "--packets", "-"], { stdin });
+    expect(JSON.parse(run.stdout)).toMatchObject({
+      packet: { from: "10.5.75.2:40000", to: "10.100.100.1:7070" },
+      differences: [],
+    });
+  });
+
   test("prints an object a line, and is silent where all is as expected", async () => {
     const run = await runInMemory(["trace", "--host", "cloudos1", "--packets", path("good.yaml")]);
     const lines = run.stdout

@@ -14,7 +14,7 @@ import {
 } from "@svcproxy/rules";
 import { EnvironmentError, type Family, familyOf, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
-import { readPacket } from "./read-packet.ts";
+import { namesAnEnd, readPacket } from "./read-packet.ts";
 import { openRuleSource, type RuleSource } from "./rule-source.ts";
 import type { TraceFlags } from "./run-trace.ts";
 
@@ -32,10 +32,12 @@ export async function watchTrace(
   flags: TraceFlags,
 ): Promise<ExitCode> {
   refuseOthers(flags);
-  const request = readPacket(flags);
+  const open = () => openRuleSource(context, files, { ...flags, live: true }, { needsPlan: namesAnEnd(flags) });
+  const opened = namesAnEnd(flags) ? await open() : undefined;
+  const request = readPacket(flags, opened?.topology);
   const connection = connectionOf(request);
   const family = familyOf(request.from);
-  const prediction = new Prediction(family, () => openRuleSource(context, files, { ...flags, live: true }));
+  const prediction = new Prediction(family, open, opened);
   const chains = await prediction.chains();
   for (const table of chains.legacyTables)
     context.note(`svcproxy: table ${table} is iptables-legacy's: the kernel's tracing tells nothing of it`);
@@ -94,9 +96,11 @@ class Prediction {
   readonly #read: () => Promise<RuleSource>;
   #source: Promise<RuleSource> | undefined;
 
-  constructor(family: Family, read: () => Promise<RuleSource>) {
+  /** @param source as it was read already */
+  constructor(family: Family, read: () => Promise<RuleSource>, source: RuleSource | undefined) {
     this.#family = family;
     this.#read = read;
+    this.#source = source === undefined ? undefined : Promise.resolve(source);
   }
 
   /** They are read again when they are needed. */

@@ -17,6 +17,7 @@ export * from "./kubeconfig/parse-kubeconfig.ts";
 export * from "./kubernetes/live-kubernetes.ts";
 export * from "./kubernetes/parse-kubernetes.ts";
 export * from "./model.ts";
+export * from "./named-ends.ts";
 export * from "./nearest-word.ts";
 export * from "./plan/choose-endpoints.ts";
 export * from "./plan/detect-pods.ts";

@@ -119,6 +119,8 @@ export type InputCode =
   | "PACKET_REQUIRED"
   | "PORT_REQUIRED"
   | "BAD_PACKET"
+  | "UNKNOWN_NAME"
+  | "AMBIGUOUS_NAME"
   | "UNKNOWN_INTERFACE"
   | "NO_WAY_IN"
   | "BAD_EXPECTATION"

@@ -10,18 +10,23 @@ export function addTrace(program: Command, run: RunCommand): void {
   addHelp(acceptRuleSource(program.command("trace")), {
     about: "follow a new connection's first packet through a host's rules",
     examples: [
+      "svcproxy trace --host cloudos1 --from os1_my1 --to service1:7070",
       "svcproxy trace --host cloudos1 --from 10.5.75.2 --to 10.100.100.1:7070",
       "svcproxy trace --rules rules.txt --host-state state.json \\\n  --from 10.5.75.2 --to 10.100.100.1:7070",
       "sudo svcproxy trace --live --from 10.5.75.2 --to 10.100.100.1:7070",
       "sudo svcproxy trace --watch --from 10.5.75.2 --to 10.100.100.1:7070 --for 1m",
     ],
     notes: [
+      "Names are the topology's: NAME, or NAMESPACE/NAME where several namespaces have it. Of a name that a service, a pod and a host have, --to means the service, then the pod, and --from the pod. Without a port, --to means a service's only one, or a pod's own.",
       "With --packets, where packets say what is expected of them: exit code 3 where one came to something else, 4 where none did but of one it could not be decided.",
       "--watch has the kernel itself trace the first packet of each such connection that somebody makes meanwhile, through rules of nftables and iptables-nft, and shows its way beside the predicted one. It marks nothing else, at most 5 packets a second, by a table of its own that it takes away at the end. Exit code 3: one went otherwise than predicted; 4: none came, or the prediction does not reach to its end. --json prints a line for each packet.",
     ],
   })
-    .option("--from <ip>", "who sends it")
-    .option("--to <ip:port>", "whom it dials; an address alone where the protocol has no ports")
+    .option("--from <name|ip>", "who sends it: an address, or a pod or host of the topology")
+    .option(
+      "--to <name|ip:port>",
+      "whom it dials: an address, or a service, pod or host of the topology, and a port or a service's port name",
+    )
     .option("--proto <protocol>", "tcp, udp, sctp, icmp, ipv6-icmp or a number (default: tcp)")
     .option("--sport <port>", "the sender's port (default: any that clients use)")
     .option("--in-interface <name>", "by which it comes in (default: where its sender lives)")

@@ -14,6 +14,7 @@ import { type ReplyPath, traceReply } from "./walk/reply-path.ts";
 import { type ResolvedBranch, resolveBranches } from "./walk/resolve-branches.ts";
 import type { WalkContext } from "./walk/rule-visit.ts";
 import { traceRefusal } from "./walk/trace-refusal.ts";
+import { type UnservedPort, unservedPort } from "./walk/unserved-port.ts";
 import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk/walk-path.ts";
 
 export interface TracerOptions {
@@ -36,6 +37,8 @@ export interface Trace {
   readonly entry: Entry;
   /** The likeliest first; their probabilities add up to 1. */
   readonly branches: readonly TracedBranch[];
+  /** Where a VIP is dialled on a port that it does not have; undefined where there is no plan. */
+  readonly unserved?: UnservedPort;
 }
 
 export type TracedBranch = ResolvedBranch & {
@@ -98,7 +101,11 @@ function traceOne(context: WalkContext, plan: HostPlan | undefined, request: Tra
       ...(reply === undefined ? {} : { reply }),
     };
   });
-  return { request, entry, branches };
+  const unserved =
+    plan === undefined
+      ? undefined
+      : unservedPort(plan, { to: request.to, port: request.port, protocol: entry.packet.protocol });
+  return { request, entry, branches, ...(unserved === undefined ? {} : { unserved }) };
 }
 
 /** A container's port may be reached by another program's translation alone, and a packet is translated once. */

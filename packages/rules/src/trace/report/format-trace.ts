@@ -4,6 +4,7 @@ import { complement, type Fraction, formatFraction, isZero, toNumber } from "../
 import type { TraceRequest } from "../packet/request.ts";
 import type { Trace, TracedBranch } from "../trace-packet.ts";
 import type { Share } from "../walk/intended-share.ts";
+import { describeUnservedPort } from "../walk/unserved-port.ts";
 import type { MissedRule, WalkEvent } from "../walk/walk-state.ts";
 import {
   describeChanges,
@@ -55,7 +56,7 @@ export function formatTrace(trace: Trace, { hostName, detailed = 4, listed = 20 
   return `${lines.join("\n")}\n`;
 }
 
-function headline({ request, entry }: Trace, hostName: string | undefined): readonly string[] {
+function headline({ request, entry, unserved }: Trace, hostName: string | undefined): readonly string[] {
   const { packet } = entry;
   const what =
     (request.state ?? "NEW") === "NEW"
@@ -73,7 +74,13 @@ function headline({ request, entry }: Trace, hostName: string | undefined): read
   );
   const mark = packet.mark === 0 ? "" : ` It carries mark ${formatMark(packet.mark)}.`;
   const on = hostName === undefined ? "" : `, on ${visible(hostName)}`;
-  return wrap(`${what} from ${from} to ${to}${on}. ${entry.told}${mark}${describeState(request)}`, { indent: "" });
+  const wrongPort =
+    unserved === undefined
+      ? ""
+      : ` ${visible(describeUnservedPort(unserved, { port: request.port, protocol: packet.protocol }))}`;
+  return wrap(`${what} from ${from} to ${to}${on}. ${entry.told}${mark}${describeState(request)}${wrongPort}`, {
+    indent: "",
+  });
 }
 
 /** Why a packet that opens no connection meets no rule of the nat table. */

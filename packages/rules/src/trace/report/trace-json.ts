@@ -26,6 +26,8 @@ export interface JsonFraction {
 /** A trace as `svcproxy trace --json` prints it; addresses are `ip:port`, and what does not apply is null. */
 export interface TraceJson {
   readonly packet: Readonly<Record<string, unknown>>;
+  /** Where a VIP is dialled on a port that none of its services has. */
+  readonly wrongPort?: { readonly services: readonly string[]; readonly ports: readonly string[] };
   readonly branches: readonly BranchJson[];
 }
 
@@ -111,7 +113,7 @@ export interface ReplyJson {
   readonly steps: readonly StepJson[];
 }
 
-export function traceToJson({ request, entry, branches }: Trace): TraceJson {
+export function traceToJson({ request, entry, branches, unserved }: Trace): TraceJson {
   const { packet } = entry;
   const family = familyOf(packet.source);
   return {
@@ -126,6 +128,14 @@ export function traceToJson({ request, entry, branches }: Trace): TraceJson {
         ? { sourcePorts: `${packet.sourcePorts.from}-${packet.sourcePorts.to}` }
         : {}),
     },
+    ...(unserved === undefined
+      ? {}
+      : {
+          wrongPort: {
+            services: unserved.services,
+            ports: unserved.ports.map(({ port, protocol }) => `${port}/${protocol}`),
+          },
+        }),
     branches: branches.map((branch) => branchToJson(branch, family)),
   };
 }
