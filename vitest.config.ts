@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import process from "node:process";
 import { defineConfig } from "vitest/config";
@@ -6,7 +7,8 @@ import { defineConfig } from "vitest/config";
 export const EACH_PROJECT = {
   testTimeout: 60_000,
   hookTimeout: 60_000,
-  setupFiles: [resolve(import.meta.dirname, "scripts/seed-properties.ts")],
+  expect: { poll: { timeout: 30_000, interval: 20 } },
+  setupFiles: [resolve(import.meta.dirname, "scripts/set-up-tests.ts")],
 };
 
 /** The devDependency `node` is of this version; sources are run as they are, and use what older ones lack. */
@@ -21,4 +23,7 @@ if (Number.parseInt(process.versions.node, 10) < NEEDED_NODE) {
 
 // One project per package; tests that load rules into a kernel are named `*.kernel.test.ts` and make their own namespaces.
 const scripts = { test: { name: "scripts", include: ["scripts/**/*.test.ts"], ...EACH_PROJECT } };
-export default defineConfig({ test: { projects: ["packages/*", "e2e", scripts] } });
+// Kernel tests wait more than they work: with a worker for each processor half of these would stand idle.
+export default defineConfig({
+  test: { projects: ["packages/*", "e2e", scripts], maxWorkers: availableParallelism() + 2 },
+});

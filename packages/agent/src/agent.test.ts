@@ -48,7 +48,7 @@ describe("it carries out", () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     expect([served(), applied.length]).toEqual([["web 1"], 1]);
-    await vi.waitFor(() => expect(served()).toEqual(["web 4"]), { timeout: 5_000 });
+    await vi.waitFor(() => expect(served()).toEqual(["web 4"]));
     expect(applied).toHaveLength(2);
   });
 
@@ -100,12 +100,12 @@ describe("the old plan stays", () => {
     const { failure, retryAt = "" } = agent.status();
     expect(failure?.problem).toMatchObject({ code: "NEEDS_ROOT" });
     expect(served()).toEqual(["web 1"]);
-    await vi.waitFor(() => expect(applied).toHaveLength(3), { timeout: 5_000 });
+    await vi.waitFor(() => expect(applied).toHaveLength(3));
     expect(agent.status().failure?.since).toBe(failure?.since);
     const secondRetryAt = agent.status().retryAt ?? "";
     expect(Date.parse(secondRetryAt) - Date.parse(retryAt)).toBeGreaterThan(1_800);
     dataPath.machine.refused = [];
-    await vi.waitFor(() => expect(served()).toEqual(["web 2"]), { timeout: 5_000 });
+    await vi.waitFor(() => expect(served()).toEqual(["web 2"]));
     expect(agent.status()).toMatchObject({ state: "following" });
     expect(agent.status()).not.toHaveProperty("failure");
     expect(agent.status()).not.toHaveProperty("retryAt");
@@ -121,7 +121,7 @@ describe("the old plan stays", () => {
     expect(agent.status()).toMatchObject({ state: "degraded" });
     expect(agent.status().problems).toMatchObject([{ subject: "service default/web", severity: "error" }]);
     dataPath.machine.refused = [];
-    await vi.waitFor(() => expect(served()).toEqual(["dns 3", "web 2"]), { timeout: 5_000 });
+    await vi.waitFor(() => expect(served()).toEqual(["dns 3", "web 2"]));
     expect(agent.status().state).toBe("following");
   });
 
@@ -133,7 +133,7 @@ describe("the old plan stays", () => {
       },
     });
     source.set(topologyOf({ web: 2 }));
-    await vi.waitFor(() => expect(served()).toEqual(["web 2"]), { timeout: 5_000 });
+    await vi.waitFor(() => expect(served()).toEqual(["web 2"]));
     expect(applied).toEqual([undefined, new Set(["default/web"]), undefined]);
     expect(said()).toContain("this is a bug in svcproxy");
   });
@@ -327,7 +327,7 @@ test("what is mended meanwhile keeps nothing that failed from being tried again"
   await agent.mend();
   expect(agent.status().retryAt).toBeDefined();
   dataPath.machine.refused = [];
-  await vi.waitFor(() => expect(served()).toEqual(["web 2"]), { timeout: 5_000 });
+  await vi.waitFor(() => expect(served()).toEqual(["web 2"]));
 });
 
 test("a source that says nothing for a minute is stale, and what it said stays", async () => {

@@ -136,7 +136,7 @@ describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? "
       const before = reads;
       await new Promise((resolve) => setTimeout(resolve, 2_500));
       expect(reads).toBe(before);
-    }, 20_000);
+    });
   });
 
   test("who is connected is shown with its endpoint, and on the line that leads there", async () => {

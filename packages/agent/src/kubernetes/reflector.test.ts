@@ -56,7 +56,7 @@ function follow() {
   const names = () => [...objects.keys()].map((key) => key.replace("default/", "")).sort();
   return {
     ...{ reflector, told, failures, objects, names },
-    has: (...wanted: readonly string[]) => expect.poll(names, { timeout: 5000 }).toEqual(wanted),
+    has: (...wanted: readonly string[]) => expect.poll(names).toEqual(wanted),
   };
 }
 

@@ -9,7 +9,7 @@ import { createNetworkNamespace, type NetworkNamespace } from "@svcproxy/lab";
 import { inject } from "vitest";
 
 /** How long something may take on a busy machine. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 45_000;
 
 /** A host of its own for `svcproxy userspace`: a network namespace, a folder for its files, and programs in it that end with it. */
 export class ProxyHost implements AsyncDisposable {

@@ -28,7 +28,7 @@ export async function startProxy(
 export async function until<T>(
   look: () => T | Promise<T>,
   isSo: (seen: T) => boolean,
-  patienceMs = 10_000,
+  patienceMs = 30_000,
 ): Promise<T> {
   const deadlineMs = Date.now() + patienceMs;
   for (;;) {

@@ -11,34 +11,33 @@ import { Registration, type RegistrationOptions } from "./registration.ts";
 
 const reason = whyNoEtcd();
 const KEY = "/svcproxy/endpoints/default/web/a";
-const SOON = { timeout: 15_000, interval: 20 };
 
 describe.skipIf(reason !== undefined).for(ETCDS)(`with %s${reason === undefined ? "" : ` (${reason})`}`, (program) => {
   test.for(["tcp", "http:/healthz", "exec"])("by %s: in while it is well, out when it dies, in again", async (kind) => {
     const world = await started(program, { kind });
     world.register();
-    await vi.waitFor(async () => expect(await world.value()).toEqual({ address: world.address }), SOON);
+    await vi.waitFor(async () => expect(await world.value()).toEqual({ address: world.address }));
     await world.dies();
-    await vi.waitFor(async () => expect(await world.value()).toBeUndefined(), SOON);
+    await vi.waitFor(async () => expect(await world.value()).toBeUndefined());
     await world.lives();
-    await vi.waitFor(async () => expect(await world.value()).toEqual({ address: world.address }), SOON);
+    await vi.waitFor(async () => expect(await world.value()).toEqual({ address: world.address }));
   });
 
   test("an answer of 500 is unwell", async () => {
     const world = await started(program, { kind: "http:/healthz" });
     world.register();
-    await vi.waitFor(async () => expect(await world.value()).toBeDefined(), SOON);
+    await vi.waitFor(async () => expect(await world.value()).toBeDefined());
     world.status.code = 500;
-    await vi.waitFor(async () => expect(await world.value()).toBeUndefined(), SOON);
+    await vi.waitFor(async () => expect(await world.value()).toBeUndefined());
   });
 
   test("told to end it is terminating first, and then gone", async () => {
     const world = await started(program, { kind: "tcp" });
     const { stop, ended } = world.register({ drainMs: 1_000 });
-    await vi.waitFor(async () => expect(await world.value()).toBeDefined(), SOON);
+    await vi.waitFor(async () => expect(await world.value()).toBeDefined());
     stop();
     const terminating = { address: world.address, ready: false, serving: true, terminating: true };
-    await vi.waitFor(async () => expect(await world.value()).toEqual(terminating), SOON);
+    await vi.waitFor(async () => expect(await world.value()).toEqual(terminating));
     await ended;
     expect(await world.value()).toBeUndefined();
   });
@@ -46,7 +45,7 @@ describe.skipIf(reason !== undefined).for(ETCDS)(`with %s${reason === undefined 
   test("told twice, or when it was never in, it does not wait", async () => {
     const world = await started(program, { kind: "tcp" });
     const { stop, hurry, ended } = world.register({ drainMs: 600_000 });
-    await vi.waitFor(async () => expect(await world.value()).toBeDefined(), SOON);
+    await vi.waitFor(async () => expect(await world.value()).toBeDefined());
     stop();
     hurry();
     await ended;
@@ -60,7 +59,7 @@ describe.skipIf(reason !== undefined).for(ETCDS)(`with %s${reason === undefined 
   test("the key is put back: after the lease lapsed, after a kill -9 of etcd, and in one that was wiped", async () => {
     const world = await started(program, { kind: "tcp" });
     world.register();
-    const isIn = () => vi.waitFor(async () => expect(await world.value()).toBeDefined(), SOON);
+    const isIn = () => vi.waitFor(async () => expect(await world.value()).toBeDefined());
     await isIn();
     const { entry } = await readKey(world.client, KEY);
     await world.client.call("lease/revoke", { ID: entry?.lease }, { doing: "let it lapse" });
@@ -76,15 +75,15 @@ describe.skipIf(reason !== undefined).for(ETCDS)(`with %s${reason === undefined 
   test("whoever vanishes without a word goes when the lease lapses", async () => {
     const world = await started(program, { kind: "tcp" });
     const { abandon } = world.register();
-    await vi.waitFor(async () => expect(await world.value()).toBeDefined(), SOON);
+    await vi.waitFor(async () => expect(await world.value()).toBeDefined());
     abandon();
-    await vi.waitFor(async () => expect(await world.value()).toBeUndefined(), SOON);
+    await vi.waitFor(async () => expect(await world.value()).toBeUndefined());
   });
 
   test("another that takes the same id wins, and the first says so", async () => {
     const world = await started(program, { kind: "tcp" });
     const first = world.register();
-    await vi.waitFor(async () => expect(await world.value()).toBeDefined(), SOON);
+    await vi.waitFor(async () => expect(await world.value()).toBeDefined());
     world.register();
     await expect(first.ended).rejects.toMatchObject({ code: "REGISTERED_ELSEWHERE" });
     expect(await world.value()).toBeDefined();

@@ -9,7 +9,6 @@ import { EtcdSource } from "./etcd-source.ts";
 
 const reason = whyNoEtcd();
 const doing = "write what the test needs";
-const SOON = { timeout: 15_000, interval: 20 };
 const WEB = "clusterIP: 10.96.0.1\nports: [{ port: 80 }]";
 
 describe.skipIf(reason !== undefined).for(ETCDS)(`with %s${reason === undefined ? "" : ` (${reason})`}`, (program) => {
@@ -19,9 +18,9 @@ describe.skipIf(reason !== undefined).for(ETCDS)(`with %s${reason === undefined 
     const source = follow("a");
     await source.has(12);
     for (let index = 0; index < 11; index++) await remove(client, `endpoints/default/web/e${index}`);
-    await vi.waitFor(() => expect(source.last().staleEndpoints).toBe(11), SOON);
+    await vi.waitFor(() => expect(source.last().staleEndpoints).toBe(11));
     await put(client, { "services/default/other": WEB.replace("10.96.0.1", "10.96.0.2"), ...registered(3) });
-    await vi.waitFor(() => expect(source.last().staleEndpoints).toBe(8), SOON);
+    await vi.waitFor(() => expect(source.last().staleEndpoints).toBe(8));
     expect(source.last().topology.services).toHaveLength(2);
     expect(endpointCount(source.last())).toBe(12);
     expect(source.source.confirm()).toContain("8 endpoints");
@@ -53,12 +52,12 @@ describe.skipIf(reason !== undefined).for(ETCDS)(`with %s${reason === undefined 
     const source = follow("a");
     await source.has(3);
     await etcd.restore(snapshot);
-    await vi.waitFor(() => expect(source.last().staleEndpoints).toBe(2), SOON);
+    await vi.waitFor(() => expect(source.last().staleEndpoints).toBe(2));
     expect(endpointCount(source.last())).toBe(3);
     await put(client, registered(3));
-    await vi.waitFor(() => expect(source.last().staleEndpoints).toBe(0), SOON);
+    await vi.waitFor(() => expect(source.last().staleEndpoints).toBe(0));
     await etcd.restore();
-    await vi.waitFor(() => expect(source.problem()).toBe("NO_ENTRIES"), SOON);
+    await vi.waitFor(() => expect(source.problem()).toBe("NO_ENTRIES"));
   });
 
   test("a bad registration keeps its last good state; one that is new is left out and named", async () => {
@@ -67,7 +66,7 @@ describe.skipIf(reason !== undefined).for(ETCDS)(`with %s${reason === undefined 
     const source = follow("a");
     await source.has(1);
     await put(client, { "endpoints/default/web/e0": "address: 10.1.0.300:80", "endpoints/default/web/e9": "{" });
-    await vi.waitFor(() => expect(source.last().refused).toHaveLength(2), SOON);
+    await vi.waitFor(() => expect(source.last().refused).toHaveLength(2));
     expect(source.last().refused).toMatchObject([
       { entry: "etcd /svcproxy/endpoints/default/web/e0", isKept: true, problems: [{ at: { line: 1, column: 10 } }] },
       { entry: "etcd /svcproxy/endpoints/default/web/e9", isKept: false },
@@ -91,26 +90,26 @@ describe.skipIf(reason !== undefined).for(ETCDS)(`with %s${reason === undefined 
     const change = (to: number) => put(client, { "services/default/web": WEB.replace("80", String(to)) });
 
     await change(81);
-    await vi.waitFor(() => expect(port(canary)).toBe(81), SOON);
+    await vi.waitFor(() => expect(port(canary)).toBe(81));
     expect(port(other)).toBe(80);
     await put(client, registered(2));
-    await vi.waitFor(() => expect(endpointCount(other.last())).toBe(2), SOON);
+    await vi.waitFor(() => expect(endpointCount(other.last())).toBe(2));
     expect(other.last().warnings).toMatchObject([{ code: "CANARY_FIRST" }]);
-    await vi.waitFor(() => expect(port(other)).toBe(81), SOON);
+    await vi.waitFor(() => expect(port(other)).toBe(81));
     expect(other.last().warnings).toEqual([]);
 
     state = "degraded";
     await change(82);
-    await vi.waitFor(() => expect(other.last().warnings).toMatchObject([{ code: "CANARY_DEGRADED" }]), SOON);
+    await vi.waitFor(() => expect(other.last().warnings).toMatchObject([{ code: "CANARY_DEGRADED" }]));
     expect([port(canary), port(other)]).toEqual([82, 81]);
     state = "following";
-    await vi.waitFor(() => expect(port(other)).toBe(82), SOON);
+    await vi.waitFor(() => expect(port(other)).toBe(82));
 
     state = "degraded";
     await change(83);
-    await vi.waitFor(() => expect(other.last().warnings).toMatchObject([{ code: "CANARY_DEGRADED" }]), SOON);
+    await vi.waitFor(() => expect(other.last().warnings).toMatchObject([{ code: "CANARY_DEGRADED" }]));
     expect(other.source.confirm()).toContain("canaries");
-    await vi.waitFor(() => expect(port(other)).toBe(83), SOON);
+    await vi.waitFor(() => expect(port(other)).toBe(83));
   });
 });
 
@@ -143,7 +142,7 @@ async function started(program: string) {
         const event = events.at(-1);
         return event?.kind === "problem" ? event.problems[0].code : undefined;
       },
-      has: (count: number) => vi.waitFor(() => expect(endpointCount(last())).toBe(count), SOON),
+      has: (count: number) => vi.waitFor(() => expect(endpointCount(last())).toBe(count)),
     };
   };
   return { etcd, client, follow };

@@ -31,8 +31,8 @@ test("a watch that tells nothing although there is news is given up, and all is 
     ending.abort();
     await running;
   });
-  await vi.waitFor(() => expect(range.entries?.get("/a/1")?.value.toString()).toBe("at 5"), 10_000);
+  await vi.waitFor(() => expect(range.entries?.get("/a/1")?.value.toString()).toBe("at 5"));
   revision = 6;
-  await vi.waitFor(() => expect(range.entries?.get("/a/1")?.value.toString()).toBe("at 6"), 10_000);
+  await vi.waitFor(() => expect(range.entries?.get("/a/1")?.value.toString()).toBe("at 6"));
   expect(faults).toEqual([]);
 });
