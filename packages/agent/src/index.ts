@@ -35,6 +35,7 @@ export type { ServiceDetail } from "./host/service-book.ts";
 export { type GiveBackOptions, giveBack } from "./kube-proxy/give-back.ts";
 export { ApiClient } from "./kubernetes/api-client.ts";
 export { KubernetesSource, type KubernetesSourceOptions } from "./kubernetes/kubernetes-source.ts";
+export { listCluster } from "./kubernetes/list-cluster.ts";
 export { loadClusterAccess } from "./kubernetes/load-cluster-access.ts";
 export * from "./observe/metric-family.ts";
 export { type ObservedPages, type ObserveServer, startObserveServer } from "./observe/observe-server.ts";

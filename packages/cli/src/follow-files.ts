@@ -12,7 +12,7 @@ import { notedAddresses } from "./machine-addresses.ts";
 import { printTables } from "./print-tables.ts";
 import { readText } from "./read-files.ts";
 import { readTopology, resolveHost, resolveOwnHost } from "./read-topology.ts";
-import { sourcesOf, type TopologyFlags } from "./topology-input.ts";
+import { isPath, sourcesOf, type TopologyFlags } from "./topology-input.ts";
 
 export interface ViewedFilesFlags extends TopologyFlags {
   readonly host?: string;
@@ -49,9 +49,13 @@ export function followFiles(
   };
 }
 
-/** Changes with the file, or with any that is right in a directory; what came by stdin stays as it is. */
+/** etcd and API servers are asked anew after so long at the earliest. */
+const ASK_AGAIN_MS = 5_000;
+
+/** Changes with the file, or with any that is right in a directory; what came by stdin stays as it is, and what has to be asked for may be otherwise. */
 function signatureOf(path: string): string {
   if (path === "-") return "";
+  if (!isPath(path)) return String(Math.floor(performance.now() / ASK_AGAIN_MS));
   const stats = statSync(path);
   const files = stats.isDirectory() ? readdirSync(path).map((name) => join(path, name)) : [];
   return [stats, ...files.map((file) => statSync(file))]

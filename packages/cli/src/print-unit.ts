@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { renderUnit } from "@svcproxy/agent";
 import { inputError } from "@svcproxy/topology";
 import { ownProgram } from "./this-program.ts";
+import { isPath } from "./topology-input.ts";
 import type { UserspaceFlags } from "./userspace-flags.ts";
 import { proxyOptionsOf } from "./userspace-settings.ts";
 
@@ -23,7 +24,8 @@ export function printUnit(input: {
   if (files.length === 0 || files.includes("-")) {
     throw inputError("TOPOLOGY_REQUIRED", "A unit needs a topology file: name the one that the proxy is to serve");
   }
-  const paths = new Set([...files, ...(flags.config === undefined ? [] : [flags.config])]);
+  const given = [...files.filter(isPath), flags.config, flags.etcdConfig, flags.kubeconfig];
+  const paths = new Set(given.filter((path) => path !== undefined));
   const program = ownProgram();
   const args = argv.filter((arg) => arg !== "--print-unit").map((arg) => (paths.has(arg) ? resolve(arg) : arg));
   const instance = flags.runtimeDir === undefined ? [] : ["--runtime-dir", resolve(flags.runtimeDir)];

@@ -7,6 +7,7 @@ import {
   type InputError,
   type InputFile,
   inputError,
+  type KubernetesOptions,
   loadInput,
   type ParsedProxyConfiguration,
   type ParsedTopology,
@@ -15,13 +16,14 @@ import {
   parseIpAddress,
   parseProxyConfiguration,
   planHost,
+  readCluster,
   readInput,
   type Topology,
 } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
 import { readInputFiles, readPath } from "./read-files.ts";
-import { etcdFlagsOf, etcdUrlOf, sourcesOf, type TopologyFlags } from "./topology-input.ts";
+import { etcdFlagsOf, etcdUrlOf, isCluster, sourcesOf, type TopologyFlags } from "./topology-input.ts";
 
 export { planHost, topologySchema } from "@svcproxy/topology";
 
@@ -73,22 +75,38 @@ function noteWarnings(context: CommandContext, warnings: readonly Fault[]): void
 export async function readTopologyForModes(
   context: CommandContext,
   args: readonly string[],
-  { allowExternalIps = [], config }: TopologyFlags,
+  { allowExternalIps = [], config, ...flags }: TopologyFlags,
 ): Promise<Readonly<Record<"iptables" | "nftables", Topology>>> {
   const sources = sourcesOf(context, args);
   if (sources.length === 0) throw topologyRequired();
-  const loaded = loadInput(await readInputFiles(context, sources));
+  const configurationFor = (mode: "iptables" | "nftables") =>
+    config === undefined
+      ? parseProxyConfiguration(NO_CONFIGURATION, { asIfMode: mode })
+      : readConfiguration(config, mode);
+  const readWith = await readerOf(context, sources, { ...flags, configuration: configurationFor("nftables") });
   const read = (mode: "iptables" | "nftables") =>
-    readInput(loaded, {
-      configuration:
-        config === undefined
-          ? parseProxyConfiguration(NO_CONFIGURATION, { asIfMode: mode })
-          : readConfiguration(config, mode),
+    readWith({
+      configuration: configurationFor(mode),
       allowExternalIPs: [...allowExternalIps, ...EVERY_ADDRESS].map(readAllowedBlock),
     });
   const { topology, warnings } = read("nftables");
   noteWarnings(context, warnings);
   return { iptables: read("iptables").topology, nftables: topology };
+}
+
+/** Reads what is named once, to be understood by several settings. */
+async function readerOf(
+  context: CommandContext,
+  sources: readonly string[],
+  { configuration, ...flags }: TopologyFlags & { readonly configuration: ParsedProxyConfiguration },
+): Promise<(options: KubernetesOptions) => ParsedTopology> {
+  if (isCluster(sources, flags)) {
+    const { readClusterObjects } = await import("./read-cluster-objects.ts");
+    const objects = await readClusterObjects(context, flags, configuration);
+    return (options) => readCluster(objects, options);
+  }
+  const loaded = loadInput(await readInputFiles(context, sources));
+  return (options) => readInput(loaded, options);
 }
 
 /** One that leaves everything to kube-proxy's defaults. */
@@ -110,6 +128,11 @@ async function parseArguments(
   if (etcd !== undefined) {
     const { readEtcdSettings, readEtcdTopology } = await import("@svcproxy/agent");
     return readEtcdTopology(readEtcdSettings(etcdFlagsOf(etcd, flags)), { signal: context.signal, ...options });
+  }
+  if (isCluster(args, flags)) {
+    const { readClusterObjects } = await import("./read-cluster-objects.ts");
+    const objects = await readClusterObjects(context, flags, options.configuration);
+    return readCluster(objects, { ...options, allowExternalIPs: allowExternalIps.map(readAllowedBlock) });
   }
   if (args.length === 0) {
     if (required) throw topologyRequired();

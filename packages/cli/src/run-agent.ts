@@ -38,8 +38,6 @@ export interface RunFlags extends TopologyFlags {
   readonly socketGroup?: string;
   readonly cleanupOnExit?: true;
   readonly takeOver?: true;
-  readonly kubeconfig?: string;
-  readonly context?: string;
   readonly hostnameOverride?: string;
   readonly initOnly?: true;
   readonly serviceSeries: number;

@@ -1,5 +1,4 @@
-import { hostname } from "node:os";
-import { ApiClient, giveBack, KubernetesSource, loadClusterAccess, lockHost, setOomScore } from "@svcproxy/agent";
+import { giveBack, type KubernetesSource, lockHost, setOomScore } from "@svcproxy/agent";
 import { makeRuntimeDirectory, ROUTE_LOCALNET, raiseConntrackLimits, thisMachine } from "@svcproxy/host";
 import {
   formatProblem,
@@ -19,9 +18,9 @@ import type { CommandContext, ExitCode } from "./command-context.ts";
 import { openDataPath as openRules } from "./host-rules.ts";
 import { openDataPath as openTables } from "./host-tables.ts";
 import { machineAddresses } from "./machine-addresses.ts";
-import { readAllowedBlock, readConfigurationFile } from "./read-topology.ts";
+import { openCluster } from "./open-cluster.ts";
+import { readConfigurationFile } from "./read-topology.ts";
 import { addressOf, keepHost, type RunFlags } from "./run-agent.ts";
-import { version } from "./this-program.ts";
 import { watchFile } from "./watch-file.ts";
 
 /** kube-proxy's own: the kernel takes it last. */
@@ -34,19 +33,9 @@ export async function runKubernetes(context: CommandContext, flags: RunFlags): P
   tellAll(logger, (configuration?.warnings ?? []).map(problemOf));
   if (flags.initOnly === true) return initializeHost(context, configuration);
   if (flags.giveBack === true) return giveHostBack(context, flags);
-  const { access, warnings } = await loadClusterAccess({
-    kubeconfig: flags.kubeconfig ?? configuration?.program.kubeconfig,
-    context: flags.context,
-  });
-  tellAll(logger, warnings.map(problemOf));
-  using client = new ApiClient(access, { version });
-  const node = nodeName(flags, configuration);
-  const source = new KubernetesSource({
-    ...{ client, node, ...(configuration === undefined ? {} : { configuration }) },
-    allowExternalIPs: (flags.allowExternalIps ?? []).map(readAllowedBlock),
-    needsPodCIDR: configuration?.settings.detectLocal?.mode === "NodeCIDR",
-  });
-  logger.info({ node, server: client.name }, `this is node ${node} of the cluster at ${client.name}`);
+  const nodeFlag = flags.hostnameOverride ?? flags.host;
+  const { source, client } = await openCluster({ flags, configuration, nodeFlag, logger });
+  using _client = client;
   await lowerOomScore(logger, configuration);
   using _config = flags.config === undefined ? undefined : followConfiguration(flags.config, { source, logger });
   const program = configuration?.program;
@@ -82,11 +71,6 @@ async function giveHostBack(context: CommandContext, { replace }: RunFlags): Pro
 
 function readConfiguration(path: string): ParsedProxyConfiguration {
   return parseProxyConfiguration(readConfigurationFile(path), { followsCluster: true });
-}
-
-/** What Kubernetes calls this machine. */
-function nodeName({ hostnameOverride }: RunFlags, configuration: ParsedProxyConfiguration | undefined): string {
-  return (hostnameOverride ?? configuration?.program.hostnameOverride ?? hostname()).trim().toLowerCase();
 }
 
 /** IPv6 with IPv4, where this machine has it. */

@@ -7,11 +7,12 @@ import { accessFields, type UserspaceSurroundings } from "@svcproxy/userspace";
 import { type Logger, pino } from "pino";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { machineAddresses } from "./machine-addresses.ts";
+import { openCluster } from "./open-cluster.ts";
 import { openEtcd } from "./open-source.ts";
 import { readInputFiles } from "./read-files.ts";
-import { readAllowedBlock, resolveHost, resolveOwnHost, topologyRequired } from "./read-topology.ts";
+import { readAllowedBlock, readConfiguration, resolveHost, resolveOwnHost, topologyRequired } from "./read-topology.ts";
 import { ownProgram, takingOver, version } from "./this-program.ts";
-import { etcdUrlOf } from "./topology-input.ts";
+import { etcdUrlOf, isCluster } from "./topology-input.ts";
 import type { UserspaceFlags } from "./userspace-flags.ts";
 import { metricsAddressOf, proxyOptionsOf, vipDeviceOf, vipIsolationOf, vipRangesOf } from "./userspace-settings.ts";
 
@@ -89,8 +90,12 @@ async function sourceOf(
   const { watch = false, config, allowExternalIps = [] } = flags;
   if (files.length === 0) throw topologyRequired();
   const url = etcdUrlOf(files, flags);
-  // It is followed with and without --watch: what is registered there comes and goes.
+  // These are followed with and without --watch: what serves there comes and goes.
   if (url !== undefined) return openEtcd(url, { files, flags, logger, ownHost, guardLeast: STALE_LEAST });
+  if (isCluster(files, flags)) {
+    const configuration = config === undefined ? undefined : readConfiguration(config);
+    return (await openCluster({ flags, configuration, nodeFlag: flags.host, logger })).source;
+  }
   return new FileSource({
     inputs: (await Promise.all(files.map((file) => sourceInput(context, { file, watch })))).flat(),
     ...(config === undefined ? {} : { config }),

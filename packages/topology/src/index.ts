@@ -16,6 +16,7 @@ export type { TopologyFile } from "./file/topology-file.ts";
 export * from "./kubeconfig/parse-kubeconfig.ts";
 export * from "./kubernetes/live-kubernetes.ts";
 export * from "./kubernetes/parse-kubernetes.ts";
+export * from "./kubernetes/read-cluster.ts";
 export * from "./model.ts";
 export * from "./named-ends.ts";
 export * from "./nearest-word.ts";

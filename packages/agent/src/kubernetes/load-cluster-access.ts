@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import {
   type ClusterAccess,
@@ -54,13 +54,10 @@ export async function loadClusterAccess({
 function inCluster(): ClusterAccess {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = "443" } = process.env;
   if (!host || !existsSync(`${SERVICE_ACCOUNT}/token`)) {
-    const known = process.env["KUBECONFIG"];
     throw inputError(
       "NO_CLUSTER",
       "Cannot find the API server: no kubeconfig is given, and this is not a pod of a cluster",
-      {
-        hint: `Give one: --kubeconfig ${known === undefined ? "/etc/kubernetes/kube-proxy.conf" : known}`,
-      },
+      { hint: `Give one: --kubeconfig ${usualKubeconfig()}` },
     );
   }
   return {
@@ -69,6 +66,17 @@ function inCluster(): ClusterAccess {
     skipsVerification: false,
     user: { token: { kind: "file", path: `${SERVICE_ACCOUNT}/token` } },
   };
+}
+
+/** Where one is on this machine, by kubectl's own place, kubeadm and k3s; else where kubeadm would have it. */
+function usualKubeconfig(): string {
+  const { KUBECONFIG, HOME } = process.env;
+  const first = KUBECONFIG?.split(":").find((path) => path !== "");
+  const places = [
+    ...["/etc/kubernetes/kube-proxy.conf", "/etc/kubernetes/admin.conf", "/etc/rancher/k3s/k3s.yaml"],
+    ...(HOME === undefined ? [] : [join(HOME, ".kube/config")]),
+  ];
+  return first ?? places.find((path) => existsSync(path)) ?? "/etc/kubernetes/kube-proxy.conf";
 }
 
 /** Paths of a kubeconfig start from its own folder. */

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ApiClient } from "./api-client.ts";
 import { ApiError, type ApiObject, objectOf, statusOf, textOf } from "./api-error.ts";
+import { keyOf, stripped } from "./api-object.ts";
 import { BackOff } from "./back-off.ts";
+import { listPages } from "./list-pages.ts";
 import type { Resource } from "./resource.ts";
 
 /** Whoever is told of a resource; objects come without what only their writers need, by `namespace/name`, or their name alone. */
@@ -37,8 +39,6 @@ const SHORT_WATCH_MS = 1_000;
 const LEAST_WATCH_S = 300;
 /** What a server is given beyond that to end it. */
 const OVERTIME_MS = 30_000;
-/** So many objects in a page. */
-const PAGE = "500";
 /** A server that knows no `sendInitialEvents` sends what there is, and never says that it was all. */
 const INITIAL_SILENCE_MS = 10_000;
 const INITIAL_END = "k8s.io/initial-events-end";
@@ -155,18 +155,11 @@ export class Reflector {
     const { client, resource, sink } = this.#options;
     const seen = new Set<string>();
     let version: string | undefined;
-    let token: string | undefined;
-    do {
-      const query = { ...resource.query, limit: PAGE, ...(token === undefined ? {} : { continue: token }) };
-      // Where a page has expired, the list begins anew with the next try: the token that comes with the refusal mixes two states.
-      const page = objectOf(await client.get({ path: resource.path, query, signal }, () => sink.heard()));
-      const metadata = objectOf(page["metadata"]);
-      const items = page["items"] ?? [];
-      if (!Array.isArray(items)) throw new ApiError("the answer is not a list");
-      for (const item of items) seen.add(this.#set(objectOf(item)));
-      version ??= textOf(metadata["resourceVersion"]);
-      token = textOf(metadata["continue"]) || undefined;
-    } while (token !== undefined);
+    // Where a page has expired, the list begins anew with the next try.
+    for await (const page of listPages({ client, resource, onBytes: () => sink.heard() }, signal)) {
+      for (const item of page.items) seen.add(this.#set(item));
+      version ??= page.version;
+    }
     this.#version = version;
     this.#replaced(seen);
   }
@@ -311,19 +304,6 @@ export async function currentVersion(
 ): Promise<string> {
   const list = await client.get({ path: resource.path, query: { limit: "1" }, signal }, () => sink.heard());
   return textOf(objectOf(objectOf(list)["metadata"])["resourceVersion"]) ?? "";
-}
-
-function keyOf(object: ApiObject): string {
-  const metadata = objectOf(object["metadata"]);
-  const namespace = textOf(metadata["namespace"]);
-  const name = textOf(metadata["name"]) ?? "";
-  return namespace === undefined || namespace === "" ? name : `${namespace}/${name}`;
-}
-
-/** Who wrote which field, and notes of people and programs, take more memory than all that counts. */
-function stripped(object: ApiObject): ApiObject {
-  const { managedFields: _, annotations: __, ...metadata } = objectOf(object["metadata"]);
-  return { ...object, metadata };
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -43,3 +43,6 @@ export function resourcesOf(node: string): readonly [Resource, Resource, Resourc
     },
   ];
 }
+
+/** The same of all nodes, without selectors: what is left to other proxies, too, is looked at by those who look once. */
+export const WHOLE_RESOURCES: readonly Resource[] = resourcesOf("").map((resource) => ({ ...resource, query: {} }));

@@ -1,1 +1,2 @@
 export { type ClusterState, runCluster } from "./run-cluster.ts";
+export { TestApiServer } from "./test-api-server.ts";

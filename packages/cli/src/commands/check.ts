@@ -23,6 +23,7 @@ export function addCheck(program: Command, run: RunCommand): void {
       "svcproxy check web.yaml --host web1 --json",
       "svcproxy check objects/ --summary",
       "svcproxy check objects/ --namespace shop --unready",
+      "svcproxy check kubernetes --kubeconfig ~/.kube/config",
     ],
   })
     .option("--host <name>", "whose part to show too (default: the host that this machine is)")

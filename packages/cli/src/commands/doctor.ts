@@ -16,6 +16,7 @@ export function addDoctor(program: Command, run: RunCommand): void {
     examples: [
       "sudo svcproxy doctor cloud.yaml --service web",
       "kubectl get svc,endpointslices,nodes,pods -A -o yaml \\\n  | sudo svcproxy doctor - --host node1",
+      "sudo svcproxy doctor kubernetes --kubeconfig kube.conf --host node1",
       "sudo svcproxy doctor cloud.yaml --peer web2.json",
       "svcproxy doctor cloud.yaml --snapshot web1.json --snapshot web2.json",
     ],

@@ -1,9 +1,9 @@
 import { readFile, stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
-import { EXAMPLE_TOPOLOGY_FILE, type Topology } from "@svcproxy/topology";
+import { EXAMPLE_TOPOLOGY_FILE, inputError, type Topology } from "@svcproxy/topology";
 import type { CommandContext } from "../command-context.ts";
 import { readTopology } from "../read-topology.ts";
-import type { TopologyFlags } from "../topology-input.ts";
+import { isPath, type TopologyFlags } from "../topology-input.ts";
 
 export interface LabTopology {
   readonly topology: Topology;
@@ -23,6 +23,15 @@ export async function readLabTopology(
   flags: TopologyFlags,
 ): Promise<LabTopology> {
   const [only, second] = args;
+  const outside = args.find((source) => !isPath(source));
+  if (outside !== undefined) {
+    const save = outside.startsWith("etcd")
+      ? "svcproxy etcd get"
+      : "kubectl get services,endpointslices,nodes -A -o yaml";
+    throw inputError("CONFLICTING_FLAGS", `A lab has a network of its own, from which ${outside} is not reached`, {
+      hint: `Take what is there now, as a file: ${save} > lab.yaml`,
+    });
+  }
   const rest = [
     ...(flags.config === undefined ? [] : ["--config", resolve(flags.config)]),
     ...(flags.allowExternalIps ?? []).flatMap((cidr) => ["--allow-external-ips", cidr]),

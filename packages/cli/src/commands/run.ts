@@ -4,7 +4,7 @@ import type { RunCommand } from "../command-context.ts";
 import { addHelp } from "../command-help.ts";
 import { acceptTakenPorts, FOREIGN_HOST } from "../iptables-flags.ts";
 import type { RunFlags } from "../run-agent.ts";
-import { acceptTopology, sourcesOf } from "../topology-input.ts";
+import { acceptTopology, etcdUrlOf, isCluster, sourcesOf } from "../topology-input.ts";
 
 /** `svcproxy run`: keeps this host true to a topology. */
 export function addRun(program: Command, run: RunCommand): void {
@@ -53,8 +53,6 @@ export function addRun(program: Command, run: RunCommand): void {
       "--take-over",
       "take the place of the svcproxy run that runs here, once all is served: no connection is refused or lost",
     )
-    .option("--kubeconfig <file>", "kubernetes: how the API server is reached (default: as the pod that this is)")
-    .option("--context <name>", "kubernetes: the context of the kubeconfig (default: its current one)")
     .option("--hostname-override <name>", "kubernetes: this node's name (default: the host's, in lower case)")
     .addOption(
       new Option(
@@ -66,7 +64,7 @@ export function addRun(program: Command, run: RunCommand): void {
     .option("--init-only", "kubernetes: set the sysctls that take root, and end")
     .action((files: string[], flags: RunFlags) =>
       run(async (context) => {
-        if (files.length === 1 && files[0] === "kubernetes") {
+        if (etcdUrlOf(files, flags) === undefined && isCluster(files, flags)) {
           const { runKubernetes } = await import("../run-kubernetes.ts");
           return runKubernetes(context, flags);
         }
@@ -77,7 +75,7 @@ export function addRun(program: Command, run: RunCommand): void {
     );
 }
 
-const KUBERNETES_FLAGS = ["kubeconfig", "context", "hostnameOverride", "initOnly", "giveBack"] as const;
+const KUBERNETES_FLAGS = ["hostnameOverride", "initOnly", "giveBack"] as const;
 
 /** @throws InputError CONFLICTING_FLAGS */
 function refuseKubernetesFlags(flags: RunFlags): void {
