@@ -174,6 +174,15 @@ function factFinding(
         hint: "Set hairpinMode in the CNI's configuration, and on the ports that there are",
       };
     }
+    case "hops-used-up":
+      return {
+        code: "FOREIGN_RULE_DROPS",
+        subject: `IPv${family} TTL on ${at.name}`,
+        text: `A rule of ${at.name} leaves connections to services too small a TTL to be passed on`,
+        evidence: [because],
+        remedy: [],
+        hint: "Delete the rule that sets it: iptables-save -t mangle | grep TTL, nft list ruleset | grep -E 'ttl|hoplimit'",
+      };
     case "reverse-path":
       return {
         code: "REVERSE_PATH_FILTERED",

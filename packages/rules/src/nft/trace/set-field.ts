@@ -113,8 +113,8 @@ function assignPayload(
     return { kind: "next", packet: { ...packet, [field === "sport" ? "sourcePorts" : "destinationPorts"]: ports } };
   }
   if (isFamily && (field === "ttl" || field === "hoplimit")) {
-    const { ttl: _, ...rest } = packet;
-    return { kind: "next", packet: typeof datum === "number" ? { ...rest, ttl: datum } : rest };
+    const { ttl: _, isTtlOpen: __, ...rest } = packet;
+    return { kind: "next", packet: typeof datum === "number" ? { ...rest, ttl: datum } : { ...rest, isTtlOpen: true } };
   }
   if (isFamily && field === "dscp") {
     const { tos, ...rest } = packet;

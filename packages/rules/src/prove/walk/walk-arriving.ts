@@ -3,12 +3,14 @@ import type { Route } from "../../host/host-state.ts";
 import { isBridge } from "../../host/interface-kind.ts";
 import { TO_ALL } from "../../host/routing.ts";
 import { forwardedPriority } from "../../trace/packet/forwarded-priority.ts";
+import { hopsUsedUp, TTL_OPEN } from "../../trace/walk/hops-used-up.ts";
 import { ALL_PROTOCOLS, protocols } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import { hasMember, intersect, NOTHING, singleSet, subtract, unite } from "../space/index-set.ts";
 import type { Region } from "../space/region.ts";
 import type { RouteClass } from "../space/route-classes.ts";
+import { hopsLeft } from "./hops-left.ts";
 import { byRoute, FOR_HOST, noRoute } from "./route-state.ts";
 import type { SymbolicEnding, SymbolicState } from "./symbolic-state.ts";
 import { ends, goesOn, join, next, type SymbolicResult, through } from "./symbolic-steps.ts";
@@ -157,11 +159,25 @@ function leave(context: ProofContext, leaving: SymbolicState): SymbolicResult {
   const because = "it came as a broadcast, which is not passed on";
   return next(
     next(
-      next(dropSentToAll(context, leaving, { protocols: ALL_PROTOCOLS, because }), (one) => dropBouncing(context, one)),
+      next(
+        next(dropSentToAll(context, leaving, { protocols: ALL_PROTOCOLS, because }), (one) =>
+          refuseUsedUp(context, one),
+        ),
+        (one) => dropBouncing(context, one),
+      ),
       (one) => walkHook(context, one, "FORWARD"),
     ),
     (one) => walkHook(context, one, "POSTROUTING"),
   );
+}
+
+/** Refuses what has no hop left by what rules did to its TTL. */
+function refuseUsedUp({ space }: ProofContext, state: SymbolicState): SymbolicResult {
+  const left = hopsLeft(state.ttl);
+  if (left === undefined) return ends(state, { kind: "undecided", because: TTL_OPEN });
+  if (left === "enough" || left > 1) return goesOn(state);
+  const { because, answer } = hopsUsedUp(space.family, left);
+  return ends(state, { kind: "refused", because, answer });
 }
 
 /** A frame that goes from port to port of one bridge shows POSTROUTING no incoming interface. */

@@ -47,6 +47,27 @@ export const FOUND_DISAGREEMENTS: readonly FoundDisagreement[] = [
     outcome: "kept fd01::aa 40001 > fd01::aa 443 mark 0",
   },
   {
+    name: "what rules leave no hop to is not passed on",
+    settings: {},
+    rules: table("mangle", "-A PREROUTING -j TTL --ttl-set 1"),
+    sent: probe({ side: "pod1", from: "10.1.0.2", to: "203.0.113.9", port: 443 }),
+    outcome: "lost",
+  },
+  {
+    name: "IPv6 packets that rules leave no hop to are not passed on",
+    settings: {},
+    rules: table("mangle", "-A PREROUTING -j HL --hl-dec 63"),
+    sent: probe({ side: "pod1", from: "fd01::2", to: "fd07::7", port: 443 }),
+    outcome: "lost",
+  },
+  {
+    name: "one hop more is enough to be passed on",
+    settings: {},
+    rules: table("mangle", "-A PREROUTING -j TTL --ttl-set 2"),
+    sent: probe({ side: "pod1", from: "10.1.0.2", to: "203.0.113.9", port: 443 }),
+    outcome: "out by eth0 10.1.0.2 40001 > 203.0.113.9 443 mark 0",
+  },
+  {
     name: "what has no way on is refused before anybody asks for its way back",
     settings: { rpFilter: 1 },
     rules: "",

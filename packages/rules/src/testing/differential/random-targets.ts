@@ -69,7 +69,7 @@ export function headerTarget(random: RandomSource): Target {
     case 1:
       return { kind: "dscp", value: random.pick([4, 10, 2]) };
     default:
-      return { kind: "ttl", change: random.pick(["set", "inc", "dec"]), value: random.pick([1, 2, 60]) };
+      return { kind: "ttl", change: random.pick(["set", "inc", "dec"]), value: random.pick([1, 2, 60, 63]) };
   }
 }
 

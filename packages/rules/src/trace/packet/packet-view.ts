@@ -23,6 +23,8 @@ export interface PacketView {
   /** How the frame that brought it was addressed; what the host itself sends counts as `unicast`. */
   readonly frame: "unicast" | "broadcast" | "multicast";
   readonly macSource?: string;
+  /** Set where rules changed a TTL that nobody knows, so that it may not last for another hop. */
+  readonly isTtlOpen?: true;
   /** skb->priority, unsigned 32 bit; undefined where it is not known. */
   readonly priority?: number;
   /** The netfilter mark, unsigned 32 bit. */

@@ -117,9 +117,9 @@ function withTypeOfService(packet: PacketView, target: Extract<Target, { readonl
 }
 
 function withTimeToLive(packet: PacketView, { change, value }: Extract<Target, { readonly kind: "ttl" }>): PacketView {
-  const { ttl, ...rest } = packet;
+  const { ttl, isTtlOpen: _, ...rest } = packet;
   if (change === "set") return { ...rest, ttl: value };
-  if (ttl === undefined) return rest;
+  if (ttl === undefined) return change === "dec" && value > 0 ? { ...rest, isTtlOpen: true } : packet;
   return { ...rest, ttl: change === "inc" ? Math.min(255, ttl + value) : Math.max(0, ttl - value) };
 }
 

@@ -72,6 +72,7 @@ function packetKey(packet: PacketView): readonly unknown[] {
     packet.replyZone,
     packet.originalZone,
     packet.ttl,
+    packet.isTtlOpen,
     packet.inInterface,
     packet.outInterface,
     packet.bridge,

@@ -5,6 +5,7 @@ import type { RouteAnswer } from "../../host/policy-routing.ts";
 import { goesByLoopback, type HostView, TO_ALL } from "../../host/routing.ts";
 import { forwardedPriority } from "../packet/forwarded-priority.ts";
 import type { PacketView } from "../packet/packet-view.ts";
+import { hopsUsedUp, TTL_OPEN } from "./hops-used-up.ts";
 import {
   frameReason,
   isForHost,
@@ -108,6 +109,9 @@ function decideInput(
   if (isStuck) return ends(routed, NOT_FORWARDING);
   const unpassed = frameReason(packet, "elsewhere");
   if (unpassed !== undefined) return ends(routed, { kind: "dropped", because: unpassed });
+  const { ttl, isTtlOpen } = packet;
+  if (isTtlOpen) return ends(routed, { kind: "undecided", because: TTL_OPEN });
+  if (ttl !== undefined && ttl <= 1) return ends(routed, hopsUsedUp(packet.family, ttl));
   return forward(passage, routed, route.interface ?? "");
 }
 

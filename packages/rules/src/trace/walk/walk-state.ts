@@ -141,6 +141,8 @@ export type HostFact =
   | "route-refuses"
   | "reverse-path"
   | "hairpin-off"
+  /** Rules left it no hop to go on. */
+  | "hops-used-up"
   /** An address that the kernel takes from nobody at that place. */
   | "martian";
 

@@ -132,7 +132,7 @@ function randomAction(words: NftWords, { chains, place }: Names & { readonly pla
         : "counter",
     () => `log prefix "x" accept`,
     () => `${header} saddr ${randomBlockText(words)} ct state new meta mark set meta mark | 0x4000 accept`,
-    () => (family === 4 ? "ip ttl set 32" : "ip6 hoplimit set 32"),
+    () => `${family === 4 ? "ip ttl" : "ip6 hoplimit"} set ${random.pick([32, 2, 1])}`,
   ];
   return random.pick(actions)();
 }
