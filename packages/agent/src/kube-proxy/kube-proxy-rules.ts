@@ -1,5 +1,5 @@
 import { findRuleTools, type IptablesTools, type Machine, MissingTool, toolName } from "@svcproxy/host";
-import { GONE_UDP, MARKER_CHAIN } from "@svcproxy/iptables";
+import { GONE_UDP, MARKER_CHAIN, OWN_COMMENT } from "@svcproxy/iptables";
 import { EnvironmentError, type Family } from "@svcproxy/topology";
 
 /** Where the kernel has rules of a kube-proxy. */
@@ -80,7 +80,7 @@ export async function deleteKubeProxyTables(
 
 /**
  * Marks the chains of its iptables mode as ours, in the tables that have some: the iptables data path then changes them into what it serves by
- * small steps, or takes them away.
+ * small steps, or takes them away. The jumps to them get comments of ours, see `OWN_COMMENT`.
  *
  * @throws EnvironmentError TOOL_FAILED, MISSING_TOOL
  */
@@ -90,16 +90,20 @@ export async function adoptKubeProxyChains(
 ): Promise<void> {
   for (const one of rules) {
     if (one.kind !== "iptables") continue;
-    const input = (await tablesWith(CANARY, machine, { ...one, signal }))
-      .map((table) => `*${table}\n:${MARKER_CHAIN} - [0:0]\n-X ${CANARY}\nCOMMIT\n`)
+    const input = splitTables(await saved(machine, { ...one, signal }))
+      .filter(({ name, chains }) => TABLES.some((table) => table === name) && chains.includes(CANARY))
+      .map((table) => {
+        const jumps = hooksOf(table, THEIR_COMMENT).map((hook) => replaced(hook, ownSpec(hook)));
+        return [`*${table.name}`, `:${MARKER_CHAIN} - [0:0]`, `-X ${CANARY}`, ...jumps, "COMMIT", ""].join("\n");
+      })
       .join("");
     await restore(machine, { ...one, input, signal });
   }
 }
 
 /**
- * Takes our marks off the tables whose chains a kube-proxy of the iptables mode has made its own, and with them the chains that it does not know,
- * once nothing leads to them.
+ * Takes our marks off the tables whose chains a kube-proxy of the iptables mode has made its own, and with them our jumps beside its own, and the chains
+ * that it does not know, once nothing leads to them.
  *
  * @returns whether there were any
  * @throws EnvironmentError TOOL_FAILED, MISSING_TOOL
@@ -114,11 +118,20 @@ export async function releaseToKubeProxy(
     const save = await saved(machine, { ...one, signal });
     const input = splitTables(save)
       .filter(({ chains }) => chains.includes(CANARY) && chains.some(isMark))
-      .map(({ name, chains, rules: lines }) => {
+      .map((table) => {
+        const { name, chains, rules: lines } = table;
         const gone = [...new Set([...chains.filter(isMark), ...unreferenced(chains, lines)])];
+        const theirs = new Set(hooksOf(table, THEIR_COMMENT).map(({ chain, spec }) => `${chain} ${spec}`));
+        const jumps = hooksOf(table, OUR_COMMENT).map((hook) => ({ ...hook, theirSpec: theirSpec(hook) }));
+        // Those that it has not written yet become its own.
+        const { true: double = [], false: single = [] } = Object.groupBy(jumps, ({ chain, theirSpec: spec }) =>
+          theirs.has(`${chain} ${spec}`) ? "true" : "false",
+        );
         return [
           `*${name}`,
           ...gone.map((chain) => `:${chain} - [0:0]`),
+          ...single.map((hook) => replaced(hook, hook.theirSpec)),
+          ...double.map(({ chain, spec }) => `-D ${chain} ${spec}`),
           ...gone.map((chain) => `-X ${chain}`),
           "COMMIT",
           "",
@@ -130,6 +143,36 @@ export async function releaseToKubeProxy(
     await restore(machine, { ...one, input, signal });
   }
   return isFound;
+}
+
+/** A rule of a built-in chain, as `-save` writes it. */
+interface SavedHook {
+  readonly chain: string;
+  /** 1-based. */
+  readonly position: number;
+  /** What follows the chain's name. */
+  readonly spec: string;
+}
+
+const THEIR_COMMENT = '--comment "kubernetes ';
+const OUR_COMMENT = `--comment "${OWN_COMMENT}kubernetes `;
+
+/** The jumps of built-in chains to chains with kube-proxy's names, that have such a comment. */
+function hooksOf({ builtIn, rules }: SavedTable, comment: string): readonly SavedHook[] {
+  return builtIn.flatMap((chain) =>
+    rules
+      .filter((rule) => rule.startsWith(`-A ${chain} `))
+      .map((rule, index) => ({ chain, position: index + 1, spec: rule.slice(`-A ${chain} `.length) }))
+      .filter(({ spec }) => spec.includes(comment) && spec.includes(" -j KUBE-")),
+  );
+}
+
+const ownSpec = ({ spec }: SavedHook) => spec.replace(THEIR_COMMENT, OUR_COMMENT);
+const theirSpec = ({ spec }: SavedHook) => spec.replace(OUR_COMMENT, THEIR_COMMENT);
+
+/** Another rule in its place, so that no packet finds none. */
+function replaced({ chain, position }: SavedHook, spec: string): string {
+  return `-R ${chain} ${position} ${spec}`;
 }
 
 /** Parts of our dispatch, and of our choice among many endpoints: kube-proxy has no such chains. */
@@ -154,6 +197,8 @@ function isMark(chain: string): boolean {
 interface SavedTable {
   readonly name: string;
   readonly chains: readonly string[];
+  /** Those of them that the kernel sends packets to. */
+  readonly builtIn: readonly string[];
   readonly rules: readonly string[];
 }
 
@@ -163,8 +208,16 @@ function splitTables(save: string): readonly SavedTable[] {
     .filter((part) => part.startsWith("*"))
     .map((part) => {
       const [head = "", ...lines] = part.split("\n");
-      const chains = lines.flatMap((line) => /^:(\S+) /.exec(line)?.[1] ?? []);
-      return { name: head.slice(1).trim(), chains, rules: lines.filter((line) => line.startsWith("-A ")) };
+      const heads = lines.flatMap((line) => {
+        const [, name, policy] = /^:(\S+) (\S+)/.exec(line) ?? [];
+        return name === undefined ? [] : [{ name, isBuiltIn: policy !== "-" }];
+      });
+      return {
+        name: head.slice(1).trim(),
+        chains: heads.map(({ name }) => name),
+        builtIn: heads.filter(({ isBuiltIn }) => isBuiltIn).map(({ name }) => name),
+        rules: lines.filter((line) => line.startsWith("-A ")),
+      };
     });
 }
 
@@ -177,13 +230,6 @@ interface Place {
 async function saved(machine: Machine, { tools, family, signal }: Place): Promise<string> {
   const { stdout } = await machine.run(toolName(tools, family, "-save"), [], { signal });
   return stdout;
-}
-
-async function tablesWith(chain: string, machine: Machine, place: Place): Promise<readonly string[]> {
-  const tables = splitTables(await saved(machine, place));
-  return tables.flatMap(({ name, chains }) =>
-    TABLES.some((table) => table === name) && chains.includes(chain) ? [name] : [],
-  );
 }
 
 /** Each table at once. */

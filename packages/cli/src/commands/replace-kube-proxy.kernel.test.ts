@@ -5,10 +5,23 @@ import { type HostProgram, ProxyHost } from "../testing/proxy-host.ts";
 
 const reason = whyNoKernelTests(["ip", "nft", "iptables-nft", "iptables-legacy"]);
 
-const TOPOLOGY = {
-  hosts: [{ name: "one", address: "192.0.2.1", podCIDR: "10.5.75.0/24" }],
-  services: [{ name: "web", clusterIP: "10.100.0.1", ports: [{ port: 80 }], endpoints: ["10.5.75.2:3000"] }],
-};
+/** As objects of a cluster: rules of iptables are then written with kube-proxy's names. */
+const OBJECTS = [
+  {
+    ...{ apiVersion: "v1", kind: "Node", metadata: { name: "one" }, spec: { podCIDR: "10.5.75.0/24" } },
+    status: { addresses: [{ type: "InternalIP", address: "192.0.2.1" }] },
+  },
+  {
+    ...{ apiVersion: "v1", kind: "Service", metadata: { name: "web", namespace: "default" } },
+    spec: { clusterIP: "10.100.0.1", ports: [{ port: 80 }] },
+  },
+  {
+    ...{ apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", addressType: "IPv4" },
+    metadata: { name: "web-x", namespace: "default", labels: { "kubernetes.io/service-name": "web" } },
+    ports: [{ name: "", port: 3000, protocol: "TCP" }],
+    endpoints: [{ addresses: ["10.5.75.2"] }],
+  },
+];
 
 /** What a kube-proxy of each mode writes for the service. */
 const RULES = {
@@ -40,6 +53,16 @@ COMMIT
 COMMIT
 END`,
 } as const;
+
+/** What a kube-proxy that starts for nftables does first: jumps with its comments go, then the chains with its names, one table at once. */
+const CLEAN_UP = `
+for table in nat filter; do
+  iptables-nft-save -t $table | grep -E '^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) .*--comment "?kubernetes ' \\
+    | sed 's/^-A/-D/' | while read -r rule; do echo "iptables-nft -t $table $rule"; done | sh
+  chains=$(iptables-nft-save -t $table | sed -n 's/^:\\(KUBE-[^ ]*\\) .*/\\1/p')
+  { echo "*$table"; for c in $chains; do echo ":$c - [0:0]"; done; for c in $chains; do echo "-X $c"; done; echo COMMIT; } \\
+    | iptables-nft-restore --noflush || true
+done`;
 
 /** Says all the time what the kernel has of it, in as many lines as there are. */
 const THEIRS =
@@ -93,6 +116,7 @@ describe.skipIf(reason !== undefined)(
       // It is back, and is not fought.
       const back = await startKubeProxy(host, { hasPorts: false });
       await agent.says("kube-proxy was replaced, and is back");
+      if (mode === "nftables") await host.shell(`{ ${CLEAN_UP}\n} 2>/dev/null; sleep 1`);
       await host.shell(RULES[mode]);
       await host.shell("sleep 3");
       expect(await host.shell(THEIRS)).not.toBe("");
@@ -107,6 +131,27 @@ describe.skipIf(reason !== undefined)(
       await back.kill("SIGKILL");
       expect(await client.kill("SIGTERM")).toBe(0);
       expect(client.stdout).toMatch(/^connected\ngood \d+, refused 0, lost 0\n$/);
+    });
+
+    test("given back to a kube-proxy of iptables, nothing of ours is left: jumps that it has not written become its own", async ({
+      expect,
+    }) => {
+      await using host = await openHost();
+      const agent = run(host, ["--data-path", "iptables", "--config", join(host.folder, "c")]);
+      await agent.says('"following"');
+      await agent.kill("SIGTERM");
+      expect(await host.shell("iptables-nft-save")).toContain("svcproxy: kubernetes service portals");
+      await host.shell(RULES.iptables);
+      const giving = svcproxy(host, ["run", "kubernetes", "--give-back"]);
+      expect(await giving.end()).toBe(0);
+      const rules = await host.shell("iptables-nft-save");
+      expect(rules).not.toMatch(/svcproxy/i);
+      const jumps = rules.split("\n").filter((line) => /^-A (PREROUTING|POSTROUTING|OUTPUT) .*-j KUBE-/.test(line));
+      expect(new Set(jumps).size).toBe(jumps.length);
+      expect(jumps.filter((line) => line.startsWith("-A PREROUTING"))).toHaveLength(1);
+      expect(jumps.filter((line) => line.startsWith("-A POSTROUTING"))).toEqual([
+        '-A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING',
+      ]);
     });
 
     test("--give-back waits for kube-proxy, and takes nothing away before", async ({ expect }) => {
@@ -128,7 +173,7 @@ describe.skipIf(reason !== undefined)(
 
 async function openHost(): Promise<ProxyHost> {
   const host = await ProxyHost.create();
-  await host.writeTopology(TOPOLOGY);
+  await host.writeTopology({ apiVersion: "v1", kind: "List", items: OBJECTS });
   await host.shell(`
     ip link add cni0 type bridge && ip link set cni0 up && ip address add 10.5.75.2/32 dev cni0
     ip route add 10.100.0.0/16 dev cni0

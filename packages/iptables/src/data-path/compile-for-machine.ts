@@ -2,6 +2,7 @@ import { type PlanWithoutTaken, withoutTakenNodePorts } from "@svcproxy/host";
 import type { Family, HostPlan } from "@svcproxy/topology";
 import { compileRules } from "../compile-rules.ts";
 import type { DesiredRules } from "../desired-rules.ts";
+import { withOwnComments } from "../kernel/own-comments.ts";
 import type { RuleStyle } from "../rule-style.ts";
 import type { OpenMachine, RuleAbilities } from "./iptables-machine.ts";
 import type { IptablesSettings } from "./iptables-settings.ts";
@@ -30,7 +31,7 @@ export function compileForMachine(
 ): readonly DesiredRules[] {
   return usedFamilies(plan)
     .filter((family) => families === undefined || families.includes(family))
-    .map((family) => compileRules(plan, { ...style, family, ...abilities }));
+    .map((family) => withOwnComments(compileRules(plan, { ...style, family, ...abilities })));
 }
 
 /** Those in which the plan has something to do; in others nothing of ours is to be. */
