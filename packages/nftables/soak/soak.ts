@@ -24,6 +24,14 @@ const { values: flags, positionals } = parseArgs({
 });
 const seed = Number(flags.seed);
 
+/** Without and with affinity clients meet other chains. */
+const LOADS = [
+  { family: 4, isSticky: false },
+  { family: 4, isSticky: true },
+  { family: 6, isSticky: false },
+  { family: 6, isSticky: true },
+] as const;
+
 const RUNS: Readonly<Record<string, () => Promise<string>>> = {
   async walk() {
     const steps = Number(flags.steps);
@@ -33,14 +41,12 @@ const RUNS: Readonly<Record<string, () => Promise<string>>> = {
   async load() {
     const changes = Number(flags.changes);
     const lines: string[] = [];
-    for (const [family, isSticky] of [
-      [4, false],
-      [6, true],
-    ] as const) {
-      const report = await changeUnderLoad({ seed, changes: changes / 2, rate: Number(flags.rate), isSticky, family });
+    const each = Math.ceil(changes / LOADS.length);
+    for (const { family, isSticky } of LOADS) {
+      const report = await changeUnderLoad({ seed, changes: each, rate: Number(flags.rate), isSticky, family });
       const { answered, refused, reset, failed, late, lost, longestMs, errors } = report;
       lines.push(
-        `IPv${family}${isSticky ? " with affinity" : ""}: ${changes / 2} changes, ${answered} connections answered, ` +
+        `IPv${family}${isSticky ? " with affinity" : ""}: ${each} changes, ${answered} connections answered, ` +
           `${refused} refused, ${reset} reset, ${failed} failed, ${late} late, ${lost} first packets lost, ` +
           `longest ${longestMs} ms${errors.map((error) => `, ${error}`).join("")}`,
       );
