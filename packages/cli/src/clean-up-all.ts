@@ -16,13 +16,13 @@ export async function cleanUpAll(context: CommandContext, { json }: { readonly j
     await openTables(context, {}),
     await openRules(context, {}),
     { name: "userspace", cleanup: () => cleanUpUserspace({}, thisMachine) },
+    { name: "trace", cleanup: () => cleanUpTrace(context.signal) },
   ];
   for (const dataPath of dataPaths) {
     const found = await cleanUp(dataPath, context.signal);
     removed.push(...found.removed);
     problems.push(...found.problems);
   }
-  if (await removeTraceLeftover(thisMachine, context)) removed.push(`table ${TRACE_TABLE}`);
   await logProblems(context, problems);
   if (json === true) await context.print(`${JSON.stringify({ removed, ...reportProblems(problems) }, null, 2)}\n`);
   else {
@@ -35,7 +35,14 @@ export async function cleanUpAll(context: CommandContext, { json }: { readonly j
   return problems.some(({ severity }) => severity === "error") ? 1 : 0;
 }
 
-type Cleanable = Pick<DataPath, "name" | "cleanup">;
+interface Cleanable extends Pick<DataPath, "cleanup"> {
+  readonly name: DataPath["name"] | "trace";
+}
+
+async function cleanUpTrace(signal: AbortSignal) {
+  const isFound = await removeTraceLeftover(thisMachine, { signal });
+  return { removed: isFound ? [`table ${TRACE_TABLE}`] : [], problems: [] };
+}
 
 async function cleanUp(
   dataPath: Cleanable,
@@ -49,7 +56,12 @@ async function cleanUp(
     const severity = error instanceof MissingTool ? "warning" : "error";
     return {
       removed: [],
-      problems: [{ ...problemOfError(error, { subject: `data path ${dataPath.name}` }), severity }],
+      problems: [
+        {
+          ...problemOfError(error, { subject: dataPath.name === "trace" ? "trace" : `data path ${dataPath.name}` }),
+          severity,
+        },
+      ],
     };
   }
 }

@@ -1,6 +1,19 @@
-import { EndedTool, type ToolRunner } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 import { nftVersion } from "./nft-version.ts";
+import { EndedTool, runTool, type ToolOptions, type ToolOutput, type ToolRunner } from "./run-tool.ts";
+
+/** Signals by which the kernel ends a program for a fault of its own; by others somebody ended it. */
+const CRASHES: ReadonlySet<string> = new Set(["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL"]);
+
+/** The same as `runTool`, but that an nft that crashes is explained. */
+export async function runExplained(tool: string, args: readonly string[], options?: ToolOptions): Promise<ToolOutput> {
+  try {
+    return await runTool(tool, args, options);
+  } catch (error) {
+    if (tool !== "nft" || !(error instanceof EndedTool)) throw error;
+    throw await explainCrash(error, runTool);
+  }
+}
 
 /**
  * The error for an nft that a signal ended. Some versions do so as long as a set is there that another version wrote, in whatever
@@ -9,6 +22,7 @@ import { nftVersion } from "./nft-version.ts";
  * @see nft 1.0.6, which crashes on the descriptions that nft 1.1 keeps with some maps (kubernetes #136786)
  */
 export async function explainCrash(ended: EndedTool, run: ToolRunner): Promise<EnvironmentError> {
+  if (!CRASHES.has(ended.by)) return ended;
   const version = (await nftVersion(run).catch(() => undefined)) ?? "of an unknown version";
   const culprits = await findCulprits(run).catch(() => []);
   const tables = culprits.length === 0 ? "some table" : `table ${culprits.join(" and table ")}`;

@@ -1,4 +1,5 @@
 import { type AddressReading, readAddresses } from "./addresses.ts";
+import { runExplained } from "./explain-crash.ts";
 import { type Listener, type PortHolder, readHolders, readListeners } from "./listeners.ts";
 import type { NamespaceLock } from "./lock-folder.ts";
 import { type LockOptions, lockNamespace } from "./namespace-lock.ts";
@@ -6,7 +7,7 @@ import { hasNetAdmin } from "./net-admin.ts";
 import { type PodNamespace, readPodNamespaces } from "./pod-namespaces.ts";
 import { type RunningProcess, readProcesses, readProcFile } from "./processes.ts";
 import { readRecentLists } from "./recent-lists.ts";
-import { runTool, type ToolRunner } from "./run-tool.ts";
+import type { ToolRunner } from "./run-tool.ts";
 import { readSysctl, writeSysctl } from "./sysctls.ts";
 import { hasTool } from "./tool-path.ts";
 import { ToolShell, type ToolStarter } from "./tool-shell.ts";
@@ -36,7 +37,7 @@ export interface Machine {
 }
 
 export const thisMachine: Machine = {
-  run: runTool,
+  run: runExplained,
   startTools: (options) => new ToolShell(options),
   hasTool,
   hasNetAdmin,

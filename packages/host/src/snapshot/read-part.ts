@@ -16,6 +16,9 @@ export type PartReading<Value> = { readonly value: Value } | { readonly because:
 /** A listing of 10,000 services takes nft some ten seconds. */
 const TIMEOUT_MS = 90_000;
 
+/** Codes of a tool that could not be run to its end. */
+const FAILURES: ReadonlySet<string> = new Set(["TOOL_FAILED", "NFT_CRASHED"]);
+
 /** What one tool may print: the rules of some 50,000 services. */
 const MAX_OUTPUT_BYTES = 64 << 20;
 
@@ -43,7 +46,7 @@ export async function readCommand(
   } catch (error) {
     if (error instanceof MissingTool)
       return { because: `${tool} is not on this machine (apt-get install ${packageOf(tool)})` };
-    if (error instanceof EnvironmentError && error.code === "TOOL_FAILED") return { because: error.message };
+    if (error instanceof EnvironmentError && FAILURES.has(error.code)) return { because: error.message };
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { EndedTool, runTool, type ToolOptions, type ToolOutput, type ToolRunner } from "@svcproxy/host";
+import { EndedTool, explainCrash, runTool, type ToolOptions, type ToolOutput, type ToolRunner } from "@svcproxy/host";
 import type { Family } from "@svcproxy/topology";
 import { formatChange, type TableChange } from "../change/table-change.ts";
 import type { WrittenTable } from "../change/written-table.ts";
@@ -7,7 +7,6 @@ import { tableName } from "../table/format-table.ts";
 import type { NftTable } from "../table/nft-table.ts";
 import { parseTable } from "../table/parse-table.ts";
 import { hasRulesOf, presenceCheck, sameValuesCheck } from "./check-written.ts";
-import { explainCrash } from "./explain-crash.ts";
 import { isMismatch, nftFault } from "./nft-faults.ts";
 import { NftRefused } from "./nft-refused.ts";
 import { requireSupport } from "./require-support.ts";

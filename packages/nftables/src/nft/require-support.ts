@@ -1,8 +1,7 @@
 import { release } from "node:os";
-import type { ToolRunner } from "@svcproxy/host";
+import { nftVersion, type ToolRunner } from "@svcproxy/host";
 import { EnvironmentError, type Family } from "@svcproxy/topology";
 import { nftFault, OLDEST_NFT, said } from "./nft-faults.ts";
-import { nftVersion } from "./nft-version.ts";
 import { PROBED_FEATURES, probeTable } from "./probe-table.ts";
 
 export interface SupportOptions {
