@@ -42,3 +42,10 @@ test("what a later change removed as a whole is not looked for any more", () => 
   const first = written({ a: "1" });
   expect(told(joinWritten(first, { ...written({}), collections: [] }))).toEqual([[], []]);
 });
+
+test("what came and went again leaves no list without an element, which nft takes for a syntax error", () => {
+  const { added, removed } = joinWritten(written({ a: "1" }), written({}, ["a"]));
+  expect([added.size, told({ ...written({}), removed })]).toEqual([0, [[], ["a"]]]);
+  const back = joinWritten(written({}, ["a"]), written({ a: "2" }));
+  expect([back.removed.size, told(back)]).toEqual([0, [["a=2"], []]]);
+});

@@ -34,7 +34,8 @@ export function joinWritten(first: WrittenTable, second: WrittenTable): WrittenT
     }
   }
   const names = new Set(second.collections.map(({ name }) => name));
-  const isThere = ([name]: readonly [string, unknown]) => names.has(name);
+  // What came and went in between leaves nothing to be read: a list without an element is a syntax error.
+  const isThere = ([name, { size }]: readonly [string, { readonly size: number }]) => names.has(name) && size > 0;
   return { ...second, added: new Map([...added].filter(isThere)), removed: new Map([...removed].filter(isThere)) };
 }
 

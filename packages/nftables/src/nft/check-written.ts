@@ -16,6 +16,7 @@ export function sameValuesCheck(written: WrittenTable, { withRules }: { readonly
   const table = tableName(family);
   const text: string[] = [];
   for (const [collection, elements] of added) {
+    if (elements.size === 0) continue;
     const lines = Array.from(elements, ([key, value]) => formatElement(key, value));
     text.push(`add element ${table} ${collection} {\n${lines.join(",\n")}\n}`);
   }
@@ -33,11 +34,13 @@ export function sameValuesCheck(written: WrittenTable, { withRules }: { readonly
 
 /** What `nft -c -f -` has the kernel look for: only what is there can be deleted. Empty where nothing was added. */
 export function presenceCheck({ family, added }: WrittenTable): string {
-  return Array.from(
-    added,
-    ([collection, elements]) =>
-      `delete element ${tableName(family)} ${collection} {\n${[...elements.keys()].join(",\n")}\n}\n`,
-  ).join("");
+  return [...added]
+    .filter(([, { size }]) => size > 0)
+    .map(
+      ([collection, elements]) =>
+        `delete element ${tableName(family)} ${collection} {\n${[...elements.keys()].join(",\n")}\n}\n`,
+    )
+    .join("");
 }
 
 /** Something that a map of this type may lead to. */
