@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ApiObject, createApiServer } from "../src/testing/kube-proxy/api-server.ts";
+import { type ClusterObject, TestApiServer } from "@svcproxy/agent/testing";
 
 const SERVICES = Number(process.env["SERVICES"] ?? 10_000);
 const ENDPOINTS = 3;
@@ -72,8 +72,9 @@ async function measure(kubeProxy: string): Promise<void> {
   try {
     for (const line of SET_UP) execFileSync("ip", line.split(" "));
     const objects = objectsOf();
-    const { server, put } = createApiServer(objects);
-    server.listen(API_PORT, "127.0.0.1");
+    await using server = await TestApiServer.start({ port: API_PORT });
+    const put = (object: ClusterObject) => server.store.put(object);
+    objects.forEach(put);
     const kubeconfig = join(folder, "kubeconfig");
     writeFileSync(kubeconfig, KUBECONFIG);
     const legacyMs = loadLegacy(folder, objects);
@@ -94,8 +95,6 @@ async function measure(kubeProxy: string): Promise<void> {
     ];
     const none = ["--healthz-bind-address", "none", "--metrics-bind-address", "none"];
     await follow({ name: "svcproxy run", command: [process.execPath, program, ...run, ...none], put, legacyMs });
-    server.close();
-    server.closeAllConnections();
   } finally {
     for (const server of servers) server.close();
     rmSync(folder, { recursive: true });
@@ -105,7 +104,7 @@ async function measure(kubeProxy: string): Promise<void> {
 interface Followed {
   readonly name: string;
   readonly command: readonly string[];
-  readonly put: (object: ApiObject) => void;
+  readonly put: (object: ClusterObject) => void;
   readonly legacyMs: number;
 }
 
@@ -150,7 +149,7 @@ async function follow({ name, command, put, legacyMs }: Followed): Promise<void>
   }
 }
 
-function loadLegacy(folder: string, objects: readonly ApiObject[]): number {
+function loadLegacy(folder: string, objects: readonly ClusterObject[]): number {
   const file = join(folder, "objects.json");
   writeFileSync(file, JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }));
   const args = [program, "iptables", file, "--host", NODE, "--format", "restore", "--family", "4"];
@@ -167,7 +166,7 @@ function loadLegacy(folder: string, objects: readonly ApiObject[]): number {
   return Math.min(...took);
 }
 
-function objectsOf(): readonly ApiObject[] {
+function objectsOf(): readonly ClusterObject[] {
   const services = Array.from({ length: SERVICES }, (_, index) => {
     const name = `web${index}`;
     const addresses = Array.from({ length: ENDPOINTS }, (_each, place) => {
@@ -185,7 +184,7 @@ function objectsOf(): readonly ApiObject[] {
   return [node, ...services.flat(), service(PROBE.name, PROBE.vip), probeSlice(PROBE.ports[0])];
 }
 
-function service(name: string, clusterIP: string): ApiObject {
+function service(name: string, clusterIP: string): ClusterObject {
   const spec = {
     ...{ type: "ClusterIP", clusterIP, clusterIPs: [clusterIP], ipFamilies: ["IPv4"], ipFamilyPolicy: "SingleStack" },
     ports: [{ port: 80, protocol: "TCP", targetPort: 3000 }],
@@ -193,7 +192,7 @@ function service(name: string, clusterIP: string): ApiObject {
   return { apiVersion: "v1", kind: "Service", metadata: { name, namespace: "default" }, spec };
 }
 
-function probeSlice(port: number): ApiObject {
+function probeSlice(port: number): ClusterObject {
   return slice(PROBE.name, { addresses: [HOST], port });
 }
 

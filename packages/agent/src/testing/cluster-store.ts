@@ -20,12 +20,30 @@ export interface StoreEvent {
   readonly after: ClusterObject | undefined;
 }
 
-const PATHS: Readonly<Record<string, string>> = {
-  Service: "/api/v1/services",
-  EndpointSlice: "/apis/discovery.k8s.io/v1/endpointslices",
-  Node: "/api/v1/nodes",
-  ServiceCIDR: "/apis/networking.k8s.io/v1/servicecidrs",
-};
+/** What there is of objects, and where. */
+export interface ServedKind {
+  readonly kind: string;
+  readonly apiVersion: string;
+  readonly path: string;
+}
+
+const SERVED_KINDS: readonly ServedKind[] = [
+  { kind: "Service", apiVersion: "v1", path: "/api/v1/services" },
+  {
+    kind: "EndpointSlice",
+    apiVersion: "discovery.k8s.io/v1",
+    path: "/apis/discovery.k8s.io/v1/endpointslices",
+  },
+  { kind: "Node", apiVersion: "v1", path: "/api/v1/nodes" },
+  { kind: "ServiceCIDR", apiVersion: "networking.k8s.io/v1", path: "/apis/networking.k8s.io/v1/servicecidrs" },
+];
+
+const pathOf = (kind: string) => SERVED_KINDS.find((served) => served.kind === kind)?.path;
+
+/** What is served at a path; undefined: nothing. */
+export function servedKindAt(path: string): ServedKind | undefined {
+  return SERVED_KINDS.find((served) => served.path === path);
+}
 
 /** The objects of a cluster with their versions, as etcd has them below an API server. */
 export class ClusterStore {
@@ -37,7 +55,7 @@ export class ClusterStore {
   readonly #listeners = new Set<(event: StoreEvent) => void>();
 
   put(object: ClusterObject): void {
-    const path = PATHS[object.kind];
+    const path = pathOf(object.kind);
     if (path === undefined) throw new TypeError(`nobody follows ${object.kind}`);
     const key = keyOf(object);
     const before = this.#of(path).get(key);
@@ -57,7 +75,7 @@ export class ClusterStore {
 
   /** @param key `namespace/name`, or the name of what has no namespace */
   delete(kind: string, key: string): void {
-    const path = PATHS[kind] ?? "";
+    const path = pathOf(kind) ?? "";
     const before = this.#of(path).get(key);
     if (before === undefined) throw new TypeError(`there is no ${kind} ${key}`);
     this.version += 1;
@@ -68,9 +86,9 @@ export class ClusterStore {
   /** These are all that there are of the kind. */
   replace(kind: string, objects: readonly ClusterObject[]): void {
     const keys = new Set(objects.map(keyOf));
-    for (const key of [...this.#of(PATHS[kind] ?? "").keys()]) if (!keys.has(key)) this.delete(kind, key);
+    for (const key of [...this.#of(pathOf(kind) ?? "").keys()]) if (!keys.has(key)) this.delete(kind, key);
     for (const object of objects) {
-      const { metadata: _, ...before } = this.#of(PATHS[kind] ?? "").get(keyOf(object)) ?? { metadata: {} };
+      const { metadata: _, ...before } = this.#of(pathOf(kind) ?? "").get(keyOf(object)) ?? { metadata: {} };
       const { metadata: __, ...after } = object;
       if (JSON.stringify(before) !== JSON.stringify(after)) this.put(object);
     }
@@ -78,10 +96,6 @@ export class ClusterStore {
 
   list(path: string): readonly ClusterObject[] {
     return [...this.#of(path).values()].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
-  }
-
-  has(path: string): boolean {
-    return Object.values(PATHS).includes(path);
   }
 
   /** Forgets all events: a watch from before now is too old. */

@@ -4,7 +4,7 @@ import { createServer as createSecureServer, type ServerOptions } from "node:htt
 import type { AddressInfo, Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { constants, createGzip, gzipSync } from "node:zlib";
-import { type ClusterObject, ClusterStore, type StoreEvent } from "./cluster-store.ts";
+import { type ClusterObject, ClusterStore, type ServedKind, type StoreEvent, servedKindAt } from "./cluster-store.ts";
 import { type RecordedExchange, recordedExchange } from "./recorded-exchange.ts";
 
 /** How the next requests are answered instead of from the store. */
@@ -23,7 +23,7 @@ const GZIP_FROM_BYTES = 128 << 10;
 
 /**
  * An API server with a store of its own, which speaks as the recorded one did: its refusals are the recorded bodies, its lists and watches have
- * their shape. A script may answer in its place.
+ * their shape. A script may answer in its place. A real kube-proxy follows it where its configuration says `contentType: application/json`.
  */
 export class TestApiServer implements AsyncDisposable {
   readonly store = new ClusterStore();
@@ -95,20 +95,25 @@ export class TestApiServer implements AsyncDisposable {
   }
 
   #answer(message: IncomingMessage, response: ServerResponse): void {
+    if (message.method === "POST") {
+      takeEvent(message, response);
+      return;
+    }
     const url = new URL(message.url ?? "/", this.url);
     const request = { path: url.pathname, query: url.searchParams, headers: message.headers };
     this.requests.push(request);
     const scripted = this.script(request);
+    const served = servedKindAt(request.path);
     if (scripted === "silence") {
       response.writeHead(200, JSON_HEADERS);
       response.flushHeaders();
     } else if (scripted !== undefined) replay(recordedExchange(scripted.recorded), response, scripted);
-    else if (!this.store.has(request.path)) replay(recordedExchange("unknown-path"), response);
-    else if (request.query.get("watch") === "true") this.#watch(request, response);
-    else this.#list(request, response);
+    else if (served === undefined) replay(recordedExchange("unknown-path"), response);
+    else if (request.query.get("watch") === "true") this.#watch(request, response, served);
+    else this.#list(request, response, served);
   }
 
-  #list({ path, query, headers }: AskedRequest, response: ServerResponse): void {
+  #list({ path, query, headers }: AskedRequest, response: ServerResponse, { kind, apiVersion }: ServedKind): void {
     const all = this.store.list(path).filter((object) => isSelected(object, query));
     const limit = Number(query.get("limit") ?? "0");
     const start = Number(query.get("continue") ?? "0");
@@ -118,7 +123,7 @@ export class TestApiServer implements AsyncDisposable {
     const rest = all.length - start - items.length;
     const more = rest > 0 ? { continue: String(start + limit), remainingItemCount: rest } : {};
     const body = JSON.stringify({
-      ...{ kind: "List", apiVersion: "v1", metadata: { resourceVersion: String(this.store.version), ...more } },
+      ...{ kind: `${kind}List`, apiVersion, metadata: { resourceVersion: String(this.store.version), ...more } },
       items,
     });
     if (acceptsGzip(headers) && body.length >= GZIP_FROM_BYTES) {
@@ -126,7 +131,7 @@ export class TestApiServer implements AsyncDisposable {
     } else response.writeHead(200, JSON_HEADERS).end(body);
   }
 
-  #watch(request: AskedRequest, response: ServerResponse): void {
+  #watch(request: AskedRequest, response: ServerResponse, { kind, apiVersion }: ServedKind): void {
     const { path, query } = request;
     const isInitial = query.get("sendInitialEvents") === "true";
     const since = Number(query.get("resourceVersion") ?? "0");
@@ -143,7 +148,8 @@ export class TestApiServer implements AsyncDisposable {
     if (isInitial) {
       for (const object of this.store.list(path)) if (isSelected(object, query)) write(lineOf("ADDED", object));
       const annotations = { "k8s.io/initial-events-end": "true" };
-      write(lineOf("BOOKMARK", { metadata: { resourceVersion: String(this.store.version), annotations } }));
+      const metadata = { resourceVersion: String(this.store.version), annotations };
+      write(lineOf("BOOKMARK", { kind, apiVersion, metadata }));
     } else for (const event of this.store.events) send(event);
     const stop = this.store.onEvent(send);
     response.once("close", stop);
@@ -155,6 +161,12 @@ export class TestApiServer implements AsyncDisposable {
     if (!this.canStream) return "etcd34-watch-sendinitialevents-services";
     return query.get("resourceVersionMatch") === "NotOlderThan" ? undefined : "watch-sendinitialevents-no-match";
   }
+}
+
+/** kube-proxy tells of itself; nobody reads it. */
+function takeEvent(request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(201, JSON_HEADERS);
+  request.pipe(response);
 }
 
 const JSON_HEADERS = { "content-type": "application/json" };
