@@ -133,6 +133,9 @@ export interface NftElement {
   /** Empty for the catch-all `*`. */
   readonly key: readonly DatumPart[];
   readonly data?: NftData;
+  /** What it had counted when it was listed; absent where it counts nothing, or the listing does not say. */
+  readonly counters?: { readonly packets: number; readonly bytes: number };
+  readonly comment?: string;
 }
 
 export type NftData =

@@ -4,6 +4,7 @@ import { hookStages } from "../hooks/hook-order.ts";
 import { type HostRules, hostRulesOf } from "../hooks/host-rules.ts";
 import type { HostState } from "../host/host-state.ts";
 import { createRouter, type HostView } from "../host/routing.ts";
+import type { FoundElement } from "../nft/trace/asked.ts";
 import type { RulePosition, RuleSet } from "../rule-set.ts";
 import { connectionOf, type Entry, enterHost } from "./packet/entry.ts";
 import { ONE } from "./packet/fraction.ts";
@@ -29,6 +30,8 @@ export interface TracerOptions {
   readonly knowsDynamicSets?: boolean;
   /** A run of rules that did not match is told in one line when it is longer than this. Default 3. */
   readonly foldMissesAfter?: number;
+  /** Is told each element of a named set or map of nftables that a packet's key is found at, again with each packet. */
+  readonly onElement?: (found: FoundElement) => void;
 }
 
 /** Where one packet may go. */
@@ -67,6 +70,7 @@ export function createTracer(options: TracerOptions): Tracer {
     knowsDynamicSets: options.knowsDynamicSets ?? true,
     isOwn: options.isOwn ?? isProxyRule,
     foldMissesAfter: options.foldMissesAfter ?? 3,
+    onElement: options.onElement,
   };
   return { trace: (request) => traceOne({ ...context, budget: { left: MAX_STEPS } }, options.plan, request) };
 }

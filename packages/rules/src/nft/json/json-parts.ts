@@ -56,11 +56,23 @@ export function elementsOf(
 ): readonly NftElement[] {
   const list: readonly unknown[] = Array.isArray(values) ? values : [values];
   return list.map((value): NftElement => {
-    if (!isMap) return { key: keyOf(value, keyTypes) };
+    if (!isMap) return { key: keyOf(value, keyTypes), ...attributesOf(value) };
     const pair: readonly unknown[] = Array.isArray(value) ? value : [];
     if (pair.length !== 2) throw new JsonFault(`${shown(value)} is not an element of a map`);
-    return { key: keyOf(pair[0], keyTypes), data: dataOf(pair[1], dataTypes) };
+    return { key: keyOf(pair[0], keyTypes), data: dataOf(pair[1], dataTypes), ...attributesOf(pair[0]) };
   });
+}
+
+/** What is said of an element beside its value: `{ "elem": { "val": …, "counter": …, "comment": … } }`. */
+function attributesOf(value: unknown): Pick<NftElement, "counters" | "comment"> {
+  const element = isObject(value) ? value["elem"] : undefined;
+  if (!isObject(element)) return {};
+  const { counter, comment } = element;
+  const { packets, bytes } = isObject(counter) ? counter : {};
+  return {
+    ...(typeof packets === "number" && typeof bytes === "number" ? { counters: { packets, bytes } } : {}),
+    ...(typeof comment === "string" ? { comment } : {}),
+  };
 }
 
 function keyOf(value: unknown, types: readonly string[]): readonly DatumPart[] {

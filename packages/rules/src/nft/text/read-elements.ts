@@ -32,11 +32,10 @@ export function readElements(words: NftWords, types: ElementTypes, elements: Nft
 
 function readElement(words: NftWords, { keyTypes, dataTypes }: ElementTypes, shared: Map<string, NftData>): NftElement {
   const key = words.peek === "*" ? catchAll(words) : readParts(words, keyTypes);
-  skipAttributes(words);
-  if (!words.skip(":")) return { key };
+  const said = readAttributes(words);
+  if (!words.skip(":")) return { key, ...said };
   const data = readData(words, dataTypes, shared);
-  skipAttributes(words);
-  return { key, data };
+  return { key, data, ...said, ...readAttributes(words) };
 }
 
 function catchAll(words: NftWords): readonly DatumPart[] {
@@ -61,22 +60,26 @@ function readTyped(words: NftWords, type = UNKNOWN_TYPE): DatumPart {
   return first | rest;
 }
 
-/** What else is said of an element: how long it stays, its counters, its comment. */
-function skipAttributes(words: NftWords): void {
+/** What else is said of an element: its counters and its comment; how long it stays is passed over. */
+function readAttributes(words: NftWords): Pick<NftElement, "counters" | "comment"> {
+  let said: Pick<NftElement, "counters" | "comment"> = {};
   for (;;) {
     switch (words.peek) {
       case "timeout":
       case "expires":
+        words.next();
+        words.next();
+        break;
       case "comment":
         words.next();
-        words.next();
+        said = { ...said, comment: words.next().slice(1) };
         break;
       case "counter":
         words.next();
         if (words.skip("packets")) {
-          words.next();
+          const packets = Number(words.next());
           words.expect("bytes");
-          words.next();
+          said = { ...said, counters: { packets, bytes: Number(words.next()) } };
         }
         break;
       case "limit":
@@ -86,7 +89,7 @@ function skipAttributes(words: NftWords): void {
         skipStateful(words);
         break;
       default:
-        return;
+        return said;
     }
   }
 }

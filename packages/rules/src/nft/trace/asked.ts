@@ -3,9 +3,16 @@ import type { HostView } from "../../host/routing.ts";
 import type { Hook } from "../../rule-set.ts";
 import type { ZoneChoice } from "../../target.ts";
 import type { PacketView } from "../../trace/packet/packet-view.ts";
-import type { NftTable } from "../nft-rule-set.ts";
+import type { NftElement, NftSet, NftTable } from "../nft-rule-set.ts";
 
 type ZoneDirection = ZoneChoice["direction"];
+
+/** An element of a named set or map that a packet's key was found at. */
+export interface FoundElement {
+  readonly table: NftTable;
+  readonly set: NftSet;
+  readonly element: NftElement;
+}
 
 /** What a statement is asked about: a packet at a hook, and the table whose sets and maps it may name. */
 export interface NftAsked {
@@ -15,6 +22,8 @@ export interface NftAsked {
   readonly table: NftTable;
   /** Whether sets that rules write as packets pass hold what was listed; else what is in them is not known. */
   readonly knowsDynamicSets: boolean;
+  /** Is told each element that is found. */
+  readonly onElement?: ((found: FoundElement) => void) | undefined;
 }
 
 export interface NftAskedAt extends NftAsked {

@@ -189,7 +189,11 @@ function lookUpKey(reference: NftSetReference, key: readonly Value[], asked: Nft
   if (set === undefined) return { kind: "unknown", because: `the set ${reference.name} is not known` };
   if (set.unread !== undefined)
     return { kind: "unknown", because: `the set ${reference.name} is not all known: ${set.unread.because}` };
-  return writtenLookup(asked, set, key) ?? indexOf(set.elements).find(key);
+  const written = writtenLookup(asked, set, key);
+  if (written !== undefined) return written;
+  const found = indexOf(set.elements).find(key);
+  if (found.kind === "found") asked.onElement?.({ table: asked.table, set, element: found.element });
+  return found;
 }
 
 const indexes = new WeakMap<readonly NftElement[], ElementIndex>();

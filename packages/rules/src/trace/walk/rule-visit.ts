@@ -2,6 +2,7 @@ import type { Subject } from "../../effects/effect.ts";
 import type { AnyMatch, AnyRule } from "../../hooks/any-rule.ts";
 import type { BaseChain, HookStages } from "../../hooks/hook-order.ts";
 import type { HostView } from "../../host/routing.ts";
+import type { FoundElement } from "../../nft/trace/asked.ts";
 import type { Hook, RulePosition } from "../../rule-set.ts";
 import type { Fraction } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
@@ -16,6 +17,8 @@ export interface WalkContext {
   readonly stages: HookStages;
   /** Whether sets that rules write as packets pass hold what was listed; else what is in them is not known. */
   readonly knowsDynamicSets: boolean;
+  /** Is told each element of a set or map of nftables that a packet's key is found at. */
+  readonly onElement?: ((found: FoundElement) => void) | undefined;
   /** Whether a rule that translates is the service proxy's own; `path` names the chains that led to it, the built-in one first. */
   isOwn(position: RulePosition, rule: AnyRule, path: readonly string[]): boolean;
   /** Runs of rules that did not match are folded when they are longer than this. */

@@ -60,6 +60,7 @@ function askedAt({ base, context, hook }: ChainWalk, { packet, route }: WalkStat
     hook,
     table: base.nft,
     knowsDynamicSets: context.knowsDynamicSets,
+    onElement: context.onElement,
     nextHop: route?.gateway,
     untracked,
     templated,
