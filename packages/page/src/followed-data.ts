@@ -2,6 +2,7 @@ import type { TraceJson } from "@svcproxy/rules";
 import { LocalData } from "./engine/local-data.ts";
 import { overviewOf } from "./engine/overview-of.ts";
 import type { Viewed } from "./engine/viewed.ts";
+import { meaningOf } from "./meaning-of.ts";
 import type { PageConnections, PageCounts, PageData, PageEvent, PagePacket, PageState, ServiceView } from "./model.ts";
 
 /** Where what is shown comes from, and how it is noticed that it is otherwise. */
@@ -49,6 +50,7 @@ export class FollowedData implements PageData {
   #viewed: Viewed;
   #data: LocalData;
   #signature: string;
+  #meaning: string;
   /** On the clock of `performance`. */
   #readDueMs: number;
   #counted: CountsReading | undefined;
@@ -63,6 +65,7 @@ export class FollowedData implements PageData {
     this.#viewed = viewed;
     this.#data = new LocalData(viewed);
     this.#signature = signature;
+    this.#meaning = meaningOf(viewed);
     this.#readDueMs = nextRead(tookMs);
   }
 
@@ -82,8 +85,14 @@ export class FollowedData implements PageData {
     return this.#data.state();
   }
 
-  service(host: string, id: string): Promise<ServiceView> {
-    return this.#data.service(host, id);
+  async service(id: string): Promise<readonly ServiceView[]> {
+    const startedMs = performance.now();
+    try {
+      return await this.#data.service(id);
+    } finally {
+      // The first question reads the rules: that is a part of what it costs to have them anew.
+      this.#readDueMs += (performance.now() - startedMs) / SHARE;
+    }
   }
 
   trace(packet: PagePacket): Promise<TraceJson> {
@@ -94,11 +103,11 @@ export class FollowedData implements PageData {
     return this.#source.connections?.(this.#viewed, { host, id });
   }
 
-  follow(onEvent: (event: PageEvent) => void): () => void {
-    this.#followers.set(onEvent, this.#data.follow(onEvent));
+  follow(onEvent: (event: PageEvent) => void, have?: string): () => void {
     if (this.#oldSince === undefined) onEvent({ kind: "fresh" });
     // It may have changed since the page was loaded, while nobody looked.
-    onEvent({ kind: "state", state: overviewOf(this.#viewed) });
+    if (have !== this.#viewed.takenAt) onEvent({ kind: "state", state: overviewOf(this.#viewed) });
+    this.#followers.set(onEvent, this.#data.follow(onEvent));
     if (this.#followers.size === 1) this.#schedule(0);
     return () => {
       this.#followers.get(onEvent)?.();
@@ -136,10 +145,12 @@ export class FollowedData implements PageData {
     if (signature === this.#signature && !isDue && this.#oldSince === undefined) return;
     const viewed = await this.#source.read();
     this.#readDueMs = nextRead(performance.now() - startedMs);
-    const isSame = meaningOf(viewed) === meaningOf(this.#viewed);
+    const meaning = meaningOf(viewed);
+    const isSame = meaning === this.#meaning;
     this.#signature = signature;
-    this.#viewed = viewed;
-    this.#data = new LocalData(viewed);
+    this.#meaning = meaning;
+    this.#viewed = isSame ? { ...viewed, takenAt: this.#viewed.takenAt } : viewed;
+    this.#data = new LocalData(this.#viewed);
     if (isSame) return;
     for (const [onEvent, stop] of this.#followers) {
       stop();
@@ -176,9 +187,4 @@ export class FollowedData implements PageData {
 
 function nextRead(tookMs: number): number {
   return performance.now() + Math.max(LEAST_READ_PAUSE_MS, tookMs / SHARE);
-}
-
-/** All of it but counters and the time. */
-function meaningOf(viewed: Viewed): string {
-  return JSON.stringify({ ...viewed, takenAt: "" }).replaceAll(/\[\d+:\d+\]|packets \d+ bytes \d+/g, "");
 }

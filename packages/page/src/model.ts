@@ -1,5 +1,5 @@
 import type { TraceJson } from "@svcproxy/rules";
-import type { ClientKind, FrontendKind, Protocol } from "@svcproxy/topology";
+import type { ClientKind, Family, FrontendKind, Protocol } from "@svcproxy/topology";
 
 /** What the page shows first: all services, where they are served, and what is wrong. JSON; may gain members. */
 export interface PageState {
@@ -74,6 +74,8 @@ export interface ServiceState {
   readonly kind: ServiceStateKind;
   /** Why it is not in force. */
   readonly why?: string;
+  /** Where it was judged by following packets: the one that was not served as it should be, and what became of it. */
+  readonly shownBy?: { readonly packet: PagePacket; readonly because: string };
   /** ISO 8601. */
   readonly since?: string;
 }
@@ -88,6 +90,12 @@ export interface PageProblem {
   readonly evidence?: readonly string[];
   /** On which host; absent: wherever. */
   readonly host?: string;
+  /** Those that suffer, as `namespace/name`. */
+  readonly services?: readonly string[];
+  /** Commands that mend it, to be run on `host` as root. */
+  readonly remedy?: readonly string[];
+  /** A packet that shows it. */
+  readonly packet?: PagePacket;
 }
 
 /** What carries a service out on one host, and who may use it. */
@@ -96,7 +104,9 @@ export interface ServiceView {
   readonly host: string;
   readonly frontends: readonly FrontendView[];
   readonly endpoints: readonly PageEndpoint[];
-  /** The rules and map elements that its packets meet, in the kernel's order, each once. */
+  /** The elements of named sets and maps of nftables at which its packets are found, each once. */
+  readonly elements: readonly ElementView[];
+  /** The rules that take its packets, each once: by chain, as packets meet them. */
   readonly rules: readonly RuleView[];
   /** Why there are none, or not all. */
   readonly rulesNote?: string;
@@ -121,14 +131,33 @@ export type HandlingView =
   | { readonly kind: "refuse" }
   | { readonly kind: "drop" };
 
-export interface RuleView {
-  readonly table: string;
-  readonly chain: string;
-  readonly number: number;
-  readonly rule: string;
-  /** As the listing has it; absent where it counts nothing. */
+/** As the listing has it; absent where nothing is counted. */
+export interface CountedView {
   readonly packets?: number;
   readonly bytes?: number;
+  /** It is there, but none of the packets met it that were followed; told where packets of another host meet it. */
+  readonly isUnmet?: true;
+}
+
+export interface RuleView extends CountedView {
+  /** Whose packets it is asked about; iptables has the same tables for each family. */
+  readonly family: Family;
+  readonly table: string;
+  readonly chain: string;
+  /** 1-based place in the chain. */
+  readonly number: number;
+  readonly rule: string;
+}
+
+export interface ElementView extends CountedView {
+  readonly family: Family;
+  /** `ip svcproxy`. */
+  readonly table: string;
+  /** The set's or map's name. */
+  readonly set: string;
+  /** As nft prints it: `10.0.0.1 . tcp . 80 : 1:1`. */
+  readonly element: string;
+  readonly comment?: string;
 }
 
 /** New connections, since the page was opened. */
@@ -187,12 +216,15 @@ export type PageEvent =
 /** What the page asks: a server behind it, or the data that it carries. */
 export interface PageData {
   state(): Promise<PageState>;
-  /** @throws Error with a sentence for people */
-  service(host: string, id: string): Promise<ServiceView>;
+  /** What each of `PageState.hosts` does for a service, in their order. @throws Error with a sentence for people */
+  service(id: string): Promise<readonly ServiceView[]>;
   /** The same as `svcproxy trace --json`. @throws Error with a sentence for people */
   trace(packet: PagePacket): Promise<TraceJson>;
   /** Undefined where nobody can tell. */
   connections(host: string, id: string): Promise<PageConnections | undefined>;
-  /** @returns how to end it */
-  follow(onEvent: (event: PageEvent) => void): () => void;
+  /**
+   * @param have `PageState.takenAt` of the state that is known: it is told only where it is another
+   * @returns how to end it
+   */
+  follow(onEvent: (event: PageEvent) => void, have?: string): () => void;
 }

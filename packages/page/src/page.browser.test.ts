@@ -64,9 +64,19 @@ describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? "
       "service2",
       "service1",
     ]);
-    await page.getByRole("link", { name: "service2" }).click();
+    const problems = page.getByRole("region", { name: "1 problem" });
+    await problems.getByText("cloudos1 Not served as planned: dropped: rule 1 of filter FORWARD").waitFor();
+    await problems.getByText("To mend it: svcproxy doctor on cloudos1").waitFor();
+    expect(await seriousFindings(page)).toEqual([]);
+    await page.getByRole("link", { name: "service2", exact: true }).click();
     await page.getByText("From a pod to 10.100.100.2:6060: dropped").waitFor();
-    expect(await page.getByText("KUBE-SVC-2 1").count()).toBe(1);
+    const row = page.getByRole("row", { name: "nat KUBE-SVC-2 1 -p tcp -m statistic" });
+    expect(await row.getByRole("cell").allTextContents()).toEqual([
+      "1",
+      "-p tcp -m statistic --mode random --probability 0.50000000000 -j DNAT --to-destination 10.5.75.3:3000",
+      "3",
+      "180",
+    ]);
     expect(await seriousFindings(page)).toEqual([]);
     expect(faults).toEqual([]);
   });
@@ -173,6 +183,26 @@ describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? "
       "service2",
       "service1",
     ]);
+  });
+
+  test("the rules of several hosts stand side by side for a service, those that differ first", async () => {
+    const { page } = await openWindow({ viewport: { width: 900, height: 900 } });
+    const viewed = {
+      ...exampleViewed(),
+      hosts: [exampleHost("cloudos1"), exampleHost("cloudos2", { extra: FIREWALL })],
+    };
+    await page.goto(`${await exported(viewed)}#/service?id=default/service2`);
+    const table = page.getByRole("region", { name: /rules$/ }).getByRole("table");
+    await table.waitFor();
+    const [head, first, second, ...others] = await table.getByRole("row").allTextContents();
+    expect(head).toBe("ChainRulecloudos1cloudos2");
+    expect(first).toBe("filter FORWARD-d 10.5.75.3/32 -j DROP✕ not here● rule 1, 7 packets");
+    expect(second).toMatch(/^filter OUTPUT/);
+    expect(others).toContain(
+      "nat KUBE-SERVICES-d 10.100.100.2/32 -p tcp -m tcp --dport 6060 -j KUBE-SVC-2● rule 2, 6 packets● rule 2, 6 packets",
+    );
+    expect(others.every((row) => !row.includes("not here"))).toBe(true);
+    expect(await seriousFindings(page)).toEqual([]);
   });
 
   test("an exported page shows all of it from disk, and asks nobody", async () => {

@@ -119,12 +119,13 @@ function OldNote({ known: { old, state } }: { readonly known: Known }) {
     <div role="status" class="old">
       {old !== undefined && (
         <p>
-          What you see is from {timeOf(state?.takenAt ?? old.since)}: {old.why}
+          {state === undefined ? "" : `What you see is as it was at ${timeOf(old.since)}: `}
+          <bdi>{old.why}</bdi>
         </p>
       )}
       {stale.map(({ name, staleSince = "" }) => (
         <p key={name}>
-          {name} has heard nothing from its source since {timeOf(staleSince)}
+          <bdi>{name}</bdi> has heard nothing from its source since {timeOf(staleSince)}
         </p>
       ))}
     </div>

@@ -181,6 +181,9 @@ export function readSocket(text: string): { readonly address: string; readonly p
     : { address: v6 ?? v4 ?? "", port: Number(port) };
 }
 
+/** Smaller than this part of its size the picture is not readable any more. */
+const READABLE = 0.8;
+
 function Way({ trace }: { readonly trace: TraceJson }) {
   const way = useRef<HTMLElement>(null);
   // Where it dies is what is looked for: it may be far to the right.
@@ -197,7 +200,7 @@ function Way({ trace }: { readonly trace: TraceJson }) {
       </h2>
       <Verdict branches={trace.branches} />
       <ScrollBox label="Picture of the packet's way" class="drawing">
-        <TraceDrawing trace={trace} />
+        <TraceDrawing trace={trace} shrinksTo={READABLE} />
       </ScrollBox>
       <details>
         <summary>The same in words</summary>

@@ -32,40 +32,72 @@ export function ProblemList({ problems }: { readonly problems: readonly PageProb
   );
 }
 
-function Problem({
-  problem: { severity, host, subject, text, hint, evidence = [], code },
-}: {
-  readonly problem: PageProblem;
-}) {
-  const service = /^service (\S+\/\S+)$/.exec(subject)?.[1];
+function Problem({ problem }: { readonly problem: PageProblem }) {
+  const { severity, host, text, hint, evidence = [], remedy = [], packet, code } = problem;
   return (
     <li class={severity}>
       <p class="what">
-        <span aria-hidden="true">{severity === "error" ? "✕" : "▲"}</span>
+        <span aria-hidden="true">{severity === "error" ? "✕" : "▲"}</span>{" "}
         <span class="visually-hidden">{severity}: </span>
-        {host !== undefined && <b>{host}: </b>}
-        <bdi>{text}</bdi>
-        {service !== undefined && (
+        {host !== undefined && (
           <>
-            {" "}
-            <a href={linkTo({ kind: "service", id: service })}>
-              <bdi>{service}</bdi>
-            </a>
+            <bdi class="at">{host}</bdi>{" "}
           </>
         )}
+        <bdi>{text}</bdi> <ServiceLinks ids={servicesOf(problem)} />
       </p>
+      {evidence.length > 0 && (
+        <ul class="evidence" aria-label="Evidence">
+          {evidence.map((part) => (
+            <li key={part}>
+              <bdi>{part}</bdi>
+            </li>
+          ))}
+        </ul>
+      )}
+      {hint !== undefined && (
+        <p class="more">
+          To mend it: <bdi>{hint}</bdi>
+        </p>
+      )}
+      {remedy.map((command) => (
+        <pre key={command}>
+          <bdi>{command}</bdi>
+        </pre>
+      ))}
       <p class="more">
-        {hint !== undefined && (
+        {packet !== undefined && (
           <>
-            To mend it: <bdi>{hint}</bdi>.{" "}
+            <a href={linkTo({ kind: "packet", packet })}>Follow the packet</a>{" "}
           </>
         )}
-        <span class="quiet">
-          {[...evidence, code].map((part) => (
-            <bdi key={part}>{part} </bdi>
-          ))}
-        </span>
+        <span class="quiet">{code}</span>
       </p>
     </li>
+  );
+}
+
+/** Those that it is about, as `namespace/name`. */
+export function servicesOf({ services, subject }: PageProblem): readonly string[] {
+  const named = /^service (\S+\/\S+)$/.exec(subject)?.[1];
+  return services ?? (named === undefined ? [] : [named]);
+}
+
+/** So many services are named. */
+const NAMED = 4;
+
+function ServiceLinks({ ids }: { readonly ids: readonly string[] }) {
+  const more = ids.length - NAMED;
+  return (
+    <>
+      {ids.slice(0, NAMED).map((id) => (
+        <span key={id}>
+          <a href={linkTo({ kind: "service", id })}>
+            <bdi>{id}</bdi>
+          </a>{" "}
+        </span>
+      ))}
+      {more > 0 && `and ${more.toLocaleString("en-US")} more`}
+    </>
   );
 }

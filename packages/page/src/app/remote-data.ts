@@ -7,8 +7,8 @@ export class RemoteData implements PageData {
     return ask("state");
   }
 
-  service(host: string, id: string): Promise<ServiceView> {
-    return ask("service", { host, id });
+  service(id: string): Promise<readonly ServiceView[]> {
+    return ask("service", { id });
   }
 
   trace({ host, from, to, port, protocol }: PagePacket): Promise<TraceJson> {
@@ -20,8 +20,8 @@ export class RemoteData implements PageData {
   }
 
   /** The browser connects again by itself when the server is gone for a while. */
-  follow(onEvent: (event: PageEvent) => void): () => void {
-    const events = new EventSource("events");
+  follow(onEvent: (event: PageEvent) => void, have = ""): () => void {
+    const events = new EventSource(`events?${new URLSearchParams({ have })}`);
     events.onmessage = ({ data }) => onEvent(JSON.parse(String(data)));
     events.onerror = () =>
       onEvent({

@@ -1,6 +1,7 @@
 import type { ClientKind } from "@svcproxy/topology";
 import { useEffect, useState } from "preact/hooks";
-import type { PageConnections, PageData, PageService, PageState, RuleView, ServiceView } from "../model.ts";
+import type { PageConnections, PageData, PageService, PageState, ServiceView } from "../model.ts";
+import { CarriedOut } from "./carried-out.tsx";
 import { linkTo } from "./route.ts";
 import { ScrollBox } from "./scroll-box.tsx";
 import { ServiceDrawing } from "./service-drawing.tsx";
@@ -24,11 +25,8 @@ export function ServicePage({ data, known, state, id, host }: ServicePageProps) 
   const service = state.services.find((candidate) => candidate.id === id);
   const shown = state.hosts.find(({ name }) => name === host) ?? state.hosts[0];
   // With new counts there are new counters of its rules.
-  const countedAt = shown === undefined ? undefined : known.counts.get(shown.name)?.takenAt;
-  const view = useAnswer(
-    async () => (shown === undefined ? undefined : data.service(shown.name, id)),
-    [data, shown?.name, id, state.takenAt, countedAt],
-  );
+  const countedAt = Array.from(known.counts.values(), ({ takenAt }) => takenAt).join(" ");
+  const views = useAnswer(() => data.service(id), [data, id, state.takenAt, countedAt]);
   const connections = useConnections(data, shown?.name, id);
   if (service === undefined || shown === undefined)
     return (
@@ -47,20 +45,23 @@ export function ServicePage({ data, known, state, id, host }: ServicePageProps) 
         <bdi>{id}</bdi> {own !== undefined && <StateMark state={own} />}
       </h1>
       {own?.why !== undefined && (
-        <p class="why">
-          <bdi>{own.why}</bdi>
+        <p class={own.kind === "undecided" ? "why doubt" : "why"}>
+          <bdi>{own.why}</bdi>{" "}
+          {own.shownBy !== undefined && (
+            <a href={linkTo({ kind: "packet", packet: own.shownBy.packet })}>Follow the packet</a>
+          )}
         </p>
       )}
       <p class="quiet">{service.ports.map(portWords).join(" · ")}</p>
       {state.hosts.length > 1 && <HostTabs state={state} service={service} shown={shown.name} />}
-      {view.kind === "waiting" && <p role="status">Following its packets…</p>}
-      {view.kind === "failed" && (
+      {views.kind === "waiting" && <p role="status">Following its packets…</p>}
+      {views.kind === "failed" && (
         <p class="why" role="alert">
-          {view.why}
+          <bdi>{views.why}</bdi>
         </p>
       )}
-      {view.kind === "answer" && view.value !== undefined && (
-        <Details view={view.value} state={state} connections={connections} />
+      {views.kind === "answer" && (
+        <Details views={views.value} shown={shown.name} state={state} connections={connections} />
       )}
     </>
   );
@@ -122,16 +123,19 @@ const CLIENTS: readonly { readonly kind: ClientKind; readonly words: string }[] 
   { kind: "outside", words: "outside" },
 ];
 
-function Details({
-  view,
-  state,
-  connections,
-}: {
-  readonly view: ServiceView;
+interface DetailsProps {
+  /** Of each host. */
+  readonly views: readonly ServiceView[];
+  readonly shown: string;
   readonly state: PageState;
   readonly connections: PageConnections | undefined;
-}) {
+}
+
+function Details({ views, shown, state, connections }: DetailsProps) {
   const [client, setClient] = useState<ClientKind>("pod");
+  const view = views.find(({ host }) => host === shown);
+  if (view === undefined) return null;
+  const known = views.filter((_view, index) => state.hosts[index]?.rules !== "none");
   return (
     <>
       <section aria-labelledby="ways">
@@ -150,7 +154,7 @@ function Details({
         </ScrollBox>
       </section>
       <Connections connections={connections} state={state} />
-      <Rules view={view} />
+      <CarriedOut views={known.length === 0 ? [view] : known} />
       <EndpointList view={view} />
     </>
   );
@@ -170,70 +174,6 @@ function EndpointList({ view: { endpoints } }: { readonly view: ServiceView }) {
         ))}
       </ul>
     </section>
-  );
-}
-
-/** Rules that are listed at once. */
-const SHOWN_RULES = 60;
-
-function Rules({ view: { rules, rulesNote } }: { readonly view: ServiceView }) {
-  const [showsAll, setShowsAll] = useState(false);
-  const counts = rules.some(({ packets }) => packets !== undefined);
-  const shown = showsAll ? rules : rules.slice(0, SHOWN_RULES);
-  return (
-    <section aria-labelledby="rules">
-      <h2 id="rules">{rules.length === 0 ? "Rules" : plural(rules.length, "rule")}</h2>
-      {rulesNote !== undefined && <p class="quiet">{rulesNote}</p>}
-      {rules.length > 0 && (
-        <ScrollBox label="Rules">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Where</th>
-                <th scope="col">Rule</th>
-                {counts && <th scope="col">Packets</th>}
-                {counts && <th scope="col">Bytes</th>}
-              </tr>
-            </thead>
-            <tbody>
-              {shown.map((rule) => (
-                <Rule key={`${rule.table} ${rule.chain} ${rule.number}`} rule={rule} counts={counts} />
-              ))}
-            </tbody>
-          </table>
-        </ScrollBox>
-      )}
-      {rules.length > shown.length && (
-        <button type="button" class="link" onClick={() => setShowsAll(true)}>
-          Show all {rules.length}
-        </button>
-      )}
-    </section>
-  );
-}
-
-function Rule({
-  rule: { table, chain, number, rule, packets, bytes },
-  counts,
-}: {
-  readonly rule: RuleView;
-  readonly counts: boolean;
-}) {
-  return (
-    <tr>
-      <td class="quiet">
-        <bdi>
-          {table} {chain} {number}
-        </bdi>
-      </td>
-      <td>
-        <code>
-          <bdi>{rule}</bdi>
-        </code>
-      </td>
-      {counts && <td class="number">{packets?.toLocaleString("en-US") ?? ""}</td>}
-      {counts && <td class="number">{bytes?.toLocaleString("en-US") ?? ""}</td>}
-    </tr>
   );
 }
 

@@ -1,6 +1,7 @@
 import { useMemo } from "preact/hooks";
-import type { PageCounts, PageEndpoint, PageService, PageState } from "../model.ts";
-import { ProblemList } from "./problem-list.tsx";
+import type { PageCounts, PageEndpoint, PageService, PageState, ServiceState } from "../model.ts";
+import { ProblemList, servicesOf } from "./problem-list.tsx";
+import { problemsOf } from "./problems-of.ts";
 import { linkTo, type Route } from "./route.ts";
 import { findServices, sortServices } from "./search-services.ts";
 import { StateMark } from "./state-mark.tsx";
@@ -22,8 +23,9 @@ export function ServicesPage({ state, counts, route }: ServicesPageProps) {
     [state, route.search, route.namespace, route.state],
   );
   const named = route.namespace !== "" || route.search !== "" || route.state !== "";
-  const isFound = new Set(shown.map(({ id }) => `service ${id}`));
-  const problems = named ? state.problems.filter(({ subject }) => isFound.has(subject)) : state.problems;
+  const all = useMemo(() => problemsOf(state), [state]);
+  const isFound = useMemo(() => new Set(shown.map(({ id }) => id)), [shown]);
+  const problems = named ? all.filter((problem) => servicesOf(problem).some((id) => isFound.has(id))) : all;
   return (
     <>
       <h1 class="visually-hidden">Services</h1>
@@ -100,13 +102,12 @@ function ServiceTable({
 }) {
   const { hosts } = state;
   const hasCounts = counts.size > 0;
-  const stateWidth = (hosts.length > 1 ? 36 : 20) / hosts.length;
   const columns = [
-    { name: "Service", width: 20 },
-    { name: "Addresses", width: 25 },
-    { name: "Endpoints", width: 20 },
-    ...hosts.map(({ name }) => ({ name: hosts.length > 1 ? name : "State", width: stateWidth })),
-    ...(hasCounts ? [{ name: "New per second", width: 10 }] : []),
+    { name: "Service", width: 180 },
+    { name: "Addresses", width: 260 },
+    { name: "Endpoints", width: 190 },
+    ...(hosts.length > 1 ? hosts.map(({ name }) => ({ name, width: 150 })) : [{ name: "State", width: 250 }]),
+    ...(hasCounts ? [{ name: "New per second", width: 100 }] : []),
   ];
   const everyMs = Math.max(0, ...Array.from(counts.values(), (count) => count.everyMs));
   return (
@@ -120,7 +121,7 @@ function ServiceTable({
           <ServiceName key="name" service={service} />,
           <Addresses key="addresses" service={service} />,
           <Endpoints key="endpoints" endpoints={service.endpoints} />,
-          ...service.states.map((own, index) => <StateMark key={hosts[index]?.name ?? index} state={own} />),
+          ...service.states.map((own, index) => <StateWithWhy key={hosts[index]?.name ?? index} state={own} />),
           ...(hasCounts ? [<Rate key="rate" counts={counts} id={service.id} />] : []),
         ]}
       />
@@ -132,6 +133,20 @@ function ServiceTable({
         </p>
       )}
     </section>
+  );
+}
+
+function StateWithWhy({ state }: { readonly state: ServiceState }) {
+  const why = state.shownBy?.because ?? state.why;
+  return (
+    <>
+      <StateMark state={state} />
+      {why !== undefined && (
+        <bdi class="because" title={state.why}>
+          {why}
+        </bdi>
+      )}
+    </>
   );
 }
 
@@ -148,17 +163,22 @@ function ServiceName({ service: { id, namespace, name, states } }: { readonly se
 const SHOWN_ADDRESSES = 2;
 
 function Addresses({ service: { ports } }: { readonly service: PageService }) {
-  const all = ports.flatMap(({ addresses, port }) => addresses.map(({ address }) => socket(address, port)));
+  const all = ports.flatMap(({ addresses, port, protocol }) =>
+    addresses.map(({ address }) => `${socket(address, port)}${protocol === "tcp" ? "" : `/${protocol}`}`),
+  );
   const nodes = ports.flatMap(({ nodePort }) => (nodePort === undefined ? [] : [nodePort]));
   const more = all.length - SHOWN_ADDRESSES;
   return (
     <span class="addresses" title={`${all.join("\n")}\n${ports.map(portWords).join("\n")}`}>
       {all.slice(0, SHOWN_ADDRESSES).join("  ") || "none"}
-      {more > 0 && ` +${more}`}
+      {more > 0 && <span class="quiet"> +{more}</span>}
       {nodes.length > 0 && <span class="quiet"> node {nodes.slice(0, SHOWN_ADDRESSES).join(", ")}</span>}
     </span>
   );
 }
+
+/** On no host of the topology. */
+const ELSEWHERE = "elsewhere";
 
 const CONDITIONS = ["ready", "draining", "dead"] as const;
 
@@ -169,7 +189,7 @@ function Endpoints({ endpoints }: { readonly endpoints: readonly PageEndpoint[] 
     condition,
     count: endpoints.filter((endpoint) => endpoint.condition === condition).length,
   })).filter(({ count }) => count > 0);
-  const byHost = Map.groupBy(endpoints, ({ host }) => host ?? "elsewhere");
+  const byHost = Map.groupBy(endpoints, ({ host }) => host ?? ELSEWHERE);
   const title = Array.from(
     byHost,
     ([host, own]) => `${host}: ${own.map(({ address, port }) => socket(address, port)).join(", ")}`,
@@ -181,9 +201,15 @@ function Endpoints({ endpoints }: { readonly endpoints: readonly PageEndpoint[] 
           {count} {condition}
         </span>
       ))}
-      <span class="quiet">on {byHost.size === 1 ? [...byHost.keys()][0] : plural(byHost.size, "host")}</span>
+      <span class="quiet">{placesOf([...byHost.keys()])}</span>
     </span>
   );
+}
+
+function placesOf(hosts: readonly string[]): string {
+  const [only = ELSEWHERE] = hosts;
+  if (hosts.length > 1) return `on ${plural(hosts.length, "host")}`;
+  return only === ELSEWHERE ? ELSEWHERE : `on ${only}`;
 }
 
 function Rate({ counts, id }: { readonly counts: ServicesPageProps["counts"]; readonly id: string }) {

@@ -12,19 +12,32 @@ export interface Known {
 
 const NOTHING: Known = { state: undefined, counts: new Map(), old: undefined };
 
+/** Events that come closer together are learnt at once: each time costs as much as there are services. */
+const LEARN_MS = 100;
+
 /** Follows the data for as long as the page is open. */
 export function useKnown(data: PageData): Known {
   const [known, setKnown] = useState(NOTHING);
   useEffect(() => {
-    let isOpen = true;
-    const update = (event: PageEvent) => {
-      if (isOpen) setKnown((before) => learn(before, event));
+    let waiting: PageEvent[] = [];
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const learnWaiting = () => {
+      timer = undefined;
+      const events = waiting;
+      waiting = [];
+      setKnown((before) => events.reduce(learn, before));
     };
+    const update = (event: PageEvent) => {
+      waiting.push(event);
+      timer ??= setTimeout(learnWaiting, event.kind === "judged" ? LEARN_MS : 0);
+    };
+    let isOpen = true;
     let stop = () => {};
     data.state().then(
       (state) => {
+        if (!isOpen) return;
         update({ kind: "state", state });
-        if (isOpen) stop = data.follow(update);
+        stop = data.follow(update, state.takenAt);
       },
       (error: unknown) =>
         update({
@@ -36,6 +49,7 @@ export function useKnown(data: PageData): Known {
     return () => {
       isOpen = false;
       stop();
+      clearTimeout(timer);
     };
   }, [data]);
   return known;

@@ -8,7 +8,7 @@ const SPARE = 8;
 
 interface Column {
   readonly name: string;
-  /** Of the table's width, in percent. */
+  /** In pixels, at least; what there is besides is shared out alike. */
   readonly width: number;
 }
 
@@ -38,16 +38,17 @@ export function VirtualRows<T>({ label, columns, rows, keyOf, cells }: VirtualRo
       element.removeEventListener("scroll", update);
     };
   }, []);
+  const total = columns.reduce((sum, { width }) => sum + width, 0);
   const first = Math.max(0, Math.min(Math.floor(top / ROW_HEIGHT) - SPARE, rows.length - 1));
   const shown = rows.slice(first, first + Math.ceil(height / ROW_HEIGHT) + 2 * SPARE);
   return (
     // Whoever has no mouse scrolls it by the keyboard.
     // biome-ignore lint/a11y/noNoninteractiveTabindex: see above
     <section class="rows" ref={box} tabIndex={0} aria-label={label}>
-      <table aria-rowcount={rows.length + 1}>
+      <table aria-rowcount={rows.length + 1} style={{ minWidth: `${total}px` }}>
         <colgroup>
           {columns.map(({ name, width }) => (
-            <col key={name} width={`${width}%`} />
+            <col key={name} width={`${(100 * width) / total}%`} />
           ))}
         </colgroup>
         <thead>

@@ -7,7 +7,7 @@ import {
   InputError,
   type ServicePortPlan,
 } from "@svcproxy/topology";
-import type { ServiceState } from "../model.ts";
+import type { PagePacket, ServiceState } from "../model.ts";
 import type { HostTracer } from "./trace-packet.ts";
 import { CLIENT_KINDS } from "./view-service.ts";
 
@@ -34,7 +34,7 @@ export function judgeService(
         if (from === undefined || to === undefined) continue;
         const dial = { from, to, port: frontend.port, protocol: port.port.protocol.toLowerCase() };
         const judged = judgeTrace(() => tracer.trace(dial), frontend.clients[kind]);
-        const state = describe(judged, { kind, to, port: frontend.port });
+        const state = describe(judged, { kind, packet: { host: plan.host.name, ...dial } });
         if (state?.kind === "failed") return state;
         undecided ??= state;
       }
@@ -125,12 +125,12 @@ const CLIENTS: Readonly<Record<ClientKind, string>> = { pod: "a pod", host: "the
 
 function describe(
   judged: Judged,
-  { kind, to, port }: { readonly kind: ClientKind; readonly to: string; readonly port: number },
+  { kind, packet }: { readonly kind: ClientKind; readonly packet: PagePacket },
 ): ServiceState | undefined {
   if (judged.kind === "kept") return undefined;
-  const at = to.includes(":") ? `[${to}]:${port}` : `${to}:${port}`;
   return {
     kind: judged.kind === "broken" ? "failed" : "undecided",
-    why: `From ${CLIENTS[kind]} to ${at}: ${judged.why}`,
+    why: `From ${CLIENTS[kind]} to ${endpointKey(packet.to, packet.port)}: ${judged.why}`,
+    shownBy: { packet, because: judged.why },
   };
 }

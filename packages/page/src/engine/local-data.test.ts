@@ -57,18 +57,43 @@ test("rules that cannot be read leave a service undecided, and say why", async (
 });
 
 test("a service shows who may dial what, and each rule that its packets meet, with its counters", async () => {
-  const view = await new LocalData(exampleViewed()).service("cloudos1", "default/service1");
-  expect(view.frontends.map(({ kind, address, port }) => `${kind} ${address}:${port}`)).toEqual([
+  const [view] = await new LocalData(exampleViewed()).service("default/service1");
+  expect(view?.frontends.map(({ kind, address, port }) => `${kind} ${address}:${port}`)).toEqual([
     "clusterIP 10.100.100.1:7070",
     "nodePort 192.168.1.6:34211",
   ]);
-  expect(view.frontends[0]?.clients.pod).toEqual({ kind: "forward", endpoints: [0, 1] });
-  expect(view.frontends[0]?.examples.pod).toBe("10.5.75.2");
-  const rules = view.rules.map(({ chain, number, packets }) => `${chain} ${number}: ${packets}`);
+  expect(view?.frontends[0]?.clients.pod).toEqual({ kind: "forward", endpoints: [0, 1] });
+  expect(view?.frontends[0]?.examples.pod).toBe("10.5.75.2");
+  const rules = (view?.rules ?? []).map(({ chain, number, packets }) => `${chain} ${number}: ${packets}`);
   expect(rules).toContain("KUBE-SVC-1 1: 4");
   expect(rules).toContain("KUBE-NODEPORTS 2: 0");
   expect(rules.some((rule) => rule.startsWith("KUBE-SVC-2"))).toBe(false);
   expect(new Set(rules).size).toBe(rules.length);
+});
+
+test("of nftables a service shows the elements at which its packets are found, with their counters", async () => {
+  const text = `table ip own {
+	map services {
+		type ipv4_addr . inet_service : verdict
+		elements = { 10.100.100.1 . 7070 counter packets 7 bytes 420 comment "default/service1" : goto service1,
+			     10.100.100.2 . 6060 counter packets 5 bytes 300 comment "default/service2" : goto service2 }
+	}
+	chain service1 { dnat to 10.5.75.2:3000; }
+	chain service2 { dnat to 10.5.75.3:3000; }
+	chain prerouting {
+		type nat hook prerouting priority -100; policy accept;
+		ip daddr . tcp dport vmap @services
+	}
+}`;
+  const viewed = exampleViewed();
+  const hosts = viewed.hosts.map((host) => ({ ...host, texts: [{ file: "nft.txt", text }] }));
+  const [view] = await new LocalData({ ...viewed, hosts }).service("default/service1");
+  expect(view?.elements).toEqual([
+    {
+      ...{ family: 4, table: "ip own", set: "services", element: "10.100.100.1 . 7070 : goto service1" },
+      ...{ comment: "default/service1", packets: 7, bytes: 420 },
+    },
+  ]);
 });
 
 test.for([

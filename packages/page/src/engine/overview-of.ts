@@ -142,7 +142,8 @@ function withoutEndpoints({ services }: Topology): readonly PageProblem[] {
       code: "NO_ENDPOINTS",
       severity: "warning",
       subject: empty.length === 1 ? `service ${listNames(empty.map(serviceId))}` : `${empty.length} services`,
-      text: `No endpoint is ready, so clients are refused: ${listNames(empty.map(serviceId))}`,
+      text: "No endpoint is ready, so clients are refused",
+      services: empty.map(serviceId),
       hint: "Look whether their pods run and are ready",
     },
   ];

@@ -1,4 +1,11 @@
-import { createTracer, type HostRules, type Trace, type TraceRequest, type Tracer } from "@svcproxy/rules";
+import {
+  createTracer,
+  type FoundElement,
+  type HostRules,
+  type Trace,
+  type TraceRequest,
+  type Tracer,
+} from "@svcproxy/rules";
 import { type Family, familyOf, type HostPlan, parseIpAddress } from "@svcproxy/topology";
 import type { PagePacket } from "../model.ts";
 import type { ViewedHost } from "./viewed.ts";
@@ -9,6 +16,7 @@ export class HostTracer {
   readonly #plan: HostPlan;
   readonly #rules: (family: Family) => HostRules;
   readonly #tracers = new Map<Family, Tracer>();
+  #onElement: ((found: FoundElement) => void) | undefined;
 
   constructor({ host, plan, rules }: { host: ViewedHost; plan: HostPlan; rules: (family: Family) => HostRules }) {
     this.#host = host;
@@ -16,14 +24,26 @@ export class HostTracer {
     this.#rules = rules;
   }
 
-  /** @throws InputError where nobody can say how it comes in */
-  trace(request: TraceRequest): Trace {
-    const family = familyOf(request.from);
+  /**
+   * @param onElement is told each element of a named set or map of nftables at which the packet is found
+   * @throws InputError where nobody can say how it comes in
+   */
+  trace(request: TraceRequest, onElement?: (found: FoundElement) => void): Trace {
+    this.#onElement = onElement;
+    return this.#tracer(familyOf(request.from)).trace(request);
+  }
+
+  #tracer(family: Family): Tracer {
     const known = this.#tracers.get(family);
-    if (known !== undefined) return known.trace(request);
-    const tracer = createTracer({ rules: this.#rules(family), hostState: this.#host.hostState, plan: this.#plan });
+    if (known !== undefined) return known;
+    const tracer = createTracer({
+      rules: this.#rules(family),
+      hostState: this.#host.hostState,
+      plan: this.#plan,
+      onElement: (found) => this.#onElement?.(found),
+    });
     this.#tracers.set(family, tracer);
-    return tracer.trace(request);
+    return tracer;
   }
 }
 

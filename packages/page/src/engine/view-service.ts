@@ -1,8 +1,9 @@
 import {
-  type AnyRule,
   exampleClients,
+  type FoundElement,
+  formatSetElement,
   type HostState,
-  ruleCounters,
+  type NftElement,
   type Trace,
   traceToJson,
   type WalkEvent,
@@ -10,6 +11,7 @@ import {
 import {
   type ClientKind,
   type Endpoint,
+  type Family,
   type Frontend,
   familyOf,
   type HostPlan,
@@ -18,7 +20,16 @@ import {
   type Service,
   type ServicePortPlan,
 } from "@svcproxy/topology";
-import type { FrontendView, HandlingView, PageEndpoint, RuleView, ServiceView } from "../model.ts";
+import type {
+  CountedView,
+  ElementView,
+  FrontendView,
+  HandlingView,
+  PageEndpoint,
+  RuleView,
+  ServiceView,
+} from "../model.ts";
+import { countersOfRule, elementView } from "./listed-rules.ts";
 import { pageService, serviceId } from "./overview-of.ts";
 import type { HostTracer } from "./trace-packet.ts";
 
@@ -46,7 +57,7 @@ export function viewService(
     host: plan.host.name,
     frontends,
     endpoints,
-    ...rulesOf(frontends, tracer),
+    ...carriedOutBy(frontends, tracer),
   };
 }
 
@@ -87,41 +98,74 @@ function indexesOf(wanted: readonly Endpoint[], all: readonly PageEndpoint[]): r
     .filter((index) => index >= 0);
 }
 
-/** Every rule that some packet of the service meets and that takes it. */
-function rulesOf(frontends: readonly FrontendView[], tracer: HostTracer): Pick<ServiceView, "rules" | "rulesNote"> {
-  const found = new Map<string, RuleView>();
+/** Every rule that takes some packet of the service, and every element at which one is found. */
+function carriedOutBy(
+  frontends: readonly FrontendView[],
+  tracer: HostTracer,
+): Pick<ServiceView, "rules" | "elements" | "rulesNote"> {
+  const met = new MetByPackets();
   const followed = frontends.slice(0, MAX_FOLLOWED);
-  for (const frontend of followed)
-    for (const kind of CLIENT_KINDS)
-      for (const rule of rulesMet(frontend, { kind, tracer })) found.set(keyOf(rule), rule);
+  for (const frontend of followed) for (const kind of CLIENT_KINDS) follow(frontend, { kind, tracer, met });
   const untold = frontends.length - followed.length;
   return {
-    rules: [...found.values()],
+    elements: met.elements(),
+    rules: met.rules(),
     ...(untold > 0 ? { rulesNote: `${untold} more addresses of it were not followed` } : {}),
   };
 }
 
-function keyOf({ table, chain, number }: RuleView): string {
-  return `${table}\n${chain}\n${number}`;
+/** What packets met, each once, however many met it. */
+class MetByPackets {
+  readonly #elements = new Map<NftElement, ElementView>();
+  /** By chain, as they were met first, and in a chain by number. */
+  readonly #chains = new Map<string, Map<number, RuleView>>();
+
+  addElement(family: Family, { table, set, element }: FoundElement): void {
+    if (this.#elements.has(element)) return;
+    const text = formatSetElement(set, element);
+    const place = { family, table: `${table.family} ${table.name}`, name: set.name, text };
+    this.#elements.set(element, elementView(place, element));
+  }
+
+  addRule(rule: RuleView): void {
+    const key = `${rule.family} ${rule.table}\n${rule.chain}`;
+    const chain = this.#chains.get(key) ?? new Map<number, RuleView>();
+    chain.set(rule.number, rule);
+    this.#chains.set(key, chain);
+  }
+
+  /** Those of one set stand together. */
+  elements(): readonly ElementView[] {
+    const bySet = Map.groupBy(this.#elements.values(), ({ table, set }) => `${table}\n${set}`);
+    return [...bySet.values()].flat();
+  }
+
+  rules(): readonly RuleView[] {
+    return [...this.#chains.values()].flatMap((chain) => [...chain.values()].sort((a, b) => a.number - b.number));
+  }
 }
 
-function rulesMet(
-  { examples, address, port, protocol }: FrontendView,
-  { kind, tracer }: { readonly kind: ClientKind; readonly tracer: HostTracer },
-): readonly RuleView[] {
+interface Following {
+  readonly kind: ClientKind;
+  readonly tracer: HostTracer;
+  readonly met: MetByPackets;
+}
+
+function follow({ examples, address, port, protocol }: FrontendView, { kind, tracer, met }: Following): void {
   const from = parseIpAddress(examples[kind] ?? "");
   const to = parseIpAddress(address);
-  if (from === undefined || to === undefined) return [];
-  const trace = tryTrace(() => tracer.trace({ from, to, port, protocol: protocol.toLowerCase() }));
-  if (trace === undefined) return [];
+  if (from === undefined || to === undefined) return;
+  const family = familyOf(from);
+  const request = { from, to, port, protocol: protocol.toLowerCase() };
+  const trace = tryTrace(() => tracer.trace(request, (found) => met.addElement(family, found)));
+  if (trace === undefined) return;
   const counters = countersOf(trace);
-  return traceToJson(trace).branches.flatMap(({ steps }) =>
-    steps.flatMap((step): readonly RuleView[] => {
-      if (step.kind !== "rule" || !step.matched) return [];
+  for (const { steps } of traceToJson(trace).branches)
+    for (const step of steps) {
+      if (step.kind !== "rule" || !step.matched) continue;
       const { table, chain, number, rule } = step;
-      return [{ table, chain, number, rule, ...counters.get(`${table}\n${chain}\n${number}`) }];
-    }),
-  );
+      met.addRule({ family, table, chain, number, rule, ...counters.get(`${table}\n${chain}\n${number}`) });
+    }
 }
 
 /** A machine may have no way by which such a client comes in: then there is nothing to follow. */
@@ -133,10 +177,8 @@ function tryTrace(trace: () => Trace): Trace | undefined {
   }
 }
 
-type Counted = Pick<RuleView, "packets" | "bytes">;
-
-function countersOf({ branches }: Trace): ReadonlyMap<string, Counted> {
-  const found = new Map<string, Counted>();
+function countersOf({ branches }: Trace): ReadonlyMap<string, CountedView> {
+  const found = new Map<string, CountedView>();
   for (const branch of branches) {
     let node = branch.kind === "undecided" ? branch.question.past : branch.ended.state.past;
     for (; node !== undefined; node = node.earlier) {
@@ -147,17 +189,8 @@ function countersOf({ branches }: Trace): ReadonlyMap<string, Counted> {
   return found;
 }
 
-function countersOfEvent(event: WalkEvent): { readonly key: string; readonly counters: Counted } | undefined {
+function countersOfEvent(event: WalkEvent): { readonly key: string; readonly counters: CountedView } | undefined {
   if (event.kind !== "rule") return undefined;
   const counters = countersOfRule(event.rule);
   return counters === undefined ? undefined : { key: `${event.table}\n${event.chain}\n${event.number}`, counters };
-}
-
-function countersOfRule(rule: AnyRule): Counted | undefined {
-  const counters = ruleCounters(rule);
-  if (counters === undefined) return undefined;
-  return {
-    packets: Number(counters.packets),
-    ...(counters.bytes === undefined ? {} : { bytes: Number(counters.bytes) }),
-  };
 }

@@ -52,7 +52,7 @@ function linesOfRow(row: StepRow): readonly TextLine[] {
     case "rule":
       return [
         ...wrapped(row.answer === undefined ? row.place : `${row.place}: ${row.answer}`, row.decided ? "bad" : "place"),
-        ...wrapped(row.rule, "rule", RULE_LINES),
+        ...wrapped(row.rule, row.decided ? "bad" : "rule", RULE_LINES),
         ...row.changes.flatMap((text) => wrapped(`→ ${text}`, "change")),
       ];
   }

@@ -4,7 +4,7 @@ export interface SizedBox {
   readonly id: string;
   readonly width: number;
   readonly height: number;
-  /** Those of one group are kept together. */
+  /** Those of one group stand below each other in a frame that has its name. */
   readonly group?: string;
 }
 
@@ -18,7 +18,7 @@ export interface SizedLine {
 export interface Layout {
   readonly width: number;
   readonly height: number;
-  readonly boxes: ReadonlyMap<string, { readonly x: number; readonly y: number }>;
+  readonly boxes: ReadonlyMap<string, Rectangle>;
   readonly groups: ReadonlyMap<string, Rectangle>;
   /** In the order of the lines that were given. */
   readonly lines: readonly PlacedLine[];
@@ -38,42 +38,81 @@ export interface PlacedLine {
   readonly label: { readonly x: number; readonly y: number };
 }
 
+export interface LayoutOptions {
+  /** Between a box and the next to its right, beside the label. Default 30. */
+  readonly gap?: number;
+  /** Whether what stands above each other stays in the order in which it was given; else lines cross as rarely as they can. */
+  readonly keepsOrder?: boolean;
+}
+
 const MARGIN = 16;
 /** A character of a label. */
 const LABEL_WIDTH = 8;
 const LABEL_HEIGHT = 18;
+/** Around the boxes of a group, and between them. */
+const GROUP_PADDING = 10;
+const GROUP_NAME_HEIGHT = 18;
 
 /** Places boxes from left to right along their lines. */
 export function layOut(
   boxes: readonly SizedBox[],
   lines: readonly SizedLine[],
-  { gap = 30 }: { /** Between a box and the next to its right, beside the label. */ readonly gap?: number } = {},
+  { gap = 30, keepsOrder = false }: LayoutOptions = {},
 ): Layout {
-  const graph = new Graph({ compound: true, multigraph: true });
+  const graph = new Graph({ multigraph: true });
   graph.setGraph({ rankdir: "LR", nodesep: 18, ranksep: gap, edgesep: 8, marginx: MARGIN, marginy: MARGIN });
-  const groups = new Set(boxes.flatMap(({ group }) => (group === undefined ? [] : [group])));
-  for (const group of groups) graph.setNode(`group ${group}`, {});
-  for (const { id, width, height, group } of boxes) {
-    graph.setNode(id, { width, height });
-    if (group !== undefined) graph.setParent(id, `group ${group}`);
-  }
+  const blocks = blocksOf(boxes);
+  const blockOf = new Map(blocks.flatMap((block) => block.boxes.map(({ id }) => [id, block.id] as const)));
+  for (const { id, width, height } of blocks) graph.setNode(id, { width, height });
   for (const [index, { from, to, label }] of lines.entries())
     graph.setEdge(
-      from,
-      to,
+      blockOf.get(from) ?? from,
+      blockOf.get(to) ?? to,
       { width: label.length * LABEL_WIDTH, height: label === "" ? 0 : LABEL_HEIGHT, labelpos: "c" },
       String(index),
     );
-  layout(graph);
+  layout(graph, { disableOptimalOrderHeuristic: keepsOrder });
   const { width = 0, height = 0 } = graph.graph();
-  const placed = new Map(boxes.map((box) => [box.id, cornerOf(graph.node(box.id))]));
-  return {
-    width,
-    height,
-    boxes: placed,
-    groups: new Map(Array.from(groups, (group) => [group, cornerOf(graph.node(`group ${group}`))])),
-    lines: draw(lines, placed),
-  };
+  const placed = new Map<string, Rectangle>();
+  const groups = new Map<string, Rectangle>();
+  for (const block of blocks) {
+    const corner = cornerOf(graph.node(block.id));
+    if (block.group !== undefined) groups.set(block.group, corner);
+    for (const box of block.boxes) placed.set(box.id, { ...box, x: corner.x + box.x, y: corner.y + box.y });
+  }
+  return { width, height, boxes: placed, groups, lines: draw(lines, placed) };
+}
+
+/** What dagre places as one: a box, or the frame of a group with the boxes in it. */
+interface Block {
+  readonly id: string;
+  readonly width: number;
+  readonly height: number;
+  readonly group?: string;
+  /** Their corners are the block's plus these. */
+  readonly boxes: readonly (Rectangle & { readonly id: string })[];
+}
+
+function blocksOf(boxes: readonly SizedBox[]): readonly Block[] {
+  const blocks = Map.groupBy(boxes, ({ id, group }) => (group === undefined ? `box ${id}` : `group ${group}`));
+  return Array.from(blocks, ([id, own]): Block => {
+    const [first] = own;
+    if (first === undefined) throw new TypeError("a group has a box");
+    const { group, width, height } = first;
+    return group === undefined ? { id, width, height, boxes: [{ ...first, x: 0, y: 0 }] } : frameOf(id, group, own);
+  });
+}
+
+function frameOf(id: string, group: string, boxes: readonly SizedBox[]): Block {
+  let y = GROUP_NAME_HEIGHT + GROUP_PADDING;
+  const inside: Block["boxes"][number][] = [];
+  for (const box of boxes) {
+    inside.push({ ...box, x: GROUP_PADDING, y });
+    y += box.height + GROUP_PADDING;
+  }
+  const widest = Math.max(group.length * LABEL_WIDTH, ...boxes.map((box) => box.width));
+  const width = widest + 2 * GROUP_PADDING;
+  return { id, group, width, height: y, boxes: inside };
 }
 
 /** dagre tells the middle of what it places. */

@@ -10,6 +10,7 @@ text.change{fill:#8250df}
 text.bad{fill:#b42318;font-weight:600}
 text.share{font-weight:600;paint-order:stroke;stroke:#fff;stroke-width:4px}
 rect{fill:#f6f8fa;stroke:#8c959f}
+.divide{stroke:#8c959f;stroke-opacity:.4}
 .line path{fill:none;stroke:#8c959f;stroke-width:1.5}
 .end.accepted rect,.end.untouched rect{fill:#e6f4ea;stroke:#1a7f37}
 .end.dropped rect,.end.refused rect{fill:#fdecea;stroke:#b42318;stroke-width:3}

@@ -9,21 +9,39 @@ const LINE_HEIGHT = 17;
 /** Of a character in the fonts that are used, in pixels; a little more than they have. */
 const CHARACTER_WIDTH = 7.3;
 const LEAST_WIDTH = 150;
+/** Above a hook that is not the first of its box. */
+const HOOK_GAP = 10;
 
 interface DrawnBox {
   readonly box: PictureBox;
-  readonly lines: readonly TextLine[];
+  readonly lines: readonly DrawnLine[];
   readonly width: number;
   readonly height: number;
 }
 
+interface DrawnLine extends TextLine {
+  /** Of its base line in the box. */
+  readonly y: number;
+  /** Whether what the kernel did before at another hook ends above it. */
+  readonly isDivided: boolean;
+}
+
+interface TraceDrawingProps {
+  readonly trace: TraceJson;
+  readonly style?: ComponentChildren;
+  /** To what part of its width it may be made smaller to fit; it is as wide as it is where this is left out. */
+  readonly shrinksTo?: number;
+}
+
 /** A packet's ways through a host as an SVG: what it meets, where it divides, and where each way ends. */
-export function TraceDrawing({ trace, style }: { readonly trace: TraceJson; readonly style?: ComponentChildren }) {
+export function TraceDrawing({ trace, style, shrinksTo }: TraceDrawingProps) {
   const picture = pictureOf(trace);
   const drawn = picture.boxes.map(sizeOf);
   const layout = layOut(
     drawn.map(({ box: { id }, width, height }) => ({ id, width, height })),
     picture.lines,
+    // Ways that end badly come first.
+    { keepsOrder: true },
   );
   return (
     <svg
@@ -34,6 +52,7 @@ export function TraceDrawing({ trace, style }: { readonly trace: TraceJson; read
       viewBox={`0 0 ${layout.width} ${layout.height}`}
       role="img"
       aria-label={describe(trace)}
+      {...(shrinksTo === undefined ? {} : { style: { minWidth: `${Math.round(layout.width * shrinksTo)}px` } })}
     >
       {style}
       {picture.lines.map((line, index) => (
@@ -56,14 +75,23 @@ export function describe({ branches }: TraceJson): string {
 }
 
 function sizeOf(box: PictureBox): DrawnBox {
-  const lines = linesOf(box);
+  const lines = placeLines(linesOf(box));
   const longest = Math.max(...lines.map(({ text, style }) => text.length * (style === "title" ? 1.12 : 1)));
   return {
     box,
     lines,
     width: Math.max(LEAST_WIDTH, longest * CHARACTER_WIDTH + 2 * PADDING),
-    height: lines.length * LINE_HEIGHT + 2 * PADDING - 4,
+    height: (lines.at(-1)?.y ?? 0) + PADDING,
   };
+}
+
+function placeLines(lines: readonly TextLine[]): readonly DrawnLine[] {
+  let y = PADDING - LINE_HEIGHT * 0.3;
+  return lines.map((line, index) => {
+    const isDivided = index > 0 && line.style === "hook";
+    y += LINE_HEIGHT + (isDivided ? HOOK_GAP : 0);
+    return { ...line, y, isDivided };
+  });
 }
 
 function Box({ drawn: { box, lines, width, height }, layout }: { readonly drawn: DrawnBox; readonly layout: Layout }) {
@@ -71,11 +99,14 @@ function Box({ drawn: { box, lines, width, height }, layout }: { readonly drawn:
   return (
     <g class={`box ${box.kind}${box.kind === "end" ? ` ${box.verdict}` : ""}`} transform={`translate(${x} ${y})`}>
       <rect width={width} height={height} rx={box.kind === "steps" ? 4 : 14} />
-      {lines.map(({ text, style, full }, index) => (
-        <text key={index} class={style} x={PADDING} y={PADDING + LINE_HEIGHT * (index + 0.7)} xml:space="preserve">
-          {text}
-          {full !== undefined && <title>{full}</title>}
-        </text>
+      {lines.map(({ text, style, full, y: base, isDivided }) => (
+        <g key={base}>
+          {isDivided && <path class="divide" d={`M0 ${base - LINE_HEIGHT - 1}H${width}`} />}
+          <text class={style} x={PADDING} y={base} xml:space="preserve">
+            {text}
+            {full !== undefined && <title>{full}</title>}
+          </text>
+        </g>
       ))}
     </g>
   );

@@ -70,8 +70,9 @@ async function answer({ request, response, data, token }: Asked): Promise<void> 
   if (!isEqual(given, token)) return refuse(response, 403, "Open the link that svcproxy view printed: it has a token");
   if (request.method !== "GET") return refuse(response, 405, "GET");
   if (path === "") return send(response, { code: 200, type: "text/html; charset=utf-8", body: livePage() });
-  if (path === "events") return sendEvents(response, data);
-  const ask = questionOf(path, new URLSearchParams(query), data);
+  const fields = new URLSearchParams(query);
+  if (path === "events") return sendEvents(response, { data, have: fields.get("have") ?? "" });
+  const ask = questionOf(path, fields, data);
   if (ask === undefined) return refuse(response, 404, "Here is nothing");
   try {
     send(response, { code: 200, type: JSON_TYPE, body: JSON.stringify((await ask()) ?? null) });
@@ -87,7 +88,7 @@ function questionOf(path: string, fields: URLSearchParams, data: PageData): (() 
     case "state":
       return () => data.state();
     case "service":
-      return () => data.service(field("host"), field("id"));
+      return () => data.service(field("id"));
     case "connections":
       return () => data.connections(field("host"), field("id"));
     case "trace":
@@ -104,11 +105,14 @@ function questionOf(path: string, fields: URLSearchParams, data: PageData): (() 
   }
 }
 
-function sendEvents(response: ServerResponse, data: PageData): void {
+function sendEvents(
+  response: ServerResponse,
+  { data, have }: { readonly data: PageData; readonly have: string },
+): void {
   response.writeHead(200, { ...HEADERS, "content-type": "text/event-stream; charset=utf-8" });
   response.write("retry: 1000\n\n");
   const write = (event: PageEvent) => response.write(`data: ${JSON.stringify(event)}\n\n`);
-  const stop = data.follow(write);
+  const stop = data.follow(write, have);
   const timer = setInterval(() => response.write(": still here\n\n"), KEEP_ALIVE_MS);
   response.on("close", () => {
     clearInterval(timer);
