@@ -1,5 +1,5 @@
-import { type Census, censusOf, serviceName } from "@svcproxy/host";
-import { changedServices, type HostPlan, type Problem } from "@svcproxy/topology";
+import { type Census, censusOf } from "@svcproxy/host";
+import { changedServices, type HostPlan, type Problem, portsOfService } from "@svcproxy/topology";
 import type { Logger } from "pino";
 
 /** A change that waits for somebody to say that it is meant. */
@@ -114,14 +114,13 @@ export class RemovalGuard {
 }
 
 /** How much may be lost where these services are otherwise, at most. */
-function touchedOf({ ports }: HostPlan, changed: ReadonlySet<string>): { vips: number; endpoints: number } {
-  // By the bare name first: a full one would be put together for each of thousands.
-  const names = new Set([...changed].map((name) => name.slice(name.indexOf("/") + 1)));
+function touchedOf(plan: HostPlan, changed: ReadonlySet<string>): { vips: number; endpoints: number } {
   const touched = { vips: 0, endpoints: 0 };
-  for (const port of ports) {
-    if (!names.has(port.service.name) || !changed.has(serviceName(port))) continue;
-    touched.vips += port.frontends.length;
-    touched.endpoints += port.reachableEndpoints.length;
+  for (const name of changed) {
+    for (const port of portsOfService(plan, name)) {
+      touched.vips += port.frontends.length;
+      touched.endpoints += port.reachableEndpoints.length;
+    }
   }
   return touched;
 }

@@ -2,6 +2,7 @@ import {
   type Family,
   type Frontend,
   familyOf,
+  findInPorts,
   type HostPlan,
   type IpAddress,
   type Problem,
@@ -39,9 +40,7 @@ export type TakenNodePorts = ReadonlyMap<string, Problem>;
  */
 export async function withoutTakenNodePorts(plan: HostPlan, options: TakenPortsOptions): Promise<PlanWithoutTaken> {
   const { machine, takePorts = new Set(), ownPids = ownProxyPids } = options;
-  const wanted = new Set(
-    plan.ports.flatMap(({ frontends }) => frontends.filter(isNodePort).map(({ port }) => Number(port))),
-  );
+  const wanted = new Set(nodePortsOf(plan));
   for (const port of takePorts) wanted.delete(port);
   if (wanted.size === 0) return { plan, taken: new Map() };
   const listeners = (await machine.readListeners()).filter(({ port }) => wanted.has(port));
@@ -60,6 +59,12 @@ export async function withoutTakenNodePorts(plan: HostPlan, options: TakenPortsO
   });
   return { plan: { ...plan, ports }, taken };
 }
+
+const nodePortsOf = findInPorts(({ port: { nodePort }, frontends }) =>
+  nodePort === undefined ? NONE : frontends.filter(isNodePort).map(({ port }) => Number(port)),
+);
+
+const NONE: readonly number[] = [];
 
 const stripped = new WeakMap<ServicePortPlan, ServicePortPlan>();
 

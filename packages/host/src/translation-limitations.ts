@@ -1,11 +1,13 @@
 import {
   type Family,
   familyOf,
+  findInPorts,
   formatSocketAddress,
   type HostPlan,
   listNames,
   type OnwardEndpoint,
   type Problem,
+  portsLeadingOn,
   type Service,
   type ServicePortPlan,
   servesNodePortsOnLocalhost,
@@ -42,10 +44,12 @@ function healthChecks({ healthChecks: checks }: HostPlan): readonly Limitation[]
   ];
 }
 
-function proxyProtocol({ ports }: HostPlan): readonly Limitation[] {
-  const headed = ports
-    .filter(({ service }) => service.proxyProtocol !== undefined)
-    .map(({ service }) => nameOf(service));
+const portsWithProxyProtocol = findInPorts(({ service }) =>
+  service.proxyProtocol === undefined ? NONE : [nameOf(service)],
+);
+
+function proxyProtocol(plan: HostPlan): readonly Limitation[] {
+  const headed = portsWithProxyProtocol(plan);
   if (headed.length === 0) return [];
   const text = `Rules send no PROXY protocol header, svcproxy userspace does: ${listNames(headed)}`;
   return [{ code: "PROXY_PROTOCOL_UNSENT", text }];
@@ -56,7 +60,7 @@ function chains(plan: HostPlan): readonly Limitation[] {
   const endsHere = ({ isLoop, kind, endpoint }: OnwardEndpoint) =>
     !isLoop &&
     (kind !== "nodePort" || plan.nodePortAddresses[familyOf(endpoint.address)].addresses.includes(endpoint.address));
-  const broken = plan.ports.flatMap(({ service, onward }) =>
+  const broken = portsLeadingOn(plan).flatMap(({ service, onward }) =>
     onward.filter(endsHere).map(({ endpoint }) => `${formatSocketAddress(endpoint)} (of ${nameOf(service)})`),
   );
   if (broken.length === 0) return [];
@@ -104,6 +108,8 @@ function localhostIpv6({ node, ports }: HostPlan): readonly Limitation[] {
     "NodePorts on localhost are served on 127.0.0.0/8 and not on ::1, from which the kernel lets no packet out";
   return [{ code: "LOCALHOST_IPV6_UNSERVED", text }];
 }
+
+const NONE: readonly string[] = [];
 
 function nameOf({ namespace, name }: Service): string {
   return `${namespace}/${name}`;

@@ -1,5 +1,5 @@
 import { composePlan, serviceName } from "@svcproxy/host";
-import type { HostPlan, ServicePortPlan } from "@svcproxy/topology";
+import { changedServices, type HostPlan, portsOfService, type ServicePortPlan } from "@svcproxy/topology";
 
 /** What of a plan is to be carried out where only some services changed. */
 export interface ChangedPlan {
@@ -10,8 +10,8 @@ export interface ChangedPlan {
 }
 
 /**
- * Takes what is named as changed out of a new plan. Where the plans share the rest, as those that `planHost` makes one after the other
- * do, that costs a walk along both: 10,000 services are not to be put together anew for one.
+ * Takes what is named as changed out of a new plan. Where `planHost` made it from the last one, and nothing else changed, that costs what
+ * is named.
  *
  * @param services `namespace/name`
  */
@@ -19,6 +19,9 @@ export function changedPlan(
   plan: HostPlan,
   { last, services }: { readonly last: HostPlan; readonly services: ReadonlySet<string> },
 ): ChangedPlan {
+  const differing = changedServices(plan, last);
+  if (differing !== undefined && [...differing].every((name) => services.has(name)))
+    return { asked: plan, ports: [...services].flatMap((name) => portsOfService(plan, name)) };
   // By the bare name first: few have one of those, and a full one has to be put together.
   const bare = new Set([...services].map((name) => name.slice(name.indexOf("/") + 1)));
   const isNamed = (port: ServicePortPlan) => bare.has(port.service.name) && services.has(serviceName(port));

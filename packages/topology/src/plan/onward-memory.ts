@@ -9,12 +9,7 @@ import {
   vipsOf,
 } from "./find-onward-endpoints.ts";
 import type { HostPlan, OnwardEndpoint } from "./host-plan.ts";
-
-/** Services that are not in both of two topologies; one that is another object in each is in both lists. */
-export interface ServiceDifference {
-  readonly gone: readonly Service[];
-  readonly come: readonly Service[];
-}
+import { keyOf, type ServiceDifference } from "./service-difference.ts";
 
 type Own = Pick<HostPlan, "host" | "nodePortAddresses">;
 type Onward = ReadonlyMap<ServicePort, readonly OnwardEndpoint[]>;
@@ -62,10 +57,6 @@ export class OnwardMemory {
 }
 
 const NOWHERE: Onward = new Map();
-
-function keyOf({ namespace, name }: Service): string {
-  return `${namespace}/${name}`;
-}
 
 /** All that says where a service is reached; it differs where another service may be reached there now. */
 function frontendsOf(service: Service | undefined): string {

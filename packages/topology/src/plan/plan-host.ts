@@ -5,8 +5,10 @@ import { quote } from "../visible.ts";
 import { detectPods } from "./detect-pods.ts";
 import type { HealthCheck, HostPlan, OnwardEndpoint, ServicePortPlan } from "./host-plan.ts";
 import { nodePortAddresses } from "./node-port-addresses.ts";
-import { OnwardMemory, type ServiceDifference } from "./onward-memory.ts";
+import { OnwardMemory } from "./onward-memory.ts";
+import { changesOf, type MachineBesideVips, PlanMemory, recall, remember } from "./plan-memory.ts";
 import { type PlanContext, planService, type ServicePlan } from "./plan-service.ts";
+import { differenceOf, keyOf, type ServiceDifference } from "./service-difference.ts";
 
 export interface PlanOptions {
   /** Name of the host for which the plan is made. */
@@ -33,69 +35,108 @@ export function planHost(topology: Topology, { host: name, machineAddresses = []
       hint: known === "" ? "List the host under `hosts:`" : `Known hosts: ${known}`,
     });
   }
-  const context = contextOf(topology, { host, machineAddresses, previous });
-  const isSame = previous !== undefined && isSameContext(previous, context);
-  const memory = previous === undefined ? undefined : takeMemory(previous);
+  const memory = previous === undefined ? undefined : recall(previous);
   const difference = memory === undefined ? undefined : differenceOf(memory.services, topology.services);
-  const search = memory?.search ?? new OnwardMemory();
+  const machine = machineBesideVips(topology, { machineAddresses, last: memory?.machine, difference });
+  const context = contextOf(topology, { host, machine, previous });
+  const isSame = previous !== undefined && isSameContext(previous, context);
+  const search = memory?.takeSearch() ?? new OnwardMemory();
   const onward = search.find(topology, context, difference);
+  const planOne = (service: Service) => planService(service, { ...context, onward });
   const leadsOn = onward.size > 0 || memory?.leadsOn !== false;
-  const known = isSame ? (memory?.plans ?? knownServices(previous)) : new Map<Service, ServicePlan>();
-  const changed = new Set(difference?.gone.map(keyOf));
-  for (const service of difference?.gone ?? []) known.delete(service);
-  const services = topology.services.map((service) => {
-    const last = known.get(service);
-    if (last !== undefined && !(leadsOn && !leadsOnAlike(last, onward))) return last;
-    const planned = planService(service, { ...context, onward });
-    known.set(service, planned);
-    changed.add(keyOf(service));
-    return planned;
-  });
-  const plan: HostPlan = {
-    ...context,
-    hosts: topology.hosts,
-    ports: services.flatMap(({ ports }) => ports),
-    healthChecks: services.flatMap(({ healthChecks }) => healthChecks),
-  };
-  memories.set(plan, {
-    ...{ services: topology.services, plans: known, search, leadsOn: onward.size > 0 },
-    ...(isSame && difference !== undefined ? { changedFrom: { previous, changed } } : {}),
-  });
+  const replaced =
+    isSame && !leadsOn && memory !== undefined && difference?.places !== undefined
+      ? replaceServices(previous, { memory, places: difference.places, services: topology.services, planOne })
+      : undefined;
+  const { plans, changed, ...parts } =
+    replaced ?? planServices(topology.services, { previous: isSame ? previous : undefined, memory, onward, planOne });
+  const plan: HostPlan = { ...context, hosts: topology.hosts, ...parts };
+  for (const service of difference?.gone ?? []) changed.add(keyOf(service));
+  remember(
+    plan,
+    new PlanMemory({
+      ...{ services: topology.services, plans, search, machine, leadsOn: onward.size > 0 },
+      places: replaced === undefined ? undefined : memory?.places,
+      changedFrom: isSame && difference !== undefined ? { previous, changed } : undefined,
+    }),
+  );
   return plan;
 }
 
-/** What is known besides of the last plan of a host, so that the next one costs what changes. */
-interface PlanMemory {
-  readonly services: readonly Service[];
-  readonly plans: Map<Service, ServicePlan>;
-  readonly search: OnwardMemory;
-  /** Whether an endpoint is a frontend itself. */
-  readonly leadsOn: boolean;
-  readonly changedFrom?: { readonly previous: HostPlan; readonly changed: ReadonlySet<string> };
+interface PlannedServices extends Pick<HostPlan, "ports" | "healthChecks"> {
+  /** By their places in the topology. */
+  readonly plans: readonly ServicePlan[];
+  /** Those that were planned anew, `namespace/name`. */
+  readonly changed: Set<string>;
 }
 
-const memories = new WeakMap<HostPlan, PlanMemory>();
-
-/** It changes with the next plan: whoever plans a second time from the same one has to find out anew. */
-function takeMemory(plan: HostPlan): PlanMemory | undefined {
-  const memory = memories.get(plan);
-  memories.delete(plan);
-  return memory;
-}
-
-function differenceOf(before: readonly Service[], after: readonly Service[]): ServiceDifference {
-  if (before === after) return { gone: [], come: [] };
-  // Most of thousands are in their place.
-  const gone = new Set(before.filter((service, index) => service !== after[index]));
-  const come = new Set(after.filter((service, index) => service !== before[index]));
+/** Those few that are otherwise, each in its place, in a copy of what there was. */
+function replaceServices(
+  previous: HostPlan,
+  {
+    memory,
+    places,
+    services,
+    planOne,
+  }: {
+    readonly memory: PlanMemory;
+    /** In rising order. */
+    readonly places: readonly number[];
+    readonly services: readonly Service[];
+    readonly planOne: (service: Service) => ServicePlan;
+  },
+): PlannedServices {
+  const plans = memory.plans.slice();
+  const ports = previous.ports.slice();
+  const changed = new Set<string>();
+  let [isAligned, hasChecks, next, start] = [true, false, 0, 0];
+  for (const place of places) {
+    const [service, last] = [services[place], memory.plans[place]];
+    if (service === undefined || last === undefined) throw new TypeError("there is no such service");
+    for (; next < place; next++) start += memory.plans[next]?.ports.length ?? 0;
+    const planned = planOne(service);
+    plans[place] = planned;
+    changed.add(keyOf(service));
+    isAligned &&= planned.ports.length === last.ports.length;
+    if (isAligned) for (const [index, port] of planned.ports.entries()) ports[start + index] = port;
+    hasChecks ||= planned.healthChecks.length > 0 || last.healthChecks.length > 0;
+  }
   return {
-    gone: [...gone].filter((service) => !come.has(service)),
-    come: [...come].filter((service) => !gone.has(service)),
+    ...{ plans, changed },
+    ports: isAligned ? ports : plans.flatMap((plan) => plan.ports),
+    healthChecks: hasChecks ? plans.flatMap((plan) => plan.healthChecks) : previous.healthChecks,
   };
 }
 
-function keyOf({ namespace, name }: Service): string {
-  return `${namespace}/${name}`;
+/** @param options.previous undefined: what all services hang on is otherwise */
+function planServices(
+  services: readonly Service[],
+  {
+    previous,
+    memory,
+    onward,
+    planOne,
+  }: {
+    readonly previous: HostPlan | undefined;
+    readonly memory: PlanMemory | undefined;
+    readonly onward: ReadonlyMap<ServicePort, readonly OnwardEndpoint[]>;
+    readonly planOne: (service: Service) => ServicePlan;
+  },
+): PlannedServices {
+  const leadsOn = onward.size > 0 || memory?.leadsOn !== false;
+  const known = previous === undefined ? undefined : (memory?.byService() ?? knownServices(previous));
+  const changed = new Set<string>();
+  const plans = services.map((service) => {
+    const last = known?.get(service);
+    if (last !== undefined && !(leadsOn && !leadsOnAlike(last, onward))) return last;
+    changed.add(keyOf(service));
+    return planOne(service);
+  });
+  return {
+    ...{ plans, changed },
+    ports: plans.flatMap(({ ports }) => ports),
+    healthChecks: plans.flatMap(({ healthChecks }) => healthChecks),
+  };
 }
 
 /**
@@ -106,8 +147,8 @@ function keyOf({ namespace, name }: Service): string {
  */
 export function changedServices(plan: HostPlan, previous: HostPlan): ReadonlySet<string> | undefined {
   if (!isSameContext(previous, plan)) return undefined;
-  const memory = memories.get(plan)?.changedFrom;
-  if (memory?.previous === previous) return memory.changed;
+  const known = changesOf(plan);
+  if (known?.previous === previous) return known.changed;
   const names = new Set<string>();
   const collect = (from: HostPlan, besides: HostPlan) => {
     const same = new Set<ServicePortPlan | HealthCheck>([...besides.ports, ...besides.healthChecks]);
@@ -120,18 +161,37 @@ export function changedServices(plan: HostPlan, previous: HostPlan): ReadonlySet
   return names;
 }
 
-function contextOf(
-  { node, services }: Topology,
+/** What a machine has besides VIPs that somebody made local: with thousands of those each NodePort would be served on thousands of addresses. */
+function machineBesideVips(
+  { services }: Topology,
   {
-    host,
     machineAddresses,
-    previous,
-  }: { readonly host: Host; readonly machineAddresses: readonly IpAddress[]; readonly previous: HostPlan | undefined },
-): PlanContext {
-  // ClusterIPs that somebody else made local are VIPs still: with thousands of them each NodePort would be served on thousands of addresses.
+    last,
+    difference,
+  }: {
+    readonly machineAddresses: readonly IpAddress[];
+    readonly last: MachineBesideVips | undefined;
+    readonly difference: ServiceDifference | undefined;
+  },
+): MachineBesideVips {
+  const all = new Set(machineAddresses);
+  const isLast = all.size === last?.all.size && machineAddresses.every((address) => last.all.has(address));
+  const isVip = ({ clusterIPs }: Service) => clusterIPs.some((address) => all.has(address));
+  if (isLast && difference !== undefined && ![...difference.gone, ...difference.come].some(isVip)) return last;
   const own = new Set(machineAddresses);
   if (own.size > 0) for (const service of services) for (const address of service.clusterIPs) own.delete(address);
-  const places = (family: Family) => nodePortAddresses({ family, host, node, machineAddresses: [...own] });
+  return { all, own: [...own] };
+}
+
+function contextOf(
+  { node }: Topology,
+  {
+    host,
+    machine,
+    previous,
+  }: { readonly host: Host; readonly machine: MachineBesideVips; readonly previous: HostPlan | undefined },
+): PlanContext {
+  const places = (family: Family) => nodePortAddresses({ family, host, node, machineAddresses: machine.own });
   return {
     host,
     node: lastIfEqual(node, previous?.node),

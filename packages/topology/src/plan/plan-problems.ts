@@ -2,12 +2,18 @@ import { formatSocketAddress } from "../address.ts";
 import type { Service, Topology } from "../model.ts";
 import { listNames, type Problem } from "../problem.ts";
 import { findOnwardEndpoints } from "./find-onward-endpoints.ts";
-import type { HostPlan, OnwardEndpoint } from "./host-plan.ts";
+import type { HostPlan, OnwardEndpoint, ServicePortPlan } from "./host-plan.ts";
+import { findInPorts } from "./plan-memory.ts";
 
 /** What is not as it should be in a plan, whatever data path carries it out. */
-export function planProblems({ ports }: Pick<HostPlan, "ports">): readonly Problem[] {
-  return onwardProblems(ports);
+export function planProblems(plan: HostPlan): readonly Problem[] {
+  return onwardProblems(portsLeadingOn(plan));
 }
+
+/** Those of which an endpoint is a frontend itself. */
+export const portsLeadingOn = findInPorts((port) => (port.onward.length > 0 ? [port] : NONE));
+
+const NONE: readonly ServicePortPlan[] = [];
 
 /** The same of a topology, of whatever host. */
 export function topologyProblems(topology: Topology): readonly Problem[] {
