@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   type ApplyReport,
   type ChangeNotice,
+  countStates,
   type DataPathName,
   type DataPathSession,
   type Difference,
@@ -23,6 +24,7 @@ import {
 } from "@svcproxy/topology";
 import type { AgentOptions } from "./agent-options.ts";
 import type { AgentStatus } from "./agent-status.ts";
+import { ApplyPace } from "./apply-pace.ts";
 import { type AgentFacts, type Applied, describeAgent, summarizeAgent } from "./describe-agent.ts";
 import { HealthCheckServers } from "./observe/health-check-servers.ts";
 import { ProblemLog } from "./problem-log.ts";
@@ -31,8 +33,6 @@ import { RetryTimer } from "./retry-timer.ts";
 import type { RefusedEntry, SourceEvent, SourceSnapshot } from "./source.ts";
 
 const LONGEST_RETRY_MS = 30_000;
-/** A change that comes while the last one is carried out waits as long again as that took, at most so long. */
-const LONGEST_PAUSE_MS = 100;
 /** The machine is looked at this often. */
 const MACHINE_CHECK_MS = 5_000;
 
@@ -52,6 +52,7 @@ export class Agent {
   readonly #problemLog: ProblemLog;
   readonly #healthChecks: HealthCheckServers;
   readonly #retry: RetryTimer;
+  readonly #pace = new ApplyPace();
   #following: Promise<void> = Promise.resolve();
   /** One thing after the other. */
   #turn: Promise<void> = Promise.resolve();
@@ -103,8 +104,8 @@ export class Agent {
       const startedMs = performance.now();
       await this.#inTurn(() => this.#take(event));
       // What comes meanwhile comes in one; what comes after a quiet time waits for nothing.
-      const tookMs = Math.min(LONGEST_PAUSE_MS, performance.now() - startedMs);
-      await this.#pause(Math.max(tookMs, this.#options.minSyncMs?.() ?? 0));
+      const pauseMs = this.#pace.pauseMs({ startedMs, endedMs: performance.now() });
+      await this.#pause(Math.max(pauseMs, this.#options.minSyncMs?.() ?? 0));
     }
     this.#started.resolve(); // where it was stopped before
   }
@@ -197,7 +198,7 @@ export class Agent {
     this.#failure = undefined;
     await this.#carriedOut(plan, { session, report });
     const ports = session.status();
-    const isWhole = ports.every(({ state }) => state === "in-force");
+    const isWhole = countStates(ports)["in-force"] === ports.length;
     this.#options.onCarriedOut?.({ plan, changed, ports, isWhole, tookMs: performance.now() - startedMs });
   }
 
@@ -266,7 +267,7 @@ export class Agent {
       ...(this.#snapshot?.warnings ?? []),
       ...this.#applied.problems,
     ]);
-    if (session.status().some(({ state }) => state === "failed")) this.#retry.failed();
+    if (countStates(session.status()).failed > 0) this.#retry.failed();
     else this.#retry.succeeded();
     if (this.#isReady) await serviceManager.status(this.#statusLine());
     else await this.#nowReady();
@@ -331,8 +332,7 @@ export class Agent {
 
   #statusLine(): string {
     const ports = this.#session?.status() ?? [];
-    const served = ports.filter(({ state }) => state === "in-force").length;
-    return `host ${this.#plan?.host.name}: ${served} of ${ports.length} service ports in force`;
+    return `host ${this.#plan?.host.name}: ${countStates(ports)["in-force"]} of ${ports.length} service ports in force`;
   }
 
   /** Follows no more, and leaves in force what is. Resolves when nothing is under way any more. */

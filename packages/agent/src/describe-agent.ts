@@ -1,4 +1,4 @@
-import type { DataPathName, ServicePortStatus } from "@svcproxy/host";
+import { countStates, type DataPathName, type ServicePortStatus } from "@svcproxy/host";
 import type { HostPlan, Problem } from "@svcproxy/topology";
 import type { AgentState, AgentStatus, SourceStatus } from "./agent-status.ts";
 import type { HeldChange } from "./removal-guard.ts";
@@ -63,7 +63,7 @@ function stateOf(facts: AgentFacts): AgentState {
   if (applied === undefined && failure === undefined && held === undefined) return "starting";
   if (isStale(facts)) return "stale";
   const isWell = troublesOf(facts).length === 0 && !isUnsure;
-  return isWell && ports.every(({ state }) => state === "in-force") ? "following" : "degraded";
+  return isWell && countStates(ports)["in-force"] === ports.length ? "following" : "degraded";
 }
 
 /** What keeps the source's last word from being in force, the gravest first. */

@@ -32,15 +32,34 @@ function shareEach<T>(
   { before, keyOf }: { before: readonly T[]; keyOf: (item: T) => string },
 ): readonly T[] {
   if (after === before) return before;
-  // Most of thousands are the very same already, each in its place.
-  const rest = before.filter((item, index) => item !== after[index]);
+  const places = otherPlaces(after, before);
+  if (places.length === 0) return before;
+  const rest = places.flatMap((place) => before[place] ?? []);
   const known = new Map(rest.map((item) => [keyOf(item), item]));
-  const shared = after.map((item, index) => {
-    if (item === before[index]) return item;
+  let copy: T[] | undefined;
+  let isSame = after.length === before.length;
+  for (const place of places) {
+    const item = after[place];
+    if (item === undefined) continue;
     const old = known.get(keyOf(item));
-    return old !== undefined && isDeepStrictEqual(item, old) ? old : item;
-  });
-  return shared.length === before.length && shared.every((item, index) => item === before[index]) ? before : shared;
+    const isKept = old !== undefined && isDeepStrictEqual(item, old);
+    if (isKept) {
+      // Only where it has to be: what a source tells as otherwise is otherwise, as a rule.
+      copy ??= after.slice();
+      copy[place] = old;
+    }
+    isSame &&= isKept && old === before[place];
+  }
+  return isSame ? before : (copy ?? after);
+}
+
+/** Where two lists hold another object. A plain loop: most of thousands are in their place, and this is gone through with each change. */
+function otherPlaces(after: readonly unknown[], before: readonly unknown[]): readonly number[] {
+  const places: number[] = [];
+  for (let place = 0; place < Math.max(after.length, before.length); place++) {
+    if (after[place] !== before[place]) places.push(place);
+  }
+  return places;
 }
 
 /** A pod that came or went is in the services that it serves; all else of a host may count for every service. */
@@ -52,9 +71,9 @@ function isSameForServices(after: readonly Host[], before: readonly Host[]): boo
 
 function changedServices(after: readonly Service[], before: readonly Service[]): ReadonlySet<string> {
   if (after === before) return new Set();
-  // Most of thousands are in their place.
-  const gone = new Set(before.filter((service, index) => service !== after[index]));
-  const come = new Set(after.filter((service, index) => service !== before[index]));
+  const places = otherPlaces(after, before);
+  const gone = new Set(places.flatMap((place) => before[place] ?? []));
+  const come = new Set(places.flatMap((place) => after[place] ?? []));
   const differing = [...[...gone].filter((one) => !come.has(one)), ...[...come].filter((one) => !gone.has(one))];
   return new Set(differing.map(serviceKey));
 }

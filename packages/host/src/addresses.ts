@@ -1,12 +1,5 @@
 import { networkInterfaces } from "node:os";
-import {
-  addressWidth,
-  EnvironmentError,
-  familyOf,
-  type IpAddress,
-  parseCidr,
-  parseIpAddress,
-} from "@svcproxy/topology";
+import { addressWidth, EnvironmentError, familyOf, type IpAddress, parseIpAddress } from "@svcproxy/topology";
 import { outOfDescriptors } from "./system-error.ts";
 
 /** The device that is made for VIPs, unless another is named: addresses there are none of the host's own. */
@@ -48,7 +41,8 @@ export function parseInterfaces(interfaces: ReturnType<typeof networkInterfaces>
     entries.flatMap((entry) => {
       const address = parseIpAddress(entry.address);
       if (address === undefined) return [];
-      const prefixLength = parseCidr(entry.cidr ?? "")?.prefixLength ?? addressWidth(familyOf(address));
+      const [, length] = (entry.cidr ?? "").split("/");
+      const prefixLength = length === undefined ? addressWidth(familyOf(address)) : Number(length);
       return [{ device, address, prefixLength, isLoopback: entry.internal }];
     }),
   );

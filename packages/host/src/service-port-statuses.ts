@@ -36,6 +36,20 @@ export function servicePortStatuses({ ports, before, shortfall, now }: StatusInp
   });
 }
 
+const counted = new WeakMap<readonly ServicePortStatus[], Readonly<Record<ServicePortStatus["state"], number>>>();
+
+/** How many stand how; asked several times of one list, it counts once. */
+export function countStates(
+  statuses: readonly ServicePortStatus[],
+): Readonly<Record<ServicePortStatus["state"], number>> {
+  const known = counted.get(statuses);
+  if (known !== undefined) return known;
+  const counts = { "in-force": 0, refused: 0, failed: 0 };
+  for (const { state } of statuses) counts[state]++;
+  counted.set(statuses, counts);
+  return counts;
+}
+
 /** Tells a port of a plan from all others: its service, its place there, its family. */
 export function servicePortKey(port: ServicePortPlan): string {
   return `${serviceName(port)} ${port.portIndex} ${port.family}`;

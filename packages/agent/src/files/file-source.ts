@@ -225,7 +225,7 @@ export class FileSource implements Source {
       throw inputError("SEVERAL_CONFIGURATIONS", message);
     }
     if (configuration === undefined) throw errorOf(refused.flatMap(({ faults }) => faults));
-    return { configuration: configuration.value, refused: refused.map(refusalOf) };
+    return { configuration: configuration.loaded, refused: refused.map(refusalOf) };
   }
 
   /**
@@ -234,6 +234,11 @@ export class FileSource implements Source {
    * @throws InputError where no file of any of them can be read
    */
   #files(): { readonly files: readonly LoadedFile[]; readonly refused: readonly RefusedInput[] } {
+    const [only, another] = this.#inputs;
+    if (only instanceof FollowedPath && another === undefined) {
+      const state = only.state();
+      if (state.refused.length === 0 && state.freshCount > 0) return { files: state.files, refused: [] };
+    }
     const files: LoadedFile[] = [];
     const refused: RefusedInput[] = [];
     let freshCount = 0;
@@ -244,7 +249,7 @@ export class FileSource implements Source {
         continue;
       }
       const state = input.state();
-      for (const { file, value } of state.files) files.push({ file, loaded: value });
+      for (const file of state.files) files.push(file);
       for (const { file, ...rest } of state.refused) {
         const before = rest.isKept ? undefined : this.#filesOfBefore.get(file);
         if (before !== undefined) files.push(before);

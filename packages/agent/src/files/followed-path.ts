@@ -39,7 +39,7 @@ interface KnownFile<T> {
 
 interface GoodFile<T> {
   readonly file: string;
-  readonly value: T;
+  readonly loaded: T;
 }
 
 /** What a path has. */
@@ -98,6 +98,8 @@ export class FollowedPath<T> {
   #names: readonly string[] | undefined;
   #version = 0;
   #state: PathState<T> | undefined;
+  /** The files of `#state`, where nobody has asked for it yet. */
+  #unaskedFiles: GoodFile<T>[] | undefined;
 
   constructor(name: string, load: (file: InputFile) => Loaded<T>) {
     this.name = name;
@@ -184,6 +186,22 @@ export class FollowedPath<T> {
     this.#state = undefined;
   }
 
+  /** One file of thousands has another content; all else is as it was. */
+  #replaced(good: GoodFile<T>): void {
+    const [state, names] = [this.#state, this.#names];
+    const place = names === undefined ? -1 : placeIn(names, good.file);
+    const isAlone =
+      state?.files[place]?.file === good.file && state.refused.length === 0 && this.#unreadable.size === 0;
+    if (state === undefined || !isAlone) {
+      this.#changed();
+      return;
+    }
+    this.#version += 1;
+    this.#unaskedFiles ??= state.files.slice();
+    this.#unaskedFiles[place] = good;
+    this.#state = { ...state, files: this.#unaskedFiles };
+  }
+
   async #lookAt(place: Place, options: LookOptions): Promise<number> {
     const { name, path, isEntry } = place;
     try {
@@ -195,7 +213,7 @@ export class FollowedPath<T> {
       const known = this.#files.get(name);
       const wasUnreadable = this.#unreadable.has(name);
       if (known !== undefined && !wasUnreadable && !known.stampIsRacy && isSameStamp(known.stamp, stamp)) return 0;
-      const unsettledMs = await this.#read(place, options);
+      const unsettledMs = await this.#read(place, { ...options, before: stamp });
       // What may be half written is no better than what cannot be read.
       if (unsettledMs === 0) this.#nowReadable(name);
       return unsettledMs;
@@ -208,9 +226,12 @@ export class FollowedPath<T> {
     }
   }
 
-  async #read({ name, path }: Place, { settleMs, cameWhole }: LookOptions): Promise<number> {
+  async #read(
+    { name, path }: Place,
+    { settleMs, cameWhole, before }: LookOptions & { readonly before: FileStamp },
+  ): Promise<number> {
     const known = this.#files.get(name);
-    const { bytes, stamp, isBeingWritten } = await readRegularFile(path);
+    const { bytes, stamp, isBeingWritten } = await readRegularFile(path, before);
     const digest = createHash("sha256").update(bytes).digest("base64");
     const ageMs = Date.now() - Number(stamp.modifiedNs / 1_000_000n);
     if (known?.digest !== digest && settleMs > 0) {
@@ -226,10 +247,11 @@ export class FollowedPath<T> {
     }
     const loaded = this.#loadFile({ file: name, bytes }, known);
     const kept = loaded.kind === "faulty" ? known?.good : undefined;
-    const good = loaded.kind === "loaded" ? { file: name, value: loaded.value } : kept;
+    const good = loaded.kind === "loaded" ? { file: name, loaded: loaded.value } : kept;
     if (known === undefined) this.#names = undefined;
     this.#files.set(name, { ...stamped, loaded, good });
-    this.#changed();
+    if (good !== undefined && known?.loaded.kind === "loaded" && loaded.kind === "loaded") this.#replaced(good);
+    else this.#changed();
     return 0;
   }
 
@@ -243,6 +265,7 @@ export class FollowedPath<T> {
   /** What there is: the same object while it stays. */
   state(): PathState<T> {
     this.#state ??= this.#makeState();
+    this.#unaskedFiles = undefined;
     return this.#state;
   }
 
@@ -300,6 +323,19 @@ export class FollowedPath<T> {
     }
     return folders;
   }
+}
+
+/** @param names sorted @returns -1 where it is not among them */
+function placeIn(names: readonly string[], name: string): number {
+  let [low, high] = [0, names.length - 1];
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const found = names[middle] ?? "";
+    if (found === name) return middle;
+    if (found < name) low = middle + 1;
+    else high = middle - 1;
+  }
+  return -1;
 }
 
 /** What two paths want to know of one folder. */

@@ -32,23 +32,29 @@ export interface RegularFile {
 /**
  * The bytes of a regular file of at most `MAX_FILE_BYTES`. A pipe, device or socket in its place is never waited for.
  *
+ * @param before its stamp by its path, from just now: opening alone does something to some devices, so it is asked before it is opened
  * @throws InputError FILE_UNREADABLE, FILE_TOO_LARGE
  */
-export async function readRegularFile(path: string): Promise<RegularFile> {
-  // Asked before it is opened, because opening alone does something to some devices, and opened so that a pipe without a writer
-  // does not hold up, because it may have been replaced in between.
-  await stampOf(path);
+export async function readRegularFile(path: string, before: FileStamp): Promise<RegularFile> {
+  // So that a pipe without a writer does not hold up, because it may have been replaced in between.
   await using file = await explained(path, () =>
     open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY),
   );
-  const stats = await explained(path, () => file.stat({ bigint: true }));
-  requireRegular(path, stats);
-  if (stats.size > MAX_FILE_BYTES) throw tooLarge(path);
-  const bytes = await explained(path, () => readUpTo(file, { expected: Number(stats.size), most: MAX_FILE_BYTES }));
-  if (bytes === undefined) throw tooLarge(path);
-  const stamp = toStamp(stats);
-  const after = toStamp(await explained(path, () => file.stat({ bigint: true })));
-  return { bytes, stamp, isBeingWritten: !isSameStamp(stamp, after) };
+  // One that was replaced before it was opened is read a second time, in the knowledge of what it is.
+  for (let stamp = before, isKnown = false; ; isKnown = true) {
+    if (stamp.size > MAX_FILE_BYTES) throw tooLarge(path);
+    const bytes = await explained(path, () => readUpTo(file, { expected: Number(stamp.size), most: MAX_FILE_BYTES }));
+    const stats = await explained(path, () => file.stat({ bigint: true }));
+    requireRegular(path, stats);
+    const after = toStamp(stats);
+    const isAsBefore = isSameStamp(stamp, after);
+    if (!isAsBefore && !isKnown) {
+      stamp = after;
+      continue;
+    }
+    if (bytes === undefined) throw tooLarge(path);
+    return { bytes, stamp, isBeingWritten: !isAsBefore };
+  }
 }
 
 export function isSameStamp(a: FileStamp, b: FileStamp): boolean {
@@ -63,12 +69,15 @@ async function readUpTo(
   const chunks: Uint8Array[] = [];
   let total = 0;
   for (;;) {
-    const chunk = Buffer.allocUnsafe(Math.max(expected + 1 - total, READ_CHUNK_BYTES));
-    const { bytesRead } = await file.read(chunk);
-    if (bytesRead === 0) return Buffer.concat(chunks);
+    // One byte more than there should be: where it is not filled, that was all, and whether it was is told by the file's stamp.
+    const size = total > expected || expected === 0 ? READ_CHUNK_BYTES : expected + 1 - total;
+    const chunk = Buffer.allocUnsafe(size);
+    const { bytesRead } = await file.read(chunk, 0, size, total);
     chunks.push(chunk.subarray(0, bytesRead));
     total += bytesRead;
     if (total > most) return undefined;
+    if (bytesRead === 0 || (expected > 0 && total === expected))
+      return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
   }
 }
 

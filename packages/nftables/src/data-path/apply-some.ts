@@ -30,8 +30,10 @@ export async function applySome(plan: HostPlan, input: ApplySomeInput): Promise<
   const drafts: { family: Family; keeper: TableKeeper; planned: PlannedChange; wanted: readonly WantedPort[] }[] = [];
   for (const family of familiesOf(settings)) {
     const keeper = keepers.get(family);
-    // A table comes or goes.
-    if ((keeper !== undefined) !== usesFamily(plan, family)) return { kind: "look" };
+    // A table comes or goes: those that did not change had none to do with a family that has no table.
+    const isUsed =
+      input.ports.some((port) => port.family === family) || (keeper !== undefined && usesFamily(plan, family));
+    if ((keeper !== undefined) !== isUsed) return { kind: "look" };
     if (keeper === undefined) continue;
     const countsTraffic = settings.countsTraffic === true;
     const wanted = wantedPorts(plan, { family, countsTraffic, ports: input.ports });

@@ -38,7 +38,12 @@ interface ReadAll {
  */
 export class ObjectFiles {
   readonly #options: KubernetesOptions;
+  /** As they were last. */
+  #files: readonly LoadedFile[];
   readonly #facts: Map<string, FileFacts>;
+  /** Where each of them stands, and which of them are of Nodes; found out when they are needed. */
+  #placesOfFiles: ReadonlyMap<string, number> | undefined;
+  #nodeFiles: ReadonlySet<string> | undefined;
   /** The last good state of files of which a part is refused. */
   readonly #kept: ReadonlyMap<string, readonly SourceDocument[]>;
   readonly #filesAbout = new Map<ServiceKey, Set<string>>();
@@ -60,11 +65,15 @@ export class ObjectFiles {
     const isPlain = [...facts.values()].every(({ kind }) => kind !== "other");
     const isSplit = files.length > 1 && facts.size === files.length;
     return isSplit && isPlain && !warnings.some(({ code }) => OVER_ALL.has(code))
-      ? new ObjectFiles(facts, all)
+      ? new ObjectFiles(files, { facts, ...all })
       : undefined;
   }
 
-  private constructor(facts: Map<string, FileFacts>, { state, options, documents }: ReadAll) {
+  private constructor(
+    files: readonly LoadedFile[],
+    { facts, state, options, documents }: ReadAll & { readonly facts: Map<string, FileFacts> },
+  ) {
+    this.#files = files;
     this.#facts = facts;
     this.#kept = Map.groupBy(
       documents.filter(({ source }) => facts.get(source.file)?.kind === "refused"),
@@ -94,7 +103,10 @@ export class ObjectFiles {
     if (options.configuration !== this.#options.configuration) return undefined;
     const changed = this.#changedFiles(files);
     if (changed === undefined) return undefined;
-    if (changed.size === 0) return this.#state;
+    if (changed.size === 0) {
+      this.#files = files;
+      return this.#state;
+    }
     const keys = new Set<ServiceKey>();
     for (const [file, facts] of changed) {
       for (const key of this.#facts.get(file)?.about ?? []) keys.add(key);
@@ -103,8 +115,12 @@ export class ObjectFiles {
     const before = new Map([...changed.keys()].map((file) => [file, this.#facts.get(file)]));
     this.#become(changed);
     const state = this.#readServices(keys, files);
-    if (state === undefined) this.#become(before);
-    else this.#state = state;
+    if (state === undefined) {
+      this.#become(before);
+      return undefined;
+    }
+    this.#files = files;
+    this.#state = state;
     return state;
   }
 
@@ -112,7 +128,15 @@ export class ObjectFiles {
   #changedFiles(files: readonly LoadedFile[]): ReadonlyMap<string, FileFacts | undefined> | undefined {
     const changed = new Map<string, FileFacts | undefined>();
     let known = 0;
-    for (const { file, loaded } of files) {
+    // A plain loop: most of thousands are the very same in their place, and this is gone through with each change.
+    for (let place = 0; place < files.length; place++) {
+      const now = files[place];
+      if (now === undefined || now === this.#files[place]) {
+        known++;
+        continue;
+      }
+      const { file, loaded } = now;
+      if (this.#files[place]?.file !== file) this.#placesOfFiles = undefined;
       const before = this.#facts.get(file);
       if (before !== undefined) known++;
       if (before?.loaded === loaded) continue;
@@ -122,6 +146,7 @@ export class ObjectFiles {
       if (changed.size > MOST_FILES) return undefined;
     }
     if (known === this.#facts.size) return changed;
+    this.#placesOfFiles = undefined;
     const names = new Set(files.map(({ file }) => file));
     for (const [file, { kind }] of this.#facts) {
       if (names.has(file)) continue;
@@ -150,7 +175,7 @@ export class ObjectFiles {
     const together = this.#joined(keys);
     if (together === undefined) return undefined;
     const isRead = (file: string) => together.files.has(file) || this.#facts.get(file)?.kind === "node";
-    const documents = files.filter(({ file }) => isRead(file)).flatMap(({ loaded }) => loaded.documents);
+    const documents = this.#inTheirOrder(together.files, files).flatMap(({ loaded }) => loaded.documents);
     const read = readOrFail(documents, this.#options);
     if (read === undefined || read.warnings.some(({ code }) => OVER_ALL.has(code))) return undefined;
     const now = new Map(read.topology.services.map((service) => [keyOf(service), service]));
@@ -163,6 +188,17 @@ export class ObjectFiles {
       topology: { ...this.#state.topology, services },
       warnings: [...warnings, ...read.warnings],
     };
+  }
+
+  /** Some files, and those of Nodes. */
+  #inTheirOrder(names: ReadonlySet<string>, files: readonly LoadedFile[]): readonly LoadedFile[] {
+    this.#nodeFiles ??= new Set([...this.#facts].flatMap(([file, { kind }]) => (kind === "node" ? [file] : [])));
+    this.#placesOfFiles ??= new Map(files.map(({ file }, place) => [file, place]));
+    const places = this.#placesOfFiles;
+    return [...this.#nodeFiles, ...names]
+      .flatMap((name) => places.get(name) ?? [])
+      .sort((a, b) => a - b)
+      .flatMap((place) => files[place] ?? []);
   }
 
   /** All files that say something of these Services, and what those files say something of. */
