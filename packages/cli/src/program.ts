@@ -16,6 +16,7 @@ import { addConnections } from "./commands/connections.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addEtcd } from "./commands/etcd.ts";
 import { addExplain } from "./commands/explain.ts";
+import { addFindings } from "./commands/findings.ts";
 import { addHostState } from "./commands/host-state.ts";
 import { addIptables } from "./commands/iptables.ts";
 import { addLab } from "./commands/lab.ts";
@@ -82,6 +83,7 @@ const COMMANDS = [
   addLab,
   addSchema,
   addCompletion,
+  addFindings,
 ];
 
 /** Every command with its flags; each loads its work by import() when it runs. */

@@ -108,6 +108,7 @@ export async function keepHost({ flags, refresh, tellStanding, ...options }: Kep
     serviceSeries: flags.serviceSeries,
     countsTraffic: flags.trafficCounters === true,
     workerProgram: [...ownProgram(), "userspace", "worker"],
+    findingsProgram: [...ownProgram(), "findings"],
     takesOver: flags.takeOver === true,
     successorProgram: [...ownProgram(), ...takingOver(process.argv.slice(2))],
   });

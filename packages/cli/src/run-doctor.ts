@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import {
@@ -7,17 +6,16 @@ import {
   diagnose,
   EXPLANATIONS,
   type Observation,
-  ObservedHost,
+  type ObservedHost,
   realProber,
   renderDiagnosis,
   renderRemedies,
 } from "@svcproxy/doctor";
-import { collectSnapshot, type HostSnapshot, isNamed, readSnapshot, serviceName, thisMachine } from "@svcproxy/host";
-import { inputError, nearestWord, planHost, type ServicePortPlan, type Topology } from "@svcproxy/topology";
+import { isNamed, serviceName, thisMachine } from "@svcproxy/host";
+import { inputError, nearestWord, type ServicePortPlan, type Topology } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
-import { notedAddresses } from "./machine-addresses.ts";
-import { readText } from "./read-files.ts";
-import { readTopology, resolveHost, resolveOwnHost } from "./read-topology.ts";
+import { observeSnapshot, observeThisHost } from "./observe-host.ts";
+import { readTopology, resolveOwnHost } from "./read-topology.ts";
 import type { TopologyFlags } from "./topology-input.ts";
 
 export interface DoctorFlags extends TopologyFlags {
@@ -53,7 +51,7 @@ export async function runDoctor(
           prober: realProber,
           lookAgain: async (unanswered: readonly string[]) => {
             await neighboursSettled(unanswered, context.signal);
-            return observeThisHost(context, topology, observation.here.name);
+            return observeThisHost(context, { topology, host: observation.here.name });
           },
         }
       : {}),
@@ -69,21 +67,14 @@ async function observe(context: CommandContext, topology: Topology, flags: Docto
   const [own, ...others] = flags.snapshot ?? [];
   const here =
     own === undefined
-      ? await observeThisHost(context, topology, resolveOwnHost(topology, flags))
-      : observeSnapshot(topology, { file: own, text: await readText(context, own), host: flags.host });
+      ? await observeThisHost(context, { topology, host: resolveOwnHost(topology, flags) })
+      : await observeSnapshot(context, { topology, file: own, host: flags.host });
   const peers = new Map<string, ObservedHost>();
   for (const file of [...others, ...(flags.peer ?? [])]) {
-    const peer = observeSnapshot(topology, { file, text: await readText(context, file), host: undefined });
+    const peer = await observeSnapshot(context, { topology, file, host: undefined });
     peers.set(peer.name, peer);
   }
   return { topology, here, peers };
-}
-
-async function observeThisHost({ signal }: CommandContext, topology: Topology, host: string): Promise<ObservedHost> {
-  const takenAt = new Date().toISOString();
-  const { text } = await collectSnapshot(thisMachine, { signal, takenAt, hostname: hostname() });
-  const snapshot = readSnapshot(text, { file: "this host" });
-  return new ObservedHost({ plan: planOf(topology, host, snapshot), snapshot });
 }
 
 /** The kernel asks an address that has stopped answering for some seconds before it calls it failed. */
@@ -97,20 +88,6 @@ async function neighboursSettled(addresses: readonly string[], signal: AbortSign
     if (!lines.some((line) => /INCOMPLETE|DELAY|PROBE/.test(line))) return;
     await delay(NEIGHBOUR_POLL_MS, undefined, { signal }).catch(() => {});
   }
-}
-
-function observeSnapshot(
-  topology: Topology,
-  { file, text, host }: { readonly file: string; readonly text: string; readonly host: string | undefined },
-): ObservedHost {
-  const snapshot = readSnapshot(text, { file });
-  const localAddresses = notedAddresses(snapshot.hostState);
-  const name = resolveHost(topology, host, { localAddresses, called: `the host of ${JSON.stringify(file)}` });
-  return new ObservedHost({ plan: planOf(topology, name, snapshot), snapshot });
-}
-
-function planOf(topology: Topology, host: string, { hostState }: HostSnapshot) {
-  return planHost(topology, { host, machineAddresses: notedAddresses(hostState) });
 }
 
 /** @throws InputError UNKNOWN_SERVICE where none is meant */

@@ -58,7 +58,7 @@ async function readStatus(
   context: CommandContext,
   { isFirst = true }: { readonly isFirst?: boolean } = {},
 ): Promise<HostAgentStatus> {
-  const { value } = await askAgent("GET /v1/status").catch(async (error: unknown) => {
+  const { value } = await askAgent("GET /v1/status?findings=new").catch(async (error: unknown) => {
     if (isFirst && error instanceof EnvironmentError && error.code === "NOT_RUNNING") await noteLeftOver(context);
     throw error;
   });
@@ -116,7 +116,7 @@ function portsNamed({ ports }: HostAgentStatus, name: string): HostAgentStatus["
 
 /** What has to differ for it to be shown again. */
 function meaningOf(
-  { busySince: _busy, source: { lastHeardAt: _heard, ...source }, ...status }: HostAgentStatus,
+  { busySince: _busy, looked: _looked, source: { lastHeardAt: _heard, ...source }, ...status }: HostAgentStatus,
   details: Shown["details"],
 ): string {
   return JSON.stringify([status, source, details]);

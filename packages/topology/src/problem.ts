@@ -16,6 +16,10 @@ export interface Problem {
   /** How to mend it. */
   readonly hint?: string;
   readonly at?: SourcePlace;
+  /** What shows it, a sentence each: a rule with its number, a sysctl, a counter. */
+  readonly evidence?: readonly string[];
+  /** Commands that mend it, to be run as root. */
+  readonly remedy?: readonly string[];
 }
 
 /** A problem of the input: whoever cannot go on with it ends with a fault. */
@@ -44,11 +48,24 @@ export function problemOfError(
   return { code, severity: "warning", subject, text: message, ...(hint === undefined ? {} : { hint }) };
 }
 
-/** `file:line:column: warning: text [CODE]` and, on a second line, `hint: …`; what a name brings along is made visible. */
-export function formatProblem({ severity, code, text, hint, at }: Omit<Problem, "subject">): string {
+/** `file:line:column: warning: text [CODE]` and, on lines of their own, `seen: …` and `hint: …`; what a name brings along is made visible. */
+export function formatProblem({
+  severity,
+  code,
+  text,
+  hint,
+  at,
+  evidence = [],
+  remedy = [],
+}: Omit<Problem, "subject">): string {
   const place = at === undefined ? "" : `${formatPlace(at)}: `;
   const line = `${visible(place)}${severity === "warning" ? "warning: " : ""}${visible(text)} [${code}]`;
-  return hint === undefined ? line : `${line}\n  hint: ${visible(hint)}`;
+  return [
+    line,
+    ...evidence.map((one) => `  seen: ${visible(one)}`),
+    ...(hint === undefined ? [] : [`  hint: ${visible(hint)}`]),
+    ...(hint === remedy.join(" && ") ? [] : remedy.map((command) => `  mend: ${visible(command)}`)),
+  ].join("\n");
 }
 
 export function formatFault(fault: Fault): string {

@@ -15,6 +15,7 @@ async function served(which: "health" | "metrics" | "socket", status: Partial<Ho
   onTestFinished(() => rm(folder, { recursive: true }));
   let held: string | undefined = "a change";
   const pages = new AgentPages({
+    findings: async () => {},
     status: () => ({ ...exampleHostAgentStatus(), ...status }),
     confirm: async () => {
       const confirmed = held;

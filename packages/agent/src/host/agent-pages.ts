@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ConnectionQuestion, Connections } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "../observe/render-metrics.ts";
@@ -14,6 +15,8 @@ import type { ServiceDetail } from "./service-book.ts";
 /** What the pages ask of an agent. */
 export interface AskedAgent {
   status(): HostAgentStatus;
+  /** Looks anew what keeps services from their clients, where the last look is old. Never rejects. */
+  findings(): Promise<void>;
   /** Carries out what is held back. @returns what it said; undefined: nothing was held back */
   confirm(): Promise<string | undefined>;
   services(): Promise<MeasuredServices>;
@@ -30,6 +33,8 @@ export interface AskedAgent {
 /** So many connections are told where nobody says how many, and at most. */
 const CONNECTIONS = 100;
 const MOST_CONNECTIONS = 100_000;
+
+const FINDINGS_WAIT_MS = 4_000;
 
 /** The pages of an agent: for probes, for scrapers, and on its socket. */
 export class AgentPages {
@@ -69,6 +74,7 @@ export class AgentPages {
   socket(): Pages {
     return new Map<string, (query: URLSearchParams) => Promise<Page>>([
       ...this.metrics(),
+      ["GET /v1/status", (query) => this.#status(query)],
       ["GET /v1/view", () => this.#view()],
       ["GET /v1/counters", async () => json(200, (await this.#agent.counters()) ?? null)],
       ["GET /v1/connections", (query) => this.#connections(query)],
@@ -83,6 +89,14 @@ export class AgentPages {
         },
       ],
     ]);
+  }
+
+  /** Who waits for findings gets those of a look that is not old, if it does not take too long. */
+  async #status(query: URLSearchParams): Promise<Page> {
+    const looked = this.#agent.findings();
+    if (query.get("findings") === "new")
+      await Promise.race([looked, sleep(FINDINGS_WAIT_MS, undefined, { ref: false })]);
+    return json(200, this.#agent.status());
   }
 
   #services(query: URLSearchParams): Page {

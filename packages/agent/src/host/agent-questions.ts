@@ -17,6 +17,7 @@ export interface QuestionOptions {
   readonly inForce: InForce;
   readonly machine: Machine;
   readonly status: () => HostAgentStatus;
+  readonly findings: () => Promise<void>;
   /** So many service ports have metrics of their own at most. */
   readonly serviceSeries: number;
   readonly countsTraffic: boolean;
@@ -26,13 +27,14 @@ export interface QuestionOptions {
 
 /** What the pages of a host's agent may ask, and who answers it. */
 export function answerQuestions(options: QuestionOptions): AskedAgent {
-  const { agent, inForce, machine, dataPath, status, serviceSeries, countsTraffic, logger, signal } = options;
+  const { agent, inForce, machine, dataPath, status, findings, serviceSeries, countsTraffic, logger, signal } = options;
   const asked = { machine, dataPath, plan: () => inForce.plan, signal };
   const connections = new AgentConnections(asked);
   const counters = new ServiceCounterReader({ ...asked, limit: serviceSeries, countsTraffic, logger });
   const all = new ServiceCounterReader({ ...asked, limit: Number.POSITIVE_INFINITY, countsTraffic, logger });
   return {
     status,
+    findings,
     confirm: () => confirm(options),
     services: async () => {
       const services = await counters.read();

@@ -3,6 +3,7 @@ import type { Problem } from "@svcproxy/topology";
 import type { AgentStatus } from "../agent-status.ts";
 import type { ChosenDataPath } from "./choose-data-path.ts";
 import type { DriftKeeper } from "./drift-keeper.ts";
+import type { Findings } from "./findings-keeper.ts";
 import type { GuardStatus, HostAgentStatus, KernelStatus } from "./host-agent-status.ts";
 import type { InForce } from "./in-force.ts";
 import type { KernelWatch } from "./kernel-watch.ts";
@@ -20,10 +21,12 @@ export interface HostAgentFacts {
   readonly inForce: InForce;
   /** Of ports that are waited for, and of other data paths. */
   readonly problems: readonly Problem[];
+  /** Of the last look; undefined: there was none yet. */
+  readonly findings: Findings | undefined;
 }
 
 export function describeHostAgent(facts: HostAgentFacts): HostAgentStatus {
-  const { version, startedAt, agent, chosen, drift, watch, guard, inForce, problems } = facts;
+  const { version, startedAt, agent, chosen, drift, watch, guard, inForce, problems, findings } = facts;
   const contest = drift?.problem;
   const { digest } = inForce;
   return {
@@ -32,7 +35,13 @@ export function describeHostAgent(facts: HostAgentFacts): HostAgentStatus {
     startedAt: startedAt.toISOString(),
     ...agent,
     state: contest !== undefined && agent.state === "following" ? "degraded" : agent.state,
-    problems: [...(contest === undefined ? [] : [contest]), ...problems, ...agent.problems],
+    problems: withFindings(
+      [...(contest === undefined ? [] : [contest]), ...problems, ...agent.problems],
+      findings?.problems ?? [],
+    ),
+    ...(findings === undefined
+      ? {}
+      : { looked: { at: findings.lookedAt.toISOString(), tookMs: Math.round(findings.tookMs) } }),
     passedOver: chosen.passedOver,
     ...(chosen.better === undefined ? {} : { betterDataPath: chosen.better }),
     kernel: describeKernel(drift, watch),
@@ -40,6 +49,13 @@ export function describeHostAgent(facts: HostAgentFacts): HostAgentStatus {
     applies: inForce.applies,
     ...(digest === undefined ? {} : { planDigest: digest }),
   };
+}
+
+/** What was found with its evidence stands for what an apply noticed of the same. */
+function withFindings(problems: readonly Problem[], found: readonly Problem[]): readonly Problem[] {
+  const keyOf = ({ code, subject }: Problem) => `${code} ${subject}`;
+  const keys = new Set(found.map(keyOf));
+  return [...problems.filter((problem) => !keys.has(keyOf(problem))), ...found];
 }
 
 function describeKernel(drift: DriftKeeper | undefined, watch: KernelWatch | undefined): KernelStatus {

@@ -27,6 +27,8 @@ export interface HostAgentOptions {
   readonly takesOver?: boolean;
   /** The program, with its arguments, that takes over from this one; absent: none can. */
   readonly successorProgram?: readonly [string, ...string[]];
+  /** The program, with its arguments, that looks at this host as `lookByProgram` says; absent: nobody looks. */
+  readonly findingsProgram?: readonly [string, ...string[]];
   /** Called once all of a plan is served for the first time. */
   readonly onServing?: () => Promise<void>;
   /** Called before anything changes where a kube-proxy serves this host; default: that ends the start. */

@@ -15,6 +15,8 @@ export interface HostAgentStatus extends AgentStatus {
   readonly kernel: KernelStatus;
   readonly guard: GuardStatus;
   readonly applies: ApplyTimes;
+  /** When it was last looked for what keeps services from their clients; what was found is among the problems. Absent: not yet. */
+  readonly looked?: { readonly at: string; readonly tookMs: number };
   /** Tells plans apart; absent: none is in force. */
   readonly planDigest?: string;
 }

@@ -22,6 +22,7 @@ import { AgentServers } from "./agent-servers.ts";
 import { type ChosenDataPath, chooseDataPath, type KeptDataPath } from "./choose-data-path.ts";
 import { describeHostAgent } from "./describe-host-agent.ts";
 import { DriftKeeper } from "./drift-keeper.ts";
+import { FindingsKeeper, lookByProgram, type Served } from "./findings-keeper.ts";
 import type { HostAgentOptions } from "./host-agent-options.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import { InForce } from "./in-force.ts";
@@ -60,6 +61,7 @@ export class HostAgent {
   #dialect: Dialect = "document";
   #isServing = false;
   #old: OldDataPaths | undefined;
+  #findings: FindingsKeeper | undefined;
 
   constructor(options: HostAgentOptions) {
     this.#options = options;
@@ -208,6 +210,9 @@ export class HostAgent {
         ...{ agent, source, dataPath, inForce: this.#inForce, machine: this.#tools.machine },
         ...{ serviceSeries, countsTraffic, logger, signal: this.#ending.signal },
         status: () => this.status(),
+        findings: async () => {
+          await this.#findings?.refresh();
+        },
       }),
     );
     // A kube-proxy that is to be replaced has them still.
@@ -240,6 +245,25 @@ export class HostAgent {
     this.#keepLease();
     onServing?.().catch((err: unknown) => logger.warn({ err }, "what comes once all is served could not be done"));
     this.#replacement?.serves();
+    this.#startFindings();
+  }
+
+  #startFindings(): void {
+    const { findingsProgram, logger } = this.#options;
+    if (findingsProgram === undefined) return;
+    this.#findings = new FindingsKeeper({
+      ...{ look: lookByProgram(findingsProgram), logger, signal: this.#ending.signal },
+      served: () => this.#served(),
+    });
+    this.#opened.use(this.#findings);
+  }
+
+  /** What a look compares with; undefined: it is about to change. */
+  #served(): Served | undefined {
+    const [status, topology] = [this.#agent?.status(), this.#agent?.topology];
+    if (status === undefined || topology === undefined || status.host === undefined) return undefined;
+    const isSettled = status.busySince === undefined && status.failure === undefined && status.held === undefined;
+    return isSettled && this.#replacement?.writesOurChains !== true ? { topology, host: status.host } : undefined;
   }
 
   /** Lets a successor take over where services are carried by this process. @returns false where there is no need: rules stay as they are */
@@ -281,7 +305,7 @@ export class HostAgent {
     const { version, guardLeast } = this.#options;
     return describeHostAgent({
       ...{ version, startedAt: this.#startedAt, agent: agent.status(), chosen, inForce: this.#inForce },
-      ...{ drift: this.#drift, watch: this.#watch },
+      ...{ drift: this.#drift, watch: this.#watch, findings: this.#findings?.last },
       guard: { least: guardLeast, heldCount: guard.heldCount },
       problems: [...(this.#servers?.problems ?? []), ...(this.#old?.problems ?? [])],
     });

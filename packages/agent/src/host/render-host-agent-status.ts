@@ -34,6 +34,9 @@ export function renderHostAgentStatus(status: HostAgentStatus, { now, service, d
     `kernel     ${describeKernel(status.kernel, since)}`,
     `applied    ${applies.lastAt === undefined ? "nothing yet" : `${applies.count} times, last ${since(applies.lastAt)} ago`}`,
     `services   ${of("in-force")} of ${status.ports.length} ports in force`,
+    ...(status.looked === undefined
+      ? []
+      : [`looked     ${since(status.looked.at)} ago at what keeps services from clients`]),
     ...(status.retryAt === undefined ? [] : [`retry      in ${ago(Date.parse(status.retryAt) - now)}`]),
     ...(status.held === undefined ? [] : [`held       a change, since ${since(status.held.since)}: svcproxy confirm`]),
   ];

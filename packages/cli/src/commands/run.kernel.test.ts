@@ -76,6 +76,32 @@ describe.skipIf(reason !== undefined)(
       },
     );
 
+    test("what keeps services from their clients is in its status, with evidence and remedy", async ({ expect }) => {
+      await using host = await ProxyHost.create();
+      await host.shell("ip link set lo up; ip link add cni0 type bridge; ip link set cni0 up");
+      await host.shell("ip addr add 10.5.75.1/24 dev cni0; sysctl -qw net.ipv4.ip_forward=0");
+      await host.writeTopology(topologyOf(2));
+      const agent = runAgent(host);
+      await hasState(host, "following");
+      let problems: unknown;
+      await until(
+        async () => {
+          ({ problems } = await statusOf(host));
+          return JSON.stringify(problems).includes("ip_forward is 0");
+        },
+        () => "the status does not say that the host forwards nothing",
+      );
+      expect(problems).toContainEqual(
+        expect.objectContaining({
+          subject: "sysctl net.ipv4.ip_forward",
+          evidence: ["net.ipv4.ip_forward is 0"],
+          remedy: ["sysctl -w net.ipv4.ip_forward=1"],
+        }),
+      );
+      expect((await endOf(svcproxy(host, ["status"]))).stdout).toContain("seen: net.ipv4.ip_forward is 0");
+      await agent.says("FORWARDING_OFF");
+    });
+
     test("a table of somebody else that changes all the time costs no look", async ({ expect }) => {
       await using host = await ProxyHost.create();
       await host.writeTopology(topologyOf(3));

@@ -1,5 +1,16 @@
 import { exampleClients } from "@svcproxy/rules";
-import type { Endpoint, Family, Frontend, Handling, IpAddress } from "@svcproxy/topology";
+import {
+  addressBits,
+  addressFromBits,
+  addressWidth,
+  cidrContains,
+  type Endpoint,
+  type Family,
+  type Frontend,
+  familyOf,
+  type Handling,
+  type IpAddress,
+} from "@svcproxy/topology";
 import type { ClientPlace } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
 
@@ -10,11 +21,13 @@ export interface Client {
 }
 
 /** One client of each kind that may dial a frontend, and each endpoint on this host that dials itself. */
-export function clientsOf(frontend: Frontend, family: Family, { plan, snapshot }: ObservedHost): readonly Client[] {
+export function clientsOf(frontend: Frontend, family: Family, at: ObservedHost): readonly Client[] {
+  const { plan, snapshot } = at;
   const { hostState } = snapshot;
-  const [pods, hosts, others] = (["pod", "host", "outside"] as const).map((kind) =>
+  const [known, hosts, others] = (["pod", "host", "outside"] as const).map((kind) =>
     exampleClients(kind, { plan, hostState, family, frontend }),
   );
+  const pods = known?.length === 0 && frontend.sourceRanges.length === 0 ? podsOfBlock(at, family) : known;
   const fromPod = frontend.clients.pod;
   const endpoints = fromPod.kind === "forward" ? fromPod.endpoints : [];
   // An endpoint as a client meets itself for a part of its connections: that is a client of its own.
@@ -30,6 +43,23 @@ export function clientsOf(frontend: Frontend, family: Family, { plan, snapshot }
       : [{ place: "outside" as const, from: outside, wanted: frontend.clients.outside }]),
     ...self.slice(0, 1).map((from) => ({ place: "self" as const, from, wanted: fromPod })),
   ];
+}
+
+/** Far from the start of a block, where addresses are given out first. */
+const PLACE_IN_BLOCK = 250n;
+
+/** Pods that the topology does not name: those that are seen, or one that there could be. */
+function podsOfBlock({ plan, snapshot, router }: ObservedHost, family: Family): readonly IpAddress[] {
+  const block = plan.host.podCIDRs.find(({ address }) => familyOf(address) === family);
+  if (block === undefined) return [];
+  const seen = snapshot.pods.flatMap(({ addresses }) => addresses.filter((address) => cidrContains(block, address)));
+  if (seen.length > 0) return seen;
+  const size = 1n << BigInt(addressWidth(family) - block.prefixLength);
+  const place = PLACE_IN_BLOCK < size ? PLACE_IN_BLOCK : size / 2n;
+  const possible = addressFromBits(family, addressBits(block.address) + place);
+  const answer = router.lookup({ destination: possible, mark: 0, inInterface: "lo" });
+  // Without a device of pods there are none on this host.
+  return answer.kind === "found" && answer.route.destination.prefixLength > 0 ? [possible] : [];
 }
 
 function isEndpoint(endpoints: readonly Endpoint[], address: IpAddress): boolean {

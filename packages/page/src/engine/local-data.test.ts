@@ -37,6 +37,19 @@ test("a service whose answer gets lost has failed", async () => {
   expect(states["default/service1"]?.why).toMatch(/^From a pod to 10\.100\.100\.1:7070: the answer is lost/);
 });
 
+test("what an agent found stands among the problems with evidence and remedy, and what every host says of itself once", async () => {
+  const viewed = exampleViewed();
+  const [host] = viewed.hosts;
+  if (host === undefined) throw new Error("no host");
+  const down = { code: "LINK_DOWN", severity: "error", subject: "link eth1", text: "eth1 is down" } as const;
+  const empty = { code: "NO_READY_ENDPOINT", severity: "warning", subject: "service a/b", text: "nobody" } as const;
+  const problems = [{ ...down, evidence: ["ip link: DOWN"], remedy: ["ip link set eth1 up"], hint: "look" }, empty];
+  const state = await new LocalData({ ...viewed, hosts: [{ ...host, problems }] }).state();
+  expect(state.problems).toEqual([
+    { ...down, host: host.name, evidence: ["ip link: DOWN"], remedy: ["ip link set eth1 up"], hint: "look" },
+  ]);
+});
+
 test("an unequal share is told in percent", async () => {
   const viewed = exampleViewed();
   const [host] = viewed.hosts;

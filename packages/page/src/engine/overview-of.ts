@@ -108,25 +108,36 @@ function stateOf({ states, rules }: ViewedHost, id: string): ServiceState {
 function problemsOf({ problems, hosts, topology }: Viewed): readonly PageProblem[] {
   const all: readonly PageProblem[] = [
     ...problems.map((problem) => pageProblem(problem)),
-    ...hosts.flatMap(({ name, problems: own = [] }) => own.map((problem) => pageProblem(problem, name))),
+    ...hosts.flatMap(({ name, problems: own = [] }) =>
+      own.filter(({ code }) => code !== TOLD_BY_ALL).map((problem) => pageProblem(problem, name)),
+    ),
     ...withoutEndpoints(topology),
   ];
   return all.toSorted((a, b) => rank(a) - rank(b));
 }
 
+/** Of each service by the doctor, and here of all of them at once. */
+const TOLD_BY_ALL: Problem["code"] = "NO_READY_ENDPOINT";
+
 function rank({ severity }: PageProblem): number {
   return severity === "error" ? 0 : 1;
 }
 
-function pageProblem({ code, severity, subject, text, hint, at }: Problem, host?: string): PageProblem {
+function pageProblem(
+  { code, severity, subject, text, hint, at, evidence = [], remedy = [] }: Problem,
+  host?: string,
+): PageProblem {
   const place = at === undefined ? undefined : "object" in at ? at.object : `${at.file}:${at.line}:${at.column}`;
+  const seen = place === undefined ? evidence : [place, ...evidence];
   return {
     code,
     severity,
     subject,
     text,
-    ...(hint === undefined ? {} : { hint }),
-    ...(place === undefined ? {} : { evidence: [place] }),
+    // Where it only repeats the commands, these are enough.
+    ...(hint === undefined || hint === remedy.join(" && ") ? {} : { hint }),
+    ...(seen.length === 0 ? {} : { evidence: seen }),
+    ...(remedy.length === 0 ? {} : { remedy }),
     ...(host === undefined ? {} : { host }),
   };
 }
