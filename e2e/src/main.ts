@@ -48,7 +48,7 @@ function writeReport(text: string): boolean {
   }
 }
 
-/** Plays the stages side by side, as many as the machine has processors. */
+/** Plays the stages side by side: one more than the machine has processors, for each of them waits now and then. */
 async function playAll({ dataPaths, overlays, scenarios, keep }: E2eFlags): Promise<readonly Result[]> {
   const stages: readonly StageOptions[] = dataPaths.flatMap((dataPath) =>
     overlays.map((overlay) => ({ dataPath, overlay, keep })),
@@ -66,7 +66,7 @@ async function playAll({ dataPaths, overlays, scenarios, keep }: E2eFlags): Prom
       if (keep && stage !== undefined) sayKept(stage);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(availableParallelism(), stages.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(availableParallelism() + 1, stages.length) }, worker));
   return [...results.values()].flat();
 }
 

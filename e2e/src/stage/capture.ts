@@ -42,7 +42,7 @@ export async function captureWhile(lab: Lab, request: CaptureRequest, action: ()
   try {
     await action();
     // The last packets are on their way from the kernel to tcpdump.
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 500));
   } finally {
     endInside(child, "SIGINT");
     await closed;

@@ -50,13 +50,13 @@ export class Stage implements AsyncDisposable {
   /** Connections from a place to `10.100.100.1:7070` or `[fd00:100::1]:7070`. */
   ask(place: string, to: string, options: Partial<Ask> = {}): Promise<readonly AskOutcome[]> {
     const [, six, four, port] = /^(?:\[(.+)\]|([^:]+)):(\d+)$/.exec(to) ?? [];
-    const ask = { protocol: "tcp", times: 1, parallel: 8, timeoutMs: 3000, ...options } as const;
+    const ask = { protocol: "tcp", times: 1, parallel: 8, timeoutMs: 10_000, ...options } as const;
     return this.#probes.ask(place, { ...ask, address: six ?? four ?? "", port: Number(port) });
   }
 
   /** Uses the connections that a place has kept open (`keep`), each once. */
   poke(place: string): Promise<readonly AskOutcome[]> {
-    return this.#probes.poke(place, 3000);
+    return this.#probes.poke(place, 10_000);
   }
 
   capture(request: CaptureRequest, action: () => Promise<void>): Promise<string> {

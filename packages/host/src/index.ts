@@ -23,6 +23,7 @@ export * from "./lock-rules.ts";
 export * from "./machine.ts";
 export * from "./namespace-lock.ts";
 export * from "./net-admin.ts";
+export { isInNetfilterGroup } from "./netfilter-group.ts";
 export * from "./nft-monitor-command.ts";
 export { nftVersion } from "./nft-version.ts";
 export * from "./own-proxy.ts";

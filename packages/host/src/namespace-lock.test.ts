@@ -177,9 +177,10 @@ test("what those left who were killed before they had it is removed, the fresh d
 
 test("a tool that inherited it keeps it although its process was killed", async () => {
   const directory = await someDirectory();
-  const child = startProgram({ directory, kind: "feed" });
+  const journal = join(directory, "journal");
+  const child = startProgram({ directory, kind: "feed", journal });
   expect(await firstLine(child)).toBe("locked");
-  await delay(300); // the tool runs
+  await until(async () => (await readFile(journal, "utf8").catch(() => "")) !== "");
   child.kill("SIGKILL");
   await once(child, "exit");
   expect(await tryLockNamespace({ name: "test", directory })).toEqual({ kind: "held", pid: child.pid });

@@ -172,7 +172,7 @@ describe.skipIf(reason !== undefined)(`a lab${reason === undefined ? "" : ` (${r
       import { exampleTopology } from "@svcproxy/topology";
       import { startLab } from "${resolve(import.meta.dirname, "start-lab.ts")}";
       await using started = await startLab(exampleTopology().topology);
-      const capture = "tcpdump -n -c 1 -i flannel.1 tcp 2>/dev/null & sleep 1; curl -s 10.5.88.2:3000; wait";
+      const capture = "said=$(mktemp); tcpdump -n -c 1 -i flannel.1 tcp 2>$said & until grep -q listening $said; do sleep 0.05; done; rm $said; curl -s 10.5.88.2:3000; wait";
       const { stdout } = await started.lab.run("cloudos1", ["sh", "-c", "id -u; " + capture]);
       process.stdout.write(stdout);`;
     const command = ["--reuid", "65534", "--regid", "65534", "--clear-groups", process.execPath];

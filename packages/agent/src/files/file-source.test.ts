@@ -53,7 +53,7 @@ describe("how a file changes", () => {
   });
 
   test("written in place in steps: half of it is never read", async () => {
-    const { file, events } = await following("one", { settleMs: 200 });
+    const { file, events } = await following("one", { settleMs: 2_000 });
     const whole = topologyOf("two", "three");
     await writeFile(file, whole.slice(0, whole.indexOf("  - { name: three")));
     await new Promise((resolve) => setTimeout(resolve, 60));

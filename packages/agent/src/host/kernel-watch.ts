@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { type ChangeNotice, hasTool, nftMonitorCommand } from "@svcproxy/host";
+import { setTimeout as delay } from "node:timers/promises";
+import { type ChangeNotice, hasTool, isInNetfilterGroup, nftMonitorCommand } from "@svcproxy/host";
 import type { Logger } from "pino";
 
 /** Who made a change in the kernel, as far as it says. */
@@ -23,8 +24,10 @@ export interface KernelWatchOptions {
 
 /** A monitor that ended, because it was overrun or killed, is started again after this long. */
 const RESTART_MS = 1_000;
-/** From its start to when the kernel tells it of changes. What happened before is found by a look. */
-const WARM_UP_MS = 1_000;
+/** Whether the kernel tells it already: nft reads all rules first, and does not say when it is done. What happened before is found by a look, */
+const READY_LOOK_MS = 50;
+/** which comes after so long in any case. */
+const READY_WITHIN_MS = 30_000;
 /** Looking without being told costs at most this part of a core, */
 const LOOK_SHARE = 0.002;
 /** and is done at most so often and at least so often. */
@@ -90,12 +93,13 @@ export class KernelWatch {
       if (isConcerned && !isOurs(writer)) onChange(writer);
       isConcerned = false;
     });
-    const warmUp = setTimeout(() => onChange(undefined), WARM_UP_MS);
+    const ending = new AbortController();
+    void this.#lookOnceTold(child.pid, ending.signal);
     let hasEnded = false;
     const ended = (why: string) => {
       if (hasEnded) return;
       hasEnded = true;
-      clearTimeout(warmUp);
+      ending.abort();
       this.#stopped.signal.removeEventListener("abort", stop);
       if (this.#stopped.signal.aborted) return;
       logger.warn(`nft monitor ended, and is started again: ${why}`);
@@ -103,6 +107,15 @@ export class KernelWatch {
     };
     child.once("error", ({ message }) => ended(message));
     child.once("close", (code, signal) => ended(said.trim() === "" ? `${signal ?? `exit code ${code}`}` : said.trim()));
+  }
+
+  /** Never rejects. */
+  async #lookOnceTold(pid: number | undefined, signal: AbortSignal): Promise<void> {
+    const giveUpMs = performance.now() + READY_WITHIN_MS;
+    const isTold = async () => pid !== undefined && (await isInNetfilterGroup(pid, "changes").catch(() => false));
+    while (!signal.aborted && performance.now() < giveUpMs && !(await isTold()))
+      await delay(READY_LOOK_MS, undefined, { signal }).catch(() => {});
+    if (!signal.aborted && !this.#stopped.signal.aborted) this.#options.onChange(undefined);
   }
 
   stop(): void {

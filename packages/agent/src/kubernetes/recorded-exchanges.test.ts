@@ -22,6 +22,9 @@ type Outcome =
   /** A document that is no list. */
   | { readonly kind: "value" };
 
+/** Of an open watch: longer than it takes to send what a server has. */
+const SILENCE_MS = 300;
+
 const refused = (code: number, reason: string, text: RegExp, more: object = {}): Outcome => ({
   ...{ kind: "refused", code, reason, text },
   ...more,
@@ -136,7 +139,8 @@ test.for(exchangeNames)("%s is understood", async (name) => {
       await expect(api.get({ ...asked, signal })).rejects.toThrow(/not JSON/);
       break;
     case "events": {
-      const { types, error, isOpen } = await readEvents(api, asked);
+      const least = outcome.types.split(" ").filter((type) => type !== "").length;
+      const { types, error, isOpen } = await readEvents(api, asked, { staysOpen: outcome.end === "open", least });
       expect(types.join(" ")).toBe(outcome.types);
       expect({ isCut: error !== undefined, isOpen }).toEqual({
         isCut: outcome.end === "cut",
@@ -185,16 +189,35 @@ function clientOf(name: string, { cut = false } = {}) {
   return { api, asked: { path: url.pathname, query: Object.fromEntries(url.searchParams) } };
 }
 
-async function readEvents(api: ApiClient, asked: { readonly path: string; readonly query: Record<string, string> }) {
+/**
+ * Reads a watch to its end; one that stays open, until so many events came and then nothing.
+ *
+ * @returns `isOpen`: it did not end by itself
+ */
+async function readEvents(
+  api: ApiClient,
+  asked: { readonly path: string; readonly query: Record<string, string> },
+  { staysOpen = false, least = 0 } = {},
+) {
   const types: string[] = [];
-  const patience = AbortSignal.timeout(300);
+  const patience = new AbortController();
+  // Where nothing more is to come, what comes all the same comes soon.
+  let silence: NodeJS.Timeout | undefined;
+  const listen = () => {
+    clearTimeout(silence);
+    if (staysOpen && types.length >= least) silence = setTimeout(() => patience.abort(), SILENCE_MS);
+  };
+  listen();
   try {
-    for await (const value of api.watch({ ...asked, signal: patience }, () => {})) {
+    for await (const value of api.watch({ ...asked, signal: patience.signal }, () => {})) {
       const event = objectOf(value);
       types.push(`${event["type"]}${event["type"] === "ERROR" ? objectOf(event["object"])["code"] : ""}`);
+      listen();
     }
     return { types, error: undefined, isOpen: false };
   } catch (error) {
-    return { types, error: patience.aborted ? undefined : error, isOpen: patience.aborted };
+    return { types, error: patience.signal.aborted ? undefined : error, isOpen: patience.signal.aborted };
+  } finally {
+    clearTimeout(silence);
   }
 }

@@ -138,7 +138,7 @@ async function openHost(): Promise<ProxyHost> {
   const host = await ProxyHost.create();
   await host.writeTopology(TOPOLOGY);
   await host.shell(`
-    sysctl -qw net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_timestamp=1
+    sysctl -qw net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_timestamp=1 net.netfilter.nf_conntrack_udp_timeout=600
     ip link add cni0 type bridge && ip link set cni0 up
     for a in 192.0.2.1/32 10.5.75.2/32; do ip address add $a dev cni0; done
     for a in 2001:db8::1/128 fd00:5::2/128; do ip address add $a dev cni0 nodad; done

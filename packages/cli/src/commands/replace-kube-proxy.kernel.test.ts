@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { describe, test } from "vitest";
 import { type HostProgram, ProxyHost } from "../testing/proxy-host.ts";
@@ -64,6 +65,9 @@ for table in nat filter; do
     | iptables-nft-restore --noflush || true
 done`;
 
+/** How long a kube-proxy's rules stay at least after its end. */
+const KEPT_FOR_MS = 10_000;
+
 /** Says all the time what the kernel has of it, in as many lines as there are. */
 const THEIRS =
   "{ nft list tables; iptables-nft-save; } 2>/dev/null | grep -E 'kube-proxy|KUBE-PROXY-CANARY|KUBE-SVC-ABC' || true";
@@ -105,11 +109,14 @@ describe.skipIf(reason !== undefined)(
       await host.shell("sleep 2");
       const beside = await host.shell(THEIRS);
       expect(beside).not.toBe("");
+      const killedMs = performance.now();
       await kubeProxy.kill("SIGKILL");
       await agent.says("health on port 10256");
       await agent.says("metrics on port 10249");
-      await host.shell("sleep 5");
-      expect(await host.shell(THEIRS)).toBe(beside);
+      await delay(Math.max(0, KEPT_FOR_MS - 4_000 - (performance.now() - killedMs)));
+      const kept = await host.shell(THEIRS);
+      // On a machine that was too busy to look in time there is nothing to judge.
+      if (performance.now() - killedMs < KEPT_FOR_MS) expect(kept).toBe(beside);
       await agent.says("kube-proxy is gone, and replaced");
       await agent.says('"following"');
       expect(await host.shell(THEIRS)).toBe("");

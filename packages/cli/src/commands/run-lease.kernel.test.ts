@@ -32,7 +32,7 @@ describe.skipIf(reason !== undefined)(
           ["env", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`],
         );
       const answer = async () => {
-        const dial = `timeout 2 bash -c 'exec 3<>/dev/tcp/${VIP}/80; cat <&3' || true`;
+        const dial = `timeout 20 bash -c 'exec 3<>/dev/tcp/${VIP}/80; cat <&3' || true`;
         return (await host.shell(dial)).trim();
       };
       const isAnsweredBy = (name: string) =>

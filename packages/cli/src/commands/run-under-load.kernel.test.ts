@@ -134,12 +134,12 @@ describe.skipIf(reason !== undefined)(
       await using host = await createHost();
       host.start("nftables");
       await host.shows('"following"', '"told"');
-      // Until the agent has seen enough of it.
-      await host.shell(
-        "(for i in $(seq 100); do nft flush map ip svcproxy services; sleep 0.1; done) > /dev/null 2>&1 &",
+      const pid = await host.shell(
+        "(for i in $(seq 1000); do nft flush map ip svcproxy services; sleep 0.1; done) > /dev/null 2>&1 & echo $!",
       );
       await host.shows('"degraded"', "RULES_CONTESTED");
       expect(await host.status()).toMatch(/changes what is ours again and again, and is let be for \d+ s each time/);
+      await host.shell(`kill ${pid}`);
       await until(
         async () => (await host.shell("nft list map ip svcproxy services")).includes("10.100.0.1"),
         () => "the service is not back",

@@ -1,5 +1,4 @@
 import { spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
@@ -7,6 +6,7 @@ import type { ObservedPacket } from "@svcproxy/rules";
 import { EnvironmentError } from "@svcproxy/topology";
 import type { Machine } from "../machine.ts";
 import { tryLockNamespace } from "../namespace-lock.ts";
+import { isInNetfilterGroup } from "../netfilter-group.ts";
 import { nftMonitorCommand } from "../nft-monitor-command.ts";
 import { MissingTool } from "../run-tool.ts";
 import { parseRuleHandles } from "./rule-handles.ts";
@@ -22,10 +22,6 @@ const LOOK_EVERY_MS = 20;
 const QUIET_MS = 250;
 /** What removing the table may take at the end. */
 const REMOVED_WITHIN_MS = 10_000;
-
-/** Bit of the group in which the kernel tells of traced packets. @see linux/netfilter/nfnetlink.h, NFNLGRP_NFTRACE */
-const TRACE_GROUP = 1 << (9 - 1);
-const NETLINK_NETFILTER = "12";
 
 export interface KernelTraceOptions {
   readonly machine: Pick<Machine, "run" | "hasTool">;
@@ -140,14 +136,9 @@ class TraceMonitor implements AsyncDisposable {
     }
   }
 
-  /** Whether its socket is in the group: nft says nothing when it is ready. */
   async #listens(): Promise<boolean> {
-    const sockets = await readFile("/proc/self/net/netlink", "utf8");
-    return sockets.split("\n").some((line) => {
-      const [, protocol, port, groups = "0"] = line.trim().split(/\s+/);
-      if (protocol !== NETLINK_NETFILTER || port !== String(this.#child.pid)) return false;
-      return (Number.parseInt(groups, 16) & TRACE_GROUP) !== 0;
-    });
+    const { pid } = this.#child;
+    return pid !== undefined && (await isInNetfilterGroup(pid, "trace"));
   }
 
   /** @returns whether there was something */

@@ -8,8 +8,9 @@ interface Orders {
   readonly directory: string;
   /** `take`: keep it; `feed`: keep it by a tool that inherits it; `race`: take it again and again. */
   readonly kind: "take" | "feed" | "race";
-  /** For a race: who is in, and what happened. */
+  /** For a race: who is in. */
   readonly owner?: string;
+  /** What happened; of one that feeds, that its tool runs. */
   readonly journal?: string;
 }
 
@@ -20,7 +21,7 @@ async function main({ directory, kind, owner = "", journal = "" }: Orders): Prom
   const attempt = await tryLockNamespace(options);
   process.stdout.write(`${attempt.kind}\n`);
   if (attempt.kind !== "locked") return;
-  if (kind === "feed") await runTool("sleep", ["3"], { heldFd: attempt.lock.fd });
+  if (kind === "feed") await runTool("sh", ["-c", `echo runs > ${journal}; sleep 3`], { heldFd: attempt.lock.fd });
   else await new Promise(() => setInterval(() => {}, 60_000));
 }
 

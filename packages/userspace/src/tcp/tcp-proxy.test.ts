@@ -194,12 +194,12 @@ describe("timeouts", () => {
   test("a connection on which something moves now and then stays", async () => {
     const echo = await startEcho();
     const vip = someVip();
-    await startProxy([{ vip, port: PORT, endpoints: [["127.0.0.1", echo.port]] }], { idleTimeoutMs: 600 });
+    await startProxy([{ vip, port: PORT, endpoints: [["127.0.0.1", echo.port]] }], { idleTimeoutMs: 2_500 });
     const client = connect({ host: vip, port: PORT });
     for (let beat = 0; beat < 6; beat++) {
       client.write("beat");
       await once(client, "data");
-      await new Promise((resolve) => setTimeout(resolve, 250));
+      await new Promise((resolve) => setTimeout(resolve, 500));
     }
     client.end();
     expect((await hearOut(client)).code).toBe("");

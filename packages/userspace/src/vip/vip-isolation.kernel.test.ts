@@ -12,6 +12,8 @@ const WEB = address("10.96.0.10");
 const DNS = address("10.96.0.11");
 const WEB6 = address("fd00:96::10");
 const VIPS = [WEB, DNS, WEB6];
+/** What does not answer within it, on a busy machine too, does not answer. */
+const SILENCE_MS = 2_500;
 const PORTS: readonly VipPort[] = [
   { protocol: "tcp", address: WEB, port: 80 },
   { protocol: "udp", address: DNS, port: 53 },
@@ -203,7 +205,7 @@ async function dial(from: NetworkNamespace, to: string): Promise<string> {
   const script = `
     const [host, port, localPort] = process.argv[1].split(" ");
     const socket = require("net").connect({ host, port: Number(port), localPort: Number(localPort ?? 0) });
-    socket.setTimeout(800, () => socket.destroy(Object.assign(new Error(), { code: "ETIMEDOUT" })));
+    socket.setTimeout(${SILENCE_MS}, () => socket.destroy(Object.assign(new Error(), { code: "ETIMEDOUT" })));
     socket.on("error", ({ code }) => process.stdout.write(code));
     socket.pipe(process.stdout);`;
   return (await from.run(process.execPath, ["-e", script, to])).stdout;
@@ -217,7 +219,7 @@ async function ask(from: NetworkNamespace, to: string): Promise<string> {
     const end = (text) => { process.stdout.write(text); process.exit(0); };
     socket.on("error", () => end("nothing"));
     socket.on("message", (data) => end(String(data)));
-    setTimeout(end, 800, "nothing");
+    setTimeout(end, ${SILENCE_MS}, "nothing");
     socket.connect(Number(port), host, (error) => error ? end("nothing") : socket.send(Buffer.alloc(Number(length))));`;
   return (await from.run(process.execPath, ["-e", script, to])).stdout;
 }
