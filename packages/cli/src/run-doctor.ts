@@ -12,8 +12,9 @@ import {
   renderRemedies,
 } from "@svcproxy/doctor";
 import { isNamed, serviceName, thisMachine } from "@svcproxy/host";
-import { inputError, nearestWord, type ServicePortPlan, type Topology } from "@svcproxy/topology";
+import { formatProblem, inputError, nearestWord, type ServicePortPlan, type Topology } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
+import { leftOverProblems } from "./left-over.ts";
 import { observeSnapshot, observeThisHost } from "./observe-host.ts";
 import { readTopology, resolveOwnHost } from "./read-topology.ts";
 import type { TopologyFlags } from "./topology-input.ts";
@@ -57,6 +58,8 @@ export async function runDoctor(
       : {}),
   });
   progress.end();
+  // No reason why a service is not reached as long as what was left is as planned, and one soon.
+  if (isLive) for (const left of await leftOverProblems(context)) context.note(formatProblem(left));
   const diagnosis = withoutIgnored(found, flags.ignore ?? []);
   if (flags.json === true) await context.print(`${JSON.stringify(diagnosis, null, 2)}\n`);
   else await context.print(flags.remedies === true ? renderRemedies(diagnosis) : renderDiagnosis(diagnosis));

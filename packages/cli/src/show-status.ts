@@ -7,11 +7,11 @@ import {
   renderHostAgentStatus,
   type ServiceDetail,
 } from "@svcproxy/agent";
+import { IptablesDataPath } from "@svcproxy/iptables";
 import { EnvironmentError, formatProblem, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
-import { openDataPath as openRules } from "./host-rules.ts";
 import { openDataPath as openTables } from "./host-tables.ts";
-import { leftOverProblem } from "./left-over.ts";
+import { leftOverProblems } from "./left-over.ts";
 
 export interface StatusFlags {
   readonly service?: string;
@@ -68,9 +68,9 @@ async function readStatus(
 
 /** Says what of ours is in the kernel although no agent keeps it true. */
 async function noteLeftOver(context: CommandContext): Promise<void> {
-  const left = await leftOverProblem(context);
-  if (left !== undefined) context.note(formatProblem(left));
-  for (const dataPath of [await openTables(context, {}), await openRules(context, {})]) {
+  for (const left of await leftOverProblems(context)) context.note(formatProblem(left));
+  const rules = new IptablesDataPath({ settings: { defaultDialect: "document", takePorts: new Set() } });
+  for (const dataPath of [await openTables(context, {}), rules]) {
     try {
       const { vips, endpoints } = await dataPath.census({ signal: context.signal });
       if (vips.size === 0) continue;

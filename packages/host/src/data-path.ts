@@ -46,8 +46,8 @@ export interface DataPathSession extends AsyncDisposable {
 }
 
 export type ChangeNotice =
-  /** `nft monitor` tells of each change in a line of its own; only those that concern ours need a look. */
-  | { readonly kind: "monitor"; readonly concerns: (line: string) => boolean }
+  /** `nft monitor`, or `ip monitor`, tells of each change in a line of its own; only those that concern ours need a look. */
+  | { readonly kind: "monitor"; readonly tool: "nft" | "ip"; readonly concerns: (line: string) => boolean }
   /** Nothing tells: somebody has to look from time to time. */
   | { readonly kind: "polling" };
 

@@ -21,5 +21,6 @@ export * from "./userspace-data-path.ts";
 export { userspaceLimitations } from "./userspace-limitations.ts";
 export * from "./userspace-settings.ts";
 export { exposedPrograms } from "./vip/exposed-programs.ts";
+export { findLeftVips } from "./vip/left-vips.ts";
 export { isolationObstacles } from "./vip/vip-isolation.ts";
 export { runWorkerProcess } from "./workers/run-worker-process.ts";

@@ -4,6 +4,7 @@ import {
   type ApplyReport,
   type ConnectionQuestion,
   type Connections,
+  type Difference,
   type ServicePortStatus,
   servicePortStatuses,
 } from "@svcproxy/host";
@@ -21,6 +22,7 @@ import type { ServeReport, ServiceProxy } from "./service-proxy.ts";
 import { requireEveryFrontend, tooFewFiles } from "./start-requirements.ts";
 import { shortfalls, unservedProblems } from "./unserved.ts";
 import type { UserspaceSettings, UserspaceSurroundings } from "./userspace-settings.ts";
+import { compareVips } from "./vip/compare-vips.ts";
 import { exposedPrograms } from "./vip/exposed-programs.ts";
 import type { VipPort } from "./vip/isolation.ts";
 import { PlanVips } from "./vip/plan-vips.ts";
@@ -116,6 +118,7 @@ export class RunningUserspace {
   async apply(wanted: HostPlan, options: ApplyOptions): Promise<ApplyReport> {
     const last = this.#plan;
     const { plan, changed } = planInForce(wanted, { last, changed: options.changed, status: this.#status });
+    const missing = last === undefined || changed !== undefined ? [] : await this.#missingVips(plan);
     const added = await this.#vips.make(plan, { isFull: changed === undefined });
     if (last === undefined) this.#requireIsolation();
     const report = await this.#parts.proxy.apply(plan, changed === undefined ? {} : { changed });
@@ -136,12 +139,25 @@ export class RunningUserspace {
       ...{ ports: plan.ports, before: this.#status, now: new Date() },
       shortfall: shortfalls(unserved),
     });
+    // What this process may not make local was not taken away.
+    const left = missing.length === 0 ? [] : (await this.#missingVips(plan)).map(({ text }) => text);
+    const found = missing.filter(({ text }) => !left.includes(text));
     const hasChanged = report.changed || added || removed;
     if (hasChanged || last === undefined) this.#sayWhatIsServed(report);
     return {
       changed: hasChanged,
       problems: [...this.#vips.problems(), ...unservedProblems(unserved), ...this.#exposed],
+      found: () => found,
     };
+  }
+
+  /** What of a plan's VIPs another program took away; what is there beyond the plan, connections may still need. */
+  async #missingVips(plan: HostPlan): Promise<readonly Difference[]> {
+    const { machine } = this.#parts.surroundings;
+    const { vipDevice, vipRanges } = this.#parts.settings;
+    const known = { isolated: this.isolated(), shut: this.#vips.shut };
+    const differences = await compareVips(plan, { machine, vipDevice, vipRanges, ...known });
+    return differences.filter(({ kind }) => kind.startsWith("missing"));
   }
 
   /** Why VIPs of a family lead to programs of this host. */

@@ -2,6 +2,7 @@ import {
   type ApplyOptions,
   type ApplyReport,
   type Census,
+  type ChangeNotice,
   type CleanupReport,
   type ConnectionQuestion,
   type Connections,
@@ -22,6 +23,7 @@ import { RunningUserspace, type UserspaceSnapshot } from "./running-userspace.ts
 import { userspaceLimitations } from "./userspace-limitations.ts";
 import type { UserspaceSettings, UserspaceSurroundings } from "./userspace-settings.ts";
 import { compareVips } from "./vip/compare-vips.ts";
+import { concernsVips } from "./vip/concerns-vips.ts";
 import { removeLocalVips } from "./vip/local-vips.ts";
 
 /**
@@ -120,6 +122,7 @@ export class UserspaceDataPath implements DataPath {
 }
 
 class UserspaceSession implements DataPathSession {
+  readonly foreignChanges: ChangeNotice = { kind: "monitor", tool: "ip", concerns: concernsVips };
   readonly #running: RunningUserspace;
   readonly #machine: Machine;
   readonly #signal: AbortSignal;

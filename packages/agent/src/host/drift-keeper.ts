@@ -119,7 +119,7 @@ export class DriftKeeper {
     this.#mendedCount += 1;
     this.#options.logger.warn(
       { writer: by, what, differences: found.length },
-      `${nameWriter(by)} changed what is ours; mended ${found.length} differences: ${what.join(", ")}`,
+      `${nameWriter(by)} changed what is ours; mended ${found.length} ${found.length === 1 ? "difference" : "differences"}: ${what.join(", ")}`,
     );
     const withinMs = Math.max(CONTESTED_WITHIN_MS, 2 * this.#pauseMs);
     this.#recentMs = [...this.#recentMs.filter((ms) => ms > nowMs - withinMs), nowMs].slice(-CONTESTED_AFTER);

@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import process from "node:process";
-import { createInterface } from "node:readline";
+import { createInterface, type Interface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
-import { type ChangeNotice, hasTool, isInNetfilterGroup, nftMonitorCommand } from "@svcproxy/host";
+import { type ChangeNotice, hasTool, isInNetlinkGroup, monitorCommand } from "@svcproxy/host";
 import type { Logger } from "pino";
 
 /** Who made a change in the kernel, as far as it says. */
@@ -22,6 +22,13 @@ export interface KernelWatchOptions {
   readonly logger: Logger;
 }
 
+type Monitor = Extract<ChangeNotice, { kind: "monitor" }>;
+
+const MONITOR_ARGUMENTS: Readonly<Record<Monitor["tool"], readonly string[]>> = {
+  nft: ["monitor"],
+  ip: ["monitor", "link", "address", "route", "rule"],
+};
+
 /** A monitor that ended, because it was overrun or killed, is started again after this long. */
 const RESTART_MS = 1_000;
 /** Whether the kernel tells it already: nft reads all rules first, and does not say when it is done. What happened before is found by a look, */
@@ -34,7 +41,7 @@ const LOOK_SHARE = 0.002;
 const SHORTEST_LOOK_MS = 2_000;
 const LONGEST_LOOK_MS = 60_000;
 
-/** Notices that another program changed what is ours in the kernel: told by `nft monitor`, or by looks from time to time. */
+/** Notices that another program changed what is ours in the kernel: told by `nft monitor` or `ip monitor`, or by looks from time to time. */
 export class KernelWatch {
   readonly #options: KernelWatchOptions;
   readonly #stopped = new AbortController();
@@ -45,12 +52,12 @@ export class KernelWatch {
   constructor(options: KernelWatchOptions) {
     this.#options = options;
     const { notice, logger } = options;
-    if (notice.kind === "monitor" && hasTool("nft")) {
-      this.#monitor(notice.concerns);
+    if (notice.kind === "monitor" && hasTool(notice.tool)) {
+      this.#monitor(notice);
       return;
     }
     if (notice.kind === "monitor")
-      logger.info("there is no nft to tell of changes: rules are looked at from time to time");
+      logger.info(`there is no ${notice.tool} to tell of changes: what is ours is looked at from time to time`);
     this.#poll();
   }
 
@@ -68,9 +75,9 @@ export class KernelWatch {
     }, this.everyMs);
   }
 
-  #monitor(concerns: (line: string) => boolean): void {
-    const { logger, isOurs, onChange } = this.#options;
-    const [program, ...args] = nftMonitorCommand();
+  #monitor(notice: Monitor): void {
+    const { logger, onChange } = this.#options;
+    const [program, ...args] = monitorCommand(notice.tool, MONITOR_ARGUMENTS[notice.tool]);
     const child = spawn(program, args, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, LC_ALL: "C" },
@@ -79,12 +86,51 @@ export class KernelWatch {
     let said = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       said = (said + text).slice(-STDERR_BYTES);
+      // Overrun, `ip` says so and goes on, where nft ends.
+      if (notice.tool === "ip") onChange(undefined);
     });
     const stop = () => child.kill("SIGKILL");
     this.#stopped.signal.addEventListener("abort", stop, { once: true });
-    // Of the transaction whose lines come now: who made it is told behind them.
+    const lines = createInterface({ input: child.stdout });
+    if (notice.tool === "nft") this.#readTransactions(lines, notice);
+    else
+      lines.on("line", (line) => {
+        if (notice.concerns(line)) onChange(undefined);
+      });
+    const ending = new AbortController();
+    void this.#lookOnceTold(child.pid, { tool: notice.tool, signal: ending.signal });
+    let hasEnded = false;
+    const ended = (why: string) => {
+      if (hasEnded) return;
+      hasEnded = true;
+      ending.abort();
+      this.#stopped.signal.removeEventListener("abort", stop);
+      if (this.#stopped.signal.aborted) return;
+      logger.warn(`${notice.tool} monitor ended, and is started again: ${why}`);
+      this.#timer = setTimeout(() => this.#monitor(notice), RESTART_MS);
+    };
+    child.once("error", ({ message }) => ended(message));
+    child.once("close", (code, signal) => ended(said.trim() === "" ? `${signal ?? `exit code ${code}`}` : said.trim()));
+  }
+
+  /** Never rejects. */
+  async #lookOnceTold(
+    pid: number | undefined,
+    { tool, signal }: { readonly tool: Monitor["tool"]; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const giveUpMs = performance.now() + READY_WITHIN_MS;
+    const group = tool === "nft" ? "rules" : "links";
+    const isTold = async () => pid !== undefined && (await isInNetlinkGroup(pid, group).catch(() => false));
+    while (!signal.aborted && performance.now() < giveUpMs && !(await isTold()))
+      await delay(READY_LOOK_MS, undefined, { signal }).catch(() => {});
+    if (!signal.aborted && !this.#stopped.signal.aborted) this.#options.onChange(undefined);
+  }
+
+  /** Who made a transaction is told behind its lines. */
+  #readTransactions(lines: Interface, { concerns }: Monitor): void {
+    const { isOurs, onChange } = this.#options;
     let isConcerned = false;
-    createInterface({ input: child.stdout }).on("line", (line) => {
+    lines.on("line", (line) => {
       const writer = writerIn(line);
       if (writer === undefined) {
         isConcerned ||= concerns(line);
@@ -93,29 +139,6 @@ export class KernelWatch {
       if (isConcerned && !isOurs(writer)) onChange(writer);
       isConcerned = false;
     });
-    const ending = new AbortController();
-    void this.#lookOnceTold(child.pid, ending.signal);
-    let hasEnded = false;
-    const ended = (why: string) => {
-      if (hasEnded) return;
-      hasEnded = true;
-      ending.abort();
-      this.#stopped.signal.removeEventListener("abort", stop);
-      if (this.#stopped.signal.aborted) return;
-      logger.warn(`nft monitor ended, and is started again: ${why}`);
-      this.#timer = setTimeout(() => this.#monitor(concerns), RESTART_MS);
-    };
-    child.once("error", ({ message }) => ended(message));
-    child.once("close", (code, signal) => ended(said.trim() === "" ? `${signal ?? `exit code ${code}`}` : said.trim()));
-  }
-
-  /** Never rejects. */
-  async #lookOnceTold(pid: number | undefined, signal: AbortSignal): Promise<void> {
-    const giveUpMs = performance.now() + READY_WITHIN_MS;
-    const isTold = async () => pid !== undefined && (await isInNetfilterGroup(pid, "changes").catch(() => false));
-    while (!signal.aborted && performance.now() < giveUpMs && !(await isTold()))
-      await delay(READY_LOOK_MS, undefined, { signal }).catch(() => {});
-    if (!signal.aborted && !this.#stopped.signal.aborted) this.#options.onChange(undefined);
   }
 
   stop(): void {

@@ -41,7 +41,7 @@ export function addCheck(program: Command, run: RunCommand): void {
           { filterPlan, filterProblems, filterTopology },
           { checkReport },
           { renderCheck, renderCheckSummary },
-          { leftOverProblem },
+          { leftOverProblems },
         ] = await Promise.all([
           import("../read-topology.ts"),
           import("../check-problems.ts"),
@@ -65,9 +65,8 @@ export function addCheck(program: Command, run: RunCommand): void {
         const found = checkProblems(topology, { warnings, plan, exposed: await exposedHere(plan) });
         const { service = [], namespace = [], unready = false } = flags;
         const shown = filterTopology(topology, { services: service, namespaces: namespace, unready });
-        const left = await leftOverProblem(context);
-        const ofPlan = filterProblems(found.ofPlan, shown);
-        const problems = { ...found, ofPlan: left === undefined ? ofPlan : [...ofPlan, left] };
+        const left = await leftOverProblems(context);
+        const problems = { ...found, ofPlan: [...filterProblems(found.ofPlan, shown), ...left] };
         // Warnings of the input were told when it was read; what a data path cannot do is in the report.
         for (const problem of problems.ofPlan) context.note(formatProblem(problem));
         const report = checkReport(shown, {

@@ -5,9 +5,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ObservedPacket } from "@svcproxy/rules";
 import { EnvironmentError } from "@svcproxy/topology";
 import type { Machine } from "../machine.ts";
+import { monitorCommand } from "../monitor-command.ts";
 import { tryLockNamespace } from "../namespace-lock.ts";
-import { isInNetfilterGroup } from "../netfilter-group.ts";
-import { nftMonitorCommand } from "../nft-monitor-command.ts";
+import { isInNetlinkGroup } from "../netlink-group.ts";
 import { MissingTool } from "../run-tool.ts";
 import { parseRuleHandles } from "./rule-handles.ts";
 import { TraceAssembly } from "./trace-assembly.ts";
@@ -138,7 +138,7 @@ class TraceMonitor implements AsyncDisposable {
 
   async #listens(): Promise<boolean> {
     const { pid } = this.#child;
-    return pid !== undefined && (await isInNetfilterGroup(pid, "trace"));
+    return pid !== undefined && (await isInNetlinkGroup(pid, "trace"));
   }
 
   /** @returns whether there was something */
@@ -171,7 +171,7 @@ const MOST_LINES = 20_000;
 const MOST_SAID = 2_048;
 
 function startMonitor() {
-  const [program, ...args] = nftMonitorCommand(["-a", "monitor", "trace"]);
+  const [program, ...args] = monitorCommand("nft", ["-a", "monitor", "trace"]);
   return spawn(program, args, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, LC_ALL: "C" },

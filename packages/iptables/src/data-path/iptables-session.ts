@@ -71,7 +71,7 @@ export class IptablesSession implements DataPathSession {
     this.#signal = signal;
     this.foreignChanges =
       machine.choice.tools.variant === "nft"
-        ? { kind: "monitor", concerns: (line) => ABOUT_OURS.test(line) }
+        ? { kind: "monitor", tool: "nft", concerns: (line) => ABOUT_OURS.test(line) }
         : { kind: "polling" };
     this.style = chooseStyle(settings, styleInForce(machine));
     this.#tables = machine.tables();

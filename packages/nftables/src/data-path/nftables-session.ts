@@ -62,7 +62,7 @@ const ABOUT_OURS = new RegExp(`^\\w+ \\w+ ip6? ${TABLE}(?: |$)`);
 
 /** Keeps in mind what it wrote, so that a small change is a small transaction, without a look at all that our tables hold. */
 export class NftablesSession implements DataPathSession {
-  readonly foreignChanges: ChangeNotice = { kind: "monitor", concerns: (line) => ABOUT_OURS.test(line) };
+  readonly foreignChanges: ChangeNotice = { kind: "monitor", tool: "nft", concerns: (line) => ABOUT_OURS.test(line) };
   readonly #machine: OpenNftMachine;
   readonly #settings: NftablesSettings;
   readonly #signal: AbortSignal;

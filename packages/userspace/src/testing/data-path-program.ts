@@ -22,11 +22,16 @@ export type DataPathQuestion = { readonly id: number; readonly isAborted?: boole
 export interface DataPathAnswer {
   readonly id: number;
   /** What the call returned, where it returns something. */
-  readonly report?: ApplyReport;
+  readonly report?: Omit<ApplyReport, "found">;
   readonly difference?: PlanDifference;
   readonly cleanup?: CleanupReport;
   readonly status: ReturnType<DataPathSession["status"]>;
   readonly error?: { readonly isEnvironmentError: boolean; readonly code: string; readonly message: string };
+}
+
+/** A function does not go from one process to another. */
+function answerable({ found: _found, ...report }: ApplyReport): Omit<ApplyReport, "found"> {
+  return report;
 }
 
 /** The userspace data path of the network namespace that this process is in. Argument: the runtime directory. */
@@ -60,7 +65,7 @@ async function main(runtimeDirectory: string): Promise<void> {
         return {};
       case "apply":
         if (session === undefined) throw new Error("there is no session");
-        return { report: await session.apply(question.plan, question.options) };
+        return { report: answerable(await session.apply(question.plan, question.options)) };
       case "compare":
         return { difference: await dataPath.compare(question.plan, { signal }) };
       case "cleanup":
