@@ -12,7 +12,8 @@ export interface TestService {
   /** Addresses; `conditions` hold for all. */
   readonly endpoints?: readonly string[];
   readonly conditions?: object;
-  readonly hints?: object;
+  /** By address. */
+  readonly hints?: Readonly<Record<string, object>>;
 }
 
 const HTTP = [{ name: "http", port: 80, target: 3000 }];
@@ -48,7 +49,7 @@ export function objectsOf({
         })),
         endpoints: addresses.map((address) => ({
           ...{ addresses: [address], nodeName: "node1", conditions: conditions ?? { ready: true } },
-          ...(hints === undefined ? {} : { hints }),
+          ...(hints?.[address] === undefined ? {} : { hints: hints[address] }),
         })),
       },
     ];
