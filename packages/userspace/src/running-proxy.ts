@@ -166,9 +166,11 @@ export class RunningProxy implements ServiceProxy {
     return { clients };
   }
 
+  /** A part is told once the one before has been carried out: what waits in a worker's channel it would take all at once. */
   async #tellWorkers(change: WorkerChange): Promise<void> {
     for (const part of changeSlices(change)) {
       this.#group.apply(part);
+      await this.#group.settle();
       await new Promise((resolve) => setImmediate(resolve));
     }
   }

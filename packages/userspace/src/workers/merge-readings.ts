@@ -7,9 +7,21 @@ import {
 } from "../policy/counters.ts";
 import type { EndpointStatus, FrontendPlace, ProxySnapshot, WorkerStatus } from "../proxy-status.ts";
 import type { GroupReading, RetiredReading } from "./worker-group.ts";
+import type { ReadingPart, WorkerReading } from "./worker-reports.ts";
 
 /** Which of the states that workers see counts for all of them: the worst. */
 const SEVERITY: readonly EndpointStatus["state"][] = ["up", "draining", "ejected", "down"];
+
+/** @param parts of one reading, all of them */
+export function joinReading(parts: readonly ReadingPart[]): WorkerReading {
+  const facts = parts.find((part) => part.kind === "facts")?.facts;
+  if (facts === undefined) throw new TypeError("a reading without its facts");
+  return {
+    ...facts,
+    frontends: parts.flatMap((part) => (part.kind === "frontends" ? part.frontends : [])),
+    endpoints: parts.flatMap((part) => (part.kind === "endpoints" ? part.endpoints : [])),
+  };
+}
 
 /** Counters of each frontend, all workers together. */
 export function mergeFrontendCounters(readings: readonly RetiredReading[]): Map<string, MutableFrontendCounters> {

@@ -7,7 +7,7 @@ import type { ProxyOptions } from "../proxy-options.ts";
 import { RemoteLimiter } from "./remote-limiter.ts";
 import { Worker } from "./worker.ts";
 import { type FromWorker, isToWorker, type ToWorker } from "./worker-messages.ts";
-import type { DialFailureReport } from "./worker-reports.ts";
+import type { DialFailureReport, ReadingPart } from "./worker-reports.ts";
 
 /** Records are sent in batches: a message each would cost as much as the connection. */
 const RECORDS_EVERY_MS = 50;
@@ -90,7 +90,7 @@ class WorkerProcess {
         this.#worker.endpointFailed(message.endpoint);
         break;
       case "read":
-        send({ kind: "reading", id: message.id, reading: this.#worker.read() });
+        this.#read(message.id);
         break;
       case "list":
         send({ kind: "connections", id: message.id, found: this.#worker.connections(message.question) });
@@ -114,6 +114,19 @@ class WorkerProcess {
         this.#shared?.onShare(message.share);
         break;
     }
+  }
+
+  /** A part in each turn of the event loop: the reading of 50,000 endpoints would hold connections up. */
+  #read(id: number): void {
+    const parts = this.#worker.readParts();
+    const sendFrom = (part: ReadingPart) => {
+      const next = parts.next();
+      const isLast = next.done === true;
+      send({ kind: "reading", id, part, isLast });
+      if (!isLast) setImmediate(sendFrom, next.value);
+    };
+    const first = parts.next();
+    if (first.done !== true) sendFrom(first.value);
   }
 
   #listen(key: string, handle: unknown): void {

@@ -1,5 +1,6 @@
 import type { ClientFacts } from "../policy/client-classifier.ts";
 import type { FrontendSpec, ListedEndpoint } from "../policy/frontend-spec.ts";
+import { inParts } from "./in-parts.ts";
 
 /** What a worker is to do otherwise: plain data. In this order, so that nothing is named that is not known. */
 export interface WorkerChange {
@@ -17,9 +18,6 @@ export interface WorkerChange {
   readonly otherListeners?: number;
 }
 
-/** So much of a change is carried out in one turn of the event loop: connections wait meanwhile, a few milliseconds. */
-const ITEMS_AT_ONCE = 200;
-
 /** A change in parts that are carried out one after the other; nothing is named before it is known. */
 export function* changeSlices({
   endpoints = [],
@@ -29,12 +27,8 @@ export function* changeSlices({
   ...rest
 }: WorkerChange): Generator<WorkerChange> {
   yield rest;
-  for (const part of parts(endpoints)) yield { endpoints: part };
-  for (const part of parts(frontends)) yield { frontends: part };
-  for (const part of parts(goneFrontends)) yield { goneFrontends: part };
-  for (const part of parts(goneEndpoints)) yield { goneEndpoints: part };
-}
-
-function* parts<Item>(items: readonly Item[]): Generator<readonly Item[]> {
-  for (let first = 0; first < items.length; first += ITEMS_AT_ONCE) yield items.slice(first, first + ITEMS_AT_ONCE);
+  for (const part of inParts(endpoints)) yield { endpoints: part };
+  for (const part of inParts(frontends)) yield { frontends: part };
+  for (const part of inParts(goneFrontends)) yield { goneFrontends: part };
+  for (const part of inParts(goneEndpoints)) yield { goneEndpoints: part };
 }

@@ -6,7 +6,7 @@ import type { ProxyOptions } from "../proxy-options.ts";
 import type { ShareReport } from "./connection-shares.ts";
 import type { WorkerChange } from "./worker-change.ts";
 import type { WorkerConnections } from "./worker-connections.ts";
-import type { DialFailureReport, WorkerReading } from "./worker-reports.ts";
+import type { DialFailureReport, ReadingPart } from "./worker-reports.ts";
 
 /** From the supervisor to a worker process. */
 export type ToWorker =
@@ -35,7 +35,8 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: "ready" }
   | { readonly kind: "listening"; readonly key: string; readonly code?: string }
-  | { readonly kind: "reading"; readonly id: number; readonly reading: WorkerReading }
+  /** Part of an answer to `read`, in its order. */
+  | { readonly kind: "reading"; readonly id: number; readonly part: ReadingPart; readonly isLast: boolean }
   | { readonly kind: "connections"; readonly id: number; readonly found: WorkerConnections }
   | { readonly kind: "synced"; readonly id: number }
   | { readonly kind: "drained" }

@@ -3,12 +3,18 @@ import process from "node:process";
 import type { ConnectionQuestion } from "@svcproxy/host";
 import type { HandedListener } from "../service-proxy.ts";
 import type { ShareHolder } from "./connection-shares.ts";
+import { joinReading } from "./merge-readings.ts";
 import type { WorkerConnections } from "./worker-connections.ts";
 import { type FromWorker, isFromWorker, type ToWorker } from "./worker-messages.ts";
-import type { WorkerReading } from "./worker-reports.ts";
+import type { ReadingPart, WorkerReading } from "./worker-reports.ts";
 
 /** A small young generation costs nothing here, and saves a third of the memory of each idle connection. */
 const NODE_FLAGS = "--max-semi-space-size=1";
+
+interface PendingReading {
+  readonly parts: ReadingPart[];
+  done(reading: WorkerReading | undefined): void;
+}
 
 /** One worker process as the supervisor sees it. */
 export class WorkerProcess implements ShareHolder {
@@ -20,7 +26,7 @@ export class WorkerProcess implements ShareHolder {
   lastReading: WorkerReading | undefined;
   readonly #started = Promise.withResolvers<boolean>();
   readonly #child: ChildProcess;
-  readonly #readings = new Map<number, (reading: WorkerReading | undefined) => void>();
+  readonly #readings = new Map<number, PendingReading>();
   readonly #lists = new Map<number, (found: WorkerConnections | undefined) => void>();
   readonly #syncs = new Map<number, () => void>();
   readonly #listening = new Map<string, PromiseWithResolvers<void>>();
@@ -55,7 +61,7 @@ export class WorkerProcess implements ShareHolder {
       if (this.state === "gone") return;
       this.state = "gone";
       this.#started.resolve(false);
-      for (const done of this.#readings.values()) done(undefined);
+      for (const { done } of this.#readings.values()) done(undefined);
       for (const done of this.#lists.values()) done(undefined);
       for (const done of this.#syncs.values()) done();
       for (const { resolve } of this.#listening.values()) resolve();
@@ -83,9 +89,9 @@ export class WorkerProcess implements ShareHolder {
       this.state = "running";
       this.#started.resolve(true);
     } else if (message.kind === "reading") {
-      this.lastReading = message.reading;
-      this.#readings.get(message.id)?.(message.reading);
-      this.#readings.delete(message.id);
+      const pending = this.#readings.get(message.id);
+      pending?.parts.push(message.part);
+      if (message.isLast) this.#endReading(message.id);
     } else if (message.kind === "connections") {
       this.#lists.get(message.id)?.(message.found);
       this.#lists.delete(message.id);
@@ -99,6 +105,14 @@ export class WorkerProcess implements ShareHolder {
       else waiting?.reject(Object.assign(new Error(`listen: ${message.code}`), { code: message.code }));
     } else return false;
     return true;
+  }
+
+  #endReading(id: number): void {
+    const pending = this.#readings.get(id);
+    this.#readings.delete(id);
+    if (pending === undefined) return;
+    this.lastReading = joinReading(pending.parts);
+    pending.done(this.lastReading);
   }
 
   send(message: ToWorker): void {
@@ -137,7 +151,7 @@ export class WorkerProcess implements ShareHolder {
     if (!this.#child.connected) return undefined;
     const id = this.#nextId++;
     return new Promise((resolve) => {
-      this.#readings.set(id, resolve);
+      this.#readings.set(id, { parts: [], done: resolve });
       this.send({ kind: "read", id });
     });
   }

@@ -36,6 +36,12 @@ export interface WorkerReading {
   readonly endpoints: readonly EndpointStatus[];
 }
 
+/** A reading crosses process borders in parts, so that none takes long to write or to read. */
+export type ReadingPart =
+  | { readonly kind: "facts"; readonly facts: Omit<WorkerReading, "frontends" | "endpoints"> }
+  | { readonly kind: "frontends"; readonly frontends: readonly FrontendReading[] }
+  | { readonly kind: "endpoints"; readonly endpoints: readonly EndpointStatus[] };
+
 export interface FrontendReading {
   readonly key: string;
   readonly counters: FrontendCounters;

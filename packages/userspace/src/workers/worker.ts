@@ -17,10 +17,12 @@ import { DESCRIPTORS_PER_CONNECTION, TcpConnection } from "../tcp/tcp-connection
 import { UdpCarrier } from "../udp/udp-carrier.ts";
 import type { UdpSession } from "../udp/udp-session.ts";
 import { tcpRecord, udpRecord } from "./access-record.ts";
+import { inParts } from "./in-parts.ts";
 import { LoopMeter } from "./loop-meter.ts";
+import { joinReading } from "./merge-readings.ts";
 import type { WorkerChange } from "./worker-change.ts";
 import { connectionsOf, type WorkerConnections } from "./worker-connections.ts";
-import type { WorkerReading, WorkerReports } from "./worker-reports.ts";
+import type { ReadingPart, WorkerReading, WorkerReports } from "./worker-reports.ts";
 
 /** The clock of dials and of everything that is remembered by `coarseNowMs`. */
 const TICK_MS = 100;
@@ -211,21 +213,32 @@ export class Worker implements TcpCarrier<TcpConnection> {
   }
 
   read(): WorkerReading {
-    return {
+    return joinReading([...this.readParts()]);
+  }
+
+  /** Connections may be carried, and plans applied, between two parts. */
+  *readParts(): Generator<ReadingPart> {
+    const connections = this.#connectionCount();
+    const facts = {
       pid: process.pid,
-      connections: this.#connectionCount(),
+      connections,
       udpSessions: this.#udpSessionCount(),
       residentBytes: process.memoryUsage.rss(),
       loop: this.#loop.read(),
       openFiles: this.budget.limit,
-      connectionLimit:
-        this.#connectionCount() + Math.max(0, Math.floor(this.budget.freeFor("tcp") / DESCRIPTORS_PER_CONNECTION)),
-      frontends: [
-        ...[...this.#frontends.values()].map(({ spec, counters }) => ({ key: spec.key, counters })),
-        ...[...this.#left.values()].map(({ spec, counters }) => ({ key: spec.key, counters, left: placeOf(spec) })),
-      ],
-      endpoints: [...this.#endpoints.values()].map((endpoint) => endpoint.status(performance.now())),
+      connectionLimit: connections + Math.max(0, Math.floor(this.budget.freeFor("tcp") / DESCRIPTORS_PER_CONNECTION)),
     };
+    const frontends = [
+      ...[...this.#frontends.values()].map(({ spec, counters }) => ({ key: spec.key, counters })),
+      ...[...this.#left.values()].map(({ spec, counters }) => ({ key: spec.key, counters, left: placeOf(spec) })),
+    ];
+    const endpoints = [...this.#endpoints.values()];
+    yield { kind: "facts", facts };
+    for (const part of inParts(frontends)) yield { kind: "frontends", frontends: part };
+    for (const part of inParts(endpoints)) {
+      const nowMs = performance.now();
+      yield { kind: "endpoints", endpoints: part.map((endpoint) => endpoint.status(nowMs)) };
+    }
   }
 
   connections(question: ConnectionQuestion): WorkerConnections {
