@@ -86,7 +86,14 @@ function makePackages(architecture: Architecture, folder: string): void {
     depends: ["libc6 (>= 2.28)", "libstdc++6", "libgcc-s1 | libgcc1", "libatomic1", "iproute2"],
     overrides: {
       rpm: {
-        depends: ["glibc >= 2.28", "libstdc++", "libgcc", "libatomic", "iproute"],
+        // By what the libraries offer: their packages have other names on each system.
+        depends: [
+          "libc.so.6(GLIBC_2.28)(64bit)",
+          "libstdc++.so.6(GLIBCXX_3.4.21)(64bit)",
+          "libgcc_s.so.1(GCC_4.2.0)(64bit)",
+          "libatomic.so.1(LIBATOMIC_1.0)(64bit)",
+          "iproute",
+        ],
         suggests: ["iptables", "nftables", "conntrack-tools"],
       },
     },

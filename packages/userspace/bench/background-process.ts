@@ -8,7 +8,7 @@ export interface BackgroundProcess extends AsyncDisposable {
   readonly pid: number;
 }
 
-const START_PATIENCE_MS = 15_000;
+const START_PATIENCE_MS = 60_000;
 const STOP_PATIENCE_MS = 5_000;
 
 /**
