@@ -1,6 +1,6 @@
 import { networkInterfaces } from "node:os";
 import { addressWidth, EnvironmentError, familyOf, type IpAddress, parseIpAddress } from "@svcproxy/topology";
-import { outOfDescriptors } from "./system-error.ts";
+import { outOfDescriptors, systemReason } from "./system-error.ts";
 
 /** The device that is made for VIPs, unless another is named: addresses there are none of the host's own. */
 export const VIP_DEVICE = "svcproxy0";
@@ -29,9 +29,9 @@ export function readAddresses(): AddressReading {
     return { addresses: lastRead };
   } catch (cause) {
     const doing = "Cannot read this machine's addresses";
-    const reason = cause instanceof Error ? cause.message : String(cause);
     const fault =
-      outOfDescriptors(doing, cause) ?? new EnvironmentError("ADDRESSES_UNREADABLE", `${doing}: ${reason}`, { cause });
+      outOfDescriptors(doing, cause) ??
+      new EnvironmentError("ADDRESSES_UNREADABLE", `${doing}: ${systemReason(cause)}`, { cause });
     return { addresses: lastRead, fault };
   }
 }

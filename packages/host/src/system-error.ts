@@ -1,4 +1,5 @@
 import { constants } from "node:os";
+import { getSystemErrorMap } from "node:util";
 import { EnvironmentError } from "@svcproxy/topology";
 
 /** Whose descriptors have run out: this process' (EMFILE) or the whole machine's (ENFILE). Undefined: it is another error. */
@@ -34,6 +35,13 @@ export function outOfDescriptors(doing: string, cause: unknown): EnvironmentErro
 /** A system call's error, `EACCES` for instance. Undefined: it is no error of the system. */
 export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** What the system says, `ENOMEM` for instance; else the message of the error. */
+export function systemReason(error: unknown): string {
+  const errno = errnoOf(error);
+  const named = errno === undefined ? undefined : getSystemErrorMap().get(-errno)?.[0];
+  return named ?? systemCode(error) ?? (error instanceof Error ? error.message : String(error));
 }
 
 /** For `catch`: that an error with this code is expected. */

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { newEndpointCounters, newFrontendCounters, observe } from "../policy/counters.ts";
 import type { EndpointStatus } from "../proxy-status.ts";
 import { ip, portOf } from "../testing/loopback-plan.ts";
-import { mergeEndpoints, mergeFrontendCounters } from "./merge-readings.ts";
+import { mergeEndpoints, mergeFrontendCounters, mergeLimits } from "./merge-readings.ts";
 
 function endpoint(state: EndpointStatus["state"], dialSeconds: number): EndpointStatus {
   const counters = newEndpointCounters();
@@ -14,6 +14,13 @@ function endpoint(state: EndpointStatus["state"], dialSeconds: number): Endpoint
     ...{ state, ejectedForMs: 0, counters },
   };
 }
+
+test("the limits hold where no worker runs", () => {
+  const { openFiles, connections } = mergeLimits([], { maxConnections: 0, maxUdpSessions: 7 });
+  expect(openFiles).toBeLessThan(Number.POSITIVE_INFINITY);
+  expect(connections).toBeGreaterThan(0);
+  expect(connections).toBeLessThan(openFiles);
+});
 
 test("counters of workers are added up, and the worst state counts", () => {
   const frontend = () => ({ key: "f", counters: { ...newFrontendCounters(), connections: 3, bytesToClient: 10 } });

@@ -1,3 +1,4 @@
+import { DescriptorBudget } from "../plane/descriptor-budget.ts";
 import {
   addEndpointCounters,
   addFrontendCounters,
@@ -6,22 +7,11 @@ import {
   newFrontendCounters,
 } from "../policy/counters.ts";
 import type { EndpointStatus, FrontendPlace, ProxySnapshot, WorkerStatus } from "../proxy-status.ts";
+import { DESCRIPTORS_PER_CONNECTION } from "../tcp/tcp-connection.ts";
 import type { GroupReading, RetiredReading } from "./worker-group.ts";
-import type { ReadingPart, WorkerReading } from "./worker-reports.ts";
 
 /** Which of the states that workers see counts for all of them: the worst. */
 const SEVERITY: readonly EndpointStatus["state"][] = ["up", "draining", "ejected", "down"];
-
-/** @param parts of one reading, all of them */
-export function joinReading(parts: readonly ReadingPart[]): WorkerReading {
-  const facts = parts.find((part) => part.kind === "facts")?.facts;
-  if (facts === undefined) throw new TypeError("a reading without its facts");
-  return {
-    ...facts,
-    frontends: parts.flatMap((part) => (part.kind === "frontends" ? part.frontends : [])),
-    endpoints: parts.flatMap((part) => (part.kind === "endpoints" ? part.endpoints : [])),
-  };
-}
 
 /** Counters of each frontend, all workers together. */
 export function mergeFrontendCounters(readings: readonly RetiredReading[]): Map<string, MutableFrontendCounters> {
@@ -78,9 +68,14 @@ export function mergeLimits(
   readings: readonly GroupReading[],
   { maxConnections, maxUdpSessions }: { maxConnections: number; maxUdpSessions: number },
 ): ProxySnapshot["limits"] {
-  const fitting = readings.reduce((sum, { connectionLimit }) => sum + connectionLimit, 0);
+  // Where no worker runs, by this process' own limits, which a worker has too.
+  const own = new DescriptorBudget();
+  const fitting =
+    readings.length === 0
+      ? Math.floor(own.freeFor("tcp") / DESCRIPTORS_PER_CONNECTION)
+      : readings.reduce((sum, { connectionLimit }) => sum + connectionLimit, 0);
   return {
-    openFiles: Math.min(...readings.map(({ openFiles }) => openFiles)),
+    openFiles: Math.min(own.limit, ...readings.map(({ openFiles }) => openFiles)),
     connections: maxConnections === 0 ? fitting : Math.min(maxConnections, fitting),
     udpSessions: maxUdpSessions,
   };

@@ -119,7 +119,8 @@ export class ProcessWorkerGroup implements WorkerGroup {
     this.#drained.add(worker);
     this.#checkDrained();
     const { pid, index, restarts } = worker;
-    this.#surroundings.logger.error({ worker: index, workerPid: pid, how }, "a worker died; its connections are lost");
+    const text = pid === 0 ? "a worker cannot be started" : "a worker died; its connections are lost";
+    this.#surroundings.logger.error({ worker: index, workerPid: pid, how }, text);
     if (this.#state === "draining") return;
     const young = performance.now() - worker.startedAtMs < TOO_YOUNG_MS;
     this.#startLater(index, { restarts: restarts + 1, afterMs: young ? TOO_YOUNG_MS : 0 });
@@ -127,14 +128,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
 
   #startLater(index: number, { restarts, afterMs }: { readonly restarts: number; readonly afterMs: number }): void {
     setTimeout(() => {
-      if (this.#state !== "running") return;
-      try {
-        this.#start(index, restarts);
-      } catch (error) {
-        // For want of memory or processes: the other workers go on.
-        this.#surroundings.logger.error({ err: error, worker: index }, "a worker cannot be started");
-        this.#startLater(index, { restarts, afterMs: TOO_YOUNG_MS });
-      }
+      if (this.#state === "running") this.#start(index, restarts);
     }, afterMs);
   }
 

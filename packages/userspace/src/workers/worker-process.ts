@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
-import type { ConnectionQuestion } from "@svcproxy/host";
+import { type ConnectionQuestion, systemCode } from "@svcproxy/host";
 import type { HandedListener } from "../service-proxy.ts";
 import type { ShareHolder } from "./connection-shares.ts";
-import { joinReading } from "./merge-readings.ts";
+import { joinReading } from "./join-reading.ts";
 import type { WorkerConnections } from "./worker-connections.ts";
 import { type FromWorker, isFromWorker, type ToWorker } from "./worker-messages.ts";
 import type { ReadingPart, WorkerReading } from "./worker-reports.ts";
@@ -25,7 +25,8 @@ export class WorkerProcess implements ShareHolder {
   /** What it said last, for when it dies. */
   lastReading: WorkerReading | undefined;
   readonly #started = Promise.withResolvers<boolean>();
-  readonly #child: ChildProcess;
+  /** Undefined where it could not be started at all. */
+  readonly #child: ChildProcess | undefined;
   readonly #readings = new Map<number, PendingReading>();
   readonly #lists = new Map<number, (found: WorkerConnections | undefined) => void>();
   readonly #syncs = new Map<number, () => void>();
@@ -47,16 +48,6 @@ export class WorkerProcess implements ShareHolder {
   }) {
     this.index = index;
     this.restarts = restarts;
-    // By the environment, because a single executable takes every argument for the program's own.
-    const { NODE_OPTIONS: inherited = "" } = process.env;
-    this.#child = spawn(program, args, {
-      env: { ...process.env, NODE_OPTIONS: `${inherited} ${NODE_FLAGS}`.trim() },
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
-    });
-    this.#child.on("message", (message: unknown) => {
-      if (!isFromWorker(message) || this.#took(message)) return;
-      onMessage(this, message);
-    });
     const gone = (how: string) => {
       if (this.state === "gone") return;
       this.state = "gone";
@@ -67,11 +58,24 @@ export class WorkerProcess implements ShareHolder {
       for (const { resolve } of this.#listening.values()) resolve();
       onExit(this, how);
     };
-    // It could not be started, for want of descriptors or memory; else `exit` follows, or the channel is closed already.
-    this.#child.on("error", (error) => {
-      if (this.#child.pid === undefined) gone(error.message);
+    try {
+      this.#child = startChild(program, args);
+    } catch (error) {
+      // For want of memory; as if it had ended at once, so that it is tried again.
+      if (systemCode(error) === undefined) throw error;
+      queueMicrotask(() => gone(systemCode(error) ?? "unknown"));
+      return;
+    }
+    const child = this.#child;
+    child.on("message", (message: unknown) => {
+      if (!isFromWorker(message) || this.#took(message)) return;
+      onMessage(this, message);
     });
-    this.#child.once("exit", (code, signal) => gone(signal ?? `exit code ${code}`));
+    // It could not be started, for want of descriptors or processes; else `exit` follows, or the channel is closed already.
+    child.on("error", (error) => {
+      if (child.pid === undefined) gone(error.message);
+    });
+    child.once("exit", (code, signal) => gone(signal ?? `exit code ${code}`));
   }
 
   /** Whether it runs; false where it could not be started, or ended at once. */
@@ -80,7 +84,7 @@ export class WorkerProcess implements ShareHolder {
   }
 
   get pid(): number {
-    return this.#child.pid ?? 0;
+    return this.#child?.pid ?? 0;
   }
 
   /** Answers to what this object asked. */
@@ -116,7 +120,7 @@ export class WorkerProcess implements ShareHolder {
   }
 
   send(message: ToWorker): void {
-    if (this.#child.connected) this.#child.send(message);
+    if (this.#child?.connected === true) this.#child.send(message);
   }
 
   askUsed(round: number): void {
@@ -129,7 +133,7 @@ export class WorkerProcess implements ShareHolder {
 
   /** Resolves too where the process ends meanwhile. @throws an error with a system error `code` */
   async listen({ key, handle }: HandedListener): Promise<void> {
-    if (!this.#child.connected) return;
+    if (this.#child?.connected !== true) return;
     const waiting = Promise.withResolvers<void>();
     this.#listening.set(key, waiting);
     sendNativeHandle(this.#child, { kind: "listen", key }, handle);
@@ -138,7 +142,7 @@ export class WorkerProcess implements ShareHolder {
 
   /** Resolves when it has done what it was told so far, or has ended. */
   async settle(): Promise<void> {
-    if (!this.#child.connected) return;
+    if (this.#child?.connected !== true) return;
     const id = this.#nextId++;
     await new Promise<void>((resolve) => {
       this.#syncs.set(id, resolve);
@@ -148,7 +152,7 @@ export class WorkerProcess implements ShareHolder {
 
   /** Undefined where the process has ended. */
   async read(): Promise<WorkerReading | undefined> {
-    if (!this.#child.connected) return undefined;
+    if (this.#child?.connected !== true) return undefined;
     const id = this.#nextId++;
     return new Promise((resolve) => {
       this.#readings.set(id, { parts: [], done: resolve });
@@ -158,7 +162,7 @@ export class WorkerProcess implements ShareHolder {
 
   /** Undefined where the process has ended. */
   async connections(question: ConnectionQuestion): Promise<WorkerConnections | undefined> {
-    if (!this.#child.connected) return undefined;
+    if (this.#child?.connected !== true) return undefined;
     const id = this.#nextId++;
     return new Promise((resolve) => {
       this.#lists.set(id, resolve);
@@ -167,13 +171,23 @@ export class WorkerProcess implements ShareHolder {
   }
 
   async end(): Promise<void> {
-    if (this.state === "gone") return;
-    const exited = new Promise((resolve) => this.#child.once("exit", resolve));
+    const child = this.#child;
+    if (this.state === "gone" || child === undefined) return;
+    const exited = new Promise((resolve) => child.once("exit", resolve));
     this.send({ kind: "close" });
-    const killer = setTimeout(() => this.#child.kill("SIGKILL"), 2_000);
+    const killer = setTimeout(() => child.kill("SIGKILL"), 2_000);
     await exited;
     clearTimeout(killer);
   }
+}
+
+/** By the environment, because a single executable takes every argument for the program's own. @throws an error with a system error `code` */
+function startChild(program: string, args: readonly string[]): ChildProcess {
+  const { NODE_OPTIONS: inherited = "" } = process.env;
+  return spawn(program, args, {
+    env: { ...process.env, NODE_OPTIONS: `${inherited} ${NODE_FLAGS}`.trim() },
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
 }
 
 /** `send` takes native handles (`net.Native`), which its type does not say. */

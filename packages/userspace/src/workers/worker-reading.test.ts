@@ -4,7 +4,7 @@ import { socketDataPlane } from "../plane/socket-streams.ts";
 import { LocalLimiter } from "../policy/connection-limiter.ts";
 import type { ListedEndpoint } from "../policy/frontend-spec.ts";
 import { DEFAULT_PROXY_OPTIONS } from "../proxy-options.ts";
-import { joinReading } from "./merge-readings.ts";
+import { joinReading } from "./join-reading.ts";
 import { Worker } from "./worker.ts";
 import type { ReadingPart } from "./worker-reports.ts";
 
