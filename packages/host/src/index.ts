@@ -15,6 +15,7 @@ export * from "./hash-name.ts";
 export * from "./host-problems.ts";
 export * from "./host-root.ts";
 export * from "./isolate-refusal.ts";
+export * from "./kept-tool.ts";
 export { removeTraceLeftover, traceInKernel } from "./kernel-trace/kernel-trace.ts";
 export { TRACE_TABLE, type TracedConnection } from "./kernel-trace/trace-table.ts";
 export * from "./listeners.ts";

@@ -1,18 +1,22 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync } from "node:fs";
+import { closeSync, ftruncateSync } from "node:fs";
 import { Socket } from "node:net";
-import { constants as os, tmpdir } from "node:os";
+import { constants as os } from "node:os";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { EnvironmentError } from "@svcproxy/topology";
 import { toolCommand } from "./host-root.ts";
+import { type KeptTool, type KeptToolOptions, LivingTool } from "./kept-tool.ts";
+import { hold, isOver, openOutputFile, readText } from "./open-process.ts";
 import { EndedTool, MissingTool, runTool, type ToolOptions, type ToolOutput, type ToolRunner } from "./run-tool.ts";
 
 /** Starts tools, one after the other, for a process whose own starts take long. */
 export interface ToolStarter extends AsyncDisposable {
   readonly run: ToolRunner;
+  /** A tool that lives on, to be disposed of before this one; absent: none can. */
+  readonly keep?: (options: Omit<KeptToolOptions, "heldFd" | "before">) => KeptTool;
 }
 
 export interface ToolShellOptions {
@@ -73,6 +77,11 @@ export class ToolShell implements ToolStarter {
       this.#running = undefined;
       done.resolve();
     }
+  };
+
+  readonly keep = (options: Omit<KeptToolOptions, "heldFd" | "before">): KeptTool => {
+    const { command, heldFd } = this.#options;
+    return new LivingTool({ ...options, heldFd, before: command.slice(0, -1) });
   };
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -225,40 +234,8 @@ function quote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** From the beginning of a file, up to a number of bytes. */
-function readText(fd: number, maxBytes: number): string {
-  const bytes = Buffer.allocUnsafe(Math.min(fstatSync(fd).size, maxBytes));
-  let length = 0;
-  for (let read = -1; read !== 0 && length < bytes.length; length += read) {
-    read = readSync(fd, bytes, length, bytes.length - length, length);
-  }
-  return bytes.toString("utf8", 0, length);
-}
-
-/** Where files without a name can be: in memory, if there is such a place. */
-const FOLDERS = ["/dev/shm", tmpdir()];
-
-/** @see linux include/uapi/asm-generic/fcntl.h, O_TMPFILE, which Node has no name for */
-const O_TMPFILE = 0o20_000_000 | constants.O_DIRECTORY;
-
-/** Without a name, so that it goes with who has it open. @throws where there is no place for it */
-function openOutputFile(): number {
-  for (const folder of FOLDERS) {
-    try {
-      return openSync(folder, O_TMPFILE | constants.O_RDWR | constants.O_APPEND, 0o600);
-    } catch {
-      // The next one, perhaps.
-    }
-  }
-  throw new Error(`no file without a name can be made in ${FOLDERS.join(" or ")}`);
-}
-
 function signalOf(exitCode: number): string | undefined {
   return Object.entries(os.signals).find(([, number]) => exitCode === 128 + number)?.[0];
-}
-
-function isOver({ exitCode, signalCode }: ChildProcess): boolean {
-  return exitCode !== null || signalCode !== null;
 }
 
 /** With the tool that it runs, which has the way to us open until it is over too. */
@@ -271,15 +248,4 @@ async function end(child: ChildProcess): Promise<void> {
     return; // it is over already
   }
   await Promise.race([over, delay(END_MS, undefined, { ref: false })]);
-}
-
-/** Whether a shell keeps us from ending: only while it runs something. */
-function hold(child: ChildProcess, isHeld: boolean): void {
-  if (isHeld) child.ref();
-  else child.unref();
-  for (const stream of child.stdio) {
-    if (!(stream instanceof Socket)) continue;
-    if (isHeld) stream.ref();
-    else stream.unref();
-  }
 }

@@ -1,5 +1,5 @@
 import { readlinkSync } from "node:fs";
-import type { Machine, ToolRunner } from "@svcproxy/host";
+import type { Machine, ToolRunner, ToolStarter } from "@svcproxy/host";
 import type { Writer } from "./kernel-watch.ts";
 
 /** Number of the first pid namespace: only there the kernel's pids are ours. @see include/linux/proc_ns.h, PROC_PID_INIT_INO */
@@ -30,7 +30,12 @@ export class OwnTools {
       startTools: (options) => {
         const starter = machine.startTools(options);
         const dispose = () => starter[Symbol.asyncDispose]();
-        return { run: this.#remembering(starter.run), [Symbol.asyncDispose]: dispose };
+        const { keep } = starter;
+        return {
+          run: this.#remembering(starter.run),
+          ...(keep === undefined ? {} : { keep: this.#rememberingKept(keep) }),
+          [Symbol.asyncDispose]: dispose,
+        };
       },
     };
   }
@@ -41,14 +46,32 @@ export class OwnTools {
         this.#remember(pid);
         options.onStarted?.(pid);
       };
-      this.#running += 1;
-      try {
-        return await run(tool, args, { ...options, onStarted });
-      } finally {
-        this.#running -= 1;
-        this.#lastEndMs = performance.now();
-      }
+      return this.#atWork(() => run(tool, args, { ...options, onStarted }));
     };
+  }
+
+  #rememberingKept(keep: NonNullable<ToolStarter["keep"]>): NonNullable<ToolStarter["keep"]> {
+    return (options) => {
+      const onWork = (pid: number) => {
+        this.#remember(pid);
+        options.onWork?.(pid);
+      };
+      const tool = keep({ ...options, onWork });
+      return {
+        ask: (line) => this.#atWork(() => tool.ask(line)),
+        [Symbol.asyncDispose]: () => tool[Symbol.asyncDispose](),
+      };
+    };
+  }
+
+  async #atWork<T>(work: () => Promise<T>): Promise<T> {
+    this.#running += 1;
+    try {
+      return await work();
+    } finally {
+      this.#running -= 1;
+      this.#lastEndMs = performance.now();
+    }
   }
 
   /**

@@ -12,7 +12,8 @@ import { SvcproxyError, servesNodePortsOnLocalhost } from "@svcproxy/topology";
 import { coexistenceProblems } from "../coexistence/coexistence-problems.ts";
 import { readForeignRules } from "../coexistence/read-foreign-rules.ts";
 import { hasRules, rulesInTheWay } from "../coexistence/rules-in-the-way.ts";
-import { KernelTables } from "../nft/kernel-tables.ts";
+import { keepNft } from "../nft/kept-nft.ts";
+import { CHECK_FLAGS, KernelTables } from "../nft/kernel-tables.ts";
 import { isStale } from "../udp/stale-udp-flows.ts";
 import { usesFamily } from "./draft-change.ts";
 import type { Interruptible, NftMachine } from "./nft-machine.ts";
@@ -51,7 +52,9 @@ export function kernelMachine(machine: Machine = thisMachine): NftMachine {
         readSysctl: (name: string) => machine.readSysctl(name),
         readRecentLists: () => machine.readRecentLists(),
       };
-      const tables = new KernelTables({ run });
+      const [writer, reader] = [keepNft(tools), keepNft(tools, { flags: CHECK_FLAGS })];
+      const kept = writer === undefined || reader === undefined ? undefined : { writer, reader };
+      const tables = new KernelTables({ run, kept });
       return {
         readListeners: () => machine.readListeners(),
         readHolders: (inodes) => machine.readHolders(inodes),
@@ -88,6 +91,7 @@ export function kernelMachine(machine: Machine = thisMachine): NftMachine {
           ];
         },
         async [Symbol.asyncDispose]() {
+          await Promise.all([writer?.[Symbol.asyncDispose](), reader?.[Symbol.asyncDispose]()]);
           await tools[Symbol.asyncDispose]();
           await lock?.[Symbol.asyncDispose]();
         },

@@ -5,7 +5,7 @@ import type { OpenNftMachine } from "./nft-machine.ts";
 import { foreignChange } from "./table-problems.ts";
 
 /** Reading again what was written may take this part of a core: changes that follow each other closely are read again together. */
-const CHECK_SHARE = 0.05;
+const CHECK_SHARE = 0.02;
 
 /** What was written and not read again yet. */
 export class ReadBack {

@@ -7,6 +7,7 @@ import { tableName } from "../table/format-table.ts";
 import type { NftTable } from "../table/nft-table.ts";
 import { parseTable } from "../table/parse-table.ts";
 import { hasRulesOf, presenceCheck, sameValuesCheck } from "./check-written.ts";
+import type { KeptNft } from "./kept-nft.ts";
 import { isMismatch, nftFault } from "./nft-faults.ts";
 import { NftRefused } from "./nft-refused.ts";
 import { requireSupport } from "./require-support.ts";
@@ -14,7 +15,12 @@ import { requireSupport } from "./require-support.ts";
 export interface KernelTablesOptions {
   /** Default: in this network namespace. */
   readonly run?: ToolRunner;
+  /** Those that live on, where small changes are many: for changes, and (with `CHECK_FLAGS`) to read them again; absent: each starts one. */
+  readonly kept?: { readonly writer: KeptNft; readonly reader: KeptNft } | undefined;
 }
+
+/** Compares with the kernel and changes nothing; rules are listed without counters, sets without elements. */
+export const CHECK_FLAGS = ["-c", "-spt"] as const;
 
 /** A listing of rules that is longer than this is mostly of others' rules. It is not asked for with every change, */
 const LONG_LISTING = 256 << 10;
@@ -24,11 +30,13 @@ const LISTING_PAUSE = 50;
 /** Our tables in the kernel, by way of `nft`. */
 export class KernelTables {
   readonly #run: ToolRunner;
+  readonly #kept: KernelTablesOptions["kept"];
   readonly #supported = new Set<Family>();
   #mayListAtMs = 0;
 
-  constructor({ run = runTool }: KernelTablesOptions = {}) {
+  constructor({ run = runTool, kept }: KernelTablesOptions = {}) {
     this.#run = run;
+    this.#kept = kept;
   }
 
   /** @throws EnvironmentError NFT_UNSUPPORTED, NFT_CRASHED, NEEDS_ROOT, MISSING_TOOL */
@@ -58,7 +66,10 @@ export class KernelTables {
 
   /** @throws NftRefused, after which the kernel has what it had @throws EnvironmentError NFT_CRASHED, NEEDS_ROOT */
   async commit(changes: readonly TableChange[]): Promise<void> {
-    const output = await this.#nft(["-f", "-"], { input: changes.map(formatChange).join("") });
+    const input = changes.map(formatChange).join("");
+    const output = await this.#explained(
+      async () => (await this.#kept?.writer.run(input)) ?? (await this.#run("nft", ["-f", "-"], { input })),
+    );
     if (output.exitCode === 0) return;
     const families = changes.map((change) => (change.kind === "removal" ? change.family : change.transaction.family));
     throw nftFault(`Cannot change table ${[...new Set(families)].map(tableName).join(" and ")}`, output);
@@ -108,7 +119,10 @@ export class KernelTables {
   /** @returns what nft prints; undefined where the kernel says that something is otherwise @throws EnvironmentError */
   async #check(input: string, family: Family): Promise<string | undefined> {
     if (input === "") return "";
-    const output = await this.#nft(["-c", "-spt", "-f", "-"], { input });
+    const output = await this.#explained(
+      async () =>
+        (await this.#kept?.reader.run(input)) ?? (await this.#run("nft", [...CHECK_FLAGS, "-f", "-"], { input })),
+    );
     if (output.exitCode === 0) return output.stdout;
     if (isMismatch(output)) return undefined;
     throw nftFault(`Cannot read what was written to table ${tableName(family)}`, output);
@@ -122,10 +136,14 @@ export class KernelTables {
     return [...output.stdout.matchAll(/counter packets (\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
   }
 
-  /** A crash is explained. */
-  async #nft(args: readonly string[], options?: ToolOptions): Promise<ToolOutput> {
+  #nft(args: readonly string[], options?: ToolOptions): Promise<ToolOutput> {
+    return this.#explained(() => this.#run("nft", args, options));
+  }
+
+  /** A crash is. */
+  async #explained(run: () => Promise<ToolOutput>): Promise<ToolOutput> {
     try {
-      return await this.#run("nft", args, options);
+      return await run();
     } catch (error) {
       if (error instanceof EndedTool) throw await explainCrash(error, this.#run);
       throw error;
