@@ -13,6 +13,7 @@ export { topologySchema } from "./file/check-shape.ts";
 export * from "./file/example-topology.ts";
 export * from "./file/parse-topology.ts";
 export type { TopologyFile } from "./file/topology-file.ts";
+export { keptList } from "./kept-list.ts";
 export * from "./kubeconfig/parse-kubeconfig.ts";
 export * from "./kubernetes/live-kubernetes.ts";
 export * from "./kubernetes/parse-kubernetes.ts";

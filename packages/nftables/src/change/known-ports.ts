@@ -35,8 +35,8 @@ export class KnownPorts {
     return removed;
   }
 
-  /** Whether some port wants an element with this key. */
-  wants(collection: string, key: string): boolean {
+  /** Whether some port wants an element with this key, of those that several can want. */
+  shares(collection: string, key: string): boolean {
     this.#owners ??= this.#countAll();
     return this.#owners.get(collection)?.has(key) === true;
   }
@@ -54,8 +54,12 @@ export class KnownPorts {
 
 const NONE: ReadonlyMap<string, KnownPort> = new Map();
 
+/** Their keys begin with the number of a group, which no two ports share. */
+const OF_ONE_PORT = /^(?:local-)?groups$|slots$|endpoints-/;
+
 function count(owners: Map<string, Map<string, number>>, known: KnownPort, change: 1 | -1): void {
   for (const { collection, key } of elementsOf(known)) {
+    if (OF_ONE_PORT.test(collection)) continue;
     const ofCollection = entryOf(owners, collection, () => new Map<string, number>());
     const left = (ofCollection.get(key) ?? 0) + change;
     if (left === 0) ofCollection.delete(key);

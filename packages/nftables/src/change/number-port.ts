@@ -1,3 +1,4 @@
+import { keptList } from "@svcproxy/topology";
 import { endpointsOf, stickyEndpointsOf } from "../compile/collections.ts";
 import { type Picking, pickingChainName } from "../compile/picking-chains.ts";
 import { isExternalLocal, type WantedGroup, type WantedPort } from "../compile/wanted-port.ts";
@@ -41,11 +42,14 @@ export function numberGroup(
   { old, pool }: { readonly old: OldGroup | undefined; readonly pool: NumberPool },
 ): NumberedGroup | undefined {
   const endpoints = arrange(old?.endpoints ?? [], wanted);
-  const given = timeoutSeconds === undefined ? { slots: [], lastSlot: old?.lastSlot ?? 0 } : giveSlots(endpoints, old);
+  const given =
+    timeoutSeconds === undefined ? { slots: NO_SLOTS, lastSlot: old?.lastSlot ?? 0 } : giveSlots(endpoints, old);
   if (given === undefined) return undefined;
   const number = old?.number ?? pool.take();
   return number === undefined ? undefined : { number, endpoints, ...given };
 }
+
+const NO_SLOTS: readonly number[] = [];
 
 /** Those of `wanted`, each at its old place where that is still one; the others fill what is left. */
 export function arrange(old: readonly (string | undefined)[], wanted: readonly string[]): readonly string[] {
@@ -56,7 +60,7 @@ export function arrange(old: readonly (string | undefined)[], wanted: readonly s
     return endpoint !== undefined && unplaced.delete(endpoint) ? endpoint : undefined;
   });
   const rest = unplaced.values();
-  return kept.flatMap((endpoint) => endpoint ?? rest.next().value ?? []);
+  return keptList(kept.flatMap((endpoint) => endpoint ?? rest.next().value ?? []));
 }
 
 function giveSlots(

@@ -120,7 +120,7 @@ export class TableKeeper {
     );
     const elements = collectElements(wanted);
     for (const { collection, key } of [...before.values()].flatMap(elementsOf)) {
-      if (this.#ports.wants(collection, key)) continue;
+      if (elements.get(collection)?.has(key) === true || this.#ports.shares(collection, key)) continue;
       builder.removeElement(collection, key, whenToRemove(collection, key, { elements, freedNumbers }));
     }
     const some = { before: [...before.values()], after };

@@ -8,6 +8,7 @@ import {
   familyOf,
   type HostPlan,
   type IpAddress,
+  keptList,
   type Protocol,
   type ServicePortPlan,
 } from "@svcproxy/topology";
@@ -89,10 +90,10 @@ function wantedPort(plan: HostPlan, port: ServicePortPlan): WantedPort {
     id: `${service} ${port.port.name} ${protocol} ${port.port.port}`,
     service,
     plan: port,
-    frontends,
+    frontends: keptList(frontends),
     cluster: frontends.some(({ group }) => group === "cluster") ? group(port, port.clusterEndpoints) : undefined,
     local: leadsToLocal ? group(port, port.localEndpoints) : undefined,
-    elements,
+    elements: keptList(elements),
   };
 }
 
@@ -105,7 +106,7 @@ function group({ port: { protocol }, affinity }: ServicePortPlan, endpoints: rea
   return {
     protocol,
     ...(affinity === undefined ? {} : { timeoutSeconds: affinity.timeoutSeconds }),
-    endpoints: [...new Set(endpoints.map(({ address, port }) => `${address} . ${port}`))],
+    endpoints: keptList([...new Set(endpoints.map(({ address, port }) => `${address} . ${port}`))]),
   };
 }
 

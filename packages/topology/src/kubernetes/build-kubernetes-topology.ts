@@ -1,5 +1,6 @@
 import { type Cidr, formatSocketAddress, type IpAddress } from "../address.ts";
 import { NO_HINTS } from "../file/build-hosts.ts";
+import { keptList } from "../kept-list.ts";
 import type { Endpoint, Host, NodeSettings, Pod, Service, Topology } from "../model.ts";
 import type { FaultReport } from "../text/fault-report.ts";
 import type { SourceDocument } from "../text/source-document.ts";
@@ -73,9 +74,8 @@ export function buildService(
   { settings, vips, ports }: KubernetesService,
   { endpoints, hostNames }: { endpoints: readonly PortEndpoints[]; hostNames: ReadonlySet<string> },
 ): Service {
-  const ofKind = (kind: (typeof vips)[number]["kind"]) => [
-    ...new Set(vips.filter((vip) => vip.kind === kind).map(({ address }) => address)),
-  ];
+  const ofKind = (kind: (typeof vips)[number]["kind"]) =>
+    keptList([...new Set(vips.filter((vip) => vip.kind === kind).map(({ address }) => address))]);
   return {
     ...settings,
     clusterIPs: ofKind("clusterIP"),

@@ -1,4 +1,5 @@
 import { type Family, familyOf, type IpAddress, type Port, type Protocol } from "../address.ts";
+import { NO_HINTS } from "../file/build-hosts.ts";
 import type { EndpointConditions, EndpointHints } from "../model.ts";
 import { specialAddress } from "../special-address.ts";
 import type { Field } from "./field.ts";
@@ -139,8 +140,12 @@ function readSliceEndpoint(
     terminating: conditions.get("terminating").flag() ?? false,
     ...(node === undefined ? {} : { node }),
     ...(pod === undefined ? {} : { pod }),
-    hints: { zones: names("forZones"), nodes: names("forNodes") },
+    hints: hintsOf(names("forZones"), names("forNodes")),
   };
+}
+
+function hintsOf(zones: readonly string[], nodes: readonly string[]): EndpointHints {
+  return zones.length === 0 && nodes.length === 0 ? NO_HINTS : { zones, nodes };
 }
 
 /** One subset of an Endpoints object: what is not ready there is not serving either. */
@@ -162,7 +167,7 @@ function readSubset(subset: Field, { namespace }: KubernetesObject): readonly Po
             terminating: false,
             ...(node === undefined ? {} : { node }),
             ...(pod === undefined ? {} : { pod }),
-            hints: { zones: [], nodes: [] },
+            hints: NO_HINTS,
           },
         ];
       });

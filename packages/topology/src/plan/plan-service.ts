@@ -1,4 +1,5 @@
 import { type Family, familyOf, type IpAddress, type Port } from "../address.ts";
+import { keptList } from "../kept-list.ts";
 import type { Endpoint, Service, ServicePort } from "../model.ts";
 import { chooseEndpoints, type EndpointChoice, isExternallyReachable } from "./choose-endpoints.ts";
 import { detectsPods } from "./detect-pods.ts";
@@ -33,12 +34,14 @@ export function planService(
 ): ServicePlan {
   const families = servedFamilies(service);
   return {
-    ports: service.ports.flatMap((port, portIndex) =>
-      families.map((family) =>
-        planPort(context, {
-          ...{ service, port, portIndex, family },
-          onward: onward.get(port)?.filter(({ endpoint }) => familyOf(endpoint.address) === family) ?? NONE,
-        }),
+    ports: keptList(
+      service.ports.flatMap((port, portIndex) =>
+        families.map((family) =>
+          planPort(context, {
+            ...{ service, port, portIndex, family },
+            onward: onward.get(port)?.filter(({ endpoint }) => familyOf(endpoint.address) === family) ?? NONE,
+          }),
+        ),
       ),
     ),
     healthChecks: planHealthCheck(context, service),
@@ -90,7 +93,7 @@ function planFrontends(
 ): readonly Frontend[] {
   const internal = internalHandling(context, { service, family, ...choice });
   const external = externalHandling(context, { service, family, ...choice });
-  const sourceRanges = service.loadBalancerSourceRanges.filter((range) => familyOf(range.address) === family);
+  const sourceRanges = keptList(service.loadBalancerSourceRanges.filter((range) => familyOf(range.address) === family));
   const atAddresses = (kind: Exclude<FrontendKind, "nodePort">, addresses: readonly IpAddress[]): readonly Frontend[] =>
     addresses
       .filter((address) => familyOf(address) === family)
@@ -100,22 +103,22 @@ function planFrontends(
         addresses: [address],
         everyHostAddress: false,
         port: port.port,
-        sourceRanges: kind === "loadBalancerIP" ? sourceRanges : [],
+        sourceRanges: kind === "loadBalancerIP" ? sourceRanges : NONE,
         clients: kind === "clusterIP" ? internal : external,
       }));
   const nodePort = (number: Port): Frontend => ({
     kind: "nodePort",
     ...context.nodePortAddresses[family],
     port: number,
-    sourceRanges: [],
+    sourceRanges: NONE,
     clients: external,
   });
-  return [
+  return keptList([
     ...atAddresses("clusterIP", service.clusterIPs),
     ...atAddresses("externalIP", service.externalIPs),
     ...atAddresses("loadBalancerIP", service.loadBalancerIPs),
     ...(port.nodePort === undefined ? [] : [nodePort(port.nodePort)]),
-  ];
+  ]);
 }
 
 interface HandlingInput {

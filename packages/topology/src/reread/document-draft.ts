@@ -50,7 +50,7 @@ export class DocumentDraft {
     const [whole] = byList.get("") ?? [];
     if (whole !== undefined) {
       this.#lists.set("", [whole]);
-      return { ...original, value: valueNow(whole) };
+      return { source: original.source, index: original.index, value: valueNow(whole) };
     }
     if (this.#entries.some(({ path }) => path.length === 0)) return undefined;
     const value: Record<string, unknown> = isMapping(original.value) ? { ...original.value } : {};
@@ -61,7 +61,7 @@ export class DocumentDraft {
       else if (list[0] === undefined) delete value[key];
       else value[key] = valueNow(list[0]);
     }
-    return { ...original, value };
+    return { source: original.source, index: original.index, value };
   }
 
   /** Whose part a place of the draft is, and where that is in the text; undefined: nobody's. */

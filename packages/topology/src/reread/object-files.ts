@@ -1,4 +1,5 @@
 import { InputError } from "../errors.ts";
+import { keptList } from "../kept-list.ts";
 import type { KubernetesOptions } from "../kubernetes/parse-kubernetes.ts";
 import type { Service, Topology } from "../model.ts";
 import { readInput } from "../read-input.ts";
@@ -13,7 +14,7 @@ type ServiceKey = string;
 interface FileFacts {
   readonly loaded: LoadedFile["loaded"];
   /** Services that are in it, or that an EndpointSlice or Endpoints object in it belongs to. */
-  readonly about: ReadonlySet<ServiceKey>;
+  readonly about: readonly ServiceKey[];
   /** The Services in it, in its order. */
   readonly services: readonly ServiceKey[];
   /** `alone`: it has nothing else; `node`: only Nodes; `refused`: a part of it is; `other`: something on which any Service may hang. */
@@ -46,7 +47,7 @@ export class ObjectFiles {
   #nodeFiles: ReadonlySet<string> | undefined;
   /** The last good state of files of which a part is refused. */
   readonly #kept: ReadonlyMap<string, readonly SourceDocument[]>;
-  readonly #filesAbout = new Map<ServiceKey, Set<string>>();
+  readonly #filesAbout = new Map<ServiceKey, readonly string[]>();
   readonly #claims = new Map<string, ServiceKey>();
   readonly #services: Map<ServiceKey, Service>;
   #places: ReadonlyMap<ServiceKey, number> = new Map();
@@ -158,7 +159,7 @@ export class ObjectFiles {
 
   #become(facts: ReadonlyMap<string, FileFacts | undefined>): void {
     for (const [file, now] of facts) {
-      for (const key of this.#facts.get(file)?.about ?? []) this.#filesAbout.get(key)?.delete(file);
+      for (const key of this.#facts.get(file)?.about ?? []) this.#unlink(key, file);
       if (now === undefined) this.#facts.delete(file);
       else this.#facts.set(file, now);
       for (const key of now?.about ?? []) this.#link(key, file);
@@ -166,9 +167,14 @@ export class ObjectFiles {
   }
 
   #link(key: ServiceKey, file: string): void {
-    const files = this.#filesAbout.get(key);
-    if (files === undefined) this.#filesAbout.set(key, new Set([file]));
-    else files.add(file);
+    const files = this.#filesAbout.get(key) ?? [];
+    if (!files.includes(file)) this.#filesAbout.set(key, keptList([...files, file]));
+  }
+
+  #unlink(key: ServiceKey, file: string): void {
+    const files = this.#filesAbout.get(key)?.filter((other) => other !== file) ?? [];
+    if (files.length === 0) this.#filesAbout.delete(key);
+    else this.#filesAbout.set(key, files);
   }
 
   #readServices(keys: ReadonlySet<ServiceKey>, files: readonly LoadedFile[]): ReadState | undefined {
@@ -275,7 +281,12 @@ function factsOf(loaded: LoadedFile["loaded"]): FileFacts {
     }
   }
   const isMixed = hasOthers || (hasNodes && about.size > 0) || loaded.faults.length > 0;
-  return { loaded, about, services, kind: isMixed ? "other" : hasNodes ? "node" : "alone" };
+  return {
+    loaded,
+    about: keptList([...about]),
+    services: keptList(services),
+    kind: isMixed ? "other" : hasNodes ? "node" : "alone",
+  };
 }
 
 function ownerOfSlice(value: unknown): ServiceKey | undefined {

@@ -32,7 +32,7 @@ export interface LoadedDocuments {
  */
 export function loadDocuments(source: SourceText): LoadedDocuments {
   refuseValueFlood(source);
-  const isJson = /^\s*[[{]/.test(source.text);
+  const isJson = beginsAsJson(source);
   const whole = isJson ? parseJson(source.text) : undefined;
   if (whole !== undefined) return documentsOf(source, whole);
   const row = isJson ? splitJson(source.text) : undefined;
@@ -56,10 +56,52 @@ function partsOf(source: SourceText, row: NonNullable<ReturnType<typeof splitJso
 }
 
 function documentsOf(source: SourceText, { values, faults }: ParsedValues): LoadedDocuments {
+  const parsed = new ParsedText(source, values);
   const documents = values.flatMap((value, index) =>
-    value === null || value === undefined ? [] : [{ source, index, value }],
+    value === null || value === undefined ? [] : [new ParsedDocument(parsed, index)],
   );
   return { documents, faults };
+}
+
+function beginsAsJson({ text }: SourceText): boolean {
+  return /^\s*[[{]/.test(text);
+}
+
+/** The values of a text, which are made anew from it where nobody held them for a while: they take several times its memory. */
+class ParsedText {
+  readonly source: SourceText;
+  #values: WeakRef<readonly unknown[]>;
+
+  constructor(source: SourceText, values: readonly unknown[]) {
+    this.source = source;
+    this.#values = new WeakRef(values);
+  }
+
+  get values(): readonly unknown[] {
+    const known = this.#values.deref();
+    if (known !== undefined) return known;
+    const { values } = (beginsAsJson(this.source) ? parseJson(this.source.text) : undefined) ?? parseYaml(this.source);
+    this.#values = new WeakRef(values);
+    return values;
+  }
+}
+
+class ParsedDocument implements SourceDocument {
+  readonly #parsed: ParsedText;
+  readonly index: number;
+
+  constructor(parsed: ParsedText, index: number) {
+    this.#parsed = parsed;
+    this.index = index;
+  }
+
+  get source(): SourceText {
+    return this.#parsed.source;
+  }
+
+  get value(): unknown {
+    return this.#parsed.values[this.index];
+  }
 }
 
 interface ParsedValues {
