@@ -30,10 +30,14 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
       packetsPerRuleSet: PACKETS_PER_RULE_SET,
       stopAfter: 5,
     });
-    console.info(`${result.pairs} pairs, ${result.packets} packets, ${JSON.stringify(result.verdicts)}`);
+    console.info(
+      `${result.pairs} pairs, ${result.packets} packets, ${result.undecided} undecided, ${JSON.stringify(result.verdicts)}`,
+    );
     expect(result.disagreements.map(({ text }) => text).join("\n\n")).toBe("");
     // One rule set in three is not for nft, or not for iptables-nft.
     expect(result.pairs, result.refused.slice(0, 5).join("\n")).toBeGreaterThan(pairs * 0.6);
+    // 3 or 4 % over many pairs; the packets of one rule set often meet the same question.
+    expect(result.undecided).toBeLessThan(Math.max(20, result.pairs * 0.12));
     for (const verdict of result.pairs < 1000 ? [] : ["accepted", "untouched", "dropped", "refused", "undecided"])
       expect(result.verdicts, `no packet was ${verdict}`).toHaveProperty(verdict);
   });

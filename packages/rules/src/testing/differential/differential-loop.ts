@@ -21,8 +21,10 @@ export interface Subject<Rules extends Loaded> {
   draw(random: RandomSource, family: Family): Rules;
   /** @returns why the kernel does not take them, or why they are not asked about */
   load(rules: Rules): Promise<string | undefined>;
-  /** Asked after loading. */
+  /** Asked after loading; good for many packets, whatever they leave behind. */
   tracerOf(rules: Rules): Promise<Tracer>;
+  /** Knows what the packets so far left behind as well, so that it is good for the next one alone. Absent: there is no such thing. */
+  tracerOfNow?(rules: Rules): Promise<Tracer>;
   /** As small as it stays a failure. */
   shrink(failed: CaseOf<Rules>, stillFails: (smaller: CaseOf<Rules>) => Promise<boolean>): Promise<CaseOf<Rules>>;
   format(rules: Rules): string;
@@ -80,10 +82,7 @@ export async function runLoop<Rules extends Loaded>(
       continue;
     }
     const sent = Array.from({ length: options.packetsPerRuleSet }, (_, at) => randomPacket(random, family, at + 1));
-    for (const { trace, repeats, difference, ...asked } of await askPackets(world, {
-      tracer: await subject.tracerOf(rules),
-      sent,
-    })) {
+    for (const { trace, repeats, difference, ...asked } of await askLoaded(world, subject, { rules, sent })) {
       pairs++;
       packets += repeats;
       for (const branch of trace.branches) {
@@ -111,7 +110,7 @@ async function confirm<Rules extends Loaded>(
 ): Promise<string | undefined> {
   const ask = async (one: CaseOf<Rules>): Promise<Asked | undefined> => {
     if ((await subject.load(one)) !== undefined) return undefined;
-    const [asked] = await askPackets(world, { tracer: await subject.tracerOf(one), sent: [one.sent] });
+    const [asked] = await askLoaded(world, subject, { rules: one, sent: [one.sent] });
     return asked;
   };
   const disagrees = async (one: CaseOf<Rules>) => (await ask(one))?.difference !== undefined;
@@ -126,6 +125,33 @@ async function confirm<Rules extends Loaded>(
     `  the engine says:\n    ${last === undefined ? "" : describeTrace(last.trace)}`,
     subject.format(smallest),
   ].join("\n");
+}
+
+/** Asks about all packets at once; about those that are open then, one by one, with what is known right before each. */
+async function askLoaded<Rules extends Loaded>(
+  world: KernelWorld,
+  subject: Subject<Rules>,
+  { rules, sent }: { readonly rules: Rules; readonly sent: readonly SentPacket[] },
+): Promise<readonly Asked[]> {
+  const answers = [...(await askPackets(world, { tracer: await subject.tracerOf(rules), sent }))];
+  if (subject.tracerOfNow === undefined) return answers;
+  for (const [at, { trace, sent: packet, difference }] of answers.entries()) {
+    if (difference !== undefined || trace.branches.every(({ kind }) => kind === "decided")) continue;
+    const now = await askOnce(world, { tracer: await subject.tracerOfNow(rules), sent: packet });
+    if (now.difference !== undefined || now.trace.branches.every(({ kind }) => kind === "decided")) answers[at] = now;
+  }
+  return answers;
+}
+
+/** Sends a packet a single time, however many ways it has. */
+async function askOnce(
+  world: KernelWorld,
+  { tracer, sent }: { readonly tracer: Tracer; readonly sent: SentPacket },
+): Promise<Asked> {
+  const trace = tracer.trace(requestOf(sent));
+  const seen = await world.send([{ ...sent, packet: { ...sent.packet, id: 1 } }]);
+  const observed = [kernelOutcome(seen, world.interfaceName)];
+  return { sent, observed, trace, repeats: 1, difference: judge(trace, observed) };
 }
 
 export interface Asked {

@@ -47,7 +47,8 @@ export function runNftDifferential(world: KernelWorld, options: DifferentialOpti
         return { family, source, settings, beside: { as, rules: withEveryTable(rules) } };
       },
       load: (loaded) => load(world, loaded),
-      tracerOf: (loaded) => tracerOf(world, loaded),
+      tracerOf: (loaded) => tracerOf(world, loaded, { knowsDynamicSets: false }),
+      tracerOfNow: (loaded) => tracerOf(world, loaded, { knowsDynamicSets: true }),
       shrink,
       format: formatLoaded,
     },
@@ -87,14 +88,18 @@ async function listed(world: KernelWorld, { family, source, beside }: LoadedNft)
   };
 }
 
-async function tracerOf(world: KernelWorld, loaded: LoadedNft): Promise<Tracer> {
+async function tracerOf(
+  world: KernelWorld,
+  loaded: LoadedNft,
+  { knowsDynamicSets }: { readonly knowsDynamicSets: boolean },
+): Promise<Tracer> {
   const { hostState } = world;
   const { settings } = loaded;
   const routes = hostState.routes.filter(({ type }) => settings.forwarding || type !== "anycast");
   return createTracer({
     rules: await listed(world, loaded),
     hostState: { ...hostState, routes, sysctls: sysctlsOf(settings) },
-    knowsDynamicSets: false,
+    knowsDynamicSets,
   });
 }
 
