@@ -6,20 +6,20 @@ import type { EndedState, SymbolicState } from "../walk/symbolic-state.ts";
 
 /** What becomes of a packet, as far as it or anyone else can tell: equal texts for ends that are the same. */
 export function outcomeKey(end: EndedState, context: ProofContext): string {
-  return [fateText(end, context), ...besidesText(end.state)].join(", ");
+  const { remembered, deeds } = end.state;
+  const fate = fateText(end, context);
+  // Thousands of ends do nothing besides.
+  return remembered === undefined && deeds === undefined ? fate : [fate, ...besidesText(end.state)].join(", ");
 }
 
 function fateText({ state, ending }: EndedState, context: ProofContext): string {
   switch (ending.kind) {
-    case "delivered":
-      return [
-        `goes to ${endText(state, ["destination", "destinationPort"], context)}`,
-        `as ${endText(state, ["source", "sourcePort"], context)}`,
-        state.outInterface === undefined ? "on this host" : `by ${state.outInterface}`,
-        `mark ${markText(state)}`,
-        ...trackingText(state),
-        ...headerText(state),
-      ].join(", ");
+    case "delivered": {
+      const to = endText(state, ["destination", "destinationPort"], context);
+      const from = endText(state, ["source", "sourcePort"], context);
+      const by = state.outInterface === undefined ? "on this host" : `by ${state.outInterface}`;
+      return `goes to ${to}, as ${from}, ${by}, mark ${markText(state)}${trackingText(state)}${headerText(state)}`;
+    }
     case "refused": {
       return `is refused (${refusalText(ending.answer)})`;
     }
@@ -35,30 +35,20 @@ function refusalText(answer: RefusalAnswer): string {
 }
 
 /** How conntrack sees it: an answer in another zone finds no connection, and what is not tracked has none. */
-function trackingText({
-  conntrack,
-  replyZone,
-  direction,
-  entersSwapped,
-  connectionMark,
-}: SymbolicState): readonly string[] {
+function trackingText({ conntrack, replyZone, direction, entersSwapped, connectionMark }: SymbolicState): string {
   const isStranger = entersSwapped === true && direction === "ORIGINAL";
   const { kept = 0, flipped = 0 } = connectionMark ?? {};
-  return [
-    ...(conntrack === "untracked" ? ["untracked"] : []),
-    ...(replyZone === 0 ? [] : [`in conntrack zone ${replyZone}`]),
-    ...(isStranger ? ["as a connection of its own"] : []),
-    ...(kept === 0 && flipped === 0 ? [] : [`connection mark & 0x${kept.toString(16)} ^ 0x${flipped.toString(16)}`]),
-  ];
+  const untracked = conntrack === "untracked" ? ", untracked" : "";
+  const zone = replyZone === 0 ? "" : `, in conntrack zone ${replyZone}`;
+  const mark =
+    kept === 0 && flipped === 0 ? "" : `, connection mark & 0x${kept.toString(16)} ^ 0x${flipped.toString(16)}`;
+  return `${untracked}${zone}${isStranger ? ", as a connection of its own" : ""}${mark}`;
 }
 
-function headerText({ tos, ttl }: SymbolicState): readonly string[] {
-  return [
-    ...(tos.kept === 0xff && tos.flipped === 0
-      ? []
-      : [`tos & 0x${tos.kept.toString(16)} ^ 0x${tos.flipped.toString(16)}`]),
-    ...(ttl === "" ? [] : [`ttl${ttl}`]),
-  ];
+function headerText({ tos, ttl }: SymbolicState): string {
+  const service =
+    tos.kept === 0xff && tos.flipped === 0 ? "" : `, tos & 0x${tos.kept.toString(16)} ^ 0x${tos.flipped.toString(16)}`;
+  return ttl === "" ? service : `${service}, ttl${ttl}`;
 }
 
 /** What was done besides to others than the packet's way, in whatever order. */

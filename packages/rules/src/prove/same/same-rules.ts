@@ -10,13 +10,14 @@ import { ExamplePackets } from "../report/example-packet.ts";
 import type { ProofPacket } from "../report/proof.ts";
 import type { AddressSpace } from "../space/address-space.ts";
 import { rangeSet, singleSet, unite } from "../space/index-set.ts";
-import { ANY_MARK, cutMarks } from "../space/mark-set.ts";
+import { ANY_MARK, cutMarks, markKey } from "../space/mark-set.ts";
 import type { Region } from "../space/region.ts";
 import { alikeGroups } from "../walk/alike-groups.ts";
 import type { EndedState, SymbolicState } from "../walk/symbolic-state.ts";
 import { enteringState, walkHost } from "../walk/walk-host.ts";
 import { outcomeKey } from "./outcome-key.ts";
 import { keepsLists, SharedLists } from "./shared-lists.ts";
+import { kindsOfTwins } from "./twin-ends.ts";
 
 export interface SameRulesOptions {
   readonly a: RuleSet | HostRules;
@@ -103,7 +104,13 @@ export function* compareRules({ a, b, hostState, plan }: SameRulesOptions): Gene
       const own = walkHost(contexts[side], entering);
       return (lists?.rename(side, own) ?? own).map((end): SidedEnd => ({ ...end, side }));
     });
-    for (const group of alikeGroups(ends)) {
+    const isSettled = (items: readonly SidedEnd[]) => {
+      const of = (side: Side) => items.filter((item) => item.side === side);
+      const kinds = kindsOfTwins(of("a"), of("b"));
+      cases += kinds ?? 0;
+      return kinds !== undefined;
+    };
+    for (const group of alikeGroups(ends, isSettled)) {
       if (areEqualSides(group.items, contexts)) {
         cases++;
         continue;
@@ -206,17 +213,6 @@ function areEqualSides(items: readonly SidedEnd[], contexts: Readonly<Record<Sid
     shares.set(key, (shares.get(key) ?? 0) + (side === "a" ? state.probability : -state.probability));
   }
   return [...shares.values()].every((share) => Math.abs(share) <= TOLERANCE);
-}
-
-const MARK_KEYS = new WeakMap<Region["mark"], string>();
-
-function markKey(mark: Region["mark"]): string {
-  let key = MARK_KEYS.get(mark);
-  if (key === undefined) {
-    key = JSON.stringify(mark);
-    MARK_KEYS.set(mark, key);
-  }
-  return key;
 }
 
 /** Cuts items further by the marks with which their packets came: within a part, all items have all of its marks. */

@@ -92,3 +92,23 @@ export function cutMarks(set: MarkSet, by: MarkSet): { inside: MarkSet | undefin
   }
   return { inside, outside };
 }
+
+/** Whether they are written alike; sets that are not may still have the same marks. */
+export function isSameText(a: MarkSet, b: MarkSet): boolean {
+  if (a.within.care !== b.within.care || a.within.value !== b.within.value) return false;
+  return a.without.length === b.without.length && (a.without.length === 0 || markKey(a) === markKey(b));
+}
+
+const KEYS = new WeakMap<MarkSet, string>();
+
+/** Equal for sets that are written alike. */
+export function markKey(set: MarkSet): string {
+  const { within, without } = set;
+  if (without.length === 0) return `${within.care} ${within.value}`;
+  let key = KEYS.get(set);
+  if (key === undefined) {
+    key = [within, ...without].map(({ care, value }) => `${care} ${value}`).join(", ");
+    KEYS.set(set, key);
+  }
+  return key;
+}

@@ -28,12 +28,22 @@ export interface Alike<Item> {
 /**
  * Cuts states that overlap by chance into groups: within one, every packet has every one of the group's states before it.
  * Marks are not cut. Groups come one after the other, so that thousands need not be there at once.
+ *
+ * @param isSettled whether all states of packets to the same destinations need not be cut any further: their groups are left out
  */
-export function* alikeGroups<Item extends HasState>(items: readonly Item[]): Generator<Alike<Item>> {
-  yield* groupsFrom(
-    items.map((item) => ({ item, region: item.state.region })),
-    0,
-  );
+export function* alikeGroups<Item extends HasState>(
+  items: readonly Item[],
+  isSettled?: (items: readonly Item[]) => boolean,
+): Generator<Alike<Item>> {
+  const whole = items.map((item) => ({ item, region: item.state.region }));
+  if (isSettled === undefined) {
+    yield* groupsFrom(whole, 0);
+    return;
+  }
+  for (const { set, members } of cut(whole, "destination")) {
+    const parts = members.map((one) => withSet(one, "destination", set));
+    if (!isSettled(parts.map(withRegion))) yield* groupsFrom(parts, 1);
+  }
 }
 
 /** An item, and the part of its packets that is looked at. */

@@ -6,6 +6,8 @@
  */
 export function hopsLeft(ttl: string): number | "enough" | undefined {
   let left: number | "enough" | undefined = "enough";
+  // Hardly any rules do anything to it.
+  if (ttl === "") return left;
   for (const [, change, text] of ttl.matchAll(/(set|inc|dec) (\d+|\?)/g)) {
     const value = text === "?" ? undefined : Number(text);
     if (change === "set") left = value;
