@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import {
+  addressBits,
   EnvironmentError,
   familyOf,
   formatSocketAddress,
@@ -34,9 +36,9 @@ interface Dialled {
 
 /**
  * The connections of a service that rules carry, as the kernel tracks them: by any data path that translates addresses. Those that are
- * over are left out.
+ * over are left out. They are read by `conntrack`, else from the kernel's own file.
  *
- * @throws MissingTool where there is no `conntrack`
+ * @throws MissingTool where there is neither
  * @throws EnvironmentError CONNTRACK_FAILED, NEEDS_ROOT
  */
 export async function readTrackedConnections(
@@ -47,11 +49,11 @@ export async function readTrackedConnections(
     signal,
   }: { readonly plan: HostPlan; readonly question: ConnectionQuestion; readonly signal: AbortSignal },
 ): Promise<Connections> {
-  if (!machine.hasTool("conntrack")) throw new MissingTool("conntrack");
+  const list = listing(machine);
   const connections: Connection[] = [];
   let total = 0;
   for (const dialled of dialledAddresses(plan, { name: question.service, local: localAddresses(machine) })) {
-    const found = await listDialled(machine, { dialled, limit: question.limit - connections.length, signal });
+    const found = await listDialled(machine, { list, dialled, limit: question.limit - connections.length, signal });
     total += found.total;
     connections.push(...found.connections);
   }
@@ -82,33 +84,78 @@ function localAddresses(machine: Pick<Machine, "readAddresses">): readonly IpAdd
 /** States of TCP connections that are over, and that the kernel remembers for a while. */
 const OVER = "/^tcp .* (TIME_WAIT|CLOSE) src=/d";
 
+/** A shell command that prints, a line each, what the kernel tracks of those that dial one address and port. */
+interface Listing {
+  readonly tool: string;
+  readonly command: string;
+  /** Its arguments, `$1` and so on. */
+  readonly args: (dialled: Dialled) => readonly string[];
+}
+
+const BY_TOOL: Listing = {
+  tool: "conntrack",
+  command: 'conntrack "$@"',
+  args: ({ port, address, number }) => [
+    ...["-L", "-f", port.family === 4 ? "ipv4" : "ipv6", "-p", port.port.protocol],
+    ...["--orig-dst", address, "--orig-port-dst", String(number)],
+  ],
+};
+
+/** What the kernel itself prints, where it was built with it: as the tool does, behind the family, and IPv6 addresses in full. */
+const KERNEL_FILE = "/proc/net/nf_conntrack";
+const BY_FILE: Listing = {
+  tool: "sed",
+  command: `sed -nE "$1" ${KERNEL_FILE}`,
+  args: ({ port: { family, port }, address, number }) => {
+    const layer = `ipv${family} +[0-9]+ `;
+    const state = `${port.protocol} +[0-9]+ +[0-9]+ ([A-Z_]+ )?`;
+    const destination = fullAddress(address).replaceAll(".", String.raw`\.`);
+    const first = `src=[^ ]+ dst=${destination} sport=[0-9]+ dport=${number} `;
+    return [`/^${layer}${state}${first}/s/^${layer}//p`];
+  },
+};
+
+/** @throws MissingTool where nothing tells */
+function listing(machine: Pick<Machine, "hasTool">): Listing {
+  if (machine.hasTool("conntrack")) return BY_TOOL;
+  if (!existsSync(KERNEL_FILE)) throw new MissingTool("conntrack");
+  return BY_FILE;
+}
+
+/** `fd00:0009:0000:0000:0000:0000:0000:0001`; an IPv4 address as it is. */
+function fullAddress(address: IpAddress): string {
+  if (familyOf(address) === 4) return address;
+  const digits = addressBits(address).toString(16).padStart(32, "0");
+  return digits.match(/.{4}/g)?.join(":") ?? address;
+}
+
 /** However many there are, only so many lines come here, and behind them how many there are. */
-function firstLines(count: number): string {
-  return `{ conntrack "$@" || echo "exit code $?" >&2; } | sed -E '${OVER}' | sed -n -e '1,${count}p' -e '$='`;
+function firstLines(command: string, count: number): string {
+  return `{ ${command} || echo "exit code $?" >&2; } | sed -E '${OVER}' | sed -n -e '1,${count}p' -e '$='`;
 }
 
 async function listDialled(
   machine: Pick<Machine, "run">,
-  { dialled, limit, signal }: { readonly dialled: Dialled; readonly limit: number; readonly signal: AbortSignal },
+  {
+    list,
+    dialled,
+    limit,
+    signal,
+  }: { readonly list: Listing; readonly dialled: Dialled; readonly limit: number; readonly signal: AbortSignal },
 ): Promise<{ readonly connections: readonly Connection[]; readonly total: number }> {
-  const { port, address, number } = dialled;
-  const protocol = port.port.protocol;
-  const args = [
-    ...["-L", "-f", port.family === 4 ? "ipv4" : "ipv6", "-p", protocol],
-    ...["--orig-dst", address, "--orig-port-dst", String(number)],
-  ];
-  const script = firstLines(Math.max(1, limit));
-  const output = await machine.run("sh", ["-c", script, "sh", ...args], {
+  const { port } = dialled;
+  const script = firstLines(list.command, Math.max(1, limit));
+  const output = await machine.run("sh", ["-c", script, "sh", ...list.args(dialled)], {
     signal,
     timeoutMs: TIMEOUT_MS,
-    called: "conntrack",
+    called: list.tool,
   });
   if (/^exit code \d+$/m.test(output.stderr)) throw failed(output.stderr);
   const lines = output.stdout.trimEnd().split("\n");
   const total = Number(lines.pop() ?? 0);
   const connections = lines.flatMap((line) => {
     const entry = parseConntrackEntry(line);
-    return entry === undefined ? [] : [connectionOf(entry, { line, port, protocol })];
+    return entry === undefined ? [] : [connectionOf(entry, { line, port, protocol: port.port.protocol })];
   });
   return { connections: connections.slice(0, Math.max(0, limit)), total };
 }

@@ -83,8 +83,25 @@ describe.skipIf(reason !== undefined)(
       const topology = join(host.folder, "topology.yaml");
       expect(await endOf(svcproxy(host, ["nftables", "apply", topology, "--host", "one"]))).toMatchObject({ code: 0 });
       await connectClients(host);
-      const { connections } = await connectionsOf(host, ["web", topology, "--host", "one"]);
+      const asked = ["web", topology, "--host", "one"];
+      const { connections } = await connectionsOf(host, asked);
       expect(connections).toHaveLength(3);
+      // Without the tool the kernel's own file tells the same.
+      const tools = join(host.folder, "tools");
+      await host.shell(
+        `mkdir ${tools} && ln -st ${tools} $(ls -d /usr/bin/* /usr/sbin/* | sort -t/ -uk4) && rm ${tools}/conntrack`,
+      );
+      const flows = (list: Connections["connections"]) =>
+        list.map(({ client, vip, endpoint }) => [client, vip, endpoint]);
+      const byFile = await endOf(svcproxy(host, ["connections", "--json", ...asked], [`PATH=${tools}`]));
+      const told: Connections = JSON.parse(byFile.stdout);
+      expect(flows(told.connections)).toEqual(flows(connections));
+      expect(told.connections).toContainEqual(
+        expect.objectContaining({
+          ...{ vip: "[fd00:9::1]:80", state: "established", ageSeconds: expect.any(Number) },
+          ...{ bytesFromClient: expect.any(Number), bytesToClient: expect.any(Number) },
+        }),
+      );
     });
 
     test("where nobody serves and no topology is named, it says so", async ({ expect }) => {
@@ -166,8 +183,8 @@ async function connectClients(host: ProxyHost): Promise<void> {
   await clients.says("connected");
 }
 
-function svcproxy(host: ProxyHost, args: readonly string[]): HostProgram {
-  return host.svcproxy(args, ["env", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`]);
+function svcproxy(host: ProxyHost, args: readonly string[], environment: readonly string[] = []): HostProgram {
+  return host.svcproxy(args, ["env", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`, ...environment]);
 }
 
 function runAgent(host: ProxyHost, dataPath: string, flags: readonly string[] = []): HostProgram {
