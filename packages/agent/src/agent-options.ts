@@ -42,6 +42,8 @@ export interface CarriedOut {
   readonly plan: HostPlan;
   /** Services (`namespace/name`) that differ from the plan before; undefined: nothing was known of what was in force. */
   readonly changed: ReadonlySet<string> | undefined;
+  /** See `ApplyReport`. */
+  readonly deletedUdpFlows: number;
   /** How each port of the plan stands. */
   readonly ports: readonly ServicePortStatus[];
 }

@@ -199,7 +199,9 @@ export class Agent {
     await this.#carriedOut(plan, { session, report });
     const ports = session.status();
     const isWhole = countStates(ports)["in-force"] === ports.length;
-    this.#options.onCarriedOut?.({ plan, changed, ports, isWhole, tookMs: performance.now() - startedMs });
+    const { deletedUdpFlows = 0 } = report;
+    const tookMs = performance.now() - startedMs;
+    this.#options.onCarriedOut?.({ plan, changed, ports, isWhole, tookMs, deletedUdpFlows });
   }
 
   /** The last of which a plan could be made. */

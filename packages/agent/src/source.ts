@@ -29,6 +29,20 @@ export interface Source {
    * @returns what it was, in words; undefined: nothing is kept now
    */
   confirm?(): string | undefined;
+  /** Absent: it has no objects of their own for services and for endpoints. */
+  objectChanges?(): ObjectChanges;
+}
+
+/** Objects that came, went or became others, by the source's own events. */
+export interface ObjectChanges {
+  readonly services: ChangeCount;
+  readonly endpoints: ChangeCount;
+}
+
+export interface ChangeCount {
+  readonly total: number;
+  /** Those of them that no snapshot has told yet. */
+  readonly pending: number;
 }
 
 export type SourceEvent = SourceSnapshot | SourceProblem;

@@ -64,6 +64,8 @@ export interface ApplyReport {
   readonly changed: boolean;
   /** What is less than well although the plan is carried out, the services that are not among it as errors. */
   readonly problems: readonly Problem[];
+  /** UDP flows that the kernel was made to forget, because they went where no new one would. Absent: none. */
+  readonly deletedUdpFlows?: number;
   /** What told the machine from the plan, where everything was looked at. It takes a comparison. */
   readonly found?: () => readonly Difference[];
 }

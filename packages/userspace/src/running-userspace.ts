@@ -257,8 +257,13 @@ export class RunningUserspace {
       ...snapshot,
       vipsNotLocal: Object.fromEntries(notLocal),
       ...(command === undefined ? {} : { vipCommand: command }),
-      generations: this.#takenOverAt === undefined ? await this.#generations.list() : [],
+      generations: await this.generations(),
     };
+  }
+
+  /** See `UserspaceSnapshot`. */
+  async generations(): Promise<readonly Generation[]> {
+    return this.#takenOverAt === undefined ? this.#generations.list() : [];
   }
 
   /**

@@ -16,6 +16,7 @@ import {
 } from "@svcproxy/host";
 import { EnvironmentError, type HostPlan, type Problem } from "@svcproxy/topology";
 import { compareServed, isServed } from "./compare-served.ts";
+import type { Generation } from "./instance/generation.ts";
 import type { InstanceClaim, InstanceOptions } from "./instance/instance-options.ts";
 import { claimInstance, queryInstance } from "./instance.ts";
 import { withLocalhostIpv6 } from "./policy/localhost-node-ports.ts";
@@ -99,6 +100,11 @@ export class UserspaceDataPath implements DataPath {
   /** Undefined before `open` and after the end. */
   async connections(question: ConnectionQuestion): Promise<Connections | undefined> {
     return this.#running?.connections(question);
+  }
+
+  /** Instances that were taken over, and go on for the connections that they have; the oldest first. */
+  async generations(): Promise<readonly Generation[]> {
+    return (await this.#running?.generations()) ?? [];
   }
 
   /** Undefined before `open` and after the end. */

@@ -1,11 +1,13 @@
 import process from "node:process";
 import { type MetricFamily, seconds, single } from "../observe/metric-family.ts";
+import type { ObjectChanges } from "../source.ts";
 import { APPLY_TIME_BUCKETS_SECONDS, type ApplyTimes } from "./apply-times.ts";
 import { type MeasuredServices, SERVICE_METRICS } from "./counters/service-metrics.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
+import type { MeasuredWork } from "./measured-work.ts";
 
 /** What the metrics are made of. */
-export interface MeasuredAgent extends MeasuredServices {
+export interface MeasuredAgent extends MeasuredServices, MeasuredWork {
   readonly status: HostAgentStatus;
   /** Answers of `/healthz` and `/livez` by HTTP code. */
   readonly healthz: ReadonlyMap<number, number>;
@@ -33,6 +35,20 @@ export const AGENT_METRICS: readonly Family[] = [
     name: "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
     help: "When a plan was last carried out; 0: never.",
     samples: single(({ status: { applies } }) => (applies.lastAt === undefined ? 0 : seconds(applies.lastAt))),
+  },
+  {
+    type: "gauge",
+    name: "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
+    help: "When a change that was to be carried out last came; 0: never.",
+    samples: single(({ status: { source } }) => (source.readAt === undefined ? 0 : seconds(source.readAt))),
+  },
+  ...changesOf("service", "Service", ({ services }) => services),
+  ...changesOf("endpoint", "EndpointSlice", ({ endpoints }) => endpoints),
+  {
+    type: "counter",
+    name: "kubeproxy_conntrack_reconciler_deleted_entries_total",
+    help: "UDP flows that the kernel was made to forget because their endpoint or service had gone.",
+    samples: single(({ deletedUdpFlows }) => deletedUdpFlows),
   },
   countedByCode("kubeproxy_proxy_healthz_total", "/healthz", ({ healthz }) => healthz),
   countedByCode("kubeproxy_proxy_livez_total", "/livez", ({ livez }) => livez),
@@ -108,6 +124,18 @@ export const AGENT_METRICS: readonly Family[] = [
   },
   {
     type: "gauge",
+    name: "svcproxy_older_generations",
+    help: "Userspace proxies that were taken over, and go on for the connections that they have.",
+    samples: single(({ generations }) => generations.length),
+  },
+  {
+    type: "gauge",
+    name: "svcproxy_older_generations_connections",
+    help: "TCP connections that they have together.",
+    samples: single(({ generations }) => generations.reduce((sum, { connections }) => sum + connections, 0)),
+  },
+  {
+    type: "gauge",
     name: "process_start_time_seconds",
     help: "When the agent was started.",
     samples: single(({ status: { startedAt } }) => seconds(startedAt)),
@@ -138,6 +166,30 @@ function durations(name: string, help: string, times: (agent: MeasuredAgent) => 
       ];
     },
   };
+}
+
+/** As kube-proxy has them: of objects that came, went or became others, by the source's own events; none with a source that has no such objects. */
+function changesOf(
+  name: string,
+  kind: string,
+  pick: (changes: ObjectChanges) => ObjectChanges["services"],
+): readonly Family[] {
+  const samplesOf = (member: "total" | "pending") => (agent: MeasuredAgent) =>
+    agent.objectChanges === undefined ? [] : [{ labels: {}, value: pick(agent.objectChanges)[member] }];
+  return [
+    {
+      type: "counter",
+      name: `kubeproxy_sync_proxy_rules_${name}_changes_total`,
+      help: `Changes of ${kind} objects that the source told.`,
+      samples: samplesOf("total"),
+    },
+    {
+      type: "gauge",
+      name: `kubeproxy_sync_proxy_rules_${name}_changes_pending`,
+      help: `Those of them that no plan was made of yet.`,
+      samples: samplesOf("pending"),
+    },
+  ];
 }
 
 function countedByCode(

@@ -10,6 +10,16 @@ import { NO_APPLIES } from "./apply-times.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import { type PagePlace, servePages } from "./page-server.ts";
 
+const CHANGES = { services: { total: 7, pending: 1 }, endpoints: { total: 9, pending: 2 } };
+const OLDER = {
+  pid: 41,
+  takenOverAt: "2026-01-01T00:00:30.000Z",
+  connections: 3,
+  udpSessions: 0,
+  isDraining: false,
+  inUse: [],
+};
+
 async function served(which: "health" | "metrics" | "socket", status: Partial<HostAgentStatus> = {}) {
   const folder = await mkdtemp(join(tmpdir(), "svcproxy-pages-"));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -23,7 +33,8 @@ async function served(which: "health" | "metrics" | "socket", status: Partial<Ho
       return confirmed;
     },
     tellServices: () => [],
-    services: async () => ({ services: undefined, plan: undefined, fullApplies: NO_APPLIES }),
+    services: async () => ({ services: undefined, plan: undefined }),
+    work: async () => ({ fullApplies: NO_APPLIES, deletedUdpFlows: 3, objectChanges: CHANGES, generations: [OLDER] }),
     counters: async () => undefined,
     view: async () => undefined,
     connections: async ({ service, limit }) => {
@@ -98,4 +109,21 @@ test("metrics tell state, drift, what is held back and the plan", async () => {
   expect(body).toContain("svcproxy_drift_mended_total 3\n");
   expect(body).toContain('svcproxy_plan_info{digest="0123456789abcdef"} 1\n');
   expect(body).toContain("svcproxy_change_held 0\n");
+});
+
+test("what was changed, queued and forgotten has kube-proxy's names; older generations are counted and told", async () => {
+  const { ask } = await served("socket");
+  const { body } = await ask("GET /metrics");
+  for (const [name, value] of [
+    ["kubeproxy_sync_proxy_rules_service_changes_total", 7],
+    ["kubeproxy_sync_proxy_rules_service_changes_pending", 1],
+    ["kubeproxy_sync_proxy_rules_endpoint_changes_total", 9],
+    ["kubeproxy_sync_proxy_rules_endpoint_changes_pending", 2],
+    ["kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds", Date.parse("2026-01-01T00:01:00.000Z") / 1000],
+    ["kubeproxy_conntrack_reconciler_deleted_entries_total", 3],
+    ["svcproxy_older_generations", 1],
+    ["svcproxy_older_generations_connections", 3],
+  ])
+    expect(body).toContain(`\n${name} ${value}\n`);
+  expect(JSON.parse((await ask("GET /v1/status")).body)).toMatchObject({ generations: [{ pid: 41, connections: 3 }] });
 });

@@ -8,6 +8,7 @@ import type { ServiceCounters } from "./counters/service-counters.ts";
 import type { MeasuredServices } from "./counters/service-metrics.ts";
 import { type HealthBody, healthBody } from "./health-body.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
+import type { MeasuredWork } from "./measured-work.ts";
 import { JSON_TYPE, type Page, type Pages, TEXT } from "./page-server.ts";
 import { renderStatusz } from "./render-statusz.ts";
 import type { ServiceDetail } from "./service-book.ts";
@@ -20,6 +21,7 @@ export interface AskedAgent {
   /** Carries out what is held back. @returns what it said; undefined: nothing was held back */
   confirm(): Promise<string | undefined>;
   services(): Promise<MeasuredServices>;
+  work(): Promise<MeasuredWork>;
   /** Of the services that `NAME` or `NAMESPACE/NAME` means; none: no such service is in force. */
   tellServices(name: string): readonly ServiceDetail[];
   /** @returns undefined where no such service is in force */
@@ -58,7 +60,7 @@ export class AgentPages {
     const pages = new Map<string, (query: URLSearchParams) => Promise<Page>>([
       ["GET /metrics", () => this.#metrics()],
       ["GET /proxyMode", async () => ({ code: 200, type: TEXT, body: this.#agent.status().dataPath })],
-      ["GET /v1/status", async () => json(200, this.#agent.status())],
+      ["GET /v1/status", async () => json(200, await this.#wholeStatus())],
       ...this.health(),
     ]);
     const paths = [...pages.keys(), "GET /statusz"].map((key) => key.split(" ")[1] ?? "");
@@ -96,7 +98,12 @@ export class AgentPages {
     const looked = this.#agent.findings();
     if (query.get("findings") === "new")
       await Promise.race([looked, sleep(FINDINGS_WAIT_MS, undefined, { ref: false })]);
-    return json(200, this.#agent.status());
+    return json(200, await this.#wholeStatus());
+  }
+
+  async #wholeStatus(): Promise<HostAgentStatus> {
+    const { generations } = await this.#agent.work();
+    return { ...this.#agent.status(), ...(generations.length === 0 ? {} : { generations }) };
   }
 
   #services(query: URLSearchParams): Page {
@@ -134,8 +141,8 @@ export class AgentPages {
   }
 
   async #metrics(): Promise<Page> {
-    const services = await this.#agent.services();
-    const measured = { ...services, status: this.#agent.status(), healthz: this.#healthz, livez: this.#livez };
+    const [services, work] = await Promise.all([this.#agent.services(), this.#agent.work()]);
+    const measured = { ...services, ...work, status: this.#agent.status(), healthz: this.#healthz, livez: this.#livez };
     return { code: 200, type: METRICS_CONTENT_TYPE, body: await renderMetrics(AGENT_METRICS, measured) };
   }
 }

@@ -1,4 +1,5 @@
 import type { Machine } from "@svcproxy/host";
+import { UserspaceDataPath } from "@svcproxy/userspace";
 import type { Logger } from "pino";
 import type { Agent } from "../agent.ts";
 import type { Source } from "../source.ts";
@@ -27,7 +28,8 @@ export interface QuestionOptions {
 
 /** What the pages of a host's agent may ask, and who answers it. */
 export function answerQuestions(options: QuestionOptions): AskedAgent {
-  const { agent, inForce, machine, dataPath, status, findings, serviceSeries, countsTraffic, logger, signal } = options;
+  const { agent, source, inForce, machine, dataPath, status, findings, serviceSeries, countsTraffic, logger, signal } =
+    options;
   const asked = { machine, dataPath, plan: () => inForce.plan, signal };
   const connections = new AgentConnections(asked);
   const counters = new ServiceCounterReader({ ...asked, limit: serviceSeries, countsTraffic, logger });
@@ -38,8 +40,14 @@ export function answerQuestions(options: QuestionOptions): AskedAgent {
     confirm: () => confirm(options),
     services: async () => {
       const services = await counters.read();
-      return { services, plan: inForce.plan, fullApplies: inForce.fullApplies };
+      return { services, plan: inForce.plan };
     },
+    work: async () => ({
+      fullApplies: inForce.fullApplies,
+      deletedUdpFlows: inForce.deletedUdpFlows,
+      objectChanges: source.objectChanges?.(),
+      generations: dataPath instanceof UserspaceDataPath ? await dataPath.generations() : [],
+    }),
     tellServices: (name) => inForce.tellServices(name, agent.status().ports),
     connections: (question) => connections.ask(question),
     counters: () => all.read(),

@@ -31,6 +31,8 @@ async function seriesOf(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
     services: { services: [sum], leftOut: 0, readAt: new Date(0) },
     plan: planHost(exampleTopology().topology, { host: "cloudos1" }),
     fullApplies: NO_APPLIES,
+    ...{ deletedUdpFlows: 0, generations: [] },
+    objectChanges: { services: { total: 1, pending: 0 }, endpoints: { total: 1, pending: 0 } },
   });
   const series = new Map<string, Set<string>>();
   for (const line of text.split("\n")) {

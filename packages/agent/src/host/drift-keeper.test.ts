@@ -23,7 +23,7 @@ test("changes that come together are looked at once, and what was mended is coun
   expect(mend).toHaveBeenCalledTimes(1);
   expect([keeper.mendedCount, keeper.problem]).toEqual([1, undefined]);
   expect(said()).toContain(
-    "nft (pid 7) changed what is ours; mended 1 differences: IPv4 nat KUBE-SERVICES: missing-chain",
+    "nft (pid 7) changed what is ours; mended 1 difference: IPv4 nat KUBE-SERVICES: missing-chain",
   );
 });
 

@@ -1,4 +1,5 @@
 import type { DataPathName } from "@svcproxy/host";
+import type { Generation } from "@svcproxy/userspace";
 import type { AgentStatus } from "../agent-status.ts";
 import type { ApplyTimes } from "./apply-times.ts";
 
@@ -17,6 +18,8 @@ export interface HostAgentStatus extends AgentStatus {
   readonly applies: ApplyTimes;
   /** When it was last looked for what keeps services from their clients; what was found is among the problems. Absent: not yet. */
   readonly looked?: { readonly at: string; readonly tookMs: number };
+  /** Userspace proxies that were taken over, and go on for the connections that they have, the oldest first; absent: there are none. */
+  readonly generations?: readonly Generation[];
   /** Tells plans apart; absent: none is in force. */
   readonly planDigest?: string;
 }

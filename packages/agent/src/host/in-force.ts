@@ -11,10 +11,12 @@ export class InForce {
   #last: { readonly plan: HostPlan; digest?: string } | undefined;
   #applies = NO_APPLIES;
   #fullApplies = NO_APPLIES;
+  #deletedUdpFlows = 0;
 
   carriedOut(outcome: CarriedOut): void {
-    const { changed, tookMs, plan } = outcome;
+    const { changed, tookMs, plan, deletedUdpFlows } = outcome;
     this.#services.carriedOut(outcome);
+    this.#deletedUdpFlows += deletedUdpFlows;
     const at = new Date();
     this.#applies = addApply(this.#applies, { tookMs, at });
     if (changed === undefined) this.#fullApplies = addApply(this.#fullApplies, { tookMs, at });
@@ -33,6 +35,11 @@ export class InForce {
   /** Those of them for which everything was looked at. */
   get fullApplies(): ApplyTimes {
     return this.#fullApplies;
+  }
+
+  /** UDP flows that the kernel was made to forget. */
+  get deletedUdpFlows(): number {
+    return this.#deletedUdpFlows;
   }
 
   /** Tells plans apart, by the frontends and who answers them; made when somebody asks. Undefined: none is in force. */

@@ -37,6 +37,10 @@ export function renderHostAgentStatus(status: HostAgentStatus, { now, service, d
     ...(status.looked === undefined
       ? []
       : [`looked     ${since(status.looked.at)} ago at what keeps services from clients`]),
+    ...(status.generations ?? []).map(
+      ({ pid, takenOverAt, connections, udpSessions, isDraining }) =>
+        `older      pid ${pid}, taken over ${since(takenOverAt)} ago: ${connections} connections, ${udpSessions} UDP sessions${isDraining ? ", draining" : ""}`,
+    ),
     ...(status.retryAt === undefined ? [] : [`retry      in ${ago(Date.parse(status.retryAt) - now)}`]),
     ...(status.held === undefined ? [] : [`held       a change, since ${since(status.held.since)}: svcproxy confirm`]),
   ];

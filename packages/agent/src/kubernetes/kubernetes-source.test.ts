@@ -119,7 +119,7 @@ test("is asked for with kube-proxy's selectors, of nodes its own alone, and by G
   ]);
 });
 
-test("a slice that changes is one service that changes; the block of ClusterIPs is known", async () => {
+test("a slice that changes is one service that changes, and is counted; the block of ClusterIPs is known", async () => {
   server.store.put(NODE);
   server.store.put({
     ...{ apiVersion: "networking.k8s.io/v1", kind: "ServiceCIDR", metadata: { name: "kubernetes" } },
@@ -128,13 +128,15 @@ test("a slice that changes is one service that changes; the block of ClusterIPs 
   server.store.put(service("one", "10.96.0.1"));
   server.store.put(service("two", "10.96.0.2"));
   server.store.put(slice("one", "10.5.75.2", "10.5.88.2"));
-  const { snapshot } = follow();
+  const { source, snapshot } = follow();
   const before = await snapshot();
+  expect(source.objectChanges()).toMatchObject({ services: { total: 2 }, endpoints: { total: 1 } });
   expect(before.topology.node.serviceCIDRs).toEqual([{ address: "10.96.0.0", prefixLength: 12 }]);
   expect(before.topology.hosts).toMatchObject([{ name: "cloudos1", addresses: ["192.168.1.6"] }]);
   server.store.put(slice("one", "10.5.75.9"));
   const after = await snapshot();
   expect(after.changed).toEqual(new Set(["default/one"]));
+  expect(source.objectChanges()).toEqual({ services: { total: 2, pending: 0 }, endpoints: { total: 2, pending: 0 } });
   expect(endpointsOf(after)).toEqual(["10.5.75.9"]);
   expect(after.topology.services[0]?.ports[0]?.endpoints[0]?.host).toBe("cloudos1");
   expect(after.topology.services[1]).toBe(before.topology.services[1]);

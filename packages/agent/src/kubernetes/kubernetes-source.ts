@@ -9,7 +9,7 @@ import {
   problemOfError,
 } from "@svcproxy/topology";
 import { RefusedEntries } from "../refused-entries.ts";
-import type { Source, SourceEvent } from "../source.ts";
+import type { ObjectChanges, Source, SourceEvent } from "../source.ts";
 import type { ApiClient } from "./api-client.ts";
 import { explainApiError } from "./api-error.ts";
 import { NodeWatch } from "./node-watch.ts";
@@ -61,6 +61,7 @@ export class KubernetesSource implements Source {
   /** What was told last: the problem, or what stands beside the topology. */
   #told = "";
   #reflectors: readonly Reflector[] = [];
+  readonly #changes = { services: { total: 0, pending: 0 }, endpoints: { total: 0, pending: 0 } };
 
   constructor(options: KubernetesSourceOptions) {
     const { client, node } = options;
@@ -72,6 +73,18 @@ export class KubernetesSource implements Source {
 
   lastHeard(): Date | undefined {
     return this.#lastHeard;
+  }
+
+  objectChanges(): ObjectChanges {
+    return structuredClone(this.#changes);
+  }
+
+  #count(kind: string): void {
+    const counted =
+      kind === "Service" ? this.#changes.services : kind === "EndpointSlice" ? this.#changes.endpoints : undefined;
+    if (counted === undefined) return;
+    counted.total += 1;
+    counted.pending += 1;
   }
 
   /** Whether balancers may send this node new connections: it is there, and nobody is about to take it away. */
@@ -130,10 +143,12 @@ export class KubernetesSource implements Source {
     return {
       set: (key, object) => {
         this.#live.set(kind, key, object);
+        this.#count(kind);
         if (kind === "Node") this.#node.set(object);
       },
       remove: (key) => {
         this.#live.remove(kind, key);
+        this.#count(kind);
         if (kind === "Node") this.#node.remove();
       },
       changed: () => {
@@ -182,6 +197,8 @@ export class KubernetesSource implements Source {
     if (error !== undefined) return this.#tellProblem(error);
     if (!isSynced || this.#isComingBack(this.#needed.some((plural) => this.#failures.has(plural)))) return undefined;
     const state = this.#live.state();
+    this.#changes.services.pending = 0;
+    this.#changes.endpoints.pending = 0;
     const { topology, changed, refused } = state;
     this.#refused.become([
       ...failing.map(({ plural, error: why }) => ({

@@ -26,7 +26,9 @@ describe.skipIf(reason !== undefined)(
         async () => /^following: .* pid (?!0)/.test(await status(host)),
         () => "nobody can be asked",
       );
-      expect(await status(host)).not.toContain(`pid ${first.pid},`);
+      const told = await status(host);
+      expect(told.split("\n")[0]).not.toContain(`pid ${first.pid},`);
+      expect(told).toMatch(new RegExp(`^older {6}pid ${first.pid}, taken over \\d+ s ago: [1-9]\\d* connections`, "m"));
       held.signal("SIGUSR2");
       await held.says("answered");
       await dialler.kill("SIGTERM");

@@ -19,7 +19,7 @@ export interface RuleReport extends Pick<ApplyOutcome, "changes"> {
   readonly differences: () => readonly Difference[];
 }
 
-export interface IptablesApplyReport extends ApplyReport, RuleReport {}
+export interface IptablesApplyReport extends Omit<ApplyReport, "deletedUdpFlows">, RuleReport {}
 
 export interface IptablesPlanDifference extends PlanDifference {
   readonly choice: VariantChoice;

@@ -4,7 +4,6 @@ import { parseTopology, planHost } from "@svcproxy/topology";
 import { pino } from "pino";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { renderMetrics } from "../../observe/render-metrics.ts";
-import { NO_APPLIES } from "../apply-times.ts";
 import { ServiceCounterReader } from "./service-counters.ts";
 import { SERVICE_METRICS } from "./service-metrics.ts";
 
@@ -80,7 +79,7 @@ test("a scrape is not held up for long: what takes long to read is told to the n
 test("with a bound of 0 nothing is read, and all are left out", async () => {
   const { reader, state } = readerOf([1], { limit: 0 });
   expect([await reader.read(), state.asked]).toEqual([undefined, 0]);
-  const text = await renderMetrics(SERVICE_METRICS, { services: undefined, plan: PLAN, fullApplies: NO_APPLIES });
+  const text = await renderMetrics(SERVICE_METRICS, { services: undefined, plan: PLAN });
   expect(text).toContain("\nsvcproxy_service_series_left_out 3\n");
 });
 
@@ -94,7 +93,6 @@ test("the metrics are Prometheus', and policies that find no endpoint here are c
   const text = await renderMetrics(SERVICE_METRICS, {
     services: await reader.read(),
     plan: PLAN,
-    fullApplies: NO_APPLIES,
   });
   expect(text).toContain('svcproxy_service_connections_total{service="default/b",port_name="",protocol="tcp"} 5\n');
   expect(text).toContain("svcproxy_service_series_left_out 2\n");

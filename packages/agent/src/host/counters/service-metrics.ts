@@ -1,6 +1,5 @@
 import type { HostPlan } from "@svcproxy/topology";
 import type { MetricFamily } from "../../observe/metric-family.ts";
-import type { ApplyTimes } from "../apply-times.ts";
 import { countServicePorts, type ServiceCounters } from "./service-counters.ts";
 import type { ServiceSum } from "./service-sums.ts";
 
@@ -9,8 +8,6 @@ export interface MeasuredServices {
   readonly services: ServiceCounters | undefined;
   /** The one in force. */
   readonly plan: HostPlan | undefined;
-  /** Of the plans for which everything on the machine was looked at. */
-  readonly fullApplies: ApplyTimes;
 }
 
 /** Of each service port, as far as the bound on series lets them. */

@@ -1,0 +1,15 @@
+import type { Generation } from "@svcproxy/userspace";
+import type { ObjectChanges } from "../source.ts";
+import type { ApplyTimes } from "./apply-times.ts";
+
+/** What an agent did so far, beside what its status tells. */
+export interface MeasuredWork {
+  /** Of the plans for which everything on the machine was looked at. */
+  readonly fullApplies: ApplyTimes;
+  /** UDP flows that the kernel was made to forget. */
+  readonly deletedUdpFlows: number;
+  /** Undefined: the source has no objects of its own for services and for endpoints. */
+  readonly objectChanges: ObjectChanges | undefined;
+  /** Userspace proxies that were taken over, and go on for the connections that they have. */
+  readonly generations: readonly Generation[];
+}
