@@ -6,6 +6,8 @@ import { MissingTool } from "./run-tool.ts";
 export type IpOutcome =
   | { readonly kind: "done"; readonly stdout: string }
   | { readonly kind: "failed"; readonly stderr: string }
+  /** It could not be started or had to be ended, for want of memory, processes or descriptors: later it may. */
+  | { readonly kind: "not-run"; readonly reason: string }
   /** There is no `ip` command on PATH. */
   | { readonly kind: "no-command" };
 
@@ -23,14 +25,14 @@ export async function runIp(
     return exitCode === 0 ? { kind: "done", stdout } : { kind: "failed", stderr };
   } catch (error) {
     if (error instanceof MissingTool) return { kind: "no-command" };
-    if (error instanceof EnvironmentError) return { kind: "failed", stderr: error.message };
+    if (error instanceof EnvironmentError) return { kind: "not-run", reason: error.message };
     throw error;
   }
 }
 
 /** Why the kernel, or the `ip` command, did not carry out one command. */
 export interface IpRefusal {
-  readonly kind: "not-permitted" | "no-command" | "failed";
+  readonly kind: "not-permitted" | "no-command" | "not-run" | "failed";
   /** For people: what `ip` said, or what is missing. */
   readonly text: string;
 }
@@ -58,6 +60,8 @@ export async function runIpBatch(
       return new Map();
     case "no-command":
       return everyCommand(commands, NO_COMMAND);
+    case "not-run":
+      return everyCommand(commands, refusalOf(outcome));
     case "failed": {
       const refusals = parseBatchErrors(outcome.stderr);
       return refusals.size > 0 ? refusals : everyCommand(commands, refusalFrom(outcome.stderr));
@@ -87,7 +91,14 @@ function parseBatchErrors(stderr: string): ReadonlyMap<number, IpRefusal> {
 
 /** The refusal in the outcome of a single command. */
 export function refusalOf(outcome: Exclude<IpOutcome, { kind: "done" }>): IpRefusal {
-  return outcome.kind === "no-command" ? NO_COMMAND : refusalFrom(outcome.stderr);
+  switch (outcome.kind) {
+    case "no-command":
+      return NO_COMMAND;
+    case "not-run":
+      return { kind: "not-run", text: outcome.reason };
+    case "failed":
+      return refusalFrom(outcome.stderr);
+  }
 }
 
 function refusalFrom(stderr: string): IpRefusal {

@@ -37,6 +37,8 @@ export interface VipReport {
   readonly added: readonly IpAddress[];
   /** VIPs that no one can listen on here, with the reason. */
   readonly notLocal: ReadonlyMap<IpAddress, string>;
+  /** Those of them that may be made local later, by this process, on this host. */
+  readonly delayed: ReadonlySet<IpAddress>;
   /** The command that would make them local. */
   readonly command?: string;
   /** What else could not be done. */
@@ -112,17 +114,20 @@ async function ensureLocal(options: LocalVipsOptions, { vips, ports }: WantedVip
       ? await isolate(options, { vips, ports, missing, state: now })
       : new Map<Family, string>();
   const notLocal = new Map<IpAddress, string>();
+  const delayed = new Set<IpAddress>();
   const refusals = missing.length === 0 ? [] : await addAddresses(options, { vips: missing, state: now });
   for (const [index, refusal] of refusals) {
     const vip = missing[index];
-    if (vip !== undefined) notLocal.set(vip, refusal.text);
+    if (vip === undefined) continue;
+    notLocal.set(vip, refusal.text);
+    if (refusal.kind === "not-run") delayed.add(vip);
   }
   // Last, because on a device that is down addresses come in half the time; and also where an earlier start was killed before it.
   const usesVipDevice = missing.length > 0 && options.device === VIP_MARK.device;
   if (usesVipDevice || now.vipDevice?.ours === true) await runIp(machine, ["link", "set", VIP_MARK.device, "up"]);
   const command = commandForVips([...notLocal.keys()]);
   const added = missing.filter((vip) => !notLocal.has(vip));
-  return { added, notLocal, problems, notIsolated, ...(command === undefined ? {} : { command }) };
+  return { added, notLocal, delayed, problems, notIsolated, ...(command === undefined ? {} : { command }) };
 }
 
 async function isolate(

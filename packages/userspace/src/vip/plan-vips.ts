@@ -105,12 +105,13 @@ export class PlanVips {
     if (opens) this.#report = await this.#vips.ensure([...this.#wanted], this.#openPorts());
   }
 
-  /** Without asking the kernel for more than its addresses; what cannot be made local needs not be asked about. */
+  /** Without asking the kernel for more than its addresses; what can never be made local needs not be asked about. */
   #asFarAsIsKnown(): (vip: IpAddress) => boolean {
     const addresses = new Set(readLocalAddresses({ vipDevices: [] }).all);
     const { notLocal } = this;
     const { vipRanges } = this.#options;
-    return (vip) => addresses.has(vip) || notLocal.has(vip) || vipRanges.some((range) => cidrContains(range, vip));
+    const isSettled = (vip: IpAddress) => notLocal.has(vip) && this.#report?.delayed.has(vip) !== true;
+    return (vip) => addresses.has(vip) || isSettled(vip) || vipRanges.some((range) => cidrContains(range, vip));
   }
 
   /** Takes away what neither the plan nor a connection needs, now or when that is so. @returns whether anything went */
