@@ -148,7 +148,7 @@ describe.each(["nftables", "iptables"])("by %s", (dataPath) => {
   test.for([
     { argv: ["check", "kubernetes"], says: /default\/plain/ },
     { argv: ["prove", "kubernetes", "--host", "node1", "--live"], says: /held|Every/ },
-    { argv: ["doctor", "kubernetes", "--host", "node1"], says: /node1: / },
+    { argv: ["doctor", "kubernetes", "--host", "node1", "--service", "sticky"], says: /node1: no cause found/ },
   ])(
     "$argv asks the API server as kube-proxy's user, and finds the kernel as the cluster promises",
     async ({ argv, says }) => {

@@ -1,5 +1,15 @@
 import { givenRules, type HostSnapshot } from "@svcproxy/host";
-import { createRouter, createTracer, type GivenRules, type HostRules, type Router, type Tracer } from "@svcproxy/rules";
+import {
+  createRouter,
+  createTracer,
+  type GivenRules,
+  type HostRules,
+  type HostState,
+  isProxyTable,
+  type NftTable,
+  type Router,
+  type Tracer,
+} from "@svcproxy/rules";
 import type { Family, HostPlan, Topology } from "@svcproxy/topology";
 
 /** A host as it was seen, with what it promises. What is worked out of it is kept. */
@@ -7,7 +17,7 @@ export class ObservedHost {
   readonly plan: HostPlan;
   readonly snapshot: HostSnapshot;
   readonly router: Router;
-  readonly #tracers = new Map<Family, Tracer>();
+  readonly #tracers = new Map<string, Tracer>();
   #rules: GivenRules | undefined;
 
   constructor({ plan, snapshot }: { readonly plan: HostPlan; readonly snapshot: HostSnapshot }) {
@@ -28,12 +38,40 @@ export class ObservedHost {
   }
 
   tracer(family: Family): Tracer | undefined {
-    const known = this.#tracers.get(family);
+    return this.#tracer(`${family}`, () => ({ rules: this.rules(family), hostState: this.snapshot.hostState }));
+  }
+
+  /** The same for a client that no service remembers: what affinity does with one that it does is no fault. */
+  tracerOfStrangers(family: Family): Tracer | undefined {
+    return this.#tracer(`${family} strangers`, () => {
+      const { hostState } = this.snapshot;
+      const lists = Object.entries(hostState.recentLists ?? {}).map(
+        ([name, addresses]) => [name, name.startsWith("KUBE-") ? [] : addresses] as const,
+      );
+      const rules = this.rules(family);
+      return {
+        rules:
+          rules === undefined
+            ? undefined
+            : { ...rules, nft: { ...rules.nft, tables: rules.nft.tables.map(forgetful) } },
+        hostState: {
+          ...hostState,
+          ...(hostState.recentLists === undefined ? {} : { recentLists: Object.fromEntries(lists) }),
+        },
+      };
+    });
+  }
+
+  #tracer(
+    key: string,
+    seen: () => { readonly rules: HostRules | undefined; readonly hostState: HostState },
+  ): Tracer | undefined {
+    const known = this.#tracers.get(key);
     if (known !== undefined) return known;
-    const rules = this.rules(family);
+    const { rules, hostState } = seen();
     if (rules === undefined) return undefined;
-    const tracer = createTracer({ rules, hostState: this.snapshot.hostState });
-    this.#tracers.set(family, tracer);
+    const tracer = createTracer({ rules, hostState });
+    this.#tracers.set(key, tracer);
     return tracer;
   }
 
@@ -41,6 +79,13 @@ export class ObservedHost {
   owns(address: string): boolean {
     return this.snapshot.hostState.interfaces.some(({ addresses }) => addresses.some((own) => own.address === address));
   }
+}
+
+/** A service proxy's table without what its rules noted of clients. */
+function forgetful(table: NftTable): NftTable {
+  if (!isProxyTable(`${table.family} ${table.name}`)) return table;
+  const sets = [...table.sets].map(([name, set]) => [name, set.isDynamic ? { ...set, elements: [] } : set] as const);
+  return { ...table, sets: new Map(sets) };
 }
 
 export interface Observation {

@@ -79,7 +79,8 @@ class ServiceWalk implements Walked {
   }
 
   #trace({ port, frontend, client, to }: Dialled): Trace | undefined {
-    const tracer = this.#at.tracer(port.family);
+    const { family, affinity } = port;
+    const tracer = affinity === undefined ? this.#at.tracer(family) : this.#at.tracerOfStrangers(family);
     if (tracer === undefined) return undefined;
     try {
       return tracer.trace({ from: client.from, to, port: frontend.port, protocol: port.port.protocol });

@@ -76,13 +76,16 @@ def serve(protocol, address, port):
     listener.bind((address, port))
     if protocol == "udp":
         return lambda: serve_udp(listener, what)
-    listener.listen(64)
+    listener.listen(1024)
     return lambda: serve_tcp(listener, what)
 
 
 def serve_tcp(listener, what):
     while True:
-        connection, peer = listener.accept()
+        try:
+            connection, peer = listener.accept()
+        except OSError:  # Linux tells here of what became of a connection that waited.
+            continue
         try:
             connection.sendall(what + b" " + peer[0].encode())
         except OSError:

@@ -1,0 +1,55 @@
+import { whyNoKernelTests } from "@svcproxy/lab";
+import { describe, test } from "vitest";
+import { ProxyHost } from "../testing/proxy-host.ts";
+
+const reason = whyNoKernelTests(["ip", "nft", "iptables-nft", "iptables-legacy"]);
+
+const TOPOLOGY = {
+  hosts: [
+    {
+      ...{ name: "one", address: "192.0.2.1", podCIDR: "10.5.75.0/24" },
+      pods: ["2", "3"].map((last) => ({ name: `p${last}`, address: `10.5.75.${last}:3000` })),
+    },
+  ],
+  services: [
+    {
+      ...{ name: "sticky", clusterIP: "10.100.0.1", ports: [{ port: 80 }], endpoints: ["p2", "p3"] },
+      sessionAffinity: "ClientIP",
+    },
+  ],
+};
+
+describe.skipIf(reason !== undefined)(
+  `svcproxy doctor${reason === undefined ? "" : ` (${reason})`}`,
+  { timeout: 120_000 },
+  () => {
+    test.for(["nftables", "iptables"])(
+      "a client that %s remembers, and that gets one endpoint alone, is no fault",
+      async (dataPath, { expect }) => {
+        await using host = await ProxyHost.create();
+        const topology = await host.writeTopology(TOPOLOGY);
+        await host.shell(`
+          ip link add cni0 type bridge && ip link set cni0 up
+          for i in 2 3; do ip address add 10.5.75.$i/32 dev cni0; done
+          ip route add 10.100.0.0/16 dev cni0 && sysctl -qw net.ipv4.ip_forward=1`);
+        const servers = host.startScript(`
+          import { createServer } from "node:net";
+          const listen = (address) => new Promise((resolve) =>
+            createServer((socket) => socket.on("error", () => {}).end()).listen(3000, address, resolve));
+          await Promise.all(["10.5.75.2", "10.5.75.3"].map(listen));
+          console.log("ready");
+        `);
+        await servers.says("ready");
+        const applied = host.svcproxy([dataPath, "apply", topology, "--host", "one"]);
+        expect(await applied.end(), applied.stderr).toBe(0);
+        const client = host.startScript(`
+          import { connect } from "node:net";
+          connect(80, "10.100.0.1").resume();
+        `);
+        expect(await client.end()).toBe(0);
+        const doctor = host.svcproxy(["doctor", topology, "--host", "one"]);
+        expect([await doctor.end(), doctor.stdout]).toEqual([0, expect.stringContaining("no cause found")]);
+      },
+    );
+  },
+);
