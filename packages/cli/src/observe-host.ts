@@ -5,17 +5,19 @@ import { planHost, type Topology } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 import { notedAddresses } from "./machine-addresses.ts";
 import { readText } from "./read-files.ts";
-import { resolveHost } from "./read-topology.ts";
+import { type OwnHostFlags, resolveHost, resolveOwnHost } from "./read-topology.ts";
 
-/** This machine as it is now, and what it promises as a host of the topology. */
+/** This machine as it is now, and what it promises as a host of the topology. @param options.host its name, or how it is found */
 export async function observeThisHost(
   { signal }: Pick<CommandContext, "signal">,
-  { topology, host }: { readonly topology: Topology; readonly host: string },
+  { topology, host }: { readonly topology: Topology; readonly host: string | OwnHostFlags },
 ): Promise<ObservedHost> {
   const takenAt = new Date().toISOString();
   const { text } = await collectSnapshot(thisMachine, { signal, takenAt, hostname: hostname() });
   const snapshot = readSnapshot(text, { file: "this host" });
-  return new ObservedHost({ plan: planOf(topology, host, snapshot), snapshot });
+  // Addresses of devices that are down are its own too.
+  const name = typeof host === "string" ? host : resolveOwnHost(topology, host, notedAddresses(snapshot.hostState));
+  return new ObservedHost({ plan: planOf(topology, name, snapshot), snapshot });
 }
 
 /** A host of which there is a file. @param options.host its name; undefined: the one that has an address of it */

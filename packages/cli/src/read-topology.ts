@@ -225,8 +225,11 @@ export interface OwnHostFlags {
  *
  * @throws InputError UNKNOWN_HOST, HOST_REQUIRED, or FOREIGN_HOST where none of the named host's addresses is this machine's
  */
-export function resolveOwnHost(topology: Topology, { host: flag, foreignHost = false }: OwnHostFlags): string {
-  const localAddresses = machineAddresses();
+export function resolveOwnHost(
+  topology: Topology,
+  { host: flag, foreignHost = false }: OwnHostFlags,
+  localAddresses: readonly string[] = machineAddresses(),
+): string {
   const name = resolveHost(topology, flag, { localAddresses });
   const own = hostsAt(topology, localAddresses);
   if (foreignHost || own.includes(name)) return name;

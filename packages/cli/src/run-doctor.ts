@@ -16,7 +16,7 @@ import { formatProblem, inputError, nearestWord, type ServicePortPlan, type Topo
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { leftOverProblems } from "./left-over.ts";
 import { observeSnapshot, observeThisHost } from "./observe-host.ts";
-import { readTopology, resolveOwnHost } from "./read-topology.ts";
+import { readTopology } from "./read-topology.ts";
 import type { TopologyFlags } from "./topology-input.ts";
 
 export interface DoctorFlags extends TopologyFlags {
@@ -70,7 +70,7 @@ async function observe(context: CommandContext, topology: Topology, flags: Docto
   const [own, ...others] = flags.snapshot ?? [];
   const here =
     own === undefined
-      ? await observeThisHost(context, { topology, host: resolveOwnHost(topology, flags) })
+      ? await observeThisHost(context, { topology, host: flags })
       : await observeSnapshot(context, { topology, file: own, host: flags.host });
   const peers = new Map<string, ObservedHost>();
   for (const file of [...others, ...(flags.peer ?? [])]) {

@@ -30,6 +30,11 @@ export const CAUSE_CODES = [
   "STALE_UDP_FLOWS",
   "NODE_PORT_TAKEN",
   "IPVS_LEFT_OVER",
+  "ROUTE_REFUSES",
+  "POD_ROUTE_MISSING",
+  "ADDRESS_TWICE",
+  "ARP_OFF",
+  "LINK_DROPS",
 ] as const satisfies readonly ProblemCode[];
 
 export type CauseCode = (typeof CAUSE_CODES)[number];

@@ -13,6 +13,8 @@ export interface Cause extends Problem {
   /** Commands that mend it, to be run on `host` as root. */
   readonly remedy: readonly string[];
   readonly sufferers: readonly Sufferer[];
+  /** Endpoints that are not reached because of it, `address:port`; absent: as its subject says, or all behind it. */
+  readonly endpoints?: readonly string[];
   /** What it brings about. */
   readonly effects: readonly Cause[];
 }

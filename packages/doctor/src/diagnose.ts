@@ -1,7 +1,9 @@
 import { type HostSnapshot, serviceName } from "@svcproxy/host";
 import { formatSocketAddress, type ServicePortPlan } from "@svcproxy/topology";
 import type { Cause, Diagnosis, OpenQuestion, Sufferer } from "./cause.ts";
+import { checkAddresses } from "./checks/check-addresses.ts";
 import { checkEndpoints } from "./checks/check-endpoints.ts";
+import { checkLayerTwo } from "./checks/check-layer-two.ts";
 import { checkLeaving } from "./checks/check-leaving.ts";
 import { checkMachine } from "./checks/check-machine.ts";
 import { checkPlan } from "./checks/check-plan.ts";
@@ -42,6 +44,8 @@ export async function diagnose(observation: Observation, options: DiagnoseOption
   const causes: Cause[] = [
     ...causesOfStops([...walked.stops, ...beyond.stops]),
     ...checkLeaving(walked.leaving, observation),
+    ...checkLayerTwo(leaving, observation),
+    ...checkAddresses(leaving, here),
     ...checkEndpoints(leaving, { trustsNeighbours: prober === undefined }),
     ...checkPlan(ports, { at: here, isAsked: isAsked !== undefined }),
     ...checkMachine(here),
@@ -102,20 +106,27 @@ async function probe({ observation, options, ports, leaving, causes }: Probing) 
         );
   // Only now does the kernel know who does not answer ARP, and whose queue is full.
   const isFailed = new Set(failed.map(({ endpoint }) => formatSocketAddress(endpoint)));
-  const seenNow =
+  const waysNow =
     after === undefined
       ? []
-      : checkEndpoints(
-          leaving
-            .filter(({ at, endpoint }) => at === here && isFailed.has(formatSocketAddress(endpoint)))
-            .map((way) => ({ ...way, at: after })),
-          { trustsNeighbours: true },
-        );
+      : leaving
+          .filter(({ at, endpoint }) => at === here && isFailed.has(formatSocketAddress(endpoint)))
+          .map((way) => ({ ...way, at: after }));
+  const blocked = checkLayerTwo(waysNow, observation);
+  const isBlocked = new Set(blocked.flatMap(({ endpoints = [] }) => endpoints));
+  const seenNow = [
+    ...blocked,
+    ...checkEndpoints(
+      waysNow.filter(({ endpoint }) => !isBlocked.has(formatSocketAddress(endpoint))),
+      { trustsNeighbours: true },
+    ),
+  ];
   const judged = judgeDials(failed, {
     observation,
     leaving,
     known: explained([...causes, ...seenNow], { here, leaving }),
     changes: after === undefined ? [] : countedMeanwhile(here.snapshot, after.snapshot),
+    ...(after === undefined ? {} : { after }),
   });
   const open = new Set(openEndpoints(dialled));
   const mtu = await probeMtu(
@@ -141,7 +152,8 @@ function explained(
 ): ReadonlySet<string> {
   const found = new Set<string>();
   const remote = causes.some(({ code, host }) => PATH_CODES.has(code) || host !== here.name);
-  for (const { subject } of causes) {
+  for (const { subject, endpoints = [] } of causes) {
+    for (const endpoint of endpoints) found.add(endpoint);
     const endpoint = /^endpoint (.+)$/.exec(subject)?.[1];
     if (endpoint !== undefined) found.add(endpoint);
   }

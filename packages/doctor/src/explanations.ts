@@ -172,4 +172,30 @@ export const EXPLANATIONS: Readonly<Record<CauseCode, Explanation>> = {
     evidence: "The device kube-ipvs0 with addresses of services, or virtual services of IPVS.",
     remedy: "ipvsadm --clear && ip link delete kube-ipvs0, once no kube-proxy in IPVS mode runs.",
   },
+  ROUTE_REFUSES: {
+    means: "A route or a routing rule of this host refuses packets to an endpoint or to a service on purpose.",
+    evidence: "A route of type blackhole, unreachable or prohibit that has the address, or such an ip rule.",
+    remedy: "Delete that route or rule, where it was not meant for these addresses.",
+  },
+  POD_ROUTE_MISSING: {
+    means:
+      "A pod has no route to the one it is to answer, or to the services that it dials: its packets never leave it.",
+    evidence: "/proc/PID/net/route of the pod: no route has the address, not even a default one.",
+    remedy: "Restart the pod, or look why its CNI plug-in set no default route.",
+  },
+  ADDRESS_TWICE: {
+    means: "The address of an endpoint is in use twice: packets for it go to whoever is nearer.",
+    evidence: "This host itself, or two of its network namespaces, have the address of an endpoint.",
+    remedy: "Take the address away where it does not belong.",
+  },
+  ARP_OFF: {
+    means: "A device by which pods or hosts are reached asks nobody for MAC addresses, so nothing can be sent to them.",
+    evidence: "The flag NOARP of the device (ip link), and no permanent neighbours that would do instead.",
+    remedy: "ip link set DEVICE arp on.",
+  },
+  LINK_DROPS: {
+    means: "A device, or the queueing discipline on it, drops what it is to send or has received.",
+    evidence: "Its counter of dropped packets grew while the endpoint behind it was dialled (ip -s link, tc -s qdisc).",
+    remedy: "Look at the queueing discipline (tc qdisc del dev DEVICE root takes it away), or at the device's driver.",
+  },
 };

@@ -3,7 +3,18 @@ import type { CauseCode } from "./cause-codes.ts";
 
 /** What a cause brings about on its host: these are told below it. */
 const BRINGS_ABOUT: Readonly<Partial<Record<CauseCode, readonly CauseCode[]>>> = {
-  LINK_DOWN: ["ROUTE_MISSING", "NEIGHBOUR_MISSING", "TUNNEL_ENTRY_MISSING", "VIP_ROUTE_MISSING"],
+  LINK_DOWN: [
+    "ROUTE_MISSING",
+    "NEIGHBOUR_MISSING",
+    "TUNNEL_ENTRY_MISSING",
+    "VIP_ROUTE_MISSING",
+    "MASQUERADE_MISSING",
+    "TUNNEL_FILTERED",
+    "POD_GONE",
+  ],
+  ROUTE_REFUSES: ["REVERSE_PATH_FILTERED"],
+  ARP_OFF: ["POD_GONE", "NEIGHBOUR_MISSING"],
+  ADDRESS_TWICE: ["NOTHING_LISTENS", "MASQUERADE_MISSING", "ROUTE_MISSING"],
   RULES_MISSING: ["MASQUERADE_MISSING", "RULES_OUTDATED"],
   POD_GONE: ["NOTHING_LISTENS", "NEIGHBOUR_MISSING"],
 };

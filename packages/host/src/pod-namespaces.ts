@@ -1,6 +1,6 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { type IpAddress, parseIpAddress } from "@svcproxy/topology";
+import { type Cidr, cidrOf, type IpAddress, parseIpAddress } from "@svcproxy/topology";
 
 /** Another network namespace of this machine, as a pod has one: what listens in it, as far as its processes may be looked at. */
 export interface PodNamespace {
@@ -12,6 +12,8 @@ export interface PodNamespace {
   readonly listeners: readonly PodListener[];
   /** Connections that were turned away because nobody accepted them, since it was made. */
   readonly listenOverflows: number;
+  /** Where its IPv4 packets have a way, `0.0.0.0/0` for anywhere; absent where that could not be read. */
+  readonly routes?: readonly Cidr[];
 }
 
 export interface PodListener {
@@ -60,13 +62,16 @@ async function readPod({
   readonly proc: string;
 }): Promise<PodNamespace | undefined> {
   const read = (name: string) => readFile(join(proc, String(pid), "net", name), "utf8").catch(() => "");
-  const [trie, addresses6, netstat, ...tables] = await Promise.all(
-    ["fib_trie", "if_inet6", "netstat", "tcp", "tcp6", "udp", "udp6"].map(read),
+  const [trie, addresses6, netstat, routes, ...tables] = await Promise.all(
+    ["fib_trie", "if_inet6", "netstat", "route", "tcp", "tcp6", "udp", "udp6"].map(read),
   );
   const addresses = [...localAddresses(trie ?? ""), ...addressesOfV6(addresses6 ?? "")];
   if (addresses.length === 0) return undefined; // it has ended meanwhile, or is empty
   const listeners = tables.flatMap((text = "", index) => parseSocketTable(text, index < 2 ? "tcp" : "udp"));
-  return { inode, pid, addresses, listeners, listenOverflows: listenOverflows(netstat ?? "") };
+  return {
+    ...{ inode, pid, addresses, listeners, listenOverflows: listenOverflows(netstat ?? "") },
+    ...(routes === undefined || routes === "" ? {} : { routes: routesOf(routes) }),
+  };
 }
 
 /** Reads /proc/net/fib_trie: `|-- 10.5.75.2` above `/32 host LOCAL`. */
@@ -79,6 +84,25 @@ function localAddresses(trie: string): readonly IpAddress[] {
     else if (/\/32 host LOCAL/.test(line) && last !== undefined && !last.startsWith("127.")) found.add(last);
   }
   return [...found];
+}
+
+/** Of a route in /proc/net/route: it is up, and it refuses. */
+const ROUTE_UP = 0x1;
+const ROUTE_REJECTS = 0x200;
+
+/** Reads /proc/net/route: destination and mask are words of the machine's own byte order, in hex; the main table alone. */
+function routesOf(text: string): readonly Cidr[] {
+  return text
+    .split("\n")
+    .slice(1)
+    .flatMap((line) => {
+      const [, destination = "", , flags = "0", , , , mask = ""] = line.trim().split(/\s+/);
+      const set = Number.parseInt(flags, 16);
+      if ((set & ROUTE_UP) === 0 || (set & ROUTE_REJECTS) !== 0) return [];
+      const address = destination === "00000000" ? parseIpAddress("0.0.0.0") : readAddress(destination);
+      const ones = Number.parseInt(mask, 16).toString(2).replaceAll("0", "").length;
+      return address === undefined || mask.length !== 8 ? [] : [cidrOf(address, ones)];
+    });
 }
 
 /** Reads /proc/net/if_inet6: 32 digits of an address first in each line. */

@@ -2,7 +2,7 @@ import type { PodNamespace } from "@svcproxy/host";
 import { formatSocketAddress, type IpAddress } from "@svcproxy/topology";
 import type { Cause, Sufferer } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
-import { causeOf, type Finding } from "../walk/causes-of-stops.ts";
+import { causeOf, type Finding } from "../walk/finding.ts";
 import type { Leaving } from "../walk/stop.ts";
 
 /**

@@ -1,7 +1,8 @@
-import { cidrContains, familyOf, parseIpAddress } from "@svcproxy/topology";
+import { cidrContains, familyOf, formatSocketAddress, parseIpAddress } from "@svcproxy/topology";
 import type { Cause, Sufferer } from "../cause.ts";
 import type { Observation, ObservedHost } from "../observation.ts";
-import { causeOf, type Finding, missingRoute } from "../walk/causes-of-stops.ts";
+import { missingRoute } from "../walk/causes-of-stops.ts";
+import { causeOf, type Finding } from "../walk/finding.ts";
 import type { Leaving } from "../walk/stop.ts";
 import { checkTunnel } from "./check-tunnel.ts";
 
@@ -23,7 +24,7 @@ export function checkLeaving(leaving: readonly Leaving[], observation: Observati
         ...checkWayBack(first, { observation, sufferers }),
       );
   }
-  return [...causes, ...checkTunnelDevices(leaving)];
+  return [...causes, ...checkDevices(leaving)];
 }
 
 /** The answer's way from the other host, where there is a snapshot of it: it needs a route and a tunnel of its own. */
@@ -78,20 +79,46 @@ function downFinding(name: string, state: string): Finding {
   };
 }
 
-/** A tunnel that is down has no routes: packets leave elsewhere, and the device is not met any more. */
-function checkTunnelDevices(leaving: readonly Leaving[]): readonly Cause[] {
+/** A device that is down has no routes: packets leave elsewhere, or not at all, and the device is not met any more. */
+function checkDevices(leaving: readonly Leaving[]): readonly Cause[] {
   const hosts = new Map(leaving.map(({ at }) => [at.name, at]));
   return [...hosts.values()].flatMap((at) =>
-    at.snapshot.links
-      .filter(({ kind, isUp }) => kind === "vxlan" && !isUp)
-      .map(({ name, state }) =>
-        causeOf(downFinding(name, state), { host: at.name, sufferers: remoteSufferers(leaving, at) }),
-      ),
+    at.snapshot.links.flatMap((link): readonly Cause[] => {
+      if (link.isUp && link.usesArp) return [];
+      const holds = heldBy(at, link.name);
+      if (link.kind !== "vxlan" && holds === undefined) return [];
+      const isRemote = link.kind === "vxlan" || holds === "host";
+      const ways = leaving.filter((one) => one.at === at && (one.endpoint.host !== at.name) === isRemote);
+      const behind = {
+        host: at.name,
+        sufferers: ways.map(({ sufferer }) => sufferer),
+        endpoints: ways.map(({ endpoint }) => formatSocketAddress(endpoint)),
+      };
+      if (!link.isUp) return [causeOf(downFinding(link.name, link.state), behind)];
+      const hasNeighbours = at.snapshot.neighbours.some(
+        (one) => one.interface === link.name && one.states.includes("PERMANENT"),
+      );
+      return link.kind === "vxlan" || hasNeighbours ? [] : [causeOf(arpFinding(link.name), behind)];
+    }),
   );
 }
 
-function remoteSufferers(leaving: readonly Leaving[], at: ObservedHost): readonly Sufferer[] {
-  return leaving
-    .filter((one) => one.at === at && one.endpoint.host !== undefined && one.endpoint.host !== at.name)
-    .map(({ sufferer }) => sufferer);
+/** Whether a device has the address by which a host is known, or that of its block of pods. */
+function heldBy({ plan, snapshot }: ObservedHost, name: string): "host" | "pods" | undefined {
+  const own = snapshot.hostState.interfaces.find((one) => one.name === name)?.addresses ?? [];
+  if (own.some(({ address }) => plan.host.addresses.includes(address))) return "host";
+  return own.some(({ address }) => plan.host.podCIDRs.some((block) => cidrContains(block, address)))
+    ? "pods"
+    : undefined;
+}
+
+function arpFinding(name: string): Finding {
+  return {
+    code: "ARP_OFF",
+    subject: `link ${name}`,
+    text: `${name} asks nobody for MAC addresses, so whoever is behind it is not reached`,
+    evidence: [`ip link: ${name} has the flag NOARP`],
+    suspect: "somebody who set it: ip link set … arp off",
+    remedy: [`ip link set ${name} arp on`],
+  };
 }

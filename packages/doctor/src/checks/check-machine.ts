@@ -2,7 +2,7 @@ import { serviceName } from "@svcproxy/host";
 import { formatSocketAddress } from "@svcproxy/topology";
 import type { Cause, Sufferer } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
-import { causeOf } from "../walk/causes-of-stops.ts";
+import { causeOf } from "../walk/finding.ts";
 
 /** What of a host as a whole keeps services from their clients. */
 export function checkMachine(at: ObservedHost): readonly Cause[] {

@@ -2,7 +2,7 @@ import { serviceName } from "@svcproxy/host";
 import type { Service, ServicePortPlan } from "@svcproxy/topology";
 import type { Cause } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
-import { causeOf } from "../walk/causes-of-stops.ts";
+import { causeOf } from "../walk/finding.ts";
 
 /**
  * Services that cannot be served, whatever the host does: nobody is ready.

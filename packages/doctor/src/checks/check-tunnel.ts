@@ -2,7 +2,7 @@ import { traceToJson } from "@svcproxy/rules";
 import { InputError, parseIpAddress } from "@svcproxy/topology";
 import type { Cause, Sufferer } from "../cause.ts";
 import type { Observation, ObservedHost } from "../observation.ts";
-import { causeOf, type Finding } from "../walk/causes-of-stops.ts";
+import { causeOf, type Finding } from "../walk/finding.ts";
 import { ownerOfRule } from "../walk/owner-of-rule.ts";
 import { lastRule } from "../walk/read-branch.ts";
 import type { Leaving } from "../walk/stop.ts";

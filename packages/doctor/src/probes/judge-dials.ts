@@ -2,10 +2,12 @@ import { traceToJson } from "@svcproxy/rules";
 import { type Endpoint, formatSocketAddress, InputError } from "@svcproxy/topology";
 import type { Cause, OpenQuestion, Sufferer } from "../cause.ts";
 import type { Observation, ObservedHost } from "../observation.ts";
-import { causeOf, causesOfStops, type Finding } from "../walk/causes-of-stops.ts";
+import { causesOfStops } from "../walk/causes-of-stops.ts";
+import { causeOf, type Finding } from "../walk/finding.ts";
 import { stopOfEnding } from "../walk/read-branch.ts";
 import { sourceTowards } from "../walk/source-towards.ts";
 import type { Leaving, Stop } from "../walk/stop.ts";
+import { dropsMeanwhile, suspectsOf } from "./drops-meanwhile.ts";
 import type { DialledEndpoint } from "./probe-endpoints.ts";
 
 /** What dials tell that was not known: of endpoints of which some cause is known already, nothing more is said. */
@@ -16,6 +18,7 @@ export function judgeDials(
     leaving,
     known,
     changes,
+    after,
   }: {
     readonly observation: Observation;
     readonly leaving: readonly Leaving[];
@@ -23,6 +26,8 @@ export function judgeDials(
     readonly known: ReadonlySet<string>;
     /** What the kernel counted meanwhile, a sentence each. */
     readonly changes: readonly string[];
+    /** This host once they were over. */
+    readonly after?: ObservedHost;
   },
 ): { readonly causes: readonly Cause[]; readonly open: readonly OpenQuestion[] } {
   const causes: Cause[] = [];
@@ -31,11 +36,14 @@ export function judgeDials(
   for (const { endpoint, result } of dialled) {
     if (result === "open" || known.has(formatSocketAddress(endpoint))) continue;
     const sufferers = sufferersOf(endpoint, leaving);
+    const dropped = dropsMeanwhile(endpoint, { observation, leaving, after });
     const stop = directStop(endpoint, observation, sufferers);
     const port =
       endpoint.host === observation.here.name && result !== "refused" ? downPort(observation.here) : undefined;
     if (stop !== undefined) stops.push(...stop);
     else if (port !== undefined) causes.push(causeOf(port, { host: observation.here.name, sufferers }));
+    else if (dropped !== undefined && result !== "refused")
+      causes.push(causeOf(dropped, { host: observation.here.name, sufferers }));
     else if (result === "refused") causes.push(refused(endpoint, { observation, sufferers }));
     else open.push(unanswered(endpoint, { observation, leaving, sufferers, changes }));
   }
@@ -110,7 +118,7 @@ function refused(
 function unanswered(
   endpoint: Endpoint,
   {
-    observation: { here },
+    observation: { here, topology, peers },
     leaving,
     sufferers,
     changes,
@@ -124,10 +132,11 @@ function unanswered(
   const at = formatSocketAddress(endpoint);
   const way = leaving.find((one) => one.endpoint.address === endpoint.address && one.at === here);
   const out = way === undefined ? "" : `it leaves ${way.interface} for ${way.nextHop}, and `;
+  const suspects = way === undefined ? [] : suspectsOf(way, { topology, here, peers });
   const isElsewhere = endpoint.host !== undefined && endpoint.host !== here.name;
   return {
     subject: `endpoint ${at}`,
-    text: `A connection to ${at} straight gets no answer: ${out}nothing comes back${changes.length === 0 ? "" : ` (${changes.join("; ")})`}`,
+    text: `A connection to ${at} straight gets no answer: ${out}nothing comes back${changes.length === 0 ? "" : ` (${changes.join("; ")})`}${suspects.length === 0 ? "" : `; what may drop it: ${suspects.join(", ")}`}`,
     hint: isElsewhere
       ? `On ${endpoint.host}: svcproxy host-state --snapshot ${endpoint.host}.json; then here: svcproxy doctor … --peer ${endpoint.host}.json`
       : "Look whether its pod runs, and has that address",

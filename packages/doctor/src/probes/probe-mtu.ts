@@ -1,5 +1,5 @@
 import type { Cause } from "../cause.ts";
-import { causeOf } from "../walk/causes-of-stops.ts";
+import { causeOf } from "../walk/finding.ts";
 import type { Leaving } from "../walk/stop.ts";
 import type { Prober } from "./prober.ts";
 

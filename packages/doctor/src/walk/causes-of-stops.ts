@@ -1,15 +1,10 @@
 import type { Cause, Sufferer } from "../cause.ts";
 import type { CauseCode } from "../cause-codes.ts";
 import type { ObservedHost } from "../observation.ts";
+import { causeOf, type Finding } from "./finding.ts";
 import { ownerOfRule } from "./owner-of-rule.ts";
+import { refusingRoute } from "./refusing-route.ts";
 import type { RulePlace, Stop, StopReason } from "./stop.ts";
-
-/** What is found, before it is known who else suffers from it. */
-export type Finding = Pick<Cause, "code" | "subject" | "text" | "evidence" | "remedy"> & {
-  readonly suspect?: string | undefined;
-  readonly hint?: string;
-  readonly severity?: "error" | "warning";
-};
 
 /** Stops by what brings them about: each cause once, with all who suffer. */
 export function causesOfStops(stops: readonly Stop[]): readonly Cause[] {
@@ -22,22 +17,6 @@ export function causesOfStops(stops: readonly Stop[]): readonly Cause[] {
     else known.sufferers.push(stop.sufferer);
   }
   return Array.from(found.values(), ({ finding, host, sufferers }) => causeOf(finding, { host, sufferers }));
-}
-
-export function causeOf(
-  { suspect, severity = "error", hint, ...finding }: Finding,
-  { host, sufferers }: { readonly host: string; readonly sufferers: readonly Sufferer[] },
-): Cause {
-  const help = hint ?? finding.remedy.join(" && ");
-  return {
-    ...finding,
-    severity,
-    host,
-    sufferers,
-    effects: [],
-    ...(help === "" ? {} : { hint: help }),
-    ...(suspect === undefined ? {} : { suspect }),
-  };
 }
 
 function findingOf({ why, at, family, isReply }: Stop): Finding {
@@ -192,8 +171,9 @@ function factFinding(
         remedy: [],
         hint: "Mend the route to the sender, or loosen it: sysctl -w net.ipv4.conf.all.rp_filter=2",
       };
-    case "no-route":
-    case "route-refuses": {
+    case "route-refuses":
+      return refusingRoute(at, destination, because);
+    case "no-route": {
       const isVip = at.plan.ports.some(({ frontends }) =>
         frontends.some(({ addresses }) => addresses.some((one) => one === destination)),
       );

@@ -1,4 +1,6 @@
+import { formatCidr } from "@svcproxy/topology";
 import type { Machine } from "../machine.ts";
+import type { PodNamespace } from "../pod-namespaces.ts";
 import { readHostStateParts } from "../read-host-state-json.ts";
 import { readRuleTexts } from "../read-rule-texts.ts";
 import {
@@ -46,13 +48,16 @@ export async function collectSnapshot(
   // One after the other: what they read is to be of one moment, and a busy host is not to be made busier.
   for (const [part, command] of TEXTS) keep(part, await readCommand(machine, command, signal));
   for (const [part, command] of LISTS) keep(part, await readJsonCommand(machine, command, signal));
+  const queues = machine.hasTool("tc") ? await readJsonCommand(machine, QUEUES, signal) : undefined;
+  if (queues !== undefined) keep("qdisc", queues);
   for (const [part, path] of FILES) {
     const reading = await readProc(machine, path);
     if ("value" in reading || !OPTIONAL.has(part)) keep(part, reading);
   }
   keep("sockets", await readCommand(machine, SOCKETS, signal));
   keep("processes", await readGuarded(() => machine.readProcesses()));
-  keep("pods", await readGuarded(() => machine.readPods()));
+  const pods = await readGuarded(() => machine.readPods());
+  keep("pods", "value" in pods ? { value: pods.value.map(writePod) } : pods);
   const rules = await readGuarded(() => readRuleTexts(machine, { signal, withCounters: true }));
   keep("rules", rules);
   if ("value" in rules)
@@ -64,6 +69,10 @@ export async function collectSnapshot(
   const versions = await readVersions(machine, signal);
   const head = { svcproxySnapshot: SNAPSHOT_VERSION, takenAt, hostname, versions, unread };
   return { text: formatParts({ ...head, ...hostState.state, sysctls, ...parts }), unread };
+}
+
+function writePod({ routes, ...pod }: PodNamespace) {
+  return routes === undefined ? pod : { ...pod, routes: routes.map(formatCidr) };
 }
 
 /** JSON with a line for each part: a fault's line says which, and `grep` finds one. */
@@ -86,6 +95,9 @@ const LISTS: readonly (readonly [string, Command])[] = [
   ["neigh", { tool: "ip", args: ["-j", "-s", "neigh"] }],
   ["fdb", { tool: "bridge", args: ["-j", "fdb", "show"] }],
 ];
+
+/** Where there is no tc, no queue is told. */
+const QUEUES: Command = { tool: "tc", args: ["-s", "-j", "qdisc", "show"] };
 
 const FILES: readonly (readonly [string, string])[] = [
   ["conntrackStat", "/proc/net/stat/nf_conntrack"],

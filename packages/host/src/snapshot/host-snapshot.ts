@@ -20,6 +20,8 @@ export interface HostSnapshot {
   /** What `nft -j list ruleset` printed. */
   readonly nftJson: unknown;
   readonly links: readonly LinkReading[];
+  /** What devices do with what they are to send or have received. */
+  readonly queues: readonly QueueReading[];
   readonly neighbours: readonly Neighbour[];
   readonly forwarding: readonly ForwardingEntry[];
   readonly sockets: readonly ListeningSocket[];
@@ -47,6 +49,8 @@ export interface LinkReading {
   /** Of the administrator: `ip link set up`. */
   readonly isUp: boolean;
   readonly hasCarrier: boolean;
+  /** Whether neighbours behind it are asked for by ARP. */
+  readonly usesArp: boolean;
   /** Its MAC address. */
   readonly address?: string;
   readonly kind?: string;
@@ -55,6 +59,15 @@ export interface LinkReading {
   readonly hairpin?: boolean;
   readonly received: LinkCounts;
   readonly sent: LinkCounts;
+}
+
+/** A queueing discipline of a device, as `tc -s qdisc` has it. */
+export interface QueueReading {
+  readonly device: string;
+  /** `fq_codel`, `tbf`, `netem`, `ingress`, … */
+  readonly kind: string;
+  /** Packets that it dropped so far. */
+  readonly dropped: number;
 }
 
 /** `packets`, `bytes`, `errors`, `dropped`, `otherhost`, `carrier_errors`, … as `ip -s -s -j link` has them. */

@@ -1,5 +1,5 @@
 import { type JsonObject, JsonReader, type Path, readHostStateOf } from "@svcproxy/rules";
-import { inputError, parseIpAddress } from "@svcproxy/topology";
+import { inputError, parseCidr, parseIpAddress } from "@svcproxy/topology";
 import { parseConntrackEntry } from "../conntrack.ts";
 import type { PodListener, PodNamespace } from "../pod-namespaces.ts";
 import type { RunningProcess } from "../processes.ts";
@@ -12,6 +12,7 @@ import type {
   LinkCounts,
   LinkReading,
   Neighbour,
+  QueueReading,
 } from "./host-snapshot.ts";
 import {
   parseAccounting,
@@ -51,6 +52,7 @@ export function readSnapshot(text: string, { file }: { readonly file: string }):
     rules: root["rules"] === undefined ? undefined : readRuleTexts(reader, root["rules"]),
     nftJson: root["nftJson"],
     links: lists("link", (entry, path) => readLink(reader, entry, path)),
+    queues: lists("qdisc", readQueue),
     neighbours: lists("neigh", readNeighbour),
     forwarding: lists("fdb", readForwardingEntry),
     sockets: parseSockets(texts("sockets")),
@@ -143,6 +145,7 @@ function readLink(reader: JsonReader, entry: JsonObject, path: Path): LinkReadin
     state: textAt(entry, "operstate") ?? "UNKNOWN",
     isUp: flags.includes("UP"),
     hasCarrier: flags.includes("LOWER_UP"),
+    usesArp: !flags.includes("NOARP"),
     ...(address === undefined ? {} : { address }),
     ...(kind === undefined ? {} : { kind }),
     ...(master === undefined ? {} : { master }),
@@ -156,6 +159,12 @@ function readCounts(counts: JsonObject): LinkCounts {
   return Object.fromEntries(
     Object.entries(counts).flatMap(([name, count]) => (typeof count === "number" ? [[name, count] as const] : [])),
   );
+}
+
+function readQueue(entry: JsonObject): QueueReading | undefined {
+  const [device, kind, dropped] = [textAt(entry, "dev"), textAt(entry, "kind"), entry["drops"]];
+  if (device === undefined || kind === undefined) return undefined;
+  return { device, kind, dropped: typeof dropped === "number" ? dropped : 0 };
 }
 
 /** One that is no IP address, as of a tunnel's own, is passed over. */
@@ -211,7 +220,14 @@ function readPod(reader: JsonReader, entry: JsonObject, path: Path): PodNamespac
   const listenPath = [...path, "listeners"];
   const listeners = readEntries(reader, { value: entry["listeners"], path: listenPath }, readPodListener);
   const overflows = entry["listenOverflows"];
-  return { inode, pid, addresses, listeners, listenOverflows: typeof overflows === "number" ? overflows : 0 };
+  const routes = reader.list(entry["routes"], [...path, "routes"]).flatMap(({ value }) => {
+    const route = typeof value === "string" ? parseCidr(value) : undefined;
+    return route === undefined ? [] : [route];
+  });
+  return {
+    ...{ inode, pid, addresses, listeners, listenOverflows: typeof overflows === "number" ? overflows : 0 },
+    ...(entry["routes"] === undefined ? {} : { routes }),
+  };
 }
 
 function readPodListener(entry: JsonObject): PodListener | undefined {

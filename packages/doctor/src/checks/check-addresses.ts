@@ -1,0 +1,113 @@
+import { cidrContains, formatSocketAddress, parseIpAddress } from "@svcproxy/topology";
+import type { Cause, Sufferer } from "../cause.ts";
+import type { ObservedHost } from "../observation.ts";
+import { causeOf, type Finding } from "../walk/finding.ts";
+import type { Leaving } from "../walk/stop.ts";
+
+/** Addresses of endpoints that others have too, and pods without a way for their packets. */
+export function checkAddresses(leaving: readonly Leaving[], here: ObservedHost): readonly Cause[] {
+  const found = new Map<
+    string,
+    { readonly finding: Finding; readonly sufferers: Sufferer[]; readonly endpoints: string[] }
+  >();
+  const add = (finding: Finding | undefined, sufferer: Sufferer, endpoint: Leaving["endpoint"]) => {
+    if (finding === undefined) return;
+    const known = found.get(`${finding.code} ${finding.subject}`);
+    const at = formatSocketAddress(endpoint);
+    if (known === undefined)
+      found.set(`${finding.code} ${finding.subject}`, { finding, sufferers: [sufferer], endpoints: [at] });
+    else {
+      known.sufferers.push(sufferer);
+      known.endpoints.push(at);
+    }
+  };
+  for (const way of leaving) {
+    if (way.at !== here) continue;
+    add(podRoute(way), way.sufferer, way.endpoint);
+    add(clientRoute(way), way.sufferer, way.endpoint);
+  }
+  for (const { service, reachableEndpoints } of here.plan.ports)
+    for (const endpoint of reachableEndpoints) {
+      const sufferer = { service: `${service.namespace}/${service.name}`, client: "host", share: 1 } as const;
+      add(twice(here, endpoint), sufferer, endpoint);
+    }
+  return Array.from(found.values(), ({ finding, sufferers, endpoints }) =>
+    causeOf(finding, { host: here.name, sufferers, endpoints }),
+  );
+}
+
+/** An endpoint of a pod whose address this host has itself, or two pods. */
+function twice(at: ObservedHost, { address, host, pod }: Leaving["endpoint"]): Finding | undefined {
+  // A program of the host's own serves at an address of the host.
+  const isHosts = at.plan.hosts.some(({ addresses }) => addresses.some((own) => own === address));
+  const device = isHosts
+    ? undefined
+    : at.snapshot.hostState.interfaces.find(({ addresses }) => addresses.some((own) => own.address === address));
+  const pods = at.snapshot.pods.filter(({ addresses }) => addresses.some((own) => own === address));
+  const isElsewhere = host !== undefined && host !== at.name;
+  // Pods that share one namespace of the host's are none; two with one address are.
+  if (device === undefined && pods.length < 2 && !(isElsewhere && pods.length === 1)) return undefined;
+  if (device !== undefined && pod === undefined && pods.length === 0 && host === undefined) return undefined;
+  const holders = [
+    ...(device === undefined ? [] : [`${device.name} of this host`]),
+    ...pods.map(({ pid }) => `the network namespace of pid ${pid}`),
+  ];
+  return {
+    code: "ADDRESS_TWICE",
+    subject: `address ${address}`,
+    text: `${address}, the address of ${pod ?? "an endpoint"}${isElsewhere ? ` on ${host}` : ""}, is in use twice`,
+    evidence: [`${holders.join(" and ")} ha${holders.length === 1 ? "s" : "ve"} it`],
+    suspect: "an address that was given by hand, or a CNI plug-in that lost its list of addresses",
+    remedy: device === undefined ? [] : [`ip addr del ${address}/${prefixOf(device, address)} dev ${device.name}`],
+    hint: "Take it away where it does not belong; a pod's is mended by restarting the pod",
+  };
+}
+
+function prefixOf(
+  { addresses }: { readonly addresses: readonly { readonly address: string; readonly prefixLength?: number }[] },
+  address: string,
+): number {
+  return addresses.find((own) => own.address === address)?.prefixLength ?? 32;
+}
+
+/** The answer's first step, out of the pod that serves. */
+function podRoute({ at, endpoint, source }: Leaving): Finding | undefined {
+  if (endpoint.host !== at.name) return undefined;
+  return withoutRoute(at, { address: endpoint.address, name: endpoint.pod, to: source, what: `answer ${source}` });
+}
+
+/** A client that is a pod: its packets have to leave it. */
+function clientRoute({ at, sufferer, source }: Leaving): Finding | undefined {
+  if (sufferer.client !== "pod" && sufferer.client !== "self") return undefined;
+  const [vip] = at.plan.ports
+    .filter(({ service }) => `${service.namespace}/${service.name}` === sufferer.service)
+    .flatMap(({ frontends }) => frontends.flatMap(({ addresses }) => addresses));
+  if (vip === undefined) return undefined;
+  return withoutRoute(at, { address: source, name: undefined, to: vip, what: `reach ${vip}` });
+}
+
+function withoutRoute(
+  at: ObservedHost,
+  {
+    address,
+    name,
+    to,
+    what,
+  }: { readonly address: string; readonly name: string | undefined; readonly to: string; readonly what: string },
+): Finding | undefined {
+  const pod = at.snapshot.pods.find(({ addresses }) => addresses.some((own) => own === address));
+  const wanted = parseIpAddress(to);
+  if (pod?.routes === undefined || wanted === undefined || to.includes(":")) return undefined;
+  if (pod.routes.some((route) => cidrContains(route, wanted)) || pod.addresses.includes(wanted)) return undefined;
+  const called =
+    name ?? at.plan.host.pods.find(({ addresses }) => addresses.some((own) => own.address === address))?.name;
+  return {
+    code: "POD_ROUTE_MISSING",
+    subject: `pod ${called ?? address}`,
+    text: `${called ?? address} has no route by which it could ${what}`,
+    evidence: [`/proc/${pod.pid}/net/route has no route to ${to}, and no default route`],
+    suspect: "somebody who changed routes in the pod, or its CNI plug-in",
+    remedy: [],
+    hint: `Restart the pod; by hand: nsenter -t ${pod.pid} -n ip route add default via …`,
+  };
+}
