@@ -2,11 +2,8 @@ import { askAgent, type HostAgentStatus, isHostAgentStatus, type ServiceCounters
 import { isConnections } from "@svcproxy/host";
 import type { FollowedSource, PageConnections, ServiceState, ShownService, Viewed, ViewedHost } from "@svcproxy/page";
 import { EnvironmentError } from "@svcproxy/topology";
-import { pageConnections } from "./page-connections.ts";
+import { COUNTED_CONNECTIONS, pageConnections } from "./page-connections.ts";
 import { countsReading } from "./service-totals.ts";
-
-/** Connections that the page lists; all are counted. */
-const MOST_CONNECTIONS = 500;
 
 /** What the running agent keeps, asked by its socket. */
 export function followAgent(): FollowedSource {
@@ -85,7 +82,7 @@ function statesOf({ ports }: HostAgentStatus): Readonly<Record<string, ServiceSt
 }
 
 async function readConnections({ host, id }: ShownService): Promise<PageConnections | undefined> {
-  const query = new URLSearchParams({ service: id, limit: String(MOST_CONNECTIONS) });
+  const query = new URLSearchParams({ service: id, limit: String(COUNTED_CONNECTIONS) });
   const { code, value } = await askAgent(`GET /v1/connections?${query}`);
   return code === 200 && isConnections(value) ? pageConnections({ host, id }, value) : undefined;
 }

@@ -56,11 +56,16 @@ const ASK_AGAIN_MS = 5_000;
 function signatureOf(path: string): string {
   if (path === "-") return "";
   if (!isPath(path)) return String(Math.floor(performance.now() / ASK_AGAIN_MS));
-  const stats = statSync(path);
-  const files = stats.isDirectory() ? readdirSync(path).map((name) => join(path, name)) : [];
-  return [stats, ...files.map((file) => statSync(file))]
-    .map(({ mtimeMs, size, ino }) => `${mtimeMs} ${size} ${ino}`)
-    .join("\n");
+  try {
+    const stats = statSync(path);
+    const files = stats.isDirectory() ? readdirSync(path).map((name) => join(path, name)) : [];
+    return [stats, ...files.map((file) => statSync(file))]
+      .map(({ mtimeMs, size, ino }) => `${mtimeMs} ${size} ${ino}`)
+      .join("\n");
+  } catch (error) {
+    // Reading tells what is wrong with it, and where.
+    return String(error);
+  }
 }
 
 async function readViewed(context: CommandContext, files: readonly string[], flags: ViewedFilesFlags): Promise<Viewed> {

@@ -3,11 +3,8 @@ import { readTrackedConnections, thisMachine } from "@svcproxy/host";
 import type { FollowedSource, Viewed, ViewedHost } from "@svcproxy/page";
 import { type HostPlan, planHost } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
-import { pageConnections } from "./page-connections.ts";
+import { COUNTED_CONNECTIONS, pageConnections } from "./page-connections.ts";
 import { countsReading } from "./service-totals.ts";
-
-/** Connections that the page lists; all are counted. */
-const MOST_CONNECTIONS = 500;
 
 /** What this machine counts and tracks, where no agent is asked. */
 export function followLive({
@@ -40,7 +37,7 @@ export function followLive({
     connections: async (viewed, { host, id }) => {
       const plan = planOf(viewed)?.plan;
       if (plan === undefined) return undefined;
-      const question = { service: id, limit: MOST_CONNECTIONS };
+      const question = { service: id, limit: COUNTED_CONNECTIONS };
       return pageConnections({ host, id }, await readTrackedConnections(thisMachine, { plan, question, signal }));
     },
   };

@@ -1,5 +1,10 @@
 import type { Connection, Connections } from "@svcproxy/host";
-import type { PageConnection, PageConnections, ShownService } from "@svcproxy/page";
+import type { LiveConnections, PageConnection, PageConnections, ShownService } from "@svcproxy/page";
+
+/** Connections that are counted for each way; so many are asked for. */
+export const COUNTED_CONNECTIONS = 10_000;
+/** Those of them that the page lists. */
+const LISTED = 200;
 
 /** Who is connected, as the page shows it. */
 export function pageConnections(
@@ -8,10 +13,28 @@ export function pageConnections(
 ): PageConnections {
   return {
     ...{ service: id, host, takenAt: new Date().toISOString() },
-    connections: connections.map(pageConnection),
-    untold: total - connections.length,
-    ...(unknown.length === 0 ? {} : { note: unknown.map(({ because }) => because).join("; ") }),
+    connections: connections.slice(0, LISTED).map(pageConnection),
+    untold: total - Math.min(connections.length, LISTED),
+    live: liveOf(connections),
+    ...noteOf(unknown, total - connections.length),
   };
+}
+
+function noteOf(unknown: Connections["unknown"], uncounted: number): Pick<PageConnections, "note"> {
+  const sentences = unknown.map(({ because }) => because);
+  if (uncounted > 0) sentences.push(`The picture counts ${COUNTED_CONNECTIONS} of them`);
+  return sentences.length === 0 ? {} : { note: sentences.join("; ") };
+}
+
+function liveOf(connections: readonly Connection[]): readonly LiveConnections[] {
+  const ways = connections.map(pageConnection);
+  const byWay = Map.groupBy(ways, ({ frontend, endpoint, protocol }) => `${frontend} ${endpoint} ${protocol}`);
+  return [...byWay.values()].flatMap((own) => {
+    const [first] = own;
+    if (first === undefined) return [];
+    const { frontend, endpoint, protocol } = first;
+    return [{ frontend, endpoint, protocol, count: own.length }];
+  });
 }
 
 function pageConnection(connection: Connection): PageConnection {

@@ -74,8 +74,14 @@ export interface ServiceState {
   readonly kind: ServiceStateKind;
   /** Why it is not in force. */
   readonly why?: string;
-  /** Where it was judged by following packets: the one that was not served as it should be, and what became of it. */
-  readonly shownBy?: { readonly packet: PagePacket; readonly because: string };
+  /** Where it was judged by following packets: one that was not served as it should be. */
+  readonly shownBy?: {
+    readonly packet: PagePacket;
+    /** Who dialled what, in words. */
+    readonly dialled: string;
+    /** What became of it. */
+    readonly because: string;
+  };
   /** ISO 8601. */
   readonly since?: string;
 }
@@ -180,15 +186,22 @@ export interface PageConnections {
   readonly connections: readonly PageConnection[];
   /** How many there are besides. */
   readonly untold: number;
+  /** How many there are of each way, also of those that are not told one by one. */
+  readonly live: readonly LiveConnections[];
   /** Why they, or something of them, is not known. */
   readonly note?: string;
 }
 
-export interface PageConnection {
-  readonly client: string;
+/** Addresses are `ip:port`. */
+export interface LiveConnections {
   readonly frontend: string;
   readonly endpoint: string;
   readonly protocol: string;
+  readonly count: number;
+}
+
+export interface PageConnection extends Omit<LiveConnections, "count"> {
+  readonly client: string;
   readonly state?: string;
   readonly bytes?: number;
   readonly ageSeconds?: number;

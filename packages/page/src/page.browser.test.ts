@@ -88,6 +88,7 @@ describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? "
     await page.locator("svg.service a.line").first().focus();
     await page.keyboard.press("Enter");
     await page.getByRole("alert").getByText("50 %: dropped").waitFor();
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe("main");
     expect(new URL(page.url()).hash).toBe(PACKET);
     expect(await page.locator("svg.trace .end.dropped").count()).toBe(1);
     expect(await page.locator("svg.trace .end.accepted").count()).toBe(1);
@@ -153,6 +154,7 @@ describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? "
     const { page } = await openWindow();
     const connections: FollowedSource["connections"] = async (_viewed, { host, id }) => ({
       ...{ host, service: id, takenAt: "2026-01-02T03:04:05.000Z", untold: 4 },
+      live: [{ frontend: "10.100.100.1:7070", endpoint: "10.5.88.2:3000", protocol: "tcp", count: 5 }],
       connections: [
         {
           ...{ client: "10.5.75.3:40000", frontend: "10.100.100.1:7070", endpoint: "10.5.88.2:3000" },
@@ -163,7 +165,7 @@ describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? "
     const { url } = await serve({ ...changing(exampleViewed()), connections });
     await page.goto(`${url}#/service?id=default/service1`);
     await page.getByText("5 connections now").waitFor();
-    await page.getByText("50 % · 1 live", { exact: true }).waitFor();
+    await page.getByText("50 % · 5 live", { exact: true }).waitFor();
     expect(await page.getByRole("row", { name: /10\.5\.75\.3:40000 os1_my2/ }).count()).toBe(1);
     expect(await seriousFindings(page)).toEqual([]);
   });
@@ -240,6 +242,11 @@ describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? "
     await page.getByRole("heading", { level: 1 }).waitFor();
     expect(await page.locator("img").count()).toBe(0);
     expect(await page.getByRole("heading", { level: 1 }).textContent()).toContain("<img src=x");
+    for (const hash of ["#/", `#/service?id=${encodeURIComponent(`default/${evil}`)}`, "#/packet"]) {
+      await page.goto(page.url().replace(/#.*/, hash));
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      expect((await page.locator("header, main").allTextContents()).join(" ")).not.toContain("\u202e");
+    }
     expect(faults).toEqual([]);
   });
 

@@ -1,9 +1,10 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { PageData } from "../model.ts";
 import { PacketPage } from "./packet-page.tsx";
-import { linkTo, readRoute } from "./route.ts";
+import { linkTo, type Route, readRoute } from "./route.ts";
 import { ServicePage } from "./service-page.tsx";
 import { ServicesPage } from "./services-page.tsx";
+import { Shown } from "./shown.tsx";
 import { type Known, useHash, useKnown } from "./store.ts";
 import { timeOf } from "./words.ts";
 
@@ -16,6 +17,7 @@ export function App({ data, exportedAt }: { readonly data: PageData; readonly ex
   useEffect(() => {
     document.title = titleOf(route, known);
   });
+  useFocusOfView(route);
   return (
     <>
       <Header known={known} kind={route.kind} exportedAt={exportedAt} />
@@ -37,7 +39,20 @@ export function App({ data, exportedAt }: { readonly data: PageData; readonly ex
   );
 }
 
-function titleOf(route: ReturnType<typeof readRoute>, { state }: Known): string {
+/** Who goes to another view by the keyboard goes on from its beginning. */
+function useFocusOfView(route: Route) {
+  const view = route.kind === "service" ? `service ${route.id}` : route.kind;
+  const seen = useRef(view);
+  useEffect(() => {
+    if (seen.current === view) return;
+    seen.current = view;
+    const main = document.getElementById("main");
+    main?.scrollTo(0, 0);
+    main?.focus({ preventScroll: true });
+  }, [view]);
+}
+
+function titleOf(route: Route, { state }: Known): string {
   const where = state?.hosts.map(({ name }) => name).join(", ") ?? "";
   const what =
     route.kind === "services"
@@ -54,7 +69,7 @@ function Header({
   exportedAt,
 }: {
   readonly known: Known;
-  readonly kind: ReturnType<typeof readRoute>["kind"];
+  readonly kind: Route["kind"];
   readonly exportedAt: string | undefined;
 }) {
   const current = (isCurrent: boolean) => (isCurrent ? { "aria-current": "page" as const } : {});
@@ -77,19 +92,23 @@ function Header({
           <>
             {state.hosts.map(({ name, dataPath, rules, state: agent }) => (
               <span class="host" key={name}>
-                <b>{name}</b> {[dataPath, rules === "planned" ? "as planned" : "", agent].filter(Boolean).join(", ")}
+                <b>
+                  <Shown text={name} />
+                </b>{" "}
+                {[dataPath, rules === "planned" ? "as planned" : "", agent].filter(Boolean).join(", ")}
               </span>
             ))}
-            <span class="quiet">
-              {state.source}
-              {exportedAt === undefined ? "" : `, as it was at ${timeOf(exportedAt)}`}
-            </span>
+            <Shown class="quiet source" text={sourceWords(state.source, exportedAt)} title={state.source} />
           </>
         )}
       </p>
       <ThemeButton />
     </header>
   );
+}
+
+function sourceWords(source: string, exportedAt: string | undefined): string {
+  return exportedAt === undefined ? source : `as it was at ${timeOf(exportedAt)}, from ${source}`;
 }
 
 const THEMES = ["auto", "light", "dark"] as const;
@@ -120,12 +139,12 @@ function OldNote({ known: { old, state } }: { readonly known: Known }) {
       {old !== undefined && (
         <p>
           {state === undefined ? "" : `What you see is as it was at ${timeOf(old.since)}: `}
-          <bdi>{old.why}</bdi>
+          <Shown text={old.why} />
         </p>
       )}
       {stale.map(({ name, staleSince = "" }) => (
         <p key={name}>
-          <bdi>{name}</bdi> has heard nothing from its source since {timeOf(staleSince)}
+          <Shown text={name} /> has heard nothing from its source since {timeOf(staleSince)}
         </p>
       ))}
     </div>

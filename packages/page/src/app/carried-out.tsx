@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import type { ServiceView } from "../model.ts";
 import { type ComparedRow, compareElements, compareRules, type RowCell } from "./compare-rows.ts";
 import { ScrollBox } from "./scroll-box.tsx";
+import { Shown } from "./shown.tsx";
 import { plural } from "./words.ts";
 
 /** The map elements and rules that carry a service out: of one host with their counters, of several beside each other. */
@@ -66,7 +67,7 @@ function RowTable({ id, thing, place, rows, hosts }: RowTableProps) {
               <th scope="col">{thing === "rule" ? "Rule" : "Element"}</th>
               {columns.map((column) => (
                 <th scope="col" key={column} class={hosts.length > 1 ? "" : "number"}>
-                  <bdi>{column}</bdi>
+                  <Shown text={column} />
                 </th>
               ))}
             </tr>
@@ -77,15 +78,15 @@ function RowTable({ id, thing, place, rows, hosts }: RowTableProps) {
                 <tr key={row.key} class={row.differs ? "differs" : ""}>
                   {index === 0 && (
                     <th scope="rowgroup" rowSpan={group.length}>
-                      <bdi>{row.place}</bdi>
+                      <Shown text={row.place} />
                     </th>
                   )}
                   {isNumbered && <td class="number quiet">{row.cells[0]?.number}</td>}
                   <td>
                     <code>
-                      <bdi>{row.text}</bdi>
+                      <Shown text={row.text} />
                     </code>
-                    {row.comment !== undefined && <bdi class="quiet comment">{row.comment}</bdi>}
+                    {row.comment !== undefined && <Shown class="quiet comment" text={row.comment} />}
                   </td>
                   {hosts.length > 1 ? <HostCells row={row} hosts={hosts} /> : counted && <Counters row={row} />}
                 </tr>

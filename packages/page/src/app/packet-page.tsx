@@ -5,6 +5,7 @@ import { TraceDrawing } from "../picture/trace-drawing.tsx";
 import { percent } from "../picture/trace-picture.ts";
 import { linkTo } from "./route.ts";
 import { ScrollBox } from "./scroll-box.tsx";
+import { Shown } from "./shown.tsx";
 import { useAnswer } from "./store.ts";
 import { KIND_WORDS, socket } from "./words.ts";
 
@@ -31,7 +32,7 @@ export function PacketPage({ data, state, packet }: PacketPageProps) {
         </p>
       ) : answer.kind === "failed" ? (
         <p class="why" role="alert">
-          <bdi>{answer.why}</bdi>
+          <Shown text={answer.why} />
         </p>
       ) : answer.kind === "waiting" || answer.value === undefined ? (
         <p role="status">Following it…</p>
@@ -182,7 +183,7 @@ export function readSocket(text: string): { readonly address: string; readonly p
 }
 
 /** Smaller than this part of its size the picture is not readable any more. */
-const READABLE = 0.8;
+const READABLE = 0.85;
 
 function Way({ trace }: { readonly trace: TraceJson }) {
   const way = useRef<HTMLElement>(null);
@@ -239,7 +240,8 @@ function Verdict({ branches }: { readonly branches: readonly BranchJson[] }) {
         {lost.map(({ verdict, because, probability, reply }) => (
           <li key={`${verdict} ${because} ${probability.fraction}`}>
             <span aria-hidden="true">✕</span> {probability.value < 1 ? `${percent(probability.value)}: ` : ""}
-            {isBad(verdict) ? verdict : "the answer is lost"}: <bdi>{isBad(verdict) ? because : reply?.because}</bdi>
+            {isBad(verdict) ? verdict : "the answer is lost"}:{" "}
+            <Shown text={isBad(verdict) ? because : (reply?.because ?? "")} />
           </li>
         ))}
       </ul>
@@ -255,7 +257,7 @@ function InWords({ branch: { probability, verdict, because, steps, reply } }: { 
   return (
     <>
       <p>
-        {percent(probability.value)}: {verdict}, <bdi>{because}</bdi>
+        {percent(probability.value)}: {verdict}, <Shown text={because} />
       </p>
       <ol>
         {steps.map((step) =>
@@ -265,9 +267,11 @@ function InWords({ branch: { probability, verdict, because, steps, reply } }: { 
             </li>
           ) : step.kind === "rule" && step.matched ? (
             <li key={JSON.stringify(step)}>
-              <bdi>
-                {step.table} {step.chain} rule {step.number}: <code>{step.rule}</code> {step.changes?.join(", ")}
-              </bdi>
+              <Shown text={`${step.table} ${step.chain} rule ${step.number}:`} />{" "}
+              <code>
+                <Shown text={step.rule} />
+              </code>{" "}
+              {step.changes?.join(", ")}
             </li>
           ) : step.kind === "note" ? (
             <li key={JSON.stringify(step)}>{step.text}</li>
@@ -276,7 +280,7 @@ function InWords({ branch: { probability, verdict, because, steps, reply } }: { 
       </ol>
       {reply !== null && (
         <p>
-          The answer: <bdi>{reply.because}</bdi>
+          The answer: <Shown text={reply.because} />
         </p>
       )}
     </>

@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import type { PageProblem } from "../model.ts";
 import { linkTo } from "./route.ts";
+import { Shown } from "./shown.tsx";
 import { plural } from "./words.ts";
 
 /** So many are shown until somebody asks for all. */
@@ -41,31 +42,26 @@ function Problem({ problem }: { readonly problem: PageProblem }) {
         <span class="visually-hidden">{severity}: </span>
         {host !== undefined && (
           <>
-            <bdi class="at">{host}</bdi>{" "}
+            <Shown class="at" text={host} />{" "}
           </>
         )}
-        <bdi>{text}</bdi> <ServiceLinks ids={servicesOf(problem)} />
+        <Shown text={text} /> <ServiceLinks ids={servicesOf(problem)} />
       </p>
       {evidence.length > 0 && (
         <ul class="evidence" aria-label="Evidence">
           {evidence.map((part) => (
             <li key={part}>
-              <bdi>{part}</bdi>
+              <Shown text={part} />
             </li>
           ))}
         </ul>
       )}
-      {hint !== undefined && (
-        <p class="more">
-          To mend it: <bdi>{hint}</bdi>
-        </p>
-      )}
-      {remedy.map((command) => (
-        <pre key={command}>
-          <bdi>{command}</bdi>
-        </pre>
-      ))}
       <p class="more">
+        {hint !== undefined && (
+          <>
+            To mend it: <Shown text={hint} />{" "}
+          </>
+        )}
         {packet !== undefined && (
           <>
             <a href={linkTo({ kind: "packet", packet })}>Follow the packet</a>{" "}
@@ -73,6 +69,11 @@ function Problem({ problem }: { readonly problem: PageProblem }) {
         )}
         <span class="quiet">{code}</span>
       </p>
+      {remedy.map((command) => (
+        <pre key={command}>
+          <Shown text={command} />
+        </pre>
+      ))}
     </li>
   );
 }
@@ -93,7 +94,7 @@ function ServiceLinks({ ids }: { readonly ids: readonly string[] }) {
       {ids.slice(0, NAMED).map((id) => (
         <span key={id}>
           <a href={linkTo({ kind: "service", id })}>
-            <bdi>{id}</bdi>
+            <Shown text={id} />
           </a>{" "}
         </span>
       ))}

@@ -1,4 +1,4 @@
-import type { PageProblem, PageState, ServiceState } from "../model.ts";
+import type { PageProblem, PageState, ServiceState, ServiceStateKind } from "../model.ts";
 import { plural } from "./words.ts";
 
 /** What the source and its agents tell, and what was found by following packets; errors first. */
@@ -13,38 +13,36 @@ function rankOf({ severity }: PageProblem): number {
 interface Failure {
   readonly service: string;
   readonly host: string;
-  readonly state: ServiceState;
+  readonly kind: ServiceStateKind;
+  readonly shownBy: NonNullable<ServiceState["shownBy"]>;
 }
 
 /** Services that one host does not serve as planned, for the same reason, are one problem. */
 function failuresOf({ hosts, services }: PageState): readonly PageProblem[] {
   const failures = services.flatMap(({ id, states }) =>
-    states.flatMap((state, index): readonly Failure[] => {
+    states.flatMap(({ kind, shownBy }, index): readonly Failure[] => {
       const host = hosts[index]?.name;
-      return host === undefined || state.shownBy === undefined ? [] : [{ service: id, host, state }];
+      return host === undefined || shownBy === undefined ? [] : [{ service: id, host, kind, shownBy }];
     }),
   );
-  const groups = Map.groupBy(failures, ({ host, state }) => `${host} ${state.kind} ${state.shownBy?.because}`);
+  const groups = Map.groupBy(failures, ({ host, kind, shownBy }) => `${host} ${kind} ${shownBy.because}`);
   return [...groups.values()].flatMap((group) => {
     const [first] = group;
     return first === undefined ? [] : [problemOf(first, group)];
   });
 }
 
-function problemOf({ host, service, state }: Failure, all: readonly Failure[]): PageProblem {
-  const { kind, why = "", shownBy } = state;
+function problemOf({ host, service, kind, shownBy }: Failure, all: readonly Failure[]): PageProblem {
   const isFailed = kind === "failed";
-  const whose = all.length === 1 ? `service ${service}` : plural(all.length, "service");
-  const because = shownBy?.because ?? why;
   return {
     code: isFailed ? "RULES_BREAK_PROMISE" : "RULES_UNDECIDED",
     severity: isFailed ? "error" : "warning",
-    subject: whose,
+    subject: all.length === 1 ? `service ${service}` : plural(all.length, "service"),
     host,
-    text: isFailed ? `Not served as planned: ${because}` : `The rules do not tell: ${because}`,
+    text: `${isFailed ? "Not served as planned" : "The rules do not tell"}: ${shownBy.because}`,
     services: all.map((failure) => failure.service),
-    evidence: [why],
+    evidence: [`${all.length > 1 ? `For instance ${service}: ` : ""}${shownBy.dialled}`],
     hint: `svcproxy doctor on ${host} names who did it, and the command that mends it`,
-    ...(shownBy === undefined ? {} : { packet: shownBy.packet }),
+    packet: shownBy.packet,
   };
 }

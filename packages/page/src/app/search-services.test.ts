@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { overviewOf } from "../engine/overview-of.ts";
 import type { PageService, ServiceStateKind } from "../model.ts";
 import { viewedOf } from "../testing/example-viewed.ts";
-import { findServices, sortServices } from "./search-services.ts";
+import { findServices, hostsThatDifferFirst, sortServices } from "./search-services.ts";
 
 const { services } = overviewOf(
   viewedOf([
@@ -53,4 +53,16 @@ test("those that are not well come first, before them those that differ between 
     }),
   );
   expect(sortServices(known, true).map(({ id }) => id)).toEqual(["shop/mail", "blog/web", "shop/web"]);
+});
+
+test("hosts that stand otherwise than most come first; of two they stay as they are", () => {
+  const of = (...kinds: readonly ServiceStateKind[]) => {
+    const [service] = services;
+    if (service === undefined) throw new Error("no service");
+    return { ...service, states: kinds.map((kind) => ({ kind })) };
+  };
+  const hosts = ["a", "b", "c"].map((name) => ({ name, rules: "read" as const }));
+  const three = [of("in-force", "in-force", "failed"), of("in-force", "in-force", "in-force")];
+  expect(hostsThatDifferFirst({ hosts, services: three })).toEqual([2, 0, 1]);
+  expect(hostsThatDifferFirst({ hosts: hosts.slice(1), services: [of("in-force", "failed")] })).toEqual([0, 1]);
 });

@@ -1,4 +1,4 @@
-import type { PageService } from "../model.ts";
+import type { PageService, PageState } from "../model.ts";
 import { differs, worstOf } from "./words.ts";
 
 export interface Search {
@@ -53,6 +53,27 @@ function textOf(service: PageService): string {
 export function sortServices(services: readonly PageService[], severalHosts: boolean): readonly PageService[] {
   const ranked = services.map((service) => ({ service, rank: rankOf(service, severalHosts) }));
   return ranked.sort((a, b) => a.rank - b.rank).map(({ service }) => service);
+}
+
+/**
+ * In which order hosts are shown: first those that most often stand otherwise than most do. Of two nobody can tell which it is.
+ *
+ * @returns indexes into `PageState.hosts`
+ */
+export function hostsThatDifferFirst({ hosts, services }: Pick<PageState, "hosts" | "services">): readonly number[] {
+  const odd = hosts.map(() => 0);
+  if (hosts.length > 2)
+    for (const { states } of services) {
+      if (!differs(states)) continue;
+      const usual = mostCommon(states.map(({ kind }) => kind));
+      for (const [index, { kind }] of states.entries()) if (kind !== usual) odd[index] = (odd[index] ?? 0) + 1;
+    }
+  return [...hosts.keys()].sort((a, b) => (odd[b] ?? 0) - (odd[a] ?? 0));
+}
+
+function mostCommon<T>(values: readonly T[]): T | undefined {
+  const groups = [...Map.groupBy(values, (value) => value)];
+  return groups.sort(([, a], [, b]) => b.length - a.length)[0]?.[0];
 }
 
 function rankOf({ states }: PageService, severalHosts: boolean): number {

@@ -1,4 +1,4 @@
-import type { ClientKind } from "@svcproxy/topology";
+import { type ClientKind, visible } from "@svcproxy/topology";
 import type { PageConnections, ServiceView } from "../model.ts";
 import { layOut, type PlacedLine, type Rectangle, type SizedBox } from "../picture/lay-out.ts";
 import { pictureOfService, type ServiceBox, type ServiceLine } from "./service-picture.ts";
@@ -25,13 +25,13 @@ export function ServiceDrawing({ view, client, connections }: ServiceDrawingProp
         width={layout.width}
         height={layout.height}
         viewBox={`0 0 ${layout.width} ${layout.height}`}
-        aria-label={`${view.id} from ${client === "host" ? "the host" : client}`}
+        aria-label={`${visible(view.id)} from ${client === "host" ? "the host" : client}`}
       >
         {[...layout.groups].map(([name, { x, y, width, height }]) => (
           <g class="group" key={name} transform={`translate(${x} ${y})`}>
             <rect width={width} height={height} rx={8} />
             <text x={10} y={18}>
-              {name}
+              {visible(name)}
             </text>
           </g>
         ))}
@@ -72,7 +72,7 @@ function Line({
   if (placed === undefined || kind === "none") return null;
   const drawn = (
     <>
-      <title>{title}</title>
+      <title>{visible(title)}</title>
       <path class="wide" d={placed.path} />
       <path d={placed.path} />
       {label !== "" && (
@@ -85,7 +85,7 @@ function Line({
   return href === undefined ? (
     <g class={`line ${kind}`}>{drawn}</g>
   ) : (
-    <a class={`line ${kind}`} href={href} aria-label={title}>
+    <a class={`line ${kind}`} href={href} aria-label={visible(title)}>
       {drawn}
     </a>
   );
@@ -99,7 +99,7 @@ function Box({ box: { lines, kind }, place }: { readonly box: ServiceBox; readon
       <rect width={width} height={height} rx={kind === "balance" ? 15 : 6} />
       {lines.map((text, row) => (
         <text key={text} class={row === 0 && kind !== "balance" ? "title" : "note"} x={12} y={19 + row * 17}>
-          {text}
+          {visible(text)}
         </text>
       ))}
     </g>

@@ -2,12 +2,14 @@ import type { ClientKind } from "@svcproxy/topology";
 import { useEffect, useState } from "preact/hooks";
 import type { PageConnections, PageData, PageService, PageState, ServiceView } from "../model.ts";
 import { CarriedOut } from "./carried-out.tsx";
+import { ConnectionList } from "./connection-list.tsx";
 import { linkTo } from "./route.ts";
 import { ScrollBox } from "./scroll-box.tsx";
 import { ServiceDrawing } from "./service-drawing.tsx";
+import { Shown } from "./shown.tsx";
 import { StateMark } from "./state-mark.tsx";
 import { type Known, useAnswer } from "./store.ts";
-import { endpointName, nameOfAddress, plural, portWords, socket } from "./words.ts";
+import { endpointName, plural, portWords, socket } from "./words.ts";
 
 interface ServicePageProps {
   readonly data: PageData;
@@ -17,8 +19,10 @@ interface ServicePageProps {
   readonly host: string | undefined;
 }
 
-/** Who is connected is asked this often while a service is open. */
+/** Who is connected is asked this often while a service is open, and more rarely where that takes long. */
 const CONNECTIONS_MS = 2_000;
+/** Of the time, asking takes at most this part. */
+const CONNECTIONS_SHARE = 0.05;
 
 /** One service: who may dial it, who answers, what carries it out, and who is connected. */
 export function ServicePage({ data, known, state, id, host }: ServicePageProps) {
@@ -32,7 +36,7 @@ export function ServicePage({ data, known, state, id, host }: ServicePageProps) 
     return (
       <>
         <h1>
-          <bdi>{id}</bdi>
+          <Shown text={id} />
         </h1>
         <p>There is no such service (any more).</p>
       </>
@@ -42,22 +46,24 @@ export function ServicePage({ data, known, state, id, host }: ServicePageProps) 
   return (
     <>
       <h1>
-        <bdi>{id}</bdi> {own !== undefined && <StateMark state={own} />}
+        <Shown text={id} /> {own !== undefined && <StateMark state={own} />}
       </h1>
       {own?.why !== undefined && (
         <p class={own.kind === "undecided" ? "why doubt" : "why"}>
-          <bdi>{own.why}</bdi>{" "}
+          <Shown text={own.why} />{" "}
           {own.shownBy !== undefined && (
             <a href={linkTo({ kind: "packet", packet: own.shownBy.packet })}>Follow the packet</a>
           )}
         </p>
       )}
-      <p class="quiet">{service.ports.map(portWords).join(" · ")}</p>
+      <p class="quiet">
+        <Shown text={service.ports.map(portWords).join(" · ")} />
+      </p>
       {state.hosts.length > 1 && <HostTabs state={state} service={service} shown={shown.name} />}
       {views.kind === "waiting" && <p role="status">Following its packets…</p>}
       {views.kind === "failed" && (
         <p class="why" role="alert">
-          <bdi>{views.why}</bdi>
+          <Shown text={views.why} />
         </p>
       )}
       {views.kind === "answer" && (
@@ -75,10 +81,12 @@ function useConnections(data: PageData, host: string | undefined, id: string): P
     let isOpen = true;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async () => {
+      const startedMs = performance.now();
       const answer = document.hidden ? undefined : await data.connections(host, id).catch(() => undefined);
       if (!isOpen) return;
       if (answer !== undefined) setConnections(answer);
-      timer = setTimeout(ask, CONNECTIONS_MS);
+      const tookMs = performance.now() - startedMs;
+      timer = setTimeout(ask, Math.max(CONNECTIONS_MS, tookMs / CONNECTIONS_SHARE));
     };
     void ask();
     return () => {
@@ -109,7 +117,7 @@ function HostTabs({
             href={linkTo({ kind: "service", id: service.id, host: name })}
             {...(name === shown ? { "aria-current": "page" as const } : {})}
           >
-            {name} {own !== undefined && <StateMark state={own} />}
+            <Shown text={name} /> {own !== undefined && <StateMark state={own} />}
           </a>
         );
       })}
@@ -153,7 +161,7 @@ function Details({ views, shown, state, connections }: DetailsProps) {
           <ServiceDrawing view={view} client={client} connections={connections} />
         </ScrollBox>
       </section>
-      <Connections connections={connections} state={state} />
+      {connections !== undefined && <ConnectionList connections={connections} state={state} />}
       <CarriedOut views={known.length === 0 ? [view] : known} />
       <EndpointList view={view} />
     </>
@@ -167,65 +175,12 @@ function EndpointList({ view: { endpoints } }: { readonly view: ServiceView }) {
       <ul class="plain">
         {endpoints.map((endpoint) => (
           <li key={socket(endpoint.address, endpoint.port)}>
-            <code>{socket(endpoint.address, endpoint.port)}</code> <bdi>{endpointName(endpoint)}</bdi>{" "}
-            <span class="quiet">on {endpoint.host ?? "no host of the topology"}</span>{" "}
+            <code>{socket(endpoint.address, endpoint.port)}</code> <Shown text={endpointName(endpoint)} />{" "}
+            <Shown class="quiet" text={`on ${endpoint.host ?? "no host of the topology"}`} />{" "}
             <span class={`condition ${endpoint.condition}`}>{endpoint.condition}</span>
           </li>
         ))}
       </ul>
-    </section>
-  );
-}
-
-function Connections({
-  connections,
-  state,
-}: {
-  readonly connections: PageConnections | undefined;
-  readonly state: PageState;
-}) {
-  if (connections === undefined) return null;
-  const all = connections.connections;
-  const total = all.length + connections.untold;
-  return (
-    <section aria-labelledby="connected">
-      <h2 id="connected">{total === 0 ? "Nobody is connected" : `${plural(total, "connection")} now`}</h2>
-      {connections.note !== undefined && <p class="quiet">{connections.note}</p>}
-      {all.length > 0 && (
-        <ScrollBox label="Connections">
-          <table>
-            <thead>
-              <tr>
-                {["Client", "Dialled", "Endpoint", "State", "Age", "Bytes"].map((column) => (
-                  <th scope="col" key={column}>
-                    {column}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {all.map(({ client, frontend, endpoint, protocol, state: own, ageSeconds, bytes }) => (
-                <tr key={`${protocol} ${client} ${frontend}`}>
-                  <td>
-                    <code>{client}</code>{" "}
-                    <bdi class="quiet">{nameOfAddress(state, client.replace(/:\d+$/, "").replace(/[[\]]/g, ""))}</bdi>
-                  </td>
-                  <td>
-                    <code>{frontend}</code>
-                  </td>
-                  <td>
-                    <code>{endpoint}</code>
-                  </td>
-                  <td>{own ?? protocol}</td>
-                  <td class="number">{ageSeconds === undefined ? "" : `${ageSeconds} s`}</td>
-                  <td class="number">{bytes?.toLocaleString("en-US") ?? ""}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-          {connections.untold > 0 && <p class="quiet">and {connections.untold.toLocaleString("en-US")} more</p>}
-        </ScrollBox>
-      )}
     </section>
   );
 }

@@ -1,5 +1,5 @@
 import type { ClientKind } from "@svcproxy/topology";
-import type { FrontendView, PageConnection, PageConnections, PageEndpoint, ServiceView } from "../model.ts";
+import type { FrontendView, LiveConnections, PageConnections, PageEndpoint, ServiceView } from "../model.ts";
 import type { SizedLine } from "../picture/lay-out.ts";
 import { percent } from "../picture/trace-picture.ts";
 import { linkTo } from "./route.ts";
@@ -211,15 +211,15 @@ function dialled({ address, port }: FrontendView): string {
   return socket(address, port);
 }
 
-function isTo({ address, port }: PageEndpoint, { endpoint }: PageConnection): boolean {
+function isTo({ address, port }: PageEndpoint, { endpoint }: LiveConnections): boolean {
   return endpoint === socket(address, port);
 }
 
-function isFor(frontends: readonly FrontendView[]): (connection: PageConnection) => boolean {
+function isFor(frontends: readonly FrontendView[]): (live: LiveConnections) => boolean {
   const names = new Set(frontends.map((frontend) => `${dialled(frontend)} ${frontend.protocol.toLowerCase()}`));
   return ({ frontend, protocol }) => names.has(`${frontend} ${protocol.toLowerCase()}`);
 }
 
-function liveOf(connections: PageConnections | undefined, isMeant: (one: PageConnection) => boolean): number {
-  return connections?.connections.filter(isMeant).length ?? 0;
+function liveOf(connections: PageConnections | undefined, isMeant: (one: LiveConnections) => boolean): number {
+  return connections?.live.filter(isMeant).reduce((sum, { count }) => sum + count, 0) ?? 0;
 }

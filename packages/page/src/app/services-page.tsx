@@ -1,9 +1,11 @@
+import { visible } from "@svcproxy/topology";
 import { useMemo } from "preact/hooks";
 import type { PageCounts, PageEndpoint, PageService, PageState, ServiceState } from "../model.ts";
 import { ProblemList, servicesOf } from "./problem-list.tsx";
 import { problemsOf } from "./problems-of.ts";
 import { linkTo, type Route } from "./route.ts";
-import { findServices, sortServices } from "./search-services.ts";
+import { findServices, hostsThatDifferFirst, sortServices } from "./search-services.ts";
+import { Shown } from "./shown.tsx";
 import { StateMark } from "./state-mark.tsx";
 import { VirtualRows } from "./virtual-rows.tsx";
 import { plural, portWords, STATE_WORDS, socket, worstOf } from "./words.ts";
@@ -65,7 +67,7 @@ function Filters({
             <option value="">all</option>
             {namespaces.map((namespace) => (
               <option key={namespace} value={namespace}>
-                {namespace}
+                {visible(namespace)}
               </option>
             ))}
           </select>
@@ -100,7 +102,8 @@ function ServiceTable({
   readonly counts: ServicesPageProps["counts"];
   readonly services: readonly PageService[];
 }) {
-  const { hosts } = state;
+  const order = useMemo(() => hostsThatDifferFirst(state), [state]);
+  const hosts = order.flatMap((index) => state.hosts[index] ?? []);
   const hasCounts = counts.size > 0;
   const columns = [
     { name: "Service", width: 180 },
@@ -121,14 +124,18 @@ function ServiceTable({
           <ServiceName key="name" service={service} />,
           <Addresses key="addresses" service={service} />,
           <Endpoints key="endpoints" endpoints={service.endpoints} />,
-          ...service.states.map((own, index) => <StateWithWhy key={hosts[index]?.name ?? index} state={own} />),
+          ...order.flatMap((index) => {
+            const own = service.states[index];
+            return own === undefined ? [] : [<StateWithWhy key={index} state={own} />];
+          }),
           ...(hasCounts ? [<Rate key="rate" counts={counts} id={service.id} />] : []),
         ]}
       />
       {services.length === 0 && <p class="quiet empty">No service matches.</p>}
       {hasCounts && (
         <p class="quiet foot">
-          New connections are counted every {(everyMs / 1000).toLocaleString("en-US")} s while this page is open.
+          New connections are counted every {(everyMs / 1000).toLocaleString("en-US", { maximumFractionDigits: 1 })} s
+          while this page is open.
           {Array.from(counts.values(), ({ note }) => note ?? "").join(" ")}
         </p>
       )}
@@ -141,11 +148,7 @@ function StateWithWhy({ state }: { readonly state: ServiceState }) {
   return (
     <>
       <StateMark state={state} />
-      {why !== undefined && (
-        <bdi class="because" title={state.why}>
-          {why}
-        </bdi>
-      )}
+      {why !== undefined && <Shown class="because" text={why} title={state.why} />}
     </>
   );
 }
@@ -153,9 +156,9 @@ function StateWithWhy({ state }: { readonly state: ServiceState }) {
 function ServiceName({ service: { id, namespace, name, states } }: { readonly service: PageService }) {
   const worst = worstOf(states);
   return (
-    <a class="name" href={linkTo({ kind: "service", id })} title={worst.why ?? id}>
-      {namespace !== "default" && <span class="quiet">{namespace}/</span>}
-      <bdi>{name}</bdi>
+    <a class="name" href={linkTo({ kind: "service", id })} title={visible(worst.why ?? id)}>
+      {namespace !== "default" && <Shown class="quiet" text={`${namespace}/`} />}
+      <Shown text={name} />
     </a>
   );
 }
@@ -195,13 +198,13 @@ function Endpoints({ endpoints }: { readonly endpoints: readonly PageEndpoint[] 
     ([host, own]) => `${host}: ${own.map(({ address, port }) => socket(address, port)).join(", ")}`,
   );
   return (
-    <span class="endpoints" title={title.join("\n")}>
+    <span class="endpoints" title={title.map(visible).join("\n")}>
       {counted.map(({ condition, count }) => (
         <span key={condition} class={`condition ${condition}`}>
           {count} {condition}
         </span>
       ))}
-      <span class="quiet">{placesOf([...byHost.keys()])}</span>
+      <Shown class="quiet" text={placesOf([...byHost.keys()])} />
     </span>
   );
 }

@@ -1,3 +1,4 @@
+import { visible } from "@svcproxy/topology";
 import type { ServiceState } from "../model.ts";
 import { STATE_SIGNS, STATE_WORDS, timeOf } from "./words.ts";
 
@@ -5,7 +6,7 @@ import { STATE_SIGNS, STATE_WORDS, timeOf } from "./words.ts";
 export function StateMark({ state: { kind, why, since } }: { readonly state: ServiceState }) {
   const title = [why, since === undefined ? undefined : `since ${timeOf(since)}`].filter((part) => part !== undefined);
   return (
-    <span class={`state ${kind}`} title={title.join(", ")}>
+    <span class={`state ${kind}`} title={visible(title.join(", "))}>
       <span aria-hidden="true">{STATE_SIGNS[kind]}</span> {STATE_WORDS[kind]}
     </span>
   );

@@ -1,5 +1,6 @@
 import type { VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Shown } from "./shown.tsx";
 
 /** Pixels; every row has it, so that those out of sight need not be made. The style sheet has the same. */
 const ROW_HEIGHT = 40;
@@ -55,7 +56,7 @@ export function VirtualRows<T>({ label, columns, rows, keyOf, cells }: VirtualRo
           <tr aria-rowindex={1}>
             {columns.map(({ name }) => (
               <th scope="col" key={name}>
-                {name}
+                <Shown text={name} />
               </th>
             ))}
           </tr>

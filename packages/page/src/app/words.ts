@@ -68,12 +68,12 @@ export function endpointName({ pod, address, port }: PageEndpoint): string {
   return pod === undefined ? socket(address, port) : pod;
 }
 
-/** `cloudos1` for an address of one of the hosts' own, or a pod's name. */
-export function nameOfAddress(state: PageState, address: string): string | undefined {
+/** `cloudos1` for an address of one of the hosts' own, or a pod's name; empty where it has none. */
+export function nameOfAddress(state: PageState, address: string): string {
   for (const { name, addresses, pods } of state.places) {
     if (addresses.includes(address)) return name;
     const pod = pods.find((candidate) => candidate.addresses.includes(address));
     if (pod !== undefined) return pod.name;
   }
-  return undefined;
+  return "";
 }

@@ -128,9 +128,10 @@ function describe(
   { kind, packet }: { readonly kind: ClientKind; readonly packet: PagePacket },
 ): ServiceState | undefined {
   if (judged.kind === "kept") return undefined;
+  const dialled = `From ${CLIENTS[kind]} to ${endpointKey(packet.to, packet.port)}`;
   return {
     kind: judged.kind === "broken" ? "failed" : "undecided",
-    why: `From ${CLIENTS[kind]} to ${endpointKey(packet.to, packet.port)}: ${judged.why}`,
-    shownBy: { packet, because: judged.why },
+    why: `${dialled}: ${judged.why}`,
+    shownBy: { packet, dialled, because: judged.why },
   };
 }

@@ -120,8 +120,10 @@ function cornerOf({ x, y, width, height }: Rectangle): Rectangle {
   return { x: x - width / 2, y: y - height / 2, width, height };
 }
 
-/** How far from its end, as a part of its length, a line has its label: there it is apart from those that begin at the same box. */
+/** How far from an end, as a part of its length, a line has its label: there it is apart from those that share the other end. */
 const LABEL_AT = 0.28;
+/** Between a label and the box beside it. */
+const LABEL_GAP = 14;
 
 /** From right sides to left sides; those of one box leave and arrive apart from each other, in the order in which they do not cross. */
 function draw(lines: readonly SizedLine[], boxes: ReadonlyMap<string, Rectangle>): readonly PlacedLine[] {
@@ -140,6 +142,7 @@ function draw(lines: readonly SizedLine[], boxes: ReadonlyMap<string, Rectangle>
     return heights;
   };
   const [leaving, arriving] = [heightOn("from"), heightOn("to")];
+  const many = (side: "from" | "to", id: string) => lines.filter((line) => line[side] === id).length;
   return lines.map((line): PlacedLine => {
     const { x, width } = boxes.get(line.from) ?? NOWHERE;
     const [x1, x2] = [round(x + width), round(boxes.get(line.to)?.x ?? 0)];
@@ -147,13 +150,37 @@ function draw(lines: readonly SizedLine[], boxes: ReadonlyMap<string, Rectangle>
     const bend = round((x2 - x1) / 2);
     return {
       path: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`,
-      label: { x: x2 - (x2 - x1) * LABEL_AT, y: y1 + (y2 - y1) * RISE },
+      label: labelOf(line.label, { x1, y1, x2, y2, isAtStart: many("to", line.to) > many("from", line.from) }),
     };
   });
 }
 
-/** How much of its rise such a curve has behind it there. */
-const RISE = 0.85;
+interface LabelledCurve {
+  readonly x1: number;
+  readonly y1: number;
+  readonly x2: number;
+  readonly y2: number;
+  /** Near the box where it begins; else near the one where it ends. */
+  readonly isAtStart: boolean;
+}
+
+function labelOf(label: string, { x1, y1, x2, y2, isAtStart }: LabelledCurve): PlacedLine["label"] {
+  const apart = Math.max((x2 - x1) * LABEL_AT, (label.length * LABEL_WIDTH) / 2 + LABEL_GAP);
+  const x = isAtStart ? x1 + apart : x2 - apart;
+  return { x: round(x), y: round(y1 + (y2 - y1) * riseAt((x - x1) / (x2 - x1))) };
+}
+
+/** How much of its rise such a curve has behind it at a part of its width. */
+function riseAt(part: number): number {
+  // x(t) = 1.5 (t - t²) + t³ and y(t) = 3 t² - 2 t³ of its way; x rises with t.
+  let [low, high] = [0, 1];
+  for (let step = 0; step < 20; step++) {
+    const t = (low + high) / 2;
+    if (1.5 * (t - t * t) + t * t * t < part) low = t;
+    else high = t;
+  }
+  return 3 * low * low - 2 * low * low * low;
+}
 
 const NOWHERE: Rectangle = { x: 0, y: 0, width: 0, height: 0 };
 
