@@ -6,6 +6,7 @@ import type { ClusterUser, ExecPlugin } from "@svcproxy/topology";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { TestApiServer } from "../testing/test-api-server.ts";
 import { ApiClient } from "./api-client.ts";
+import { explainApiError } from "./api-error.ts";
 
 let folder = "";
 const file = (name: string) => join(folder, name);
@@ -53,11 +54,17 @@ describe("over TLS", () => {
     const authority = { kind: "file", path: file("ca.crt") };
     const user = { certificate: CERTIFICATE() };
     const client = clientOf(server, user, { certificateAuthority: authority, tlsServerName: "api.example" });
-    expect(await ask(client)).toMatchObject({ kind: "List" });
+    expect(await ask(client)).toMatchObject({ kind: "ServiceList" });
     // Without the name it is another one's certificate, without the authority nobody's.
     await expect(ask(clientOf(server, user, { certificateAuthority: authority }))).rejects.toThrow(/does not match/);
-    await expect(ask(clientOf(server, user, { tlsServerName: "api.example" }))).rejects.toThrow(/certificate/);
-    expect(await ask(clientOf(server, user, { skipsVerification: true }))).toMatchObject({ kind: "List" });
+    const stranger = await ask(clientOf(server, user, { tlsServerName: "api.example" })).catch(
+      (error: unknown) => error,
+    );
+    expect(explainApiError(stranger, { what: "list services", server: "here" })).toMatchObject({
+      code: "API_UNREACHABLE",
+      message: expect.stringMatching(/^Cannot list services at here: its certificate is not of the authority/),
+    });
+    expect(await ask(clientOf(server, user, { skipsVerification: true }))).toMatchObject({ kind: "ServiceList" });
   });
 });
 
@@ -77,7 +84,7 @@ describe("a token", () => {
     const client = clientOf(server, { token: pluginOf("date +%s%N") });
     server.script = ({ headers }) =>
       server.requests.length === 1 || headers.authorization === undefined ? { recorded: "401-bad-token" } : undefined;
-    expect(await ask(client)).toMatchObject({ kind: "List" });
+    expect(await ask(client)).toMatchObject({ kind: "ServiceList" });
     const [first, second] = server.requests.map(({ headers }) => headers.authorization);
     expect(first).toMatch(/^Bearer \d+$/);
     expect(second).not.toBe(first);

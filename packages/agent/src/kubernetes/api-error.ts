@@ -113,9 +113,13 @@ const HINTS: Readonly<Record<number, string>> = {
 
 function reasonOf(error: unknown): string {
   if (error instanceof ApiError) return error.message;
-  const code = systemCode(error);
-  return WORDS[code ?? ""] ?? (error instanceof Error ? error.message : String(error));
+  const code = systemCode(error) ?? "";
+  const text = error instanceof Error ? error.message.trim() : String(error);
+  return WORDS[code] ?? (/^EPROTO$|^ERR_SSL/.test(code) ? `TLS does not fit: ${text}` : text);
 }
+
+const UNKNOWN_AUTHORITY =
+  "its certificate is not of the authority that is given (certificate-authority in a kubeconfig)";
 
 const WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "the connection was refused",
@@ -126,4 +130,11 @@ const WORDS: Readonly<Record<string, string>> = {
   ENETUNREACH: "there is no way to this network",
   ENOTFOUND: "the name of the host is not known",
   EAI_AGAIN: "the name of the host could not be looked up",
+  HPE_INVALID_CONSTANT: "it does not speak HTTP; does it want https://?",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_AUTHORITY,
+  CERT_HAS_EXPIRED: "its certificate has expired",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet; is the clock right?",
 };
