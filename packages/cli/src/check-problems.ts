@@ -1,7 +1,9 @@
-import { thisMachine } from "@svcproxy/host";
+import { findUnmetTranslations, ownEndpoints, readLiveRules, thisMachine } from "@svcproxy/host";
 import { chooseDialect, ruleLimitations } from "@svcproxy/iptables";
 import { tableLimitations } from "@svcproxy/nftables";
+import { readHostState } from "@svcproxy/rules";
 import {
+  EnvironmentError,
   type Fault,
   type Host,
   type HostPlan,
@@ -13,6 +15,7 @@ import {
   topologyProblems,
 } from "@svcproxy/topology";
 import { exposedPrograms, isolationObstacles, userspaceLimitations } from "@svcproxy/userspace";
+import { readLiveHostState } from "./live-host-state.ts";
 import { machineAddresses } from "./machine-addresses.ts";
 
 export { formatProblem, planHost, problemOf } from "@svcproxy/topology";
@@ -30,6 +33,26 @@ export async function exposedHere(plan: HostPlan | undefined): Promise<readonly 
   const here = plan === undefined ? [] : machineAddresses();
   if (plan === undefined || !plan.host.addresses.some((address) => here.includes(address))) return [];
   return exposedPrograms(plan, { machine: thisMachine, notIsolated: await isolationObstacles(thisMachine) });
+}
+
+/**
+ * Endpoints on this machine that only another program's DNAT serves. Rules are read where there is such an endpoint, and where this
+ * process may: a check needs no root.
+ */
+export async function unmetHere(plan: HostPlan | undefined, signal: AbortSignal): Promise<readonly Problem[]> {
+  const here = plan === undefined ? [] : machineAddresses();
+  if (plan === undefined || !plan.host.addresses.some((address) => here.includes(address))) return [];
+  if (ownEndpoints(plan, 4).length + ownEndpoints(plan, 6).length === 0) return [];
+  try {
+    const [rules, state] = await Promise.all([readLiveRules(thisMachine, { signal }), readLiveHostState(signal)]);
+    return findUnmetTranslations({
+      ...{ plan, hostState: readHostState(state, { file: "this host" }) },
+      rules: (family) => rules.rules(family),
+    });
+  } catch (error) {
+    if (error instanceof EnvironmentError) return [];
+    throw error;
+  }
 }
 
 /** @param plan of the host in question; without one, what is said holds for the first host */

@@ -19,6 +19,7 @@ import {
   type Problem,
   type ServicePortPlan,
 } from "@svcproxy/topology";
+import { findUnmetTranslations } from "./find-unmet-translations.ts";
 import { serviceName } from "./service-port-statuses.ts";
 
 export interface ObstacleInput {
@@ -54,7 +55,7 @@ const KINDS: readonly FrontendKind[] = ["clusterIP", "externalIP", "loadBalancer
 
 /**
  * What of others' rules defeats a plan that is in force: one frontend of each kind and family is followed through all of the kernel's
- * rules, from each kind of client that may use it. What the tracer cannot decide is not told.
+ * rules, from each kind of client that may use it; and each endpoint on the host itself. What the tracer cannot decide is not told.
  */
 export function findObstacles(input: ObstacleInput): readonly Problem[] {
   const met = ([4, 6] as const).flatMap((family) => {
@@ -69,8 +70,12 @@ export function findObstacles(input: ObstacleInput): readonly Problem[] {
       return obstacle === undefined ? [] : [{ probe, obstacle, family }];
     });
   });
+  const unmet = findUnmetTranslations({
+    ...{ plan: input.plan, hostState: input.hostState },
+    rules: (family) => input.rules({ ...input.plan, ports: [], healthChecks: [] }, family),
+  });
   const places = Map.groupBy(met, ({ obstacle, family }) => `${obstacle.code} ${obstacle.place} IPv${family}`);
-  return [...places.values()].flatMap((all): Problem[] => {
+  const obstacles = [...places.values()].flatMap((all): Problem[] => {
     const [first] = all;
     if (first === undefined) return [];
     const { obstacle, family } = first;
@@ -84,6 +89,7 @@ export function findObstacles(input: ObstacleInput): readonly Problem[] {
       },
     ];
   });
+  return [...obstacles, ...unmet];
 }
 
 /** So many connections to a place are named. */

@@ -10,6 +10,7 @@ export * from "./descriptor-reserve.ts";
 export { explainCrash } from "./explain-crash.ts";
 export * from "./find-kube-proxy.ts";
 export * from "./find-obstacles.ts";
+export * from "./find-unmet-translations.ts";
 export * from "./frontend-counts.ts";
 export * from "./hash-name.ts";
 export * from "./host-problems.ts";

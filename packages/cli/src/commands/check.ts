@@ -37,7 +37,7 @@ export function addCheck(program: Command, run: RunCommand): void {
       run(async (context) => {
         const [
           { findOwnHost, readTopology, resolveHost },
-          { checkProblems, exposedHere, formatProblem, planHost, problemOf },
+          { checkProblems, exposedHere, formatProblem, planHost, problemOf, unmetHere },
           { filterPlan, filterProblems, filterTopology },
           { checkReport },
           { renderCheck, renderCheckSummary },
@@ -66,7 +66,8 @@ export function addCheck(program: Command, run: RunCommand): void {
         const { service = [], namespace = [], unready = false } = flags;
         const shown = filterTopology(topology, { services: service, namespaces: namespace, unready });
         const left = await leftOverProblems(context);
-        const problems = { ...found, ofPlan: [...filterProblems(found.ofPlan, shown), ...left] };
+        const unmet = await unmetHere(plan, context.signal);
+        const problems = { ...found, ofPlan: [...filterProblems([...found.ofPlan, ...unmet], shown), ...left] };
         // Warnings of the input were told when it was read; what a data path cannot do is in the report.
         for (const problem of problems.ofPlan) context.note(formatProblem(problem));
         const report = checkReport(shown, {

@@ -115,6 +115,25 @@ describe.skipIf(reason !== undefined)(
       });
     });
 
+    test.for(["iptables apply", "nftables apply", "check"])(
+      "an endpoint on this host that another program's DNAT alone serves is said by %s",
+      async (command, { expect }) => {
+        await using namespace = await createNetworkNamespace();
+        await namespace.run("ip", ["link", "set", "lo", "up"]);
+        await namespace.run("ip", ["address", "add", "192.0.2.7/32", "dev", "lo"]);
+        const published = ["-p", "tcp", "--dport", "8088", "-j", "DNAT", "--to", "192.0.2.7:8080"];
+        for (const chain of ["PREROUTING", "OUTPUT"])
+          await namespace.run("iptables-nft", ["-t", "nat", "-A", chain, ...published]);
+        const input = `
+hosts: [{ name: one, address: 192.0.2.7 }]
+services: [{ name: web, clusterIP: 10.50.0.1, ports: [{ port: 80 }], endpoints: ["192.0.2.7:8088"] }]
+`;
+        const { stderr } = await runCli(namespace, [...command.split(" "), "-", "--host", "one"], { input });
+        expect(stderr).toContain("FOREIGN_DNAT_UNMET");
+        expect(stderr).toContain("192.0.2.7:8088 of default/web is translated to 192.0.2.7:8080");
+      },
+    );
+
     describe("a NodePort that a program of this host listens on", () => {
       const CASE = `
 hosts: [{ name: a, address: 10.0.0.1 }]

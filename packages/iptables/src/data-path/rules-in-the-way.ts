@@ -39,7 +39,8 @@ export function rulesInTheWay(input: RulesInTheWayInput): readonly Problem[] {
     ...{ plan, hostState, rules: asApplied },
     forwardHint() {
       if (style.dialect === "kubernetes") return undefined;
-      const helps = findObstacles({ plan, hostState, rules: asKubernetes }).length === 0;
+      const others = findObstacles({ plan, hostState, rules: asKubernetes });
+      const helps = others.every(({ code }) => code === "FOREIGN_DNAT_UNMET");
       return helps ? "apply Kubernetes' own rules, which do so: --dialect kubernetes" : undefined;
     },
   });

@@ -13,6 +13,8 @@ export interface ReadForeignOptions {
   readonly signal: AbortSignal;
   /** The tables that the older iptables has in a family; default those that /proc names. */
   readonly namedTables?: (family: Family) => Promise<readonly string[]>;
+  /** Whether those that translate after ours are read too: what is dialled straight meets them. */
+  readonly readsTranslations?: boolean;
 }
 
 /** iptables-nft prints more chains than these slowly. */
@@ -28,7 +30,7 @@ const LONG_LISTING = 512 << 10;
  */
 export async function readForeignRules(
   machine: Pick<Machine, "run" | "hasTool">,
-  { signal, namedTables = readNamedTables }: ReadForeignOptions,
+  { signal, namedTables = readNamedTables, readsTranslations = false }: ReadForeignOptions,
 ): Promise<ForeignRules> {
   const { iptables: tools } = await findRuleTools(machine, { signal });
   const save = async (variant: Variant, family: Family, args: readonly string[]) => {
@@ -42,7 +44,8 @@ export async function readForeignRules(
   const ownRules: string[] = [];
   const listed = await output(machine, { tool: "nft", args: ["-j", "list", "chains"], signal });
   const chains = listed === undefined ? [] : chainsIn(listed);
-  const native = new Map(chains.filter(mayBeMet).map((chain) => [`${chain.family} ${chain.table}`, chain]));
+  const isMet = (chain: ListedChain) => mayBeMet(chain) || (readsTranslations && translates(chain));
+  const native = new Map(chains.filter(isMet).map((chain) => [`${chain.family} ${chain.table}`, chain]));
   for (const family of FAMILIES) {
     const own = chains.filter((chain) => isOfIptables(chain) && chain.family === (family === 4 ? "ip" : "ip6"));
     const suspects = [...native.values()].filter((chain) => own.includes(chain));
@@ -88,13 +91,17 @@ function isOfIptables({ family, table }: ListedChain): boolean {
 }
 
 /** Whether a packet of ours may meet a base chain of somebody else, and something there. */
-function mayBeMet(chain: ListedChain): chain is ListedChain & BaseChain {
+function mayBeMet(chain: ListedChain): boolean {
   const { family, table, hook, type, priority } = chain;
   if (!["ip", "ip6", "inet"].includes(family) || PASSED_OVER.has(table)) return false;
   if (hook === undefined || type === undefined || priority === undefined) return false;
   // iptables-nft rewrites at -100 and after.
   if (isOfIptables(chain) && type === "nat") return false;
   return mayMatter({ hook, type, priority }) || (type === "filter" && hook === "output");
+}
+
+function translates({ family, table, type }: ListedChain): boolean {
+  return ["ip", "ip6", "inet"].includes(family) && type === "nat" && !PASSED_OVER.has(table);
 }
 
 /** As `nft -j list chains` prints it; a base chain has the rest as well. */
@@ -106,8 +113,6 @@ interface ListedChain {
   readonly hook?: string;
   readonly priority?: number;
 }
-
-type BaseChain = Required<ListedChain>;
 
 /** @param text what `nft -j list chains` prints */
 function chainsIn(text: string): readonly ListedChain[] {

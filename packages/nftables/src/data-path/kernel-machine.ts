@@ -4,6 +4,7 @@ import {
   listConntrack,
   lostGuardProblem,
   type Machine,
+  ownEndpoints,
   readHostStateJson,
   thisMachine,
 } from "@svcproxy/host";
@@ -80,7 +81,8 @@ export function kernelMachine(machine: Machine = thisMachine): NftMachine {
           const families = FAMILIES.filter((family) => usesFamily(plan, family));
           if (families.length === 0) return [];
           const needs = { families, localhostNodePorts: servesNodePortsOnLocalhost(plan.node) };
-          const found = await readForeignRules(doors, options);
+          const readsTranslations = FAMILIES.some((family) => ownEndpoints(plan, family).length > 0);
+          const found = await readForeignRules(doors, { ...options, readsTranslations });
           const foreign = options.replacesIptables === true ? { ...found, ownRules: [] } : found;
           const known = coexistenceProblems(plan, foreign);
           const hostState = hasRules(foreign) ? await seeHost(doors, options) : undefined;
