@@ -6,6 +6,7 @@ import {
   repeat,
   TRACE_TABLE,
   thisMachine,
+  VIP_DEVICE,
 } from "@svcproxy/host";
 import { chooseDialect, type Dialect } from "@svcproxy/iptables";
 import { EnvironmentError, type HostPlan, type Topology } from "@svcproxy/topology";
@@ -116,7 +117,9 @@ export class HostAgent {
       ...{ source, dataPath: chosen.dataPath, guard, logger },
       serviceManager: this.#serviceManager,
       plan: (topology, previous) => this.#plan(topology, previous),
-      machine: () => JSON.stringify(thisMachine.readAddresses().addresses),
+      // VIPs are no addresses of the host's own, and whoever takes one away is noticed otherwise.
+      machine: () =>
+        JSON.stringify(thisMachine.readAddresses().addresses.filter(({ device }) => device !== VIP_DEVICE)),
       patience: "endless",
       ...(minSyncMs === undefined ? {} : { minSyncMs }),
       isPaused: () => this.#replacement?.writesOurChains === true,
