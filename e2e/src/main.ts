@@ -51,7 +51,9 @@ function writeReport(text: string): boolean {
 /** Plays the stages side by side: one more than the machine has processors, for each of them waits now and then. */
 async function playAll({ dataPaths, overlays, scenarios, keep }: E2eFlags): Promise<readonly Result[]> {
   const stages: readonly StageOptions[] = dataPaths.flatMap((dataPath) =>
-    overlays.map((overlay) => ({ dataPath, overlay, keep })),
+    overlays
+      .filter((overlay) => dataPath.overlays?.includes(overlay) ?? true)
+      .map((overlay) => ({ dataPath, overlay, keep })),
   );
   const results = new Map<StageOptions, Result[]>(stages.map((stage) => [stage, []]));
   const waiting = [...stages];

@@ -1,6 +1,7 @@
 import { CHANGE_UNDER_LOAD } from "./scenarios/change-under-load.ts";
 import { DOCTOR } from "./scenarios/doctor.ts";
 import { DOCUMENTS_EVIDENCE } from "./scenarios/documents-evidence.ts";
+import { KEPT_TRUE } from "./scenarios/kept-true.ts";
 import { REACHABILITY } from "./scenarios/reachability.ts";
 import { LOOP_REFUSED, REFUSED_AT_ONCE } from "./scenarios/refused-at-once.ts";
 import type { Scenario } from "./scenarios/scenario.ts";
@@ -16,5 +17,6 @@ export const SCENARIOS: readonly Scenario[] = [
   UNRELATED,
   DOCUMENTS_EVIDENCE,
   CHANGE_UNDER_LOAD,
+  KEPT_TRUE,
   DOCTOR,
 ];

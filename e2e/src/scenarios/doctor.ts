@@ -28,7 +28,12 @@ export const DOCTOR: Scenario = {
   name: "doctor",
   promise:
     "A fault that is made on purpose is named, with its evidence and nothing else, and a remedy that is a command heals it",
-  notApplicable: ({ overlay }) => (overlay === "vxlan" ? undefined : "its faults are those of an overlay"),
+  notApplicable: ({ dataPath, overlay }) =>
+    dataPath.overlays !== undefined
+      ? "it is played with what carries the same without an agent"
+      : overlay === "vxlan"
+        ? undefined
+        : "its faults are those of an overlay",
   async play(stage) {
     await heals(stage, "a healthy host", []);
     const isWhole = WHOLE.includes(stage.dataPath.name);

@@ -22,6 +22,7 @@ export class Stage implements AsyncDisposable {
   readonly lab: Lab;
   readonly #started: StartedLab;
   readonly #probes: Probes;
+  #topology = JSON.stringify(HOSTS);
 
   private constructor({ dataPath, overlay }: StageOptions, started: StartedLab) {
     this.dataPath = dataPath;
@@ -72,10 +73,18 @@ export class Stage implements AsyncDisposable {
 
   /** Replaces the topology, and returns once every host serves the new one. */
   async change(topology: TopologyFile): Promise<void> {
+    const text = JSON.stringify(topology);
+    if (text === this.#topology) return;
+    this.#topology = text;
+    await this.write(text);
+    await Promise.all(HOST_NAMES.map((name) => this.dataPath.change(this.lab, name)));
+  }
+
+  /** Puts a text in the place of the topology's file, as a whole. */
+  async write(text: string): Promise<void> {
     const [host = ""] = HOST_NAMES;
     const replace = `cat >${TOPOLOGY_FILE}.new && mv ${TOPOLOGY_FILE}.new ${TOPOLOGY_FILE}`;
-    await this.run(host, ["sh", "-c", replace], { input: JSON.stringify(topology) });
-    await Promise.all(HOST_NAMES.map((name) => this.dataPath.change(this.lab, name)));
+    await this.run(host, ["sh", "-c", replace], { input: text });
   }
 
   /** The address of a client as an endpoint sees it where `host` has put its own in place of the client's. */
