@@ -235,6 +235,21 @@ describe("an end", () => {
   });
 });
 
+describe("who is refused learns of it by a packet of the connection that is refused", () => {
+  const { from, to } = passing;
+  const refuse = "-A FORWARD -p tcp -j REJECT --reject-with icmp-port-unreachable";
+  test.for([
+    { name: "which was dialled at another address than the host's own", output: "--ctorigdst 10.5.75.1", isTold: true },
+    { name: "which was dialled at that address", output: `--ctorigdst ${to}`, isTold: false },
+    { name: "which was dialled by that client", output: `--ctorigsrc ${from}`, isTold: false },
+    { name: "which was dialled at that port", output: "--ctorigdstport 53", isTold: false },
+    { name: "which was dialled at another port", output: "--ctorigdstport 54", isTold: true },
+  ])("$name", ({ output, isTold }) => {
+    const rules = filter(refuse, `-A OUTPUT -m conntrack ${output} -j DROP`);
+    expect(trace(passing, { rules })).toMatchObject([{ verdict: "refused", reply: { returns: isTold } }]);
+  });
+});
+
 test("a thousand endpoints are a thousand branches with an equal share each, and tell no more than their number", () => {
   const count = 1000;
   const rules = [

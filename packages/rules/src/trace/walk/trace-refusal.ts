@@ -24,7 +24,7 @@ export function traceRefusal(context: WalkContext, { state, ending }: Ended): Re
   const source =
     isReset || host.router.isLocal(packet.destination) ? packet.destination : reportingAddress(host, packet.source);
   if (source === undefined) return lost(`no route leads back to ${packet.source}`);
-  const known = connectionBehind(packet, { source, isReset });
+  const known = connectionBehind(packet);
   const answer: PacketView = {
     family: packet.family,
     ...{ source, destination: packet.source },
@@ -76,15 +76,7 @@ export function reportingAddress(host: HostView, client: IpAddress): IpAddress |
 }
 
 /** It belongs to the connection that it refuses; NAT maps it back as it would an answer. @see linux nf_conntrack_attach */
-function connectionBehind(
-  { connection }: PacketView,
-  { source, isReset }: { source: PacketView["source"]; isReset: boolean },
-): ConnectionView | undefined {
+function connectionBehind({ connection }: PacketView): ConnectionView | undefined {
   if (connection === undefined || connection.state === "INVALID" || connection.state === "UNTRACKED") return undefined;
-  const related = { ...connection, state: "RELATED" as const, direction: "REPLY" as const };
-  if (isReset) return related;
-  // ICMP has no ports, and is from whom the client dialled only where that was translated.
-  const { original, destinationTranslated } = connection;
-  const destination = destinationTranslated === false ? source : original.destination;
-  return { ...related, original: { source: original.source, destination } };
+  return { ...connection, state: "RELATED", direction: "REPLY" };
 }

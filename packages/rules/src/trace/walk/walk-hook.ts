@@ -150,14 +150,23 @@ function isFirst(state: ConnectionState): boolean {
   return state === "NEW" || state === "RELATED";
 }
 
-/** Undoes, for an answer, what was done to the request: the destination as it comes in, the source as it leaves. */
+/**
+ * Undoes, for an answer, what was done to the request: the destination as it comes in, the source as it leaves. What was not translated stays,
+ * also where it differs: the host reports by ICMP under an address of its own.
+ *
+ * @see linux net/netfilter/nf_nat_core.c, nf_nat_packet
+ */
 function translateBack(state: WalkState, end: "source" | "destination"): WalkState {
   const { packet } = state;
   const { connection } = packet;
   if (connection === undefined) return state;
+  const isTranslated = end === "destination" ? connection.sourceTranslated : connection.destinationTranslated;
+  if (isTranslated === false) return state;
   const { original } = connection;
   const address = end === "destination" ? original.source : original.destination;
-  const ports = end === "destination" ? original.sourcePorts : original.destinationPorts;
+  // What ICMP tells of belongs to a connection that may have ports; it has none itself.
+  const isIcmp = packet.protocol === "icmp" || packet.protocol === "ipv6-icmp";
+  const ports = isIcmp ? undefined : end === "destination" ? original.sourcePorts : original.destinationPorts;
   const back: PacketView =
     end === "destination"
       ? { ...packet, destination: address, ...(ports === undefined ? {} : { destinationPorts: ports }) }
