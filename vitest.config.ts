@@ -2,11 +2,12 @@ import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import process from "node:process";
 import { defineConfig } from "vitest/config";
+import { COMPILE_CACHE } from "./scripts/run-step.ts";
 
 /** For each project, which inherits nothing of what stands below. Kernel tests start processes by the dozen: a busy machine is no failure. */
 export const EACH_PROJECT = {
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
   expect: { poll: { timeout: 30_000, interval: 20 } },
   setupFiles: [resolve(import.meta.dirname, "scripts/set-up-tests.ts")],
 };
@@ -20,6 +21,9 @@ if (Number.parseInt(process.versions.node, 10) < NEEDED_NODE) {
   );
   process.exit(1);
 }
+
+// Programs that tests start from the sources strip and compile them once, and not each time anew.
+process.env["NODE_COMPILE_CACHE"] ??= COMPILE_CACHE;
 
 // One project per package; tests that load rules into a kernel are named `*.kernel.test.ts` and make their own namespaces.
 const scripts = { test: { name: "scripts", include: ["scripts/**/*.test.ts"], ...EACH_PROJECT } };

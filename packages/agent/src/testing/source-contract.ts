@@ -89,7 +89,7 @@ export function describeSource(
       const { write, snapshot } = await follow(topology(ONE, TWO));
       const before = await snapshot();
       await write(topology(ONE, TWO_MOVED));
-      const after = await snapshot();
+      const after = await snapshot(({ services }) => services[1] !== before.topology.services[1]);
       expect(after.changed).toEqual(new Set(["default/two"]));
       expect(after.topology.hosts).toBe(before.topology.hosts);
       expect(after.topology.node).toBe(before.topology.node);
@@ -125,7 +125,8 @@ export function describeSource(
       expect(event.problems[0].text).not.toBe("");
       expect(event.error.message).toBe(event.problems[0].text);
       await write(topology(ONE, TWO_MOVED));
-      const after = await snapshot();
+      // Of what it hears in parts, the first may be a part that is as it was.
+      const after = await snapshot(({ services }) => services[1] !== before.topology.services[1]);
       expect(after.changed).toEqual(new Set(["default/two"]));
       expect(after.topology.services[0]).toBe(before.topology.services[0]);
     });

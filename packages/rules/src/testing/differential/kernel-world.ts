@@ -123,7 +123,7 @@ export async function createKernelWorld({ change }: { readonly change?: string }
 const WINDOW = 48;
 
 /** How long a packet may be on its way on a busy machine before it counts as lost, and how often it is sent then. */
-const SENTINEL_WAIT_MS = 3000;
+const SENTINEL_WAIT_MS = 15_000;
 const SEND_ATTEMPTS = 5;
 
 /** Numbers from here on are the test's own. */
