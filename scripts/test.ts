@@ -1,7 +1,6 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
-import { commitSeed } from "./commit-seed.ts";
 import { installDebianPackages } from "./debian-packages.ts";
 import { runGates } from "./gates.ts";
 import { readJUnitOutcomes, readUnitOutcomes } from "./outcomes/read-outcomes.ts";
@@ -19,7 +18,8 @@ for (const report of [unitReport, e2eReport]) rmSync(report, { force: true });
 
 await installDebianPackages();
 const failedGates = await runGates();
-const seed = commitSeed();
+// Always the same, so that a change passes or fails by what it changes; the soaks draw anew.
+const seed = process.env["SVCPROXY_SEED"] ?? "12345";
 process.stdout.write(`\nRandom tests start from SVCPROXY_SEED=${seed}\n`);
 // What is tried again starts from the same seed, so only chance of the machine's own can pass at the second try.
 const unitPassed = await runStep(

@@ -13,7 +13,7 @@ const reason = whyNoKernelTests([
 /** Of each subject; `pnpm --filter @svcproxy/rules soak:mutants` judges hundreds. */
 const mutants = Number(process.env["SVCPROXY_MUTANTS"] ?? 8);
 
-/** Another one each run; SVCPROXY_SEED=N repeats one, and the test command takes the commit's. */
+/** Another one each run; SVCPROXY_SEED=N repeats one, and the test command has one of its own. */
 const seed = Number(process.env["SVCPROXY_SEED"] ?? Date.now() % 1_000_000_000);
 
 describe.skipIf(reason !== undefined)(`mutants${reason === undefined ? "" : ` (${reason})`}`, () => {

@@ -23,7 +23,7 @@ const PACKETS_PER_RULE_SET = 16;
 /** At least this many (rule set, packet) pairs; SVCPROXY_DIFFERENTIAL_PAIRS=100000 for the long run. */
 const pairs = Number(process.env["SVCPROXY_DIFFERENTIAL_PAIRS"] ?? 2400);
 
-/** Another one each run; SVCPROXY_SEED=N repeats one, and the test command takes the commit's. */
+/** Another one each run; SVCPROXY_SEED=N repeats one, and the test command has one of its own. */
 const seed = Number(process.env["SVCPROXY_SEED"] ?? Date.now() % 1_000_000_000);
 
 const VARIANTS = [
