@@ -9,20 +9,25 @@ export interface KernelHost extends AsyncDisposable {
   readonly tables: KernelTables;
   /** Its tables and nothing else that a data path asks for: no lock, no UDP flows, no sysctls. */
   readonly machine: NftMachine;
+  /** The same namespace, seen and changed by another nft. */
+  by(nft: string): Pick<KernelHost, "tables" | "machine">;
 }
 
 export interface KernelHostOptions {
-  /** Another nft than the one that PATH leads to. */
-  readonly nft?: string;
   /** What is fed to nft instead of what we wrote. */
   readonly edit?: (input: string) => string;
 }
 
-export async function createKernelHost({
-  nft = "nft",
-  edit = (input) => input,
-}: KernelHostOptions = {}): Promise<KernelHost> {
+export async function createKernelHost({ edit = (input) => input }: KernelHostOptions = {}): Promise<KernelHost> {
   const namespace = await createNetworkNamespace();
+  const by = (nft: string) => openBy(nft, { namespace, edit });
+  return { namespace, ...by("nft"), by, [Symbol.asyncDispose]: () => namespace[Symbol.asyncDispose]() };
+}
+
+function openBy(
+  nft: string,
+  { namespace, edit }: Required<KernelHostOptions> & Pick<KernelHost, "namespace">,
+): Pick<KernelHost, "tables" | "machine"> {
   const run: ToolRunner = (tool, args, options = {}) =>
     runTool("nsenter", [`--net=/proc/${namespace.pid}/ns/net`, tool === "nft" ? nft : tool, ...args], {
       ...options,
@@ -31,7 +36,6 @@ export async function createKernelHost({
     });
   const tables = new KernelTables({ run });
   return {
-    namespace,
     tables,
     machine: {
       open: async () => ({
@@ -49,6 +53,5 @@ export async function createKernelHost({
         async [Symbol.asyncDispose]() {},
       }),
     },
-    [Symbol.asyncDispose]: () => namespace[Symbol.asyncDispose](),
   };
 }
