@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import process from "node:process";
 import { TOPOLOGY_FILE } from "../hosts.ts";
 import type { Stage } from "../stage/stage.ts";
 import { INJECTED_CAUSES, type InjectedCause } from "./doctor-causes.ts";
@@ -38,14 +39,47 @@ export const DOCTOR: Scenario = {
     await heals(stage, "a healthy host", []);
     const isWhole = WHOLE.includes(stage.dataPath.name);
     const faults: string[] = [];
+    if (isWhole && ONLY.test(TWO_CAUSES.name)) faults.push(...(await playTwo(stage)));
     for (const cause of INJECTED_CAUSES) {
       const concerns = cause.concerns?.(stage.dataPath) ?? true;
+      if (!ONLY.test(cause.name)) continue;
       if (!concerns || !(isWhole || cause.isBrief === true || cause.concerns === undefined)) continue;
       faults.push(...(await play(stage, cause)));
     }
     if (faults.length > 0) throw new Error(faults.join("\n"));
   },
 };
+
+/** `SVCPROXY_CAUSES=route` plays those alone whose name has this in it. */
+const ONLY = new RegExp(process.env["SVCPROXY_CAUSES"] ?? "");
+
+const TWO_CAUSES = {
+  name: "two causes at once",
+  inject: "iptables -P FORWARD DROP; bridge fdb del 0e:f1:00:00:00:02 dev flannel.1 dst 192.168.1.7",
+  undo: "iptables -P FORWARD ACCEPT; iptables -F FORWARD; bridge fdb replace 0e:f1:00:00:00:02 dev flannel.1 dst 192.168.1.7",
+  codes: ["FOREIGN_RULE_DROPS", "TUNNEL_ENTRY_MISSING"],
+};
+
+/** Both are named, and what `--remedies` prints mends both when it is run as a script. */
+async function playTwo(stage: Stage): Promise<readonly string[]> {
+  const { name, inject, undo, codes } = TWO_CAUSES;
+  await stage.run(HERE, ["sh", "-c", inject]);
+  try {
+    const found = await look(stage, false);
+    const named = found.causes.map(({ code }) => code).filter((code) => !EXPECTED.has(code));
+    if (named.toSorted().join() !== codes.join() || found.open.length > 0)
+      return [`${name}: not both are named, or more than they: ${summary(found)}`];
+    const script = await stage.lab.run(HERE, [SVCPROXY, "doctor", TOPOLOGY_FILE, "--host", HERE, "--remedies"]);
+    await stage.lab.run(HERE, ["sh", "-e"], { input: script.stdout });
+    const left = await look(stage, false);
+    const still = left.causes.filter(({ code }) => !EXPECTED.has(code));
+    return still.length + left.open.length === 0
+      ? []
+      : [`${name}: what --remedies printed does not heal both: ${summary(left)}`];
+  } finally {
+    await stage.lab.run(HERE, ["sh", "-c", undo]);
+  }
+}
 
 async function play(stage: Stage, cause: InjectedCause): Promise<readonly string[]> {
   await stage.run(cause.on, ["sh", "-c", cause.inject]);

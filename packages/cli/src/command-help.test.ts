@@ -10,7 +10,7 @@ function withSubcommands(command: Command): readonly Command[] {
 /** Those that people use: workers and the like are hidden. */
 const commands = withSubcommands(
   buildProgram(async () => {}, { getOutHelpWidth: () => 80, getErrHelpWidth: () => 80, getOutHasColors: () => false }),
-).filter((command) => !["supervise", "worker", "findings"].includes(command.name()));
+).filter((command) => !["supervise", "worker", "findings", "dial"].includes(command.name()));
 
 /** All that `--help` prints. */
 function textOf(command: Command): string {

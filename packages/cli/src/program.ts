@@ -13,6 +13,7 @@ import { addCleanup } from "./commands/cleanup.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfirm } from "./commands/confirm.ts";
 import { addConnections } from "./commands/connections.ts";
+import { addDial } from "./commands/dial.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addEtcd } from "./commands/etcd.ts";
 import { addExplain } from "./commands/explain.ts";
@@ -84,6 +85,7 @@ const COMMANDS = [
   addSchema,
   addCompletion,
   addFindings,
+  addDial,
 ];
 
 /** Every command with its flags; each loads its work by import() when it runs. */

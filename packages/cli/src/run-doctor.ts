@@ -1,10 +1,8 @@
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import {
-  CAUSE_CODES,
   type Diagnosis,
   diagnose,
-  EXPLANATIONS,
   type Observation,
   type ObservedHost,
   realProber,
@@ -14,8 +12,11 @@ import {
 import { isNamed, serviceName, thisMachine } from "@svcproxy/host";
 import { formatProblem, inputError, nearestWord, type ServicePortPlan, type Topology } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
+import { enterCallersFolder, runInHostRoot } from "./enter-host-root.ts";
+import { requireCode } from "./explain-code.ts";
 import { leftOverProblems } from "./left-over.ts";
 import { observeSnapshot, observeThisHost } from "./observe-host.ts";
+import { dialAsPod } from "./pod-dialler.ts";
 import { readTopology } from "./read-topology.ts";
 import type { TopologyFlags } from "./topology-input.ts";
 
@@ -27,6 +28,8 @@ export interface DoctorFlags extends TopologyFlags {
   readonly snapshot?: readonly string[];
   readonly probe: boolean;
   readonly ignore?: readonly string[];
+  readonly asPod?: true;
+  readonly probeUdp?: true;
   readonly remedies?: true;
   readonly foreignHost?: true;
   readonly json?: true;
@@ -38,6 +41,9 @@ export async function runDoctor(
   files: readonly string[],
   flags: DoctorFlags,
 ): Promise<ExitCode> {
+  const inside = flags.snapshot === undefined ? await runInHostRoot(context) : undefined;
+  if (inside !== undefined) return inside;
+  enterCallersFolder();
   const { topology } = await readTopology(context, files, { ...flags, required: true });
   const observation = await observe(context, topology, flags);
   const isAsked = askedPorts(observation.here.plan.ports, flags);
@@ -49,7 +55,9 @@ export async function runDoctor(
     ...(isAsked === undefined ? {} : { isAsked }),
     ...(isLive && flags.probe
       ? {
-          prober: realProber,
+          prober: { ...realProber, dialAsPod },
+          asPod: flags.asPod === true,
+          probesUdp: flags.probeUdp === true,
           lookAgain: async (unanswered: readonly string[]) => {
             await neighboursSettled(unanswered, context.signal);
             return observeThisHost(context, { topology, host: observation.here.name });
@@ -135,41 +143,6 @@ function withoutIgnored(diagnosis: Diagnosis, ignored: readonly string[]): Diagn
   const isIgnored = ({ code, subject }: { readonly code: string; readonly subject: string }) =>
     rules.some((rule) => rule.code === code && (rule.subject === "" || rule.subject === subject));
   return { ...diagnosis, causes: diagnosis.causes.filter((cause) => !isIgnored(cause)) };
-}
-
-function requireCode(code: string): (typeof CAUSE_CODES)[number] {
-  const found = CAUSE_CODES.find((known) => known === code.toUpperCase());
-  if (found !== undefined) return found;
-  const near = nearestWord(code.toUpperCase(), CAUSE_CODES);
-  throw inputError("UNKNOWN_CHOICE", `There is no code ${JSON.stringify(code)}`, {
-    hint: near === undefined ? "svcproxy explain lists them" : `Did you mean ${near}?`,
-  });
-}
-
-/** Prints what a code means, or what each does. @throws InputError UNKNOWN_CHOICE */
-export async function explainCode(
-  context: CommandContext,
-  code: string | undefined,
-  { json }: { readonly json?: true },
-): Promise<ExitCode> {
-  const codes = code === undefined ? CAUSE_CODES : [requireCode(code)];
-  if (json === true) {
-    await context.print(
-      `${JSON.stringify(
-        codes.map((one) => ({ code: one, ...EXPLANATIONS[one] })),
-        null,
-        2,
-      )}\n`,
-    );
-    return 0;
-  }
-  for (const one of codes) {
-    const { means, evidence, remedy } = EXPLANATIONS[one];
-    await context.print(
-      `${one}\n  means    ${means}\n  seen by  ${evidence}\n  mend     ${remedy}\n${code === undefined ? "\n" : ""}`,
-    );
-  }
-  return 0;
 }
 
 /** What it does, on one line of a terminal that is written over. */

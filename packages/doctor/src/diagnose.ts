@@ -10,7 +10,8 @@ import { checkPlan } from "./checks/check-plan.ts";
 import { nestEffects } from "./nest-effects.ts";
 import type { Observation, ObservedHost } from "./observation.ts";
 import { judgeDials } from "./probes/judge-dials.ts";
-import { type DialledEndpoint, probeEndpoints } from "./probes/probe-endpoints.ts";
+import { type DialledEndpoint, probeDatagrams, probeEndpoints } from "./probes/probe-endpoints.ts";
+import { probeFrontends } from "./probes/probe-frontends.ts";
 import { probeMtu } from "./probes/probe-mtu.ts";
 import type { Prober } from "./probes/prober.ts";
 import { causesOfStops } from "./walk/causes-of-stops.ts";
@@ -23,6 +24,10 @@ export interface DiagnoseOptions {
   readonly isAsked?: (port: ServicePortPlan) => boolean;
   /** Undefined: nothing is sent. */
   readonly prober?: Prober;
+  /** Whether services are dialled from within pods too. */
+  readonly asPod?: boolean;
+  /** Whether endpoints of UDP get a datagram each. */
+  readonly probesUdp?: boolean;
   /** This host once more, when it has noticed which of these addresses answer ARP; undefined where it is only a snapshot. */
   readonly lookAgain?: (unanswered: readonly string[]) => Promise<ObservedHost>;
   readonly signal: AbortSignal;
@@ -90,10 +95,14 @@ async function probe({ observation, options, ports, leaving, causes }: Probing) 
   const dialled = await probeEndpoints(endpoints, {
     prober,
     signal,
-    onProgress: (done, of) => onProgress(`dialled ${done} of ${of} endpoints`),
+    onProgress: ({ done, of, waitingFor }) =>
+      onProgress(
+        `dialled ${done} of ${of} endpoints${waitingFor === undefined ? "" : `; ${waitingFor} has not answered yet`}`,
+      ),
   });
+  const datagrams = options.probesUdp === true ? await probeDatagrams(ports, prober) : [];
   const known = explained(causes, { here, leaving });
-  const failed = dialled.filter(
+  const failed = [...dialled, ...datagrams].filter(
     ({ endpoint, result }) => result !== "open" && !known.has(formatSocketAddress(endpoint)),
   );
   const after =
@@ -133,10 +142,18 @@ async function probe({ observation, options, ports, leaving, causes }: Probing) 
     leaving.filter(({ endpoint, at }) => at === here && open.has(formatSocketAddress(endpoint))),
     { prober },
   );
+  const found = [...seenNow, ...judged.causes, ...mtu.causes];
+  const suffering = new Set(
+    [...causes, ...found, ...judged.open].flatMap(({ sufferers }) => sufferers.map(({ service }) => service)),
+  );
+  onProgress("dialling services at their own addresses");
+  const frontends = await probeFrontends(ports, {
+    ...{ here, prober, asPod: options.asPod === true, known: suffering },
+  });
   return {
-    causes: [...seenNow, ...judged.causes, ...mtu.causes],
-    open: judged.open,
-    dials: dialled.length,
+    causes: found,
+    open: [...judged.open, ...frontends.open],
+    dials: dialled.length + datagrams.length + frontends.dials,
     pings: mtu.pings,
   };
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Cause, Diagnosis } from "./cause.ts";
 import { CAUSE_CODES } from "./cause-codes.ts";
-import { EXPLANATIONS } from "./explanations.ts";
+import { EXPLANATIONS } from "./explanations/explanations.ts";
 import { nestEffects } from "./nest-effects.ts";
 import { renderDiagnosis, renderRemedies } from "./render-diagnosis.ts";
 
@@ -48,7 +48,8 @@ test("a cause has its evidence, who did it, the commands, and who suffers", () =
   seen      seen it
   probably  somebody
   mend      ip link set x up
-  suffer    default/web: from pods here, this host (50 % to 100 % of the connections)
+  suffer    default/web: from pods here, this host (50 % to 100 % of the
+            connections)
 
 web1: 1 cause
 looked at 1 services, 2 ways of packets, 3 connections and 0 pings sent
@@ -72,4 +73,14 @@ test("every code is explained", () => {
   for (const code of CAUSE_CODES)
     for (const text of Object.values(EXPLANATIONS[code])) expect(text.length).toBeGreaterThan(20);
   expect(new Set(CAUSE_CODES).size).toBe(CAUSE_CODES.length);
+});
+
+test("lines have 80 columns, but for commands, which are copied", () => {
+  const long = "word ".repeat(60).trim();
+  const command = `ip route add ${"10.0.0.0/8 ".repeat(12)}dev eth0`;
+  const lines = renderDiagnosis({
+    ...diagnosis([cause("LINK_DOWN", { text: long, evidence: [long], suspect: long, remedy: [command], hint: long })]),
+    open: [{ subject: "x", text: long, hint: long, sufferers: [] }],
+  }).split("\n");
+  expect(lines.filter((line) => line.length > 80)).toEqual([`  mend      ${command}`]);
 });

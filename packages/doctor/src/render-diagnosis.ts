@@ -1,4 +1,4 @@
-import { listNames, visible } from "@svcproxy/topology";
+import { listNames, visible, wrapText } from "@svcproxy/topology";
 import type { Cause, Diagnosis, OpenQuestion, Sufferer } from "./cause.ts";
 
 const CLIENTS = {
@@ -36,23 +36,31 @@ function causeLines(
 ): readonly string[] {
   const { severity, text, code, evidence, suspect, remedy, hint, sufferers, effects } = cause;
   const where = cause.host === host ? "" : `on ${cause.host}: `;
-  const field = (name: string, value: string) => `${indent}  ${name.padEnd(9)} ${visible(value)}`;
+  // A command is one line, however long, so that it can be copied.
+  const command = (name: string, value: string) => `${indent}  ${name.padEnd(9)} ${visible(value)}`;
+  const field = (name: string, value: string) =>
+    wrapText(visible(value), { first: `${indent}  ${name.padEnd(9)} `, next: `${indent}${" ".repeat(12)}` });
   return [
-    `${indent}${severity === "error" ? "✕" : "!"} ${visible(`${where}${text}`)} [${code}]`,
-    ...evidence.map((line, index) => field(index === 0 ? "seen" : "", line)),
-    ...(suspect === undefined ? [] : [field("probably", suspect)]),
-    ...remedy.map((command, index) => field(index === 0 ? "mend" : "", command)),
-    ...(hint === undefined || hint === remedy.join(" && ") ? [] : [field(remedy.length === 0 ? "mend" : "", hint)]),
-    ...(sufferers.length === 0 ? [] : [field("suffer", describeSufferers(sufferers))]),
+    ...wrapText(`${visible(`${where}${text}`)} [${code}]`, {
+      first: `${indent}${severity === "error" ? "✕" : "!"} `,
+      next: `${indent}  `,
+    }),
+    ...evidence.flatMap((line, index) => field(index === 0 ? "seen" : "", line)),
+    ...(suspect === undefined ? [] : field("probably", suspect)),
+    ...remedy.map((line, index) => command(index === 0 ? "mend" : "", line)),
+    ...(hint === undefined || hint === remedy.join(" && ") ? [] : field(remedy.length === 0 ? "mend" : "", hint)),
+    ...(sufferers.length === 0 ? [] : field("suffer", describeSufferers(sufferers))),
     ...effects.flatMap((effect) => causeLines(effect, { host, indent: `${indent}  ` })),
   ];
 }
 
 function questionLines({ text, hint, sufferers }: OpenQuestion): readonly string[] {
   return [
-    `? ${visible(text)}`,
-    ...(hint === undefined ? [] : [`  to decide ${visible(hint)}`]),
-    ...(sufferers.length === 0 ? [] : [`  suffer    ${visible(describeSufferers(sufferers))}`]),
+    ...wrapText(visible(text), { first: "? ", next: "  " }),
+    ...(hint === undefined ? [] : wrapText(visible(hint), { first: "  to decide ", next: " ".repeat(12) })),
+    ...(sufferers.length === 0
+      ? []
+      : wrapText(visible(describeSufferers(sufferers)), { first: "  suffer    ", next: " ".repeat(12) })),
   ];
 }
 

@@ -45,3 +45,4 @@ export * from "./text/load-documents.ts";
 export { locateFaults } from "./text/locate-faults.ts";
 export type { InputFile } from "./text/source-document.ts";
 export * from "./visible.ts";
+export { wrapText } from "./wrap-text.ts";

@@ -18,6 +18,7 @@ export function addDoctor(program: Command, run: RunCommand): void {
       "kubectl get svc,endpointslices,nodes,pods -A -o yaml \\\n  | sudo svcproxy doctor - --host node1",
       "sudo svcproxy doctor kubernetes --kubeconfig kube.conf --host node1",
       "sudo svcproxy doctor cloud.yaml --peer web2.json",
+      "kubectl get svc,endpointslices,nodes,pods -A -o yaml \\\n  | kubectl debug node/node1 -i --profile=sysadmin --image=IMAGE -- \\\n    svcproxy doctor - --host node1",
       "svcproxy doctor cloud.yaml --snapshot web1.json --snapshot web2.json",
     ],
   })
@@ -27,6 +28,8 @@ export function addDoctor(program: Command, run: RunCommand): void {
     .option("--peer <file>", "another host's snapshot, to follow packets there (repeatable)", collect)
     .option("--snapshot <file>", "a snapshot in place of this host; of several, the first is asked about", collect)
     .option("--no-probe", "send nothing: what only a connection could tell is left open")
+    .option("--as-pod", "dial services from within up to 4 pods of this host too (nsenter)")
+    .option("--probe-udp", "send each UDP endpoint a datagram of one byte")
     .option("--ignore <code>", "leave out causes of this code, or of one subject: CODE=SUBJECT (repeatable)", collect)
     .option("--remedies", "print what would mend it as a script to read")
     .option("--foreign-host", FOREIGN_HOST)

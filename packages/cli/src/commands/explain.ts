@@ -4,14 +4,17 @@ import { addHelp } from "../command-help.ts";
 
 /** `svcproxy explain CODE`: what a code means. */
 export function addExplain(program: Command, run: RunCommand): void {
-  addHelp(program.command("explain").argument("[code]", "as it stands in brackets behind a cause; none: all of them"), {
-    about: "tell what a code of the doctor means, what it rests on, and what to do",
-    examples: ["svcproxy explain ROUTE_MISSING", "svcproxy explain --json"],
-  })
+  addHelp(
+    program.command("explain").argument("[code]", "as it stands in brackets behind a problem; none: all of them"),
+    {
+      about: "tell what the code of a problem means, what it rests on, and what to do",
+      examples: ["svcproxy explain ROUTE_MISSING", "svcproxy explain --json"],
+    },
+  )
     .option("--json", "print JSON")
     .action((code: string | undefined, flags: { readonly json?: true }) =>
       run(async (context) => {
-        const { explainCode } = await import("../run-doctor.ts");
+        const { explainCode } = await import("../explain-code.ts");
         return explainCode(context, code, flags);
       }),
     );

@@ -36,30 +36,23 @@ export function checkAddresses(leaving: readonly Leaving[], here: ObservedHost):
   );
 }
 
-/** An endpoint of a pod whose address this host has itself, or two pods. */
+/** An endpoint of a pod whose address this host has itself. */
 function twice(at: ObservedHost, { address, host, pod }: Leaving["endpoint"]): Finding | undefined {
   // A program of the host's own serves at an address of the host.
-  const isHosts = at.plan.hosts.some(({ addresses }) => addresses.some((own) => own === address));
-  const device = isHosts
-    ? undefined
-    : at.snapshot.hostState.interfaces.find(({ addresses }) => addresses.some((own) => own.address === address));
-  const pods = at.snapshot.pods.filter(({ addresses }) => addresses.some((own) => own === address));
-  const isElsewhere = host !== undefined && host !== at.name;
-  // Pods that share one namespace of the host's are none; two with one address are.
-  if (device === undefined && pods.length < 2 && !(isElsewhere && pods.length === 1)) return undefined;
-  if (device !== undefined && pod === undefined && pods.length === 0 && host === undefined) return undefined;
-  const holders = [
-    ...(device === undefined ? [] : [`${device.name} of this host`]),
-    ...pods.map(({ pid }) => `the network namespace of pid ${pid}`),
-  ];
+  if (pod === undefined && host === undefined) return undefined;
+  if (at.plan.hosts.some(({ addresses }) => addresses.some((own) => own === address))) return undefined;
+  const device = at.snapshot.hostState.interfaces.find(({ addresses }) =>
+    addresses.some((own) => own.address === address),
+  );
+  if (device === undefined) return undefined;
+  const where = host !== undefined && host !== at.name ? ` on ${host}` : "";
   return {
     code: "ADDRESS_TWICE",
     subject: `address ${address}`,
-    text: `${address}, the address of ${pod ?? "an endpoint"}${isElsewhere ? ` on ${host}` : ""}, is in use twice`,
-    evidence: [`${holders.join(" and ")} ha${holders.length === 1 ? "s" : "ve"} it`],
+    text: `${address}, the address of ${pod ?? "an endpoint"}${where}, is in use twice`,
+    evidence: [`${device.name} of this host has it`],
     suspect: "an address that was given by hand, or a CNI plug-in that lost its list of addresses",
-    remedy: device === undefined ? [] : [`ip addr del ${address}/${prefixOf(device, address)} dev ${device.name}`],
-    hint: "Take it away where it does not belong; a pod's is mended by restarting the pod",
+    remedy: [`ip addr del ${address}/${prefixOf(device, address)} dev ${device.name}`],
   };
 }
 

@@ -1,13 +1,27 @@
 import { spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { connect } from "node:net";
+import type { IpAddress, Port } from "@svcproxy/topology";
 
 export type DialResult = "open" | "refused" | "unreachable" | "timeout";
+
+export interface DialTarget {
+  readonly protocol: "tcp" | "udp";
+  readonly address: IpAddress;
+  readonly port: Port;
+}
 
 /** The doors by which packets are sent; each is few, short and told. */
 export interface Prober {
   /** One connection, closed as soon as it is there. */
   dial(address: string, port: number): Promise<DialResult>;
+  /** One datagram of a byte. @returns `timeout` where nothing came back, which of UDP says nothing */
+  dialUdp(address: string, port: number): Promise<DialResult>;
+  /** From within the network namespace of a process; absent: it cannot be entered. */
+  dialAsPod?(
+    pid: number,
+    targets: readonly DialTarget[],
+  ): Promise<{ readonly results: readonly DialResult[] } | { readonly because: string }>;
   /** One packet that may not be divided, of so many bytes with its IP header. @returns whether it was answered; undefined: it could not be sent */
   ping(address: string, bytes: number): Promise<boolean | undefined>;
 }
@@ -31,6 +45,21 @@ export const realProber: Prober = {
       socket.once("error", (error) =>
         end("code" in error && error.code === "ECONNREFUSED" ? "refused" : "unreachable"),
       );
+    }),
+  dialUdp: (address, port) =>
+    new Promise((resolve) => {
+      const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+      const end = (result: DialResult) => {
+        clearTimeout(timer);
+        socket.close();
+        resolve(result);
+      };
+      const timer = setTimeout(() => end("timeout"), DIAL_TIMEOUT_MS);
+      socket.once("message", () => end("open"));
+      socket.once("error", (error) =>
+        end("code" in error && error.code === "ECONNREFUSED" ? "refused" : "unreachable"),
+      );
+      socket.connect(port, address, () => socket.send(Buffer.alloc(1)));
     }),
   ping: async (address, bytes) => (await pingByTool(address, bytes)) ?? knock(address, bytes),
 };

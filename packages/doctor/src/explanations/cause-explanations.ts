@@ -1,13 +1,8 @@
-import type { CauseCode } from "./cause-codes.ts";
+import type { CauseCode } from "../cause-codes.ts";
+import type { Explanation } from "./explanation.ts";
 
-/** What a code means, what it rests on, and what to do; each a sentence or two. */
-export interface Explanation {
-  readonly means: string;
-  readonly evidence: string;
-  readonly remedy: string;
-}
-
-export const EXPLANATIONS: Readonly<Record<CauseCode, Explanation>> = {
+/** Of what the doctor finds. */
+export const CAUSE_EXPLANATIONS: Readonly<Record<CauseCode, Explanation>> = {
   FORWARDING_OFF: {
     means:
       "The kernel of this host forwards no packets, so pods and clients from outside reach no endpoint beyond it; the host's own programs do.",
@@ -185,7 +180,7 @@ export const EXPLANATIONS: Readonly<Record<CauseCode, Explanation>> = {
   },
   ADDRESS_TWICE: {
     means: "The address of an endpoint is in use twice: packets for it go to whoever is nearer.",
-    evidence: "This host itself, or two of its network namespaces, have the address of an endpoint.",
+    evidence: "This host itself has the address of an endpoint that is a pod or on another host.",
     remedy: "Take the address away where it does not belong.",
   },
   ARP_OFF: {
