@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { hostRulesOf } from "../hooks/host-rules.ts";
 import type { RuleSet } from "../rule-set.ts";
 import { applyCommands } from "../rule-sets/apply-commands.ts";
 import { parseCommands } from "../rule-sets/parse-commands.ts";
@@ -49,6 +50,12 @@ describe("the founding document's rules", () => {
       ["mark-outlives-packet", "10.5.75.2 → 10.100.100.1:7070/tcp"],
       ["outside-clusterip-not-masqueraded", "10.5.88.3 → 10.100.100.1:7070/tcp"],
     ]);
+  });
+
+  test("beside a table of others that nobody could read, no claim about them is held", () => {
+    const rules = { ...hostRulesOf(fixture.rules), unread: [{ table: "filter", because: "nobody could" }] };
+    const open = proveRules({ ...fixture, rules }).claims.filter(({ status }) => status === "undecided");
+    expect(open.map(({ number }) => number)).toEqual(expect.arrayContaining([1, 6]));
   });
 
   test("without the last one break with the document's own packet", () => {

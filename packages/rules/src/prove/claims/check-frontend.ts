@@ -17,7 +17,7 @@ import { checkReply, checkSource } from "./check-source.ts";
 import { checkForbidden, checkTurnedAway } from "./check-turned-away.ts";
 import { foreignDecision, isBeforeRouting } from "./own-rules.ts";
 import type { FrontendSpace } from "./plan-frontends.ts";
-import { report } from "./report-fault.ts";
+import { report, reportUndecided } from "./report-fault.ts";
 
 /** Checks a frontend for every client on every entry. */
 export function checkFrontend(check: CheckContext, frontend: FrontendSpace): void {
@@ -88,14 +88,7 @@ function checkReached(check: CheckContext, promise: Promised, { state, ending }:
   if (handling.kind !== "forward") return false;
   if (ending.kind !== "delivered") {
     if (ending.kind === "undecided") {
-      const { because, placed } = ending;
-      const packet = check.examples.of(state.region);
-      check.findings.undecided(reachClaim(promise), {
-        packet,
-        message: because,
-        frontend: promise.frontend.name,
-        ...(placed === undefined ? {} : { placed }),
-      });
+      reportUndecided(check, promise, { claim: reachClaim(promise), state, ending });
       return false;
     }
     const message = `is ${ending.kind} (${ending.because}) instead of reaching an endpoint`;

@@ -6,7 +6,7 @@ import type { EndedState, SymbolicEnding, SymbolicState } from "../walk/symbolic
 import type { CheckContext, Promised } from "./check-context.ts";
 import { describeDestination } from "./check-context.ts";
 import { foreignDecision, isBeforeRouting, isOfFilter } from "./own-rules.ts";
-import { report } from "./report-fault.ts";
+import { report, reportUndecided } from "./report-fault.ts";
 
 export function checkTurnedAway(check: CheckContext, promise: Promised, end: EndedState): void {
   const { state, ending } = end;
@@ -15,11 +15,7 @@ export function checkTurnedAway(check: CheckContext, promise: Promised, end: End
   if (ending.kind === "refused" && ending.kind === wanted) checkRefusal(check, promise, { state, ending });
   if (ending.kind === wanted) return;
   if (ending.kind === "undecided") {
-    check.findings.undecided(3, {
-      packet: check.examples.of(state.region),
-      message: ending.because,
-      frontend: promise.frontend.name,
-    });
+    reportUndecided(check, promise, { claim: 3, state, ending });
     return;
   }
   const fate =

@@ -2,7 +2,7 @@ import type { PlacedRule } from "../../hooks/any-rule.ts";
 import type { ClaimNumber, Finding } from "../report/proof.ts";
 import { hasMember, intersect } from "../space/index-set.ts";
 import type { Region } from "../space/region.ts";
-import type { SymbolicState } from "../walk/symbolic-state.ts";
+import type { SymbolicEnding, SymbolicState } from "../walk/symbolic-state.ts";
 import type { CheckContext, Promised } from "./check-context.ts";
 import { openQuestion } from "./open-questions.ts";
 
@@ -44,6 +44,30 @@ export function report(check: CheckContext, promise: Promised, state: SymbolicSt
   findings.broken(fault.claim, finding);
   if (foreign !== undefined) findings.broken(6, { ...finding, placed: foreign });
   else if (isPolicy) findings.broken(6, finding);
+}
+
+/** Reports that nobody can say what becomes of a state's packets; where rules of others are why, whether they defeat the promise is open too. */
+export function reportUndecided(
+  { findings, examples, isOwn }: CheckContext,
+  promise: Promised,
+  {
+    claim,
+    state,
+    ending: { because, placed, isUnread },
+  }: {
+    readonly claim: ClaimNumber;
+    readonly state: SymbolicState;
+    readonly ending: Extract<SymbolicEnding, { kind: "undecided" }>;
+  },
+): void {
+  const finding: Finding = {
+    packet: examples.of(state.region),
+    message: because,
+    frontend: promise.frontend.name,
+    ...(placed === undefined ? {} : { placed }),
+  };
+  findings.undecided(claim, finding);
+  if (isUnread === true || (placed !== undefined && !isOwn(placed))) findings.undecided(6, finding);
 }
 
 /** The packets to which something is promised; undefined where there are none. */

@@ -153,7 +153,13 @@ export type SymbolicEnding =
       /** The table, where no rule but a base chain's policy does it. */
       readonly policyOf?: string;
     }
-  | { readonly kind: "undecided"; readonly because: string; readonly placed?: PlacedRule };
+  | {
+      readonly kind: "undecided";
+      readonly because: string;
+      readonly placed?: PlacedRule;
+      /** There are rules of others that nobody could read. */
+      readonly isUnread?: true;
+    };
 
 export interface EndedState {
   readonly state: SymbolicState;

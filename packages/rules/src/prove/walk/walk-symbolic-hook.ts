@@ -47,7 +47,7 @@ function walkStage(context: ProofContext, state: SymbolicState, { stage, ...at }
     case "orders":
       return inEitherOrder(state, { ...stage, walk: (one, stages) => walkStages(context, one, { stages, ...at }) });
     case "unread":
-      return ends(state, { kind: "undecided", because: stage.because });
+      return ends(state, { kind: "undecided", because: stage.because, isUnread: true });
   }
 }
 
