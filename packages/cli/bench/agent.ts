@@ -4,7 +4,8 @@
  * - from its start until the kernel serves the last service, from one file, over what `nft -f` takes for the same table in the same run;
  * - from the rename of a file in a directory with one file a service until a new connection meets the changed endpoint, quiet and while 50
  *   files a second change;
- * - CPU time while they do, and while nothing does; memory, that of its helpers counted by their share.
+ * - CPU time while they do, and while nothing does; memory, that of its helpers counted by their share;
+ * - from SIGTERM until it has ended.
  *
  *     pnpm --filter svcproxy bench:agent          (root; SERVICES=5000 CHANGES=40 SECONDS=10)
  */
@@ -115,7 +116,9 @@ async function fromDirectory(folder: string): Promise<void> {
   say(`one change → kernel, ${CHANGES_A_SECOND} changes a second: ${spread(busy)} (median at most 60 ms)`);
   say(`CPU meanwhile: ${cpu.toFixed(1)} % of a core (at most 10)`);
   report("directory, after that", await memoryOf(agent));
-  await end(agent);
+  const endMs = await end(agent);
+  const isInPlace = (await dial()) === String(PROBE.ports[0]);
+  say(`SIGTERM → end: ${ms(endMs)} (at most 100 ms), its rules ${isInPlace ? "in place" : "GONE"}`);
 }
 
 /** Changes the probe's endpoint again and again. @returns how long each took to be met, in milliseconds */
@@ -147,9 +150,12 @@ function nodeFlags(): readonly string[] {
   return (process.env["NODE_FLAGS"] ?? "").split(" ").filter((flag) => flag !== "");
 }
 
-async function end(agent: ChildProcess): Promise<void> {
+/** @returns how long it took to end, in milliseconds */
+async function end(agent: ChildProcess): Promise<number> {
+  const startMs = performance.now();
   agent.kill("SIGTERM");
   await once(agent, "exit");
+  return performance.now() - startMs;
 }
 
 /** Dials every millisecond until the endpoint with this port answers. */
