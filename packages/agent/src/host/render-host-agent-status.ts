@@ -23,8 +23,8 @@ export function renderHostAgentStatus(status: HostAgentStatus, { now, service, d
   const of = (name: string) => status.ports.filter((port) => port.state === name).length;
   const lines = [
     `${state}: svcproxy ${version}, pid ${pid}, started ${since(status.startedAt)} ago`,
-    `host       ${status.host ?? "not known yet"}`,
-    `source     ${source.name}${source.readAt === undefined ? "" : `, in force as read ${since(source.readAt)} ago`}`,
+    `host       ${visible(status.host ?? "not known yet")}`,
+    `source     ${visible(source.name)}${source.readAt === undefined ? "" : `, in force as read ${since(source.readAt)} ago`}`,
     ...(source.fault === undefined ? [] : [`           has a fault since ${since(source.fault.since)}`]),
     ...(source.refused ?? []).slice(0, LISTED).map((refused) => describeRefused(refused, since)),
     `data path  ${dataPath}${passedOver.length === 0 ? "" : ` (${passedOver.join("; ")})`}`,
@@ -54,7 +54,7 @@ export function renderHostAgentStatus(status: HostAgentStatus, { now, service, d
 }
 
 function describeRefused({ entry, since: time, isKept }: RefusedStatus, since: (time: string) => string): string {
-  return `           ${entry}: refused for ${since(time)}, ${isKept ? "its last good state stays" : "not served"}`;
+  return `           ${visible(entry)}: refused for ${since(time)}, ${isKept ? "its last good state stays" : "not served"}`;
 }
 
 /** Of a service, as `NAME` or `NAMESPACE/NAME`. */
@@ -91,8 +91,8 @@ function describeDetail(
 
 function describeEndpoint({ address, pod, host, isHere, ready }: ServiceDetail["endpoints"][number]): string {
   const facts = [
-    ...(pod === undefined ? [] : [pod]),
-    ...(isHere ? ["on this host"] : host === undefined ? [] : [`on ${host}`]),
+    ...(pod === undefined ? [] : [visible(pod)]),
+    ...(isHere ? ["on this host"] : host === undefined ? [] : [`on ${visible(host)}`]),
     ...(ready ? [] : ["not ready"]),
   ];
   return facts.length === 0 ? address : `${address} (${facts.join(", ")})`;
@@ -105,7 +105,7 @@ function describePort(
   const name = portName === "" ? "" : ` (${portName})`;
   const why = problem === undefined ? "" : `: ${problem.text}`;
   // Over the socket a date is text.
-  return `  ${service} ${protocol} ${port}${name} IPv${family}: ${state} for ${since(String(time))}${why}`;
+  return `  ${visible(service)} ${protocol} ${port}${visible(name)} IPv${family}: ${state} for ${since(String(time))}${why}`;
 }
 
 function describeKernel(

@@ -1,4 +1,5 @@
 import process from "node:process";
+import { visible } from "@svcproxy/topology";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 
 /**
@@ -23,7 +24,7 @@ Paths: ${firstFolders(paths).join(" ")}
 
 State: ${state}
 Data path: ${dataPath}
-Source: ${source.name}
+Source: ${visible(source.name)}
 `;
 }
 

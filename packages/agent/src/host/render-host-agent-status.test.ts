@@ -1,0 +1,59 @@
+import { expect, test } from "vitest";
+import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
+import { renderHostAgentStatus } from "./render-host-agent-status.ts";
+
+const NOW = Date.parse("2026-01-01T00:02:00.000Z");
+const PROBLEM = {
+  code: "DUPLICATE_FRONTEND",
+  severity: "error",
+  subject: "service default/web",
+  text: "It is taken",
+} as const;
+const FORGED = 'web"\nfollowing: all is well';
+
+test("a name with a line break forges no line", () => {
+  const status = exampleHostAgentStatus();
+  const [port] = status.ports;
+  if (port === undefined) throw new TypeError("the example has no port");
+  const forged = { ...port, service: `default/${FORGED}`, state: "failed" as const };
+  const text = renderHostAgentStatus(
+    {
+      ...status,
+      state: "degraded",
+      host: FORGED,
+      source: {
+        name: `/etc/${FORGED}`,
+        refused: [
+          { entry: `service default/${FORGED}`, isKept: true, since: "2026-01-01T00:01:00.000Z", problems: [PROBLEM] },
+        ],
+      },
+      ports: [forged],
+    },
+    {
+      now: NOW,
+      service: FORGED,
+      details: [
+        {
+          ...forged,
+          ...{ since: "2026-01-01T00:01:00.000Z", asItIsSince: "2026-01-01T00:01:00.000Z" },
+          frontends: [{ kind: "clusterIP", address: "10.100.0.1:80" }],
+          endpoints: [{ address: "10.5.75.2:3000", pod: FORGED, host: FORGED, isHere: false, ready: true }],
+        },
+      ],
+    },
+  );
+  expect(text.split("\n").filter((line) => line.startsWith("following"))).toEqual([]);
+  expect(text.split(String.raw`web"\nfollowing`)).toHaveLength(7);
+});
+
+test("userspace proxies that were taken over are told with what they still carry", () => {
+  const generations = [
+    {
+      ...{ pid: 41, takenOverAt: "2026-01-01T00:01:30.000Z", connections: 3, udpSessions: 1 },
+      ...{ isDraining: true, inUse: [] },
+    },
+  ];
+  expect(renderHostAgentStatus({ ...exampleHostAgentStatus(), generations }, { now: NOW })).toContain(
+    "older      pid 41, taken over 30 s ago: 3 connections, 1 UDP sessions, draining\n",
+  );
+});
