@@ -33,8 +33,10 @@ describe("the pace of plans that are carried out", () => {
     expect(gapsOf(startsOf(4, { pace, firstMs: last + 1_000 }))).toEqual([20, 20, 20]);
   });
 
-  test("those that take long wait as long again, but 100 ms at most", () => {
-    expect(gapsOf(startsOf(20, { tookMs: 60 })).slice(-10)).toEqual(Array.from({ length: 10 }, () => 120));
-    expect(gapsOf(startsOf(20, { tookMs: 5_000 })).slice(-10)).toEqual(Array.from({ length: 10 }, () => 5_100));
+  test("those that take long take a quarter of the time, but none waits for long", () => {
+    const gaps = (gapMs: number) => Array.from({ length: 10 }, () => expect.closeTo(gapMs, 6));
+    expect(gapsOf(startsOf(40, { tookMs: 60 })).slice(-10)).toEqual(gaps(240));
+    expect(gapsOf(startsOf(40, { tookMs: 300 })).slice(-10)).toEqual(gaps(600));
+    expect(gapsOf(startsOf(40, { tookMs: 5_000 })).slice(-10)).toEqual(gaps(5_100));
   });
 });

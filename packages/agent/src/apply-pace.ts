@@ -1,5 +1,9 @@
-/** While changes come without a break, plans are carried out this often: what comes in between is carried out in one, for less than one by one. */
-const PERIOD_MS = 75;
+/** While changes come without a break, plans are carried out at most this often: what comes in between is carried out in one, for less than one by one; */
+const LEAST_PERIOD_MS = 75;
+/** and a plan that takes longer to be carried out so many times as seldom as it could be, */
+const SHARE = 4;
+/** but as often as this where that is possible. */
+const LONGEST_PERIOD_MS = 600;
 /** So many may follow one another more closely: a service and its endpoints, say, that are made one after the other. */
 const BURST = 4;
 /** A change that comes while the last one is carried out waits as long again as that took, at most so long. */
@@ -10,13 +14,15 @@ export class ApplyPace {
   /** How many may still follow closely, as of `#asOfMs`. */
   #left = BURST;
   #asOfMs = Number.NEGATIVE_INFINITY;
+  #periodMs = LEAST_PERIOD_MS;
 
   /** On the clock of `performance`. Once for each plan, in their order. */
   pauseMs({ startedMs, endedMs }: { readonly startedMs: number; readonly endedMs: number }): number {
     const tookMs = Math.min(LONGEST_PAUSE_MS, endedMs - startedMs);
-    this.#left = Math.min(BURST, this.#left + (startedMs - this.#asOfMs) / PERIOD_MS) - 1;
+    this.#left = Math.min(BURST, this.#left + (startedMs - this.#asOfMs) / this.#periodMs) - 1;
     this.#asOfMs = startedMs;
-    const nextMs = startedMs + Math.max(0, 1 - this.#left) * PERIOD_MS;
+    this.#periodMs = Math.min(LONGEST_PERIOD_MS, Math.max(LEAST_PERIOD_MS, SHARE * (endedMs - startedMs)));
+    const nextMs = startedMs + Math.max(0, 1 - this.#left) * this.#periodMs;
     return Math.max(tookMs, nextMs - endedMs);
   }
 }

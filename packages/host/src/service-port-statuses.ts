@@ -19,8 +19,8 @@ export interface Shortfall {
 
 /** What a session of a data path tells after an apply. */
 export function servicePortStatuses({ ports, before, shortfall, now }: StatusInput): readonly ServicePortStatus[] {
-  const last = new Map(before.map((status) => [keyOf(status), status]));
-  return ports.map((planned) => {
+  let last: ReadonlyMap<string, ServicePortStatus> | undefined;
+  return ports.map((planned, index) => {
     const { port, family } = planned;
     const found = shortfall(planned);
     const status: ServicePortStatus = {
@@ -31,8 +31,14 @@ export function servicePortStatuses({ ports, before, shortfall, now }: StatusInp
       ...(found === undefined ? {} : { problem: found.problem }),
       since: now,
     };
-    const known = last.get(keyOf(status));
-    return known !== undefined && isSame(known, status) ? { ...status, since: known.since } : status;
+    let known = before[index];
+    // Most of thousands are in their place.
+    if (known === undefined || !isOfSamePort(known, status)) {
+      last ??= new Map(before.map((one) => [keyOf(one), one]));
+      known = last.get(keyOf(status));
+    }
+    if (known === undefined || !isSame(known, status)) return status;
+    return known.problem === status.problem ? known : { ...status, since: known.since };
   });
 }
 
@@ -62,6 +68,11 @@ export function serviceName({ service: { namespace, name } }: Pick<ServicePortPl
 
 function keyOf({ service, portName, protocol, port, family }: ServicePortStatus): string {
   return [service, portName, protocol, port, family].join(" ");
+}
+
+function isOfSamePort(a: ServicePortStatus, b: ServicePortStatus): boolean {
+  const isSamePort = a.port === b.port && a.protocol === b.protocol && a.portName === b.portName;
+  return a.service === b.service && isSamePort && a.family === b.family;
 }
 
 function isSame(a: ServicePortStatus, b: ServicePortStatus): boolean {

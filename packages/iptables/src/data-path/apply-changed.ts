@@ -1,5 +1,11 @@
 import { composePlan, serviceName, serviceProblem } from "@svcproxy/host";
-import { EnvironmentError, type HostPlan, type Problem, type ServicePortPlan } from "@svcproxy/topology";
+import {
+  changedServices,
+  EnvironmentError,
+  type HostPlan,
+  type Problem,
+  type ServicePortPlan,
+} from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import { RestoreRefused, type RuleTables, refusalIn } from "../kernel/rule-tables.ts";
 import type { TableChange } from "../kernel/table-change.ts";
@@ -42,12 +48,14 @@ export async function applyChanged(input: ApplyChangedInput): Promise<AppliedCha
   );
   if (failures.size > MAX_RETRIED) return undefined;
   const isNew = (name: string) => changed.has(name) || failures.has(name);
-  const asked = composePlan(plan, { other: input.written.plan, isOther: (name) => !isNew(name) });
-  const feedAllBut = (names: readonly string[], written: Written) =>
-    feedPlan(composePlan(asked, { other: written.plan, isOther: (name) => names.includes(name) }), {
-      ...input,
-      written,
-    });
+  const differing = changedServices(plan, input.written.plan);
+  const isAllNew = differing !== undefined && [...differing].every(isNew);
+  const asked = isAllNew ? plan : composePlan(plan, { other: input.written.plan, isOther: (name) => !isNew(name) });
+  const feedAllBut = (names: readonly string[], written: Written) => {
+    const isOther = (name: string) => names.includes(name);
+    const part = names.length === 0 ? asked : composePlan(asked, { other: written.plan, isOther });
+    return feedPlan(part, { ...input, written });
+  };
 
   const first = await feedAllBut([...failures.keys()], input.written);
   if (first.kind !== "written") return undefined;

@@ -99,6 +99,7 @@ export class IptablesSession implements DataPathSession {
     this.#status = servicePortStatuses({
       ...{ ports: asked.ports, before: this.#status, now: new Date() },
       shortfall: (port) => {
+        if (this.#failures.size === 0 && taken.size === 0) return undefined;
         const failure = this.#failures.get(serviceName(port));
         if (failure !== undefined) return { state: "failed", problem: failure };
         const problem = taken.get(servicePortKey(port));

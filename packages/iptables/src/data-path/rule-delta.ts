@@ -1,11 +1,14 @@
-import { type Chain, type Command, formatRule, type Rule, ruleKey } from "@svcproxy/rules";
+import { type Chain, type Command, formatRule, type Rule, ruleKey, type Table } from "@svcproxy/rules";
 import type { Family } from "@svcproxy/topology";
 import type { DesiredRules, Hook } from "../desired-rules.ts";
 import { appendAll } from "../kernel/plan-changes.ts";
 import type { ExpectedRule, TableChange } from "../kernel/table-change.ts";
 
-/** A change of more chains than this is as well made after a look, which finds what others did too. */
-const MAX_CHAINS = 400;
+/**
+ * A change of more chains than this is as well made after a look, which finds what others did too. It is more than changes bring while a look
+ * is taken, of which each is some five chains: else one look would follow the other for as long as change follows change.
+ */
+const MAX_CHAINS = 4_000;
 
 /**
  * The changes that lead from rules that were written to others, without a look at the kernel. Each expects the rules by which the
@@ -54,7 +57,7 @@ function tableDelta(
   const gone = [...was.keys()].filter((name) => !is.has(name));
   const changed = [...is.values()].filter((chain) => {
     const before = was.get(chain.name);
-    return before !== undefined && !meansTheSame(before.rules, chain.rules, family);
+    return before !== undefined && before !== chain && !meansTheSame(before.rules, chain.rules, family);
   });
   const touched = new Set([...added, ...changed].map(({ name }) => name));
   if (touched.size + gone.length > MAX_CHAINS) return undefined;
@@ -74,30 +77,37 @@ function rulesAbove(
   touched: ReadonlySet<string>,
   { chains, hooks }: { readonly chains: Chains; readonly hooks: readonly Hook[] },
 ): readonly ExpectedRule[] {
-  const jumps = new Map<string, ExpectedRule[]>();
-  const note = (chain: string, rule: Rule) => {
-    if (rule.target.kind !== "jump" && rule.target.kind !== "goto") return;
-    const known = jumps.get(rule.target.chain);
-    if (known === undefined) jumps.set(rule.target.chain, [{ chain, rule }]);
-    else known.push({ chain, rule });
-  };
-  for (const { chain, rule } of hooks) note(chain, rule);
-  for (const { name, rules } of chains.values()) for (const rule of rules) note(name, rule);
   const above = new Set(touched);
   const found: ExpectedRule[] = [];
-  // A set that grows while it is walked is walked to its new end.
-  for (const name of above) {
-    for (const jump of jumps.get(name) ?? []) {
-      if (!touched.has(jump.chain)) found.push(jump);
-      above.add(jump.chain);
-    }
+  // Level by level: there are few, and an index of all jumps would be made for a few of them.
+  for (let level: ReadonlySet<string> = touched; level.size > 0; ) {
+    const next = new Set<string>();
+    const look = (chain: string, rule: Rule) => {
+      const { target } = rule;
+      if ((target.kind !== "jump" && target.kind !== "goto") || !level.has(target.chain)) return;
+      if (!touched.has(chain)) found.push({ chain, rule });
+      if (!above.has(chain)) next.add(chain);
+    };
+    for (const { chain, rule } of hooks) look(chain, rule);
+    for (const { name, rules } of chains.values()) for (const rule of rules) look(name, rule);
+    for (const chain of next) above.add(chain);
+    level = next;
   }
   return found;
 }
 
+const knownChains = new WeakMap<Table, Chains>();
+
+/** What was wanted of a table is what was written, the next time. */
 function chainsOf({ tables }: DesiredRules, name: string): Chains {
-  const chains = tables.filter((table) => table.name === name).flatMap((table) => table.chains);
-  return new Map(chains.map((chain) => [chain.name, chain]));
+  const [table, ...others] = tables.filter((one) => one.name === name);
+  if (table === undefined) return new Map();
+  // A note of UDP flows comes as a table of its own.
+  if (others.length > 0)
+    return new Map([table, ...others].flatMap((one) => one.chains.map((chain) => [chain.name, chain])));
+  const chains = knownChains.get(table) ?? new Map(table.chains.map((chain) => [chain.name, chain]));
+  knownChains.set(table, chains);
+  return chains;
 }
 
 function sameHooks(before: DesiredRules, after: DesiredRules): boolean {
@@ -106,11 +116,12 @@ function sameHooks(before: DesiredRules, after: DesiredRules): boolean {
   return keysOf(before) === keysOf(after);
 }
 
-/** Their text first, because that is quick, and mostly the same. */
+/** Of most services the very same rules; else their text first, because that is quick, and mostly the same. */
 function meansTheSame(a: readonly Rule[], b: readonly Rule[], family: Family): boolean {
   if (a.length !== b.length) return false;
   return a.every((rule, index) => {
     const other = b[index];
+    if (rule === other) return true;
     if (other === undefined) return false;
     const text = (each: Rule) => formatRule(each, { style: "restore", family });
     return text(rule) === text(other) || ruleKey(rule) === ruleKey(other);

@@ -50,7 +50,7 @@ export function buildDispatch<Entry extends DispatchEntry>(
   const width = entries.some((entry) => entry.address !== undefined) ? addressWidth(options.family) : 0;
   const keyed = entries.map((entry) => ({
     entry,
-    words: entry.address === undefined ? [] : addressWords(entry.address, width),
+    words: entry.address === undefined ? [] : wordsOnce(entry, entry.address, width),
   }));
   const tree: Tree<Entry> = { ...options, width, chains: [] };
   return { rules: stepRules({ start: 0, keyed }, tree), chains: tree.chains };
@@ -66,6 +66,15 @@ interface Keyed<Entry> {
   readonly entry: Entry;
   /** The address in words of 32 bits, the highest first: for so many bits that are asked for, a bigint is slow. */
   readonly words: readonly number[];
+}
+
+const knownWords = new WeakMap<DispatchEntry, readonly number[]>();
+
+/** Entries of ports that have not changed come again with the next plan. */
+function wordsOnce(entry: DispatchEntry, address: IpAddress, width: number): readonly number[] {
+  const words = knownWords.get(entry) ?? addressWords(address, width);
+  knownWords.set(entry, words);
+  return words;
 }
 
 function addressWords(address: IpAddress, width: number): readonly number[] {

@@ -11,13 +11,12 @@ import { notAPod } from "../rule-parts/pod-match.ts";
 import type { CompileOptions } from "../rule-style.ts";
 import type { Script, Section } from "../script/script.ts";
 import { lazily } from "../script/script.ts";
+import { chainsOnce } from "./chains-once.ts";
 import { forward, markMasq, postrouting } from "./constant-rules.ts";
-import { endpointRules } from "./endpoint-chains.ts";
 import { frontendDispatch, nodePortDispatch, nodePortTail } from "./frontend-dispatch.ts";
 import { hooksOf } from "./hooks.ts";
 import { kubernetesMatches, kubernetesShares } from "./kubernetes-matches.ts";
 import { nameServicePorts, type ServicePortName } from "./name-service-ports.ts";
-import { servicePortChains } from "./service-port-chains.ts";
 
 /** Above so many endpoints of all services, kube-proxy leaves out the comments of which there are most. */
 const LARGE_CLUSTER_ENDPOINTS = 1000;
@@ -101,7 +100,8 @@ function natSections(context: Context, { dispatch = "auto", randomFully = true }
   const isLarge = isLargeCluster(ports);
   const services = ports.map((port) => {
     const name = nameOf(port);
-    return { port, name, ...servicePortChains(port, { plan, family, isLarge, chooser, name, notAPod: marking }) };
+    const input = { plan, family, isLarge, chooser, name, notAPod: marking };
+    return { port, name, ...chainsOnce(port, { ...input, dispatch }) };
   });
   const frontends = frontendDispatch(ports, context);
   const nodePorts = nodePortDispatch(ports, context);
@@ -127,14 +127,12 @@ function natSections(context: Context, { dispatch = "auto", randomFully = true }
       table: "nat",
       appended: [{ name: SERVICES, rules: frontends.rules }, { name: NODE_PORTS, rules: nodePorts.rules }, ...below],
     },
-    ...services.map(({ port, name, rules, endpoints }) => ({
+    ...services.map(({ name, rules, endpoints }) => ({
       title: name.text,
       table: "nat",
       appended: lazily(function* () {
         yield* rules;
-        for (const chain of endpoints) {
-          yield { name: chain.name, rules: endpointRules(port, { chain, name, isLarge }) };
-        }
+        yield* endpoints;
       }),
     })),
     {

@@ -24,22 +24,41 @@ export interface FrontendDispatchInput {
 
 /** Rules 1 to 3 of every service port: nat KUBE-SERVICES but for its tail. */
 export function frontendDispatch(ports: readonly ServicePortPlan[], input: FrontendDispatchInput): Dispatch {
-  const entries = ports.flatMap((port) =>
-    port.frontends
-      .filter((frontend) => frontend.kind !== "nodePort" && servesSomebody(frontend))
-      .flatMap((frontend) => frontend.addresses.map((address) => entryFor(port, { ...input, frontend, address }))),
-  );
+  const entries = ports.flatMap((port) => entriesOnce(port, input).vips);
   return dispatch(entries, { ...input, chainPrefix: VIP_PREFIX });
 }
 
 /** Rule 5 of every service port: nat KUBE-NODEPORTS. */
 export function nodePortDispatch(ports: readonly ServicePortPlan[], input: FrontendDispatchInput): Dispatch {
-  const entries = ports.flatMap((port) =>
-    port.frontends
-      .filter((frontend) => frontend.kind === "nodePort" && servesSomebody(frontend))
-      .map((frontend) => entryFor(port, { ...input, frontend })),
-  );
+  const entries = ports.flatMap((port) => entriesOnce(port, input).nodePorts);
   return dispatch(entries, { ...input, chainPrefix: NODE_PORT_PREFIX });
+}
+
+interface PortEntries {
+  readonly name: ServicePortName;
+  readonly vips: readonly FrontendEntry[];
+  readonly nodePorts: readonly FrontendEntry[];
+}
+
+const known = new WeakMap<ServicePortPlan, PortEntries>();
+
+/** The very same for a port that is the same in another plan, and is called the same. */
+function entriesOnce(port: ServicePortPlan, input: FrontendDispatchInput): PortEntries {
+  const name = input.nameOf(port);
+  const before = known.get(port);
+  if (before?.name === name) return before;
+  const served = port.frontends.filter(servesSomebody);
+  const entries = {
+    name,
+    vips: served
+      .filter(({ kind }) => kind !== "nodePort")
+      .flatMap((frontend) => frontend.addresses.map((address) => entryFor(port, { ...input, frontend, address }))),
+    nodePorts: served
+      .filter(({ kind }) => kind === "nodePort")
+      .map((frontend) => entryFor(port, { ...input, frontend })),
+  };
+  known.set(port, entries);
+  return entries;
 }
 
 function dispatch(

@@ -12,6 +12,9 @@ export interface ServicePortName {
   readonly hash: string;
 }
 
+/** A hash takes longer than all else of a name, and most ports keep theirs from one plan to the next. */
+const known = new WeakMap<ServicePort, ServicePortName>();
+
 /**
  * Names every port of a plan; a dual-stack service has the same names in both families.
  *
@@ -25,7 +28,10 @@ export function nameServicePorts({ ports }: HostPlan): (port: ServicePortPlan) =
     const hashed = text + port.protocol;
     if (taken.has(hashed)) return false;
     taken.add(hashed);
-    names.set(port, { text, hash: hashName(hashed, HASH_LENGTH) });
+    const before = known.get(port);
+    const name = before?.text === text ? before : { text, hash: hashName(hashed, HASH_LENGTH) };
+    known.set(port, name);
+    names.set(port, name);
     return true;
   };
   const others: ServicePortPlan[] = [];

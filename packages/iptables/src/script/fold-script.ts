@@ -1,4 +1,4 @@
-import { BUILT_IN_CHAINS, type Chain, type Rule } from "@svcproxy/rules";
+import { BUILT_IN_CHAINS, type Chain } from "@svcproxy/rules";
 import type { DesiredRules, Hook } from "../desired-rules.ts";
 import type { Script, Section } from "./script.ts";
 
@@ -8,7 +8,7 @@ import type { Script, Section } from "./script.ts";
  * @throws TypeError where it names a chain that it has not made, or inserts into one of its own: a bug of the dialect's compiler
  */
 export function foldScript({ family, sections }: Script): DesiredRules {
-  const tables = new Map<string, Map<string, GrowingChain>>();
+  const tables = new Map<string, GrowingChains>();
   const hooks: Hook[] = [];
   for (const section of sections) {
     const { table } = section;
@@ -21,37 +21,39 @@ export function foldScript({ family, sections }: Script): DesiredRules {
   }
   return {
     family,
-    tables: [...tables].map(([name, chains]) => ({ name, chains: [...chains.values()] })),
+    tables: [...tables].map(([name, chains]) => ({
+      name,
+      chains: Array.from(chains, ([chain, made]) => made ?? { name: chain, rules: [] }),
+    })),
     hooks,
   };
 }
 
-interface GrowingChain extends Chain {
-  readonly rules: Rule[];
-}
+/** What a chain has so far; undefined: no rule yet. Most get all of theirs at once, and are the very chains that the script has. */
+type GrowingChains = Map<string, Chain | undefined>;
 
 interface Folding {
   /** Those of the section's table. */
-  readonly chains: Map<string, GrowingChain>;
+  readonly chains: GrowingChains;
   readonly hooks: Hook[];
 }
 
 function fold({ table, newChains = [], inserted = [], appended = [] }: Section, { chains, hooks }: Folding): void {
   for (const name of newChains) {
     if (chains.has(name)) throw new TypeError(`chain ${name} is made twice`);
-    chains.set(name, { name, rules: [] });
+    chains.set(name, undefined);
   }
   for (const { chain, rule } of inserted) {
     if (!isBuiltIn(table, chain)) throw new TypeError(`cannot insert into chain ${chain}`);
     hooks.push({ table, chain, rule, placement: "first" });
   }
-  for (const { name, rules } of appended) {
+  for (const chain of appended) {
+    const { name, rules } = chain;
+    const before = chains.get(name);
     if (isBuiltIn(table, name)) for (const rule of rules) hooks.push({ table, chain: name, rule, placement: "last" });
-    else {
-      const chain = chains.get(name);
-      if (chain === undefined) throw new TypeError(`cannot add to chain ${name}`);
-      for (const rule of rules) chain.rules.push(rule);
-    }
+    else if (before !== undefined) chains.set(name, { name, rules: [...before.rules, ...rules] });
+    else if (chains.has(name)) chains.set(name, chain);
+    else throw new TypeError(`cannot add to chain ${name}`);
   }
 }
 
