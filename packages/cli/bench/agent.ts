@@ -195,8 +195,17 @@ function cpuMsOf({ pid }: ChildProcess): number {
 
 /** User and system time, its own and that of the children that ended. @see proc_pid_stat(5), fields 14 to 17 */
 function ticksOf(pid: number | undefined): number {
-  const values = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
+  const values = readOfProcess(`/proc/${pid}/stat`).split(") ").at(-1)?.split(" ") ?? [];
   return values.slice(11, 15).reduce((sum, value) => sum + Number(value), 0);
+}
+
+/** Nothing of a process that has ended meanwhile. */
+function readOfProcess(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
 }
 
 function childrenOf(pid: number | undefined): readonly number[] {
@@ -213,8 +222,8 @@ interface Memory {
 async function memoryOf({ pid }: ChildProcess): Promise<Memory> {
   await sleep(5_000);
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const rollups = [pid, ...childrenOf(pid)].map((one) => readFileSync(`/proc/${one}/smaps_rollup`, "utf8"));
-  const kib = (pattern: RegExp, text: string) => Number(pattern.exec(text)?.[1] ?? Number.NaN);
+  const rollups = [pid, ...childrenOf(pid)].map((one) => readOfProcess(`/proc/${one}/smaps_rollup`));
+  const kib = (pattern: RegExp, text: string) => Number(pattern.exec(text)?.[1] ?? 0);
   return {
     ownMiB: kib(/^VmRSS:\s+(\d+)/m, status) / 1024,
     allMiB: rollups.reduce((sum, text) => sum + kib(/^Pss:\s+(\d+)/m, text), 0) / 1024,
