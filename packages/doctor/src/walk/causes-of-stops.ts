@@ -219,7 +219,7 @@ export function missingRoute(at: ObservedHost, destination: string, because: str
   const owner = at.plan.hosts.find(({ pods }) =>
     pods.some(({ addresses }) => addresses.some(({ address }) => address === destination)),
   );
-  const cidr = owner?.podCIDRs[0];
+  const cidr = owner?.podCIDRs.find(({ address }) => address.includes(":") === destination.includes(":"));
   const block = cidr === undefined ? destination : `${cidr.address}/${cidr.prefixLength}`;
   return {
     code: "ROUTE_MISSING",
