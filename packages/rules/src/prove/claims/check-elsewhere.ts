@@ -4,7 +4,7 @@ import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
 import { ALL_PORTS, ALL_PROTOCOLS, protocols } from "../compile/condition.ts";
 import type { Finding } from "../report/proof.ts";
 import type { IndexSet } from "../space/index-set.ts";
-import { hasMember, intersect, isSubset, singleSet, subtract, unite } from "../space/index-set.ts";
+import { hasMember, intersect, isSubset, rangeSet, singleSet, subtract, unite } from "../space/index-set.ts";
 import { ANY_MARK, hasMark, marksWithin } from "../space/mark-set.ts";
 import type { Region } from "../space/region.ts";
 import type { EndedState, SymbolicState } from "../walk/symbolic-state.ts";
@@ -49,7 +49,7 @@ export function checkElsewhere(
       .filter(({ address }) => familyOf(address) === proof.space.family)
       .map((cidr) => proof.space.setOf(cidr)),
   );
-  for (const part of parts) {
+  for (const part of parts.flatMap((one) => inPieces(one, proof.space.size))) {
     for (const [from, source] of [
       ["host", proof.host.local],
       ["network", arriving],
@@ -60,6 +60,19 @@ export function checkElsewhere(
         checkUntouched(check, end, { nodePorts, unserved, onLoopback, clusterIps, serviceRange });
     }
   }
+}
+
+/** So many pieces of destinations are walked at once: what becomes of packets to thousands of them need not be there together. */
+const DESTINATIONS_AT_ONCE = 512;
+
+function inPieces<Part extends { readonly destination: IndexSet }>(part: Part, size: number): readonly Part[] {
+  const pieces: Part[] = [];
+  for (let first = 0; first < size; first += DESTINATIONS_AT_ONCE) {
+    const destination = intersect(part.destination, rangeSet(first, Math.min(size, first + DESTINATIONS_AT_ONCE)));
+    if (destination === part.destination) return [part];
+    if (destination.length > 0) pieces.push({ ...part, destination });
+  }
+  return pieces;
 }
 
 interface Known {

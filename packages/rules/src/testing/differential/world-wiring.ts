@@ -87,7 +87,7 @@ export const HOST_SETUP = `
 for s in net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1 \\
   net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=1000000 net.ipv4.icmp_msgs_burst=100000 net.ipv6.icmp.ratelimit=0 \\
   net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0 net.netfilter.nf_conntrack_udp_timeout=0 \\
-  net.netfilter.nf_conntrack_udp_timeout_stream=0 net.netfilter.nf_conntrack_tcp_timeout_syn_sent=0 \\
+  net.netfilter.nf_conntrack_udp_timeout_stream=0 net.netfilter.nf_conntrack_tcp_timeout_syn_sent=0 net.netfilter.nf_conntrack_tcp_timeout_close=0 \\
   net.netfilter.nf_conntrack_icmp_timeout=0 net.netfilter.nf_conntrack_icmpv6_timeout=0 net.netfilter.nf_conntrack_generic_timeout=0 \\
   net.netfilter.nf_conntrack_sctp_timeout_cookie_wait=0 net.netfilter.nf_conntrack_sctp_timeout_closed=0; do
   sysctl -qw $s 2>/dev/null || true
