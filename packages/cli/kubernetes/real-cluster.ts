@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { type HostProgram, ProxyHost, until } from "../src/testing/proxy-host.ts";
+import { ALONE, type HostProgram, ProxyHost, until } from "../src/testing/proxy-host.ts";
 
 const NODE_ADDRESS = "192.168.77.1";
 
@@ -109,8 +109,12 @@ export class RealCluster implements AsyncDisposable {
     ]);
   }
 
-  svcproxy(args: readonly string[]): HostProgram {
-    return this.host.svcproxy(args, ["env", "-u", "KUBECONFIG", `RUNTIME_DIRECTORY=${join(this.host.folder, "run")}`]);
+  /** @param options.seesOthers whether it may find other namespaces of this machine; their pods may have the same addresses */
+  svcproxy(args: readonly string[], { seesOthers = true } = {}): HostProgram {
+    return this.host.svcproxy(args, [
+      ...["env", "-u", "KUBECONFIG", `RUNTIME_DIRECTORY=${join(this.host.folder, "run")}`],
+      ...(seesOthers ? [] : ALONE),
+    ]);
   }
 
   runAgent(flags: readonly string[] = []): HostProgram {

@@ -66,6 +66,9 @@ const SERVICES: readonly TestService[] = [
   },
 ];
 
+/** The pods' addresses are this host's own here. */
+const OWN_PODS = ["--ignore", "ADDRESS_TWICE"];
+
 let cluster: RealCluster;
 beforeAll(async () => {
   cluster = await RealCluster.start();
@@ -148,11 +151,16 @@ describe.each(["nftables", "iptables"])("by %s", (dataPath) => {
   test.for([
     { argv: ["check", "kubernetes"], says: /default\/plain/ },
     { argv: ["prove", "kubernetes", "--host", "node1", "--live"], says: /held|Every/ },
-    { argv: ["doctor", "kubernetes", "--host", "node1", "--service", "sticky"], says: /node1: no cause found/ },
+    {
+      argv: ["doctor", "kubernetes", "--host", "node1", "--service", "sticky", ...OWN_PODS],
+      says: /node1: no cause found/,
+    },
   ])(
     "$argv asks the API server as kube-proxy's user, and finds the kernel as the cluster promises",
     async ({ argv, says }) => {
-      const asked = await endOf(cluster.svcproxy([...argv, "--kubeconfig", cluster.kubeconfig("proxy")]));
+      const asked = await endOf(
+        cluster.svcproxy([...argv, "--kubeconfig", cluster.kubeconfig("proxy")], { seesOthers: false }),
+      );
       expect([asked.code, asked.stdout, asked.stderr]).toEqual([0, expect.stringMatching(says), expect.anything()]);
     },
   );

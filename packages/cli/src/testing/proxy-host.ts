@@ -88,6 +88,9 @@ export class ProxyHost implements AsyncDisposable {
   }
 }
 
+/** A prefix for a program that is not to see other processes, and by them other network namespaces of this machine. */
+export const ALONE: readonly string[] = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+
 /** A program that was started on a host. */
 export class HostProgram {
   stdout = "";
