@@ -3,16 +3,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { censusOf, EMPTY_CENSUS } from "../../census.ts";
 import type { DataPathSession, ServicePortStatus } from "../../data-path.ts";
-import { type ContractPlanOptions, contractPlan } from "./contract-plan.ts";
+import { contractPlan } from "./contract-plan.ts";
+import { anyStep, changedBetween, DNS, DNS_MOVED, EXTRA, type Step, WEB } from "./contract-walk.ts";
 import type { DataPathHost } from "./data-path-host.ts";
 
 const { signal } = new AbortController();
-const WEB = "default/web";
-const DNS = "default/dns";
-const EXTRA = "default/extra";
-
-/** The ClusterIP to which `default/dns` moves, and that the machine may refuse. */
-const DNS_MOVED = "10.100.0.22";
 
 export interface ContractOptions {
   /** Why it cannot be played here. */
@@ -378,35 +373,6 @@ function addressOf(text: string): IpAddress {
   const address = parseIpAddress(text);
   if (address === undefined) throw new TypeError(`not an address: ${text}`);
   return address;
-}
-
-interface Step {
-  readonly plan: ContractPlanOptions;
-  /** Whether it is applied without saying what changed. */
-  readonly isFull: boolean;
-}
-
-const anyStep: fc.Arbitrary<Step> = fc.record({
-  plan: fc.record({
-    web: fc.subarray(["a", "b", "c"]),
-    dns: fc.subarray(["a", "b", "c"]),
-    dnsAddress: fc.constantFrom("10.100.0.2", DNS_MOVED),
-    extra: fc.boolean(),
-    services: fc.subarray(["web", "dns", "api"]),
-  }),
-  isFull: fc.boolean(),
-});
-
-function changedBetween(before: ContractPlanOptions, after: ContractPlanOptions): ReadonlySet<string> {
-  const partsOf = ({ services = [], web, dns, dnsAddress, extra }: ContractPlanOptions) => ({
-    [WEB]: services.includes("web") && web,
-    [DNS]: services.includes("dns") && [dns, dnsAddress],
-    "default/api": services.includes("api"),
-    [EXTRA]: extra,
-  });
-  const was = new Map(Object.entries(partsOf(before)).map(([name, part]) => [name, JSON.stringify(part)]));
-  const is = Object.entries(partsOf(after));
-  return new Set(is.filter(([name, part]) => was.get(name) !== JSON.stringify(part)).map(([name]) => name));
 }
 
 async function applyOnce({ dataPath }: DataPathHost, plan: HostPlan): Promise<void> {
