@@ -41,10 +41,13 @@ export function parseListeners(
   text: string,
   { protocol, family }: { readonly protocol: "tcp" | "udp"; readonly family: Family },
 ): readonly Listener[] {
+  const waiting = ` ${WAITING[protocol]} `;
   return text
     .split("\n")
     .slice(1)
     .flatMap((line) => {
+      // Most of thousands are connections, also ended ones: they are not to be taken apart.
+      if (!line.includes(waiting)) return [];
       const [, local = "", , state, , , , , , inode] = line.trim().split(/\s+/);
       if (state !== WAITING[protocol]) return [];
       const [address = "", port = ""] = local.split(":");
