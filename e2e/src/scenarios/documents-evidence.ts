@@ -1,4 +1,3 @@
-import { HOSTS } from "../hosts.ts";
 import { type CapturedPacket, readPackets } from "../stage/capture.ts";
 import type { Stage } from "../stage/stage.ts";
 import type { Scenario } from "./scenario.ts";
@@ -27,7 +26,7 @@ export const DOCUMENTS_EVIDENCE: Scenario = {
     try {
       checkWithoutRule(await captureDial(stage));
     } finally {
-      await stage.change(HOSTS);
+      await stage.dataPath.change(stage.lab, "cloudos1"); // the topology is as it was
     }
     checkWithRule(await captureDial(stage));
   },
