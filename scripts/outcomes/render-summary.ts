@@ -1,7 +1,7 @@
 import type { Fault, TestOutcomes } from "./test-outcomes.ts";
 
 /** Of a failure's message: enough to see what it is, so that a hundred of them still fit a log that is cut. */
-const MESSAGE_LINES = 8;
+const MESSAGE_LINES = 12;
 
 /**
  * The end of a run: what was skipped, what passed at the second try only, and last what failed, each by its full name with
