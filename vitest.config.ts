@@ -6,8 +6,8 @@ import { COMPILE_CACHE } from "./scripts/run-step.ts";
 
 /** For each project, which inherits nothing of what stands below. Kernel tests start processes by the dozen: a busy machine is no failure. */
 export const EACH_PROJECT = {
-  testTimeout: 120_000,
-  hookTimeout: 120_000,
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
   expect: { poll: { timeout: 30_000, interval: 20 } },
   setupFiles: [resolve(import.meta.dirname, "scripts/set-up-tests.ts")],
 };

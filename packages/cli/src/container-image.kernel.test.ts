@@ -49,7 +49,7 @@ function inImage(...command: readonly string[]): string {
 
 describe.skipIf(reason !== undefined)(
   `the image${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   () => {
     beforeAll(async () => {
       root = mkdtempSync(join(tmpdir(), "svcproxy-image-"));

@@ -31,7 +31,7 @@ function inContainer(root: string, command: string): string {
 
 describe.skipIf(reason !== undefined)(
   `svcproxy doctor in a container that has only /host${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   () => {
     test("looks by the node's tools at the node's rules, and reads its topology from stdin", async ({ expect }) => {
       await using namespace = await createNetworkNamespace();

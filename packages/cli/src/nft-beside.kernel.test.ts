@@ -48,7 +48,7 @@ describe.skipIf(reason !== undefined)(`rules of nft beside ours${reason === unde
     { rules: "drop-in-filter.nft", fate: "no answer", exitCode: 3, broken: [1, 6], verdict: "dropped" },
     { rules: "firewalld.nft", fate: "no answer", exitCode: 3, broken: [1, 2, 6], verdict: "refused" },
     { rules: "count-in-filter.nft", fate: "answered", exitCode: 0, broken: [], verdict: "accepted" },
-  ])("$rules: a client gets $fate, which prove and trace of this machine say", { timeout: 60_000 }, async (wanted) => {
+  ])("$rules: a client gets $fate, which prove and trace of this machine say", { timeout: 300_000 }, async (wanted) => {
     await using host = await createNetworkNamespace();
     await using pod = await createNetworkNamespace();
     await using client = await createNetworkNamespace();

@@ -190,7 +190,7 @@ test("a tool that inherited it keeps it although its process was killed", async 
 });
 
 test("processes that race for it and are killed at any moment are never in at the same time", {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async () => {
   const directory = await someDirectory();
   const owner = join(directory, "owner");

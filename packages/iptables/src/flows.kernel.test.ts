@@ -40,7 +40,7 @@ describeFlows(SETTINGS.map(subjectOf), { tools });
 describe.skipIf(reason !== undefined)(`the guard of loopback${reason === undefined ? "" : ` (${reason})`}`, () => {
   test.concurrent.for(SETTINGS)(
     "without it a neighbour reaches loopback, $dialect dialect, $variant variant",
-    { timeout: 120_000 },
+    { timeout: 300_000 },
     async (setting) => {
       await using world = await serveScenario(LOCALHOST, subjectOf(setting));
       await world.host.run(`iptables-${setting.variant}`, ["-D", "INPUT", "-j", "KUBE-FIREWALL"]);

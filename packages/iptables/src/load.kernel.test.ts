@@ -70,7 +70,7 @@ async function rulesIn(namespace: NetworkNamespace, command: string, family: Fam
 }
 
 describe.skipIf(reason !== undefined)(`a kernel takes the rules${reason === undefined ? "" : ` (${reason})`}`, () => {
-  test.concurrent.for(CASES)("$name, $dialect dialect, IPv$family", { timeout: 60_000 }, async (each) => {
+  test.concurrent.for(CASES)("$name, $dialect dialect, IPv$family", { timeout: 300_000 }, async (each) => {
     const { topology, host, dialect, family } = each;
     const plan = planHost(topology, { host });
     const script = compileScript(plan, { dialect, family, dispatch: "tree" });

@@ -22,7 +22,7 @@ describeFlows([false, true].map(subjectOf), { tools });
 
 // Else the silence that a neighbour meets would prove nothing.
 describe.skipIf(reason !== undefined)(`the guard of loopback${reason === undefined ? "" : ` (${reason})`}`, () => {
-  test("without it a neighbour reaches loopback", { timeout: 120_000 }, async () => {
+  test("without it a neighbour reaches loopback", { timeout: 300_000 }, async () => {
     await using world = await serveScenario(LOCALHOST, subjectOf(false));
     await world.host.run("nft", ["flush", "chain", "ip", "svcproxy", "guard-localhost"]);
     const keptOff = LOCALHOST.flows.filter(({ expected }) => expected === "kept off");

@@ -10,7 +10,7 @@ const reason = whyNoKernelTests(["ip", "nft", "conntrack", "nsenter", "python3"]
 /** `pnpm soak:nftables` plays the same for an hour. */
 describe.skipIf(reason !== undefined)(
   `long runs, cut short${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   () => {
     test("changes at random, each as a difference, do what each plan says", async () => {
       await playRandomWalk({ seed: 7, steps: 15, samples: 8 });

@@ -116,7 +116,7 @@ function podOf(answer: Answer): number | string {
 
 describe.skipIf(reason !== undefined)(
   `what the table promises beyond iptables${reason === undefined ? "" : ` (${reason})`}`,
-  { concurrent: true, timeout: 120_000 },
+  { concurrent: true, timeout: 300_000 },
   () => {
     const VIPS = ["10.100.0.1", "fd10::1"];
     const UNASSIGNED = ["10.100.0.99", "fd10::99"];

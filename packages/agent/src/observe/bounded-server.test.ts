@@ -49,7 +49,7 @@ test.for([
   { name: "whose head does not end", says: "GET / HTTP/1.1\r\nx: " },
   { name: "whose body does not come", says: "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n" },
   { name: "that was answered", says: "GET /now HTTP/1.1\r\nhost: a\r\n\r\n" },
-])("a connection $name is closed within its timeouts", { timeout: 30_000 }, async ({ says }) => {
+])("a connection $name is closed within its timeouts", { timeout: 300_000 }, async ({ says }) => {
   const { open, pool } = await serve(10);
   const client = await open();
   client.socket.write(says);

@@ -23,7 +23,7 @@ const TOPOLOGY = {
 
 describe.skipIf(reason !== undefined)(
   `svcproxy connections${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   () => {
     test.for(["nftables", "iptables", "userspace"])("tells who is connected by %s", async (dataPath, { expect }) => {
       await using host = await openHost();

@@ -21,7 +21,7 @@ const TOPOLOGY = {
 
 describe.skipIf(reason !== undefined)(
   `svcproxy doctor${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   () => {
     test.for(["nftables", "iptables"])(
       "a client that %s remembers, and that gets one endpoint alone, is no fault",

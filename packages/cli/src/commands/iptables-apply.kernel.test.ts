@@ -17,7 +17,7 @@ const reason = whyNoKernelTests([
 
 describe.skipIf(reason !== undefined)(
   `svcproxy iptables apply, diff, cleanup${reason === undefined ? "" : ` (${reason})`}`,
-  { concurrent: true, timeout: 120_000 },
+  { concurrent: true, timeout: 300_000 },
   () => {
     let folder = "";
     let dual = "";

@@ -21,7 +21,7 @@ const reason = whyNoKernelTests([
 
 describe.skipIf(reason !== undefined)(
   `svcproxy iptables on hosts of many kinds${reason === undefined ? "" : ` (${reason})`}`,
-  { concurrent: true, timeout: 120_000 },
+  { concurrent: true, timeout: 300_000 },
   () => {
     let folder = "";
     beforeAll(async () => {

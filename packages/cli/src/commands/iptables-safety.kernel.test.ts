@@ -15,7 +15,7 @@ const reason = whyNoKernelTests(["ip", "iptables-nft", "ip6tables-nft", "conntra
 
 describe.skipIf(reason !== undefined)(
   `what svcproxy iptables keeps people from${reason === undefined ? "" : ` (${reason})`}`,
-  { concurrent: true, timeout: 120_000 },
+  { concurrent: true, timeout: 300_000 },
   () => {
     let folder = "";
     let dual = "";

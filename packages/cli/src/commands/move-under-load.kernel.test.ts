@@ -28,7 +28,7 @@ const TOPOLOGY = {
 
 describe.skipIf(reason !== undefined)(
   `a host moves to the other data path${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   () => {
     test.for(["nft", "legacy"])(
       "from iptables (%s) to nftables and back, twice, and no connection meets it",

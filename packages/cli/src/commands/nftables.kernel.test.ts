@@ -13,7 +13,7 @@ const THIS = ["--host", "one", "--foreign-host"];
 
 describe.skipIf(reason !== undefined)(
   `svcproxy nftables apply, diff, cleanup, counters${reason === undefined ? "" : ` (${reason})`}`,
-  { concurrent: true, timeout: 120_000 },
+  { concurrent: true, timeout: 300_000 },
   () => {
     let folder = "";
     let dual = "";

@@ -74,7 +74,7 @@ const THEIRS =
 
 describe.skipIf(reason !== undefined)(
   `svcproxy run --replace kube-proxy${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   () => {
     test.for(["nftables", "iptables"] as const)(
       "a kube-proxy (%s) is named and refused without the flag",

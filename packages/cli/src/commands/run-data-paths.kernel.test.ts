@@ -23,7 +23,7 @@ const DEEDS = {
 
 describe.skipIf(reason !== undefined)(
   `svcproxy run on every data path${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   () => {
     test.for(DATA_PATHS)(
       "%s serves on whatever becomes of the file, and status --watch and connections tell of it; what takes most away is held back",

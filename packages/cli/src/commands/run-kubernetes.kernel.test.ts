@@ -39,7 +39,7 @@ conntrack: { maxPerCore: 0, tcpCloseWaitTimeout: 2h }
 
 describe.skipIf(reason !== undefined)(
   `svcproxy run kubernetes${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   () => {
     test.for([{ canStream: true }, { canStream: false }])(
       "follows a cluster by kubeadm's command line (streams: $canStream), also while its API server comes and goes",

@@ -12,7 +12,7 @@ const TOPOLOGY = {
 
 describe.skipIf(reason !== undefined)(
   `what an agent left behind${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   () => {
     test("stands in nobody's way once its lease is over, and the next agent begins a new one", async ({ expect }) => {
       await using host = await ProxyHost.create();

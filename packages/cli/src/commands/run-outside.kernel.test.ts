@@ -27,7 +27,7 @@ const TOPOLOGY = {
 
 describe.skipIf(reason !== undefined)(
   `svcproxy run, seen from outside${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   () => {
     test.for(["nftables", "iptables"])(
       "with %s a restart changes nothing but the lease of its tables: the kernel tells of no other change",

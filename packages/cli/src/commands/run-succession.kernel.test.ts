@@ -12,7 +12,7 @@ const NODE_PORT = 30_080;
 
 describe.skipIf(reason !== undefined)(
   `svcproxy run in the place of another${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   () => {
     test("a reload with the userspace data path is a take-over: open connections stay, no dial is refused", async () => {
       await using host = await startHost();

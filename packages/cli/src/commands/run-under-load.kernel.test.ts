@@ -82,7 +82,7 @@ const UNHARMED = { refused: 0, reset: 0, failed: 0, errors: [] };
 
 describe.skipIf(reason !== undefined)(
   `svcproxy run under connections${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   () => {
     test.for(["nftables", "iptables"])(
       "with %s, killed again and again while its file changes, it harms no connection",

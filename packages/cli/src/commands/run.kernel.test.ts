@@ -8,7 +8,7 @@ const reason = whyNoKernelTests(["ip", "nft", "iptables-nft", "iptables-legacy"]
 
 describe.skipIf(reason !== undefined)(
   `svcproxy run${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   () => {
     test("follows its file, and keeps what was in force while that is broken, empty, a pipe or gone", async ({
       expect,

@@ -41,7 +41,7 @@ interface Watched {
 
 describe.skipIf(reason !== undefined)(
   `svcproxy trace --watch${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   () => {
     describe.for(["nftables", "iptables"])("with rules of %s", (dataPath) => {
       test.for([

@@ -10,7 +10,7 @@ const HEALTH_PORT = 31_060;
 /** Attacks on `svcproxy userspace` that took it down once; each with a bound. */
 describe.skipIf(reason !== undefined)(
   `attacks on svcproxy userspace${reason === undefined ? "" : ` (${reason})`}`,
-  { concurrent: true, timeout: 90_000 },
+  { concurrent: true, timeout: 300_000 },
   () => {
     test("idle connections to health checks and metrics keep nobody from being served", async () => {
       await using host = await ProxyHost.create();

@@ -13,7 +13,7 @@ const DOWNLOAD_BYTES = 256 * 1024 ** 2;
 
 describe.skipIf(reason !== undefined)(
   `real clients through svcproxy userspace${reason === undefined ? "" : ` (${reason})`}`,
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   () => {
     let host: ProxyHost;
 

@@ -9,7 +9,7 @@ const OTHER_VIP = "10.96.0.2";
 
 describe.skipIf(reason !== undefined)(
   `svcproxy userspace${reason === undefined ? "" : ` (${reason})`}`,
-  { concurrent: true, timeout: 90_000 },
+  { concurrent: true, timeout: 300_000 },
   () => {
     test("serves VIPs that it makes local, says once what it cannot do, and leaves the host as it was", async () => {
       await using host = await ProxyHost.create();

@@ -33,7 +33,7 @@ function manyServices(count: number): Topology {
 
 describe.skipIf(reason !== undefined)(
   `plans in the kernel${reason === undefined ? "" : ` (${reason})`}`,
-  { concurrent: true, timeout: 120_000 },
+  { concurrent: true, timeout: 300_000 },
   () => {
     for (const variant of ["nft", "legacy"] as const) {
       for (const [name, file] of Object.entries(TOPOLOGIES)) {

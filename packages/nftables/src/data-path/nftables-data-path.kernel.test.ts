@@ -39,7 +39,7 @@ if (OTHER_NFT !== undefined) {
     { first: OTHER_NFT, second: "nft" },
   ])(
     "what $first wrote, $second reads, changes and is not ended by",
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async ({ first, second }) => {
       await using host = await createKernelHost();
       const [writer, reader] = [host.by(first), host.by(second)];

@@ -41,7 +41,7 @@ const MEDDLINGS: readonly { readonly name: string; readonly commands: string; re
 
 describe.skipIf(reason !== undefined)(`what was written${reason === undefined ? "" : ` (${reason})`}`, () => {
   for (const family of [4, 6] as const) {
-    test.for(MEDDLINGS)(`IPv${family}: $name`, { timeout: 30_000 }, async ({ commands, isSeen }) => {
+    test.for(MEDDLINGS)(`IPv${family}: $name`, { timeout: 300_000 }, async ({ commands, isSeen }) => {
       await using host = await createKernelHost();
       const { keeper, planned } = await writeChange(host, family);
       const text = commands

@@ -25,7 +25,7 @@ describe.skipIf(reason !== undefined)(`mutants${reason === undefined ? "" : ` ($
 
   test.for(mutantSubjects())(
     "of $name are found broken exactly where the kernel treats a packet otherwise",
-    { timeout: 120_000 + mutants * 40_000 },
+    { timeout: 300_000 + mutants * 40_000 },
     async (subject) => {
       expect(await subject.original.load(world)).toBe(true);
       const { claims } = await subject.original.prove(world);

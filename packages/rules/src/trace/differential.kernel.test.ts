@@ -83,7 +83,7 @@ const MASQUERADED_TO = {
 describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === undefined ? "" : ` (${reason})`}`, () => {
   test.for(VARIANTS)(
     "agree about random packets and random rules loaded by iptables-$variant",
-    { timeout: 120_000 + pairs * 50 },
+    { timeout: 300_000 + pairs * 50 },
     async ({ variant, share }) => {
       await using world = await createKernelWorld();
       const ruleSets = Math.ceil((pairs * share) / PACKETS_PER_RULE_SET);
@@ -104,7 +104,7 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
     },
   );
 
-  test("agree where policy routing looks at more than the destination", { timeout: 120_000 }, async () => {
+  test("agree where policy routing looks at more than the destination", { timeout: 300_000 }, async () => {
     await using world = await createKernelWorld({ change: POLICY });
     const ruleSets = Math.ceil(pairs / 8 / PACKETS_PER_RULE_SET);
     const result = await runDifferential(world, {
@@ -115,7 +115,7 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
     expect(result.pairs).toBeGreaterThan(100);
   });
 
-  test("agree about the address that MASQUERADE gives where there are many", { timeout: 60_000 }, async () => {
+  test("agree about the address that MASQUERADE gives where there are many", { timeout: 300_000 }, async () => {
     await using world = await createKernelWorld({ change: MANY_ADDRESSES });
     const said: string[] = [];
     for (const family of [4, 6] as const) {
@@ -138,7 +138,7 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
     expect(new Set(said).size).toBeGreaterThan(6);
   });
 
-  test("agree whether answers come back to the client from whom it dialled", { timeout: 120_000 }, async () => {
+  test("agree whether answers come back to the client from whom it dialled", { timeout: 300_000 }, async () => {
     await using world = await createKernelWorld();
     const { answered, returned, disagreements } = await runReplies(world, {
       seed,
@@ -151,7 +151,7 @@ describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === und
     expect(answered - returned).toBeGreaterThan(5);
   });
 
-  test("agree whether the sender of a refused packet learns of it", { timeout: 120_000 }, async () => {
+  test("agree whether the sender of a refused packet learns of it", { timeout: 300_000 }, async () => {
     await using world = await createKernelWorld();
     const { refused, told, disagreements } = await runRefusals(world, { seed, ruleSets: 80, packetsPerRuleSet: 12 });
     console.info(`${refused} refusals, ${told} of them told`);

@@ -8,7 +8,7 @@ import { playFlow, waitsForSilence } from "./play-flow.ts";
 import { FLOW_SCENARIOS } from "./scenarios/flow-scenarios.ts";
 
 /** A world with its host, pods and neighbours takes seconds to build, and each silence a second. */
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 300_000;
 
 /** Why flows cannot be played here; undefined: they can. @param tools what the data path needs */
 export function whyNoFlows(tools: readonly string[]): string | undefined {

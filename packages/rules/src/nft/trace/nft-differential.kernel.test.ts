@@ -19,7 +19,7 @@ const seed = Number(process.env["SVCPROXY_SEED"] ?? Date.now() % 1_000_000_000);
 
 describe.skipIf(reason !== undefined)(`the engine and the kernel${reason === undefined ? "" : ` (${reason})`}`, () => {
   test("agree about random packets and random tables of nftables, with rules of iptables beside them", {
-    timeout: 120_000 + pairs * 50,
+    timeout: 300_000 + pairs * 50,
   }, async () => {
     await using world = await createKernelWorld();
     const ruleSets = Math.ceil((pairs / PACKETS_PER_RULE_SET) * 1.6);

@@ -93,7 +93,7 @@ test("any rules are the same as themselves, however their chains are ordered and
   }
 });
 
-test("a rule that does nothing makes no difference", { timeout: 60_000 }, () => {
+test("a rule that does nothing makes no difference", { timeout: 300_000 }, () => {
   const idle: Rule = { matches: [], target: { kind: "none" } };
   const withIdle = (rules: RuleSet): RuleSet => ({
     ...rules,

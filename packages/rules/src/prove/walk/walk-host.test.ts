@@ -18,7 +18,7 @@ const PACKETS = 40;
 /** The tracer is tested against the kernel; here the sets of the prover are tested against the tracer. */
 test.for([4, 6] as const)(
   "IPv%i: a packet fares in the prover's sets as the tracer says",
-  { timeout: 60_000 },
+  { timeout: 300_000 },
   (family) => {
     const hostState = worldHostState(family);
     let compared = 0;
