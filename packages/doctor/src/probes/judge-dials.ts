@@ -44,6 +44,8 @@ export function judgeDials(
     else if (port !== undefined) causes.push(causeOf(port, { host: observation.here.name, sufferers }));
     else if (dropped !== undefined && result !== "refused")
       causes.push(causeOf(dropped, { host: observation.here.name, sufferers }));
+    else if (result === "refused" && listenerOf(after ?? observation.here, endpoint) !== undefined)
+      open.push(refusedAllTheSame(endpoint, { at: after ?? observation.here, sufferers }));
     else if (result === "refused") causes.push(refused(endpoint, { observation, sufferers }));
     else open.push(unanswered(endpoint, { observation, leaving, sufferers, changes }));
   }
@@ -93,6 +95,30 @@ function downPort({ snapshot }: ObservedHost): Finding | undefined {
     evidence: ports.map(({ name, isUp }) => `ip link: ${name} ${isUp ? "has no carrier" : "is set down"}`),
     suspect: "somebody who set it down, or a pod that has ended",
     remedy: ports.flatMap(({ name, isUp }) => (isUp ? [] : [`ip link set ${name} up`])),
+  };
+}
+
+/** The pod in which a program listens where the endpoint is to be. */
+function listenerOf({ snapshot }: ObservedHost, { address, port }: Endpoint): number | undefined {
+  return snapshot.pods.find(
+    ({ addresses, listeners }) =>
+      addresses.includes(address) &&
+      listeners.some((one) => one.port === port && (one.address === undefined || one.address === address)),
+  )?.pid;
+}
+
+/** Refused, and not because nobody listens: by what is in the pod itself. */
+function refusedAllTheSame(
+  endpoint: Endpoint,
+  { at, sufferers }: { readonly at: ObservedHost; readonly sufferers: readonly Sufferer[] },
+): OpenQuestion {
+  const pid = listenerOf(at, endpoint);
+  const name = formatSocketAddress(endpoint);
+  return {
+    subject: `endpoint ${name}`,
+    text: `${name} refuses connections although a program listens there (pid ${pid} is in its network namespace): something in the pod refuses them`,
+    hint: `Look at the pod's own rules: nsenter -t ${pid} -n nft list ruleset`,
+    sufferers,
   };
 }
 
