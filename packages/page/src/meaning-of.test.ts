@@ -27,7 +27,7 @@ test.for([
   { what: "how long a lease still runs", from: "expires 6d23h59m", to: "expires 6d23h54m12s" },
   {
     what: "a client that is remembered",
-    from: "10.5.75.2 . 1:0 timeout 3h expires 2h59m58s : 10.5.88.2 . 3000,",
+    from: ",\n\t\t\t     10.5.75.3 . 1:0 timeout 3h expires 1h : 10.5.88.2 . 3000",
     to: "",
   },
 ])("$what means nothing new", ({ from, to }) => {
@@ -55,4 +55,10 @@ COMMIT
   const before = { ...listed(saved("Mon Nov 30 17:00:00", 3)), takenAt: "2026-11-30T17:00:00Z" };
   const after = { ...listed(saved("Mon Nov 30 17:00:05", 9)), takenAt: "2026-11-30T17:00:05Z" };
   expect(meaningOf(after)).toBe(meaningOf(before));
+});
+
+test("a listing of megabytes is gone along once", () => {
+  const rules = "-A KUBE-SERVICES -d 10.96.0.1/32 -p tcp -m tcp --dport 80 -j KUBE-SVC-1\n".repeat(50_000);
+  // Looked through from each place to the end it would take hours.
+  expect(meaningOf(listed(`${rules}[3:180] -A PREROUTING -j KUBE-SERVICES\n`))).toContain("-A PREROUTING");
 });

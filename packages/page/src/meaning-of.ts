@@ -11,14 +11,21 @@ export function meaningOf({ source, topology, hosts, problems }: Viewed): string
   });
 }
 
-/** Of what iptables-save and nft print. */
+/** Of what iptables-save and nft print. It may be tens of megabytes: each step goes once along it. */
 function meaningOfListing(text: string): string {
-  return (
-    text
-      // The date at which it was saved.
-      .replaceAll(/^#.*\n/gm, "")
-      .replaceAll(/\[\d+:\d+\]|packets \d+ bytes \d+|last used \S+|used \d+ \w+/g, "")
-      // Elements that end by themselves are clients that were here, or the lease of a table: it is there, or it is not.
-      .replaceAll(/[^,{}]*\bexpires [^,{}]*(?:,|(?=\}))/g, "")
-  );
+  const lines = text.split("\n").filter((line) => !line.startsWith("#")); // those have the date at which it was saved
+  return lines
+    .map((line) => (line.includes(" expires ") ? withoutExpiring(line) : `${line}\n`))
+    .join("")
+    .replaceAll(COUNTED, "");
+}
+
+const COUNTED = /\[\d+:\d+\]|packets \d+ bytes \d+|last used \S+|used \d+ \w+/g;
+
+/** Elements that end by themselves are clients that were here, or the lease of a table: what is told is that there are some. */
+function withoutExpiring(line: string): string {
+  return line
+    .split(",")
+    .map((part) => (part.includes(" expires ") ? part.replaceAll(/[^{}]/g, "") : part.trim()))
+    .join("");
 }
