@@ -96,6 +96,24 @@ export function withMiss(
 }
 
 /**
+ * Counts a run of rules that did not take the packet, where it goes on one that is counted only.
+ *
+ * @param run of the rules behind number `after`, up to number `last`
+ * @returns undefined where the rules of such a run are told one by one still
+ */
+export function withMoreMisses(
+  { context, table }: ChainWalk,
+  state: WalkState,
+  { chain, after, last }: { readonly chain: string; readonly after: number; readonly last: number },
+): WalkState | undefined {
+  const event = state.past?.event;
+  if (event?.kind !== "misses" || event.chain !== chain || event.table !== table || event.last !== after)
+    return undefined;
+  if (event.rules.length < context.foldMissesAfter) return undefined;
+  return { ...state, past: { event: { ...event, last }, earlier: state.past?.earlier } };
+}
+
+/**
  * The same condition asked twice answers the same, as long as nothing that it looks at was changed in between.
  *
  * @param reads what the condition looks at

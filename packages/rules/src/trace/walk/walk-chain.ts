@@ -8,6 +8,7 @@ import { type Draw, evaluateRule, type RuleResult, type UnknownMatch } from "../
 import { complement, multiply } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import { applyTarget, type TargetOutcome } from "./apply-target.ts";
+import { DestinationIndex } from "./destination-index.ts";
 import { mergeStates } from "./merge-states.ts";
 import { answerOfReject } from "./refusal-answer.ts";
 import {
@@ -20,6 +21,7 @@ import {
   targetQuestion,
   type WalkContext,
   withMiss,
+  withMoreMisses,
 } from "./rule-visit.ts";
 import { runNftRule } from "./run-nft-rule.ts";
 import {
@@ -80,7 +82,10 @@ function walkChain(walk: ChainWalk, chain: RuleChain, entering: WalkState): Chai
   const visit: Omit<Visit, "next"> = { accepted: [], returned: [], ended: [] };
   let live: readonly WalkState[] = [entering];
   const { budget } = walk.context;
-  for (const [index, rule] of chain.rules.entries()) {
+  const byDestination = DestinationIndex.of(chain.rules);
+  for (let index = 0; index < chain.rules.length; index++) {
+    const rule = chain.rules[index];
+    if (rule === undefined) break;
     if (budget.left <= 0) {
       const because = `there are too many ways to follow, through the chain ${chain.name} among others`;
       for (const state of live) visit.ended.push({ state, ending: { kind: "undecided", because } });
@@ -99,6 +104,15 @@ function walkChain(walk: ChainWalk, chain: RuleChain, entering: WalkState): Chai
       live = [];
       break;
     }
+    if (byDestination === undefined) continue;
+    const asked = Math.min(...live.map(({ packet }) => byDestination.next(index + 1, packet.destination)));
+    const counted = live.map((state) =>
+      withMoreMisses(walk, state, { chain: chain.name, after: index + 1, last: asked }),
+    );
+    if (!counted.every((state) => state !== undefined)) continue;
+    budget.left -= live.length * (asked - index - 1);
+    live = counted;
+    index = asked - 1;
   }
   return { accepted: visit.accepted, ended: visit.ended, going: mergeStates([...visit.returned, ...live]) };
 }
