@@ -9,6 +9,7 @@ import {
 import type { Router } from "../../host/routing.ts";
 import type { Entry } from "../packet/entry.ts";
 import type { PacketView } from "../packet/packet-view.ts";
+import { PlanIndex } from "./plan-index.ts";
 import type { ResolvedBranch } from "./resolve-branches.ts";
 
 /** A fraction of whole numbers: 1 of 3 endpoints. */
@@ -42,7 +43,7 @@ export function intendedShare(
 export function findFrontend(plan: HostPlan, packet: PacketView, router: Router): Frontend | undefined {
   const port = packet.destinationPorts;
   if (port === undefined || port.from !== port.to) return undefined;
-  for (const planned of plan.ports) {
+  for (const planned of PlanIndex.of(plan).withSocket(packet.destination, port.from)) {
     if (planned.family !== packet.family || planned.port.protocol !== packet.protocol) continue;
     const frontend = planned.frontends.find((one) => one.port === port.from && serves(one, packet.destination, router));
     if (frontend !== undefined) return mayUse(frontend, packet.source) ? frontend : undefined;

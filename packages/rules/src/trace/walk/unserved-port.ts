@@ -1,5 +1,6 @@
 import type { FrontendKind, HostPlan, IpAddress } from "@svcproxy/topology";
 import { hasPorts } from "../packet/request.ts";
+import { PlanIndex } from "./plan-index.ts";
 
 /** A VIP of the plan that is dialled on a port which no service has there: no rule is about it. */
 export interface UnservedPort {
@@ -17,11 +18,13 @@ export function unservedPort(
   { to, port, protocol }: { readonly to: IpAddress; readonly port: number | undefined; readonly protocol: string },
 ): UnservedPort | undefined {
   if (port === undefined || !hasPorts(protocol)) return undefined;
-  const there = plan.ports.flatMap((served) =>
-    served.frontends.flatMap(({ kind, addresses, port: number }) =>
-      kind !== "nodePort" && addresses.includes(to) ? [{ served, kind, number }] : [],
-    ),
-  );
+  const there = PlanIndex.of(plan)
+    .withAddress(to)
+    .flatMap((served) =>
+      served.frontends.flatMap(({ kind, addresses, port: number }) =>
+        kind !== "nodePort" && addresses.includes(to) ? [{ served, kind, number }] : [],
+      ),
+    );
   const [first] = there;
   if (first === undefined) return undefined;
   if (there.some(({ served, number }) => number === port && served.port.protocol === protocol)) return undefined;
