@@ -39,3 +39,22 @@ test("a trace through them ends undecided, and names the chain", { timeout: 300_
     outcomes.some(({ verdict, because }) => verdict === "undecided" && /through the chain C\d/.test(because)),
   ).toBe(true);
 });
+
+test("chains that lead to each other too deeply are undecided, not a stack overflow", () => {
+  const depth = 20_000;
+  const chains = Array.from({ length: depth }, (_, place) => place);
+  const text = [
+    ...["*mangle", ":PREROUTING ACCEPT [0:0]"],
+    ...chains.map((place) => `:C${place} - [0:0]`),
+    "-A PREROUTING -j C0",
+    ...chains.slice(1).map((place) => `-A C${place - 1} -j C${place}`),
+    `-A C${depth - 1} -j DROP`,
+    "COMMIT",
+  ];
+  const a = parseSave(`${text.join("\n")}\n`, { family: 4 });
+  const b = parseSave("*filter\n:INPUT DROP [0:0]\nCOMMIT\n", { family: 4 });
+  expect(sameRules({ a, b, hostState })).toMatchObject({
+    kind: "undecided",
+    because: expect.stringContaining("too deep"),
+  });
+});

@@ -1,4 +1,5 @@
 import type { PlacedRule } from "../../hooks/any-rule.ts";
+import { MAX_DEPTH } from "../../hooks/max-depth.ts";
 import type { Hook } from "../../rule-set.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import type { EndedState, SymbolicState } from "./symbolic-state.ts";
@@ -53,8 +54,14 @@ export function enterChain<Chain>(
   { to, placed, fell }: Leading,
 ): readonly SymbolicState[] {
   const chain = walk.chains.get(to.chain);
-  if (chain === undefined || path.includes(to.chain)) {
-    const why = chain === undefined ? "does not exist" : "leads back to itself";
+  const isDeep = path.length >= MAX_DEPTH;
+  if (chain === undefined || isDeep || path.includes(to.chain)) {
+    const why =
+      chain === undefined
+        ? "does not exist"
+        : isDeep
+          ? `is ${MAX_DEPTH} jumps deep, too deep to decide`
+          : "leads back to itself";
     const because = `the chain ${to.chain} ${why}`;
     walk.ended.push({ state: entering, ending: { kind: "undecided", because, placed } });
     return [];

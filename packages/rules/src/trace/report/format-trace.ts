@@ -45,7 +45,9 @@ export function formatTrace(trace: Trace, { hostName, detailed = 4, listed = 20 
   ];
   for (const [index, branch] of told.entries()) {
     lines.push("", branchTitle(branch, { index, count: trace.branches.length }));
-    lines.push(...eventLines((events[index] ?? []).slice(common), family), ...ending(branch, family));
+    // More lines than there may be arguments.
+    for (const line of eventLines((events[index] ?? []).slice(common), family)) lines.push(line);
+    lines.push(...ending(branch, family));
   }
   const untold = trace.branches.length - told.length;
   if (untold > 0)

@@ -2,6 +2,7 @@ import { matchEffect } from "../../effects/match-effect.ts";
 import { isIdle, isVolatile } from "../../effects/rule-effect.ts";
 import { isNftRule } from "../../hooks/any-rule.ts";
 import type { BaseChain, RuleChain } from "../../hooks/hook-order.ts";
+import { MAX_DEPTH } from "../../hooks/max-depth.ts";
 import type { Match } from "../../match.ts";
 import type { Hook, Rule } from "../../rule-set.ts";
 import { type Draw, evaluateRule, type RuleResult, type UnknownMatch } from "../match/evaluate-rule.ts";
@@ -305,8 +306,10 @@ function enter(
   visit: Visit,
 ): void {
   const chain = walk.base.chains.get(name);
-  if (chain === undefined || walk.path.includes(name)) {
-    const because = chain === undefined ? `the chain ${name} does not exist` : `the chain ${name} leads back to itself`;
+  const isDeep = walk.path.length >= MAX_DEPTH;
+  if (chain === undefined || isDeep || walk.path.includes(name)) {
+    const tooDeep = `is ${MAX_DEPTH} jumps deep, too deep to decide`;
+    const because = `the chain ${name} ${chain === undefined ? "does not exist" : isDeep ? tooDeep : "leads back to itself"}`;
     visit.ended.push(...ends(taken.state, { kind: "undecided", because }).ended);
     return;
   }
