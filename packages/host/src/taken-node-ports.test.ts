@@ -91,3 +91,19 @@ test("a port that is to be taken is served", async () => {
   const machine = machineWith({ protocol: "tcp", port: 22 }, { protocol: "udp", port: 53 });
   expect(await nodePortsLeft(machine, { takePorts: [22] })).toEqual(["22 IPv4", "22 IPv6"]);
 });
+
+test("a socket that is closed while its holder is looked for takes nothing; one of a program that this user may not see does", async () => {
+  for (const { closes, left } of [
+    { closes: true, left: ["22 IPv4", "22 IPv6", "53 IPv4"] },
+    { closes: false, left: ["22 IPv6", "53 IPv4"] },
+  ]) {
+    const machine = machineWith({ protocol: "tcp", port: 22 });
+    machine.holders.clear();
+    const { readHolders } = machine;
+    machine.readHolders = (inodes) => {
+      if (closes) machine.listeners.length = 0;
+      return readHolders.call(machine, inodes);
+    };
+    expect(await nodePortsLeft(machine)).toEqual(left);
+  }
+});

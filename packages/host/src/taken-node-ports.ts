@@ -48,16 +48,30 @@ export async function withoutTakenNodePorts(plan: HostPlan, options: TakenPortsO
   const found = plan.ports.map((planned) => ({ planned, listener: findListener(planned, { ...options, listeners }) }));
   const inodes = new Set(found.flatMap(({ listener }) => (listener === undefined ? [] : [listener.inode])));
   if (inodes.size === 0) return { plan, taken: new Map() };
-  const holders = await machine.readHolders(inodes);
+  // Asked first: a proxy that ends meanwhile was ours.
   const own = await ownPids();
+  const holders = await machine.readHolders(inodes);
+  const isClosed = await closedMeanwhile(machine, inodes, holders);
   const taken = new Map<string, Problem>();
   const ports = found.map(({ planned, listener }) => {
     const holder = listener === undefined ? undefined : holders.get(listener.inode);
-    if (listener === undefined || (holder !== undefined && own.has(holder.pid))) return planned;
+    if (listener === undefined || (holder === undefined ? isClosed(listener.inode) : own.has(holder.pid)))
+      return planned;
     taken.set(servicePortKey(planned), takenProblem(planned, { listener, holder }));
     return withoutNodePort(planned);
   });
   return { plan: { ...plan, ports }, taken };
+}
+
+/** A socket that nobody was found for may be one that was closed after it was listed, as those of a proxy are that rules take over from. */
+async function closedMeanwhile(
+  machine: Pick<Machine, "readListeners">,
+  inodes: ReadonlySet<Listener["inode"]>,
+  holders: ReadonlyMap<Listener["inode"], PortHolder>,
+): Promise<(inode: Listener["inode"]) => boolean> {
+  if ([...inodes].every((inode) => holders.has(inode))) return () => false;
+  const open = new Set((await machine.readListeners()).map(({ inode }) => inode));
+  return (inode) => !open.has(inode);
 }
 
 const nodePortsOf = findInPorts(({ port: { nodePort }, frontends }) =>
