@@ -42,7 +42,7 @@ function walkChain(walk: NftWalk, chain: CompiledNftChain, { entering, path }: C
       work.push({ state, at: at + 1, step: 0 });
       continue;
     }
-    walk.context.count();
+    walk.context.count(rule.placed);
     boundKinds(work.length + fell.length + walk.accepted.length + walk.ended.length, rule.placed);
     const { context, hook } = walk;
     for (const outcome of runStep({ context, placed: rule.placed, hook }, state, next)) {

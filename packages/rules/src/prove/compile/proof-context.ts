@@ -42,7 +42,7 @@ export interface ProofContext {
   /** The piece that REDIRECT leads to for what came in by the interface; undefined: for what the host sends. */
   redirectIndex(device: string | undefined): number | undefined;
   /** Counts one step. @throws InputError PROOF_TOO_LARGE where there were too many */
-  count(): void;
+  count(at?: { readonly table: string; readonly chain: string }): void;
 }
 
 /** More sets of packets than these are not kept apart at once: that is some 400 MB. */
@@ -134,9 +134,12 @@ function createContext({ rules, hostState, tellsDeeds = false }: ProofInput, spa
       return known;
     },
     redirectIndex: (device) => pieceOf(device === undefined ? loopback : redirectAddress(view, family, device)),
-    count() {
+    count(at) {
       if (++steps > MAX_STEPS)
-        throw inputError("PROOF_TOO_LARGE", `Too large to decide: more than ${MAX_STEPS} steps were needed`);
+        throw inputError(
+          "PROOF_TOO_LARGE",
+          `Too large to decide: more than ${MAX_STEPS} steps were needed${at === undefined ? "" : `, as far as the chain ${at.chain} of table ${at.table}`}`,
+        );
     },
   };
 }

@@ -54,7 +54,7 @@ function walkChain(walk: TableWalk, chain: CompiledChain, { entering, path }: Ch
           break;
         }
         if (isImmaterial(rule, walk.context)) continue;
-        walk.context.count();
+        walk.context.count(rule.placed);
         const { taken, passed } = askRule(state, rule, walk.context.host);
         const next = taken === undefined ? passed : [...take(walk, taken, { rule, path, fell }), ...passed];
         const [first, ...others] = next;
