@@ -56,7 +56,7 @@ const ONLY = new RegExp(process.env["SVCPROXY_CAUSES"] ?? "");
 const TWO_CAUSES = {
   name: "two causes at once",
   inject: "iptables -P FORWARD DROP; bridge fdb del 0e:f1:00:00:00:02 dev flannel.1 dst 192.168.1.7",
-  undo: "iptables -P FORWARD ACCEPT; iptables -F FORWARD; bridge fdb replace 0e:f1:00:00:00:02 dev flannel.1 dst 192.168.1.7",
+  undo: "iptables -P FORWARD ACCEPT; iptables -D FORWARD -m conntrack --ctstate DNAT -j ACCEPT 2>/dev/null; bridge fdb replace 0e:f1:00:00:00:02 dev flannel.1 dst 192.168.1.7",
   codes: ["FOREIGN_RULE_DROPS", "TUNNEL_ENTRY_MISSING"],
 };
 
