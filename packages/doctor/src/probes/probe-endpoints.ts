@@ -2,7 +2,7 @@ import { type Endpoint, formatSocketAddress, type ServicePortPlan } from "@svcpr
 import type { DialResult, Prober } from "./prober.ts";
 
 /** At a time; a thousand endpoints take some seconds if none answers. */
-const AT_ONCE = 64;
+const AT_ONCE = 96;
 /** More are not dialled in one run. */
 export const MOST_DIALS = 2_000;
 

@@ -26,8 +26,8 @@ export interface Prober {
   ping(address: string, bytes: number): Promise<boolean | undefined>;
 }
 
-/** Whoever is there answers within this time, over any overlay. */
-const DIAL_TIMEOUT_MS = 1_000;
+/** Whoever is there answers within this time, over any overlay: also where the first SYN is lost, which the kernel repeats after a second. */
+const DIAL_TIMEOUT_MS = 1_300;
 const PING_SECONDS = 1;
 /** Of IP, and of ICMP or UDP, which are of one size. */
 const HEADER_BYTES = { 4: 28, 6: 48 } as const;
@@ -41,7 +41,8 @@ export const realProber: Prober = {
         resolve(result);
       };
       socket.once("connect", () => end("open"));
-      socket.once("timeout", () => end("timeout"));
+      // A process that did not get to run for so long has an answer that waits: it is looked for before the silence counts.
+      socket.once("timeout", () => setImmediate(() => end("timeout")));
       socket.once("error", (error) =>
         end("code" in error && error.code === "ECONNREFUSED" ? "refused" : "unreachable"),
       );
@@ -49,12 +50,15 @@ export const realProber: Prober = {
   dialUdp: (address, port) =>
     new Promise((resolve) => {
       const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+      let ended = false;
       const end = (result: DialResult) => {
+        if (ended) return;
+        ended = true;
         clearTimeout(timer);
         socket.close();
         resolve(result);
       };
-      const timer = setTimeout(() => end("timeout"), DIAL_TIMEOUT_MS);
+      const timer = setTimeout(() => setImmediate(() => end("timeout")), DIAL_TIMEOUT_MS);
       socket.once("message", () => end("open"));
       socket.once("error", (error) =>
         end("code" in error && error.code === "ECONNREFUSED" ? "refused" : "unreachable"),
