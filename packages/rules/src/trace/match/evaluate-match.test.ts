@@ -23,7 +23,10 @@ const state: HostState = {
   routes: localRoutes(interfaces),
   policyRules: DEFAULT_POLICY_RULES,
   sysctls: {},
-  ipSets: parseIpSets("create web hash:ip,port family inet\nadd web 10.1.1.1,tcp:80\n", { file: "sets" }),
+  ipSets: parseIpSets(
+    "create web hash:ip,port family inet\nadd web 10.1.1.1,tcp:80\nadd web 10.100.100.1,sctp:7070\ncreate ports bitmap:port range 0-65535\nadd ports 7070\n",
+    { file: "sets" },
+  ),
   recentLists: { seen: [address("10.5.75.2")] },
 };
 const host = { state, router: createRouter(state) };
@@ -173,4 +176,16 @@ test.for([
   ["-m physdev --physdev-out veth2", "unknown"],
 ] as const)("a match of what goes from port to port of a bridge: %s: %s", ([words, expected]) => {
   expect(ask(words, { bridge: { isBridged: true, inPort: "veth1" } })).toBe(expected);
+});
+
+// As the kernel counted packets of each protocol to the port.
+test.for([
+  ["tcp", "ports dst", "yes"],
+  ["udp", "ports dst", "yes"],
+  ["sctp", "ports dst", "no"],
+  ["udplite", "ports dst", "no"],
+  ["sctp", "web dst,dst", "yes"],
+  ["udp", "web dst,dst", "no"],
+] as const)("a set asked for the port of %s: %s: %s", ([protocol, set, expected]) => {
+  expect(ask(`-m set --match-set ${set}`, { protocol })).toBe(expected);
 });

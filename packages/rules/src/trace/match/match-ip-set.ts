@@ -64,7 +64,7 @@ function matchElement(packet: PacketView, element: IpSetElement, direction: "src
     case "range":
       return decided(addressInRange(address, element));
     case "port":
-      if (element.protocol !== undefined && element.protocol !== packet.protocol) return NO;
+      if (element.protocol === undefined ? !isInPlainPorts(packet) : element.protocol !== packet.protocol) return NO;
       return matchRange(
         isSource ? packet.sourcePorts : packet.destinationPorts,
         element.ports,
@@ -75,6 +75,11 @@ function matchElement(packet: PacketView, element: IpSetElement, direction: "src
     case "text":
       return unknown(`the set's member ${JSON.stringify(element.text)} is not understood`);
   }
+}
+
+/** A set of plain ports knows TCP and UDP alone. @see linux net/netfilter/ipset/ip_set_getport.c, ip_set_get_ip_port */
+function isInPlainPorts({ protocol }: PacketView): boolean {
+  return protocol === "tcp" || protocol === "udp";
 }
 
 /** Whether `from` ≤ address ≤ `to`, in one family. */
