@@ -24,6 +24,9 @@ interface ComparedOutcome {
   readonly masqueraded: boolean | null;
 }
 
+/** Stands for each fact of an outcome of which nothing is known. */
+const OPEN = "undecided";
+
 /** Compares a trace with what was expected of it. */
 export function compareExpectation(
   trace: Trace,
@@ -37,38 +40,53 @@ export function compareExpectation(
       ? (branch.possible ?? [])
       : [branch],
   );
+  const isOpen: OpenTest = (outcome) => outcome.verdict === "undecided" && verdict !== "undecided";
   const compare = <Fact extends string | boolean>(
     name: string,
     wanted: Fact | undefined,
     factOf: (outcome: ComparedOutcome) => Fact | null,
   ) => {
     if (wanted === undefined) return;
-    const found = branches.map((outcomes) => outcomes.flatMap((outcome) => factOf(outcome) ?? []));
+    const found = branches.map((outcomes) =>
+      outcomes.flatMap((outcome): (Fact | typeof OPEN)[] => {
+        const fact = isOpen(outcome) ? OPEN : factOf(outcome);
+        return fact === null ? [] : [fact];
+      }),
+    );
     const all = [...new Set(found.flat())].sort();
     if (all.every((fact) => fact === wanted)) return;
-    const isCertain = found.some((facts) => facts.length > 0 && !facts.includes(wanted));
+    const isCertain = found.some((facts) => facts.length > 0 && !facts.includes(wanted) && !facts.includes(OPEN));
     (isCertain ? differences : undecided).push(`${name} is ${all.join(" or ")}, not ${wanted}`);
   };
   compare("verdict", verdict, (outcome) => outcome.verdict);
-  compareEndpoints(branches, endpoints, { differences, undecided });
+  compareEndpoints({ branches, isOpen }, endpoints, { differences, undecided });
   compare("masqueraded", masqueraded, (outcome) => outcome.masqueraded);
   return { differences, undecided };
 }
 
+type OpenTest = (outcome: ComparedOutcome) => boolean;
+
+interface ComparedBranches {
+  readonly branches: readonly (readonly ComparedOutcome[])[];
+  readonly isOpen: OpenTest;
+}
+
 function compareEndpoints(
-  branches: readonly (readonly ComparedOutcome[])[],
+  { branches, isOpen }: ComparedBranches,
   endpoints: readonly string[] | undefined,
   { differences, undecided }: { readonly differences: string[]; readonly undecided: string[] },
 ): void {
   if (endpoints === undefined) return;
-  const endpointsOf = (outcomes: readonly ComparedOutcome[]) => [...new Set(outcomes.map(({ endpoint }) => endpoint))];
+  const endpointsOf = (outcomes: readonly ComparedOutcome[]) => [
+    ...new Set(outcomes.map((outcome) => (isOpen(outcome) ? OPEN : outcome.endpoint))),
+  ];
   const found = branches.map(endpointsOf);
   const all = [...new Set(found.flat())].filter((endpoint) => endpoint !== null).sort();
   const wanted = [...new Set(endpoints)].sort();
   if (wanted.join(" ") === all.join(" ")) return;
-  const certain = found.flatMap((own) => (own.length === 1 ? own : []));
+  const certain = found.flatMap((own) => (own.length === 1 && !own.includes(OPEN) ? own : []));
   const isPossible =
-    wanted.every((endpoint) => all.includes(endpoint)) &&
+    (all.includes(OPEN) || wanted.every((endpoint) => all.includes(endpoint))) &&
     certain.every((endpoint) => endpoint === null || wanted.includes(endpoint));
   const text = `endpoints are ${listed(all)}, not ${listed(wanted)}`;
   (isPossible ? undecided : differences).push(text);
