@@ -49,6 +49,7 @@ export type ProblemCode =
   | "VIP_REACHES_PROGRAMS"
   // What the doctor finds besides
   | "FOREIGN_RULE_REWRITES"
+  | "FOREIGN_RULE_UNTRACKS"
   | "RULES_MISSING"
   | "RULES_OUTDATED"
   | "MASQUERADE_MISSING"

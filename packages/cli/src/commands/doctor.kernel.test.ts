@@ -52,5 +52,37 @@ describe.skipIf(reason !== undefined)(
         expect([await doctor.end(), doctor.stdout]).toEqual([0, expect.stringContaining("no cause found")]);
       },
     );
+
+    test.for([
+      ["raw", "iptables-nft -t raw -A PREROUTING -d 10.100.0.1 -j NOTRACK", "rule 1 of raw PREROUTING"],
+      [
+        "nftables",
+        "nft 'add table ip other; add chain ip other in { type filter hook prerouting priority -300; }; add rule ip other in ip daddr 10.100.0.1 notrack'",
+        "rule 1 of ip other in",
+      ],
+    ] as const)("a rule in %s that keeps a service untracked is named", async ([, inject, place], { expect }) => {
+      await using host = await ProxyHost.create();
+      const topology = await host.writeTopology(TOPOLOGY);
+      await host.shell(`
+        ip link add cni0 type bridge && ip link set cni0 up && ip address add 10.5.75.1/24 dev cni0
+        ip route add 10.100.0.0/16 dev cni0 && sysctl -qw net.ipv4.ip_forward=1`);
+      const applied = host.svcproxy(["nftables", "apply", topology, "--host", "one"]);
+      expect(await applied.end(), applied.stderr).toBe(0);
+      await host.shell(inject);
+      const causes = async () => {
+        const doctor = host.svcproxy(["doctor", topology, "--host", "one", "--no-probe", "--json"], ALONE);
+        await doctor.end();
+        return (JSON.parse(doctor.stdout) as { readonly causes: readonly Record<string, unknown>[] }).causes.filter(
+          ({ code }) => /RULE/.test(String(code)),
+        );
+      };
+      expect(await causes()).toMatchObject([
+        {
+          code: "FOREIGN_RULE_UNTRACKS",
+          text: `${place} keeps connection tracking from connections to services, so that they are not translated`,
+          evidence: [expect.stringMatching(/notrack/i)],
+        },
+      ]);
+    });
   },
 );

@@ -37,6 +37,12 @@ export const CAUSE_EXPLANATIONS: Readonly<Record<CauseCode, Explanation>> = {
       "The rule that changes the mark, between the service proxy's rule that sets it and the one that reads it.",
     remedy: "Narrow that rule, or give the service proxy another bit: masqueradeBit.",
   },
+  FOREIGN_RULE_UNTRACKS: {
+    means:
+      "A rule of another program keeps connections to services out of connection tracking (notrack), and what is not tracked is not translated: the packet goes on to the address that was dialled.",
+    evidence: "The rule in raw PREROUTING or OUTPUT, or the notrack of an nftables chain, that takes the packet.",
+    remedy: "Delete that rule, or leave the addresses of services out of it.",
+  },
   RULES_MISSING: {
     means:
       "Nothing of a service proxy's rules takes what is dialled at services: they are not here, or nothing jumps to them.",

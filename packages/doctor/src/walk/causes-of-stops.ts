@@ -65,7 +65,13 @@ const RULE_CODES = {
   refuses: "FOREIGN_RULE_DROPS",
   "sends elsewhere": "FOREIGN_DNAT_FIRST",
   rewrites: "FOREIGN_RULE_REWRITES",
+  untracks: "FOREIGN_RULE_UNTRACKS",
 } as const satisfies Record<string, CauseCode>;
+
+const CONSEQUENCES: Readonly<Partial<Record<keyof typeof RULE_CODES, string>>> = {
+  rewrites: ", so that their answers get lost",
+  untracks: ", so that they are not translated",
+};
 
 function ruleFinding(
   { place, does }: Extract<StopReason, { readonly kind: "rule" }>,
@@ -77,11 +83,12 @@ function ruleFinding(
     refuses: "refuses",
     "sends elsewhere": "sends elsewhere",
     rewrites: "changes the mark of",
+    untracks: "keeps connection tracking from",
   }[does];
   return {
     code: RULE_CODES[does],
     subject: `IPv${family} ${place.table} ${place.chain} ${place.number}`,
-    text: `${placeOf(place)} ${what} ${isReply && does !== "rewrites" ? "the answers of connections" : "connections"} to services${does === "rewrites" ? ", so that their answers get lost" : ""}`,
+    text: `${placeOf(place)} ${what} ${isReply && does !== "rewrites" ? "the answers of connections" : "connections"} to services${CONSEQUENCES[does] ?? ""}`,
     evidence: [place.text, ...counted(place)],
     suspect: owner,
     remedy: isOfNft(place.table) ? [] : [deletion(place, family)],

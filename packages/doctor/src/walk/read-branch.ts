@@ -48,6 +48,15 @@ export function lastRule(steps: readonly StepJson[], past?: Past): RulePlace | u
   return rulePlace(step, undefined);
 }
 
+/** The rule that kept connection tracking, and so every translation, from a packet. */
+export function untrackingRule(steps: readonly StepJson[], packet: WalkState["packet"]): RulePlace | undefined {
+  if (packet.connection?.state !== "UNTRACKED") return undefined;
+  const step = steps.find(
+    (one) => one.kind === "rule" && one.matched && /\bnotrack\b/i.test(one.rule.replaceAll(/"[^"]*"/g, "")),
+  );
+  return step?.kind === "rule" && !isProxyPlace(step) ? rulePlace(step, undefined) : undefined;
+}
+
 /** The last chain of a service proxy that was asked. */
 export function lastProxyChain(steps: readonly StepJson[]): RulePlace | undefined {
   const step = steps.findLast((one) => one.kind === "rule" && one.matched && isProxyPlace(one));

@@ -18,7 +18,7 @@ export type StopReason =
   | {
       readonly kind: "rule";
       readonly place: RulePlace;
-      readonly does: "drops" | "refuses" | "sends elsewhere" | "rewrites";
+      readonly does: "drops" | "refuses" | "sends elsewhere" | "rewrites" | "untracks";
     }
   | { readonly kind: "policy"; readonly table: string; readonly chain: string; readonly does: "drops" }
   | { readonly kind: "fact"; readonly fact: HostFact; readonly because: string; readonly destination: string }

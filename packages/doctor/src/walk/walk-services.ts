@@ -12,7 +12,15 @@ import {
 import type { OpenQuestion, Sufferer } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
 import { type Client, clientsOf } from "./clients.ts";
-import { isProxyChain, isProxyPlace, lastProxyChain, lastRule, rulePlace, stopOfEnding } from "./read-branch.ts";
+import {
+  isProxyChain,
+  isProxyPlace,
+  lastProxyChain,
+  lastRule,
+  rulePlace,
+  stopOfEnding,
+  untrackingRule,
+} from "./read-branch.ts";
 import { sourceTowards } from "./source-towards.ts";
 import type { Leaving, Stop, StopReason } from "./stop.ts";
 
@@ -115,7 +123,12 @@ class ServiceWalk implements Walked {
     const { ending, state } = branch.ended;
     if (ending.kind === "dropped" || ending.kind === "refused") {
       if (wanted.kind === (ending.kind === "dropped" ? "drop" : "refuse")) return "as meant";
-      return stop(stopOfEnding({ ending, state, steps: told.steps }));
+      const why = stopOfEnding({ ending, state, steps: told.steps });
+      const untracked = isOfOthers(why) ? undefined : untrackingRule(told.steps, state.packet);
+      // Where nothing is passed on, the translated packet would not be either: that is a cause of its own.
+      if (untracked === undefined || isNotForwarding(why)) stop(why);
+      if (untracked !== undefined) stop({ kind: "rule", place: untracked, does: "untracks" });
+      return "otherwise";
     }
     const { endpoint } = branch.outcome;
     const planned = wanted.kind === "forward" ? plannedEndpoint(wanted, endpoint) : undefined;
@@ -233,6 +246,8 @@ class ServiceWalk implements Walked {
         return { kind: "rule", place: rulePlace(step, destinationNat.rule), does: "sends elsewhere" };
     }
     if (destinationNat === undefined) {
+      const untracked = untrackingRule(told.steps, branch.ended.state.packet);
+      if (untracked !== undefined) return { kind: "rule", place: untracked, does: "untracks" };
       const passed = lastProxyChain(told.steps);
       return {
         kind: "notTranslated",
@@ -280,6 +295,15 @@ function openQuestion(
     text: `What the rules do with ${endpointKey(to, frontend.port)} is not decided: ${because}`,
     sufferers: [sufferer],
   };
+}
+
+/** A rule of another program ended it, tracked or not. */
+function isOfOthers({ kind }: StopReason): boolean {
+  return kind === "rule" || kind === "policy";
+}
+
+function isNotForwarding(why: StopReason): boolean {
+  return why.kind === "fact" && why.fact === "not-forwarding";
 }
 
 function plannedEndpoint(
