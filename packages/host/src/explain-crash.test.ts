@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { explainCrash } from "./explain-crash.ts";
 import { thisMachine } from "./machine.ts";
+import { EndedTool, type ToolRunner } from "./run-tool.ts";
 
 /** An nft that a signal ends where it reads sets, on the PATH before any other. */
 function putNft(signal: "SEGV" | "TERM"): void {
@@ -33,6 +35,20 @@ test("an nft that crashes names the table that it cannot read", async () => {
   await expect(thisMachine.run("nft", ["list", "ruleset"])).rejects.toMatchObject({
     code: "NFT_CRASHED",
     message: expect.stringContaining("nft 1.0.6 was ended by SIGSEGV while it read table ip bad"),
+  });
+});
+
+test.for([
+  [[{ pid: 12, command: "kube-proxy" }], "of kube-proxy: nsenter -t 12 -m nft --version"],
+  [[], "no program here is seen to have an nft of its own"],
+] as const)("who may have written it: %j", async ([writers, hint]) => {
+  const run: ToolRunner = async (_tool, args) => ({
+    ...{ exitCode: 0, stderr: "" },
+    stdout: args.includes("--version") ? "nftables v1.0.6 (Lester Gooch #5)\n" : "",
+  });
+  expect(await explainCrash(new EndedTool("nft", "SIGSEGV"), run, async () => writers)).toMatchObject({
+    message: expect.stringContaining("nft 1.0.6 was ended by SIGSEGV"),
+    hint: expect.stringContaining(hint),
   });
 });
 

@@ -1,4 +1,5 @@
-import { EnvironmentError } from "@svcproxy/topology";
+import { EnvironmentError, visible } from "@svcproxy/topology";
+import { type ForeignNft, findForeignNfts } from "./foreign-nft.ts";
 import { nftVersion } from "./nft-version.ts";
 import { EndedTool, runTool, type ToolOptions, type ToolOutput, type ToolRunner } from "./run-tool.ts";
 
@@ -19,24 +20,43 @@ export async function runExplained(tool: string, args: readonly string[], option
  * The error for an nft that a signal ended. Some versions do so as long as a set is there that another version wrote, in whatever
  * table, at almost every command; listing chains is not among them, and listing one table reads that one alone.
  *
+ * Which version wrote it, such an nft does not tell: programs that have an nft of their own are named instead.
+ *
  * @see nft 1.0.6, which crashes on the descriptions that nft 1.1 keeps with some maps (kubernetes #136786)
  */
-export async function explainCrash(ended: EndedTool, run: ToolRunner): Promise<EnvironmentError> {
+export async function explainCrash(
+  ended: EndedTool,
+  run: ToolRunner,
+  findWriters: () => Promise<readonly ForeignNft[]> = findForeignNfts,
+): Promise<EnvironmentError> {
   if (!CRASHES.has(ended.by)) return ended;
   const version = (await nftVersion(run).catch(() => undefined)) ?? "of an unknown version";
   const culprits = await findCulprits(run).catch(() => []);
+  const writers = await findWriters().catch(() => []);
   const tables = culprits.length === 0 ? "some table" : `table ${culprits.join(" and table ")}`;
   return new EnvironmentError(
     "NFT_CRASHED",
-    `nft ${version} was ended by ${ended.by} while it read ${tables}: it holds sets that another version of nft wrote, which this one cannot read`,
+    `nft ${version} was ended by ${ended.by} while it read ${tables}: it holds sets that another version of nft wrote, which this one cannot read; it does not tell which version that was`,
     {
       cause: ended,
-      hint:
+      hint: `${
         culprits.length === 0
           ? "Let all programs on this host use one version of nft (`nft --version`, also in their containers), or install a newer one here"
-          : `Remove ${tables} with the version of nft that wrote it (the program may have its own in a container), or install that version here`,
+          : `Remove ${tables} with the version of nft that wrote it (the program may have its own in a container), or install that version here`
+      }${describeWriters(writers)}`,
     },
   );
+}
+
+/** More are of no help. */
+const MOST_WRITERS = 3;
+
+function describeWriters(writers: readonly ForeignNft[]): string {
+  if (writers.length === 0) return "; no program here is seen to have an nft of its own (ask each: nft --version)";
+  const ways = writers
+    .slice(0, MOST_WRITERS)
+    .map(({ pid, command }) => `of ${visible(command)}: nsenter -t ${pid} -m nft --version`);
+  return `; programs here that have an nft of their own, and how to ask its version: ${ways.join("; ")}`;
 }
 
 /** The tables that this nft cannot list, as `ip kube-proxy`. */

@@ -30,7 +30,7 @@ export function toolCommand(tool: string, root: string | undefined = process.env
 }
 
 /** Its path inside, where it is a program that changes rules. */
-function findInRoot(root: string, tool: string): string | undefined {
+export function findInRoot(root: string, tool: string): string | undefined {
   if (!RULE_TOOL.test(tool)) return undefined;
   return FOLDERS.map((folder) => join(folder, tool)).find((path) => isFileInRoot(root, path));
 }

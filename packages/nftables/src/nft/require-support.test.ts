@@ -64,7 +64,7 @@ test("an nft that crashes on another version's sets is told with the table that 
   const expected = {
     code: "NFT_CRASHED",
     message:
-      "nft 1.0.6 was ended by SIGSEGV while it read table inet other: it holds sets that another version of nft wrote, which this one cannot read",
+      "nft 1.0.6 was ended by SIGSEGV while it read table inet other: it holds sets that another version of nft wrote, which this one cannot read; it does not tell which version that was",
     hint: expect.stringContaining("Remove table inet other with the version of nft that wrote it"),
   };
   const tables = new KernelTables({ run });
