@@ -193,7 +193,7 @@ function factFinding(
         text: `The kernel of ${at.name} takes no such packet: ${because}`,
         evidence: [because],
         remedy: [],
-        hint: "Look at the addresses of the host and its pods: one is used twice, or in the wrong place",
+        hint: "Look at the addresses of the host and its pods (ip address): one is used twice, in the wrong place, or with a wrong mask",
       };
   }
 }

@@ -133,6 +133,14 @@ describe("the document's rules", () => {
     expect(branches.find(({ endpoint }) => endpoint === "10.5.75.2:3000")?.reply).toMatchObject({ returns: false });
   });
 
+  test.for([
+    ["10.5.75.255", "its source 10.5.75.255 is a broadcast address by an address of cni0 and its mask"],
+    ["224.0.0.9", "its source 224.0.0.9 is a multicast address"],
+  ] as const)("what comes from %s is taken from no wire", ([from, because]) => {
+    const [branch] = trace({ from, to: "10.100.100.1", port: 7070 }, { inInterface: "cni0" });
+    expect(branch).toMatchObject({ verdict: "dropped", because });
+  });
+
   test("without a route nothing is sent, and no rule is asked", () => {
     const hostState = {
       ...cloudos1,

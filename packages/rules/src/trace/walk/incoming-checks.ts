@@ -1,3 +1,4 @@
+import type { IpAddress } from "@svcproxy/topology";
 import type { Route } from "../../host/host-state.ts";
 import { hasFlag, isLoopback, isLoopbackAddress } from "../../host/interface-kind.ts";
 import type { RouteAnswer } from "../../host/policy-routing.ts";
@@ -26,7 +27,7 @@ export function unreadableReason(host: HostView, packet: PacketView): string | u
   if (family === 4 || isLoopback(host, inInterface)) return undefined;
   if (source === "::1") return "::1 came in from outside";
   if (destination === "::1") return "::1 was dialled from outside";
-  if (host.router.addressType(source) === "MULTICAST") return `${source} is not an address to send from`;
+  if (host.router.addressType(source) === "MULTICAST") return `its source ${source} is a multicast address`;
   return /^ff[0-9a-f][01]:/.test(destination) ? `${destination} does not leave its host` : undefined;
 }
 
@@ -36,14 +37,22 @@ export function martianReason(host: HostView, packet: PacketView): string | unde
   const { source, destination, inInterface = "" } = packet;
   if (packet.family === 6) return undefined;
   const type = router.addressType(source);
-  if (type === "MULTICAST" || (type === "BROADCAST" && !(source === "0.0.0.0" && destination === "255.255.255.255")))
-    return `${source} is not an address to send from`;
+  if (type === "MULTICAST") return `its source ${source} is a multicast address`;
+  if (type === "BROADCAST" && !(source === "0.0.0.0" && destination === "255.255.255.255"))
+    return `its source ${source} is a broadcast address${deviceTowards(host, source)}`;
   if (isLoopback(host, inInterface)) return undefined;
   const takesLoopback = hasFlag(host, inInterface, "route_localnet");
   if (isLoopbackAddress(source) && !takesLoopback) return `${source} came in from outside (no route_localnet)`;
   if (isLoopbackAddress(destination) && !takesLoopback)
     return `${destination} was dialled from outside (no route_localnet)`;
   return undefined;
+}
+
+/** By whose addresses it is one: a mask that is too long makes a neighbour's address one. */
+function deviceTowards({ router }: HostView, address: IpAddress): string {
+  const answer = router.lookup({ destination: address, mark: 0, inInterface: "lo" });
+  const device = answer.kind === "found" ? answer.route.interface : undefined;
+  return device === undefined ? "" : ` by an address of ${device} and its mask`;
 }
 
 /**
