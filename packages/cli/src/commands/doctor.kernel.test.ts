@@ -84,5 +84,30 @@ describe.skipIf(reason !== undefined)(
         },
       ]);
     });
+
+    test("a VIP of IPv6 that no rule serves is named with its port as it is dialled", async ({ expect }) => {
+      await using host = await ProxyHost.create();
+      const topology = await host.writeTopology({
+        hosts: [
+          {
+            ...{ name: "one", addresses: ["192.0.2.1", "2001:db8::1"], podCIDRs: ["fd00:5::/64"] },
+            pods: [{ name: "p", address: "[fd00:5::2]:3000" }],
+          },
+        ],
+        services: [{ name: "six", clusterIP: "fd00:9::1", ports: [{ port: 80 }], endpoints: ["p"] }],
+      });
+      await host.shell(`
+        ip link add cni0 type bridge && ip link set cni0 up && ip address add fd00:5::2/64 dev cni0 nodad
+        ip route add fd00:9::/64 dev cni0 && sysctl -qw net.ipv6.conf.all.forwarding=1`);
+      const doctor = host.svcproxy(["doctor", topology, "--host", "one", "--json"], ALONE);
+      expect(await doctor.end()).toBe(3);
+      const { causes } = JSON.parse(doctor.stdout);
+      expect(causes).toContainEqual(
+        expect.objectContaining({
+          code: "RULES_MISSING",
+          evidence: expect.arrayContaining([expect.stringContaining("dialled at [fd00:9::1]:80 meets")]),
+        }),
+      );
+    });
   },
 );

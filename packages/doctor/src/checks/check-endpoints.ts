@@ -102,7 +102,7 @@ function listenerFinding({
   ];
   const instead =
     loopback?.address !== undefined
-      ? `it listens on ${loopback.address}:${endpoint.port} only`
+      ? `it listens on ${formatSocketAddress({ address: loopback.address, port: endpoint.port })} only`
       : others.length > 0
         ? `it listens on port ${others.slice(0, 5).join(", ")}`
         : "it listens nowhere";

@@ -1,3 +1,4 @@
+import { formatSocketAddress } from "@svcproxy/topology";
 import type { Cause, Sufferer } from "../cause.ts";
 import type { CauseCode } from "../cause-codes.ts";
 import type { ObservedHost } from "../observation.ts";
@@ -272,7 +273,7 @@ function missingFinding(
   { frontend, address, port, passed }: Extract<StopReason, { readonly kind: "notTranslated" }>,
   { at, family }: { readonly at: ObservedHost; readonly family: number },
 ): Finding {
-  const where = frontend === "nodePort" ? `NodePort ${port}` : `${address}:${port}`;
+  const where = frontend === "nodePort" ? `NodePort ${port}` : formatSocketAddress({ address, port });
   if (passed !== undefined)
     return outdated(
       `No rule takes what is dialled at ${where}: it passed ${placeOf(passed)}, and nothing there is for it`,

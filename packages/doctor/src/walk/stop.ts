@@ -1,5 +1,5 @@
 import type { HostFact, ReplyFact } from "@svcproxy/rules";
-import type { Endpoint, Family, FrontendKind } from "@svcproxy/topology";
+import type { Endpoint, Family, FrontendKind, IpAddress, Port } from "@svcproxy/topology";
 import type { Sufferer } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
 
@@ -27,8 +27,8 @@ export type StopReason =
   | {
       readonly kind: "notTranslated";
       readonly frontend: FrontendKind;
-      readonly address: string;
-      readonly port: number;
+      readonly address: IpAddress;
+      readonly port: Port;
       /** The last chain of a service proxy's that let it pass; absent: none was asked. */
       readonly passed?: RulePlace;
     }

@@ -40,6 +40,11 @@ interface Removal {
   readonly takenOver: readonly DesiredRules[];
 }
 
+/** A clean-up takes nothing over, so it has no --adopt. */
+const HOW_TO_CLEAN_UP_FOREIGN =
+  "Name the topology and the host that they were printed for. A kube-proxy's go when it is stopped and `kube-proxy --cleanup` is run; " +
+  "all others by `svcproxy iptables apply TOPOLOGY --host NAME --adopt`, which takes them over, and `svcproxy cleanup` then";
+
 /**
  * Removes what is ours from every variant, or from the one of the settings. All of it is looked at before anything is changed.
  *
@@ -75,7 +80,7 @@ async function lookForOurs(
   if (unmarked.length > 0 && plan !== undefined) {
     const abilities = await machine.abilities({ signal });
     takenOver = compileForMachine(plan, { ...settings, style: chooseStyle(settings), abilities });
-    refuseForeignChains(findDifference(saved, takenOver, {}).families);
+    refuseForeignChains(findDifference(saved, takenOver, {}).families, HOW_TO_CLEAN_UP_FOREIGN);
   }
   if (hasOurMarker) refuseHeldChains(findDifference(saved, [], {}).families);
   return {

@@ -15,13 +15,16 @@ export function isForeign(families: readonly FamilyDifference[]): boolean {
  *
  * @throws EnvironmentError FOREIGN_CHAINS
  */
-export function refuseForeignChains(families: readonly FamilyDifference[]): void {
+export function refuseForeignChains(
+  families: readonly FamilyDifference[],
+  hint = "A kube-proxy may be running here: stop it first, or pass --adopt to take its chains over",
+): void {
   const foreign = foreignChains(families);
   if (foreign.length === 0) return;
   throw new EnvironmentError(
     "FOREIGN_CHAINS",
     `Cannot change the rules: these chains were not made by svcproxy, and differ from the plan: ${listNames(foreign)}`,
-    { hint: "A kube-proxy may be running here: stop it first, or pass --adopt to take its chains over" },
+    { hint },
   );
 }
 
