@@ -103,6 +103,16 @@ export async function openRuleSource(
   };
 }
 
+/** Whether rules of a family are known: not where `--rules` gave files of the other alone. Files without rules are of both. */
+export function isGiven({ givenFamilies = [] }: RuleSource, family: Family): boolean {
+  return givenFamilies.length === 0 || givenFamilies.includes(family);
+}
+
+/** What to do where rules of a family were not given. */
+export function howToAdd(family: Family): string {
+  return `add --rules with what ${family === 4 ? "iptables-save" : "ip6tables-save"} prints`;
+}
+
 /** @param otherInput a file that the command reads besides @throws InputError STDIN_TWICE */
 export function refuseStdinTwice(
   files: readonly string[],

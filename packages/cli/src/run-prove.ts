@@ -15,7 +15,7 @@ import { type Family, type HostPlan, InputError, inputError } from "@svcproxy/to
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { readRulesOf } from "./find-rules.ts";
 import { readText } from "./read-files.ts";
-import { openRuleSource, type RuleSource } from "./rule-source.ts";
+import { howToAdd, isGiven, openRuleSource, type RuleSource } from "./rule-source.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
 import { traceCommandOf } from "./trace-command.ts";
 
@@ -82,19 +82,17 @@ function familiesOf({ ports }: HostPlan): readonly Family[] {
   return ([4, 6] as const).filter((family) => ports.some((port) => port.family === family));
 }
 
-/** Those that the plan and the given files are about; where none is about both, what is wrong shows in the files. */
-function familiesToProve(context: CommandContext, plan: HostPlan, { givenFamilies }: RuleSource): readonly Family[] {
+/** Those of the plan of which rules were given; where they are of the other family alone, that one: no foreign rule is left out. */
+function familiesToProve(context: CommandContext, plan: HostPlan, source: RuleSource): readonly Family[] {
   const planned = familiesOf(plan);
-  const proved = planned.filter((family) => givenFamilies === undefined || givenFamilies.includes(family));
-  if (proved.length === 0) return planned;
+  const proved = planned.filter((family) => isGiven(source, family));
   for (const family of planned) {
     if (proved.includes(family)) continue;
-    const tool = family === 4 ? "iptables-save" : "ip6tables-save";
     context.note(
-      `svcproxy: no IPv${family} rules were given, so nothing is proved of IPv${family} (add --rules with what ${tool} prints)`,
+      `svcproxy: no IPv${family} rules were given, so nothing is proved of IPv${family} (${howToAdd(family)})`,
     );
   }
-  return proved;
+  return proved.length > 0 || planned.length === 0 ? proved : (source.givenFamilies ?? []);
 }
 
 /** The trace that looks at what was proved. */

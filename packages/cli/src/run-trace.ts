@@ -13,7 +13,7 @@ import type { CommandContext, ExitCode } from "./command-context.ts";
 import { readText } from "./read-files.ts";
 import { namesAnEnd, readPacket } from "./read-packet.ts";
 import { faultsAt, type ListedPacket, PacketList } from "./read-packet-list.ts";
-import { openRuleSource, type RuleSource, refuseStdinTwice } from "./rule-source.ts";
+import { howToAdd, isGiven, openRuleSource, type RuleSource, refuseStdinTwice } from "./rule-source.ts";
 import type { RuleSourceFlags } from "./rule-source-flags.ts";
 
 export interface TraceFlags extends RuleSourceFlags {
@@ -50,12 +50,14 @@ export async function runTrace(
   const unnamed = needsPlan ? undefined : readPacket(flags);
   const source = await openRuleSource(context, files, flags, { needsPlan });
   const request = unnamed ?? readPacket(flags, source.topology);
-  const tracer = tracerFor(source, familyOf(request.from));
+  const tracer = tracerFor(context, source, familyOf(request.from));
   await context.print(await show(tracer.trace(request), source, flags));
   return 0;
 }
 
-function tracerFor(source: RuleSource, family: Family): Tracer {
+function tracerFor(context: CommandContext, source: RuleSource, family: Family): Tracer {
+  if (!isGiven(source, family))
+    context.note(`svcproxy: no IPv${family} rules were given, so the host is taken to have none (${howToAdd(family)})`);
   return createTracer({
     rules: source.rules(family),
     hostState: source.hostState,
@@ -92,7 +94,7 @@ async function traceList(
   const tracers = new Map<Family, Tracer>();
   const tracerOf = async ({ from }: TraceRequest) => {
     const family = familyOf(from);
-    const tracer = tracers.get(family) ?? tracerFor(source, family);
+    const tracer = tracers.get(family) ?? tracerFor(context, source, family);
     tracers.set(family, tracer);
     return tracer;
   };
