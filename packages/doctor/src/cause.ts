@@ -35,6 +35,8 @@ export type ClientPlace = "pod" | "host" | "outside" | "self";
 export interface OpenQuestion {
   readonly subject: string;
   readonly text: string;
+  /** How far the packet gets on paper, a line each: the last hooks and rules of its way, and where it goes then. */
+  readonly way?: readonly string[];
   /** What to run, or which rights to have. */
   readonly hint?: string;
   readonly sufferers: readonly Sufferer[];

@@ -56,6 +56,18 @@ looked at 1 services, 2 ways of packets, 3 connections and 0 pings sent
 `);
 });
 
+test("what is not decided is told with how far the packet gets", () => {
+  const question = {
+    ...{ subject: "endpoint 10.5.75.2:3000", text: "no answer", way: ["OUTPUT: a to b", "sent out by cni0"] },
+    ...{ hint: "look there", sufferers: [] },
+  };
+  expect(renderDiagnosis({ ...diagnosis([]), open: [question] })).toContain(`? no answer
+  its way   OUTPUT: a to b
+            sent out by cni0
+  to decide look there
+`);
+});
+
 test("remedies are a script; what is for another host, or no command, stands as a comment; names forge no line", () => {
   const script = renderRemedies(
     diagnosis([

@@ -54,9 +54,12 @@ function causeLines(
   ];
 }
 
-function questionLines({ text, hint, sufferers }: OpenQuestion): readonly string[] {
+function questionLines({ text, way = [], hint, sufferers }: OpenQuestion): readonly string[] {
   return [
     ...wrapText(visible(text), { first: "? ", next: "  " }),
+    ...way.flatMap((line, index) =>
+      wrapText(visible(line), { first: index === 0 ? "  its way   " : " ".repeat(12), next: " ".repeat(14) }),
+    ),
     ...(hint === undefined ? [] : wrapText(visible(hint), { first: "  to decide ", next: " ".repeat(12) })),
     ...(sufferers.length === 0
       ? []

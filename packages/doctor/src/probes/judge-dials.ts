@@ -4,6 +4,7 @@ import type { Cause, OpenQuestion, Sufferer } from "../cause.ts";
 import type { Observation, ObservedHost } from "../observation.ts";
 import { causesOfStops } from "../walk/causes-of-stops.ts";
 import { causeOf, type Finding } from "../walk/finding.ts";
+import { lastHopsTowards } from "../walk/last-hops.ts";
 import { stopOfEnding } from "../walk/read-branch.ts";
 import { sourceTowards } from "../walk/source-towards.ts";
 import type { Leaving, Stop } from "../walk/stop.ts";
@@ -159,10 +160,16 @@ function unanswered(
   const way = leaving.find((one) => one.endpoint.address === endpoint.address && one.at === here);
   const out = way === undefined ? "" : `it leaves ${way.interface} for ${way.nextHop}, and `;
   const suspects = way === undefined ? [] : suspectsOf(way, { topology, here, peers });
+  const hops = lastHopsTowards(here, {
+    from: sourceTowards(here, endpoint.address),
+    to: endpoint.address,
+    port: endpoint.port,
+  });
   const isElsewhere = endpoint.host !== undefined && endpoint.host !== here.name;
   return {
     subject: `endpoint ${at}`,
     text: `A connection to ${at} straight gets no answer: ${out}nothing comes back${changes.length === 0 ? "" : ` (${changes.join("; ")})`}${suspects.length === 0 ? "" : `; what may drop it: ${suspects.join(", ")}`}`,
+    ...(hops.length === 0 ? {} : { way: hops }),
     hint: isElsewhere
       ? `On ${endpoint.host}: svcproxy host-state --snapshot ${endpoint.host}.json; then here: svcproxy doctor … --peer ${endpoint.host}.json`
       : "Look whether its pod runs, and has that address",

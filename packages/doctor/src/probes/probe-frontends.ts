@@ -2,6 +2,8 @@ import { serviceName } from "@svcproxy/host";
 import { cidrContains, formatSocketAddress, type IpAddress, type ServicePortPlan } from "@svcproxy/topology";
 import type { ClientPlace, OpenQuestion } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
+import { lastHopsTowards } from "../walk/last-hops.ts";
+import { sourceTowards } from "../walk/source-towards.ts";
 import type { DialResult, DialTarget, Prober } from "./prober.ts";
 
 /** So many frontends are dialled from one place, and from so many pods. */
@@ -40,7 +42,7 @@ export async function probeFrontends(
     dials += targets.length;
     for (const [index, target] of targets.entries()) {
       const result = dialled.results[index];
-      if (result !== undefined && result !== "open") open.push(unanswered(target, { result, place, dialler }));
+      if (result !== undefined && result !== "open") open.push(unanswered(target, { here, result, place, dialler }));
     }
   }
   return { open, dials };
@@ -89,17 +91,26 @@ async function dialAll(
 function unanswered(
   { service, address, port }: Frontend,
   {
+    here,
     result,
     place,
     dialler,
-  }: { readonly result: DialResult; readonly place: ClientPlace; readonly dialler: Dialler | undefined },
+  }: {
+    readonly here: ObservedHost;
+    readonly result: DialResult;
+    readonly place: ClientPlace;
+    readonly dialler: Dialler | undefined;
+  },
 ): OpenQuestion {
   const who = dialler === undefined ? "this host" : `pod ${dialler.address} (pid ${dialler.pid})`;
   const at = formatSocketAddress({ address, port });
+  const from = dialler === undefined ? sourceTowards(here, address) : dialler.address;
+  const way = lastHopsTowards(here, { from, to: address, port });
   const what = { refused: "is refused", unreachable: "finds no way", timeout: "gets no answer", open: "" }[result];
   return {
     subject: `service ${service}`,
     text: `A connection from ${who} to ${at} ${what}, though all rules and routes that were read lead it to endpoints`,
+    ...(way.length === 0 ? {} : { way }),
     hint:
       dialler === undefined
         ? `See where it stops: svcproxy trace --live --watch --to ${at}, then dial it`
