@@ -52,10 +52,21 @@ describe("the founding document's rules", () => {
     ]);
   });
 
-  test("beside a table of others that nobody could read, no claim about them is held", () => {
-    const rules = { ...hostRulesOf(fixture.rules), unread: [{ table: "filter", because: "nobody could" }] };
-    const open = proveRules({ ...fixture, rules }).claims.filter(({ status }) => status === "undecided");
-    expect(open.map(({ number }) => number)).toEqual(expect.arrayContaining([1, 6]));
+  test.for([
+    ["are open", fixture],
+    [
+      "are open where the plan has no frontend, either",
+      { ...fixture, plan: { ...fixture.plan, ports: [] }, rules: { family: 4, tables: [] } },
+    ],
+  ] as const)("beside a table of others that nobody could read all claims %s", ([, options]) => {
+    const rules = { ...hostRulesOf(options.rules), unread: [{ table: "filter", because: "nobody could" }] };
+    const { claims, holds } = proveRules({ ...options, rules });
+    expect(holds).toBe(false);
+    expect(claims.filter(({ status }) => status !== "undecided")).toEqual([]);
+    for (const { undecided } of claims)
+      expect(undecided.map(({ message }) => message)).toContainEqual(
+        expect.stringContaining("the rules of filter were not read: nobody could"),
+      );
   });
 
   test("without the last one break with the document's own packet", () => {

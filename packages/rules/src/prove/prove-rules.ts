@@ -14,6 +14,7 @@ import { isKubernetesRule } from "./claims/own-rules.ts";
 import { arrivingClients, type FrontendSpace, frontendSpaces, mentionPlan } from "./claims/plan-frontends.ts";
 import { promisedSources } from "./claims/promised-sources.ts";
 import { ReplyWays } from "./claims/reply-way.ts";
+import { ALL_PROTOCOLS } from "./compile/condition.ts";
 import { proofContexts } from "./compile/proof-context.ts";
 import type { Deviation } from "./report/deviation.ts";
 import { ExamplePackets } from "./report/example-packet.ts";
@@ -73,10 +74,17 @@ export function proveRules(options: ProveOptions): Proof {
   checkLoopbackGuard(check);
   for (const frontend of frontends) if (frontend.destination.length > 0) checkFrontend(check, frontend);
   checkElsewhere(check, frontends, plan);
-  const [first] = frontends;
+  const first = frontends.find(({ destination }) => destination.length > 0);
   const { caveat } = proof.host;
   if (caveat !== undefined && first !== undefined)
     findings.undecided(2, { packet: anyClientOf(check, first), message: `${caveat}, which is not known` });
+  const [unread] = hostRulesOf(options.rules).unread;
+  if (unread !== undefined) {
+    const message = `the rules of ${unread.table} were not read: ${unread.because}`;
+    const packet = anyClientOf(check, first);
+    for (const { number, status } of findings.claims(family))
+      if (status === "held") findings.undecided(number, { packet, message });
+  }
   const claims = findings.claims(family);
   return {
     family,
@@ -87,17 +95,14 @@ export function proveRules(options: ProveOptions): Proof {
   };
 }
 
-/** A packet from the host to a frontend. */
-function anyClientOf(
-  { proof, examples }: CheckContext,
-  { destination, frontend, protocol }: FrontendSpace,
-): ProofPacket {
+/** A packet from the host to a frontend, or to anywhere where there is none. */
+function anyClientOf({ proof, examples }: CheckContext, to: FrontendSpace | undefined): ProofPacket {
   return examples.of({
     source: [...proof.host.local],
-    destination,
+    destination: to?.destination ?? proof.space.everything,
     sourcePort: [0, 65536],
-    destinationPort: singleSet(frontend.port),
-    protocol: singleSet(protocol),
+    destinationPort: to === undefined ? [0, 65536] : singleSet(to.frontend.port),
+    protocol: to === undefined ? ALL_PROTOCOLS : singleSet(to.protocol),
     state: [0, 1],
     mark: { within: { care: 0, value: 0 }, without: [] },
   });
