@@ -5,6 +5,7 @@ import { createNetworkNamespace, type NetworkNamespace, whyNoKernelTests } from 
 import { recordedCase, recordedConfigurationText } from "@svcproxy/nftables/testing";
 import { afterAll, describe, test } from "vitest";
 import { runCli } from "./testing/cli-in-namespace.ts";
+import { ALONE } from "./testing/proxy-host.ts";
 
 const reason = whyNoKernelTests(["ip", "nft", "iptables-restore", "ip6tables-restore"]);
 const folder = mkdtempSync(join(tmpdir(), "svcproxy-doctor-"));
@@ -75,7 +76,11 @@ describe.skipIf(reason !== undefined)(
         const doctor = async () => {
           const { objects } = recordedCase(name);
           const args = ["doctor", "-", "--host", "node1", "--config", config, "--no-probe", "--json"];
-          const { stdout, stderr } = await runCli(namespace, args, { input: readFileSync(objects, "utf8") });
+          const { stdout, stderr } = await runCli(namespace, args, {
+            input: readFileSync(objects, "utf8"),
+            // Pods of other tests on this machine may have the addresses of these.
+            below: ALONE,
+          });
           if (stdout === "") throw new Error(stderr);
           const { causes, open, looked } = JSON.parse(stdout);
           const codes = causes.map(({ code, text }: { code: string; text: string }) => `${code}: ${text}`);
