@@ -1,12 +1,17 @@
 import type { Logger } from "pino";
-import type { DialFailureReport } from "./workers/worker-reports.ts";
+import type { DialFailureReport, OverLimitReport } from "./workers/worker-reports.ts";
 
-/** One line for an endpoint and error in this time; the next one says how many were left out. */
+/** One line for an endpoint and error, or for a limit, in this time; the next one says how many were left out. */
 const QUIET_MS = 10_000;
 /** Beyond this the oldest are forgotten. */
 const MAX_REMEMBERED = 4_096;
 
-/** Logs dials that failed, at a bounded rate. */
+const OVER_LIMIT = {
+  "max-connections": "new connections are turned away: there are as many as open files or --max-connections allow",
+  "max-per-client": "new connections are turned away: their client has as many as --max-per-client allows",
+} as const;
+
+/** Logs dials that failed, and limits that were met, at a bounded rate. */
 export class FailureLog {
   readonly #logger: Logger;
   readonly #nowMs: () => number;
@@ -18,12 +23,24 @@ export class FailureLog {
   }
 
   dialFailed({ frontend, service, endpoint, code, local }: DialFailureReport): void {
+    const suppressed = this.#due(`${endpoint} ${code}`);
+    if (suppressed === undefined) return;
+    const more = suppressed === 0 ? {} : { suppressed };
+    const text = local ? "this host cannot dial" : "endpoint failed and is passed over for a while";
+    this.#logger.warn({ frontend, service, endpoint, code, ...more }, text);
+  }
+
+  overLimit({ frontend, service, limit }: OverLimitReport): void {
+    if (this.#due(limit) !== undefined) this.#logger.warn({ frontend, service, limit }, OVER_LIMIT[limit]);
+  }
+
+  /** How many were left out before this one; undefined: it is left out too. */
+  #due(key: string): number | undefined {
     const nowMs = this.#nowMs();
-    const key = `${endpoint} ${code}`;
     const seen = this.#seen.get(key);
     if (seen !== undefined && nowMs < seen.untilMs) {
       seen.suppressed++;
-      return;
+      return undefined;
     }
     this.#seen.delete(key);
     this.#seen.set(key, { untilMs: nowMs + QUIET_MS, suppressed: 0 });
@@ -31,9 +48,6 @@ export class FailureLog {
       const oldest = this.#seen.keys().next();
       if (oldest.done !== true) this.#seen.delete(oldest.value);
     }
-    const suppressed = seen?.suppressed ?? 0;
-    const more = suppressed === 0 ? {} : { suppressed };
-    const text = local ? "this host cannot dial" : "endpoint failed and is passed over for a while";
-    this.#logger.warn({ frontend, service, endpoint, code, ...more }, text);
+    return seen?.suppressed ?? 0;
   }
 }

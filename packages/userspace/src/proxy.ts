@@ -32,6 +32,7 @@ export async function createProxy(options: ProxyOptions, surroundings: ProxySurr
   const reports: WorkerReports = {
     refused: onRefused,
     dialFailed: (report) => failures.dialFailed(report),
+    overLimit: (report) => failures.overLimit(report),
     fault: (error) => surroundings.logger.error({ err: error }, "this is a bug in svcproxy, and was passed over"),
     ...(surroundings.onConnectionEnd === undefined ? {} : { ended: surroundings.onConnectionEnd }),
   };

@@ -29,7 +29,12 @@ describe.for(planes)("on $name", (plane) => {
     const options = DEFAULT_PROXY_OPTIONS;
     const limiter = new LocalLimiter(options, () => performance.now());
     const fault = (error: unknown) => expect.unreachable(String(error));
-    const worker = new Worker({ options, plane, limiter, reports: { dialFailed: () => {}, refused: () => {}, fault } });
+    const worker = new Worker({
+      options,
+      plane,
+      limiter,
+      reports: { dialFailed: () => {}, overLimit: () => {}, refused: () => {}, fault },
+    });
     onTestFinished(() => worker.close());
     const { frontends, endpoints: listed } = compileService(loopbackPlan([{ vip, port: PORT, endpoints }]).ports);
     worker.apply({ endpoints: listed.map((endpoint) => ({ ...endpoint, services: [] })), frontends });

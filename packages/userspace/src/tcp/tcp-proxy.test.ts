@@ -333,12 +333,18 @@ describe("limits", () => {
   ] as const)("$name resets what is too much, and lets in again when there is room", async ({ name, options }) => {
     const echo = await startEcho();
     const vip = someVip();
-    const proxy = await startProxy([{ vip, port: PORT, endpoints: [["127.0.0.1", echo.port]] }], options);
+    const lines: object[] = [];
+    const logger = pino({ level: "warn" }, { write: (line) => lines.push(JSON.parse(line)) });
+    const proxy = await startProxy([{ vip, port: PORT, endpoints: [["127.0.0.1", echo.port]] }], {
+      ...options,
+      logger,
+    });
     const held = Array.from({ length: 5 }, () => connect({ host: vip, port: PORT }).on("error", () => {}));
     const active = async () => (await proxy.snapshot()).frontends[0]?.counters.active;
     await until(active, (count) => count === 5);
     expect((await talk({ host: vip, port: PORT }, { fin: false })).code).toBe("ECONNRESET");
     expect((await proxy.snapshot()).frontends[0]?.counters.ended[name]).toBe(1);
+    expect(lines).toMatchObject([{ level: 40, limit: name, msg: expect.stringContaining(`--${name}`) }]);
     held.pop()?.destroy();
     await until(active, (count) => count === 4);
     expect(await talk({ host: vip, port: PORT }, { send: "in" })).toEqual({ text: "in", code: "" });

@@ -24,6 +24,8 @@ export interface UdpCarrierOptions {
   readonly sessionEnded: (session: UdpSession) => void;
   /** All endpoints of a frontend that does the same for every client refuse. */
   readonly allRefused: (frontend: WorkerFrontend) => void;
+  /** A new client finds as many sessions as there may be, and none that can go. */
+  readonly noRoom: (frontend: WorkerFrontend) => void;
 }
 
 /** The UDP sessions of one worker. */
@@ -33,6 +35,7 @@ export class UdpCarrier implements UdpSessionOwner {
   readonly random: () => number;
   readonly sender: DatagramSender;
   readonly dialFailed: (failure: DialFailure) => void;
+  readonly noRoom: (frontend: WorkerFrontend) => void;
   coarseNowMs = performance.now();
   readonly #budget: DescriptorBudget;
   readonly #sessionEnded: (session: UdpSession) => void;
@@ -45,13 +48,14 @@ export class UdpCarrier implements UdpSessionOwner {
   #maxSessions: number;
   #draining = false;
 
-  constructor({ datagrams, options, budget, random, dialFailed, sessionEnded, allRefused }: UdpCarrierOptions) {
+  constructor({ datagrams, options, budget, random, dialFailed, sessionEnded, allRefused, noRoom }: UdpCarrierOptions) {
     this.datagrams = datagrams;
     this.options = options;
     this.#maxSessions = options.maxUdpSessions;
     this.random = random;
     this.sender = datagrams.newSender();
     this.dialFailed = dialFailed;
+    this.noRoom = noRoom;
     this.#budget = budget;
     this.#sessionEnded = sessionEnded;
     this.#allRefused = allRefused;
@@ -222,6 +226,7 @@ export class UdpListener implements UdpSessionListener {
     const carrier = this.#carrier;
     if (!carrier.makeRoom()) {
       this.frontend.counters.ended["max-connections"]++;
+      carrier.noRoom(this.frontend);
       return undefined;
     }
     const session = new UdpSession(client, { listener: this, carrier, candidates: endpoints, answerTo });

@@ -147,6 +147,9 @@ export class ProcessWorkerGroup implements WorkerGroup {
         this.#surroundings.failures.dialFailed(message.report);
         if (!message.report.local) this.#tellOthers(from, message.report.endpoint);
         break;
+      case "over-limit":
+        this.#surroundings.failures.overLimit(message.report);
+        break;
       case "refused":
         this.#surroundings.onRefused(message.frontend);
         break;

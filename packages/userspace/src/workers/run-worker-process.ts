@@ -65,6 +65,7 @@ class WorkerProcess {
       limiter: this.#shared ?? new LocalLimiter(options, () => performance.now()),
       reports: {
         dialFailed: (report) => this.#report(report),
+        overLimit: (report) => send({ kind: "over-limit", report }),
         refused: (frontend) => send({ kind: "refused", frontend }),
         fault: (error) => send({ kind: "fault", stack: stackOf(error) }),
         ...(wantsRecords ? { ended } : {}),

@@ -6,7 +6,7 @@ import type { ProxyOptions } from "../proxy-options.ts";
 import type { ShareReport } from "./connection-shares.ts";
 import type { WorkerChange } from "./worker-change.ts";
 import type { WorkerConnections } from "./worker-connections.ts";
-import type { DialFailureReport, ReadingPart } from "./worker-reports.ts";
+import type { DialFailureReport, OverLimitReport, ReadingPart } from "./worker-reports.ts";
 
 /** From the supervisor to a worker process. */
 export type ToWorker =
@@ -41,6 +41,7 @@ export type FromWorker =
   | { readonly kind: "synced"; readonly id: number }
   | { readonly kind: "drained" }
   | { readonly kind: "dial-failed"; readonly report: DialFailureReport }
+  | { readonly kind: "over-limit"; readonly report: OverLimitReport }
   | { readonly kind: "refused"; readonly frontend: string }
   | { readonly kind: "ended"; readonly records: readonly AccessRecord[] }
   /** What one turn of a worker's event loop asks of the limiter; clients that left first. Answered by `admissions` where something asks for one. */

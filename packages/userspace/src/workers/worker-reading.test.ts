@@ -15,7 +15,7 @@ function startWorker(): Worker {
     options: DEFAULT_PROXY_OPTIONS,
     plane,
     limiter: new LocalLimiter(DEFAULT_PROXY_OPTIONS, () => 0),
-    reports: { dialFailed: () => {}, refused: () => {}, fault: () => {} },
+    reports: { dialFailed: () => {}, overLimit: () => {}, refused: () => {}, fault: () => {} },
   });
   onTestFinished(() => worker.close());
   return worker;

@@ -7,6 +7,8 @@ import type { LoopReading } from "./loop-meter.ts";
 export interface WorkerReports {
   /** Dials that failed; the caller limits the rate. */
   dialFailed(report: DialFailureReport): void;
+  /** A connection or session was turned away by a limit; at most once in 10 s for each limit. */
+  overLimit(report: OverLimitReport): void;
   /** A UDP frontend has only endpoints that refuse; perhaps more than once. */
   refused(frontend: string): void;
   /** Something of ours went wrong and was passed over. */
@@ -21,6 +23,13 @@ export interface DialFailureReport {
   readonly endpoint: string;
   readonly code: string;
   readonly local: boolean;
+}
+
+export interface OverLimitReport {
+  readonly frontend: string;
+  readonly service: string;
+  /** `max-connections` is also the limit that open files set. */
+  readonly limit: "max-connections" | "max-per-client";
 }
 
 export interface WorkerReading {

@@ -22,8 +22,10 @@ import { joinReading } from "./join-reading.ts";
 import { LoopMeter } from "./loop-meter.ts";
 import type { WorkerChange } from "./worker-change.ts";
 import { connectionsOf, type WorkerConnections } from "./worker-connections.ts";
-import type { ReadingPart, WorkerReading, WorkerReports } from "./worker-reports.ts";
+import type { OverLimitReport, ReadingPart, WorkerReading, WorkerReports } from "./worker-reports.ts";
 
+/** What a limit turns away is reported once in this time: a flood must not cost a report each. */
+const OVER_LIMIT_QUIET_MS = 10_000;
 /** The clock of dials and of everything that is remembered by `coarseNowMs`. */
 const TICK_MS = 100;
 /** Connections are looked over this often, or four times within the shortest timeout. */
@@ -64,6 +66,7 @@ export class Worker implements TcpCarrier<TcpConnection> {
   readonly #ticker: NodeJS.Timeout;
   readonly #sweepEveryMs: number;
   readonly #inheritedListeners: number;
+  readonly #overLimitAtMs = new Map<OverLimitReport["limit"], number>();
   #sweptAtMs = 0;
   #whenIdle: (() => void) | undefined;
 
@@ -87,6 +90,7 @@ export class Worker implements TcpCarrier<TcpConnection> {
         dialFailed: (failure) => this.dialFailed(failure),
         sessionEnded: (session) => this.#sessionEnded(session),
         allRefused: ({ spec }) => reports.refused(spec.key),
+        noRoom: (frontend) => this.#overLimit(frontend, "max-connections"),
       });
     this.#sweepEveryMs = sweepInterval(options);
     this.#ticker = repeat(() => this.#tick(), { everyMs: TICK_MS, onFault: (error) => reports.fault(error) });
@@ -185,7 +189,16 @@ export class Worker implements TcpCarrier<TcpConnection> {
     this.#reports.dialFailed({ frontend: key, service, endpoint: endpoint.target.key, code, local });
   }
 
+  #overLimit({ spec }: WorkerFrontend, limit: OverLimitReport["limit"]): void {
+    const lastMs = this.#overLimitAtMs.get(limit) ?? Number.NEGATIVE_INFINITY;
+    if (this.coarseNowMs - lastMs < OVER_LIMIT_QUIET_MS) return;
+    this.#overLimitAtMs.set(limit, this.coarseNowMs);
+    this.#reports.overLimit({ frontend: spec.key, service: spec.service, limit });
+  }
+
   ended(connection: TcpConnection): void {
+    const { reason, frontend } = connection;
+    if (reason === "max-connections" || reason === "max-per-client") this.#overLimit(frontend, reason);
     this.#reports.ended?.(tcpRecord(connection));
     this.#checkIdle();
   }

@@ -89,9 +89,12 @@ describe("two workers", () => {
   ] as const)("$name holds across them, and after one has died", async ({ name, options }) => {
     const echo = await startEcho();
     const vip = someVip();
+    const lines: { limit?: string }[] = [];
+    const logger = pino({ level: "warn" }, { write: (line) => lines.push(JSON.parse(line)) });
     const proxy = await startProxy([{ vip, port: PORT, endpoints: [["127.0.0.1", echo.port]] }], {
       workers: 2,
       ...options,
+      logger,
     });
     const hold = async () => {
       const clients = Array.from({ length: 60 }, () => connect({ host: vip, port: PORT }).on("error", () => {}));
@@ -99,6 +102,10 @@ describe("two workers", () => {
       const counters = async () => (await proxy.snapshot()).frontends[0]?.counters;
       const seen = await until(counters, (now) => now?.active === 25 && (now.ended[name] ?? 0) >= 35);
       expect(seen?.active).toBe(25);
+      await until(
+        () => lines,
+        (seenLines) => seenLines.some(({ limit }) => limit === name),
+      );
       return clients;
     };
     const first = await hold();
