@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { hostRulesOf } from "../../hooks/host-rules.ts";
 import type { Rule, RuleSet } from "../../rule-set.ts";
 import { applyCommands } from "../../rule-sets/apply-commands.ts";
 import { parseCommands } from "../../rule-sets/parse-commands.ts";
@@ -209,4 +210,20 @@ describe("rules of nftables and of iptables", () => {
   ] as const)("%s and %s do not", ([iptables, chains, expected]) => {
     expect(kind(iptables, chains)).toBe(expected);
   });
+});
+
+test("what was not read of two rule sets may be otherwise in each, however alike the rest is", () => {
+  const unread = [{ table: "filter", because: "nobody could" }];
+  const read = hostRulesOf(rulesOf("iptables -A INPUT -p tcp --dport 22 -j DROP"));
+  expect(sameRules({ a: read, b: read, hostState })).toEqual({ kind: "same", cases: "all" });
+  const because = "the rules of filter were not read: nobody could";
+  for (const [a, b] of [
+    [
+      { ...read, unread },
+      { ...read, unread },
+    ],
+    [read, { ...read, unread }],
+    [{ ...read, unread }, read],
+  ] as const)
+    expect(sameRules({ a, b, hostState })).toMatchObject({ kind: "undecided", because });
 });
