@@ -227,3 +227,25 @@ test("what was not read of two rule sets may be otherwise in each, however alike
   ] as const)
     expect(sameRules({ a, b, hostState })).toMatchObject({ kind: "undecided", because });
 });
+
+test("what a listing of nft has the name of alone may ask for something else in the other", () => {
+  const listing = (...statements: readonly object[]) => {
+    const table = { family: "ip", table: "t" };
+    const base = { type: "filter", hook: "input", prio: 0, policy: "accept" };
+    const nftables = [
+      { table: { family: "ip", name: "t" } },
+      { chain: { ...table, name: "c", ...base } },
+      { rule: { ...table, chain: "c", expr: [...statements, { drop: null }] } },
+    ];
+    const text = JSON.stringify({ nftables: [{ metainfo: { version: "1.0.6" } }, ...nftables] });
+    return readRules([{ file: "listing", text }]).rules(4);
+  };
+  const judged = (...statements: readonly object[]) =>
+    sameRules({ a: listing(...statements), b: listing(...statements), hostState });
+  expect(judged({ xt: { type: "match", name: "string" } })).toMatchObject({
+    kind: "undecided",
+    because: expect.stringContaining("xt match string"),
+  });
+  expect(judged({ limit: { rate: 5, per: "second" } })).toEqual({ kind: "same", cases: "all" });
+  expect(judged({ xt: { type: "match", name: "comment" } })).toEqual({ kind: "same", cases: "all" });
+});

@@ -15,6 +15,7 @@ import type { Region } from "../space/region.ts";
 import { alikeGroups } from "../walk/alike-groups.ts";
 import type { EndedState, SymbolicState } from "../walk/symbolic-state.ts";
 import { enteringState, walkHost } from "../walk/walk-host.ts";
+import { withHiddenApart } from "./hidden-settings.ts";
 import { outcomeKey } from "./outcome-key.ts";
 import { keepsLists, SharedLists } from "./shared-lists.ts";
 import { kindsOfTwins } from "./twin-ends.ts";
@@ -50,7 +51,7 @@ interface SidedEnd extends EndedState {
  */
 export function sameRules(options: SameRulesOptions): Sameness {
   let undecided: Sameness | undefined;
-  const walked = compareRules(options);
+  const walked = compareRules({ ...options, b: withHiddenApart(hostRulesOf(options.b)) });
   for (;;) {
     const { done, value } = walked.next();
     if (done === true) return undecided ?? { kind: "same", cases: value };
