@@ -55,7 +55,7 @@ export async function unmetHere(plan: HostPlan | undefined, signal: AbortSignal)
   }
 }
 
-/** @param plan of the host in question; without one, what is said holds for the first host */
+/** @param plan of the host in question; without one, what is said holds for the first host or the second */
 export function checkProblems(
   topology: Topology,
   {
@@ -68,22 +68,29 @@ export function checkProblems(
     readonly exposed: readonly Problem[];
   },
 ): CheckProblems {
-  const planned = plan ?? planOfSomeHost(topology);
+  const planned = plan === undefined ? plansOfSomeHosts(topology) : [plan];
   return {
     ofInput: warnings.map(problemOf),
     ofPlan: plan === undefined ? topologyProblems(topology) : planProblems(plan),
     ofDataPaths: [
-      ...userspaceLimitations(planned),
+      ...eachOnce(planned.flatMap((one) => userspaceLimitations(one))),
       ...exposed,
-      ...ruleLimitations(planned, { dialect: chooseDialect(topology) }),
-      ...tableLimitations(planned),
+      ...eachOnce(planned.flatMap((one) => ruleLimitations(one, { dialect: chooseDialect(topology) }))),
+      ...eachOnce(planned.flatMap((one) => tableLimitations(one))),
     ],
   };
 }
 
-function planOfSomeHost(topology: Topology): HostPlan {
-  const [host = NAMELESS] = topology.hosts;
-  return planHost({ ...topology, hosts: [host] }, { host: host.name });
+/** Of two: where all endpoints of a service are on the one, they are elsewhere for the other, as for all the rest. */
+function plansOfSomeHosts(topology: Topology): readonly HostPlan[] {
+  const hosts = topology.hosts.length === 0 ? [NAMELESS] : topology.hosts.slice(0, 2);
+  return hosts.map((host) => planHost({ ...topology, hosts: [host] }, { host: host.name }));
+}
+
+function eachOnce(problems: readonly Problem[]): readonly Problem[] {
+  return [
+    ...new Map(problems.map((problem) => [`${problem.code} ${problem.subject} ${problem.text}`, problem])).values(),
+  ];
 }
 
 /** Kubernetes objects may come without Nodes. */

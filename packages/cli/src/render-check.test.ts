@@ -162,6 +162,25 @@ services:
   ]);
 });
 
+test.for(["a", "b"])(
+  "a service whose endpoint is on one host alone, pod %s, has clients that get no answer",
+  async (pod, { expect }) => {
+    const stdin = `
+hosts:
+  - { name: h1, address: 198.18.0.1, podCIDR: 10.5.1.0/24, pods: [{ name: a, address: "10.5.1.2:80" }] }
+  - { name: h2, address: 198.18.0.2, podCIDR: 10.5.2.0/24, pods: [{ name: b, address: "10.5.2.2:80" }] }
+services: [{ name: s, clusterIP: 10.100.0.1, ports: [{ port: 80 }], endpoints: [${pod}] }]
+`;
+    const { stdout } = await runInMemory(["check", "-", "--json"], { stdin });
+    const { problems } = JSON.parse(stdout) as {
+      readonly problems: readonly { readonly code: string; readonly subject: string }[];
+    };
+    expect(problems.filter(({ code }) => code === "CLIENT_OUTSIDE_UNANSWERED").map(({ subject }) => subject)).toEqual([
+      "data path iptables",
+    ]);
+  },
+);
+
 test("schema prints the JSON Schema of the topology file", async () => {
   const { stdout } = await runInMemory(["schema"]);
   const source = await readFile(new URL("packages/topology/src/file/topology.schema.json", root), "utf8");
