@@ -1,5 +1,5 @@
 import { contractPlan } from "@svcproxy/host/testing";
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { MemoryMachine } from "../testing/memory-machine.ts";
 import { NftablesDataPath } from "./nftables-data-path.ts";
 import type { NftablesSettings } from "./nftables-settings.ts";
@@ -54,6 +54,10 @@ describe("what another program does to our table as soon as it is written", () =
   const changed = new Set(["default/web"]);
   const FOREIGN = { code: "FOREIGN_CHANGE", severity: "warning", subject: "table ip svcproxy" };
   const planWith = (...web: readonly string[]) => contractPlan({ v6: false, web });
+
+  // Reading again takes no time by this clock, and so is never put off.
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["performance"] }));
+  afterEach(() => void vi.useRealTimers());
 
   test("is found by reading again what was written, told once and mended; else nothing is looked at", async () => {
     const { machine, dataPath, session } = await openSession();
