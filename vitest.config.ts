@@ -6,6 +6,8 @@ import { COMPILE_CACHE } from "./scripts/run-step.ts";
 
 /** For each project, which inherits nothing of what stands below. Kernel tests start processes by the dozen: a busy machine is no failure. */
 export const EACH_PROJECT = {
+  // Kernel tests wait more than they work. On two processors vitest would take one worker, and so run one file after the other.
+  maxWorkers: availableParallelism() + 1,
   testTimeout: 300_000,
   hookTimeout: 300_000,
   expect: { poll: { timeout: 30_000, interval: 20 } },
@@ -27,7 +29,6 @@ process.env["NODE_COMPILE_CACHE"] ??= COMPILE_CACHE;
 
 // One project per package; tests that load rules into a kernel are named `*.kernel.test.ts` and make their own namespaces.
 const scripts = { test: { name: "scripts", include: ["scripts/**/*.test.ts"], ...EACH_PROJECT } };
-// Kernel tests wait more than they work: with a worker for each processor half of these would stand idle.
 export default defineConfig({
-  test: { projects: ["packages/*", "e2e", scripts], maxWorkers: availableParallelism() + 2 },
+  test: { projects: ["packages/*", "e2e", scripts], maxWorkers: EACH_PROJECT.maxWorkers },
 });
