@@ -53,9 +53,9 @@ function listeningLogger() {
 
 test.for([
   // The only one there is: this process carries connections itself.
-  { workers: 1, port: 41_801, says: "no worker process can be started: this one carries connections itself" },
+  { workers: 1, port: 21_801, says: "no worker process can be started: this one carries connections itself" },
   // Tried again every second.
-  { workers: 2, port: 41_802, says: "a worker cannot be started" },
+  { workers: 2, port: 21_802, says: "a worker cannot be started" },
 ])("where no memory is left for $workers workers it is said, and served once there is some", async (given) => {
   const { logger, said } = listeningLogger();
   failing.left = 3;
