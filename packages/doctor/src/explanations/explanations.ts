@@ -1,5 +1,6 @@
 import type { ProblemCode } from "@svcproxy/topology";
 import { CAUSE_EXPLANATIONS } from "./cause-explanations.ts";
+import { COMMAND_MEANINGS } from "./command-meanings.ts";
 import type { Explanation, Meaning } from "./explanation.ts";
 import { INPUT_MEANINGS } from "./input-meanings.ts";
 import { MACHINE_MEANINGS } from "./machine-meanings.ts";
@@ -10,6 +11,7 @@ export const EXPLANATIONS: Readonly<Record<ProblemCode, Meaning & Partial<Explan
   ...CAUSE_EXPLANATIONS,
   ...PLAN_MEANINGS,
   ...INPUT_MEANINGS,
+  ...COMMAND_MEANINGS,
   ...MACHINE_MEANINGS,
 };
 
