@@ -2,6 +2,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { describe, type ExpectStatic, test } from "vitest";
+import { ECHO, holdConnection } from "../testing/held-connection.ts";
 import { type HostProgram, ProxyHost, until } from "../testing/proxy-host.ts";
 
 const reason = whyNoKernelTests(["ip", "nft", "iptables-nft", "conntrack", "unshare", "nsenter", "curl"]);
@@ -32,7 +33,7 @@ describe.skipIf(reason !== undefined)(
         const agent = runAgent(host, dataPath);
         await hasState(host, "following");
         const watch = svcproxy(host, ["status", "--watch"]);
-        const held = await hold(host);
+        const held = await holdConnection(host, VIP);
         const dialler = await dialWithoutPause(host);
         const path = join(host.folder, "topology.yaml");
         const deeds: readonly (() => Promise<unknown>)[] = [
@@ -126,7 +127,7 @@ describe.skipIf(reason !== undefined)(
       let agent = runAgent(host, "userspace");
       await hasState(host, "following");
       for (const isFirst of [true, false]) {
-        const held = await hold(host);
+        const held = await holdConnection(host, VIP);
         await agent.kill("SIGKILL");
         // Its connections went with it: they are the process' own.
         await held.says("closed");
@@ -288,32 +289,11 @@ async function isServed(host: ProxyHost): Promise<void> {
   );
 }
 
-async function hold(host: ProxyHost): Promise<HostProgram> {
-  const held = host.startScript(HOLD, VIP);
-  await held.says("open");
-  return held;
-}
-
 async function dialWithoutPause(host: ProxyHost): Promise<HostProgram> {
   const dialler = host.startScript(DIAL, VIP);
   await dialler.says("going");
   return dialler;
 }
-
-const ECHO = `
-  import { createServer } from "node:net";
-  const server = createServer((socket) => socket.on("error", () => {}).pipe(socket));
-  server.listen(8080, process.argv[1], () => console.log("listening"));`;
-
-const HOLD = `
-  import { connect } from "node:net";
-  const socket = connect(80, process.argv[1], () => socket.write("hello"));
-  socket.once("data", () => {
-    console.log("open");
-    socket.on("data", () => console.log("answered"));
-  });
-  socket.on("error", () => {}).on("close", () => console.log("closed"));
-  process.on("SIGUSR2", () => socket.write("again"));`;
 
 /** What is not answered within 10 s, or otherwise, is lost. */
 const DIAL = `

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { describe, expect, inject, test } from "vitest";
+import { ECHO, holdConnection } from "../testing/held-connection.ts";
 import { type HostProgram, ProxyHost, until } from "../testing/proxy-host.ts";
 
 const reason = whyNoKernelTests(["ip", "nft", "unshare", "nsenter"]);
@@ -18,7 +19,7 @@ describe.skipIf(reason !== undefined)(
       await using host = await startHost();
       const first = runAgent(host, ["--data-path", "userspace"]);
       await first.says('"state":"following"');
-      const held = await hold(host);
+      const held = await holdConnection(host, VIP);
       const dialler = await dialWithoutPause(host);
       first.signal("SIGHUP");
       await first.says("another agent serves in the place of this one");
@@ -43,7 +44,7 @@ describe.skipIf(reason !== undefined)(
       );
       const first = runAgent(host, ["--data-path", "userspace"]);
       await first.says('"state":"following"');
-      const held = await hold(host);
+      const held = await holdConnection(host, VIP);
       const dialler = await dialWithoutPause(host);
       const second = runAgent(host, ["--data-path", "nftables", "--take-over"]);
       await second.says("health on port");
@@ -103,31 +104,11 @@ async function status(host: ProxyHost): Promise<string> {
   return program.stdout;
 }
 
-async function hold(host: ProxyHost): Promise<HostProgram> {
-  const held = host.startScript(HOLD, VIP);
-  await held.says("open");
-  return held;
-}
-
 async function dialWithoutPause(host: ProxyHost): Promise<HostProgram> {
   const dialler = host.startScript(DIAL, VIP, HOST, String(NODE_PORT));
   await dialler.says("going");
   return dialler;
 }
-
-const ECHO = `
-  import { createServer } from "node:net";
-  const server = createServer((socket) => socket.on("error", () => {}).pipe(socket));
-  server.listen(8080, process.argv[1], () => console.log("listening"));`;
-
-const HOLD = `
-  import { connect } from "node:net";
-  const socket = connect(80, process.argv[1], () => socket.write("hello"));
-  socket.once("data", () => {
-    console.log("open");
-    socket.on("data", () => console.log("answered"));
-  });
-  process.on("SIGUSR2", () => socket.write("again"));`;
 
 /** The VIP and the NodePort by turns; what is not answered within 10 s, or otherwise, is lost. */
 const DIAL = `
