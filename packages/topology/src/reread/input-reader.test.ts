@@ -166,6 +166,17 @@ describe("a directory of Kubernetes objects", () => {
     expect(refused).toEqual([]);
   });
 
+  test("the last good state of a Service is the one that was read last, also where it was read alone", () => {
+    const reader = new InputReader();
+    const b = both("b", { vip: 2, endpoints: [2] });
+    reader.read([NODE, both("a", { vip: 1, endpoints: [1] }), b]);
+    reader.read([NODE, both("a", { vip: 1, nodePort: 30_001, endpoints: [1] }), b]);
+    const bad = loaded("a.yaml", `${serviceText("a", { vip: 1 }).replace("port: 80", "port: 0")}`);
+    const { topology, refused } = reader.read([NODE, bad, b]);
+    expect(topology.services.map(({ ports }) => ports[0]?.nodePort)).toEqual([30_001, undefined]);
+    expect(refused).toMatchObject([{ entry: "Service default/a", isKept: true }]);
+  });
+
   test("what shares nothing with what changed is the very same", () => {
     const reader = new InputReader();
     const files = ["a", "b", "c"].map((name, index) => both(name, { vip: index + 1, endpoints: [index + 1] }));

@@ -27,19 +27,17 @@ export class InputReader {
     const options = { ...this.#options, ...(configuration === undefined ? {} : { configuration }) };
     const quick = this.#objects?.reread(files, options);
     if (quick !== undefined) return quick;
-    this.#objects = undefined;
+    const good = this.#objects?.documents() ?? this.#good;
     const loaded = {
       documents: files.flatMap((file) => file.loaded.documents),
       faults: files.flatMap((file) => file.loaded.faults),
     };
-    const { documents, ...state } = readLeniently(loaded, { ...options, good: this.#goodDocuments() });
-    this.#good = documents;
-    if (state.topology.source === "kubernetes") this.#objects = ObjectFiles.of(files, { state, options, documents });
+    const { documents, ...state } = readLeniently(loaded, { ...options, good });
+    const isObjects = state.topology.source === "kubernetes";
+    this.#objects = isObjects ? ObjectFiles.of(files, { state, options, documents }) : undefined;
+    // Whoever knows them file by file holds none that has been replaced since.
+    this.#good = this.#objects === undefined ? documents : [];
     return this.#objects?.state ?? state;
-  }
-
-  #goodDocuments(): readonly SourceDocument[] {
-    return this.#objects?.documents() ?? this.#good;
   }
 }
 
