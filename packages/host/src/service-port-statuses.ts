@@ -51,7 +51,11 @@ export function countStates(
   const known = counted.get(statuses);
   if (known !== undefined) return known;
   const counts = { "in-force": 0, refused: 0, failed: 0 };
-  for (const { state } of statuses) counts[state]++;
+  // By index: each change asks this of thousands, and an iterator would make an object for each of them.
+  for (let index = 0; index < statuses.length; index++) {
+    const status = statuses[index];
+    if (status !== undefined) counts[status.state]++;
+  }
   counted.set(statuses, counts);
   return counts;
 }

@@ -14,10 +14,10 @@ export function differenceOf(before: readonly Service[], after: readonly Service
   if (before === after) return NO_DIFFERENCE;
   const [gone, come, places] = [new Set<Service>(), new Set<Service>(), [] as number[]];
   let isInPlace = before.length === after.length;
-  // A plain loop: most of thousands are in their place, and this is gone through with each change.
+  // A plain loop that makes no object: most of thousands are in their place, and this is gone through with each change.
   for (let place = 0; place < Math.max(before.length, after.length); place++) {
+    if (before[place] === after[place]) continue;
     const [was, is] = [before[place], after[place]];
-    if (was === is) continue;
     if (was !== undefined) gone.add(was);
     if (is !== undefined) come.add(is);
     places.push(place);
