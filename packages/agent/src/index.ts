@@ -23,6 +23,7 @@ export {
   refuseBesideAgent,
   SUCCEEDED_SIGNAL,
 } from "./host/agent-place.ts";
+export type { AgentRules } from "./host/agent-rules.ts";
 export { askAgent } from "./host/ask-agent.ts";
 export { ServiceCounterReader, type ServiceCounters } from "./host/counters/service-counters.ts";
 export { HostAgent } from "./host/host-agent.ts";
@@ -32,6 +33,7 @@ export { keepHeapSmall } from "./host/keep-heap-small.ts";
 export { setOomScore } from "./host/oom-score.ts";
 export { portsOf, renderHostAgentStatus } from "./host/render-host-agent-status.ts";
 export type { ServiceDetail } from "./host/service-book.ts";
+export { type ToldTopology, topologyOf } from "./host/told-topology.ts";
 export { type GiveBackOptions, giveBack } from "./kube-proxy/give-back.ts";
 export { ApiClient } from "./kubernetes/api-client.ts";
 export { KubernetesSource, type KubernetesSourceOptions } from "./kubernetes/kubernetes-source.ts";

@@ -1,23 +1,52 @@
-import { askAgent, type HostAgentStatus, isHostAgentStatus, type ServiceCounters } from "@svcproxy/agent";
+import {
+  type AgentRules,
+  askAgent,
+  type HostAgentStatus,
+  isHostAgentStatus,
+  type ServiceCounters,
+  type ToldTopology,
+  topologyOf,
+} from "@svcproxy/agent";
 import { isConnections } from "@svcproxy/host";
-import type { FollowedSource, PageConnections, ServiceState, ShownService, Viewed, ViewedHost } from "@svcproxy/page";
-import { EnvironmentError } from "@svcproxy/topology";
+import type {
+  CountsReading,
+  FollowedSource,
+  Listed,
+  PageConnections,
+  ServiceState,
+  ShownService,
+} from "@svcproxy/page";
+import { EnvironmentError, type Topology } from "@svcproxy/topology";
 import { COUNTED_CONNECTIONS, pageConnections } from "./page-connections.ts";
 import { countsReading } from "./service-totals.ts";
 
 /** What the running agent keeps, asked by its socket. */
 export function followAgent(): FollowedSource {
+  let told: KnownTopology | undefined;
+  let counted: (CountsReading & { readonly readAt: string }) | undefined;
   return {
-    read: readAgent,
-    hasCounters: true,
-    signature: async () => {
-      const { busySince: _busy, ...status } = await readStatus();
-      return JSON.stringify([status.planDigest, status.state, status.ports.map(({ state }) => state), status.problems]);
+    read: async () => {
+      const status = await readStatus();
+      told = await readTopology(told);
+      return listedOf(status, told);
     },
-    connections: (_viewed, service) => readConnections(service),
+    whole: async ({ hosts, ...listed }) => {
+      const rules = await readRules();
+      return { ...listed, hosts: hosts.map((host) => ({ ...host, ...rules })) };
+    },
+    signature: async () => {
+      const { value } = await askAgent("GET /v1/status-digest");
+      if (!isDigest(value)) throw otherVersion();
+      return value.digest;
+    },
+    connections: (_listed, service) => readConnections(service),
     counts: async ({ hosts: [host] }) => {
-      const { code, value } = await askAgent("GET /v1/counters");
-      return code === 200 && host !== undefined && isCounters(value) ? countsReading(host.name, value) : undefined;
+      const { code, value } = await askAgent(
+        `GET /v1/counters?${new URLSearchParams({ since: counted?.readAt ?? "" })}`,
+      );
+      if (code !== 200 || host === undefined || !isCounters(value)) return undefined;
+      if (value.readAt !== counted?.readAt) counted = { ...countsReading(host.name, value), readAt: value.readAt };
+      return counted;
     },
   };
 }
@@ -28,47 +57,73 @@ async function readStatus(): Promise<HostAgentStatus> {
   throw otherVersion();
 }
 
-async function readAgent(): Promise<Viewed> {
-  const status = await readStatus();
-  const { code, value } = await askAgent("GET /v1/view");
+interface KnownTopology {
+  readonly topology: Topology;
+  readonly host: string;
+  readonly id: string;
+}
+
+/** An agent that was asked before tells only what is otherwise; another one tells all. */
+async function readTopology(known: KnownTopology | undefined): Promise<KnownTopology> {
+  const query = known === undefined ? "" : `?${new URLSearchParams({ since: known.id })}`;
+  const { code, value } = await askAgent(`GET /v1/topology${query}`);
   if (code === 503)
     throw new EnvironmentError("NOT_RUNNING", "The agent has no plan yet: it is still reading its source", {
       hint: "svcproxy status shows how it stands",
     });
-  if (!isAgentView(value)) throw otherVersion();
-  const { topology, host, hostState, texts, machineAddresses } = value;
+  if (!isToldTopology(value)) throw otherVersion();
+  const { id, host, since } = value;
+  return { id, host, topology: topologyOf(value, since === undefined ? undefined : known?.topology) };
+}
+
+async function readRules(): Promise<AgentRules> {
+  const { code, value } = await askAgent("GET /v1/rules");
+  if (code === 503 && isRefusal(value))
+    throw new EnvironmentError("NEEDS_ROOT", `The agent cannot read its machine: ${value.error}`);
+  if (!isAgentRules(value)) throw otherVersion();
+  return value;
+}
+
+function listedOf(status: HostAgentStatus, { topology, host }: KnownTopology): Listed {
   const { lastHeardAt } = status.source;
-  const viewed: ViewedHost = {
-    name: host,
-    dataPath: status.dataPath,
-    rules: status.dataPath === "userspace" ? "none" : "read",
-    state: status.state,
-    ...(status.state === "stale" && lastHeardAt !== undefined ? { staleSince: lastHeardAt } : {}),
-    hostState,
-    texts,
-    machineAddresses,
-    states: statesOf(status),
-    problems: status.problems,
-  };
   return {
     source: `the agent of ${host} (pid ${status.pid}), which follows ${status.source.name}`,
     takenAt: new Date().toISOString(),
     topology,
-    hosts: [viewed],
+    hosts: [
+      {
+        name: host,
+        dataPath: status.dataPath,
+        rules: status.dataPath === "userspace" ? "none" : "read",
+        state: status.state,
+        ...(status.state === "stale" && lastHeardAt !== undefined ? { staleSince: lastHeardAt } : {}),
+        states: statesOf(status),
+        problems: status.problems,
+      },
+    ],
     problems: [],
   };
 }
 
-type AgentView = Pick<Viewed, "topology"> &
-  Pick<ViewedHost, "hostState" | "texts" | "machineAddresses"> & { readonly host: string };
-
 /** Of an agent of this version; the rest it has checked itself. */
-function isAgentView(value: unknown): value is AgentView {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    ["topology", "host", "hostState", "texts", "machineAddresses"].every((name) => name in value)
-  );
+function isToldTopology(value: unknown): value is ToldTopology {
+  return hasAll(value, ["id", "host", "hosts", "services", "source", "node"]);
+}
+
+function isAgentRules(value: unknown): value is AgentRules {
+  return hasAll(value, ["hostState", "texts", "machineAddresses"]);
+}
+
+function isDigest(value: unknown): value is { readonly digest: string } {
+  return hasAll(value, ["digest"]);
+}
+
+function isRefusal(value: unknown): value is { readonly error: string } {
+  return hasAll(value, ["error"]);
+}
+
+function hasAll(value: unknown, names: readonly string[]): boolean {
+  return typeof value === "object" && value !== null && names.every((name) => name in value);
 }
 
 /** A service is as well as the worst of its ports. */

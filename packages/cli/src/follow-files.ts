@@ -30,7 +30,7 @@ export function followFiles(
   context: CommandContext,
   files: readonly string[],
   flags: ViewedFilesFlags,
-): FollowedSource {
+): FollowedSource<Viewed> {
   const named = [
     ...sourcesOf({ ...context, note: () => {} }, files),
     ...(flags.rules ?? []),
@@ -44,6 +44,7 @@ export function followFiles(
       isFirst = false;
       return readViewed(quiet, files, flags);
     },
+    whole: async (viewed) => viewed,
     signature: async () => named.map(signatureOf).join("\n"),
     ...(flags.live === true ? followLive(context) : {}),
   };

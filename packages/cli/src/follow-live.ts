@@ -10,7 +10,7 @@ import { countsReading } from "./service-totals.ts";
 export function followLive({
   logger,
   signal,
-}: CommandContext): Pick<FollowedSource, "hasCounters" | "counts" | "connections"> {
+}: CommandContext): Pick<FollowedSource<Viewed>, "hasCounters" | "counts" | "connections"> {
   let planned: { readonly viewed: Viewed; readonly host: ViewedHost; readonly plan: HostPlan } | undefined;
   const planOf = (viewed: Viewed) => {
     const [host] = viewed.hosts;

@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import type { FollowedSource, Listed } from "@svcproxy/page";
 import { EnvironmentError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { followAgent } from "./follow-agent.ts";
@@ -13,9 +14,19 @@ export interface ViewFlags extends ViewedFilesFlags {
 /** Serves the page until it is interrupted, or writes it into a file. */
 export async function runView(context: CommandContext, files: readonly string[], flags: ViewFlags): Promise<ExitCode> {
   refuseTogether(files, flags);
-  const source = flags.agent === true ? followAgent() : followFiles(context, files, flags);
+  if (flags.agent === true) return show(context, { source: followAgent(), flags });
+  return show(context, { source: followFiles(context, files, flags), flags });
+}
+
+interface Showing<T extends Listed> {
+  readonly source: FollowedSource<T>;
+  readonly flags: ViewFlags;
+}
+
+async function show<T extends Listed>(context: CommandContext, { source, flags }: Showing<T>): Promise<ExitCode> {
   const { exportedPage, FollowedData, servePage } = await import("@svcproxy/page");
-  if (flags.output !== undefined) return writePage(context, flags.output, exportedPage(await source.read()));
+  if (flags.output !== undefined)
+    return writePage(context, flags.output, exportedPage(await source.whole(await source.read())));
   const data = await FollowedData.open(source);
   const logger = await context.logger();
   const page = await servePage(data, {

@@ -1,4 +1,4 @@
-export type { Viewed, ViewedHost } from "./engine/viewed.ts";
+export type { Listed, ListedHost, Viewed, ViewedHost } from "./engine/viewed.ts";
 export { type CountsReading, FollowedData, type FollowedSource, type ShownService } from "./followed-data.ts";
 export type * from "./model.ts";
 export { drawTraceAsSvg } from "./picture/draw-trace.tsx";

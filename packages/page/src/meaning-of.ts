@@ -1,14 +1,19 @@
-import type { Viewed } from "./engine/viewed.ts";
+import type { Listed, ViewedHost } from "./engine/viewed.ts";
 
 /** What is shown as a text that is another where it means something else: without counters, times, and what traffic writes. */
-export function meaningOf({ source, topology, hosts, problems }: Viewed): string {
+export function meaningOf({ source, topology, hosts, problems }: Listed): string {
   return JSON.stringify({
     ...{ source, topology, problems },
-    hosts: hosts.map(({ texts, hostState: { recentLists: _clients, ...hostState }, ...host }) => ({
-      ...{ ...host, hostState },
-      texts: texts.map(({ file, text }) => [file, meaningOfListing(text)]),
-    })),
+    hosts: hosts.map((host) => (isViewed(host) ? meaningOfViewed(host) : host)),
   });
+}
+
+function isViewed(host: Listed["hosts"][number] | ViewedHost): host is ViewedHost {
+  return "texts" in host;
+}
+
+function meaningOfViewed({ texts, hostState: { recentLists: _clients, ...hostState }, ...host }: ViewedHost) {
+  return { ...host, hostState, texts: texts.map(({ file, text }) => [file, meaningOfListing(text)]) };
 }
 
 /** Of what iptables-save and nft print. It may be tens of megabytes: each step goes once along it. */

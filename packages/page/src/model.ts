@@ -1,5 +1,5 @@
 import type { TraceJson } from "@svcproxy/rules";
-import type { ClientKind, Family, FrontendKind, Protocol } from "@svcproxy/topology";
+import type { ClientKind, Family, FrontendKind, ListPart, Protocol } from "@svcproxy/topology";
 
 /** What the page shows first: all services, where they are served, and what is wrong. JSON; may gain members. */
 export interface PageState {
@@ -116,6 +116,8 @@ export interface ServiceView {
   readonly rules: readonly RuleView[];
   /** Why there are none, or not all. */
   readonly rulesNote?: string;
+  /** When rules, elements and counters were read (ISO 8601), where they are read again from time to time. */
+  readonly readAt?: string;
 }
 
 export interface FrontendView {
@@ -217,8 +219,19 @@ export interface PagePacket {
   readonly protocol: string;
 }
 
+/** What makes one state of that which was told before: of 10,000 services of which one changed, some hundred bytes. */
+export interface PageChange extends Pick<PageState, "version" | "source" | "takenAt"> {
+  /** `takenAt` of the state before. */
+  readonly since: string;
+  readonly hosts: readonly ListPart<PageHost>[];
+  readonly places: readonly ListPart<PagePlace>[];
+  readonly services: readonly ListPart<PageService>[];
+  readonly problems: readonly ListPart<PageProblem>[];
+}
+
 export type PageEvent =
   | { readonly kind: "state"; readonly state: PageState }
+  | { readonly kind: "changed"; readonly change: PageChange }
   /** Of one host: states by service. */
   | { readonly kind: "judged"; readonly host: string; readonly states: Readonly<Record<string, ServiceState>> }
   | { readonly kind: "counts"; readonly counts: PageCounts }

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import axe from "axe-core";
@@ -12,11 +14,16 @@ import { openWindow, whyNoBrowser } from "./testing/browser.ts";
 import { exampleHost, exampleViewed, FIREWALL, largeViewed, viewedOf } from "./testing/example-viewed.ts";
 
 /** Reads what is put into `viewed`; where that is a sentence, reading fails with it. */
-function changing(first: Viewed): FollowedSource & { viewed: Viewed | string } {
+function changing(first: Viewed): FollowedSource<Viewed> & { viewed: Viewed | string } {
+  let seen: Viewed | string = first;
+  let version = 0;
   return {
     viewed: first,
+    whole: async (viewed) => viewed,
     async signature() {
-      return JSON.stringify(this.viewed);
+      if (seen !== this.viewed) version++;
+      seen = this.viewed;
+      return String(version);
     },
     async read() {
       if (typeof this.viewed === "string") throw new Error(this.viewed);
@@ -25,7 +32,7 @@ function changing(first: Viewed): FollowedSource & { viewed: Viewed | string } {
   };
 }
 
-async function serve(source: FollowedSource) {
+async function serve(source: FollowedSource<Viewed>) {
   const page = await servePage(await FollowedData.open(source), {
     onError: (error) => {
       throw error;
@@ -33,6 +40,48 @@ async function serve(source: FollowedSource) {
   });
   onTestFinished(() => page.close());
   return page;
+}
+
+/** What a page is told by server-sent events. */
+async function eventsSentTo(page: Page): Promise<readonly { readonly kind: string; readonly bytes: number }[]> {
+  const sent: { kind: string; bytes: number }[] = [];
+  const session = await page.context().newCDPSession(page);
+  await session.send("Network.enable");
+  session.on("Network.eventSourceMessageReceived", ({ data }) =>
+    sent.push({ kind: String(JSON.parse(data).kind), bytes: data.length }),
+  );
+  return sent;
+}
+
+/** Another way to a served page, which can be cut. */
+async function cuttableWay(url: string) {
+  const { port, pathname } = new URL(url);
+  const open = new Set<Socket>();
+  let isCut = false;
+  const server = createServer((socket) => {
+    if (isCut) return socket.destroy();
+    const onward = connect(Number(port), "127.0.0.1");
+    for (const end of [socket, onward]) {
+      open.add(end);
+      end.on("error", () => {}).on("close", () => open.delete(end));
+    }
+    return socket.pipe(onward).pipe(socket);
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const address = server.address();
+  if (typeof address !== "object" || address === null) throw new Error("it has no port");
+  const cut = () => {
+    isCut = true;
+    for (const end of open) end.destroy();
+  };
+  onTestFinished(() => {
+    cut();
+    server.close();
+  });
+  const mend = () => {
+    isCut = false;
+  };
+  return { url: `http://127.0.0.1:${address.port}${pathname}`, cut, mend };
 }
 
 async function exported(viewed: Viewed): Promise<string> {
@@ -127,10 +176,40 @@ describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? "
     await page.getByText("it is broken").waitFor({ state: "detached" });
   });
 
+  test("of ten thousand services the one that changed is sent; who was cut off meanwhile is sent all of them, once", async () => {
+    const { page, faults } = await openWindow();
+    const sent = await eventsSentTo(page);
+    const viewed = largeViewed(10_000);
+    const { topology } = viewed;
+    const source = changing(viewed);
+    const way = await cuttableWay((await serve(source)).url);
+    await page.goto(way.url);
+    await page.getByText("10,000 services").waitFor();
+    await page.getByLabel("Search").fill("service-9999");
+    await page.getByRole("link", { name: "service-9999" }).waitFor();
+    const rename = (name: string) => {
+      const services = topology.services.map((one) => (one.name === "service-9999" ? { ...one, name } : one));
+      source.viewed = { ...viewed, takenAt: new Date().toISOString(), topology: { ...topology, services } };
+    };
+    rename("service-9999-a");
+    await page.getByRole("link", { name: "service-9999-a" }).waitFor();
+    expect(sent.map(({ kind }) => kind)).toEqual(["fresh", "changed"]);
+    expect(sent[1]?.bytes).toBeLessThan(2_000);
+    expect(faults).toEqual([]);
+    way.cut();
+    await page.getByText("svcproxy view does not answer").waitFor();
+    rename("service-9999-b");
+    way.mend();
+    await page.getByRole("link", { name: "service-9999-b" }).waitFor();
+    await page.getByText("svcproxy view does not answer").waitFor({ state: "detached" });
+    expect(sent.map(({ kind }) => kind).filter((kind) => kind === "state")).toHaveLength(1);
+    await page.getByText("1 of 10,000 services").waitFor();
+  });
+
   test("new connections are counted while a page is open, and not when none is", async () => {
     const { page } = await openWindow();
     let reads = 0;
-    const source: FollowedSource = {
+    const source: FollowedSource<Viewed> = {
       ...changing(exampleViewed()),
       signature: async () => "same",
       counts: async () => {
@@ -152,7 +231,7 @@ describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? "
 
   test("who is connected is shown with its endpoint, and on the line that leads there", async () => {
     const { page } = await openWindow();
-    const connections: FollowedSource["connections"] = async (_viewed, { host, id }) => ({
+    const connections: FollowedSource<Viewed>["connections"] = async (_viewed, { host, id }) => ({
       ...{ host, service: id, takenAt: "2026-01-02T03:04:05.000Z", untold: 4 },
       live: [{ frontend: "10.100.100.1:7070", endpoint: "10.5.88.2:3000", protocol: "tcp", count: 5 }],
       connections: [

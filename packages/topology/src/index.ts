@@ -18,6 +18,7 @@ export * from "./kubeconfig/parse-kubeconfig.ts";
 export * from "./kubernetes/live-kubernetes.ts";
 export * from "./kubernetes/parse-kubernetes.ts";
 export * from "./kubernetes/read-cluster.ts";
+export * from "./list-change.ts";
 export * from "./model.ts";
 export * from "./named-ends.ts";
 export * from "./nearest-word.ts";

@@ -2,7 +2,7 @@ import { mkdtemp, rm, stat } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { EnvironmentError } from "@svcproxy/topology";
+import { EnvironmentError, exampleTopology } from "@svcproxy/topology";
 import { expect, onTestFinished, test } from "vitest";
 import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
 import { AgentPages } from "./agent-pages.ts";
@@ -11,6 +11,12 @@ import type { HostAgentStatus } from "./host-agent-status.ts";
 import { type PagePlace, servePages } from "./page-server.ts";
 
 const CHANGES = { services: { total: 7, pending: 1 }, endpoints: { total: 9, pending: 2 } };
+const NO_SERVICES = { ...exampleTopology().topology, ...{ id: "1", host: "one", hosts: [], services: [] } };
+const COUNTERS = {
+  services: [{ service: "default/web", portName: "", protocol: "TCP" as const, connections: 3 }],
+  leftOut: 0,
+  readAt: new Date("2026-01-01T00:00:05.000Z"),
+};
 const OLDER = {
   pid: 41,
   takenOverAt: "2026-01-01T00:00:30.000Z",
@@ -35,8 +41,11 @@ async function served(which: "health" | "metrics" | "socket", status: Partial<Ho
     tellServices: () => [],
     services: async () => ({ services: undefined, plan: undefined }),
     work: async () => ({ fullApplies: NO_APPLIES, deletedUdpFlows: 3, objectChanges: CHANGES, generations: [OLDER] }),
-    counters: async () => undefined,
-    view: async () => undefined,
+    counters: async () => COUNTERS,
+    tellTopology: (since) => (since === undefined ? undefined : { ...NO_SERVICES, since }),
+    rules: async () => {
+      throw new EnvironmentError("NEEDS_ROOT", "rules are not for everybody");
+    },
     connections: async ({ service, limit }) => {
       if (service === "no-tool")
         throw new EnvironmentError("MISSING_TOOL", "there is no conntrack", { hint: "install it" });
@@ -82,6 +91,32 @@ test.for([
   const answer = await ask(`GET /v1/connections?${query}`);
   expect(answer.code).toBe(code);
   expect(JSON.parse(answer.body)).toMatchObject(says);
+});
+
+test("the socket tells the topology once there is one, to who has one already what is otherwise, and why there are no rules", async () => {
+  const { ask } = await served("socket");
+  expect(await ask("GET /v1/topology")).toMatchObject({ code: 503 });
+  const { code, body } = await ask("GET /v1/topology?since=7");
+  expect(code).toBe(200);
+  expect(JSON.parse(body)).toMatchObject({ id: "1", since: "7", services: [] });
+  const rules = await ask("GET /v1/rules");
+  expect(rules.code).toBe(503);
+  expect(rules.body).toContain("rules are not for everybody");
+});
+
+test("who follows the agent is told whether something is otherwise, and counters that are new", async () => {
+  const digest = async (status: Partial<HostAgentStatus>) => {
+    const { ask } = await served("socket", status);
+    return (await ask("GET /v1/status-digest")).body;
+  };
+  const { ports } = exampleHostAgentStatus();
+  expect(await digest({ busySince: "2026-01-01T00:00:00.000Z" })).toBe(await digest({}));
+  expect(await digest({ planDigest: "other" })).not.toBe(await digest({}));
+  expect(await digest({ ports: ports.map((port) => ({ ...port, state: "failed" })) })).not.toBe(await digest({}));
+  const { ask } = await served("socket");
+  const { readAt } = JSON.parse((await ask("GET /v1/counters")).body);
+  expect(JSON.parse((await ask("GET /v1/counters")).body).services).toHaveLength(1);
+  expect(JSON.parse((await ask(`GET /v1/counters?since=${readAt}`)).body)).toMatchObject({ services: [], readAt });
 });
 
 test("who is connected is told on the socket alone", async () => {

@@ -1,9 +1,10 @@
+import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ConnectionQuestion, Connections } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "../observe/render-metrics.ts";
 import { AGENT_METRICS } from "./agent-metrics.ts";
-import type { AgentView } from "./agent-view.ts";
+import type { AgentRules } from "./agent-rules.ts";
 import type { ServiceCounters } from "./counters/service-counters.ts";
 import type { MeasuredServices } from "./counters/service-metrics.ts";
 import { type HealthBody, healthBody } from "./health-body.ts";
@@ -12,6 +13,7 @@ import type { MeasuredWork } from "./measured-work.ts";
 import { JSON_TYPE, type Page, type Pages, TEXT } from "./page-server.ts";
 import { renderStatusz } from "./render-statusz.ts";
 import type { ServiceDetail } from "./service-book.ts";
+import type { ToldTopology } from "./told-topology.ts";
 
 /** What the pages ask of an agent. */
 export interface AskedAgent {
@@ -28,8 +30,10 @@ export interface AskedAgent {
   connections(question: ConnectionQuestion): Promise<Connections | undefined>;
   /** Of all services; undefined where they are not known. */
   counters(): Promise<ServiceCounters | undefined>;
-  /** @returns undefined before there was a plan */
-  view(): Promise<AgentView | undefined>;
+  /** @param since the `id` of what was told last @returns undefined before there was a plan */
+  tellTopology(since: string | undefined): ToldTopology | undefined;
+  /** @throws EnvironmentError where they cannot be read */
+  rules(): Promise<AgentRules>;
 }
 
 /** So many connections are told where nobody says how many, and at most. */
@@ -77,8 +81,10 @@ export class AgentPages {
     return new Map<string, (query: URLSearchParams) => Promise<Page>>([
       ...this.metrics(),
       ["GET /v1/status", (query) => this.#status(query)],
-      ["GET /v1/view", () => this.#view()],
-      ["GET /v1/counters", async () => json(200, (await this.#agent.counters()) ?? null)],
+      ["GET /v1/status-digest", async () => this.#statusDigest()],
+      ["GET /v1/topology", async (query) => this.#topology(query)],
+      ["GET /v1/rules", () => orWhyNot(async () => compactJson(await this.#agent.rules()))],
+      ["GET /v1/counters", (query) => this.#counters(query)],
       ["GET /v1/connections", (query) => this.#connections(query)],
       ["GET /v1/services", async (query) => this.#services(query)],
       [
@@ -101,6 +107,19 @@ export class AgentPages {
     return json(200, await this.#wholeStatus());
   }
 
+  #statusDigest(): Page {
+    // Whoever asks for this again and again wants to know what is found, too.
+    void this.#agent.findings();
+    return json(200, { digest: digestOfStatus(this.#agent.status()) });
+  }
+
+  /** Who knows them, by the `readAt` that was told, is told nothing but that. */
+  async #counters(query: URLSearchParams): Promise<Page> {
+    const counters = await this.#agent.counters();
+    const isKnown = counters?.readAt.toISOString() === query.get("since");
+    return compactJson((isKnown ? { ...counters, services: [] } : counters) ?? null);
+  }
+
   async #wholeStatus(): Promise<HostAgentStatus> {
     const { generations } = await this.#agent.work();
     return { ...this.#agent.status(), ...(generations.length === 0 ? {} : { generations }) };
@@ -117,13 +136,10 @@ export class AgentPages {
     const [service, limit] = [query.get("service"), Number(query.get("limit") ?? CONNECTIONS)];
     if (service === null || !Number.isInteger(limit) || limit < 1)
       return json(400, { error: "ask for /v1/connections?service=NAMESPACE/NAME&limit=100" });
-    try {
+    return orWhyNot(async () => {
       const found = await this.#agent.connections({ service, limit: Math.min(limit, MOST_CONNECTIONS) });
       return found === undefined ? json(404, { error: "no such service is in force" }) : json(200, found);
-    } catch (error) {
-      if (!(error instanceof EnvironmentError)) throw error;
-      return json(503, { error: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) });
-    }
+    });
   }
 
   /** As kube-proxy has it: `/healthz` is for balancers too, which are to leave a node that is about to go; `/livez` is about us alone. */
@@ -134,10 +150,10 @@ export class AgentPages {
     return { code, type: JSON_TYPE, body: `${JSON.stringify(body)}\n` };
   }
 
-  async #view(): Promise<Page> {
-    const view = await this.#agent.view();
-    if (view === undefined) return json(503, { error: "no plan is in force yet" });
-    return { code: 200, type: JSON_TYPE, body: JSON.stringify(view) };
+  #topology(query: URLSearchParams): Page {
+    const told = this.#agent.tellTopology(query.get("since") ?? undefined);
+    if (told === undefined) return json(503, { error: "no plan is in force yet" });
+    return compactJson(told);
   }
 
   async #metrics(): Promise<Page> {
@@ -149,4 +165,26 @@ export class AgentPages {
 
 function json(code: number, value: unknown): Page {
   return { code, type: JSON_TYPE, body: `${JSON.stringify(value, null, 2)}\n` };
+}
+
+/** Another one where the plan, or how it stands, is another: who follows it asks for this many times before it asks for the megabytes. */
+function digestOfStatus({ planDigest, dataPath, state, ports, problems }: HostAgentStatus): string {
+  const hash = createHash("sha256").update(JSON.stringify([planDigest, dataPath, state, problems]));
+  for (const port of ports) hash.update(`${port.state} `);
+  return hash.digest("base64url");
+}
+
+/** Of what programs read alone, and may be megabytes. */
+function compactJson(value: unknown): Page {
+  return { code: 200, type: JSON_TYPE, body: JSON.stringify(value) };
+}
+
+/** What this machine refuses is told to who asks. */
+async function orWhyNot(answer: () => Promise<Page>): Promise<Page> {
+  try {
+    return await answer();
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    return json(503, { error: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) });
+  }
 }

@@ -5,11 +5,12 @@ import type { Agent } from "../agent.ts";
 import type { Source } from "../source.ts";
 import { AgentConnections } from "./agent-connections.ts";
 import type { AskedAgent } from "./agent-pages.ts";
-import { readAgentView } from "./agent-view.ts";
+import { readAgentRules } from "./agent-rules.ts";
 import type { KeptDataPath } from "./choose-data-path.ts";
 import { ServiceCounterReader } from "./counters/service-counters.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import type { InForce } from "./in-force.ts";
+import { TopologyTeller } from "./told-topology.ts";
 
 export interface QuestionOptions {
   readonly agent: Agent;
@@ -26,6 +27,9 @@ export interface QuestionOptions {
   readonly signal: AbortSignal;
 }
 
+/** Counters of all services are read for who looks at the page: at most for this part of a core. */
+const PAGE_SHARE = 0.02;
+
 /** What the pages of a host's agent may ask, and who answers it. */
 export function answerQuestions(options: QuestionOptions): AskedAgent {
   const { agent, source, inForce, machine, dataPath, status, findings, serviceSeries, countsTraffic, logger, signal } =
@@ -33,7 +37,11 @@ export function answerQuestions(options: QuestionOptions): AskedAgent {
   const asked = { machine, dataPath, plan: () => inForce.plan, signal };
   const connections = new AgentConnections(asked);
   const counters = new ServiceCounterReader({ ...asked, limit: serviceSeries, countsTraffic, logger });
-  const all = new ServiceCounterReader({ ...asked, limit: Number.POSITIVE_INFINITY, countsTraffic, logger });
+  const all = new ServiceCounterReader({
+    ...asked,
+    ...{ limit: Number.POSITIVE_INFINITY, share: PAGE_SHARE, countsTraffic, logger },
+  });
+  const teller = new TopologyTeller();
   return {
     status,
     findings,
@@ -51,11 +59,11 @@ export function answerQuestions(options: QuestionOptions): AskedAgent {
     tellServices: (name) => inForce.tellServices(name, agent.status().ports),
     connections: (question) => connections.ask(question),
     counters: () => all.read(),
-    view: async () => {
+    tellTopology: (since) => {
       const [topology, host] = [agent.topology, inForce.plan?.host.name];
-      if (topology === undefined || host === undefined) return undefined;
-      return readAgentView(machine, { topology, host, signal });
+      return topology === undefined || host === undefined ? undefined : teller.tell(topology, { host, since });
     },
+    rules: () => readAgentRules(machine, { signal }),
   };
 }
 

@@ -31,8 +31,11 @@ const LEAST_PAUSE_MS = 30_000;
 /** A look costs the CPU of some dozen tools; where nobody asks, it is only for the log and the metrics. */
 const UNASKED_PAUSE_MS = 300_000;
 const FIRST_PAUSE_MS = 60_000;
-/** Of the time that a look takes: so that looking stays below a twentieth of a core while somebody watches, and a five hundredth else. */
-const ASKED_SHARE = 1 / 20;
+/**
+ * Of the time that a look takes: so that looking stays below a hundredth of a core while somebody watches (with all else that a page
+ * is told, below a twentieth), and a five hundredth else.
+ */
+const ASKED_SHARE = 1 / 100;
 const UNASKED_SHARE = 1 / 500;
 
 /** What a change of the plan may bring or take away. */

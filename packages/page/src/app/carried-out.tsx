@@ -3,7 +3,7 @@ import type { ServiceView } from "../model.ts";
 import { type ComparedRow, compareElements, compareRules, type RowCell } from "./compare-rows.ts";
 import { ScrollBox } from "./scroll-box.tsx";
 import { Shown } from "./shown.tsx";
-import { plural } from "./words.ts";
+import { plural, timeOf } from "./words.ts";
 
 /** The map elements and rules that carry a service out: of one host with their counters, of several beside each other. */
 export function CarriedOut({ views }: { readonly views: readonly ServiceView[] }) {
@@ -18,6 +18,9 @@ export function CarriedOut({ views }: { readonly views: readonly ServiceView[] }
       {elements.length > 0 && <RowTable id="elements" thing="map element" place="Map" rows={elements} hosts={hosts} />}
       {rules.length === 0 && <h2>Rules</h2>}
       {rules.length > 0 && <RowTable id="rules" thing="rule" place="Chain" rows={rules} hosts={hosts} />}
+      {views[0]?.readAt !== undefined && (
+        <p class="quiet">As they were at {timeOf(views[0].readAt)}; they are read again while this page is open.</p>
+      )}
       {notes.map((note) => (
         <p class="quiet" key={note}>
           {note}

@@ -19,18 +19,35 @@ export class RemoteData implements PageData {
     return (await ask<PageConnections | null>("connections", { host, id })) ?? undefined;
   }
 
-  /** The browser connects again by itself when the server is gone for a while. */
+  /** The browser connects again by itself when the server is gone for a while, and is told all of it then. */
   follow(onEvent: (event: PageEvent) => void, have = ""): () => void {
-    const events = new EventSource(`events?${new URLSearchParams({ have })}`);
-    events.onmessage = ({ data }) => onEvent(JSON.parse(String(data)));
-    events.onerror = () =>
-      onEvent({
-        kind: "old",
-        why: "svcproxy view does not answer; was it ended?",
-        since: new Date().toISOString(),
-      });
-    events.onopen = () => onEvent({ kind: "fresh" });
-    return () => events.close();
+    let known = have;
+    const open = () => {
+      const events = new EventSource(`events?${new URLSearchParams({ have: known })}`);
+      events.onmessage = ({ data }) => {
+        const event: PageEvent = JSON.parse(String(data));
+        if (event.kind === "changed" && event.change.since !== known) {
+          // Something was missed.
+          events.close();
+          known = "";
+          opened = open();
+          return;
+        }
+        if (event.kind === "changed") known = event.change.takenAt;
+        if (event.kind === "state") known = event.state.takenAt;
+        onEvent(event);
+      };
+      events.onerror = () =>
+        onEvent({
+          kind: "old",
+          why: "svcproxy view does not answer; was it ended?",
+          since: new Date().toISOString(),
+        });
+      events.onopen = () => onEvent({ kind: "fresh" });
+      return events;
+    };
+    let opened = open();
+    return () => opened.close();
   }
 }
 

@@ -1,4 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
+import { applyChange } from "../change-state.ts";
 import type { PageCounts, PageData, PageEvent, PageState, ServiceState } from "../model.ts";
 
 /** What the page knows at a moment. */
@@ -59,6 +60,10 @@ export function learn(known: Known, event: PageEvent): Known {
   switch (event.kind) {
     case "state":
       return { ...known, state: keepJudged(event.state, known.state) };
+    case "changed":
+      return known.state === undefined
+        ? known
+        : { ...known, state: keepJudged(applyChange(known.state, event.change), known.state) };
     case "judged":
       return known.state === undefined ? known : { ...known, state: withStates(known.state, event) };
     case "counts":
@@ -73,16 +78,20 @@ export function learn(known: Known, event: PageEvent): Known {
 /** What was judged of a service stays until it is judged anew. */
 function keepJudged(state: PageState, before: PageState | undefined): PageState {
   if (before === undefined) return state;
-  const known = new Map(before.services.map((service) => [service.id, service.states]));
+  const known = new Map(before.services.map((service) => [service.id, service]));
   return {
     ...state,
-    services: state.services.map((service) => ({
-      ...service,
-      states: service.states.map((own, index) =>
-        own.kind === "checking" ? (known.get(service.id)?.[index] ?? own) : own,
-      ),
-    })),
+    services: state.services.map((service) => {
+      const old = known.get(service.id);
+      if (old === undefined || old === service || !service.states.some(isChecking)) return service;
+      const states = service.states.map((own, place) => (isChecking(own) ? (old.states[place] ?? own) : own));
+      return { ...service, states };
+    }),
   };
+}
+
+function isChecking({ kind }: ServiceState): boolean {
+  return kind === "checking";
 }
 
 function withStates(

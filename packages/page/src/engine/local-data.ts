@@ -151,7 +151,7 @@ function elementKey({ family, table, set, element }: ElementView): string {
 /** Takes services of `left`, for as long as a slice is. */
 function judgeSome(
   left: Iterator<readonly [string, readonly ServicePortPlan[]], unknown>,
-  { plan, tracer, viewed }: EngineOfHost,
+  { plan, tracer, viewed, judged }: EngineOfHost,
 ): { readonly states: Readonly<Record<string, ServiceState>>; readonly isLast: boolean } {
   const until = performance.now() + JUDGE_SLICE_MS;
   const states: Record<string, ServiceState> = {};
@@ -159,7 +159,9 @@ function judgeSome(
     const next = left.next();
     if (next.done === true) return { states, isLast: true };
     const [id, ports] = next.value;
-    states[id] = judgeOne(() => judgeService(ports, { plan, hostState: viewed.hostState, tracer }));
+    const state = judged.get(id) ?? judgeOne(() => judgeService(ports, { plan, hostState: viewed.hostState, tracer }));
+    judged.set(id, state);
+    states[id] = state;
   } while (performance.now() < until);
   return { states, isLast: false };
 }
@@ -176,6 +178,8 @@ function judgeOne(judge: () => ServiceState): ServiceState {
 /** What is worked out of one host, each when it is needed. */
 class EngineOfHost {
   readonly viewed: ViewedHost;
+  /** How services stand, by `namespace/name`: who follows later need not wait for it again. */
+  readonly judged = new Map<string, ServiceState>();
   readonly listed = new ListedRules((family) => this.#rulesOf(family));
   readonly #all: Viewed;
   #plan: HostPlan | undefined;

@@ -9,11 +9,11 @@ import type {
   PageState,
   ServiceState,
 } from "../model.ts";
-import type { Viewed, ViewedHost } from "./viewed.ts";
+import type { Listed, ListedHost } from "./viewed.ts";
 
 /** What the page shows first. */
-export function overviewOf(viewed: Viewed): PageState {
-  const { topology, hosts, source, takenAt } = viewed;
+export function overviewOf(listed: Listed): PageState {
+  const { topology, hosts, source, takenAt } = listed;
   return {
     version: 1,
     source,
@@ -30,7 +30,7 @@ export function overviewOf(viewed: Viewed): PageState {
       ...pageService(service),
       states: hosts.map((host) => stateOf(host, serviceId(service))),
     })),
-    problems: problemsOf(viewed),
+    problems: problemsOf(listed),
   };
 }
 
@@ -98,14 +98,14 @@ function conditionOf({ ready, serving, terminating }: Endpoint): EndpointConditi
   return serving && terminating ? "draining" : "dead";
 }
 
-function stateOf({ states, rules }: ViewedHost, id: string): ServiceState {
+function stateOf({ states, rules }: ListedHost, id: string): ServiceState {
   const known = states?.[id];
   if (known !== undefined) return known;
   return { kind: rules === "read" ? "checking" : "planned" };
 }
 
 /** Those of the topology, then each host's; errors first. */
-function problemsOf({ problems, hosts, topology }: Viewed): readonly PageProblem[] {
+function problemsOf({ problems, hosts, topology }: Listed): readonly PageProblem[] {
   const all: readonly PageProblem[] = [
     ...problems.map((problem) => pageProblem(problem)),
     ...hosts.flatMap(({ name, problems: own = [] }) =>

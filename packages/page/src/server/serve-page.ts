@@ -9,6 +9,9 @@ const MAX_CONNECTIONS = 64;
 /** A comment goes out this often, so that both ends notice when the other is gone. */
 const KEEP_ALIVE_MS = 15_000;
 
+/** A window that sleeps reads nothing: when it has more than this to catch up on, it has to connect again. */
+const MOST_UNSENT_BYTES = 64 * 1024 * 1024;
+
 export interface ServedPage {
   /** With the token: who has it sees the page. */
   readonly url: string;
@@ -71,7 +74,9 @@ async function answer({ request, response, data, token }: Asked): Promise<void> 
   if (request.method !== "GET") return refuse(response, 405, "GET");
   if (path === "") return send(response, { code: 200, type: "text/html; charset=utf-8", body: livePage() });
   const fields = new URLSearchParams(query);
-  if (path === "events") return sendEvents(response, { data, have: fields.get("have") ?? "" });
+  // Who connects again may have missed something: it is told all.
+  const isAgain = request.headers["last-event-id"] !== undefined;
+  if (path === "events") return sendEvents(response, { data, have: isAgain ? "" : (fields.get("have") ?? "") });
   const ask = questionOf(path, fields, data);
   if (ask === undefined) return refuse(response, 404, "Here is nothing");
   try {
@@ -111,7 +116,11 @@ function sendEvents(
 ): void {
   response.writeHead(200, { ...HEADERS, "content-type": "text/event-stream; charset=utf-8" });
   response.write("retry: 1000\n\n");
-  const write = (event: PageEvent) => response.write(`data: ${JSON.stringify(event)}\n\n`);
+  let count = 0;
+  const write = (event: PageEvent) => {
+    response.write(`id: ${count++}\ndata: ${JSON.stringify(event)}\n\n`);
+    if (response.writableLength > MOST_UNSENT_BYTES) response.destroy();
+  };
   const stop = data.follow(write, have);
   const timer = setInterval(() => response.write(": still here\n\n"), KEEP_ALIVE_MS);
   response.on("close", () => {

@@ -26,13 +26,15 @@ export interface ServiceCountersOptions {
   readonly limit: number;
   /** Whether there are counters of bytes in tables of nftables. */
   readonly countsTraffic: boolean;
+  /** The part of a core that reading may cost; default: 0.01. */
+  readonly share?: number;
   readonly signal: AbortSignal;
   readonly logger: Logger;
 }
 
 /** What was read is told again for at least so long, */
 const SHORTEST_AGE_MS = 5_000;
-/** and for so long that reading costs at most this part of a core, */
+/** and for so long that reading costs at most this part of a core where nobody says another, */
 const READ_SHARE = 0.01;
 /** but no longer than this: where it takes long, it is mostly waiting. */
 const LONGEST_AGE_MS = 60_000;
@@ -71,7 +73,7 @@ export class ServiceCounterReader {
   }
 
   async #readAnew(): Promise<ServiceCounters | undefined> {
-    const { plan: planInForce, limit, logger } = this.#options;
+    const { plan: planInForce, limit, logger, share = READ_SHARE } = this.#options;
     const plan = planInForce();
     if (plan === undefined || limit === 0) return undefined;
     const startedMs = performance.now();
@@ -85,7 +87,7 @@ export class ServiceCounterReader {
     }
     const tookMs = performance.now() - startedMs;
     const counters = { ...this.#choose(plan), readAt: new Date() };
-    const ageMs = Math.min(LONGEST_AGE_MS, Math.max(SHORTEST_AGE_MS, tookMs / READ_SHARE));
+    const ageMs = Math.min(LONGEST_AGE_MS, Math.max(SHORTEST_AGE_MS, tookMs / share));
     this.#last = { counters, untilMs: performance.now() + ageMs };
     return counters;
   }

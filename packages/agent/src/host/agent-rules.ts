@@ -1,29 +1,26 @@
 import { type Machine, readHostStateJson, readRuleTexts } from "@svcproxy/host";
 import { type HostState, type RuleText, readHostState } from "@svcproxy/rules";
-import { EnvironmentError, type IpAddress, type Topology } from "@svcproxy/topology";
+import { EnvironmentError, type IpAddress } from "@svcproxy/topology";
 
-/** All that it takes to show what an agent keeps: what it was told, and what the machine has. */
-export interface AgentView {
-  readonly topology: Topology;
-  /** Whose plan it is. */
-  readonly host: string;
-  /** The addresses with which NodePorts were planned. */
-  readonly machineAddresses: readonly IpAddress[];
+/** What the machine of an agent has, by which packets are followed. */
+export interface AgentRules {
   readonly hostState: HostState;
   /** Of every program, with counters; none where they cannot be read. */
   readonly texts: readonly RuleText[];
+  /** With which NodePorts are planned. */
+  readonly machineAddresses: readonly IpAddress[];
 }
 
 /** @throws EnvironmentError where not even the addresses of this machine can be read */
-export async function readAgentView(
+export async function readAgentRules(
   machine: Machine,
-  { topology, host, signal }: { readonly topology: Topology; readonly host: string; readonly signal: AbortSignal },
-): Promise<AgentView> {
+  { signal }: { readonly signal: AbortSignal },
+): Promise<AgentRules> {
   const hostState = readHostState(await readHostStateJson(machine, { signal }), { file: "this host" });
   return {
-    ...{ topology, host, hostState },
-    machineAddresses: machine.readAddresses().addresses.map(({ address }) => address),
+    hostState,
     texts: await readTexts(machine, signal),
+    machineAddresses: machine.readAddresses().addresses.map(({ address }) => address),
   };
 }
 
