@@ -1,4 +1,4 @@
-import { exampleClients, type HostState, type Trace, type TracedBranch, toNumber } from "@svcproxy/rules";
+import { type HostState, type Trace, type TracedBranch, toNumber } from "@svcproxy/rules";
 import {
   type ClientKind,
   type Endpoint,
@@ -8,6 +8,7 @@ import {
   type ServicePortPlan,
 } from "@svcproxy/topology";
 import type { PagePacket, ServiceState } from "../model.ts";
+import { chooseClient } from "./choose-client.ts";
 import type { HostTracer } from "./trace-packet.ts";
 import { CLIENT_KINDS } from "./view-service.ts";
 
@@ -29,7 +30,7 @@ export function judgeService(
     for (const frontend of port.frontends) {
       for (const kind of CLIENT_KINDS) {
         if (frontend.kind === "clusterIP" && kind === "outside") continue; // nothing is promised there
-        const from = exampleClients(kind, { plan, hostState, family: port.family, frontend })[0];
+        const from = chooseClient(kind, { plan, hostState, family: port.family, frontend });
         const to = frontend.addresses.find((address) => address !== "::1" && !address.startsWith("127."));
         if (from === undefined || to === undefined) continue;
         const dial = { from, to, port: frontend.port, protocol: port.port.protocol.toLowerCase() };

@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import type { PageEvent, ServiceState } from "../model.ts";
-import { exampleViewed, FIREWALL } from "../testing/example-viewed.ts";
+import { exampleViewed, FIREWALL, viewedOf } from "../testing/example-viewed.ts";
 import { LocalData } from "./local-data.ts";
 
 async function judged(data: LocalData, count: number): Promise<Readonly<Record<string, ServiceState>>> {
@@ -124,4 +124,12 @@ test("a packet is what svcproxy trace --json prints", async () => {
     ...{ host: "cloudos1", from: "10.5.75.2", to: "10.100.100.1", port: 7070, protocol: "tcp" },
   });
   expect(trace.branches.map(({ endpoint }) => endpoint).toSorted()).toEqual(["10.5.75.2:3000", "10.5.88.2:3000"]);
+});
+
+test("where no pods are named, a packet comes from the addresses that pods get", async () => {
+  const data = new LocalData(
+    viewedOf([{ name: "web", clusterIP: "10.96.0.1", ports: [{ port: 80 }], endpoints: ["10.9.9.9:80"] }]),
+  );
+  const [view] = await data.service("default/web");
+  expect(view?.frontends.map(({ examples }) => examples.pod)).toEqual(["10.5.75.253"]);
 });

@@ -1,5 +1,4 @@
 import {
-  exampleClients,
   type FoundElement,
   formatSetElement,
   type HostState,
@@ -29,6 +28,7 @@ import type {
   RuleView,
   ServiceView,
 } from "../model.ts";
+import { chooseClient } from "./choose-client.ts";
 import { countersOfRule, elementView } from "./listed-rules.ts";
 import { pageService, serviceId } from "./overview-of.ts";
 import type { HostTracer } from "./trace-packet.ts";
@@ -78,7 +78,7 @@ function frontendView({ port, frontend, address, endpoints, plan, hostState }: F
       : { kind: planned.kind };
   };
   const examples = CLIENT_KINDS.flatMap((kind) => {
-    const example = exampleClients(kind, { plan, hostState, family: port.family, frontend })[0];
+    const example = chooseClient(kind, { plan, hostState, family: port.family, frontend });
     return example === undefined ? [] : [[kind, example] as const];
   });
   return {
