@@ -252,6 +252,10 @@ describe("who is refused learns of it by a packet of the connection that is refu
     { name: "which was dialled by that client", output: `--ctorigsrc ${from}`, isTold: false },
     { name: "which was dialled at that port", output: "--ctorigdstport 53", isTold: false },
     { name: "which was dialled at another port", output: "--ctorigdstport 54", isTold: true },
+    { name: "which is one of TCP", output: "--ctproto tcp", isTold: false },
+    { name: "which is none of ICMP", output: "--ctproto icmp", isTold: true },
+    { name: "of which nobody saw an answer", output: "--ctstatus SEEN_REPLY", isTold: true },
+    { name: "which nobody announced", output: "! --ctstatus EXPECTED", isTold: false },
   ])("$name", ({ output, isTold }) => {
     const rules = filter(refuse, `-A OUTPUT -m conntrack ${output} -j DROP`);
     expect(trace(passing, { rules })).toMatchObject([{ verdict: "refused", reply: { returns: isTold } }]);

@@ -133,6 +133,8 @@ function asCondition({ key, tree, dynamic, unread }: LookupReading, negated: boo
     return conditions([...key.conditions, { kind: "field", field: part.field, set }]);
   if (part.kind === "entered" && part.field !== "state")
     return conditions([...key.conditions, { kind: "entered", field: part.field, set }]);
+  if (part.kind === "connection")
+    return conditions([...key.conditions, { kind: "connection", field: part.field, set, open: part.open }]);
   return undefined;
 }
 

@@ -101,7 +101,9 @@ export interface DynamicSet {
 export type PartReading =
   /** A header field as it is now; `th`: of protocols without ports it is something else. */
   | { readonly kind: "field"; readonly field: AddressedField; readonly isTh: boolean }
-  | { readonly kind: "entered"; readonly field: AddressedField | "protocol" | "state" }
+  | { readonly kind: "entered"; readonly field: "protocol" | "state" }
+  /** What conntrack remembers of the connection as it began. */
+  | { readonly kind: "connection"; readonly field: AddressedField | "protocol"; readonly open: OpenQuestion }
   | { readonly kind: "mark" | "connectionMark" | "priority"; readonly operations: readonly BitOperation[] }
   | { readonly kind: "inInterface" | "outInterface" }
   /** What kind of address the routing tables have for it: `local`, `unicast`, … */

@@ -39,6 +39,10 @@ export function dividePart(asked: AskedNft, state: SymbolicState, { part, node }
         : divideField(asked, state, { field: part.field, node });
     case "entered":
       return divideEntered(state, part.field, node);
+    case "connection":
+      return state.isErrorAbout === true
+        ? byQuestions(asked, state, { open: part.open, node })
+        : divideRegion(state, enteredField(state, part.field), node);
     case "mark":
       return divideMark(asked, state, { now: changedBits(state.mark, part.operations), node });
     case "connectionMark": {
@@ -119,15 +123,11 @@ function dividePorts(asked: AskedNft, state: SymbolicState, { field, node }: OfF
 
 const COUNTS_AS = { unseen: "INVALID", template: "NEW", untracked: "UNTRACKED" } as const;
 
-function divideEntered(
-  state: SymbolicState,
-  field: AddressedField | "protocol" | "state",
-  node: LookupNode,
-): readonly Divided[] {
+function divideEntered(state: SymbolicState, field: "protocol" | "state", node: LookupNode): readonly Divided[] {
   if (field === "state") return divideConnectionState(state, node);
   if (field === "protocol" && state.refusal !== undefined)
     return [{ state, group: groupOf(node, state.refusal.protocol) ?? "none" }];
-  return divideRegion(state, enteredField(state, field), node);
+  return divideRegion(state, field, node);
 }
 
 function divideConnectionState(state: SymbolicState, node: LookupNode): readonly Divided[] {

@@ -113,8 +113,11 @@ function partText(part: PartReading, state: SymbolicState, space: AddressSpace):
     case "field":
       return part.field === "source" && state.source === "source" ? CLIENT : fieldText(part.field, state, space);
     case "entered":
-      return part.field === "state" || part.field === "protocol"
-        ? (onlyMember(state.region[part.field]) ?? `{${part.field}}`)
+      return onlyMember(state.region[part.field]) ?? `{${part.field}}`;
+    case "connection":
+      if (state.isErrorAbout === true) return undefined;
+      return part.field === "protocol"
+        ? (onlyMember(state.region.protocol) ?? "{ct protocol}")
         : regionText(enteredField(state, part.field), state, space);
     case "mark": {
       const { kept, flipped } = changedBits(state.mark, part.operations);

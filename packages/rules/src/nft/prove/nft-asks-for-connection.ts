@@ -2,34 +2,55 @@ import type { NftExpression, NftStatement } from "../nft-rule-set.ts";
 
 /** Whether a statement looks at what is known of new connections only: TCP flags, or a connection's mark. */
 export function nftAsksForConnection(statement: NftStatement): boolean {
+  return asks(
+    statement,
+    (one) =>
+      (one.kind === "ct" && !["state", "direction", "protocol", "l3proto"].includes(one.key)) ||
+      (one.kind === "payload" && one.header === "tcp" && one.field === "flags"),
+  );
+}
+
+/** Whether a statement looks at the addresses, ports, protocol or direction of a connection. */
+export function nftAsksForTuple(statement: NftStatement): boolean {
+  return asks(statement, (one) => one.kind === "ct" && OF_TUPLE.includes(one.key));
+}
+
+export function nftGivesZone(statement: NftStatement): boolean {
+  return statement.kind === "set" && statement.target.kind === "ct" && statement.target.key === "zone";
+}
+
+const OF_TUPLE: readonly string[] = [
+  ...["direction", "protocol", "ip saddr", "ip daddr", "ip6 saddr", "ip6 daddr", "saddr", "daddr"],
+  ...["proto-src", "proto-dst"],
+];
+
+type Asks = (expression: NftExpression) => boolean;
+
+function asks(statement: NftStatement, of: Asks): boolean {
   switch (statement.kind) {
     case "match":
-      return asks(statement.left);
+      return hasPart(statement.left, of);
     case "vmap":
-      return asks(statement.key);
-    case "set":
-      return asks(statement.target) || asks(statement.value);
     case "update":
-      return asks(statement.key);
+      return hasPart(statement.key, of);
+    case "set":
+      return hasPart(statement.target, of) || hasPart(statement.value, of);
     default:
       return false;
   }
 }
 
-function asks(expression: NftExpression): boolean {
+function hasPart(expression: NftExpression, of: Asks): boolean {
+  if (of(expression)) return true;
   switch (expression.kind) {
-    case "ct":
-      return !["state", "direction", "protocol", "l3proto"].includes(expression.key);
-    case "payload":
-      return expression.header === "tcp" && expression.field === "flags";
     case "bitwise":
-      return asks(expression.left);
+      return hasPart(expression.left, of);
     case "concat":
-      return expression.parts.some(asks);
+      return expression.parts.some((part) => hasPart(part, of));
     case "lookup":
-      return asks(expression.key);
+      return hasPart(expression.key, of);
     case "jhash":
-      return asks(expression.of);
+      return hasPart(expression.of, of);
     default:
       return false;
   }

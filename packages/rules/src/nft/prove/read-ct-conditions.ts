@@ -1,6 +1,7 @@
 import type { AddressType } from "../../host/routing.ts";
-import { ALL_PORTS, type CompileContext, type Condition, NEVER } from "../../prove/compile/condition.ts";
+import { ALL_PORTS, ALL_PROTOCOLS, type CompileContext, type Condition, NEVER } from "../../prove/compile/condition.ts";
 import { type IndexSet, NOTHING, singleSet, subtract, unite } from "../../prove/space/index-set.ts";
+import type { AddressedField } from "../../prove/space/region.ts";
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
 import { formatStatement } from "../format-nft-rule.ts";
 import type { DatumPart, NftExpression, NftMatch } from "../nft-rule-set.ts";
@@ -15,7 +16,6 @@ import {
   numberHolds,
   numbersWhere,
   openOf,
-  protocolConditions,
   unknown,
 } from "./condition-parts.ts";
 
@@ -35,6 +35,13 @@ export function ctConditions(
 ): readonly Condition[] | undefined {
   const { comparison } = match;
   const negated = comparison === "!=";
+  const open = openOf(formatStatement(match));
+  const about = (field: AddressedField | "protocol", set: IndexSet): Condition => ({
+    kind: "connection",
+    field,
+    set,
+    open,
+  });
   switch (key) {
     case "state":
       return typeof part === "number"
@@ -51,7 +58,10 @@ export function ctConditions(
       return markConditions("connectionMark", { match, part, mask: 0xffffffff });
     case "direction":
       if (part !== "original" && part !== "reply") return [CONNECTED, ...unknown(match)];
-      return [CONNECTED, { kind: "direction", direction: (part === "original") !== negated ? "ORIGINAL" : "REPLY" }];
+      return [
+        CONNECTED,
+        { kind: "direction", direction: (part === "original") !== negated ? "ORIGINAL" : "REPLY", open },
+      ];
     case "ip saddr":
     case "ip daddr":
     case "ip6 saddr":
@@ -59,18 +69,20 @@ export function ctConditions(
       if (key.startsWith("ip6") !== (context.space.family === 6)) return NEVER;
       const set = direction === "reply" ? undefined : addressesWhere(comparison, part, context);
       if (set === undefined) return [CONNECTED, ...unknown(match)];
-      return [CONNECTED, entered(key.endsWith("saddr") ? "source" : "destination", set)];
+      return [CONNECTED, about(key.endsWith("saddr") ? "source" : "destination", set)];
     }
     case "proto-src":
     case "proto-dst": {
       const set = direction === "reply" ? undefined : numbersWhere(comparison, part, ALL_PORTS);
       if (set === undefined) return [CONNECTED, ...unknown(match)];
-      return [CONNECTED, entered(key === "proto-src" ? "sourcePort" : "destinationPort", set)];
+      return [CONNECTED, about(key === "proto-src" ? "sourcePort" : "destinationPort", set)];
     }
     case "l3proto":
       return [CONNECTED, ...always((part === (context.space.family === 4 ? "ipv4" : "ipv6")) !== negated)];
-    case "protocol":
-      return [CONNECTED, ...protocolConditions({ match, part })];
+    case "protocol": {
+      const set = numbersWhere(comparison, part, ALL_PROTOCOLS);
+      return set === undefined ? [CONNECTED, ...unknown(match)] : [CONNECTED, about("protocol", set)];
+    }
     default:
       return [CONNECTED, ...unknown(match)];
   }

@@ -220,15 +220,19 @@ function ctPart(expression: Extract<NftExpression, { kind: "ct" }>, family: 4 | 
     daddr: "destination",
     "proto-src": "sourcePort",
     "proto-dst": "destinationPort",
+    protocol: "protocol",
   } as const;
   const [first = "", second = ""] = key.split(" ");
   if (second !== "" && first !== (family === 4 ? "ip" : "ip6"))
     return { ...unknownPart(expression), conditions: NEVER };
   const name = second === "" ? first : second;
   const field =
-    name === "saddr" || name === "daddr" || name === "proto-src" || name === "proto-dst" ? fields[name] : undefined;
-  if (field === undefined || direction === "reply") return { ...unknownPart(expression), conditions };
-  return { conditions, part: { kind: "entered", field } };
+    name === "saddr" || name === "daddr" || name === "proto-src" || name === "proto-dst" || name === "protocol"
+      ? fields[name]
+      : undefined;
+  if (field === undefined || (direction === "reply" && field !== "protocol"))
+    return { ...unknownPart(expression), conditions };
+  return { conditions, part: { kind: "connection", field, open: openOf(formatExpression(expression)) } };
 }
 
 function fibPart(expression: Extract<NftExpression, { kind: "fib" }>): Part {
@@ -240,6 +244,7 @@ function fibPart(expression: Extract<NftExpression, { kind: "fib" }>): Part {
 function domainOf(part: PartReading | undefined, sample: DatumPart | undefined): Domain {
   switch (part?.kind) {
     case "field":
+    case "connection":
     case "entered":
       return part.field === "source" || part.field === "destination" ? "address" : "number";
     case "inInterface":

@@ -3,7 +3,8 @@ import { hasMember } from "../../prove/space/index-set.ts";
 import { hasConnection } from "../../prove/walk/ask-rule.ts";
 import { changedMark } from "../../prove/walk/mark-change.ts";
 import type { MarkNow, SymbolicState } from "../../prove/walk/symbolic-state.ts";
-import { isTranslated } from "../../prove/walk/translate-state.ts";
+import { inZone, LEFT_ALONE } from "../../prove/walk/track-state.ts";
+import { isMapped } from "../../prove/walk/translate-state.ts";
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
 import { answerOfReject } from "../../trace/walk/refusal-answer.ts";
 import { askConditions } from "./asked-nft.ts";
@@ -58,8 +59,8 @@ export function runStep(asked: AskedStep, state: SymbolicState, step: NftStep): 
         if (valued.state.conntrack !== "unseen") return { kind: "next", state: valued.state };
         const [value] = valued.values;
         const number = value?.kind === "datum" && typeof value.datum === "number" ? value.datum : "unknown";
-        const replyZone = step.direction === "original" ? 0 : number;
-        return { kind: "next", state: { ...decidedBy(valued.state, placed), conntrack: "template", replyZone } };
+        const { direction = "both" } = step;
+        return { kind: "next", state: inZone(decidedBy(valued.state, placed), { zone: number, direction }) };
       });
     case "nat":
     case "masquerade":
@@ -134,8 +135,6 @@ const UNTRACKED = CONNECTION_STATES.indexOf("UNTRACKED");
 function untrack({ placed }: AskedStep, state: SymbolicState): StepOutcome {
   if (state.conntrack !== "unseen") return { kind: "next", state };
   const decided = decidedBy(state, placed);
-  if (state.direction !== "REPLY" || !isTranslated(state))
-    return { kind: "next", state: { ...decided, conntrack: "untracked" } };
-  const because = "conntrack leaves the answer alone, so its addresses are not mapped back";
-  return ended(decided, { kind: "dropped", because, placed });
+  if (!isMapped(state)) return { kind: "next", state: { ...decided, conntrack: "untracked" } };
+  return ended(decided, { kind: "dropped", because: LEFT_ALONE, placed });
 }

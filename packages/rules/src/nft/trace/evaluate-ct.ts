@@ -1,3 +1,5 @@
+import { connectionStatus } from "../../trace/match/connection-status.ts";
+import { ERROR_ABOUT } from "../../trace/match/match-connection.ts";
 import type { ConnectionView, Tuple } from "../../trace/packet/packet-view.ts";
 import type { NftExpression } from "../nft-rule-set.ts";
 import { SYMBOLS } from "../symbols.ts";
@@ -20,6 +22,7 @@ export function evaluateCt(
   if (connection === undefined || connection.state === "INVALID" || connection.state === "UNTRACKED") return undefined;
   // Of a template nftables tells the state alone.
   if (connection.isTemplate === true) return undefined;
+  if (connection.isErrorAbout === true && OF_TUPLE.includes(key)) return unknownValue(ERROR_ABOUT);
   const tuple = direction === "reply" ? connection.reply : connection.original;
   switch (key) {
     case "status":
@@ -42,7 +45,9 @@ export function evaluateCt(
     case "l3proto":
       return known(packet.family === 4 ? "ipv4" : "ipv6");
     case "protocol":
-      return protocolValue(packet);
+      return connection.protocol === undefined
+        ? unknownValue(ERROR_ABOUT)
+        : protocolValue({ protocol: connection.protocol });
     case "zone":
       return known(zoneOf(connection, direction));
     case "packets":
@@ -57,6 +62,11 @@ export function evaluateCt(
       return unknownValue(`ct ${key} is not known`);
   }
 }
+
+/** What an ICMP error has of the connection that it tells of. */
+const OF_TUPLE: readonly string[] = [
+  ...["direction", "ip saddr", "ip daddr", "ip6 saddr", "ip6 daddr", "proto-src", "proto-dst", "protocol"],
+];
 
 interface Counted {
   readonly connection: ConnectionView;
@@ -97,8 +107,8 @@ const STATUS = { expected: 1, seenReply: 2, assured: 4, confirmed: 8, snat: 16, 
 
 /** Of a connection's many bits those that rules ask for, as far as they are known. */
 function statusOf(connection: ConnectionView): Value {
-  const { state, direction, isConfirmed, sourceTranslated, destinationTranslated } = connection;
-  const isFirst = state === "NEW" || state === "RELATED";
+  const { isConfirmed, sourceTranslated, destinationTranslated } = connection;
+  const { seenReply, expected, assured } = connectionStatus(connection);
   let knownBits: number = STATUS.confirmed;
   let set: number = isConfirmed ? STATUS.confirmed : 0;
   const add = (bit: number, fact: boolean | undefined) => {
@@ -108,8 +118,8 @@ function statusOf(connection: ConnectionView): Value {
   };
   add(STATUS.snat, sourceTranslated);
   add(STATUS.dnat, destinationTranslated);
-  add(STATUS.expected, state === "RELATED" ? undefined : isFirst ? false : undefined);
-  add(STATUS.seenReply, isFirst ? false : direction === "REPLY" || state === "ESTABLISHED");
-  add(STATUS.assured, isFirst ? false : undefined);
+  add(STATUS.expected, expected);
+  add(STATUS.seenReply, seenReply);
+  add(STATUS.assured, assured);
   return { kind: "bits", known: knownBits, set, what: "the connection's status" };
 }

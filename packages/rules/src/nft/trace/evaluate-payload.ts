@@ -87,7 +87,7 @@ function dscp({ tos }: PacketView): Value {
   return tos === undefined ? unknownValue("the packet's type of service is not known") : known(tos >> 2);
 }
 
-export function protocolValue({ protocol }: PacketView): Value {
+export function protocolValue({ protocol }: Pick<PacketView, "protocol">): Value {
   const number = protocolNumber(protocol);
   return number === undefined ? unknownValue(`the number of protocol ${protocol} is not known`) : known(number);
 }

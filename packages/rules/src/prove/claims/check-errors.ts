@@ -1,7 +1,7 @@
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
 import { ALL_PORTS } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
-import { singleSet, unite } from "../space/index-set.ts";
+import { isSubset, singleSet, unite } from "../space/index-set.ts";
 import { ANY_MARK } from "../space/mark-set.ts";
 import type { Region } from "../space/region.ts";
 import { enteringState, walkHost } from "../walk/walk-host.ts";
@@ -17,6 +17,8 @@ const RELATED = singleSet(CONNECTION_STATES.indexOf("RELATED"));
  */
 export function errorsMayBeLost(proof: ProofContext): boolean {
   const { host, space } = proof;
+  // In which zone a connection is looked for, each has to tell.
+  if (proof.givesZones) return true;
   return (["host", "network"] as const).some((from) => {
     const region: Region = {
       source: from === "host" ? host.local : unite(host.arriving.values()),
@@ -34,9 +36,17 @@ export function errorsMayBeLost(proof: ProofContext): boolean {
       refusal: TOO_BIG[space.family],
       awaitedIn: 0,
       follows: { source: "source", destination: "destination" } as const,
+      // Of the connection nothing is known yet.
+      isErrorAbout: true as const,
+      connectionMark: undefined,
     };
     return walkHost(proof, error).some(
-      ({ ending }) => "placed" in ending || ("because" in ending && ending.because.startsWith("the policy of ")),
+      ({ state, ending }) =>
+        "placed" in ending ||
+        ("because" in ending && ending.because.startsWith("the policy of ")) ||
+        // Of what conntrack does not find NAT maps nothing.
+        state.conntrack === "untracked" ||
+        !isSubset(state.region.state, RELATED),
     );
   });
 }

@@ -117,6 +117,7 @@ export class ReplyWays {
       direction: "REPLY",
       awaitedIn: state.conntrack === "tracked" ? state.replyZone : "none",
       replyZone: 0,
+      originalZone: 0,
       conntrack: "unseen",
       tos: { kept: 0xff, flipped: 0 },
       ttl: "answer",
@@ -142,6 +143,9 @@ export class ReplyWays {
       ...error,
       inInterface: state.inInterface,
       follows: { source: state.source, destination: state.destination },
+      destinationNat: state.destinationNat,
+      sourceNat: state.sourceNat,
+      awaitedIn: state.conntrack === "tracked" ? state.originalZone : "none",
       connectionMark: undefined,
     };
     return [...toClient, ...this.#walk(state, forth, what)];
@@ -235,6 +239,7 @@ function representative(
   const tuple = { source, destination };
   const connection: ConnectionView = {
     state: "NEW",
+    protocol: "tcp",
     direction: "ORIGINAL",
     mark: 0,
     labels: new Set(),

@@ -1,6 +1,7 @@
 import type { Match } from "../../match.ts";
 import { protocolNumber } from "../../text/protocol-names.ts";
-import { singleSet } from "../space/index-set.ts";
+import { type IndexSet, singleSet, subtract } from "../space/index-set.ts";
+import type { AddressedField } from "../space/region.ts";
 import {
   ALL_PORTS,
   ALL_PROTOCOLS,
@@ -8,6 +9,7 @@ import {
   type CompileContext,
   type Condition,
   entered,
+  openQuestion,
   portSet,
   stateSet,
 } from "./condition.ts";
@@ -18,7 +20,7 @@ const CONNECTED = stateSet(["NEW", "ESTABLISHED", "RELATED"]);
 /** `-m conntrack`. */
 export function compileConntrack(
   match: Extract<Match, { kind: "conntrack" }>,
-  { space }: CompileContext,
+  { space }: Pick<CompileContext, "space">,
   unknown: () => readonly Condition[],
 ): readonly Condition[] {
   const { states, originalSource, originalDestination, originalSourcePorts, originalDestinationPorts } = match;
@@ -35,23 +37,27 @@ export function compileConntrack(
   const other = { ...match, states: undefined, kind: undefined };
   if (Object.values(other).every((part) => part === undefined)) return conditions;
   conditions.push(entered("state", CONNECTED, false, ALL_STATES));
+  const open = openQuestion(match, space.family);
+  const about = (field: AddressedField | "protocol", set: IndexSet, negated: boolean, all: IndexSet): Condition => {
+    return { kind: "connection", field, set: negated ? subtract(all, set) : set, open };
+  };
   for (const [field, end] of [
     ["source", originalSource],
     ["destination", originalDestination],
   ] as const) {
-    if (end !== undefined) conditions.push(entered(field, space.setOf(end.cidr), end.negated, space.everything));
+    if (end !== undefined) conditions.push(about(field, space.setOf(end.cidr), end.negated, space.everything));
   }
   for (const [field, range] of [
     ["sourcePort", originalSourcePorts],
     ["destinationPort", originalDestinationPorts],
   ] as const) {
-    if (range !== undefined) conditions.push(entered(field, portSet(range), range.negated, ALL_PORTS));
+    if (range !== undefined) conditions.push(about(field, portSet(range), range.negated, ALL_PORTS));
   }
-  if (match.direction !== undefined) conditions.push({ kind: "direction", direction: match.direction });
+  if (match.direction !== undefined) conditions.push({ kind: "direction", direction: match.direction, open });
   if (match.protocol !== undefined) {
     const number = protocolNumber(match.protocol.protocol);
     if (number === undefined) return [...conditions, ...unknown()];
-    conditions.push(entered("protocol", singleSet(number), match.protocol.negated, ALL_PROTOCOLS));
+    conditions.push(about("protocol", singleSet(number), match.protocol.negated, ALL_PROTOCOLS));
   }
   const { replySource, replyDestination, replySourcePorts, replyDestinationPorts, status, expire } = match;
   const rest = [replySource, replyDestination, replySourcePorts, replyDestinationPorts, status, expire];

@@ -23,8 +23,15 @@ export type Condition = ConditionKind & {
 type ConditionKind =
   /** On the header as it is now. */
   | { readonly kind: "field"; readonly field: AddressedField; readonly set: IndexSet }
-  /** On the packet as it entered: what does not change, or what conntrack remembers. */
-  | { readonly kind: "entered"; readonly field: AddressedField | "protocol" | "state"; readonly set: IndexSet }
+  /** On the packet as it entered: what does not change. */
+  | { readonly kind: "entered"; readonly field: "protocol" | "state"; readonly set: IndexSet }
+  /** On what conntrack remembers of the connection as it began. */
+  | {
+      readonly kind: "connection";
+      readonly field: AddressedField | "protocol";
+      readonly set: IndexSet;
+      readonly open: OpenQuestion;
+    }
   | { readonly kind: "mark" | "connectionMark"; readonly cube: MarkCube; readonly negated: boolean }
   | { readonly kind: "inInterface"; readonly name: string; readonly negated: boolean }
   | { readonly kind: "outInterface"; readonly name: string; readonly negated: boolean }
@@ -34,7 +41,7 @@ type ConditionKind =
       readonly states: IndexSet;
       readonly negated: boolean;
     }
-  | { readonly kind: "direction"; readonly direction: "ORIGINAL" | "REPLY" }
+  | { readonly kind: "direction"; readonly direction: "ORIGINAL" | "REPLY"; readonly open: OpenQuestion }
   | {
       readonly kind: "local";
       readonly whenLocal: boolean | "unknown";
@@ -97,12 +104,7 @@ export function openQuestion(match: Match, family: Family): OpenQuestion {
 }
 
 /** A condition on the packet as it entered. */
-export function entered(
-  field: AddressedField | "protocol" | "state",
-  set: IndexSet,
-  negated: boolean,
-  all: IndexSet,
-): Condition {
+export function entered(field: "protocol" | "state", set: IndexSet, negated: boolean, all: IndexSet): Condition {
   return { kind: "entered", field, set: negated ? subtract(all, set) : set };
 }
 

@@ -5,7 +5,7 @@ import { type HostRules, hostRulesOf } from "../../hooks/host-rules.ts";
 import type { HostState, Route } from "../../host/host-state.ts";
 import { masqueradeAddress, masqueradeBlocks, redirectAddress } from "../../host/masquerade-address.ts";
 import { createRouter, type HostView } from "../../host/routing.ts";
-import { nftAsksForConnection } from "../../nft/prove/nft-asks-for-connection.ts";
+import { nftAsksForConnection, nftAsksForTuple, nftGivesZone } from "../../nft/prove/nft-asks-for-connection.ts";
 import { SetMemory } from "../../nft/prove/set-memory.ts";
 import type { Rule, RuleSet } from "../../rule-set.ts";
 import type { AddressSpace } from "../space/address-space.ts";
@@ -31,6 +31,10 @@ export interface ProofContext {
   readonly filters: boolean;
   /** Whether a rule looks at what is known of new connections only: TCP flags, a connection's mark, labels or counts. */
   readonly asksForConnection: boolean;
+  /** Whether a rule looks at the addresses, ports, protocol or direction of connections. */
+  readonly asksForTuple: boolean;
+  /** Whether a rule gives packets a conntrack zone. */
+  readonly givesZones: boolean;
   /** The mask under which each `recent` list keeps addresses, where it is not the whole address. */
   readonly listMasks: ReadonlyMap<string, IpAddress>;
   /** Whether ends are to tell what targets did besides. */
@@ -121,6 +125,9 @@ function createContext({ rules, hostState, tellsDeeds = false }: ProofInput, spa
     stages: compileStages(stages, { space, host, view, labelsSet: labelsSetBy(iptables) }),
     filters: Object.values(stages).some((hook) => hook.some(hasToSay)),
     asksForConnection: iptables.some(asksForConnection) || nft.some(nftAsksForConnection),
+    givesZones:
+      iptables.some(({ target }) => target.kind === "ct" && target.zone !== undefined) || nft.some(nftGivesZone),
+    asksForTuple: iptables.some(asksForTuple) || nft.some(nftAsksForTuple),
     masqueraded(outInterface, route) {
       const gateway = route?.gateway !== undefined && familyOf(route.gateway) === family ? route.gateway : undefined;
       const key = `${outInterface} ${gateway ?? ""}`;
@@ -161,6 +168,18 @@ function asksForConnection({ matches, target }: Rule): boolean {
     (match) =>
       ["connmark", "helper", "connbytes", "connlabel"].includes(match.kind) ||
       (match.kind === "tcp" && match.flags !== undefined),
+  );
+}
+
+/** The options of `-m conntrack` that conntrack answers by more than a packet's state. */
+const TUPLE_OPTIONS = [
+  ...(["originalSource", "originalDestination", "originalSourcePorts", "originalDestinationPorts"] as const),
+  ...(["direction", "protocol"] as const),
+];
+
+function asksForTuple({ matches }: Rule): boolean {
+  return matches.some(
+    (match) => match.kind === "conntrack" && TUPLE_OPTIONS.some((option) => match[option] !== undefined),
   );
 }
 

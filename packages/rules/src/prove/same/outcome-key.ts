@@ -35,11 +35,17 @@ function refusalText(answer: RefusalAnswer): string {
 }
 
 /** How conntrack sees it: an answer in another zone finds no connection, and what is not tracked has none. */
-function trackingText({ conntrack, replyZone, direction, entersSwapped, connectionMark }: SymbolicState): string {
+function trackingText(state: SymbolicState): string {
+  const { conntrack, replyZone, originalZone, direction, entersSwapped, connectionMark } = state;
   const isStranger = entersSwapped === true && direction === "ORIGINAL";
   const { kept = 0, flipped = 0 } = connectionMark ?? {};
   const untracked = conntrack === "untracked" ? ", untracked" : "";
-  const zone = replyZone === 0 ? "" : `, in conntrack zone ${replyZone}`;
+  const zone =
+    replyZone === originalZone
+      ? replyZone === 0
+        ? ""
+        : `, in conntrack zone ${replyZone}`
+      : `, in conntrack zone ${originalZone}, for answers in ${replyZone}`;
   const mark =
     kept === 0 && flipped === 0 ? "" : `, connection mark & 0x${kept.toString(16)} ^ 0x${flipped.toString(16)}`;
   return `${untracked}${zone}${isStranger ? ", as a connection of its own" : ""}${mark}`;

@@ -21,7 +21,7 @@ export function kindsOfTwins(a: readonly EndedState[], b: readonly EndedState[])
 
 /** What tells two ends apart to whoever gets the packets, for packets of the same part. */
 const FATE = ["source", "destination", "sourcePort", "destinationPort", "outInterface", "ttl"] as const;
-const TRACKING = ["conntrack", "replyZone", "direction", "entersSwapped"] as const;
+const TRACKING = ["conntrack", "replyZone", "originalZone", "direction", "entersSwapped"] as const;
 const MARKS = ["mark", "connectionMark", "tos"] as const;
 
 function areTwins(a: EndedState, b: EndedState): boolean {

@@ -1,6 +1,6 @@
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
 import type { CompiledRule } from "../compile/compile-rules.ts";
-import { ALL_PORTS, type Condition, NEW_STATE } from "../compile/condition.ts";
+import { ALL_PORTS, type Condition, NEW_STATE, type OpenQuestion } from "../compile/condition.ts";
 import type { HostSpace } from "../space/host-space.ts";
 import type { IndexSet } from "../space/index-set.ts";
 import { hasMember, intersect, isSubset, NOTHING, singleSet, subtract, unite } from "../space/index-set.ts";
@@ -114,6 +114,10 @@ function askCondition(state: SymbolicState, condition: Condition, asked: Asked):
         return decided(hasMember(condition.set, state.refusal.protocol));
       return condition.field === "state"
         ? askConnectionState(state, condition.set)
+        : askRegion(state.region, condition.field, condition.set);
+    case "connection":
+      return state.isErrorAbout === true
+        ? openAnswer(state, asked.rule.placed, condition.open)
         : askRegion(state.region, enteredField(state, condition.field), condition.set);
     case "mark":
       return askMark(state.mark, condition);
@@ -129,7 +133,9 @@ function askCondition(state: SymbolicState, condition: Condition, asked: Asked):
     case "translated":
       return askTranslated(state, condition, asked);
     case "direction":
-      return decided(condition.direction === state.direction);
+      return state.isErrorAbout === true
+        ? openAnswer(state, asked.rule.placed, condition.open)
+        : decided(condition.direction === state.direction);
     case "local": {
       const holds = state.isLocal ? condition.whenLocal : condition.whenArriving;
       return holds === "unknown" ? openAnswer(state, asked.rule.placed, condition.open) : decided(holds);
@@ -267,13 +273,14 @@ function askTranslated(
 ): Answer {
   const isTranslated = ends.some((end) => (end === "source" ? state.sourceNat : state.destinationNat) !== undefined);
   if (isTranslated && state.conntrack === "tracked") return decided(!negated);
+  const open: OpenQuestion = {
+    text: `-m conntrack --ctstate ${ends.map((end) => (end === "source" ? "SNAT" : "DNAT")).join(",")}`,
+    reads: ["connection"],
+    isVolatile: false,
+  };
+  if (state.isErrorAbout === true && state.conntrack === "tracked") return openAnswer(state, asked.rule.placed, open);
   if (state.conntrack !== "tracked") return decided((askConnectionState(state, states) === "yes") !== negated);
   const older = state.isInNat ? NOTHING : subtract(intersect(state.region.state, WITH_CONNECTION), NEW_STATE);
-  if (state.direction === "ORIGINAL" && !isSubset(older, states))
-    return openAnswer(state, asked.rule.placed, {
-      text: `-m conntrack --ctstate ${ends.map((end) => (end === "source" ? "SNAT" : "DNAT")).join(",")}`,
-      reads: ["connection"],
-      isVolatile: false,
-    });
+  if (state.direction === "ORIGINAL" && !isSubset(older, states)) return openAnswer(state, asked.rule.placed, open);
   return askRegion(state.region, "state", negated ? subtract(state.region.state, states) : states);
 }

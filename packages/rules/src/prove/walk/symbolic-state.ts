@@ -38,12 +38,16 @@ export interface SymbolicState {
   readonly direction: "ORIGINAL" | "REPLY";
   /** The conntrack zone in which answers are looked for: those to this packet, or this one where it is an answer. */
   readonly replyZone: number | "unknown";
-  /** Set for an answer: the zone in which the connection of its request awaits it; `none` where conntrack knows no such. */
+  /** The one in which the first of a connection is looked for, and errors about answers. */
+  readonly originalZone: number | "unknown";
+  /** Set for an answer, and for an error about a known connection: the zone in which the connection of its request awaits it; `none` where conntrack knows no such. */
   readonly awaitedIn?: number | "unknown" | "none";
   /** Set for what tells a client that its packet is refused: an answer with a protocol of its own. */
   readonly refusal?: { readonly protocol: number; readonly icmp?: { readonly type: number; readonly code: number } };
   /** Set for what belongs to a connection whose translation is known: what NAT maps it to. */
   readonly follows?: { readonly source: Field; readonly destination: Field };
+  /** ICMP errors of which only that they belong to a connection is known: their own addresses are not those of it. */
+  readonly isErrorAbout?: true;
   /** Its connection began where it goes to: what its region has as its source was the destination of the first packet. */
   readonly entersSwapped?: true;
   /**

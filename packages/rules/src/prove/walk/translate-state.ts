@@ -63,6 +63,13 @@ export function isTranslated({ destinationNat, sourceNat }: SymbolicState): bool
   return destinationNat !== undefined || sourceNat !== undefined;
 }
 
+/** Whether NAT maps packets of an older connection by what was set up for it, as it does with its answers and errors about it. */
+export function isMapped(state: SymbolicState): boolean {
+  const { direction, follows } = state;
+  if (follows !== undefined) return follows.source !== "source" || follows.destination !== "destination";
+  return direction === "REPLY" && isTranslated(state);
+}
+
 const MASQUERADE_UNKNOWN = {
   kind: "undecided",
   because: "which address MASQUERADE gives hangs on where it goes",

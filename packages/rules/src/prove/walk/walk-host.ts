@@ -1,6 +1,7 @@
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
+import { protocols } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
-import { intersect, singleSet, unite } from "../space/index-set.ts";
+import { intersect, singleSet, subtract, unite } from "../space/index-set.ts";
 import type { Region } from "../space/region.ts";
 import { leavesBy, loopbackName, routeOutput } from "./route-state.ts";
 import type { EndedState, InInterface, SymbolicState } from "./symbolic-state.ts";
@@ -23,6 +24,7 @@ export function enteringState(region: Region, from: "host" | "network"): Symboli
     priority: "unknown",
     direction: "ORIGINAL",
     replyZone: 0,
+    originalZone: 0,
     conntrack: "unseen",
     isLocal: from === "host",
     inInterface: from === "host" ? undefined : ANYWHERE,
@@ -84,14 +86,37 @@ const CONNECTION_GROUPS = ([["NEW"], ["ESTABLISHED", "RELATED"], ["INVALID", "UN
 );
 
 /** Tells connections apart by what is known of them, where a rule asks for more than their state. */
-function byConnection({ asksForConnection }: ProofContext, state: SymbolicState): readonly SymbolicState[] {
-  if (!asksForConnection || state.direction === "REPLY") return [state];
-  return CONNECTION_GROUPS.flatMap((group, place) => {
-    const taken = intersect(state.region.state, group);
-    if (taken.length === 0) return [];
-    const part = { ...state, region: { ...state.region, state: taken } };
-    return [place === 1 ? { ...part, connectionMark: undefined } : part];
-  });
+function byConnection(context: ProofContext, state: SymbolicState): readonly SymbolicState[] {
+  const parts = context.asksForTuple ? byTuple(state) : [state];
+  if (!context.asksForConnection || state.direction === "REPLY") return parts;
+  return parts.flatMap((part) =>
+    CONNECTION_GROUPS.flatMap((group, place) => {
+      const taken = intersect(part.region.state, group);
+      if (taken.length === 0) return [];
+      const one = { ...part, region: { ...part.region, state: taken } };
+      return [place === 1 ? { ...one, connectionMark: undefined } : one];
+    }),
+  );
+}
+
+const RELATED = singleSet(CONNECTION_STATES.indexOf("RELATED"));
+const ICMP = protocols("icmp", "ipv6-icmp");
+
+/** Tells errors apart, which have not the addresses of the connection to which they belong. */
+function byTuple(state: SymbolicState): readonly SymbolicState[] {
+  const { region } = state;
+  const related = intersect(region.state, RELATED);
+  const errors = intersect(region.protocol, ICMP);
+  // Of what we send about a connection that we look at it is known.
+  if (state.refusal !== undefined || related.length === 0 || errors.length === 0) return [state];
+  const others = [
+    { ...region, state: subtract(region.state, RELATED) },
+    { ...region, state: related, protocol: subtract(region.protocol, errors) },
+  ].filter((part) => part.state.length > 0 && part.protocol.length > 0);
+  return [
+    ...others.map((part) => ({ ...state, region: part })),
+    { ...state, region: { ...region, state: related, protocol: errors }, isErrorAbout: true as const },
+  ];
 }
 
 function walkLocal(context: ProofContext, state: SymbolicState): SymbolicResult {

@@ -3,14 +3,13 @@ import { walkNftBase } from "../../nft/prove/walk-nft-base.ts";
 import type { Hook } from "../../rule-set.ts";
 import { CONNECTION_STATES } from "../../trace/packet/packet-view.ts";
 import type { CompiledBase, SymbolicStage } from "../compile/compile-stages.ts";
-import { NEW_STATE } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import { intersect, singleSet, subtract, unite } from "../space/index-set.ts";
 import { inEitherOrder } from "./in-either-order.ts";
 import { routeOutput } from "./route-state.ts";
 import type { MarkNow, SymbolicState } from "./symbolic-state.ts";
 import { ends, goesOn, next, type SymbolicResult } from "./symbolic-steps.ts";
-import { isTranslated } from "./translate-state.ts";
+import { track } from "./track-state.ts";
 import { walkSymbolicTable } from "./walk-table.ts";
 
 /** All chains of a hook in the kernel's order, conntrack and NAT in their places. */
@@ -78,39 +77,6 @@ function rerouted(context: ProofContext, before: SymbolicState, result: Symbolic
 
 function sameBits(a: MarkNow, b: MarkNow): boolean {
   return a.kept === b.kept && a.flipped === b.flipped;
-}
-
-function track(state: SymbolicState): SymbolicResult {
-  if (state.conntrack !== "unseen" && state.conntrack !== "template") return goesOn(state);
-  const { awaitedIn, replyZone } = state;
-  if (state.direction === "ORIGINAL" || awaitedIn === undefined || (awaitedIn === replyZone && awaitedIn !== "unknown"))
-    return goesOn({ ...state, conntrack: "tracked" });
-  const placed = state.decisions?.placed;
-  const rule = placed === undefined ? {} : { placed };
-  if (awaitedIn === "unknown" || replyZone === "unknown")
-    return ends(state, {
-      kind: "undecided",
-      because: "in which conntrack zone it is looked for is not known",
-      ...rule,
-    });
-  if (isTranslated(state)) {
-    const because = `conntrack looks for the answer in zone ${replyZone} and awaits it in zone ${awaitedIn}, so its addresses are not mapped back`;
-    return ends(state, { kind: "dropped", because, ...rule });
-  }
-  return goesOn(asStranger(state));
-}
-
-/** An answer that conntrack does not know begins a connection of its own. */
-function asStranger(state: SymbolicState): SymbolicState {
-  return {
-    ...state,
-    conntrack: "tracked",
-    direction: "ORIGINAL",
-    entersSwapped: true,
-    region: { ...state.region, state: NEW_STATE },
-    natDone: [],
-    connectionMark: { kept: 0, flipped: 0 },
-  };
 }
 
 /** Connection states whose packets the nat table sees. */

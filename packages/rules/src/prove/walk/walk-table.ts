@@ -16,7 +16,8 @@ import { hasOnePort, partsByDestination, placesFor } from "./chain-index.ts";
 import { changedMark, connectionMark } from "./mark-change.ts";
 import type { SymbolicEnding, SymbolicState } from "./symbolic-state.ts";
 import type { SymbolicResult } from "./symbolic-steps.ts";
-import { isTranslated, translate } from "./translate-state.ts";
+import { inZone, LEFT_ALONE } from "./track-state.ts";
+import { isMapped, translate } from "./translate-state.ts";
 
 type TableWalk = BaseWalk<CompiledChain>;
 
@@ -202,13 +203,11 @@ function trackAs(
   if (state.conntrack !== "unseen") return [state];
   const placed = state.decisions?.placed;
   if (notrack) {
-    const isAnswer = state.direction === "REPLY" && isTranslated(state);
-    if (!isAnswer) return [{ ...state, conntrack: "untracked" }];
-    const because = "conntrack leaves the answer alone, so its addresses are not mapped back";
-    return end({ kind: "dropped", because, ...(placed === undefined ? {} : { placed }) });
+    if (!isMapped(state)) return [{ ...state, conntrack: "untracked" }];
+    return end({ kind: "dropped", because: LEFT_ALONE, ...(placed === undefined ? {} : { placed }) });
   }
-  const inZone = (replyZone: SymbolicState["replyZone"]) => [{ ...state, conntrack: "template" as const, replyZone }];
-  if (zone === undefined || zone.direction === "original") return inZone(0);
-  if (zone.zone !== "mark") return inZone(zone.zone);
-  return inZone(state.mark.kept === 0 ? state.mark.flipped & 0xffff : "unknown");
+  if (zone === undefined) return [inZone(state, { zone: 0, direction: "both" })];
+  if (zone.zone !== "mark") return [inZone(state, { ...zone, zone: zone.zone })];
+  const { kept, flipped } = state.mark;
+  return [inZone(state, { ...zone, zone: kept === 0 ? flipped & 0xffff : "unknown" })];
 }

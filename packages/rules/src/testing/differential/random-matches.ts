@@ -243,9 +243,13 @@ export function conntrackEnds(random: RandomSource, family: Family): Match {
   const end = () => ({ negated: random.chance(0.2), cidr: randomBlock(random, family) });
   const key = random.pick(["originalSource", "originalDestination", "replySource", "replyDestination"] as const);
   const ports = { ...range(random), negated: random.chance(0.2) };
-  switch (random.below(5)) {
+  switch (random.below(6)) {
     case 0:
       return { kind: "conntrack", originalDestinationPorts: ports };
+    case 3: {
+      const protocol = random.pick(["tcp", "udp", family === 4 ? "icmp" : "ipv6-icmp"]);
+      return { kind: "conntrack", protocol: { negated: random.chance(0.3), protocol } };
+    }
     case 1:
       return { kind: "conntrack", direction: random.pick(["ORIGINAL", "REPLY"]) };
     case 2:

@@ -1,13 +1,16 @@
 import type { Family } from "@svcproxy/topology";
+import type { Rule } from "../../rule-set.ts";
 import { formatSave } from "../../rule-sets/format-restore.ts";
 import { createTracer } from "../../trace/trace-packet.ts";
 import { randomSettings, requestOf } from "./differential-loop.ts";
 import { type Case, loadRules } from "./differential-run.ts";
 import { describeTrace } from "./judge.ts";
 import { type KernelWorld, sysctlsOf } from "./kernel-world.ts";
+import { conntrackEnds } from "./random-matches.ts";
 import { randomPacket } from "./random-packet.ts";
 import { randomRuleSet } from "./random-rules.ts";
-import { randomSource } from "./random-source.ts";
+import { type RandomSource, randomSource } from "./random-source.ts";
+import { withRule } from "./with-rule.ts";
 
 export interface RefusalResult {
   /** Packets that a rule refused. */
@@ -31,7 +34,7 @@ export async function runRefusals(
     const drawn = randomRuleSet(random, family);
     // Many refusals, so that some of them meet the rules of OUTPUT.
     const reject = { kind: "reject", with: family === 4 ? "icmp-port-unreachable" : "icmp6-port-unreachable" } as const;
-    const rules = {
+    const refusing = {
       ...drawn,
       tables: drawn.tables.map((table) =>
         table.name !== "filter"
@@ -46,6 +49,10 @@ export async function runRefusals(
             },
       ),
     };
+    // And some that are told apart by the connection that they belong to.
+    const rules = random.chance(0.5)
+      ? withRule(refusing, { table: "filter", chain: "OUTPUT" }, aboutConnection(random, family))
+      : refusing;
     const settings = randomSettings(random);
     if ((await loadRules(world, { rules, settings, variant: "legacy" })) !== undefined) continue;
     const tracer = createTracer({ rules, hostState: { ...world.hostState, sysctls: sysctlsOf(settings) } });
@@ -78,6 +85,10 @@ export async function runRefusals(
     }
   }
   return { refused, told, disagreements };
+}
+
+function aboutConnection(random: RandomSource, family: Family): Rule {
+  return { matches: [conntrackEnds(random, family)], target: { kind: random.chance(0.7) ? "drop" : "accept" } };
 }
 
 /** A borrowed source address has somebody else, or nobody, at home. */

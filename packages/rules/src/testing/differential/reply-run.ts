@@ -1,14 +1,19 @@
 import type { Family } from "@svcproxy/topology";
 import { isLoopbackAddress } from "../../host/interface-kind.ts";
+import type { Match } from "../../match.ts";
+import type { Rule } from "../../rule-set.ts";
 import { formatSave } from "../../rule-sets/format-restore.ts";
 import { createTracer } from "../../trace/trace-packet.ts";
 import { randomSettings, requestOf } from "./differential-loop.ts";
 import { type Case, loadRules } from "./differential-run.ts";
 import { describeTrace, kernelOutcome } from "./judge.ts";
 import { type KernelWorld, type Seen, type SentPacket, sysctlsOf } from "./kernel-world.ts";
+import { randomBlock } from "./random-addresses.ts";
+import { range } from "./random-matches.ts";
 import { randomPacket } from "./random-packet.ts";
 import { randomRuleSet } from "./random-rules.ts";
-import { randomSource } from "./random-source.ts";
+import { type RandomSource, randomSource } from "./random-source.ts";
+import { withRule } from "./with-rule.ts";
 import { type Side, WORLD } from "./world-plan.ts";
 
 export interface ReplyResult {
@@ -32,7 +37,11 @@ export async function runReplies(
   for (let index = 0; index < options.ruleSets; index++) {
     const random = randomSource(options.seed + index);
     const family: Family = random.chance(0.7) ? 4 : 6;
-    const rules = randomRuleSet(random, family);
+    const plain = randomRuleSet(random, family);
+    // Some of the answers, or of the requests, are kept from conntrack.
+    const rules = random.chance(0.3)
+      ? withRule(plain, { table: "raw", chain: random.pick(["PREROUTING", "OUTPUT"]) }, untracking(random, family))
+      : plain;
     const settings = randomSettings(random);
     if ((await loadRules(world, { rules, settings, variant: "legacy" })) !== undefined) continue;
     const tracer = createTracer({ rules, hostState: { ...world.hostState, sysctls: sysctlsOf(settings) } });
@@ -43,6 +52,7 @@ export async function runReplies(
     const cases = drawn.filter(({ sent }) => hasReturnAddress(sent));
     const seen = Map.groupBy(await world.send(cases.map(({ sent }) => sent)), ({ id }) => id);
     const replies = cases.flatMap((one) => answerTo(one, seen.get(one.sent.packet.id) ?? []));
+    const alike = Map.groupBy(replies, ({ reply }) => tupleText(reply));
     const back = Map.groupBy(await world.send(replies.map(({ reply }) => reply)), ({ id }) => id);
     for (const { request, reply } of replies) {
       const trace = tracer.trace(requestOf(request.sent));
@@ -50,6 +60,8 @@ export async function runReplies(
       // What hangs on chance, on what is unknown, or on other hosts' routes has no single answer to compare.
       if (branch?.kind !== "decided" || another !== undefined || branch.reply?.returns === undefined) continue;
       if (branch.reply.past === undefined && !reply.side.startsWith("pod")) continue;
+      // Nor where two requests were mapped to one: conntrack knows one of them.
+      if (alike.get(tupleText(reply))?.length !== 1) continue;
       // A rule that gives a client an address of whoever answers makes that one answer itself: not modelled.
       if (WORLD[family].from[reply.side].includes(reply.packet.destination)) continue;
       // Nor does anyone answer a loopback address over the wire, as the test's raw packets do.
@@ -70,6 +82,24 @@ export async function runReplies(
     }
   }
   return { answered, returned, disagreements };
+}
+
+function untracking(random: RandomSource, family: Family): Rule {
+  const isAnswer = random.chance(0.7);
+  const ends: Match = { kind: isAnswer ? "source" : "destination", negated: false, cidr: randomBlock(random, family) };
+  const ports = { ...range(random), negated: false };
+  return {
+    matches: [
+      ...(random.chance(0.4) ? [ends] : []),
+      { kind: "protocol", negated: false, protocol: "udp" },
+      { kind: "udp", ...(isAnswer ? { sourcePorts: ports } : { destinationPorts: ports }) },
+    ],
+    target: { kind: "ct", notrack: true, words: [] },
+  };
+}
+
+function tupleText({ packet: { source, sourcePort, destination, destinationPort } }: SentPacket): string {
+  return `${source} ${sourcePort} ${destination} ${destinationPort}`;
 }
 
 /** A borrowed source address within the world has somebody else, or nobody, at home. */

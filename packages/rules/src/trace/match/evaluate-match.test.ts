@@ -39,6 +39,7 @@ const tuple = {
 };
 const connection: ConnectionView = {
   state: "NEW",
+  protocol: "tcp",
   direction: "ORIGINAL",
   isConfirmed: false,
   mark: 0x10,

@@ -2,6 +2,7 @@ import { type Cidr, cidrContains, type IpAddress } from "@svcproxy/topology";
 import type { Match } from "../../match.ts";
 import { protocolName } from "../../text/protocol-names.ts";
 import type { ConnectionView, PacketView } from "../packet/packet-view.ts";
+import { connectionStatus } from "./connection-status.ts";
 import { matchNegatableRange } from "./match-ports.ts";
 import { allOf, anyOf, decided, type MatchResult, NO, negate, unknown, YES } from "./match-result.ts";
 
@@ -24,7 +25,7 @@ export function matchConntrack(packet: PacketView, match: ConntrackMatch): Match
     // Without a connection only the state can hold.
     return match.states === undefined ? NO : allOf(results);
   }
-  results.push(
+  const ends = [
     matchEnd(connection.original.source, match.originalSource),
     matchEnd(connection.original.destination, match.originalDestination),
     matchEnd(connection.reply.source, match.replySource),
@@ -33,13 +34,16 @@ export function matchConntrack(packet: PacketView, match: ConntrackMatch): Match
     matchNegatableRange(connection.original.destinationPorts, match.originalDestinationPorts, "the port dialled"),
     matchNegatableRange(connection.reply.sourcePorts, match.replySourcePorts, "the endpoint's port"),
     matchNegatableRange(connection.reply.destinationPorts, match.replyDestinationPorts, "the client's port"),
-  );
+    match.direction === undefined ? YES : decided(match.direction === connection.direction),
+  ];
+  if (connection.isErrorAbout === true && asksForTuple(match)) results.push(unknown(ERROR_ABOUT));
+  else results.push(...ends);
   if (match.protocol !== undefined) {
-    const same =
-      protocolName(match.protocol.protocol) === (connection.isTemplate === true ? "hopopt" : packet.protocol);
-    results.push(negate(decided(same), match.protocol.negated));
+    const { protocol } = connection;
+    const wanted = protocolName(match.protocol.protocol);
+    const same = protocol === undefined ? unknown(ERROR_ABOUT) : decided(wanted === protocol);
+    results.push(negate(same, match.protocol.negated));
   }
-  if (match.direction !== undefined) results.push(decided(match.direction === connection.direction));
   if (match.status !== undefined) {
     results.push(negate(anyOf(match.status.statuses.map((s) => matchStatus(connection, s))), match.status.negated));
   }
@@ -71,23 +75,28 @@ function matchEnd(
   return wanted === undefined ? YES : decided(cidrContains(wanted.cidr, address) !== wanted.negated);
 }
 
-/** The status bits that a connection has when its first packet passes, and later ones. NONE has no bit, so it never holds. */
-function matchStatus({ state, direction, isConfirmed }: ConnectionView, status: string): MatchResult {
-  const isFirst = state === "NEW";
+export const ERROR_ABOUT = "of which connection the ICMP error tells is not known";
+
+function asksForTuple({ direction, ...match }: ConntrackMatch): boolean {
+  const { originalSource, originalDestination, replySource, replyDestination } = match;
+  const { originalSourcePorts, originalDestinationPorts, replySourcePorts, replyDestinationPorts } = match;
+  const addresses = [originalSource, originalDestination, replySource, replyDestination];
+  const ports = [originalSourcePorts, originalDestinationPorts, replySourcePorts, replyDestinationPorts];
+  return [direction, ...addresses, ...ports].some((end) => end !== undefined);
+}
+
+function matchStatus(connection: ConnectionView, status: string): MatchResult {
   switch (status) {
     case "CONFIRMED":
-      return decided(isConfirmed);
+      return decided(connection.isConfirmed);
     case "SEEN_REPLY":
-      return isFirst
-        ? NO
-        : direction === "REPLY" || state === "ESTABLISHED"
-          ? YES
-          : unknown("it may be answered or not");
+      return known(connectionStatus(connection).seenReply, "it was answered");
     case "EXPECTED":
-      return state === "RELATED" ? unknown("it may be expected or not") : NO;
+      return known(connectionStatus(connection).expected, "it was expected");
     case "ASSURED":
-      return isFirst ? NO : unknown("how far the connection has got is not known");
+      return known(connectionStatus(connection).assured, "it got so far that it is kept");
     default:
+      // NONE has no bit, so it never holds.
       return NO;
   }
 }

@@ -90,7 +90,6 @@ function interfaceBehind(host: HostView, { from, to, mark = 0, tos }: TraceReque
 function packetOf(request: TraceRequest, protocol: string): PacketView {
   const { from, to, port, sourcePort, mark = 0, length, ttl, tos, macSource } = request;
   const family = familyOf(from);
-  const isIcmp = protocol === (family === 4 ? "icmp" : "ipv6-icmp");
   return {
     family,
     protocol,
@@ -102,7 +101,9 @@ function packetOf(request: TraceRequest, protocol: string): PacketView {
           destinationPorts: { from: port, to: port },
         }
       : {}),
-    ...(isIcmp ? { icmp: request.icmp ?? { type: family === 4 ? 8 : 128, code: 0 } } : {}),
+    ...(protocol === (family === 4 ? "icmp" : "ipv6-icmp")
+      ? { icmp: request.icmp ?? { type: family === 4 ? 8 : 128, code: 0 } }
+      : {}),
     ...(protocol === "tcp" && (request.state ?? "NEW") === "NEW" ? { tcpFlags: ["SYN"] } : {}),
     ...(length === undefined ? {} : { length }),
     ...(ttl === undefined ? {} : { ttl }),
@@ -119,8 +120,11 @@ function packetOf(request: TraceRequest, protocol: string): PacketView {
 export function connectionOf({ state = "NEW" }: TraceRequest): (packet: PacketView) => ConnectionView {
   return (packet) => {
     const isKnown = state === "NEW" || state === "INVALID" || state === "UNTRACKED";
+    const isErrorAbout = state === "RELATED" && isIcmp(packet);
     return {
       state,
+      protocol: isErrorAbout ? undefined : packet.protocol,
+      ...(isErrorAbout ? { isErrorAbout } : {}),
       direction: "ORIGINAL",
       isConfirmed: !isKnown && state !== "RELATED",
       mark: isKnown ? 0 : undefined,
@@ -133,6 +137,10 @@ export function connectionOf({ state = "NEW" }: TraceRequest): (packet: PacketVi
       destinationTranslated: isKnown ? false : undefined,
     };
   };
+}
+
+export function isIcmp({ protocol }: Pick<PacketView, "protocol">): boolean {
+  return protocol === "icmp" || protocol === "ipv6-icmp";
 }
 
 const NO_LABELS: ReadonlySet<string> = new Set();

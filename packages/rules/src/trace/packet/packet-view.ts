@@ -91,6 +91,12 @@ export interface ConnectionView {
   /** The conntrack zone in which its answers are awaited. Absent: 0. */
   readonly replyZone?: number;
   readonly originalZone?: number;
+  /** Of the connection, which an ICMP error that belongs to it does not share; undefined: not known. */
+  readonly protocol: string | undefined;
+  /** An ICMP error of which only that it belongs to a connection is known: the tuples, and the direction, are not those of it. */
+  readonly isErrorAbout?: true;
+  /** Set for what tells that a packet is refused: the state of that packet. */
+  readonly refused?: ConnectionState;
   /** Not a connection yet: what `CT` or `ct zone set` says of the one that conntrack is to look for, its tuples all zeros. */
   readonly isTemplate?: true;
   /** As the client sent it. */

@@ -171,6 +171,7 @@ export function untracked(packet: PacketView): PacketView {
     ...packet,
     connection: {
       state: "UNTRACKED",
+      protocol: packet.protocol,
       direction: "ORIGINAL",
       isConfirmed: false,
       mark: 0,
@@ -208,6 +209,7 @@ export function templated(
     originalZone: direction === "reply" ? 0 : zone,
     connection: {
       state: "NEW",
+      protocol: NO_PROTOCOL,
       direction: "ORIGINAL",
       isConfirmed: true,
       // The template is one for all packets, and keeps the mark that an earlier one gave it.
@@ -221,6 +223,9 @@ export function templated(
     },
   };
 }
+
+/** Number 0. */
+const NO_PROTOCOL = "hopopt";
 
 const MAX_ZONE = 0xffff;
 

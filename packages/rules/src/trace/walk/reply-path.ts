@@ -204,6 +204,7 @@ export function judgeAnswer(
     return { returns: undefined, because: first.question.because, past: first.question.past };
   const { past } = first.ended.state;
   const { ending } = first.ended;
+  if (ending.kind === "undecided") return { returns: undefined, because: ending.because, past };
   const isBack = ending.kind === "delivered";
   if (isBack && host.router.isLocal(client) && ending.to !== "host")
     return { returns: false, because: `the host does not keep it for itself: it is ${first.outcome.because}`, past };

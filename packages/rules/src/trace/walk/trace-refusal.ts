@@ -78,5 +78,5 @@ export function reportingAddress(host: HostView, client: IpAddress): IpAddress |
 /** It belongs to the connection that it refuses; NAT maps it back as it would an answer. @see linux nf_conntrack_attach */
 function connectionBehind({ connection }: PacketView): ConnectionView | undefined {
   if (connection === undefined || connection.state === "INVALID" || connection.state === "UNTRACKED") return undefined;
-  return { ...connection, state: "RELATED", direction: "REPLY" };
+  return { ...connection, state: "RELATED", direction: "REPLY", refused: connection.state };
 }
