@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createNetworkNamespace, whyNoKernelTests } from "@svcproxy/lab";
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe, test, vi } from "vitest";
 import { runCli, startCli } from "../testing/cli-in-namespace.ts";
 import { makeUdpFlow, saveRules, topologyText, udpClients } from "../testing/host-with-rules.ts";
 
@@ -24,11 +24,14 @@ describe.skipIf(reason !== undefined)(
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), "svcproxy-apply-"));
       // iptables-legacy's own lock is one for the whole machine, whatever the namespace.
-      process.env["XTABLES_LOCKFILE"] = join(folder, "xtables.lock");
+      vi.stubEnv("XTABLES_LOCKFILE", join(folder, "xtables.lock"));
       dual = join(folder, "dual.yaml");
       await writeFile(dual, topologyText());
     });
-    afterAll(() => rm(folder, { recursive: true }));
+    afterAll(async () => {
+      vi.unstubAllEnvs();
+      await rm(folder, { recursive: true });
+    });
 
     const withText = async (name: string, text: string) => {
       const file = join(folder, name);

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createNetworkNamespace, whyNoKernelTests } from "@svcproxy/lab";
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe, test, vi } from "vitest";
 import { runCli } from "../testing/cli-in-namespace.ts";
 import { saveRules, topologyText } from "../testing/host-with-rules.ts";
 
@@ -27,9 +27,12 @@ describe.skipIf(reason !== undefined)(
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), "svcproxy-hosts-"));
       // iptables-legacy's own lock is one for the whole machine, whatever the namespace.
-      process.env["XTABLES_LOCKFILE"] = join(folder, "xtables.lock");
+      vi.stubEnv("XTABLES_LOCKFILE", join(folder, "xtables.lock"));
     });
-    afterAll(() => rm(folder, { recursive: true }));
+    afterAll(async () => {
+      vi.unstubAllEnvs();
+      await rm(folder, { recursive: true });
+    });
 
     test("the variant is the one where rules live, and the log says why", async ({ expect }) => {
       await using namespace = await createNetworkNamespace();

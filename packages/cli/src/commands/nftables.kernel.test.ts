@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createNetworkNamespace, type NetworkNamespace, whyNoKernelTests } from "@svcproxy/lab";
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe, test, vi } from "vitest";
 import { runCli } from "../testing/cli-in-namespace.ts";
 import { makeUdpFlow, topologyText, udpClients } from "../testing/host-with-rules.ts";
 
@@ -20,12 +20,15 @@ describe.skipIf(reason !== undefined)(
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), "svcproxy-nftables-"));
       // The lock is in the folder, so that it is this test's alone.
-      process.env["RUNTIME_DIRECTORY"] = folder;
-      process.env["XTABLES_LOCKFILE"] = join(folder, "xtables.lock");
+      vi.stubEnv("RUNTIME_DIRECTORY", folder);
+      vi.stubEnv("XTABLES_LOCKFILE", join(folder, "xtables.lock"));
       dual = join(folder, "dual.yaml");
       await writeFile(dual, topologyText());
     });
-    afterAll(() => rm(folder, { recursive: true }));
+    afterAll(async () => {
+      vi.unstubAllEnvs();
+      await rm(folder, { recursive: true });
+    });
 
     const onOne = (command: string, ...flags: string[]) => ["nftables", command, dual, ...THIS, ...flags];
     const ruleset = async (namespace: NetworkNamespace) =>

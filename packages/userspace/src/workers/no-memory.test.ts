@@ -2,7 +2,6 @@ import type { spawn } from "node:child_process";
 import { connect, createServer } from "node:net";
 import { pino } from "pino";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
-import { startProxy, until } from "../testing/test-proxy.ts";
 
 // libuv's own way for want of memory: unlike EAGAIN and EMFILE it throws, and there is no process whose end is told.
 const failing = vi.hoisted(() => ({ left: 0 }));
@@ -17,6 +16,10 @@ vi.mock("node:child_process", async (importActual) => {
     },
   };
 });
+
+// Another file's test may have loaded the proxy before, with the real `spawn`.
+vi.resetModules();
+const { startProxy, until } = await import("../testing/test-proxy.ts");
 
 beforeEach(() => {
   failing.left = 0;
