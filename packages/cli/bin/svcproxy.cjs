@@ -14,10 +14,8 @@ if (major < NEEDED[0] || (major === NEEDED[0] && minor < NEEDED[1])) {
 }
 const fs = require("node:fs");
 const folder = ownCacheFolder();
-if (folder !== undefined && require("node:module").enableCompileCache(folder).directory !== undefined) {
-  // The cache keeps what is compiled when a file is loaded; without this, functions are compiled at their first call, in every run.
-  require("node:v8").setFlagsFromString("--no-lazy");
-}
+if (folder !== undefined && require("node:module").enableCompileCache(folder).directory !== undefined)
+  compileOwnFilesWhole();
 require("../dist/main.cjs");
 
 /**
@@ -38,4 +36,28 @@ function ownCacheFolder() {
   } catch (_error) {
     return undefined;
   }
+}
+
+/**
+ * The cache keeps what is compiled when a file is loaded; without this, functions are compiled at their first call, in every run. Node's own
+ * modules come compiled, but V8 takes that only under the flags that Node was built with: under others, loading `crypto` takes 10 ms.
+ */
+function compileOwnFilesWhole() {
+  const { setFlagsFromString } = require("node:v8");
+  const { isBuiltin, prototype } = require("node:module");
+  const load = prototype.require;
+  let compilesWhole = false;
+  const switchTo = (whole) => {
+    if (whole !== compilesWhole) setFlagsFromString(whole ? "--no-lazy" : "--lazy");
+    compilesWhole = whole;
+  };
+  prototype.require = function (id) {
+    const before = compilesWhole;
+    switchTo(!isBuiltin(id));
+    try {
+      return load.call(this, id);
+    } finally {
+      switchTo(before);
+    }
+  };
 }
