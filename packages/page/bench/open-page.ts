@@ -31,6 +31,7 @@ const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", arg
 try {
   const few = await measure(2, browser);
   const many = await measure(SERVICES, browser);
+  const exported = await measureExport(SERVICES, browser);
   const ms = (value: number) => `${value.toFixed(0)} ms`.padStart(15);
   const row = (name: string, { share, judging, settled, loadMs }: Measured) =>
     [
@@ -46,6 +47,7 @@ try {
       row(`${SERVICES} services`, many),
       `longest frame over that of 2 services: ${(many.settled.frameMs / few.settled.frameMs).toFixed(2)}`,
       `CPU of the longest task: ${(Math.max(many.judging.taskMs, many.settled.taskMs) / MOST_TASK_MS).toFixed(2)} of ${MOST_TASK_MS} ms`,
+      `exported with ${SERVICES} services: shown after ${exported.shownMs.toFixed(0)} ms, a packet after ${exported.packetMs.toFixed(0)} ms; CPU of the longest task until then ${exported.taskMs.toFixed(0)} ms`,
       `server's part of a core: ${(many.share / MOST_SHARE).toFixed(2)} of ${MOST_SHARE * 100} %`,
       "",
     ].join("\n"),
@@ -96,6 +98,31 @@ async function measure(count: number, browser: Browser): Promise<Measured> {
   } finally {
     server.kill();
   }
+}
+
+interface MeasuredExport {
+  readonly shownMs: number;
+  readonly packetMs: number;
+  readonly taskMs: number;
+}
+
+/** What somebody feels who opens an exported page, and asks for a packet as soon as it is shown. */
+async function measureExport(count: number, browser: Browser): Promise<MeasuredExport> {
+  const [topology, html] = [join(folder, `${count}.json`), join(folder, `${count}.html`)];
+  const args = [topology, "--host", HOST.name, "--rules", `${topology}.rules`, "-o", html];
+  spawnSync(process.execPath, [program, "view", ...args]);
+  const page = await browser.newPage({ viewport: { width: 1300, height: 850 } });
+  await browser.startTracing(page, { categories: ["toplevel"] });
+  const startedAt = performance.now();
+  await page.goto(`file://${html}`);
+  await page.getByText(`${count.toLocaleString("en-US")} services`).waitFor({ timeout: 120_000 });
+  const shownAt = performance.now();
+  await page.goto(`file://${html}#/packet?host=${HOST.name}&from=10.5.75.9&to=10.96.0.1&port=80&protocol=tcp`);
+  await page.locator(".verdict").waitFor({ timeout: 120_000 });
+  const followedAt = performance.now();
+  const taskMs = longestTask(await browser.stopTracing());
+  await page.close();
+  return { shownMs: shownAt - startedAt, packetMs: followedAt - shownAt, taskMs };
 }
 
 async function used(browser: Browser, page: Page): Promise<Used> {

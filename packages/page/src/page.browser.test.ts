@@ -294,6 +294,17 @@ describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? "
     await page.goto(`${file}${PACKET}`);
     await page.getByRole("alert").getByText("50 %: dropped").waitFor();
     expect(await seriousFindings(page)).toEqual([]);
+    // Rules are worked out apart, so that the page answers meanwhile.
+    expect(page.workers()).toHaveLength(1);
+    expect(faults).toEqual([]);
+  });
+
+  test("an exported page works without a worker where a browser lets it have none", async () => {
+    const { page, faults } = await openWindow();
+    await page.addInitScript("globalThis.Worker = class { constructor() { throw new Error('none') } }");
+    await page.goto(`${await exported(exampleViewed({ extra: FIREWALL }))}${PACKET}`);
+    await page.getByRole("alert").getByText("50 %: dropped").waitFor();
+    expect(page.workers()).toHaveLength(0);
     expect(faults).toEqual([]);
   });
 

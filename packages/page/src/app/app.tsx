@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { PageData } from "../model.ts";
+import type { PageData, PageState } from "../model.ts";
 import { PacketPage } from "./packet-page.tsx";
 import { linkTo, type Route, readRoute } from "./route.ts";
 import { ServicePage } from "./service-page.tsx";
@@ -10,8 +10,8 @@ import { timeOf } from "./words.ts";
 
 const ALL_SERVICES = linkTo({ kind: "services", search: "", namespace: "", state: "" });
 
-/** @param exportedAt ISO 8601; absent where a server stands behind the page */
-export function App({ data, exportedAt }: { readonly data: PageData; readonly exportedAt?: string }) {
+/** @param isExported whether no server stands behind the page */
+export function App({ data, isExported = false }: { readonly data: PageData; readonly isExported?: boolean }) {
   const known = useKnown(data);
   const route = readRoute(useHash());
   useEffect(() => {
@@ -20,7 +20,7 @@ export function App({ data, exportedAt }: { readonly data: PageData; readonly ex
   useFocusOfView(route);
   return (
     <>
-      <Header known={known} kind={route.kind} exportedAt={exportedAt} />
+      <Header known={known} kind={route.kind} isExported={isExported} />
       <main id="main" tabIndex={-1}>
         <OldNote known={known} />
         {known.state === undefined ? (
@@ -66,11 +66,11 @@ function titleOf(route: Route, { state }: Known): string {
 function Header({
   known: { state },
   kind,
-  exportedAt,
+  isExported,
 }: {
   readonly known: Known;
   readonly kind: Route["kind"];
-  readonly exportedAt: string | undefined;
+  readonly isExported: boolean;
 }) {
   const current = (isCurrent: boolean) => (isCurrent ? { "aria-current": "page" as const } : {});
   return (
@@ -98,7 +98,7 @@ function Header({
                 {[dataPath, rules === "planned" ? "as planned" : "", agent].filter(Boolean).join(", ")}
               </span>
             ))}
-            <Shown class="quiet source" text={sourceWords(state.source, exportedAt)} title={state.source} />
+            <Shown class="quiet source" text={sourceWords(state, isExported)} title={state.source} />
           </>
         )}
       </p>
@@ -107,8 +107,8 @@ function Header({
   );
 }
 
-function sourceWords(source: string, exportedAt: string | undefined): string {
-  return exportedAt === undefined ? source : `as it was at ${timeOf(exportedAt)}, from ${source}`;
+function sourceWords({ source, takenAt }: PageState, isExported: boolean): string {
+  return isExported ? `as it was at ${timeOf(takenAt)}, from ${source}` : source;
 }
 
 const THEMES = ["auto", "light", "dark"] as const;
