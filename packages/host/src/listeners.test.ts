@@ -1,6 +1,6 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import process from "node:process";
 import { type IpAddress, parseIpAddress } from "@svcproxy/topology";
 import { expect, onTestFinished, test } from "vitest";
@@ -58,6 +58,24 @@ test("this process is found by what it listens on, over TCP and UDP", async () =
     expect(listenersAt(listeners, wanted)).toHaveLength(1);
     expect(await findPortHolder(thisMachine, wanted)).toMatchObject({ pid: process.pid });
   }
+});
+
+test("each of many listeners is found, beside connections that come behind them", async () => {
+  const servers = Array.from({ length: 70 }, () => createServer().listen(0, "127.0.0.1"));
+  onTestFinished(() => {
+    for (const server of servers) server.close();
+  });
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const ports = servers.map((server) => portOf(server.address()));
+  const [first = 0] = ports;
+  const clients = Array.from({ length: 50 }, () => connect(first, "127.0.0.1"));
+  onTestFinished(() => {
+    for (const client of clients) client.destroy();
+  });
+  await Promise.all(clients.map((client) => once(client, "connect")));
+  const found = (await readListeners()).filter(({ protocol }) => protocol === "tcp");
+  expect(ports.filter((port) => !found.some((listener) => listener.port === port))).toEqual([]);
+  expect(found.filter(({ port }) => port === first)).toHaveLength(1);
 });
 
 function address(text: string): IpAddress {

@@ -1,4 +1,4 @@
-import { readdir, readFile, readlink } from "node:fs/promises";
+import { open, readdir, readFile, readlink } from "node:fs/promises";
 import { addressFromBits, type Family, familyOf, type IpAddress } from "@svcproxy/topology";
 
 /** A socket that waits for connections or datagrams. */
@@ -21,8 +21,12 @@ export interface PortHolder {
 /** What waits in this state, in /proc/net: a listening TCP socket, a bound UDP socket that is connected to nobody. */
 const WAITING = { tcp: "0A", udp: "07" } as const;
 
+/** Of a seq_file the kernel gives at most so much at once. */
+const PIECE_BYTES = 4_096;
+
 /**
- * Every socket of this network namespace that listens, whoever's it is; none where there is no /proc.
+ * Every socket of this network namespace that listens, whoever's it is; none where there is no /proc. It costs what there are of these and of
+ * UDP sockets, however many connections there are.
  *
  * @see proc_pid_net(5), /proc/net/tcp
  */
@@ -30,11 +34,34 @@ export async function readListeners(): Promise<readonly Listener[]> {
   const tables = (["tcp", "udp"] as const).flatMap((protocol) =>
     ([4, 6] as const).map(async (family) => {
       const file = `/proc/net/${protocol}${family === 6 ? "6" : ""}`;
-      const text = await readFile(file, "utf8").catch(() => "");
+      const text = await (protocol === "tcp" ? readWaiting(file) : readFile(file, "utf8")).catch(() => "");
       return parseListeners(text, { protocol, family });
     }),
   );
   return (await Promise.all(tables)).flat();
+}
+
+/**
+ * The lines of a TCP table up to the first connection, and the rest of their piece: "It will first list all listening TCP sockets, and next list all
+ * established TCP connections" (Documentation/networking/proc_net_tcp.rst). Connections are tens of thousands where many have just ended, and the
+ * kernel walks a table of its own for them.
+ */
+async function readWaiting(file: string): Promise<string> {
+  await using table = await open(file);
+  const piece = Buffer.alloc(PIECE_BYTES);
+  let text = "";
+  for (;;) {
+    const { bytesRead } = await table.read(piece, 0, PIECE_BYTES);
+    text += piece.toString("latin1", 0, bytesRead);
+    if (bytesRead === 0 || hasConnection(text)) return text;
+  }
+}
+
+/** Looks at the last whole line: what listens comes before it. */
+function hasConnection(text: string): boolean {
+  const end = text.lastIndexOf("\n");
+  const line = text.slice(text.lastIndexOf("\n", end - 1) + 1, end);
+  return !line.includes(` ${WAITING.tcp} `) && !line.startsWith("  sl");
 }
 
 export function parseListeners(
