@@ -1,11 +1,5 @@
 import { composePlan, serviceName, serviceProblem } from "@svcproxy/host";
-import {
-  changedServices,
-  EnvironmentError,
-  type HostPlan,
-  type Problem,
-  type ServicePortPlan,
-} from "@svcproxy/topology";
+import { changedServices, EnvironmentError, type HostPlan, type Problem } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import { RestoreRefused, type RuleTables, refusalIn } from "../kernel/rule-tables.ts";
 import type { TableChange } from "../kernel/table-change.ts";
@@ -149,10 +143,8 @@ function withState(error: unknown, isBack: boolean): unknown {
 
 /** Whether flows that conntrack keeps may have to go: only those of UDP outlive the rules that sent them. */
 function hasUdp(before: HostPlan, after: HostPlan): boolean {
-  const [was, is] = [new Set(before.ports), new Set(after.ports)];
-  const isUdp = ({ port }: ServicePortPlan) => port.protocol === "udp";
-  return (
-    before.ports.some((port) => isUdp(port) && !is.has(port)) ||
-    after.ports.some((port) => isUdp(port) && !was.has(port))
-  );
+  const udpOf = ({ ports }: HostPlan) => ports.filter(({ port }) => port.protocol === "udp");
+  const [was, is] = [udpOf(before), udpOf(after)];
+  const known = new Set(was);
+  return was.length !== is.length || is.some((port) => !known.has(port));
 }

@@ -1,8 +1,9 @@
-import { type Chain, type Command, formatRule, type Rule, ruleKey, type Table } from "@svcproxy/rules";
+import { type Command, formatRule, type Rule, ruleKey, type Table } from "@svcproxy/rules";
 import type { Family } from "@svcproxy/topology";
 import type { DesiredRules, Hook } from "../desired-rules.ts";
 import { appendAll } from "../kernel/plan-changes.ts";
 import type { ExpectedRule, TableChange } from "../kernel/table-change.ts";
+import { ChainIndex } from "./chain-index.ts";
 
 /**
  * A change of more chains than this is as well made after a look, which finds what others did too. It is more than changes bring while a look
@@ -36,31 +37,27 @@ function familyDelta(before: DesiredRules, after: DesiredRules): readonly TableC
   const tables = new Set([...before.tables, ...after.tables].map(({ name }) => name));
   const changes: TableChange[] = [];
   for (const table of tables) {
-    const was = chainsOf(before, table);
-    const is = chainsOf(after, table);
-    if ((was.size === 0) !== (is.size === 0)) return undefined;
-    const change = tableDelta({ was, is }, { table, after });
+    const change = tableDelta(table, { before, after });
     if (change === undefined) return undefined;
     if (change.commands.length > 0) changes.push(change);
   }
   return changes;
 }
 
-type Chains = ReadonlyMap<string, Chain>;
-
 function tableDelta(
-  { was, is }: { readonly was: Chains; readonly is: Chains },
-  { table, after }: { readonly table: string; readonly after: DesiredRules },
+  table: string,
+  { before, after }: { readonly before: DesiredRules; readonly after: DesiredRules },
 ): TableChange | undefined {
   const { family } = after;
-  const added = [...is.values()].filter(({ name }) => !was.has(name));
-  const gone = [...was.keys()].filter((name) => !is.has(name));
-  const changed = [...is.values()].filter((chain) => {
-    const before = was.get(chain.name);
-    return before !== undefined && before !== chain && !meansTheSame(before.rules, chain.rules, family);
-  });
-  const touched = new Set([...added, ...changed].map(({ name }) => name));
-  if (touched.size + gone.length > MAX_CHAINS) return undefined;
+  const [was, is] = [before, after].map(({ tables }) => tables.filter(({ name }) => name === table));
+  if (was === undefined || is === undefined || hasChains(was) !== hasChains(is)) return undefined;
+  const index = takeIndex(was);
+  const { added, changed, gone } = index.become(
+    is.flatMap(({ chains }) => chains),
+    (one, other) => meansTheSame(one.rules, other.rules, family),
+  );
+  if (added.length + changed.length + gone.length > MAX_CHAINS) return undefined;
+  keepIndex(is, index);
   const commands: Command[] = [
     ...added.map(({ name }): Command => ({ kind: "newChain", table, chain: name })),
     ...[...changed.map(({ name }) => name), ...gone].map((chain): Command => ({ kind: "flush", table, chain })),
@@ -68,46 +65,53 @@ function tableDelta(
     ...gone.map((chain): Command => ({ kind: "deleteChain", table, chain })),
   ];
   if (commands.length === 0) return { family, table, commands };
+  const touched = new Set([...[...added, ...changed].map(({ name }) => name), ...gone]);
   const hooks = after.hooks.filter((hook) => hook.table === table);
-  return { family, table, commands, expected: rulesAbove(new Set([...touched, ...gone]), { chains: is, hooks }) };
+  return { family, table, commands, expected: rulesAbove(touched, { index, hooks }) };
 }
 
 /** The rules of chains that are not touched by which those that are touched are reached from built-in chains. */
 function rulesAbove(
   touched: ReadonlySet<string>,
-  { chains, hooks }: { readonly chains: Chains; readonly hooks: readonly Hook[] },
+  { index, hooks }: { readonly index: ChainIndex; readonly hooks: readonly Hook[] },
 ): readonly ExpectedRule[] {
   const above = new Set(touched);
   const found: ExpectedRule[] = [];
-  // Level by level: there are few, and an index of all jumps would be made for a few of them.
   for (let level: ReadonlySet<string> = touched; level.size > 0; ) {
-    const next = new Set<string>();
-    const look = (chain: string, rule: Rule) => {
-      const { target } = rule;
-      if ((target.kind !== "jump" && target.kind !== "goto") || !level.has(target.chain)) return;
-      if (!touched.has(chain)) found.push({ chain, rule });
-      if (!above.has(chain)) next.add(chain);
-    };
-    for (const { chain, rule } of hooks) look(chain, rule);
-    for (const { name, rules } of chains.values()) for (const rule of rules) look(name, rule);
-    for (const chain of next) above.add(chain);
-    level = next;
+    const leadsToLevel = ({ target }: Rule) =>
+      (target.kind === "jump" || target.kind === "goto") && level.has(target.chain);
+    for (const { chain, rule } of hooks) if (leadsToLevel(rule)) found.push({ chain, rule });
+    const holders = new Map(
+      [...level].flatMap((name) => Array.from(index.above(name), (chain) => [chain.name, chain])),
+    );
+    for (const { name, rules } of holders.values()) {
+      if (touched.has(name)) continue;
+      for (const rule of rules) if (leadsToLevel(rule)) found.push({ chain: name, rule });
+    }
+    level = new Set([...holders.keys()].filter((name) => !above.has(name)));
+    for (const name of level) above.add(name);
   }
   return found;
 }
 
-const knownChains = new WeakMap<Table, Chains>();
+/** By the last of the tables that it is an index of: a note of UDP flows comes as a table of its own. */
+const indexes = new WeakMap<Table, ChainIndex>();
 
-/** What was wanted of a table is what was written, the next time. */
-function chainsOf({ tables }: DesiredRules, name: string): Chains {
-  const [table, ...others] = tables.filter((one) => one.name === name);
-  if (table === undefined) return new Map();
-  // A note of UDP flows comes as a table of its own.
-  if (others.length > 0)
-    return new Map([table, ...others].flatMap((one) => one.chains.map((chain) => [chain.name, chain])));
-  const chains = knownChains.get(table) ?? new Map(table.chains.map((chain) => [chain.name, chain]));
-  knownChains.set(table, chains);
-  return chains;
+/** What was wanted is what was written, the next time. */
+function takeIndex(tables: readonly Table[]): ChainIndex {
+  const last = tables.at(-1);
+  const known = last === undefined ? undefined : indexes.get(last);
+  if (last !== undefined) indexes.delete(last);
+  return known ?? new ChainIndex(tables.flatMap(({ chains }) => chains));
+}
+
+function keepIndex(tables: readonly Table[], index: ChainIndex): void {
+  const last = tables.at(-1);
+  if (last !== undefined) indexes.set(last, index);
+}
+
+function hasChains(tables: readonly Table[]): boolean {
+  return tables.some(({ chains }) => chains.length > 0);
 }
 
 function sameHooks(before: DesiredRules, after: DesiredRules): boolean {

@@ -5,58 +5,73 @@ import type { Script, Section } from "./script.ts";
 /**
  * What a script leaves behind: our chains, and our rules in the built-in ones.
  *
- * @throws TypeError where it names a chain that it has not made, or inserts into one of its own: a bug of the dialect's compiler
+ * @throws TypeError where it adds to a chain that it has not made, or inserts into one of its own: a bug of the dialect's compiler
  */
 export function foldScript({ family, sections }: Script): DesiredRules {
-  const tables = new Map<string, GrowingChains>();
+  const tables = new Map<string, GrowingTable>();
   const hooks: Hook[] = [];
   for (const section of sections) {
-    const { table } = section;
-    let chains = tables.get(table);
-    if (chains === undefined) {
-      chains = new Map();
-      tables.set(table, chains);
-    }
-    fold(section, { chains, hooks });
+    const table = tables.get(section.table) ?? new GrowingTable();
+    tables.set(section.table, table);
+    fold(section, { table, hooks });
   }
-  return {
-    family,
-    tables: [...tables].map(([name, chains]) => ({
-      name,
-      chains: Array.from(chains, ([chain, made]) => made ?? { name: chain, rules: [] }),
-    })),
-    hooks,
-  };
+  return { family, tables: [...tables].map(([name, table]) => ({ name, chains: table.chains() })), hooks };
 }
 
-/** What a chain has so far; undefined: no rule yet. Most get all of theirs at once, and are the very chains that the script has. */
-type GrowingChains = Map<string, Chain | undefined>;
-
 interface Folding {
-  /** Those of the section's table. */
-  readonly chains: GrowingChains;
+  /** The section's. */
+  readonly table: GrowingTable;
   readonly hooks: Hook[];
 }
 
-function fold({ table, newChains = [], inserted = [], appended = [] }: Section, { chains, hooks }: Folding): void {
-  for (const name of newChains) {
-    if (chains.has(name)) throw new TypeError(`chain ${name} is made twice`);
-    chains.set(name, undefined);
-  }
+function fold({ table: name, newChains = [], inserted = [], appended = [] }: Section, { table, hooks }: Folding): void {
+  const builtIn = BUILT_IN_CHAINS[name] ?? [];
+  for (const chain of newChains) table.make(chain);
   for (const { chain, rule } of inserted) {
-    if (!isBuiltIn(table, chain)) throw new TypeError(`cannot insert into chain ${chain}`);
-    hooks.push({ table, chain, rule, placement: "first" });
+    if (!builtIn.includes(chain)) throw new TypeError(`cannot insert into chain ${chain}`);
+    hooks.push({ table: name, chain, rule, placement: "first" });
   }
   for (const chain of appended) {
-    const { name, rules } = chain;
-    const before = chains.get(name);
-    if (isBuiltIn(table, name)) for (const rule of rules) hooks.push({ table, chain: name, rule, placement: "last" });
-    else if (before !== undefined) chains.set(name, { name, rules: [...before.rules, ...rules] });
-    else if (chains.has(name)) chains.set(name, chain);
-    else throw new TypeError(`cannot add to chain ${name}`);
+    if (!builtIn.includes(chain.name)) table.append(chain);
+    else for (const rule of chain.rules) hooks.push({ table: name, chain: chain.name, rule, placement: "last" });
   }
 }
 
-function isBuiltIn(table: string, chain: string): boolean {
-  return BUILT_IN_CHAINS[table]?.includes(chain) === true;
+/** So many places behind the last chain the next one is looked for first: that of one that gets rules twice is a few before it. */
+const NEAR = 4;
+
+/**
+ * The chains of a table as they are made. Most get all of their rules at once, in the order in which they were made, and are the very chains that the
+ * script has: of tens of thousands an index by name would be the larger part of the work.
+ */
+class GrowingTable {
+  readonly #names: string[] = [];
+  readonly #chains: (Chain | undefined)[] = [];
+  /** Behind the place of the last that got rules. */
+  #next = 0;
+
+  make(name: string): void {
+    this.#names.push(name);
+    this.#chains.push(undefined);
+  }
+
+  append(chain: Chain): void {
+    const place = this.#placeOf(chain.name);
+    const before = this.#chains[place];
+    this.#chains[place] = before === undefined ? chain : { name: chain.name, rules: [...before.rules, ...chain.rules] };
+    this.#next = place + 1;
+  }
+
+  #placeOf(name: string): number {
+    for (let place = this.#next; place > this.#next - NEAR && place >= 0; place--)
+      if (this.#names[place] === name) return place;
+    const behind = this.#names.indexOf(name, this.#next);
+    const place = behind >= 0 ? behind : this.#names.indexOf(name);
+    if (place < 0) throw new TypeError(`cannot add to chain ${name}`);
+    return place;
+  }
+
+  chains(): readonly Chain[] {
+    return this.#chains.map((chain, place) => chain ?? { name: this.#names[place] ?? "", rules: [] });
+  }
 }
