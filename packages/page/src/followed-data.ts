@@ -214,15 +214,17 @@ export class FollowedData<T extends Listed = Listed> implements PageData {
 
   async #look(): Promise<void> {
     const startedAt = performance.now();
+    let tookMs = 0;
     try {
       await this.#readIfChanged();
+      tookMs = performance.now() - startedAt;
+      // Who counts sees itself to what that may cost, and how often: waiting for it costs nothing.
       await this.#count();
       if (this.#oldSince !== undefined) this.#tell({ kind: "fresh" });
       this.#oldSince = undefined;
     } catch (error) {
       this.#tellOld(error);
     }
-    const tookMs = performance.now() - startedAt;
     if (this.#followers.size > 0) this.#schedule(Math.max(LEAST_PAUSE_MS, tookMs / SHARE - tookMs));
   }
 

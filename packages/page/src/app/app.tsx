@@ -1,3 +1,4 @@
+import { visible } from "@svcproxy/topology";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { PageData, PageState } from "../model.ts";
 import { PacketPage } from "./packet-page.tsx";
@@ -6,7 +7,7 @@ import { ServicePage } from "./service-page.tsx";
 import { ServicesPage } from "./services-page.tsx";
 import { Shown } from "./shown.tsx";
 import { type Known, useHash, useKnown } from "./store.ts";
-import { timeOf } from "./words.ts";
+import { plural, timeOf } from "./words.ts";
 
 const ALL_SERVICES = linkTo({ kind: "services", search: "", namespace: "", state: "" });
 
@@ -90,14 +91,7 @@ function Header({
       <p class="origin">
         {state !== undefined && (
           <>
-            {state.hosts.map(({ name, dataPath, rules, state: agent }) => (
-              <span class="host" key={name}>
-                <b>
-                  <Shown text={name} />
-                </b>{" "}
-                {[dataPath, rules === "planned" ? "as planned" : "", agent].filter(Boolean).join(", ")}
-              </span>
-            ))}
+            <Hosts hosts={state.hosts} />
             <Shown class="quiet source" text={sourceWords(state, isExported)} title={state.source} />
           </>
         )}
@@ -105,6 +99,27 @@ function Header({
       <ThemeButton />
     </header>
   );
+}
+
+/** Each with what it is; where all are the same, once. */
+function Hosts({ hosts }: Pick<PageState, "hosts">) {
+  const words = hosts.map(({ dataPath, rules, state }) =>
+    [dataPath, rules === "planned" ? "as planned" : "", state].filter(Boolean).join(", "),
+  );
+  if (hosts.length > 1 && new Set(words).size === 1)
+    return (
+      <span class="host" title={visible(hosts.map(({ name }) => name).join("\n"))}>
+        <b>{plural(hosts.length, "host")}</b> {words[0]}
+      </span>
+    );
+  return hosts.map(({ name }, index) => (
+    <span class="host" key={name}>
+      <b>
+        <Shown text={name} />
+      </b>{" "}
+      {words[index]}
+    </span>
+  ));
 }
 
 function sourceWords({ source, takenAt }: PageState, isExported: boolean): string {

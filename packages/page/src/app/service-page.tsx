@@ -1,11 +1,9 @@
-import type { ClientKind } from "@svcproxy/topology";
 import { useEffect, useState } from "preact/hooks";
 import type { PageConnections, PageData, PageService, PageState, ServiceView } from "../model.ts";
 import { CarriedOut } from "./carried-out.tsx";
 import { ConnectionList } from "./connection-list.tsx";
 import { linkTo } from "./route.ts";
-import { ScrollBox } from "./scroll-box.tsx";
-import { ServiceDrawing } from "./service-drawing.tsx";
+import { ServiceWays } from "./service-ways.tsx";
 import { Shown } from "./shown.tsx";
 import { StateMark } from "./state-mark.tsx";
 import { type Known, useAnswer } from "./store.ts";
@@ -67,7 +65,7 @@ export function ServicePage({ data, known, state, id, host }: ServicePageProps) 
         </p>
       )}
       {views.kind === "answer" && (
-        <Details views={views.value} shown={shown.name} state={state} connections={connections} />
+        <Details views={views.value} shown={shown.name} service={service} state={state} connections={connections} />
       )}
     </>
   );
@@ -125,42 +123,22 @@ function HostTabs({
   );
 }
 
-const CLIENTS: readonly { readonly kind: ClientKind; readonly words: string }[] = [
-  { kind: "pod", words: "a pod here" },
-  { kind: "host", words: "this host" },
-  { kind: "outside", words: "outside" },
-];
-
 interface DetailsProps {
   /** Of each host. */
   readonly views: readonly ServiceView[];
   readonly shown: string;
+  readonly service: PageService;
   readonly state: PageState;
   readonly connections: PageConnections | undefined;
 }
 
-function Details({ views, shown, state, connections }: DetailsProps) {
-  const [client, setClient] = useState<ClientKind>("pod");
+function Details({ views, shown, service, state, connections }: DetailsProps) {
   const view = views.find(({ host }) => host === shown);
   if (view === undefined) return null;
   const known = views.filter((_view, index) => state.hosts[index]?.rules !== "none");
   return (
     <>
-      <section aria-labelledby="ways">
-        <h2 id="ways">Who answers</h2>
-        <fieldset class="choice">
-          <legend>Dialled from</legend>
-          {CLIENTS.map(({ kind, words }) => (
-            <label key={kind}>
-              <input type="radio" name="client" checked={client === kind} onChange={() => setClient(kind)} /> {words}
-            </label>
-          ))}
-        </fieldset>
-        <p class="quiet">Choose a line to follow a packet along it.</p>
-        <ScrollBox label="Picture of the service">
-          <ServiceDrawing view={view} client={client} connections={connections} />
-        </ScrollBox>
-      </section>
+      <ServiceWays view={view} service={service} connections={connections} />
       {connections !== undefined && <ConnectionList connections={connections} state={state} />}
       <CarriedOut views={known.length === 0 ? [view] : known} />
       <EndpointList view={view} />

@@ -195,8 +195,8 @@ function idleLines(
     const endpoint = view.endpoints[Number(id.replace("endpoint-", ""))];
     const live = endpoint === undefined ? 0 : liveOf(connections, (one) => isTo(endpoint, one));
     if (live === 0 && kind !== "draining") return [{ from: from.id, to: id, kind: "none", label: "", title: "" }];
-    const label = live === 0 ? "none new" : `none new · ${live} live`;
-    return [{ from: from.id, to: id, kind: "idle", label, title: `${label}: it is ${kind}` }];
+    const label = live === 0 ? "" : `${live} live`;
+    return [{ from: from.id, to: id, kind: "idle", label, title: `nothing new: it is ${kind}` }];
   });
 }
 

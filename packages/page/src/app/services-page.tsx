@@ -106,10 +106,10 @@ function ServiceTable({
   const hosts = order.flatMap((index) => state.hosts[index] ?? []);
   const hasCounts = counts.size > 0;
   const columns = [
-    { name: "Service", width: 180 },
-    { name: "Addresses", width: 260 },
-    { name: "Endpoints", width: 190 },
-    ...(hosts.length > 1 ? hosts.map(({ name }) => ({ name, width: 150 })) : [{ name: "State", width: 250 }]),
+    { name: "Service", width: 190 },
+    { name: "Addresses", width: 190 },
+    { name: "Endpoints", width: 232 },
+    ...(hosts.length > 1 ? hosts.map(({ name }) => ({ name, width: 118 })) : [{ name: "State", width: 250 }]),
     ...(hasCounts ? [{ name: "New per second", width: 100 }] : []),
   ];
   const everyMs = Math.max(0, ...Array.from(counts.values(), (count) => count.everyMs));
@@ -156,26 +156,40 @@ function StateWithWhy({ state }: { readonly state: ServiceState }) {
 function ServiceName({ service: { id, namespace, name, states } }: { readonly service: PageService }) {
   const worst = worstOf(states);
   return (
-    <a class="name" href={linkTo({ kind: "service", id })} title={visible(worst.why ?? id)}>
-      {namespace !== "default" && <Shown class="quiet" text={`${namespace}/`} />}
+    <a class="name" href={linkTo({ kind: "service", id })} title={visible([id, worst.why ?? ""].join("\n").trim())}>
       <Shown text={name} />
+      {namespace !== "default" && (
+        <>
+          <span class="visually-hidden"> in </span>
+          <Shown class="quiet" text={namespace} />
+        </>
+      )}
     </a>
   );
 }
 
 const SHOWN_ADDRESSES = 2;
+const SHOWN_NODE_PORTS = 2;
 
 function Addresses({ service: { ports } }: { readonly service: PageService }) {
   const all = ports.flatMap(({ addresses, port, protocol }) =>
     addresses.map(({ address }) => `${socket(address, port)}${protocol === "tcp" ? "" : `/${protocol}`}`),
   );
   const nodes = ports.flatMap(({ nodePort }) => (nodePort === undefined ? [] : [nodePort]));
-  const more = all.length - SHOWN_ADDRESSES;
+  const shown = all.slice(0, nodes.length > 0 ? 1 : SHOWN_ADDRESSES);
+  const more = [
+    ...(all.length > shown.length ? [`+${all.length - shown.length}`] : []),
+    ...(nodes.length > 0 ? [`NodePort ${nodes.slice(0, SHOWN_NODE_PORTS).join(", ")}`] : []),
+  ];
+  const [first = "none", ...others] = shown;
   return (
-    <span class="addresses" title={`${all.join("\n")}\n${ports.map(portWords).join("\n")}`}>
-      {all.slice(0, SHOWN_ADDRESSES).join("  ") || "none"}
-      {more > 0 && <span class="quiet"> +{more}</span>}
-      {nodes.length > 0 && <span class="quiet"> node {nodes.slice(0, SHOWN_ADDRESSES).join(", ")}</span>}
+    <span class="addresses" title={[...all, ...ports.map(portWords)].join("\n")}>
+      <span>{first}</span>
+      {others.length + more.length > 0 && (
+        <span>
+          {others.join(" ")} <span class="quiet">{more.join(" · ")}</span>
+        </span>
+      )}
     </span>
   );
 }
@@ -204,7 +218,7 @@ function Endpoints({ endpoints }: { readonly endpoints: readonly PageEndpoint[] 
           {count} {condition}
         </span>
       ))}
-      <Shown class="quiet" text={placesOf([...byHost.keys()])} />
+      <Shown class="quiet place" text={placesOf([...byHost.keys()])} />
     </span>
   );
 }

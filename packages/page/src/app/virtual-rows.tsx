@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Shown } from "./shown.tsx";
 
 /** Pixels; every row has it, so that those out of sight need not be made. The style sheet has the same. */
-const ROW_HEIGHT = 40;
+const ROW_HEIGHT = 44;
 /** Rows above and below what is seen. */
 const SPARE = 8;
 
@@ -56,7 +56,7 @@ export function VirtualRows<T>({ label, columns, rows, keyOf, cells }: VirtualRo
           <tr aria-rowindex={1}>
             {columns.map(({ name }) => (
               <th scope="col" key={name}>
-                <Shown text={name} />
+                <Shown text={name} title={name} />
               </th>
             ))}
           </tr>

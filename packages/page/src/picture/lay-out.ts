@@ -43,9 +43,13 @@ export interface LayoutOptions {
   readonly gap?: number;
   /** Whether what stands above each other stays in the order in which it was given; else lines cross as rarely as they can. */
   readonly keepsOrder?: boolean;
+  /** Of a tree: whether each box stands as high as the first to which it leads; else in the middle of them. */
+  readonly alignsTop?: boolean;
 }
 
 const MARGIN = 16;
+/** Between boxes above each other. */
+const BOX_GAP = 18;
 /** A character of a label. */
 const LABEL_WIDTH = 8;
 const LABEL_HEIGHT = 18;
@@ -57,10 +61,10 @@ const GROUP_NAME_HEIGHT = 18;
 export function layOut(
   boxes: readonly SizedBox[],
   lines: readonly SizedLine[],
-  { gap = 30, keepsOrder = false }: LayoutOptions = {},
+  { gap = 30, keepsOrder = false, alignsTop = false }: LayoutOptions = {},
 ): Layout {
   const graph = new Graph({ multigraph: true });
-  graph.setGraph({ rankdir: "LR", nodesep: 18, ranksep: gap, edgesep: 8, marginx: MARGIN, marginy: MARGIN });
+  graph.setGraph({ rankdir: "LR", nodesep: BOX_GAP, ranksep: gap, edgesep: 8, marginx: MARGIN, marginy: MARGIN });
   const blocks = blocksOf(boxes);
   const blockOf = new Map(blocks.flatMap((block) => block.boxes.map(({ id }) => [id, block.id] as const)));
   for (const { id, width, height } of blocks) graph.setNode(id, { width, height });
@@ -73,6 +77,7 @@ export function layOut(
     );
   layout(graph, { disableOptimalOrderHeuristic: keepsOrder });
   const { width = 0, height = 0 } = graph.graph();
+  const top = alignsTop ? alignTop(graph) : height;
   const placed = new Map<string, Rectangle>();
   const groups = new Map<string, Rectangle>();
   for (const block of blocks) {
@@ -80,7 +85,25 @@ export function layOut(
     if (block.group !== undefined) groups.set(block.group, corner);
     for (const box of block.boxes) placed.set(box.id, { ...box, x: corner.x + box.x, y: corner.y + box.y });
   }
-  return { width, height, boxes: placed, groups, lines: draw(lines, placed) };
+  return { width, height: top, boxes: placed, groups, lines: draw(lines, placed, { alignsTop }) };
+}
+
+/** Moves the boxes of a tree up, each subtree below the one before. @returns the height of it all */
+function alignTop(graph: Graph): number {
+  const topOf = (id: string): number => graph.node(id).y;
+  const place = (id: string, y: number): number => {
+    const box = graph.node(id);
+    const next: readonly string[] = graph.successors(id) ?? [];
+    const below = next.toSorted((a, b) => topOf(a) - topOf(b));
+    box.y = y + box.height / 2;
+    let bottom = y;
+    for (const child of below) bottom = place(child, bottom) + BOX_GAP;
+    return Math.max(bottom - BOX_GAP, y + box.height);
+  };
+  const sources: readonly string[] = graph.sources();
+  let bottom = MARGIN;
+  for (const source of sources) bottom = place(source, bottom);
+  return bottom + MARGIN;
 }
 
 /** What dagre places as one: a box, or the frame of a group with the boxes in it. */
@@ -95,24 +118,30 @@ interface Block {
 
 function blocksOf(boxes: readonly SizedBox[]): readonly Block[] {
   const blocks = Map.groupBy(boxes, ({ id, group }) => (group === undefined ? `box ${id}` : `group ${group}`));
+  const inGroups = boxes.filter(({ group }) => group !== undefined);
+  // Frames are equally wide, and so are the boxes in them: they stand in one column.
+  const widest = Math.max(0, ...inGroups.map(({ width, group = "" }) => Math.max(width, group.length * LABEL_WIDTH)));
   return Array.from(blocks, ([id, own]): Block => {
     const [first] = own;
     if (first === undefined) throw new TypeError("a group has a box");
     const { group, width, height } = first;
-    return group === undefined ? { id, width, height, boxes: [{ ...first, x: 0, y: 0 }] } : frameOf(id, group, own);
+    return group === undefined
+      ? { id, width, height, boxes: [{ ...first, x: 0, y: 0 }] }
+      : frameOf(group, { id, boxes: own, widest });
   });
 }
 
-function frameOf(id: string, group: string, boxes: readonly SizedBox[]): Block {
+function frameOf(
+  group: string,
+  { id, boxes, widest }: { readonly id: string; readonly boxes: readonly SizedBox[]; readonly widest: number },
+): Block {
   let y = GROUP_NAME_HEIGHT + GROUP_PADDING;
   const inside: Block["boxes"][number][] = [];
   for (const box of boxes) {
-    inside.push({ ...box, x: GROUP_PADDING, y });
+    inside.push({ ...box, width: widest, x: GROUP_PADDING, y });
     y += box.height + GROUP_PADDING;
   }
-  const widest = Math.max(group.length * LABEL_WIDTH, ...boxes.map((box) => box.width));
-  const width = widest + 2 * GROUP_PADDING;
-  return { id, group, width, height: y, boxes: inside };
+  return { id, group, width: widest + 2 * GROUP_PADDING, height: y, boxes: inside };
 }
 
 /** dagre tells the middle of what it places. */
@@ -122,11 +151,17 @@ function cornerOf({ x, y, width, height }: Rectangle): Rectangle {
 
 /** How far from an end, as a part of its length, a line has its label: there it is apart from those that share the other end. */
 const LABEL_AT = 0.28;
+/** Lines of boxes that begin at the same height end in this uppermost part of them. */
+const TOP_HEIGHT = 52;
 /** Between a label and the box beside it. */
 const LABEL_GAP = 14;
 
 /** From right sides to left sides; those of one box leave and arrive apart from each other, in the order in which they do not cross. */
-function draw(lines: readonly SizedLine[], boxes: ReadonlyMap<string, Rectangle>): readonly PlacedLine[] {
+function draw(
+  lines: readonly SizedLine[],
+  boxes: ReadonlyMap<string, Rectangle>,
+  { alignsTop }: { readonly alignsTop: boolean },
+): readonly PlacedLine[] {
   const middle = (id: string) => {
     const { y, height } = boxes.get(id) ?? NOWHERE;
     return y + height / 2;
@@ -135,7 +170,8 @@ function draw(lines: readonly SizedLine[], boxes: ReadonlyMap<string, Rectangle>
     const other = side === "from" ? "to" : "from";
     const heights = new Map<SizedLine, number>();
     for (const [id, own] of Map.groupBy(lines, (line) => line[side])) {
-      const { y, height } = boxes.get(id) ?? NOWHERE;
+      const { y, height: whole } = boxes.get(id) ?? NOWHERE;
+      const height = alignsTop ? Math.min(whole, TOP_HEIGHT) : whole;
       const sorted = own.toSorted((a, b) => middle(a[other]) - middle(b[other]));
       for (const [index, line] of sorted.entries()) heights.set(line, y + (height * (index + 1)) / (sorted.length + 1));
     }

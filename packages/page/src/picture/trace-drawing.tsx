@@ -40,8 +40,8 @@ export function TraceDrawing({ trace, style, shrinksTo }: TraceDrawingProps) {
   const layout = layOut(
     drawn.map(({ box: { id }, width, height }) => ({ id, width, height })),
     picture.lines,
-    // Ways that end badly come first.
-    { keepsOrder: true },
+    // Ways that end badly come first, and where it begins is seen with them.
+    { keepsOrder: true, alignsTop: true },
   );
   return (
     <svg
