@@ -89,24 +89,29 @@ class Places {
   }
 }
 
-const memories = new WeakMap<HostPlan, PlanMemory>();
+/**
+ * What is known of a plan hangs on the plan itself, unseen: what a WeakMap holds survives V8's small collections when its plan is long gone,
+ * lists of thousands with each change.
+ */
+const MEMORY = Symbol("what is known of this plan");
 
 export function remember(plan: HostPlan, memory: PlanMemory): void {
-  memories.set(plan, memory);
+  Object.defineProperty(plan, MEMORY, { value: memory });
 }
 
 export function recall(plan: HostPlan): PlanMemory | undefined {
-  return memories.get(plan);
+  const memory: unknown = Reflect.get(plan, MEMORY);
+  return memory instanceof PlanMemory ? memory : undefined;
 }
 
 /** Undefined where nobody knows. */
 export function changesOf(plan: HostPlan): PlanChanges | undefined {
-  return memories.get(plan)?.changedFrom;
+  return recall(plan)?.changedFrom;
 }
 
 /** All ports of a service (`namespace/name`) in a plan, in its order. */
 export function portsOfService(plan: HostPlan, name: string): readonly ServicePortPlan[] {
-  const memory = memories.get(plan);
+  const memory = recall(plan);
   if (memory === undefined) {
     return plan.ports.filter(({ service }) => name.endsWith(service.name) && keyOf(service) === name);
   }
@@ -162,7 +167,7 @@ interface FoundInPorts<Found> {
 }
 
 function inOrder<Found>(plan: HostPlan, found: ReadonlyMap<string, readonly Found[]>): FoundInPorts<Found> {
-  const places = memories.get(plan)?.places;
+  const places = recall(plan)?.places;
   const placeOf = (name: string) => places?.of(name) ?? 0;
   const sorted = [...found].filter(([, ofService]) => ofService.length > 0).sort(([a], [b]) => placeOf(a) - placeOf(b));
   return { byService: new Map(sorted), all: sorted.flatMap(([, ofService]) => ofService) };
