@@ -1,4 +1,4 @@
-import type { DataPath, ServicePortStatus } from "@svcproxy/host";
+import type { ApplyReport, DataPath, ServicePortStatus } from "@svcproxy/host";
 import type { HostPlan, Topology } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { RemovalGuard } from "./removal-guard.ts";
@@ -33,6 +33,8 @@ export interface AgentOptions {
   readonly isPaused?: () => boolean;
   /** Called after each plan that was carried out. */
   readonly onCarriedOut?: (outcome: CarriedOut) => void;
+  /** Called each time that none of a plan could be carried out. */
+  readonly onFailure?: () => void;
 }
 
 export interface CarriedOut {
@@ -44,6 +46,8 @@ export interface CarriedOut {
   readonly changed: ReadonlySet<string> | undefined;
   /** See `ApplyReport`. */
   readonly deletedUdpFlows: number;
+  readonly settledUdpMs: ApplyReport["settledUdpMs"];
+  readonly ruleCounts: ApplyReport["ruleCounts"];
   /** How each port of the plan stands. */
   readonly ports: readonly ServicePortStatus[];
 }

@@ -137,6 +137,7 @@ export class Agent {
       this.#ending.abort();
       return;
     }
+    this.#options.onFailure?.();
     if (error instanceof EnvironmentError) this.#failure = failureOf(error, this.#failure);
     else {
       this.#options.logger.error({ err: error }, "this is a bug in svcproxy: the plan could not be carried out");
@@ -199,9 +200,10 @@ export class Agent {
     await this.#carriedOut(plan, { session, report });
     const ports = session.status();
     const isWhole = countStates(ports)["in-force"] === ports.length;
-    const { deletedUdpFlows = 0 } = report;
+    const { deletedUdpFlows = 0, settledUdpMs, ruleCounts } = report;
     const tookMs = performance.now() - startedMs;
-    this.#options.onCarriedOut?.({ plan, changed, ports, isWhole, tookMs, deletedUdpFlows });
+    const measured = { deletedUdpFlows, settledUdpMs, ruleCounts };
+    this.#options.onCarriedOut?.({ plan, changed, ports, isWhole, tookMs, ...measured });
   }
 
   /** The last of which a plan could be made. */

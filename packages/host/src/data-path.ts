@@ -66,8 +66,21 @@ export interface ApplyReport {
   readonly problems: readonly Problem[];
   /** UDP flows that the kernel was made to forget, because they went where no new one would. Absent: none. */
   readonly deletedUdpFlows?: number;
+  /** How long it took to look for such flows, in milliseconds. Absent: nobody had to. */
+  readonly settledUdpMs?: number;
+  /** How many rules are ours, counted when somebody asks. Absent: this data path has none that grow with the services. */
+  readonly ruleCounts?: () => readonly RuleCount[];
   /** What told the machine from the plan, where everything was looked at. It takes a comparison. */
   readonly found?: () => readonly Difference[];
+}
+
+/** Rules in one table of one family. */
+export interface RuleCount {
+  readonly family: Family;
+  readonly table: string;
+  readonly total: number;
+  /** Those of them that the apply wrote. */
+  readonly written: number;
 }
 
 export interface PlanDifference {

@@ -1,18 +1,9 @@
 import process from "node:process";
 import { type MetricFamily, seconds, single } from "../observe/metric-family.ts";
-import type { ObjectChanges } from "../source.ts";
-import { APPLY_TIME_BUCKETS_SECONDS, type ApplyTimes } from "./apply-times.ts";
-import { type MeasuredServices, SERVICE_METRICS } from "./counters/service-metrics.ts";
+import { SERVICE_METRICS } from "./counters/service-metrics.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
-import type { MeasuredWork } from "./measured-work.ts";
-
-/** What the metrics are made of. */
-export interface MeasuredAgent extends MeasuredServices, MeasuredWork {
-  readonly status: HostAgentStatus;
-  /** Answers of `/healthz` and `/livez` by HTTP code. */
-  readonly healthz: ReadonlyMap<number, number>;
-  readonly livez: ReadonlyMap<number, number>;
-}
+import { KUBE_PROXY_METRICS } from "./kube-proxy-metrics.ts";
+import type { MeasuredAgent } from "./measured-agent.ts";
 
 type Family = MetricFamily<MeasuredAgent>;
 
@@ -20,38 +11,7 @@ const STATES: readonly HostAgentStatus["state"][] = ["starting", "following", "s
 
 /** kube-proxy's names where the meaning is kube-proxy's, own ones for the rest. */
 export const AGENT_METRICS: readonly Family[] = [
-  durations(
-    "kubeproxy_sync_proxy_rules_duration_seconds",
-    "How long it took to carry a plan out.",
-    (agent) => agent.status.applies,
-  ),
-  durations(
-    "kubeproxy_sync_full_proxy_rules_duration_seconds",
-    "How long it took to carry a plan out where everything on the machine was looked at.",
-    (agent) => agent.fullApplies,
-  ),
-  {
-    type: "gauge",
-    name: "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
-    help: "When a plan was last carried out; 0: never.",
-    samples: single(({ status: { applies } }) => (applies.lastAt === undefined ? 0 : seconds(applies.lastAt))),
-  },
-  {
-    type: "gauge",
-    name: "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
-    help: "When a change that was to be carried out last came; 0: never.",
-    samples: single(({ status: { source } }) => (source.readAt === undefined ? 0 : seconds(source.readAt))),
-  },
-  ...changesOf("service", "Service", ({ services }) => services),
-  ...changesOf("endpoint", "EndpointSlice", ({ endpoints }) => endpoints),
-  {
-    type: "counter",
-    name: "kubeproxy_conntrack_reconciler_deleted_entries_total",
-    help: "UDP flows that the kernel was made to forget because their endpoint or service had gone.",
-    samples: single(({ deletedUdpFlows }) => deletedUdpFlows),
-  },
-  countedByCode("kubeproxy_proxy_healthz_total", "/healthz", ({ healthz }) => healthz),
-  countedByCode("kubeproxy_proxy_livez_total", "/livez", ({ livez }) => livez),
+  ...KUBE_PROXY_METRICS,
   {
     type: "gauge",
     name: "svcproxy_agent_state",
@@ -148,59 +108,3 @@ export const AGENT_METRICS: readonly Family[] = [
   },
   ...SERVICE_METRICS,
 ];
-
-function durations(name: string, help: string, times: (agent: MeasuredAgent) => ApplyTimes): Family {
-  return {
-    ...{ type: "histogram", name, help },
-    samples: (agent) => {
-      const { withinBucket, count, sumSeconds } = times(agent);
-      const buckets = APPLY_TIME_BUCKETS_SECONDS.map((le, index) => ({
-        ...{ name: `${name}_bucket`, labels: { le } },
-        value: withinBucket[index] ?? 0,
-      }));
-      return [
-        ...buckets,
-        { name: `${name}_bucket`, labels: { le: "+Inf" }, value: count },
-        { name: `${name}_sum`, labels: {}, value: sumSeconds },
-        { name: `${name}_count`, labels: {}, value: count },
-      ];
-    },
-  };
-}
-
-/** As kube-proxy has them: of objects that came, went or became others, by the source's own events; none with a source that has no such objects. */
-function changesOf(
-  name: string,
-  kind: string,
-  pick: (changes: ObjectChanges) => ObjectChanges["services"],
-): readonly Family[] {
-  const samplesOf = (member: "total" | "pending") => (agent: MeasuredAgent) =>
-    agent.objectChanges === undefined ? [] : [{ labels: {}, value: pick(agent.objectChanges)[member] }];
-  return [
-    {
-      type: "counter",
-      name: `kubeproxy_sync_proxy_rules_${name}_changes_total`,
-      help: `Changes of ${kind} objects that the source told.`,
-      samples: samplesOf("total"),
-    },
-    {
-      type: "gauge",
-      name: `kubeproxy_sync_proxy_rules_${name}_changes_pending`,
-      help: `Those of them that no plan was made of yet.`,
-      samples: samplesOf("pending"),
-    },
-  ];
-}
-
-function countedByCode(
-  name: string,
-  path: string,
-  counts: (agent: MeasuredAgent) => ReadonlyMap<number, number>,
-): Family {
-  return {
-    type: "counter",
-    name,
-    help: `Answers on ${path}, by HTTP code.`,
-    samples: (agent) => [...counts(agent)].map(([code, value]) => ({ labels: { code }, value })),
-  };
-}

@@ -6,7 +6,7 @@ import { EnvironmentError, exampleTopology } from "@svcproxy/topology";
 import { expect, onTestFinished, test } from "vitest";
 import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
 import { AgentPages } from "./agent-pages.ts";
-import { NO_APPLIES } from "./apply-times.ts";
+import { addApply, NO_APPLIES } from "./apply-times.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import { type PagePlace, servePages } from "./page-server.ts";
 
@@ -16,6 +16,13 @@ const COUNTERS = {
   services: [{ service: "default/web", portName: "", protocol: "TCP" as const, connections: 3 }],
   leftOut: 0,
   readAt: new Date("2026-01-01T00:00:05.000Z"),
+};
+const WORK = {
+  fullApplies: addApply(NO_APPLIES, { tookMs: 1_500, at: new Date() }),
+  partialApplies: addApply(NO_APPLIES, { tookMs: 3, at: new Date() }),
+  udpSettlings: addApply(NO_APPLIES, { tookMs: 7, at: new Date() }),
+  ...{ deletedUdpFlows: 3, failureCount: 2, objectChanges: CHANGES },
+  ruleCounts: [{ family: 4 as const, table: "nat", total: 120, written: 5 }],
 };
 const OLDER = {
   pid: 41,
@@ -40,7 +47,7 @@ async function served(which: "health" | "metrics" | "socket", status: Partial<Ho
     },
     tellServices: () => [],
     services: async () => ({ services: undefined, plan: undefined }),
-    work: async () => ({ fullApplies: NO_APPLIES, deletedUdpFlows: 3, objectChanges: CHANGES, generations: [OLDER] }),
+    work: async () => ({ ...WORK, generations: [OLDER] }),
     counters: async () => COUNTERS,
     tellTopology: (since) => (since === undefined ? undefined : { ...NO_SERVICES, since }),
     rules: async () => {
@@ -154,11 +161,31 @@ test("what was changed, queued and forgotten has kube-proxy's names; older gener
     ["kubeproxy_sync_proxy_rules_service_changes_pending", 1],
     ["kubeproxy_sync_proxy_rules_endpoint_changes_total", 9],
     ["kubeproxy_sync_proxy_rules_endpoint_changes_pending", 2],
-    ["kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds", Date.parse("2026-01-01T00:01:00.000Z") / 1000],
+    [
+      'kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds{ip_family="IPv4"}',
+      Date.parse("2026-01-01T00:01:00.000Z") / 1000,
+    ],
+    ['kubeproxy_sync_full_proxy_rules_duration_seconds_sum{ip_family="IPv4"}', 1.5],
+    ['kubeproxy_sync_partial_proxy_rules_duration_seconds_bucket{ip_family="IPv4",le="0.004"}', 1],
+    ['kubeproxy_conntrack_reconciler_sync_duration_seconds_sum{ip_family="IPv4"}', 0.007],
+    ['kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv4"}', 2],
+    ['kubeproxy_sync_proxy_rules_iptables_total{ip_family="IPv4",table="nat"}', 120],
+    ['kubeproxy_sync_proxy_rules_iptables_last{ip_family="IPv4",table="nat"}', 5],
     ["kubeproxy_conntrack_reconciler_deleted_entries_total", 3],
     ["svcproxy_older_generations", 1],
     ["svcproxy_older_generations_connections", 3],
   ])
     expect(body).toContain(`\n${name} ${value}\n`);
+  // Of a data path that is not in use nothing can fail.
+  expect(body).not.toContain("iptables_restore_failures_total{");
   expect(JSON.parse((await ask("GET /v1/status")).body)).toMatchObject({ generations: [{ pid: 41, connections: 3 }] });
+});
+
+test("what is told of a sync is told for each family that is served", async () => {
+  const [port] = exampleHostAgentStatus().ports;
+  if (port === undefined) throw new Error("the example has no port");
+  const { ask } = await served("metrics", { ports: [{ ...port, family: 6 }, port] });
+  const { body } = await ask("GET /metrics");
+  const name = "kubeproxy_sync_proxy_rules_last_timestamp_seconds";
+  expect(body).toContain(`\n${name}{ip_family="IPv4"} 0\n${name}{ip_family="IPv6"} 0\n`);
 });

@@ -51,8 +51,7 @@ export function answerQuestions(options: QuestionOptions): AskedAgent {
       return { services, plan: inForce.plan };
     },
     work: async () => ({
-      fullApplies: inForce.fullApplies,
-      deletedUdpFlows: inForce.deletedUdpFlows,
+      ...inForce.measured,
       objectChanges: source.objectChanges?.(),
       generations: dataPath instanceof UserspaceDataPath ? await dataPath.generations() : [],
     }),

@@ -30,8 +30,8 @@ async function seriesOf(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
     livez: new Map([[503, 1]]),
     services: { services: [sum], leftOut: 0, readAt: new Date(0) },
     plan: planHost(exampleTopology().topology, { host: "cloudos1" }),
-    fullApplies: NO_APPLIES,
-    ...{ deletedUdpFlows: 0, generations: [] },
+    ...{ fullApplies: NO_APPLIES, partialApplies: NO_APPLIES, udpSettlings: NO_APPLIES },
+    ...{ deletedUdpFlows: 0, failureCount: 0, ruleCounts: [], generations: [] },
     objectChanges: { services: { total: 1, pending: 0 }, endpoints: { total: 1, pending: 0 } },
   });
   const series = new Map<string, Set<string>>();

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import type { ServicePortStatus } from "@svcproxy/host";
+import { countStates, type ServicePortStatus } from "@svcproxy/host";
 import type { HostPlan } from "@svcproxy/topology";
 import type { CarriedOut } from "../agent-options.ts";
 import { type ApplyTimes, addApply, NO_APPLIES } from "./apply-times.ts";
+import type { MeasuredWork } from "./measured-work.ts";
 import { ServiceBook, type ServiceDetail } from "./service-book.ts";
 
 /** The plan that is carried out, and what carrying plans out took so far. */
@@ -11,15 +12,23 @@ export class InForce {
   #last: { readonly plan: HostPlan; digest?: string } | undefined;
   #applies = NO_APPLIES;
   #fullApplies = NO_APPLIES;
+  #partialApplies = NO_APPLIES;
+  #udpSettlings = NO_APPLIES;
   #deletedUdpFlows = 0;
+  #failureCount = 0;
+  #ruleCounts: CarriedOut["ruleCounts"];
 
   carriedOut(outcome: CarriedOut): void {
-    const { changed, tookMs, plan, deletedUdpFlows } = outcome;
+    const { changed, tookMs, plan, deletedUdpFlows, settledUdpMs, ruleCounts, ports } = outcome;
     this.#services.carriedOut(outcome);
     this.#deletedUdpFlows += deletedUdpFlows;
     const at = new Date();
     this.#applies = addApply(this.#applies, { tookMs, at });
     if (changed === undefined) this.#fullApplies = addApply(this.#fullApplies, { tookMs, at });
+    else this.#partialApplies = addApply(this.#partialApplies, { tookMs, at });
+    if (settledUdpMs !== undefined) this.#udpSettlings = addApply(this.#udpSettlings, { tookMs: settledUdpMs, at });
+    this.#ruleCounts = ruleCounts;
+    if (countStates(ports).failed > 0) this.#failureCount += 1;
     if (this.#last?.plan !== plan) this.#last = { plan };
   }
 
@@ -32,14 +41,21 @@ export class InForce {
     return this.#applies;
   }
 
-  /** Those of them for which everything was looked at. */
-  get fullApplies(): ApplyTimes {
-    return this.#fullApplies;
+  /** None of a plan could be carried out. */
+  failed(): void {
+    this.#failureCount += 1;
   }
 
-  /** UDP flows that the kernel was made to forget. */
-  get deletedUdpFlows(): number {
-    return this.#deletedUdpFlows;
+  /** What the metrics tell of it beside the status. */
+  get measured(): Omit<MeasuredWork, "objectChanges" | "generations"> {
+    return {
+      fullApplies: this.#fullApplies,
+      partialApplies: this.#partialApplies,
+      udpSettlings: this.#udpSettlings,
+      deletedUdpFlows: this.#deletedUdpFlows,
+      failureCount: this.#failureCount,
+      ruleCounts: this.#ruleCounts?.() ?? [],
+    };
   }
 
   /** Tells plans apart, by the frontends and who answers them; made when somebody asks. Undefined: none is in force. */

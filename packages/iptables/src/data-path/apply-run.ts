@@ -15,11 +15,16 @@ export interface ApplyRun {
   /** Our rules as they are now. */
   desired: readonly DesiredRules[];
   deletedUdpFlows: number;
+  /** How long it took to look for them; undefined: nobody had to. */
+  settledUdpMs: number | undefined;
   readonly problems: Problem[];
 }
 
 export function newRun(): ApplyRun {
-  return { changes: [], before: undefined, after: undefined, desired: [], deletedUdpFlows: 0, problems: [] };
+  return {
+    ...{ changes: [], before: undefined, after: undefined, desired: [] },
+    ...{ deletedUdpFlows: 0, settledUdpMs: undefined, problems: [] },
+  };
 }
 
 /** What the kernel has by our own doing. */
@@ -34,6 +39,7 @@ export async function settleUdpFlows(
   machine: OpenMachine,
   { before, after, run }: { before: readonly RuleSet[]; after: readonly DesiredRules[]; run: ApplyRun },
 ): Promise<void> {
+  const startedMs = performance.now();
   try {
     // Not interrupted: who waits for an apply to end is told that all is done.
     run.deletedUdpFlows += await machine.deleteStaleUdpFlows({ before, after, signal: new AbortController().signal });
@@ -42,5 +48,7 @@ export async function settleUdpFlows(
     const problem = problemOfError(error, { subject: "UDP flows" });
     const consequence = "UDP clients that keep on sending stay with endpoints that are gone";
     run.problems.push({ ...problem, text: `${problem.text}: ${consequence}` });
+  } finally {
+    run.settledUdpMs = (run.settledUdpMs ?? 0) + performance.now() - startedMs;
   }
 }

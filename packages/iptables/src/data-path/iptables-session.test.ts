@@ -1,3 +1,4 @@
+import type { RuleCount } from "@svcproxy/host";
 import { contractPlan, MemoryMachine } from "@svcproxy/host/testing";
 import { parseCommands } from "@svcproxy/rules";
 import { EnvironmentError, type Family, type HostPlan, parseTopology, planHost } from "@svcproxy/topology";
@@ -71,6 +72,22 @@ test("a change is fed without a look at the rules, and names the chains of that 
   for (const line of written) expect(line).toMatch(/KUBE-(SVC|SEP|EXT)-/);
 });
 
+test("the rules that are ours are counted, and those that were written last", async () => {
+  const tables = new WatchedTables();
+  await using session = await openSession(tables);
+  const rulesIn = (text: string) => text.match(/^-[AIR] /gm)?.length ?? 0;
+  const sumOf = (counts: readonly RuleCount[], member: "total" | "written") =>
+    counts.reduce((sum, count) => sum + count[member], 0);
+  const loaded = (await session.apply(contractPlan())).ruleCounts?.() ?? [];
+  expect(sumOf(loaded, "total")).toBe(rulesIn(tables.dump()));
+  expect(sumOf(loaded, "written")).toBe(rulesIn(tables.fed.join("")));
+  expect(loaded).toContainEqual({ family: 6, table: "nat", total: expect.any(Number), written: expect.any(Number) });
+  tables.forget();
+  const changed = (await session.apply(contractPlan({ web: ["b", "c"] }), { changed: WEB })).ruleCounts?.() ?? [];
+  expect(sumOf(changed, "total")).toBe(rulesIn(tables.dump()));
+  expect(sumOf(changed, "written")).toBe(rulesIn(tables.fed.join("")));
+});
+
 test("where no tool can be started half-way, what went in is taken back by what was kept in reserve", async () => {
   const tables = new WatchedTables();
   await using session = await openSession(tables);
@@ -135,7 +152,7 @@ test("UDP flows are asked for where UDP changed, by a note that goes again", asy
   expect((await session.apply(webOnly, { changed: new Set() })).deletedUdpFlows).toBe(0);
   expect(asked).toEqual([]);
   const report = await session.apply(contractPlan({ dns: ["b"] }), { changed: new Set(["default/dns"]) });
-  expect(report.deletedUdpFlows).toBe(3);
+  expect([report.deletedUdpFlows, report.settledUdpMs]).toEqual([3, expect.any(Number)]);
   expect(asked).toEqual(["2 2"]);
   expect(tables.looks).toBe(0);
   expect(tables.fed.filter((text) => text.includes("SVCPROXY-UDP-GONE")).length).toBe(4);

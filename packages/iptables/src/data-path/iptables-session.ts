@@ -25,6 +25,7 @@ import { applyChanged } from "./apply-changed.ts";
 import { applyRules } from "./apply-rules.ts";
 import { type ApplyRun, newRun, type Written } from "./apply-run.ts";
 import { compileForMachine, leaveOutTaken, usedFamilies } from "./compile-for-machine.ts";
+import { countRules } from "./count-rules.ts";
 import { type OpenMachine, type RuleAbilities, styleInForce, variantProblems } from "./iptables-machine.ts";
 import { type IptablesApplyReport, placeDifference } from "./iptables-report.ts";
 import { chooseStyle, type IptablesSettings } from "./iptables-settings.ts";
@@ -192,7 +193,7 @@ export class IptablesSession implements DataPathSession {
   }
 
   #report(run: ApplyRun): IptablesApplyReport {
-    const { before, changes, desired, deletedUdpFlows } = run;
+    const { before, changes, desired, deletedUdpFlows, settledUdpMs } = run;
     const differences = () =>
       before === undefined ? [] : listDifferences(findDifference(before, desired, this.#settings).families);
     return {
@@ -207,6 +208,8 @@ export class IptablesSession implements DataPathSession {
       tools: this.#machine.choice.tools,
       changes,
       deletedUdpFlows,
+      ...(settledUdpMs === undefined ? {} : { settledUdpMs }),
+      ruleCounts: countRules(desired, changes),
       differences,
       ...(before === undefined ? {} : { found: () => differences().map(placeDifference) }),
     };

@@ -107,6 +107,7 @@ export async function settleUdp(
   { family, machine, run }: Pick<ApplyAllInput, "machine" | "run"> & { readonly family: Family },
 ): Promise<void> {
   if (!concernsUdp(change)) return;
+  const startedMs = performance.now();
   try {
     run.deletedUdpFlows += await machine.settleUdp(family, change);
   } catch (error) {
@@ -114,6 +115,8 @@ export async function settleUdp(
     const problem = problemOfError(error, { subject: `UDP flows of IPv${family}` });
     const consequence = "UDP clients that keep on sending stay with endpoints that are gone";
     run.problems.push({ ...problem, text: `${problem.text}: ${consequence}` });
+  } finally {
+    run.settledUdpMs = (run.settledUdpMs ?? 0) + performance.now() - startedMs;
   }
 }
 

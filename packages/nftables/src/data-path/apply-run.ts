@@ -12,9 +12,11 @@ export interface ApplyRun {
   /** Ports that no number is left for. */
   readonly unnumbered: WantedPort[];
   deletedUdpFlows: number;
+  /** How long it took to look for them; undefined: nobody had to. */
+  settledUdpMs: number | undefined;
   readonly problems: Problem[];
 }
 
 export function newRun(): ApplyRun {
-  return { changes: [], before: undefined, unnumbered: [], deletedUdpFlows: 0, problems: [] };
+  return { changes: [], before: undefined, unnumbered: [], deletedUdpFlows: 0, settledUdpMs: undefined, problems: [] };
 }

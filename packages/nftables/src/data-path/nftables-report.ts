@@ -24,7 +24,7 @@ export interface NftablesCleanupReport extends CleanupReport {
 }
 
 export function reportApplied(
-  { changes, before, deletedUdpFlows, problems: found }: ApplyRun,
+  { changes, before, deletedUdpFlows, settledUdpMs, problems: found }: ApplyRun,
   {
     plan,
     settings,
@@ -38,6 +38,7 @@ export function reportApplied(
     problems: [...problems, ...found],
     changes,
     deletedUdpFlows,
+    ...(settledUdpMs === undefined ? {} : { settledUdpMs }),
     differences,
     ...(before === undefined ? {} : { found: differences }),
   };

@@ -1,0 +1,165 @@
+import type { DataPathName, RuleCount } from "@svcproxy/host";
+import { type MetricFamily, type MetricSample, seconds } from "../observe/metric-family.ts";
+import type { ObjectChanges } from "../source.ts";
+import { APPLY_TIME_BUCKETS_SECONDS, type ApplyTimes } from "./apply-times.ts";
+import type { HostAgentStatus } from "./host-agent-status.ts";
+import type { MeasuredAgent } from "./measured-agent.ts";
+
+type Family = MetricFamily<MeasuredAgent>;
+
+/**
+ * What has the meaning of a metric of kube-proxy, under its name and with its labels. It syncs one family after the other, and we both in
+ * one: what is told of a sync is the same for both.
+ *
+ * @see pkg/proxy/metrics/metrics.go in Kubernetes 1.37
+ */
+export const KUBE_PROXY_METRICS: readonly Family[] = [
+  durations(
+    "kubeproxy_sync_proxy_rules_duration_seconds",
+    "How long it took to carry a plan out.",
+    (agent) => agent.status.applies,
+  ),
+  durations(
+    "kubeproxy_sync_full_proxy_rules_duration_seconds",
+    "How long it took to carry a plan out where everything on the machine was looked at.",
+    (agent) => agent.fullApplies,
+  ),
+  durations(
+    "kubeproxy_sync_partial_proxy_rules_duration_seconds",
+    "How long it took to carry a plan out where only the services that changed were looked at.",
+    (agent) => agent.partialApplies,
+  ),
+  {
+    type: "gauge",
+    name: "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
+    help: "When a plan was last carried out; 0: never.",
+    samples: forEachFamily(({ status: { applies } }) => (applies.lastAt === undefined ? 0 : seconds(applies.lastAt))),
+  },
+  {
+    type: "gauge",
+    name: "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
+    help: "When a change that was to be carried out last came; 0: never.",
+    samples: forEachFamily(({ status: { source } }) => (source.readAt === undefined ? 0 : seconds(source.readAt))),
+  },
+  ...changesOf("service", "Service", ({ services }) => services),
+  ...changesOf("endpoint", "EndpointSlice", ({ endpoints }) => endpoints),
+  failures("nftables", "kubeproxy_sync_proxy_rules_nftables_sync_failures_total"),
+  failures("iptables", "kubeproxy_sync_proxy_rules_iptables_restore_failures_total"),
+  {
+    type: "gauge",
+    name: "kubeproxy_sync_proxy_rules_iptables_total",
+    help: "Our rules in iptables.",
+    samples: rulesOf(({ total }) => total),
+  },
+  {
+    type: "gauge",
+    name: "kubeproxy_sync_proxy_rules_iptables_last",
+    help: "Those of them that were written when a plan was last carried out.",
+    samples: rulesOf(({ written }) => written),
+  },
+  durations(
+    "kubeproxy_conntrack_reconciler_sync_duration_seconds",
+    "How long it took to look for UDP flows whose endpoint or service had gone.",
+    (agent) => agent.udpSettlings,
+  ),
+  {
+    type: "counter",
+    name: "kubeproxy_conntrack_reconciler_deleted_entries_total",
+    help: "UDP flows that the kernel was made to forget because their endpoint or service had gone, of all families.",
+    samples: ({ deletedUdpFlows }) => [{ labels: {}, value: deletedUdpFlows }],
+  },
+  countedByCode("kubeproxy_proxy_healthz_total", "/healthz", ({ healthz }) => healthz),
+  countedByCode("kubeproxy_proxy_livez_total", "/livez", ({ livez }) => livez),
+];
+
+/** Those of the service ports. */
+function familiesOf({ ports }: HostAgentStatus): readonly string[] {
+  const families = new Set(ports.map(({ family }) => `IPv${family}`));
+  return families.size === 0 ? ["IPv4"] : [...families].sort();
+}
+
+function forEachFamily(read: (agent: MeasuredAgent) => number): Family["samples"] {
+  return (agent) => {
+    const value = read(agent);
+    return familiesOf(agent.status).map((family) => ({ labels: { ip_family: family }, value }));
+  };
+}
+
+function durations(name: string, help: string, times: (agent: MeasuredAgent) => ApplyTimes): Family {
+  return {
+    ...{ type: "histogram", name, help },
+    samples: (agent) =>
+      familiesOf(agent.status).flatMap((family) => histogram(name, times(agent), { ip_family: family })),
+  };
+}
+
+function histogram(
+  name: string,
+  { withinBucket, count, sumSeconds }: ApplyTimes,
+  labels: MetricSample["labels"],
+): readonly MetricSample[] {
+  const buckets = APPLY_TIME_BUCKETS_SECONDS.map((le, index) => ({
+    ...{ name: `${name}_bucket`, labels: { ...labels, le } },
+    value: withinBucket[index] ?? 0,
+  }));
+  return [
+    ...buckets,
+    { name: `${name}_bucket`, labels: { ...labels, le: "+Inf" }, value: count },
+    { name: `${name}_sum`, labels, value: sumSeconds },
+    { name: `${name}_count`, labels, value: count },
+  ];
+}
+
+/** Of the data path that is in use: the others write nothing. */
+function failures(dataPath: DataPathName, name: string): Family {
+  const samples = forEachFamily(({ failureCount }) => failureCount);
+  return {
+    ...{ type: "counter", name, help: "Plans that could not be carried out, or not for all services." },
+    samples: (agent) => (agent.status.dataPath === dataPath ? samples(agent) : []),
+  };
+}
+
+function rulesOf(read: (count: RuleCount) => number): Family["samples"] {
+  return ({ ruleCounts }) =>
+    ruleCounts.map((count) => ({
+      labels: { ip_family: `IPv${count.family}`, table: count.table },
+      value: read(count),
+    }));
+}
+
+/** Of objects that came, went or became others, by the source's own events; none with a source that has no such objects. */
+function changesOf(
+  name: string,
+  kind: string,
+  pick: (changes: ObjectChanges) => ObjectChanges["services"],
+): readonly Family[] {
+  const samplesOf = (member: "total" | "pending") => (agent: MeasuredAgent) =>
+    agent.objectChanges === undefined ? [] : [{ labels: {}, value: pick(agent.objectChanges)[member] }];
+  return [
+    {
+      type: "counter",
+      name: `kubeproxy_sync_proxy_rules_${name}_changes_total`,
+      help: `Changes of ${kind} objects that the source told.`,
+      samples: samplesOf("total"),
+    },
+    {
+      type: "gauge",
+      name: `kubeproxy_sync_proxy_rules_${name}_changes_pending`,
+      help: "Those of them that no plan was made of yet.",
+      samples: samplesOf("pending"),
+    },
+  ];
+}
+
+function countedByCode(
+  name: string,
+  path: string,
+  counts: (agent: MeasuredAgent) => ReadonlyMap<number, number>,
+): Family {
+  return {
+    type: "counter",
+    name,
+    help: `Answers on ${path}, by HTTP code.`,
+    samples: (agent) => [...counts(agent)].map(([code, value]) => ({ labels: { code }, value })),
+  };
+}
