@@ -27,6 +27,7 @@ import { FindingsKeeper, lookByProgram, type Served } from "./findings-keeper.ts
 import type { HostAgentOptions } from "./host-agent-options.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import { InForce } from "./in-force.ts";
+import { compileLess } from "./keep-heap-small.ts";
 import { KernelWatch } from "./kernel-watch.ts";
 import { OldDataPaths } from "./old-data-paths.ts";
 import { OwnTools } from "./own-tools.ts";
@@ -101,6 +102,7 @@ export class HostAgent {
     await this.#lookForKubeProxy();
     const chosen = await this.#choose();
     this.#chosen = chosen;
+    if (chosen.dataPath.name === "nftables") compileLess();
     const { signal } = this.#ending;
     signal.throwIfAborted();
     this.#old = new OldDataPaths({
