@@ -78,6 +78,12 @@ class Collector implements KubernetesObjects {
       this.#addItems(untyped, { reader, kind: kind.slice(0, -"List".length), apiVersion });
       return;
     }
+    if (kind === "" && apiVersion !== "") {
+      // Something else has neither; who is told nothing of this one would take its Service away.
+      const reason = "it has an apiVersion, but no kind: it may have been cut off";
+      untyped.error("MISSING_KEY", reason, "Write the whole object");
+      return;
+    }
     const target = KINDS.get(`${apiVersion}/${kind}`);
     if (target === undefined) {
       const meant = apiVersion === "" ? [...KINDS.keys()].find((key) => key.endsWith(`/${kind}`)) : undefined;

@@ -3,7 +3,7 @@ import { isMapping, type SourceDocument } from "../text/source-document.ts";
 
 /** A part of the input that can be refused without the rest: a host, a service, the settings; or a Kubernetes object. */
 export interface InputEntry {
-  /** `service`, `host`, `node settings`, or the object's kind. */
+  /** `service`, `host`, `node settings`, or the object's kind; `document` where it is nothing of that kind, as what was cut off. */
   readonly kind: string;
   /** As people call it, for instance `service default/web`; undefined where it does not say its name. */
   readonly name: string | undefined;
@@ -16,7 +16,7 @@ export interface InputEntry {
 /** What `document` consists of. */
 export function entriesOf(document: SourceDocument): readonly InputEntry[] {
   const { value } = document;
-  if (!isMapping(value)) return [];
+  if (!isMapping(value)) return [{ kind: "document", name: undefined, document, path: [], value }];
   if (typeof value["kind"] === "string") {
     const { kind, items } = value;
     if (!(kind.endsWith("List") && Array.isArray(items))) return [objectEntry(value, { document, path: [], kind })];
@@ -27,7 +27,7 @@ export function entriesOf(document: SourceDocument): readonly InputEntry[] {
     const items = value[key];
     return Array.isArray(items) ? items.map((item: unknown, index) => toEntry(item, [key, index])) : [];
   };
-  return [
+  const entries = [
     ...list("hosts", (item, path) => {
       const name = textOf(item, "name");
       return { kind: "host", name: name === undefined ? name : `host ${name}`, document, path, value: item };
@@ -41,6 +41,8 @@ export function entriesOf(document: SourceDocument): readonly InputEntry[] {
       ? [{ kind: "node settings", name: "the node settings", document, path: ["node"], value: value["node"] }]
       : []),
   ];
+  const isCutOff = entries.length === 0 && "apiVersion" in value;
+  return isCutOff ? [{ kind: "document", name: undefined, document, path: [], value }] : entries;
 }
 
 const OF_CLUSTER: ReadonlySet<string> = new Set(["Node", "ServiceCIDR"]);

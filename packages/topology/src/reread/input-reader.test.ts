@@ -177,6 +177,27 @@ describe("a directory of Kubernetes objects", () => {
     expect(refused).toMatchObject([{ entry: "Service default/a", isKept: true }]);
   });
 
+  test.for([
+    "apiVer",
+    "- 1\n",
+    "apiVersion: v1\n",
+    "apiVersion: v1\nkind:\n",
+    "apiVersion: v1\nkind: Serv\n---\napiVersion: v1\n",
+  ])("a file that is cut off to %j keeps its Services, also for the next reader, and holds up no other", (text) => {
+    const reader = new InputReader();
+    reader.read([NODE, both("a", { vip: 1, endpoints: [1] }), both("b", { vip: 2, endpoints: [2] })]);
+    const cut = loaded("a.yaml", text);
+    const { topology, refused, kept } = reader.read([NODE, cut, both("b", { vip: 2, endpoints: [3] })]);
+    const expected = ["a 10.96.0.1 10.0.0.1:80", "b 10.96.0.2 10.0.0.3:80"];
+    expect([...servicesOf(topology)].sort()).toEqual(expected);
+    expect(refused[0]).toMatchObject({ isKept: true, faults: [{ at: { file: "a.yaml" } }] });
+    const next = new InputReader({}, kept).read([NODE, cut, both("b", { vip: 2, endpoints: [3] })]);
+    expect([...servicesOf(next.topology)].sort()).toEqual(expected);
+    const whole = reader.read([NODE, both("a", { vip: 1, endpoints: [4] }), both("b", { vip: 2, endpoints: [3] })]);
+    expect(servicesOf(whole.topology)).toEqual(["a 10.96.0.1 10.0.0.4:80", "b 10.96.0.2 10.0.0.3:80"]);
+    expect(whole.refused).toEqual([]);
+  });
+
   test("what shares nothing with what changed is the very same", () => {
     const reader = new InputReader();
     const files = ["a", "b", "c"].map((name, index) => both(name, { vip: index + 1, endpoints: [index + 1] }));

@@ -1,7 +1,7 @@
 import type { KubernetesOptions } from "../kubernetes/parse-kubernetes.ts";
 import type { SourceDocument } from "../text/source-document.ts";
 import { ObjectFiles } from "./object-files.ts";
-import { type KeptValue, readLeniently } from "./read-leniently.ts";
+import { type KeptValue, OF_ANOTHER_READER, readLeniently } from "./read-leniently.ts";
 import type { LoadedFile, ReadState } from "./read-state.ts";
 
 /**
@@ -44,7 +44,7 @@ export class InputReader {
 /** As if they had stood in a file. */
 function documentsOf(kept: readonly KeptValue[]): readonly SourceDocument[] {
   const documentOf = (value: unknown, index: number) => ({
-    source: { file: "the last good state", text: "" },
+    source: { file: OF_ANOTHER_READER, text: "" },
     index,
     value,
   });

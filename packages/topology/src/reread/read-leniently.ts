@@ -1,7 +1,7 @@
 import type { Fault } from "../errors.ts";
 import type { KubernetesOptions, ParsedKubernetes } from "../kubernetes/parse-kubernetes.ts";
 import { readInput } from "../read-input.ts";
-import type { DocumentPath, PathFault } from "../text/fault-report.ts";
+import type { DocumentPath, Path, PathFault } from "../text/fault-report.ts";
 import { UnreadableInput } from "../text/finish-reading.ts";
 import type { LoadedDocuments } from "../text/load-documents.ts";
 import { locateFaults } from "../text/locate-faults.ts";
@@ -31,6 +31,9 @@ export interface LenientlyRead extends ParsedKubernetes {
   /** What was read in the end: the last good state, for the next time. */
   readonly documents: readonly SourceDocument[];
 }
+
+/** The file of what was kept from before. */
+export const OF_ANOTHER_READER = "the last good state";
 
 /** Each takes out what the one before brought to light: with a service goes what it shared an address with. */
 const MOST_ROUNDS = 8;
@@ -80,11 +83,15 @@ class Reading {
   readonly #refusals = new Map<InputEntry, Refusal>();
   /** Kinds of which an entry lost its name: those that are missing may be it. */
   readonly #keptKinds = new Set<string>();
+  /** Files of which a document is no object: what is missing may have stood there. */
+  readonly #cutFiles = new Set<string>();
+  readonly #isOneFile: boolean;
   readonly #drafts = new Map<SourceDocument, DocumentDraft>();
 
   constructor(documents: readonly SourceDocument[], good: readonly SourceDocument[]) {
     this.#documents = documents;
     this.#good = good;
+    this.#isOneFile = new Set(documents.map(({ source }) => source.file)).size === 1;
   }
 
   documents(): readonly SourceDocument[] {
@@ -115,9 +122,16 @@ class Reading {
 
   /** What was there the last time, is not any more, and may be what lost its name. */
   #missing(): readonly InputEntry[] {
-    if (this.#keptKinds.size === 0) return [];
+    if (this.#keptKinds.size + this.#cutFiles.size === 0) return [];
     const names = new Set(this.#documents.flatMap(entriesOnce).map(({ name }) => name));
-    return [...this.#goodEntries().values()].filter(({ kind, name }) => this.#keptKinds.has(kind) && !names.has(name));
+    return [...this.#goodEntries().values()].filter(
+      ({ kind, name, document }) =>
+        (this.#keptKinds.has(kind) || this.#wasCutOff(document.source.file)) && !names.has(name),
+    );
+  }
+
+  #wasCutOff(file: string): boolean {
+    return this.#cutFiles.has(file) || (this.#cutFiles.size > 0 && file === OF_ANOTHER_READER);
   }
 
   #goodEntries(): ReadonlyMap<string, InputEntry> {
@@ -133,7 +147,8 @@ class Reading {
     const blamed = new Map<InputEntry, PathFault[]>();
     for (const fault of errors) {
       const culprit = this.#culprit(fault);
-      if (culprit === undefined) return false;
+      // A single file in which there is something else altogether is refused as a whole.
+      if (culprit === undefined || (culprit.entry.kind === "document" && this.#isOneFile)) return false;
       blamed.set(culprit.entry, [...(blamed.get(culprit.entry) ?? []), culprit.fault]);
     }
     for (const [entry, ofEntry] of blamed) {
@@ -144,7 +159,8 @@ class Reading {
       // Without them all services would be served otherwise.
       if (decision.kind === "drop" && entry.kind === "node settings") return false;
       this.#refusals.set(entry, { decision, faults: [...(before?.faults ?? []), ...ofEntry] });
-      if (entry.name === undefined) this.#keptKinds.add(entry.kind);
+      if (entry.kind === "document") this.#cutFiles.add(entry.document.source.file);
+      else if (entry.name === undefined) this.#keptKinds.add(entry.kind);
     }
     return blamed.size > 0 && this.#isSomethingLeft();
   }
@@ -200,11 +216,10 @@ class Reading {
   }
 
   kept(): readonly KeptValue[] {
-    return [...this.#refusals].flatMap(([{ path }, { decision }]) =>
-      decision.kind === "replace"
-        ? [{ list: String(path.length === 2 && path[0] === "items" ? "" : (path[0] ?? "")), value: decision.value }]
-        : [],
+    const replaced = [...this.#refusals].flatMap(([{ path }, { decision }]) =>
+      decision.kind === "replace" ? [{ list: listOf(path), value: decision.value }] : [],
     );
+    return [...replaced, ...this.#missing().map(({ path, value }) => ({ list: listOf(path), value }))];
   }
 
   refused(): readonly RefusedInput[] {
@@ -212,9 +227,14 @@ class Reading {
       const [first, ...others] = locateFaults(faults);
       if (first === undefined) return [];
       const entry = name ?? `a ${kind} without a name in ${document.source.file}`;
-      return [{ entry, isKept: decision.kind === "replace", faults: [first, ...others] as const }];
+      const isKept = decision.kind === "replace" || (kind === "document" && this.#missing().length > 0);
+      return [{ entry, isKept, faults: [first, ...others] as const }];
     });
   }
+}
+
+function listOf(path: Path): string {
+  return String(path.length === 2 && path[0] === "items" ? "" : (path[0] ?? ""));
 }
 
 const NOTHING = { decisions: new Map<InputEntry, Decision>() };
