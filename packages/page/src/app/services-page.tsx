@@ -106,11 +106,11 @@ function ServiceTable({
   const hosts = order.flatMap((index) => state.hosts[index] ?? []);
   const hasCounts = counts.size > 0;
   const columns = [
-    { name: "Service", width: 190 },
-    { name: "Addresses", width: 190 },
-    { name: "Endpoints", width: 232 },
-    ...(hosts.length > 1 ? hosts.map(({ name }) => ({ name, width: 118 })) : [{ name: "State", width: 250 }]),
-    ...(hasCounts ? [{ name: "New per second", width: 100 }] : []),
+    { name: "Service", width: 185 },
+    { name: "Addresses", width: 180 },
+    { name: "Endpoints", width: 225 },
+    ...(hosts.length > 1 ? hosts.map(({ name }) => ({ name, width: 118 })) : [{ name: "State", width: 150 }]),
+    ...(hasCounts ? [{ name: "New per second", width: 132, isNumber: true as const }] : []),
   ];
   const everyMs = Math.max(0, ...Array.from(counts.values(), (count) => count.everyMs));
   return (

@@ -11,6 +11,7 @@ interface Column {
   readonly name: string;
   /** In pixels, at least; what there is besides is shared out alike. */
   readonly width: number;
+  readonly isNumber?: true;
 }
 
 interface VirtualRowsProps<T> {
@@ -54,8 +55,8 @@ export function VirtualRows<T>({ label, columns, rows, keyOf, cells }: VirtualRo
         </colgroup>
         <thead>
           <tr aria-rowindex={1}>
-            {columns.map(({ name }) => (
-              <th scope="col" key={name}>
+            {columns.map(({ name, isNumber }) => (
+              <th scope="col" key={name} class={isNumber === true ? "number" : ""}>
                 <Shown text={name} title={name} />
               </th>
             ))}
@@ -66,7 +67,9 @@ export function VirtualRows<T>({ label, columns, rows, keyOf, cells }: VirtualRo
           {shown.map((row, index) => (
             <tr key={keyOf(row)} aria-rowindex={first + index + 2}>
               {cells(row).map((cell, place) => (
-                <td key={columns[place]?.name ?? place}>{cell}</td>
+                <td key={columns[place]?.name ?? place} class={columns[place]?.isNumber === true ? "number" : ""}>
+                  {cell}
+                </td>
               ))}
             </tr>
           ))}

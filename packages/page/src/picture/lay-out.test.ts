@@ -5,7 +5,14 @@ const box = (id: string, height: number) => ({ id, width: 100, height });
 const line = (from: string, to: string) => ({ from, to, label: "" });
 
 /** A high box leads to a low one, and a low one to two high ones. */
-const BOXES = [box("start", 40), box("a", 300), box("b", 40), box("a end", 40), box("b1", 200), box("b2", 200)];
+const BOXES = [
+  box("start", 40),
+  box("a", 300),
+  box("b", 40),
+  box("a end", 40),
+  { ...box("b1", 200), width: 60 },
+  box("b2", 200),
+];
 const LINES = [line("start", "a"), line("start", "b"), line("a", "a end"), line("b", "b1"), line("b", "b2")];
 
 test("boxes of a tree stand as high as the first to which they lead, and none over another", () => {
@@ -16,6 +23,7 @@ test("boxes of a tree stand as high as the first to which they lead, and none ov
   expect(of("b1").y).toBe(of("b").y);
   expect(of("b").y).toBeGreaterThanOrEqual(of("a").y + of("a").height);
   expect(of("b2").y).toBeGreaterThanOrEqual(of("b1").y + of("b1").height);
+  expect(of("b1").x).toBe(of("b2").x);
   for (const { y, height: own } of boxes.values()) expect(y + own).toBeLessThanOrEqual(height);
 });
 

@@ -88,7 +88,7 @@ export function layOut(
   return { width, height: top, boxes: placed, groups, lines: draw(lines, placed, { alignsTop }) };
 }
 
-/** Moves the boxes of a tree up, each subtree below the one before. @returns the height of it all */
+/** Moves the boxes of a tree up and to the left, each subtree below the one before. @returns the height of it all */
 function alignTop(graph: Graph): number {
   const topOf = (id: string): number => graph.node(id).y;
   const place = (id: string, y: number): number => {
@@ -96,8 +96,12 @@ function alignTop(graph: Graph): number {
     const next: readonly string[] = graph.successors(id) ?? [];
     const below = next.toSorted((a, b) => topOf(a) - topOf(b));
     box.y = y + box.height / 2;
+    const left = Math.min(...below.map((child) => graph.node(child).x - graph.node(child).width / 2));
     let bottom = y;
-    for (const child of below) bottom = place(child, bottom) + BOX_GAP;
+    for (const child of below) {
+      graph.node(child).x = left + graph.node(child).width / 2;
+      bottom = place(child, bottom) + BOX_GAP;
+    }
     return Math.max(bottom - BOX_GAP, y + box.height);
   };
   const sources: readonly string[] = graph.sources();
