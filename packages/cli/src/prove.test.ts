@@ -171,6 +171,18 @@ describe("svcproxy prove --same", () => {
     expect((await same("cni.txt", "cni.txt")).stdout).toContain("to the letter");
   });
 
+  test("says which family it did not compare", async () => {
+    writeFileSync(path("four.txt"), "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -s 10.0.0.9/32 -j DROP\nCOMMIT\n");
+    const inet = "table inet t {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n";
+    writeFileSync(path("inet.txt"), `${inet}\t\tip saddr 10.0.0.9 drop\n\t\tip6 saddr fd00::9 drop\n\t}\n}\n`);
+    const run = await runInMemory(["prove", "--same", path("four.txt"), path("inet.txt")]);
+    expect(run.stdout).toMatch(/^The same: /);
+    expect(run.stdout).toContain(`IPv6 was not compared: ${path("four.txt")} has no rules of it`);
+    const json = await runInMemory(["prove", "--same", path("inet.txt"), path("four.txt"), "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ kind: "same", families: [4], notCompared: [{ family: 6 }] });
+    expect((await runInMemory(["prove", "--same", path("four.txt"), path("four.txt")])).stdout).not.toContain("IPv6");
+  });
+
   test("takes two files", async () => {
     const run = await runInMemory(["prove", "--host", "cloudos1", "--same", path("document.txt")]);
     expect([run.exitCode, run.stderr.includes("TWO_FILES")]).toEqual([2, true]);

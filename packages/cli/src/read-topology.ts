@@ -76,7 +76,7 @@ export async function readTopologyForModes(
   context: CommandContext,
   args: readonly string[],
   { allowExternalIps = [], config, ...flags }: TopologyFlags,
-): Promise<Readonly<Record<"iptables" | "nftables", Topology>>> {
+): Promise<Readonly<Record<"iptables" | "nftables", Topology>> & Pick<ParsedProxyConfiguration, "gates">> {
   const sources = sourcesOf(context, args);
   if (sources.length === 0) throw topologyRequired();
   const configurationFor = (mode: "iptables" | "nftables") =>
@@ -91,7 +91,8 @@ export async function readTopologyForModes(
     });
   const { topology, warnings } = read("nftables");
   noteWarnings(context, warnings);
-  return { iptables: read("iptables").topology, nftables: topology };
+  const { gates } = configurationFor("nftables");
+  return { iptables: read("iptables").topology, nftables: topology, gates };
 }
 
 /** Reads what is named once, to be understood by several settings. */

@@ -22,7 +22,7 @@ export async function runFleet(
   for (const [index, file] of snapshots.entries()) {
     if (context.signal.aborted) break;
     if (context.stderrIsTerminal) context.note(`svcproxy: ${index + 1} of ${snapshots.length}: ${file}`);
-    nodes.push(await proveNode(context, topologies, file));
+    nodes.push(await proveNode(context, topologies, { file, flags }));
   }
   const summary = sumUpFleet(nodes);
   await context.print(
@@ -43,13 +43,17 @@ function snapshotsIn(folder: string): readonly string[] {
   });
 }
 
-async function proveNode(context: CommandContext, topologies: ModeTopologies, file: string): Promise<FleetNode> {
+async function proveNode(
+  context: CommandContext,
+  topologies: ModeTopologies,
+  { file, flags }: { readonly file: string; readonly flags: ProveFlags },
+): Promise<FleetNode> {
   try {
     const text = await readText(context, file);
     if (!isSnapshotText(text)) return { kind: "failed", file, because: "it is not a snapshot of a host" };
     const snapshot = { ...readSnapshot(text, { file }), file };
     const found = { snapshot, rules: givenRules(rulesOfSnapshot(snapshot)) };
-    const { migration, hostName } = await migrationOf(context, topologies, { found, flags: {} });
+    const { migration, hostName } = await migrationOf(context, topologies, { found, flags });
     return { kind: "proved", file, hostName, migration };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;

@@ -1,6 +1,14 @@
 import { hostname } from "node:os";
 import { collectSnapshot, givenRules, readSnapshot, thisMachine } from "@svcproxy/host";
-import { formatMigration, type HostFacts, type Migration, migrationToJson, proveMigration } from "@svcproxy/nftables";
+import {
+  formatMigration,
+  type HostFacts,
+  KUBE_PROXY_VERSION,
+  type KubeProxyFacts,
+  type Migration,
+  migrationToJson,
+  proveMigration,
+} from "@svcproxy/nftables";
 import { type GivenRules, hostStateOf, readHostState } from "@svcproxy/rules";
 import { EnvironmentError, type Family, inputError, planHost } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
@@ -21,6 +29,7 @@ export async function runMigration(
   flags: ProveFlags,
 ): Promise<ExitCode> {
   refuseContradictions(flags);
+  versionOf(flags);
   if (flags.fleet !== undefined) {
     const { runFleet } = await import("./run-fleet.ts");
     return runFleet(context, files, { ...flags, fleet: flags.fleet });
@@ -38,7 +47,8 @@ export async function runMigration(
 }
 
 /** @throws InputError CONFLICTING_FLAGS */
-function refuseContradictions({ to, fleet, same, rules, live, host, hostState }: ProveFlags): void {
+function refuseContradictions(flags: ProveFlags): void {
+  const { to, fleet, same, rules, live, host, hostState } = flags;
   const refuse = (message: string, hint?: string) => {
     throw inputError("CONFLICTING_FLAGS", message, hint === undefined ? {} : { hint });
   };
@@ -67,13 +77,13 @@ async function findMigrationRules(context: CommandContext, flags: ProveFlags): P
 
 export interface MigrationSource {
   readonly found: FoundRules;
-  readonly flags: Pick<ProveFlags, "host" | "hostState" | "live">;
+  readonly flags: Pick<ProveFlags, "host" | "hostState" | "live" | "kubeProxyVersion">;
 }
 
 /** @throws InputError HOST_REQUIRED, UNKNOWN_HOST, RULES_REQUIRED, or for a host's state that cannot be read */
 export async function migrationOf(
   context: CommandContext,
-  { iptables: before, nftables: after }: ModeTopologies,
+  { iptables: before, nftables: after, gates }: ModeTopologies,
   { found: { rules, snapshot }, flags }: MigrationSource,
 ): Promise<{ readonly migration: Migration; readonly hostName: string }> {
   if (rules === undefined)
@@ -96,8 +106,18 @@ export async function migrationOf(
     ...{ families, plan, hostState },
     rules: (family) => rules.rules(family),
     facts: factsOf(snapshot),
+    kubeProxy: { gates, ...versionOf(flags) },
   });
   return { migration, hostName };
+}
+
+/** @throws InputError UNKNOWN_VALUE */
+function versionOf({ kubeProxyVersion }: Pick<ProveFlags, "kubeProxyVersion">): Pick<KubeProxyFacts, "version"> {
+  if (kubeProxyVersion === undefined) return {};
+  if (KUBE_PROXY_VERSION.test(kubeProxyVersion)) return { version: kubeProxyVersion.replace(/^v/, "") };
+  throw inputError("UNKNOWN_VALUE", `Cannot read ${JSON.stringify(kubeProxyVersion)} as a version of kube-proxy`, {
+    hint: "Write it like --kube-proxy-version 1.37.2",
+  });
 }
 
 function noteUnread(context: CommandContext, rules: GivenRules, family: Family): void {
@@ -117,11 +137,8 @@ function factsOf(snapshot: NamedSnapshot | undefined): HostFacts {
   };
 }
 
-/** 3 where something differs or is missing, 4 where something could not be decided or looked at. */
+/** 3 where one is not ready, 4 where none is not, but one could not be decided; what differs and is not in the way counts for nothing. */
 export function exitCodeOf(migrations: readonly Migration[]): ExitCode {
-  const requirements = migrations.flatMap((migration) => migration.requirements);
-  const isDifferent = migrations.some(({ differences }) => differences.length > 0);
-  if (isDifferent || requirements.some(({ status }) => status === "missing")) return 3;
-  const isOpen = migrations.some(({ undecided }) => undecided.length > 0);
-  return isOpen || requirements.some(({ status }) => status === "unknown") ? 4 : 0;
+  if (migrations.some(({ verdict }) => verdict === "not ready")) return 3;
+  return migrations.some(({ verdict }) => verdict === "undecided") ? 4 : 0;
 }

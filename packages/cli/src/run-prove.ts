@@ -23,6 +23,7 @@ export interface ProveFlags extends RuleSourceFlags {
   readonly same?: readonly string[];
   readonly to?: "kube-proxy-nftables";
   readonly fleet?: string;
+  readonly kubeProxyVersion?: string;
   readonly json?: boolean;
 }
 
@@ -37,6 +38,8 @@ export async function runProve(
       const { runMigration } = await import("./run-migration.ts");
       return await runMigration(context, files, flags);
     }
+    if (flags.kubeProxyVersion !== undefined)
+      throw inputError("CONFLICTING_FLAGS", "--kube-proxy-version is about a migration: name it with --to");
     if (flags.same !== undefined) return await runSame(context, files, { ...flags, same: flags.same });
     return await proveAll(context, files, flags);
   } catch (error) {
@@ -120,6 +123,10 @@ async function runSame(
     ? (await openRuleSource(context, files, flags)).hostState
     : (sideA.snapshot ?? sideB.snapshot)?.hostState;
   const families = familiesToCompare([a.families, b.families], [textA, textB]);
+  const notCompared = familiesLeftOut(families, [
+    { file: fileA, families: a.families },
+    { file: fileB, families: b.families },
+  ]);
   const results: Sameness[] = [];
   let assumed: string | undefined;
   for (const family of families) {
@@ -133,8 +140,8 @@ async function runSame(
   const isOnAssumed = assumed !== undefined && !(result.kind === "same" && result.cases === "all");
   await context.print(
     flags.json === true
-      ? `${JSON.stringify({ ...result, ...(isOnAssumed ? { assumed } : {}) }, null, 2)}\n`
-      : `${formatSameness(result, { fileA, fileB })}${isOnAssumed ? `No host was named, so it is taken for ${assumed} (name yours with --host, --host-state or --live).\n` : ""}`,
+      ? `${JSON.stringify({ ...result, families, notCompared, ...(isOnAssumed ? { assumed } : {}) }, null, 2)}\n`
+      : `${formatSameness(result, { fileA, fileB })}${notCompared.map(tellLeftOut).join("")}${isOnAssumed ? `No host was named, so it is taken for ${assumed} (name yours with --host, --host-state or --live).\n` : ""}`,
   );
   return SAMENESS_CODES[result.kind];
 }
@@ -148,6 +155,27 @@ function familiesToCompare(
   const found = both.length > 0 ? both : [...new Set([...a, ...b])];
   const isTold = texts.some((text) => isNftText(text) || text.includes("ip6tables-save"));
   return found.length === 1 || isTold ? found : [guessFamily(texts.join("\n"))];
+}
+
+/** A family of which one of the files tells and the other does not. */
+interface LeftOut {
+  readonly family: Family;
+  readonly without: string;
+}
+
+function familiesLeftOut(
+  compared: readonly Family[],
+  sides: readonly { readonly file: string; readonly families: readonly Family[] }[],
+): readonly LeftOut[] {
+  return ([4, 6] as const).flatMap((family) => {
+    if (compared.includes(family) || !sides.some((side) => side.families.includes(family))) return [];
+    return sides.flatMap((side) => (side.families.includes(family) ? [] : [{ family, without: side.file }]));
+  });
+}
+
+function tellLeftOut({ family, without }: LeftOut): string {
+  const save = family === 4 ? "iptables-save" : "ip6tables-save";
+  return `IPv${family} was not compared: ${without} has no rules of it (what ${save} prints may stand in the same file).\n`;
 }
 
 /** Of several families the first that differs, or else the first that is not decided. */

@@ -9,6 +9,7 @@ export * from "./data-path/nftables-data-path.ts";
 export * from "./data-path/nftables-report.ts";
 export * from "./data-path/nftables-session.ts";
 export * from "./data-path/nftables-settings.ts";
+export { type KubeProxyFacts, VERSION as KUBE_PROXY_VERSION } from "./kube-proxy/kube-proxy-facts.ts";
 export * from "./kube-proxy/kube-proxy-table.ts";
 export * from "./migration/difference-kinds.ts";
 export * from "./migration/format-migration.ts";

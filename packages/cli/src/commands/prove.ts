@@ -11,7 +11,7 @@ export function addProve(program: Command, run: RunCommand): void {
     notes: [
       "Exit code 0: every claim holds. 3: one is broken. 4: none is broken, but one cannot be decided.",
       "With --same 0: the same. 3: different. 4: it cannot be decided. It needs neither topology nor host.",
-      "With --to the rules are compared with what kube-proxy's nftables mode promises, which need not run anywhere: each kind of difference once, with a packet, the services that it concerns and the traffic that was counted, and what the host must have. 0: nothing differs. 3: something does. 4: something could not be decided.",
+      "With --to the rules are compared with what kube-proxy's nftables mode promises, which need not run anywhere: each kind of difference once, with a packet, the services that it concerns and the traffic that was counted, and what the host must have. 0: ready; what the mode does otherwise by design, and what stops and was never used, is told and counts for nothing. 3: not ready: something that is or may be in use stops or changes, or the host lacks something. 4: neither, but something could not be decided or looked at.",
     ],
     examples: [
       "svcproxy prove --host cloudos1",
@@ -33,6 +33,10 @@ export function addProve(program: Command, run: RunCommand): void {
       ).choices(["kube-proxy-nftables"]),
     )
     .option("--fleet <directory>", "with --to: sum up the snapshots of many hosts (`svcproxy host-state --snapshot`)")
+    .option(
+      "--kube-proxy-version <version>",
+      "with --to: which kube-proxy will run, as 1.37.2 (default: what the latest known one does)",
+    )
     .option("--json", "print the claims as JSON")
     .action((files: string[], flags: ProveFlags) =>
       run(async (context) => {

@@ -23,8 +23,10 @@ export function classifyDifference(
     return { kind: "invalid-packets", services: [] };
   const nodePorts = places.nodePorts(packets);
   const isServed = before.some(isDelivered);
-  if (places.isLoopback(to) && nodePorts.length > 0)
-    return { kind: isServed ? "localhost-node-port" : "unserved-node-port", services: namesOf(nodePorts) };
+  if (places.isLoopback(to) && nodePorts.length > 0) {
+    const kind = isServed ? (places.areProxied(nodePorts) ? "proxied-node-port" : "localhost-node-port") : undefined;
+    return { kind: kind ?? "unserved-node-port", services: namesOf(nodePorts) };
+  }
   const dialled = places.dialled(packets);
   if (deliveredShare(before) - deliveredShare(after) > TOLERANCE && after.some(isStoppedByOthers)) {
     const checked = places.isOwn(to) ? places.healthChecks(packets) : [];
@@ -63,6 +65,11 @@ function compareServed(
   const isUnserved = dialled.every(({ planned }) => !planned.hasEndpoints);
   if (isUnserved && places.isOwn(packets.packet.from) && before.every(isDelivered) && !after.some(isDelivered))
     return "host-to-unserved";
+  const isExternalLocal = dialled.every(({ planned: { service }, frontend: { kind } }) => {
+    return service.externalTrafficPolicy === "Local" && kind !== "clusterIP" && kind !== "nodePort";
+  });
+  if (isExternalLocal && places.isOwn(packets.packet.from) && before.every(isDelivered) && after.every(isDropped))
+    return "own-to-local";
   const isGuarded = dialled.some(({ frontend }) => frontend.sourceRanges.length > 0);
   if (isGuarded && before.every(({ kind }) => kind === "refused") && after.every(isDropped)) return "guarded-unserved";
   return "outcome";

@@ -19,7 +19,13 @@ export const DIFFERENCE_KINDS = {
     effect: "stops",
     title: "NodePorts are not served on loopback addresses",
     advice:
-      "Dial the node's own address instead of 127.0.0.1; kube-proxy 1.37 has an alpha gate, KubeProxyNFTablesLocalhostNodePorts",
+      "Dial the node's own address instead of 127.0.0.1; kube-proxy 1.37 has an alpha gate, KubeProxyNFTablesLocalhostNodePorts, that serves TCP where nodePortAddresses names loopback (localhost)",
+  },
+  "own-to-local": {
+    effect: "stops",
+    title: "The node's own connections to load-balancer and external IPs of policy Local are dropped",
+    advice:
+      "kube-proxy before 1.33.6 drops them where no endpoint is on the node, those of its host-network pods too (kubernetes/kubernetes#131765): upgrade first",
   },
   "node-port-address": {
     effect: "stops",
@@ -58,6 +64,12 @@ export const DIFFERENCE_KINDS = {
     effect: "changes",
     title: "Other packets are treated otherwise",
     advice: "Follow the packet with the trace below",
+  },
+  "proxied-node-port": {
+    effect: "harmless",
+    title: "TCP NodePorts on loopback addresses are served by a proxy in kube-proxy, not by rules",
+    advice:
+      "The gate KubeProxyNFTablesLocalhostNodePorts does it; under policy Local it reaches endpoints on this node alone, and connections end with kube-proxy",
   },
   "wrong-port": {
     effect: "harmless",
@@ -110,8 +122,8 @@ export type DifferenceKind = keyof typeof DIFFERENCE_KINDS;
 
 /** Those that stop something first. */
 export const KINDS_IN_ORDER: readonly DifferenceKind[] = [
-  ...(["localhost-node-port", "node-port-address", "firewall-hole", "health-check-port"] as const),
+  ...(["localhost-node-port", "node-port-address", "own-to-local", "firewall-hole", "health-check-port"] as const),
   ...(["endpoints", "client-address", "outcome", "other"] as const),
-  ...(["wrong-port", "unassigned-address", "invalid-packets", "remote-pod"] as const),
+  ...(["proxied-node-port", "wrong-port", "unassigned-address", "invalid-packets", "remote-pod"] as const),
   ...(["guarded-unserved", "host-to-unserved", "unserved-node-port", "marked-packets", "related-packets"] as const),
 ];

@@ -2,6 +2,7 @@ import { describePacket, quoteShellWord, traceFlags } from "@svcproxy/rules";
 import { visible } from "@svcproxy/topology";
 import { DIFFERENCE_KINDS, type DifferenceEffect } from "./difference-kinds.ts";
 import type { CountingRule, Migration, MigrationDifference, Requirement, Traffic } from "./migration.ts";
+import { isInTheWay } from "./prove-migration.ts";
 
 export interface MigrationFormat {
   readonly hostName: string;
@@ -99,22 +100,26 @@ function ruleName({ source }: CountingRule): string {
     : `rule ${source.number} of ${source.table} ${source.chain}`;
 }
 
-function summary({ isReady, differences, undecided, requirements }: Migration): string {
-  if (isReady) {
-    const open = requirements.filter(({ status }) => status === "unknown").length;
-    return `Ready: nothing that is in use stops or changes.${open === 0 ? "" : ` ${open} of the above could not be looked at.`}`;
-  }
-  const stopping = differences.filter(({ kind, traffic }) => {
-    const { effect } = DIFFERENCE_KINDS[kind];
-    return effect !== "harmless" && !(traffic.kind === "counted" && traffic.packets === 0);
-  }).length;
-  const missing = requirements.filter(({ status }) => status === "missing").length;
-  const reasons = [
-    ...(stopping === 0 ? [] : [`${stopping} of the differences may stop or change what is in use`]),
-    ...(missing === 0 ? [] : [`${missing} of what the host must have is missing`]),
+function summary({ verdict, differences, undecided, requirements }: Migration): string {
+  const count = (status: Requirement["status"]) => requirements.filter((one) => one.status === status).length;
+  const [missing, unknown, stopping] = [count("missing"), count("unknown"), differences.filter(isInTheWay).length];
+  const open = [
     ...(undecided.length === 0 ? [] : [`${undecided.length} kinds of packets could not be decided`]),
+    ...(unknown === 0 ? [] : [`${unknown} of the above could not be looked at`]),
   ];
-  return `Not ready: ${reasons.join("; ")}.`;
+  switch (verdict) {
+    case "ready":
+      return "Ready: nothing that is in use stops or changes.";
+    case "undecided":
+      return `Not decided: nothing that is in use was found to stop or change, but ${open.join("; ")}.`;
+    case "not ready": {
+      const reasons = [
+        ...(stopping === 0 ? [] : [`${stopping} of the differences may stop or change what is in use`]),
+        ...(missing === 0 ? [] : [`${missing} of what the host must have is missing`]),
+      ];
+      return `Not ready: ${[...reasons, ...open].join("; ")}.`;
+    }
+  }
 }
 
 /** For programs: nothing but data. */
@@ -122,13 +127,14 @@ export function migrationToJson(
   migration: Migration,
   { hostName, traceCommand }: MigrationFormat,
 ): Readonly<Record<string, unknown>> {
-  const { isReady, differences, undecided, requirements, cases } = migration;
+  const { verdict, differences, undecided, requirements, cases } = migration;
   const trace = (packet: MigrationDifference["packet"]) =>
     [...traceCommand, ...traceFlags(packet)].map(quoteShellWord).join(" ");
   return {
     host: hostName,
     to: "kube-proxy-nftables",
-    ready: isReady,
+    ready: verdict === "ready",
+    verdict,
     cases,
     differences: differences.map(({ kind, packet, ...rest }) => ({
       ...{ kind, ...DIFFERENCE_KINDS[kind] },

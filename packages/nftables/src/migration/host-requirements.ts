@@ -1,5 +1,6 @@
 import type { HostRules, HostState } from "@svcproxy/rules";
 import type { HostPlan } from "@svcproxy/topology";
+import { hasSince, type KubeProxyFacts } from "../kube-proxy/kube-proxy-facts.ts";
 import type { Accounting, Requirement } from "./migration.ts";
 import { isKubeProxys, withoutKubeProxy } from "./without-kube-proxy.ts";
 
@@ -22,6 +23,7 @@ export interface RequirementInput {
   readonly rules: readonly HostRules[];
   readonly hostState: HostState;
   readonly facts: HostFacts;
+  readonly kubeProxy: KubeProxyFacts;
 }
 
 const TAKE_SNAPSHOT = "Take a snapshot on the host: sudo svcproxy host-state --snapshot FILE";
@@ -34,7 +36,10 @@ export function hostRequirements(input: RequirementInput): readonly Requirement[
     ipvsLeftOvers(input),
     ...otherVariant(input),
     ...foreignJumps(input),
-    ...podsToLoadBalancers(input),
+    ...kubeProxyVersion(input),
+    ...interfacePrefix(input),
+    ...ownLoadBalancers(input),
+    ...affinityTables(input),
     ...serviceRange(input),
   ];
 }
@@ -196,25 +201,89 @@ function foreignJumps({ rules }: RequirementInput): readonly Requirement[] {
   ];
 }
 
-/** @see https://github.com/kubernetes/kubernetes/issues/131765 */
-function podsToLoadBalancers({ plan }: RequirementInput): readonly Requirement[] {
+function kubeProxyVersion({ kubeProxy }: RequirementInput): readonly Requirement[] {
+  const { version, gates } = kubeProxy;
+  const name = "kube-proxy-version";
+  if (version === undefined) return [];
+  const isAllowed = hasSince(kubeProxy, "nftablesModeByDefault") === true || gates?.get("NFTablesProxyMode") === true;
+  if (hasSince(kubeProxy, "nftablesMode") === true && isAllowed)
+    return [{ name, status: "met", text: `kube-proxy ${version} has the nftables mode` }];
+  return [
+    {
+      ...{ name, status: "missing", text: `kube-proxy ${version} has no nftables mode, or behind a gate that is off` },
+      hint: "Upgrade: it is there from 1.31 on (1.29 and 1.30: with the gate NFTablesProxyMode), and stable from 1.33 on",
+    },
+  ];
+}
+
+/** @see https://github.com/kubernetes/kubernetes/pull/134117 */
+function interfacePrefix({ plan: { podDetector }, kubeProxy }: RequirementInput): readonly Requirement[] {
+  const name = "interface-prefix";
+  if (podDetector.kind !== "interfacePrefix") return [];
+  const hasNames = hasSince(kubeProxy, "interfaceNames");
+  if (hasNames === true) return [];
+  const text = "Pods are told by their interfaces' prefix (detectLocalMode InterfaceNamePrefix)";
+  return hasNames === false
+    ? [
+        {
+          ...{ name, status: "missing", text: `${text}: kube-proxy ${kubeProxy.version}'s rules for it do not load` },
+          hint: "Upgrade to 1.33.6, 1.34.2 or later (kubernetes/kubernetes#134117), or tell pods by clusterCIDR",
+        },
+      ]
+    : [
+        {
+          ...{
+            name,
+            status: "unknown",
+            text: `${text}: before 1.33.6 and 1.34.2 kube-proxy's rules for it do not load`,
+          },
+          hint: "Say which kube-proxy will run: --kube-proxy-version 1.37.2",
+        },
+      ];
+}
+
+/** Where the version is known, the comparison itself tells. @see https://github.com/kubernetes/kubernetes/issues/131765 */
+function ownLoadBalancers({ plan, kubeProxy }: RequirementInput): readonly Requirement[] {
+  if (kubeProxy.version !== undefined) return [];
   const services = plan.ports.flatMap(({ service, hasEndpoints, localEndpoints, frontends }) => {
     const isExternal = frontends.some(({ kind }) => kind === "loadBalancerIP" || kind === "externalIP");
     const isLocal = service.externalTrafficPolicy === "Local";
-    return isLocal && isExternal && hasEndpoints && localEndpoints.length === 0
-      ? [`${service.namespace}/${service.name}`]
-      : [];
+    return isLocal && isExternal && hasEndpoints && localEndpoints.length === 0 ? [nameOfService(service)] : [];
   });
-  const names = [...new Set(services)];
-  if (names.length === 0) return [];
-  const listed = `${names.slice(0, 5).join(", ")}${names.length > 5 ? `, and ${names.length - 5} more` : ""}`;
+  if (services.length === 0) return [];
   return [
     {
-      ...{ name: "pods-to-load-balancers", status: "unknown" },
-      text: `Pods here reach load-balancer and external IPs of services of policy Local without an endpoint here (${listed}) only from kube-proxy 1.34 on`,
-      hint: "Before, they are dropped (kubernetes/kubernetes#131765; later patches of 1.33 have it): look with kube-proxy --version",
+      ...{ name: "own-load-balancers", status: "unknown" },
+      text: `The node, and its host-network pods, reach load-balancer and external IPs of services of policy Local without an endpoint here (${listedNames(services)}) only from kube-proxy 1.33.6 on`,
+      hint: "Say which kube-proxy will run: --kube-proxy-version 1.37.2 (kubernetes/kubernetes#131765)",
     },
   ];
+}
+
+/** Clients that \`-m recent\` keeps on a list where its module was not told otherwise (ip_list_tot), and elements of the set that takes its place. */
+const [REMEMBERED_BEFORE, REMEMBERED_AFTER] = [100, 65_535];
+
+function affinityTables({ plan }: RequirementInput): readonly Requirement[] {
+  const services = plan.ports.flatMap(({ service, affinity }) =>
+    affinity === undefined ? [] : [nameOfService(service)],
+  );
+  if (services.length === 0) return [];
+  const counted = (count: number) => count.toLocaleString("en");
+  return [
+    {
+      ...{ name: "affinity", status: "met" },
+      text: `Session affinity (${listedNames(services)}) will remember ${counted(REMEMBERED_AFTER)} clients an endpoint, where \`recent\` keeps ${counted(REMEMBERED_BEFORE)} (its ip_list_tot); what it remembers today is lost, so that who comes back is sent anywhere once`,
+    },
+  ];
+}
+
+function nameOfService({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
+  return `${namespace}/${name}`;
+}
+
+function listedNames(all: readonly string[]): string {
+  const names = [...new Set(all)];
+  return `${names.slice(0, 5).join(", ")}${names.length > 5 ? `, and ${names.length - 5} more` : ""}`;
 }
 
 function serviceRange({ plan: { node, ports } }: RequirementInput): readonly Requirement[] {

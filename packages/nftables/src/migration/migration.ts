@@ -4,8 +4,7 @@ import type { DifferenceKind } from "./difference-kinds.ts";
 
 /** What becomes of a host when kube-proxy goes from its iptables mode to that of nftables. */
 export interface Migration {
-  /** Nothing that somebody uses, or may use, stops or changes, and the host has what it must. */
-  readonly isReady: boolean;
+  readonly verdict: MigrationVerdict;
   /** Each kind once a family. */
   readonly differences: readonly MigrationDifference[];
   readonly undecided: readonly UndecidedPackets[];
@@ -13,6 +12,13 @@ export interface Migration {
   /** How many kinds of packets were looked at, in all families. */
   readonly cases: number;
 }
+
+/**
+ * `ready`: nothing that somebody uses, or may use, stops or changes, and the host has what it must. What the mode does otherwise by design,
+ * and what stops and was never used, is told and counts for nothing. `not ready`: something may stop or change, or is missing. `undecided`:
+ * neither was found, but not all of it could be decided or looked at.
+ */
+export type MigrationVerdict = "ready" | "not ready" | "undecided";
 
 export interface MigrationDifference {
   readonly kind: DifferenceKind;
@@ -62,7 +68,10 @@ export type RequirementName =
   | "ipvs-left-overs"
   | "other-variant"
   | "foreign-jumps"
-  | "pods-to-load-balancers"
+  | "kube-proxy-version"
+  | "interface-prefix"
+  | "own-load-balancers"
+  | "affinity"
   | "service-range";
 
 /** What accounting objects counted, by their names. */

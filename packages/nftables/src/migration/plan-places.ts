@@ -7,9 +7,11 @@ import {
   familyOf,
   type HostPlan,
   type IpAddress,
+  type Protocol,
   parseCidr,
   type ServicePortPlan,
 } from "@svcproxy/topology";
+import type { LocalhostHandling } from "../kube-proxy/kube-proxy-facts.ts";
 
 export interface PlannedFrontend {
   readonly planned: ServicePortPlan;
@@ -19,6 +21,13 @@ export interface PlannedFrontend {
 const PROTOCOL_NUMBERS = { tcp: 6, udp: 17, sctp: 132 } as const;
 
 const LOOPBACK: Readonly<Record<Family, Cidr | undefined>> = { 4: parseCidr("127.0.0.0/8"), 6: parseCidr("::1/128") };
+
+interface PlacesOptions {
+  readonly family: Family;
+  readonly hostState: HostState;
+  /** What kube-proxy does with NodePorts on loopback. */
+  readonly localhost: (protocol: Protocol) => LocalhostHandling;
+}
 
 /** Finds what of a plan packets go to, in one family. */
 export class PlanPlaces {
@@ -32,9 +41,11 @@ export class PlanPlaces {
   readonly #own: ReadonlySet<IpAddress>;
   readonly #nodePortAddresses: ReadonlySet<IpAddress>;
   readonly #endpoints: ReadonlySet<IpAddress>;
+  readonly #localhost: (protocol: Protocol) => LocalhostHandling;
 
-  constructor(plan: HostPlan, { family, hostState }: { readonly family: Family; readonly hostState: HostState }) {
+  constructor(plan: HostPlan, { family, hostState, localhost }: PlacesOptions) {
     this.#family = family;
+    this.#localhost = localhost;
     for (const planned of plan.ports) {
       if (planned.family !== family) continue;
       for (const frontend of planned.frontends) {
@@ -61,6 +72,11 @@ export class PlanPlaces {
         planned.family === family ? planned.reachableEndpoints.map(({ address }) => address) : [],
       ),
     );
+  }
+
+  /** Whether kube-proxy itself listens on loopback for all of these NodePorts. */
+  areProxied(places: readonly PlannedFrontend[]): boolean {
+    return places.every(({ planned }) => this.#localhost(planned.port.protocol) === "proxied");
   }
 
   isLoopback(address: IpAddress): boolean {

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { type HostState, hostStateOf, readRules } from "@svcproxy/rules";
-import { parseTopology, planHost } from "@svcproxy/topology";
+import { parseCidr, parseTopology, planHost } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
+import type { KubeProxyFacts } from "../kube-proxy/kube-proxy-facts.ts";
 import { recordedCase, recordedCases } from "../testing/recorded-kube-proxy.ts";
 import { DIFFERENCE_KINDS, type DifferenceKind } from "./difference-kinds.ts";
 import type { HostFacts } from "./host-requirements.ts";
@@ -14,14 +15,32 @@ interface Change {
   /** What becomes of the text of iptables-save. */
   readonly rules?: (text: string) => string;
   readonly facts?: Partial<HostFacts>;
+  readonly kubeProxy?: KubeProxyFacts;
+  /** Blocks of \`nodePortAddresses\` that the configuration has in both modes. */
+  readonly nodePortAddresses?: readonly string[];
   readonly hostState?: (state: HostState) => HostState;
 }
 
 function migrationOf(
   name: string,
-  { rules: change = (text) => text, facts, hostState = (state) => state }: Change = {},
+  {
+    rules: change = (text) => text,
+    facts,
+    kubeProxy = {},
+    nodePortAddresses,
+    hostState = (state) => state,
+  }: Change = {},
 ): Migration {
-  const { plan, saved } = recordedCase(name);
+  const recorded = recordedCase(name);
+  const { saved } = recorded;
+  const blocks = nodePortAddresses?.flatMap((text) => parseCidr(text) ?? []);
+  const plan =
+    blocks === undefined
+      ? recorded.plan
+      : planHost(
+          { ...recorded.topology, node: { ...recorded.plan.node, nodePortAddresses: blocks } },
+          { host: "node1" },
+        );
   const { topology } = recordedCase(name, "iptables");
   const given = readRules([{ file: saved, text: change(readFileSync(saved, "utf8")) }]);
   return proveMigration({
@@ -30,6 +49,7 @@ function migrationOf(
     plan,
     hostState: hostState({ ...hostStateOf(topology, { host: "node1" }), recentLists: {} }),
     facts: { ...NOTHING_KNOWN, ...facts },
+    kubeProxy,
   });
 }
 
@@ -77,7 +97,7 @@ describe("what a real kube-proxy wrote in iptables mode, against what it writes 
     expect(kindsOf(migration).toSorted()).toEqual([...ALWAYS, ...(EXPECTED[name] ?? [])].toSorted());
     expect(migration.undecided).toEqual([]);
     const stops = migration.differences.some(({ kind }) => DIFFERENCE_KINDS[kind].effect !== "harmless");
-    expect(migration.isReady).toBe(!stops);
+    expect(migration.verdict).toBe(stops ? "not ready" : "undecided");
   });
 });
 
@@ -91,6 +111,51 @@ test("a difference is told once, with a packet that shows it, its services and i
     services: ["default/np", "default/npl", "default/npx"],
   });
   expect(address).toMatchObject({ kind: "node-port-address", packet: { to: "10.244.1.1" } });
+});
+
+describe("what hangs on which kube-proxy will run", () => {
+  const kindOf = (migration: Migration, wanted: DifferenceKind) =>
+    migration.differences.find(({ kind }) => kind === wanted);
+
+  test.for([
+    ["1.33.5", true],
+    ["1.33.6", false],
+    ["1.34.0", false],
+    ["1.32.9", true],
+  ] as const)(
+    "the node's own connections to load-balancer IPs of policy Local: %s drops them: %s",
+    ([version, drops]) => {
+      const found = kindOf(migrationOf("load-balancers-local", { kubeProxy: { version } }), "own-to-local");
+      expect(found !== undefined).toBe(drops);
+      if (drops)
+        expect(found).toMatchObject({
+          services: ["default/away"],
+          before: expect.stringMatching(/^reaches/),
+          after: "is dropped",
+        });
+    },
+  );
+
+  const gates = new Map([["KubeProxyNFTablesLocalhostNodePorts", true]]);
+
+  test("NodePorts on loopback are refused with its gate, and TCP is served by kube-proxy where loopback is named", () => {
+    const refused = migrationOf("protocols", { kubeProxy: { gates } });
+    expect(kindOf(refused, "localhost-node-port")).toMatchObject({ after: "is refused" });
+    expect(kindOf(refused, "proxied-node-port")).toBe(undefined);
+    const named = ["127.0.0.0/8", "192.168.77.0/24"];
+    const proxied = migrationOf("protocols", { kubeProxy: { gates }, nodePortAddresses: named });
+    expect(kindOf(proxied, "proxied-node-port")).toMatchObject({
+      packet: { protocol: "tcp", to: expect.stringMatching(/^127\./) },
+      after: "is left to a program of this host",
+    });
+    expect(kindOf(proxied, "localhost-node-port")).toMatchObject({
+      packet: { protocol: expect.not.stringMatching("tcp") },
+      after: "is refused",
+    });
+    // The gate is not there before 1.37.
+    const older = migrationOf("protocols", { kubeProxy: { gates, version: "1.36.1" }, nodePortAddresses: named });
+    expect(kindOf(older, "proxied-node-port")).toBe(undefined);
+  });
 });
 
 describe("what was counted says whether somebody uses it", () => {
@@ -117,8 +182,10 @@ describe("what was counted says whether somebody uses it", () => {
   test("a host is ready where what stops was never used", () => {
     const unused = (text: string) => text.replaceAll(/^(-A KUBE-.*)$/gm, "[0:0] $1");
     const facts = { kernel: "6.1.0", nft: "nftables v1.0.6", isSeen: true };
-    expect(migrationOf("nodeport", { rules: unused, facts }).isReady).toBe(true);
-    expect(migrationOf("nodeport", { facts }).isReady).toBe(false);
+    expect(migrationOf("nodeport", { rules: unused, facts }).verdict).toBe("ready");
+    expect(migrationOf("nodeport", { facts }).verdict).toBe("not ready");
+    // What nobody looked at is not taken for met.
+    expect(migrationOf("nodeport", { rules: unused }).verdict).toBe("undecided");
   });
 });
 
@@ -129,7 +196,7 @@ describe("holes that kube-proxy's iptables rules made in a firewall", () => {
     });
     const hole = migration.differences.find(({ kind }) => kind === "firewall-hole");
     expect(hole).toMatchObject({ after: "is dropped", before: expect.stringMatching(/^reaches/) });
-    expect(migration.isReady).toBe(false);
+    expect(migration.verdict).toBe("not ready");
   });
 
   test("of health-check node ports", () => {
@@ -150,7 +217,7 @@ test("rules that are older than the objects are told from what the mode does oth
     before: expect.stringContaining("10.244.1.9:8080"),
     after: expect.stringContaining("10.244.1.5:8080"),
   });
-  expect(stale.isReady).toBe(false);
+  expect(stale.verdict).toBe("not ready");
 });
 
 test("a change that only the new configuration makes is found: what was masqueraded for all no longer is", () => {
@@ -240,12 +307,30 @@ describe("the host must have", () => {
     expect(found?.text).toContain("rule 1 of nat CNI-X (to KUBE-MARK-MASQ)");
   });
 
-  test("kube-proxy 1.34 where pods dial load-balancer IPs of policy Local without an endpoint here", () => {
-    const found = migrationOf("load-balancers-local").requirements.find(
-      ({ name }) => name === "pods-to-load-balancers",
-    );
-    expect(found).toMatchObject({ status: "unknown", text: expect.stringContaining("(default/away)") });
-    expect(statusOf({}, "plain")).not.toHaveProperty("pods-to-load-balancers");
+  test("a kube-proxy of which the version is known where the node dials load-balancer IPs of policy Local", () => {
+    const found = (change: Change) =>
+      migrationOf("load-balancers-local", change).requirements.find(({ name }) => name === "own-load-balancers");
+    expect(found({})).toMatchObject({ status: "unknown", text: expect.stringContaining("(default/away)") });
+    expect(found({ kubeProxy: { version: "1.37.2" } })).toBe(undefined);
+    expect(statusOf({}, "plain")).not.toHaveProperty("own-load-balancers");
+  });
+
+  test.for([
+    ["1.28.15", "missing"],
+    ["1.30.2", "missing"],
+    ["1.31.0", "met"],
+    ["1.37.2+k3s1", "met"],
+  ] as const)("a kube-proxy that has the mode: %s is %s", ([version, status]) => {
+    expect(statusOf({ kubeProxy: { version } })).toMatchObject({ "kube-proxy-version": status });
+    const gates = new Map([["NFTablesProxyMode", true]]);
+    if (version === "1.30.2")
+      expect(statusOf({ kubeProxy: { version, gates } })).toMatchObject({ "kube-proxy-version": "met" });
+  });
+
+  test("clients that come back to be told from what is remembered today", () => {
+    const found = migrationOf("affinity").requirements.find(({ name }) => name === "affinity");
+    expect(found?.text).toMatch(/will remember 65,535 clients an endpoint, where `recent` keeps 100/);
+    expect(statusOf({}, "plain")).not.toHaveProperty("affinity");
   });
 
   test("service ranges to be known", () => {

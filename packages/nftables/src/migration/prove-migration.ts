@@ -7,12 +7,13 @@ import {
   type ProofPacket,
 } from "@svcproxy/rules";
 import type { Family, HostPlan } from "@svcproxy/topology";
+import { type KubeProxyFacts, localhostNodePorts } from "../kube-proxy/kube-proxy-facts.ts";
 import { kubeProxyTable } from "../kube-proxy/kube-proxy-table.ts";
 import { classifyDifference } from "./classify-difference.ts";
 import { TrafficCount } from "./count-traffic.ts";
 import { DIFFERENCE_KINDS, type DifferenceKind, KINDS_IN_ORDER } from "./difference-kinds.ts";
 import { type HostFacts, hostRequirements } from "./host-requirements.ts";
-import type { Migration, MigrationDifference, UndecidedPackets } from "./migration.ts";
+import type { Migration, MigrationDifference, MigrationVerdict, Requirement, UndecidedPackets } from "./migration.ts";
 import { PlanPlaces } from "./plan-places.ts";
 import { withoutKubeProxy } from "./without-kube-proxy.ts";
 
@@ -24,6 +25,8 @@ export interface MigrationInput {
   readonly plan: HostPlan;
   readonly hostState: HostState;
   readonly facts: HostFacts;
+  /** The kube-proxy that will run; what is not known of it is taken for the latest without gates. */
+  readonly kubeProxy?: KubeProxyFacts;
 }
 
 /** So many packets that could not be decided are kept. */
@@ -35,18 +38,19 @@ const MAX_UNDECIDED = 20;
  *
  * @throws InputError PROOF_TOO_LARGE
  */
-export function proveMigration({ families, rules, plan, hostState, facts }: MigrationInput): Migration {
+export function proveMigration({ families, rules, plan, hostState, facts, kubeProxy = {} }: MigrationInput): Migration {
   const differences: MigrationDifference[] = [];
   const undecided: UndecidedPackets[] = [];
   let cases = 0;
   for (const family of families) {
     const before = rules(family);
     const kept = withoutKubeProxy(before);
+    const table = kubeProxyTable(plan, family, kubeProxy);
     const after = {
       ...kept,
-      nft: { tables: [...kept.nft.tables.filter(({ name }) => name !== "kube-proxy"), kubeProxyTable(plan, family)] },
+      nft: { tables: [...kept.nft.tables.filter(({ name }) => name !== "kube-proxy"), table] },
     };
-    const places = new PlanPlaces(plan, { family, hostState });
+    const places = new PlanPlaces(plan, { family, hostState, localhost: localhostNodePorts(plan, family, kubeProxy) });
     const kinds = new Map<DifferenceKind, FoundKind>();
     const walked = comparePackets({ a: before, b: after, hostState, plan });
     for (;;) {
@@ -70,16 +74,19 @@ export function proveMigration({ families, rules, plan, hostState, facts }: Migr
       if (found !== undefined) differences.push({ kind, family, ...found.summary });
     }
   }
-  const requirements = hostRequirements({ plan, rules: families.map(rules), hostState, facts });
-  return { isReady: isReady({ differences, undecided, requirements }), differences, undecided, requirements, cases };
+  const requirements = hostRequirements({ plan, rules: families.map(rules), hostState, facts, kubeProxy });
+  return { verdict: verdictOn({ differences, undecided, requirements }), differences, undecided, requirements, cases };
 }
 
-function isReady({ differences, undecided, requirements }: Omit<Migration, "isReady" | "cases">): boolean {
-  const isInTheWay = ({ kind, traffic }: MigrationDifference) =>
-    DIFFERENCE_KINDS[kind].effect !== "harmless" && !(traffic.kind === "counted" && traffic.packets === 0);
-  return (
-    undecided.length === 0 && !differences.some(isInTheWay) && !requirements.some(({ status }) => status === "missing")
-  );
+function verdictOn({ differences, undecided, requirements }: Omit<Migration, "verdict" | "cases">): MigrationVerdict {
+  const lacks = (status: Requirement["status"]) => requirements.some((one) => one.status === status);
+  if (differences.some(isInTheWay) || lacks("missing")) return "not ready";
+  return undecided.length > 0 || lacks("unknown") ? "undecided" : "ready";
+}
+
+/** Whether a difference stops or changes what somebody uses, or may use. */
+export function isInTheWay({ kind, traffic }: MigrationDifference): boolean {
+  return DIFFERENCE_KINDS[kind].effect !== "harmless" && !(traffic.kind === "counted" && traffic.packets === 0);
 }
 
 /** What was found of one kind, so far. */

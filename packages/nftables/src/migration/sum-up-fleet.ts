@@ -2,7 +2,7 @@ import { describePacket, type ProofPacket } from "@svcproxy/rules";
 import { type Family, visible } from "@svcproxy/topology";
 import { DIFFERENCE_KINDS, type DifferenceKind, KINDS_IN_ORDER } from "./difference-kinds.ts";
 import { headOf, INDENT, listed, requirementLines } from "./format-migration.ts";
-import type { Migration, MigrationDifference, Requirement, Traffic } from "./migration.ts";
+import type { Migration, MigrationDifference, MigrationVerdict, Requirement, Traffic } from "./migration.ts";
 
 /** One snapshot of a fleet, and what came of it. */
 export type FleetNode = {
@@ -36,6 +36,8 @@ export interface FleetRequirement extends Requirement {
 export interface FleetSummary {
   readonly ready: readonly string[];
   readonly notReady: readonly string[];
+  /** Nodes of which nothing was found in the way, but not all of them could be decided. */
+  readonly notDecided: readonly string[];
   /** Files, with the reason. */
   readonly failed: readonly { readonly file: string; readonly because: string }[];
   readonly differences: readonly FleetDifference[];
@@ -45,12 +47,13 @@ export interface FleetSummary {
 }
 
 export function sumUpFleet(nodes: readonly FleetNode[]): FleetSummary {
-  const proved = nodes.flatMap((node) => (node.kind === "proved" ? [node] : []));
-  const named = (isReady: boolean) =>
-    proved.flatMap(({ hostName, migration }) => (migration.isReady === isReady ? [hostName] : []));
+  const proved = toldApart(nodes.flatMap((node) => (node.kind === "proved" ? [node] : [])));
+  const named = (verdict: MigrationVerdict) =>
+    proved.flatMap(({ hostName, migration }) => (migration.verdict === verdict ? [hostName] : []));
   return {
-    ready: named(true),
-    notReady: named(false),
+    ready: named("ready"),
+    notReady: named("not ready"),
+    notDecided: named("undecided"),
     failed: nodes.flatMap((node) => (node.kind === "failed" ? [{ file: node.file, because: node.because }] : [])),
     differences: joinDifferences(proved),
     requirements: joinRequirements(proved),
@@ -58,6 +61,16 @@ export function sumUpFleet(nodes: readonly FleetNode[]): FleetSummary {
       migration.undecided.map(({ packet, because }) => ({ node: hostName, packet, because })),
     ),
   };
+}
+
+/** Of a host that has several snapshots, each is named with its file. */
+function toldApart<Node extends { readonly hostName: string; readonly file: string }>(
+  nodes: readonly Node[],
+): readonly Node[] {
+  const byName = Map.groupBy(nodes, ({ hostName }) => hostName);
+  return nodes.map((node) =>
+    byName.get(node.hostName)?.length === 1 ? node : { ...node, hostName: `${node.hostName} (${node.file})` },
+  );
 }
 
 type Proved = readonly { readonly hostName: string; readonly migration: Migration }[];
@@ -105,15 +118,14 @@ function joinRequirements(nodes: Proved): readonly FleetRequirement[] {
 }
 
 export function formatFleet(summary: FleetSummary): string {
-  const { ready, notReady, failed, differences, requirements, undecided } = summary;
-  const count = ready.length + notReady.length + failed.length;
+  const { ready, notReady, notDecided, failed, differences, requirements, undecided } = summary;
+  const judged = ready.length + notReady.length + notDecided.length;
+  const count = judged + failed.length;
   const lines = [
-    `${count} ${count === 1 ? "node" : "nodes"}, kube-proxy from its iptables mode to nftables: ${ready.length} ready, ${notReady.length} not ready, ${failed.length} not judged.`,
+    `${count} ${count === 1 ? "node" : "nodes"}, kube-proxy from its iptables mode to nftables: ${ready.length} ready, ${notReady.length} not ready, ${notDecided.length} not decided, ${failed.length} not judged.`,
     "",
     ...differences.flatMap(differenceLines),
-    ...(differences.length === 0 && ready.length + notReady.length > 0
-      ? ["same       All packets are treated alike"]
-      : []),
+    ...(differences.length === 0 && judged > 0 ? ["same       All packets are treated alike"] : []),
     ...undecided.flatMap(({ node, packet, because }) => [
       `undecided  ${visible(node)}: ${visible(describePacket(packet))}`,
       `${INDENT}  hangs on ${visible(because)}`,
@@ -127,6 +139,7 @@ export function formatFleet(summary: FleetSummary): string {
     ...failed.map(({ file, because }) => `${INDENT}${visible(file)}: ${visible(because)}`),
     "",
     ...(ready.length === 0 ? [] : [`Ready      ${visible(listed(ready, "node"))}`]),
+    ...(notDecided.length === 0 ? [] : [`Undecided  ${visible(listed(notDecided, "node"))}`]),
     ...(notReady.length === 0 ? [] : [`Not ready  ${visible(listed(notReady, "node"))}`]),
   ];
   return `${lines.join("\n")}\n`;

@@ -22,6 +22,12 @@ export const FEATURE_GATES: ReadonlyMap<string, { readonly asIs?: boolean; reado
   ["WinOverlay", { why: "it is about Windows" }],
 ]);
 
+/** Each gate that is set. Faults are left to who warns of them. */
+export function readGates({ value }: Field): ReadonlyMap<string, boolean> {
+  if (!isMapping(value)) return new Map();
+  return new Map(Object.entries(value).flatMap(([gate, set]) => (typeof set === "boolean" ? [[gate, set]] : [])));
+}
+
 /** Names each gate that is set in vain. */
 export function warnOfGates(field: Field): void {
   const { value } = field;

@@ -13,7 +13,7 @@ import { loadInput } from "../text/load-documents.ts";
 import { type InputFile, isMapping } from "../text/source-document.ts";
 import { singleAddress, ValueReader } from "../value-reader.ts";
 import { quote } from "../visible.ts";
-import { warnOfGates } from "./feature-gates.ts";
+import { readGates, warnOfGates } from "./feature-gates.ts";
 import { PROGRAM_KEYS, type ProgramSettings, readProgramSettings } from "./program-settings.ts";
 import { unpackConfigMap } from "./proxy-config-map.ts";
 import { CONFIGURATION_KEYS, USED_KEYS } from "./proxy-configuration-keys.ts";
@@ -27,6 +27,8 @@ export interface ParsedProxyConfiguration {
   readonly settings: Partial<NodeSettings>;
   /** What it says to a program that follows a cluster. */
   readonly program: ProgramSettings;
+  /** Feature gates that it sets. */
+  readonly gates: ReadonlyMap<string, boolean>;
   readonly warnings: readonly Fault[];
 }
 
@@ -67,7 +69,8 @@ export function parseProxyConfiguration(
   const settings = readSettings(root, mode);
   const program = readProgramSettings(root, root.get(sectionOf(mode)));
   if (kind.text() === KIND) warnOfTheRest(root, { mode, followsCluster });
-  return { mode, settings, program, warnings: finishReading(report, loaded.faults) };
+  const gates = readGates(root.get("featureGates"));
+  return { mode, settings, program, gates, warnings: finishReading(report, loaded.faults) };
 }
 
 function readMode(field: Field): ProxyMode {
