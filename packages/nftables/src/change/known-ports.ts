@@ -16,22 +16,22 @@ export function elementsOf({ wanted, numbers }: KnownPort): readonly Element[] {
 
 /** The ports that the table holds, and how many of them want an element that several can. */
 export class KnownPorts {
-  readonly #byService = new Map<string, Map<string, KnownPort>>();
+  readonly #byService = new Map<string, KnownPort[]>();
   /** By collection and key; undefined until somebody asks, which who applies once never does. */
   #owners: Map<string, Map<string, number>> | undefined;
 
   add(wanted: WantedPort, numbers: NumberedPort): KnownPort {
     const known = { wanted, numbers };
-    entryOf(this.#byService, wanted.service, () => new Map<string, KnownPort>()).set(wanted.id, known);
+    entryOf(this.#byService, wanted.service, (): KnownPort[] => []).push(known);
     if (this.#owners !== undefined) count(this.#owners, known, 1);
     return known;
   }
 
-  /** @returns what was known of a service's ports, by id */
-  removeService(service: string): ReadonlyMap<string, KnownPort> {
+  /** @returns what was known of a service's ports */
+  removeService(service: string): readonly KnownPort[] {
     const removed = this.#byService.get(service) ?? NONE;
     this.#byService.delete(service);
-    if (this.#owners !== undefined) for (const known of removed.values()) count(this.#owners, known, -1);
+    if (this.#owners !== undefined) for (const known of removed) count(this.#owners, known, -1);
     return removed;
   }
 
@@ -41,8 +41,8 @@ export class KnownPorts {
     return this.#owners.get(collection)?.has(key) === true;
   }
 
-  *values(): Generator<KnownPort> {
-    for (const ofService of this.#byService.values()) yield* ofService.values();
+  values(): readonly KnownPort[] {
+    return [...this.#byService.values()].flat();
   }
 
   #countAll(): Map<string, Map<string, number>> {
@@ -52,7 +52,7 @@ export class KnownPorts {
   }
 }
 
-const NONE: ReadonlyMap<string, KnownPort> = new Map();
+const NONE: readonly KnownPort[] = [];
 
 /** Their keys begin with the number of a group, which no two ports share. */
 const OF_ONE_PORT = /^(?:local-)?groups$|slots$|endpoints-/;

@@ -114,19 +114,20 @@ function addGroup(elements: Element[], wanted: WantedGroup, { number, endpoints,
   const picking = pickingOf(wanted);
   if (picking === undefined) return;
   elements.push(element("groups", key, `goto ${pickingChainName(picking)}`));
-  for (const [index, endpoint] of endpoints.entries()) {
+  const [anew, sticky] = [endpointsOf(protocol), stickyEndpointsOf(protocol)];
+  endpoints.forEach((endpoint, index) => {
     const slot = slots[index];
     if (slot === undefined) {
-      elements.push(element(endpointsOf(protocol), `${key} . ${index}`, endpoint));
-      continue;
+      elements.push(element(anew, `${key} . ${index}`, endpoint));
+      return;
     }
     const place = classid(number, slot);
     elements.push(
       element("slots", `${key} . ${index}`, place),
       element("usable-slots", place),
-      element(stickyEndpointsOf(protocol), place, endpoint),
+      element(sticky, place, endpoint),
     );
-  }
+  });
 }
 
 /** @returns undefined where there is nothing to pick from */

@@ -7,7 +7,7 @@ import type { WantedPort } from "../compile/wanted-port.ts";
 import { affinityFrame, fixedFrame, type TableFrame, timeoutsOf, type WantedTable } from "../compile/wanted-table.ts";
 import { parseClassid } from "../table/classid.ts";
 import { entryOf } from "../table/entry-of.ts";
-import { collectElements, type Element, type Elements, type NftTable } from "../table/nft-table.ts";
+import { addElements, collectElements, type Elements, type NftTable } from "../table/nft-table.ts";
 import { elementsOf, type KnownPort, KnownPorts } from "./known-ports.ts";
 import { Leftover } from "./leftover.ts";
 import { NumberPool } from "./number-pool.ts";
@@ -80,13 +80,16 @@ export class TableKeeper {
       affinityFrame(timeout, { settings, isFirst: index === 0 }),
     );
     const frame = joinFrames([fixedFrame(settings), ...timeouts, this.#pickingFrame(this.#ports.values())]);
-    const elements = collectElements(this.#allElements([...wanted.nodeElements, ...frame.elements]));
+    const elements = collectElements([...wanted.nodeElements, ...frame.elements]);
+    for (const known of this.#ports.values()) addElements(elements, elementsOf(known));
     const builder = this.#builder();
     for (const collection of frame.collections) builder.wantCollection(collection);
     for (const chain of frame.chains) builder.wantChain(chain);
     for (const [collection, entries] of elements) builder.wantElements(collection, entries);
-    const live = new Set([...this.#ports.values()].flatMap(({ numbers }) => numbersOf(numbers)));
-    const freedNumbers = new Set([...old.numbers].filter((number) => !live.has(number)));
+    const freedNumbers = new Set(old.numbers);
+    if (freedNumbers.size > 0) {
+      for (const { numbers } of this.#ports.values()) for (const live of numbersOf(numbers)) freedNumbers.delete(live);
+    }
     this.#removeSurplus(builder, { frame, elements, freedNumbers });
     return { transaction: builder.build(), leftover: builder.later, unnumbered, freedNumbers };
   }
@@ -99,7 +102,7 @@ export class TableKeeper {
   planSome(services: Iterable<string>, ports: readonly WantedPort[]): PlannedChange {
     const before = new Map<string, KnownPort>();
     for (const service of services) {
-      for (const [id, known] of this.#ports.removeService(service)) before.set(id, known);
+      for (const known of this.#ports.removeService(service)) before.set(known.wanted.id, known);
     }
     const unnumbered: WantedPort[] = [];
     const after: KnownPort[] = [];
@@ -196,11 +199,6 @@ export class TableKeeper {
       numbers[which] = numbered;
     }
     return this.#ports.add(port, { cluster: numbers.cluster, local: numbers.local });
-  }
-
-  *#allElements(others: readonly Element[]): Generator<Element> {
-    yield* others;
-    for (const known of this.#ports.values()) yield* elementsOf(known);
   }
 
   /** The chains that the ports' groups go to. */

@@ -106,8 +106,22 @@ function group({ port: { protocol }, affinity }: ServicePortPlan, endpoints: rea
   return {
     protocol,
     ...(affinity === undefined ? {} : { timeoutSeconds: affinity.timeoutSeconds }),
-    endpoints: keptList([...new Set(endpoints.map(({ address, port }) => `${address} . ${port}`))]),
+    endpoints: keptList(distinct(endpoints).map(({ address, port }) => `${address} . ${port}`)),
   };
+}
+
+/** For so many, comparing each with each takes less than a set of their texts. */
+const FEW_ENDPOINTS = 8;
+
+/** Each address and port once. */
+function distinct(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  if (endpoints.length > FEW_ENDPOINTS) {
+    return [...new Map(endpoints.map((endpoint) => [`${endpoint.address} ${endpoint.port}`, endpoint])).values()];
+  }
+  return endpoints.filter(
+    ({ address, port }, index) =>
+      endpoints.findIndex((other) => other.port === port && other.address === address) === index,
+  );
 }
 
 /** By the list of hosts, all of their addresses. */
@@ -136,8 +150,11 @@ function allowedClients(
  */
 function hairpins(plan: HostPlan, port: ServicePortPlan): ReadonlySet<IpAddress> {
   const found = new Set<IpAddress>();
-  // The same object for all frontends of a kind.
-  for (const clients of new Set(port.frontends.map((frontend) => frontend.clients))) {
+  let last: Frontend["clients"] | undefined;
+  for (const { clients } of port.frontends) {
+    // The same object for all frontends of a kind.
+    if (clients === last) continue;
+    last = clients;
     for (const kind of CLIENT_KINDS) {
       const handling = clients[kind];
       if (handling.kind !== "forward" || handling.masquerade !== "hairpin") continue;

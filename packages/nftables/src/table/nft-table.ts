@@ -73,11 +73,16 @@ export function isSameValue(a: ElementValue, b: ElementValue): boolean {
 }
 
 /** The elements sorted by collection. Where two have a key, the first stays. */
-export function collectElements(elements: Iterable<Element>): Map<string, Map<string, ElementValue>> {
+export function collectElements(elements: readonly Element[]): Map<string, Map<string, ElementValue>> {
   const collected = new Map<string, Map<string, ElementValue>>();
+  addElements(collected, elements);
+  return collected;
+}
+
+/** Adds them to those that were collected before. */
+export function addElements(collected: Map<string, Map<string, ElementValue>>, elements: readonly Element[]): void {
   for (const { collection, key, data, comment } of elements) {
     const there = entryOf(collected, collection, () => new Map<string, ElementValue>());
     if (!there.has(key)) there.set(key, { data, comment });
   }
-  return collected;
 }

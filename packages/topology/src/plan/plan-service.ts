@@ -92,7 +92,8 @@ function planFrontends(
   { planned: { service, port, family }, choice }: { planned: PlannedPort; choice: EndpointChoice },
 ): readonly Frontend[] {
   const internal = internalHandling(context, { service, family, ...choice });
-  const external = externalHandling(context, { service, family, ...choice });
+  let external: Frontend["clients"] | undefined;
+  const ofExternal = () => (external ??= externalHandling(context, { service, family, ...choice }));
   const sourceRanges = keptList(service.loadBalancerSourceRanges.filter((range) => familyOf(range.address) === family));
   const atAddresses = (kind: Exclude<FrontendKind, "nodePort">, addresses: readonly IpAddress[]): readonly Frontend[] =>
     addresses
@@ -104,14 +105,14 @@ function planFrontends(
         everyHostAddress: false,
         port: port.port,
         sourceRanges: kind === "loadBalancerIP" ? sourceRanges : NONE,
-        clients: kind === "clusterIP" ? internal : external,
+        clients: kind === "clusterIP" ? internal : ofExternal(),
       }));
   const nodePort = (number: Port): Frontend => ({
     kind: "nodePort",
     ...context.nodePortAddresses[family],
     port: number,
     sourceRanges: NONE,
-    clients: external,
+    clients: ofExternal(),
   });
   return keptList([
     ...atAddresses("clusterIP", service.clusterIPs),
