@@ -7,6 +7,7 @@ import type { NftablesPlanFlags } from "./nftables-flags.ts";
 import { readHostPlan } from "./read-topology.ts";
 import { refuseBesideAgent } from "./refuse-beside-agent.ts";
 import { replaceDataPath } from "./replace-data-path.ts";
+import { tuneForOneRun } from "./tune-for-one-run.ts";
 
 export interface ApplyTablesFlags extends NftablesPlanFlags {
   readonly replace?: "iptables";
@@ -19,6 +20,7 @@ export async function previewTables(
   files: readonly string[],
   flags: ApplyTablesFlags,
 ): Promise<ExitCode> {
+  tuneForOneRun();
   const { plan } = await readHostPlan(context, files, flags);
   const dataPath = await openDataPath(context, flags);
   const { differences, changes, problems } = await dataPath.compare(plan, { signal: context.signal });
@@ -40,6 +42,7 @@ export async function applyTables(
   flags: ApplyTablesFlags,
 ): Promise<ExitCode> {
   const { signal } = context;
+  tuneForOneRun();
   const { plan } = await readHostPlan(context, files, flags);
   await refuseBesideAgent("apply");
   const dataPath = await openDataPath(context, flags);
