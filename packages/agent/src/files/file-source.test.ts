@@ -243,20 +243,27 @@ describe("a directory", () => {
     const object = (name: string, address: string, port = 80) =>
       `{ apiVersion: v1, kind: Service, metadata: { name: ${name} }, spec: { clusterIP: ${address}, ports: [{ port: ${port} }] } }`;
     const write = (name: string, text: string) => replace(join(folder, `${name}.yaml`), text);
-    for (const [index, name] of ["bad", "broken", "well"].entries())
+    for (const [index, name] of ["bad", "broken", "emptied", "well"].entries())
       await write(name, object(name, `10.96.0.${index + 1}`));
     const first = await follow([folder], { lastGoodPath });
     await write("bad", object("bad", "10.96.0.1", 0));
     await next(first.events);
-    await write("broken", "{");
-    await next(first.events);
+    for (const [name, text] of [
+      ["broken", "{"],
+      ["emptied", ""],
+    ] as const) {
+      await write(name, text);
+      await next(first.events);
+    }
     await first.events.return?.();
     for (const name of ["well", "other"]) {
       const source = new FileSource({ inputs: [folder], watch: true, settleMs: SETTLE_MS, lastGoodPath });
       const events = eventsOf(source);
       const { topology, refused } = snapshotOf(await next(events));
-      expect(topology.services.map((service) => service.name).toSorted()).toEqual(["bad", "broken", name].toSorted());
-      expect(refused?.map(({ isKept }) => isKept)).toEqual([true, true]);
+      expect(topology.services.map((service) => service.name).toSorted()).toEqual(
+        ["bad", "broken", "emptied", name].toSorted(),
+      );
+      expect(refused?.map(({ isKept }) => isKept)).toEqual([true, true, true]);
       await events.return?.();
       // Also what a second one kept and never saw itself.
       await rm(join(folder, "well.yaml"), { force: true });
@@ -264,6 +271,7 @@ describe("a directory", () => {
     }
     await write("bad", object("bad", "10.96.0.1"));
     await write("broken", object("broken", "10.96.0.2"));
+    await write("emptied", object("emptied", "10.96.0.3"));
     const last = await follow([folder], { lastGoodPath });
     await last.events.return?.();
     await expect(readFile(lastGoodPath)).rejects.toThrow("ENOENT");

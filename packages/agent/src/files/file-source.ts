@@ -88,8 +88,9 @@ export class FileSource implements Source {
     const before = this.#lastGood?.read() ?? NOTHING_KEPT;
     this.#reader = new InputReader({ allowExternalIPs }, before.entries);
     this.#filesOfBefore = new Map(before.files.map((file) => [file.file, loadedAgain(file)]));
+    const hadContent = (file: string) => this.#filesOfBefore.has(file);
     this.#inputs = inputs.map((input) =>
-      typeof input === "string" ? new FollowedPath(input, loadDocumentsOf) : input,
+      typeof input === "string" ? new FollowedPath(input, loadDocumentsOf, { hadContent }) : input,
     );
     this.#config = config === undefined ? undefined : new FollowedPath(config, configurationLoader(options));
   }

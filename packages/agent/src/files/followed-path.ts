@@ -101,10 +101,18 @@ export class FollowedPath<T> {
   /** The files of `#state`, where nobody has asked for it yet. */
   #unaskedFiles: GoodFile<T>[] | undefined;
 
-  constructor(name: string, load: (file: InputFile) => Loaded<T>) {
+  readonly #hadContent: (file: string) => boolean;
+
+  /** @param hadContent whether a file that is seen for the first time is known to have held something before */
+  constructor(
+    name: string,
+    load: (file: InputFile) => Loaded<T>,
+    { hadContent = () => false }: { readonly hadContent?: (file: string) => boolean } = {},
+  ) {
     this.name = name;
     this.#path = resolve(name);
     this.#load = load;
+    this.#hadContent = hadContent;
   }
 
   /** Moves on with each change of what `state` tells. */
@@ -258,7 +266,8 @@ export class FollowedPath<T> {
   /** In a directory a file may be empty, but not become so: whoever wrote it may have been cut off. */
   #loadFile(file: InputFile, known: KnownFile<T> | undefined): Loaded<T> {
     const loaded = this.#load(file);
-    const mayBeEmpty = this.#kind === "directory" && (known === undefined || known.loaded.kind === "empty");
+    const wasEmpty = known === undefined ? !this.#hadContent(file.file) : known.loaded.kind === "empty";
+    const mayBeEmpty = this.#kind === "directory" && wasEmpty;
     return loaded.kind === "empty" && !mayBeEmpty ? { kind: "faulty", fault: loaded.fault } : loaded;
   }
 
