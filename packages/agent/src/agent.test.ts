@@ -112,7 +112,7 @@ describe("the old plan stays", () => {
   });
 
   test("of one service that the machine refuses, while the others go on; it is tried again", async () => {
-    const { agent, dataPath, source, served } = await started(topologyOf({ web: 1, dns: 1 }));
+    const { agent, dataPath, source, served, said } = await started(topologyOf({ web: 1, dns: 1 }));
     dataPath.machine.refused = topologyOf({ web: 2 }).services.flatMap(({ ports }) =>
       ports.flatMap(({ endpoints }) => endpoints.map(({ address }) => address)),
     );
@@ -120,6 +120,7 @@ describe("the old plan stays", () => {
     await vi.waitFor(() => expect(served()).toEqual(["dns 3", "web 1"]));
     expect(agent.status()).toMatchObject({ state: "degraded" });
     expect(agent.status().problems).toMatchObject([{ subject: "service default/web", severity: "error" }]);
+    expect(said()).toContain(`"msg":"degraded: ${agent.status().problems[0]?.text}"`);
     dataPath.machine.refused = [];
     await vi.waitFor(() => expect(served()).toEqual(["dns 3", "web 2"]));
     expect(agent.status().state).toBe("following");

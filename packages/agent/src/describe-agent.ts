@@ -53,8 +53,18 @@ export function describeAgent(facts: AgentFacts): AgentStatus {
 /** The state, and why it is not better. */
 export function summarizeAgent(facts: AgentFacts): { readonly state: AgentState; readonly why?: string } {
   const state = stateOf(facts);
-  const [trouble] = state === "following" || state === "stopping" ? [] : troublesOf(facts);
-  return trouble === undefined ? { state } : { state, why: trouble.text };
+  if (state === "following" || state === "stopping") return { state };
+  const [trouble] = troublesOf(facts);
+  const why = trouble?.text ?? whyNotInForce(facts.ports);
+  return why === undefined ? { state } : { state, why };
+}
+
+/** Of service ports that are not served as planned; undefined: all are. */
+function whyNotInForce(ports: readonly ServicePortStatus[]): string | undefined {
+  const [first, ...others] = ports.filter(({ state }) => state !== "in-force");
+  const text = first?.problem?.text;
+  // Not how many: each change of the text is a line of the log.
+  return text === undefined || others.length === 0 ? text : `${text}; others have such a problem as well`;
 }
 
 function stateOf(facts: AgentFacts): AgentState {
