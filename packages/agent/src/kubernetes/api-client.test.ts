@@ -6,7 +6,7 @@ import type { ClusterUser, ExecPlugin } from "@svcproxy/topology";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { TestApiServer } from "../testing/test-api-server.ts";
 import { ApiClient } from "./api-client.ts";
-import { explainApiError } from "./api-error.ts";
+import { ApiError, explainApiError, statusOf } from "./api-error.ts";
 
 let folder = "";
 const file = (name: string) => join(folder, name);
@@ -66,6 +66,28 @@ describe("over TLS", () => {
     });
     expect(await ask(clientOf(server, user, { skipsVerification: true }))).toMatchObject({ kind: "ServiceList" });
   });
+});
+
+test.for([
+  { name: "of another certificate", key: () => readFileSync(file("ca.key")), says: /do not belong together/ },
+  { name: "that is none", key: () => Buffer.from("abc"), says: /is not PEM/ },
+])("a key $name is told as what it is, not as a server that cannot be reached", async ({ key, says }) => {
+  const server = await startServer(true);
+  const certificate = { ...CERTIFICATE(), key: { kind: "data" as const, bytes: key() } };
+  const error = await ask(clientOf(server, { certificate })).catch((reason: unknown) => reason);
+  expect(explainApiError(error, { what: "list services", server: "here" })).toMatchObject({
+    ...{ code: "CREDENTIALS_UNREADABLE", message: expect.stringMatching(says) },
+  });
+});
+
+test("who is nobody to the server is told to show something, not to be bound to a role", () => {
+  const text = (user: string) => `services is forbidden: User ${JSON.stringify(user)} cannot list resource "services"`;
+  const hintFor = (user: string) => {
+    const status = statusOf(403, text(user));
+    return explainApiError(new ApiError(status.message, { status }), { what: "list services", server: "here" }).hint;
+  };
+  expect(hintFor("system:anonymous")).toMatch(/does not know who asks/);
+  expect(hintFor("nobody")).toMatch(/system:node-proxier/);
 });
 
 describe("a token", () => {

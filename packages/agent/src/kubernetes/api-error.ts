@@ -95,10 +95,13 @@ export function explainApiError(error: unknown, { what, server }: { readonly wha
   if (error instanceof EnvironmentError) return error;
   const cause = error instanceof Error ? error : undefined;
   if (!(error instanceof ApiError) || error.status === undefined) {
+    const own = OWN_CREDENTIALS[systemCode(error) ?? ""];
+    if (own !== undefined)
+      return new EnvironmentError("CREDENTIALS_UNREADABLE", `Cannot ${what} at ${server}: ${own}`, { cause });
     return new EnvironmentError("API_UNREACHABLE", `Cannot ${what} at ${server}: ${reasonOf(error)}`, { cause });
   }
   const { code, message } = error.status;
-  const hint = HINTS[code];
+  const hint = code === 403 && message.includes(ANONYMOUS) ? SHOW_SOMETHING : HINTS[code];
   const problemCode = code === 401 || code === 403 ? "API_REFUSED" : "API_FAILED";
   return new EnvironmentError(problemCode, `Cannot ${what} at ${server}: ${message} (HTTP ${code})`, {
     cause,
@@ -109,6 +112,18 @@ export function explainApiError(error: unknown, { what, server }: { readonly wha
 const HINTS: Readonly<Record<number, string>> = {
   401: "The token or the certificate is not valid there (any more): renew it",
   403: "Bind the ClusterRole system:node-proxier to this user, as deploy/kubernetes does",
+};
+
+/** Who shows nothing that the server takes, a password for instance, is this user to it. */
+const ANONYMOUS = '"system:anonymous"';
+const SHOW_SOMETHING =
+  "The server does not know who asks: give the kubeconfig's user a client certificate, a token or a plug-in (exec)";
+
+/** What OpenSSL says of what we were to show, before the server is asked. */
+const OWN_CREDENTIALS: Readonly<Record<string, string>> = {
+  ERR_OSSL_X509_KEY_VALUES_MISMATCH: "the client certificate and its key do not belong together",
+  ERR_OSSL_PEM_NO_START_LINE: "the client certificate is not PEM",
+  ERR_OSSL_UNSUPPORTED: "the key of the client certificate is not PEM, or of a kind that is not supported",
 };
 
 function reasonOf(error: unknown): string {

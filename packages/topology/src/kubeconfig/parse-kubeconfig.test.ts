@@ -151,6 +151,10 @@ test.for([
   expect(faultsOf(text)).toMatchObject([{ code: "NOT_SUPPORTED", at: { line: 8 }, hint: expect.any(String) }]);
 });
 
+test("an empty one is told what it is to be", () => {
+  expect(faultsOf("# nothing\n")).toMatchObject([{ code: "EMPTY_FILE", hint: expect.stringMatching(/kind: Config/) }]);
+});
+
 function faultsOf(text: string) {
   try {
     read(text);

@@ -65,7 +65,7 @@ export function parseKubeconfig(
   input: InputFile,
   { context }: { readonly context?: string | undefined } = {},
 ): ParsedKubeconfig {
-  const loaded = loadInput([input]);
+  const loaded = loadInput([input], { emptyHint: "Give a kubeconfig: a file of `kind: Config`" });
   const report = new FaultReport();
   const [document] = loaded.documents;
   if (document === undefined) throw new TypeError("there is no document to read");

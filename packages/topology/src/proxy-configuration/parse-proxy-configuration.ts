@@ -47,7 +47,7 @@ export function parseProxyConfiguration(
   input: InputFile,
   { followsCluster = false, asIfMode }: { readonly followsCluster?: boolean; readonly asIfMode?: ProxyMode } = {},
 ): ParsedProxyConfiguration {
-  const loaded = unpackConfigMap(loadInput([input]), KIND);
+  const loaded = unpackConfigMap(loadInput([input], { emptyHint: `Give a file of \`kind: ${KIND}\`` }), KIND);
   const report = new FaultReport();
   const { documents } = loaded;
   const document = documents.find(({ value }) => isMapping(value) && value["kind"] === KIND) ?? documents[0];

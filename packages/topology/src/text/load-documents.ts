@@ -272,9 +272,13 @@ function refuseAliasBomb({ file, text }: SourceText, values: readonly unknown[])
 /**
  * The documents of all files as values, in the order of the files.
  *
+ * @param options.emptyHint what to put into an empty one
  * @throws InputError with what is wrong with any of the files as text, or EMPTY_FILE where none has anything in it
  */
-export function loadInput(files: readonly InputFile[]): LoadedDocuments {
+export function loadInput(
+  files: readonly InputFile[],
+  { emptyHint = "Start with `hosts:`; `svcproxy schema` prints the format" }: { readonly emptyHint?: string } = {},
+): LoadedDocuments {
   const documents: SourceDocument[] = [];
   const faults: Fault[] = [];
   const failures: Fault[] = [];
@@ -292,7 +296,7 @@ export function loadInput(files: readonly InputFile[]): LoadedDocuments {
   if (failure !== undefined) throw new InputError([failure, ...others]);
   if (documents.length === 0) {
     throw fileFault("EMPTY_FILE", files[0]?.file ?? "", "There is nothing in it, or only comments", {
-      hint: "Start with `hosts:`; `svcproxy schema` prints the format",
+      hint: emptyHint,
     });
   }
   return { documents, faults };
