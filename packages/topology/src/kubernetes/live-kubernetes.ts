@@ -35,8 +35,7 @@ interface Slice {
  * are as an API server has them; a Node that went stays as it was last, because what it has is served on it nevertheless.
  */
 export class LiveKubernetes {
-  readonly #options: KubernetesOptions;
-  readonly #services = new LiveServices();
+  readonly #services: LiveServices;
   readonly #slices = new Map<string, Slice>();
   readonly #slicesOf = new Map<ServiceKey, Set<string>>();
   readonly #nodes = new Map<string, { readonly node: KubernetesNode | undefined; readonly live: LiveObject }>();
@@ -54,7 +53,7 @@ export class LiveKubernetes {
   #last: LiveState | undefined;
 
   constructor(options: KubernetesOptions = {}) {
-    this.#options = options;
+    this.#services = new LiveServices({ allowExternalIPs: options.allowExternalIPs ?? [] });
     this.#configuration = options.configuration;
   }
 
@@ -148,7 +147,7 @@ export class LiveKubernetes {
   state(): LiveState {
     const nodes = [...this.#nodes.values()].flatMap(({ node }) => node ?? []);
     const changed = this.#services.update({
-      ...{ allowExternalIPs: this.#options.allowExternalIPs ?? [], nodes },
+      nodes,
       endpointsOf: (key) => this.#endpointsOf(key),
     });
     const last = this.#last?.topology;

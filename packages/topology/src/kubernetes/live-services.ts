@@ -19,7 +19,6 @@ export interface RefusedObject {
 
 /** What Services hang on besides themselves. */
 export interface ServiceSurroundings {
-  readonly allowExternalIPs: readonly Cidr[];
   readonly nodes: readonly KubernetesNode[];
   endpointsOf(key: ServiceKey): readonly PortEndpoints[];
 }
@@ -49,16 +48,26 @@ export class LiveServices {
   readonly #entries = new Map<ServiceKey, Entry>();
   readonly #holders = new Map<string, Set<ServiceKey>>();
   readonly #values = new Map<ServiceKey, unknown>();
+  readonly #allowExternalIPs: readonly Cidr[];
+  /** What was read since the last update: while a list of thousands comes in there is time for it, and once is enough. */
+  readonly #fresh = new Map<unknown, ReadOne>();
   readonly #notable = new Set<ServiceKey>();
   /** To be read again; `endpoints`: only who serves them differs. */
   readonly #dirty = new Map<ServiceKey, "object" | "endpoints">();
 
+  constructor({ allowExternalIPs }: { readonly allowExternalIPs: readonly Cidr[] }) {
+    this.#allowExternalIPs = allowExternalIPs;
+  }
+
   set(key: ServiceKey, value: unknown): void {
+    this.#fresh.delete(this.#values.get(key));
     this.#values.set(key, value);
+    this.#readOne(value);
     this.#dirty.set(key, "object");
   }
 
   remove(key: ServiceKey): void {
+    this.#fresh.delete(this.#values.get(key));
     this.#values.delete(key);
     this.#dirty.set(key, "object");
   }
@@ -89,12 +98,13 @@ export class LiveServices {
     for (const [key, what] of todo) {
       before.set(key, this.#entries.get(key)?.service);
       if (what === "endpoints") this.#serve(key, surroundings);
-      else for (const other of this.#read(key, surroundings)) affected.add(other);
+      else for (const other of this.#read(key)) affected.add(other);
     }
     for (const key of affected) {
       if (!before.has(key)) before.set(key, this.#entries.get(key)?.service);
       this.#check(key, surroundings);
     }
+    this.#fresh.clear();
     for (const key of before.keys()) {
       const entry = this.#entries.get(key);
       if (entry !== undefined && isNotable(entry)) this.#notable.add(key);
@@ -118,7 +128,7 @@ export class LiveServices {
   }
 
   /** Takes in what the object claims. @returns all whose claims have to be looked at again */
-  #read(key: ServiceKey, { allowExternalIPs }: ServiceSurroundings): ReadonlySet<ServiceKey> {
+  #read(key: ServiceKey): ReadonlySet<ServiceKey> {
     const last = this.#entries.get(key);
     const affected = new Set<ServiceKey>([key]);
     const release = () => {
@@ -135,9 +145,9 @@ export class LiveServices {
       this.#entries.delete(key);
       return affected;
     }
-    const isReadable = readOne(value, allowExternalIPs).live.errors.length === 0;
+    const isReadable = this.#readOne(value).live.errors.length === 0;
     const good = isReadable ? value : last?.good;
-    const claims = good === undefined ? [] : claimsOf(readOne(good, allowExternalIPs).service);
+    const claims = good === undefined ? [] : claimsOf(this.#readOne(good).service);
     for (const claim of claims) {
       const holders = this.#holders.get(claim) ?? new Set();
       for (const holder of holders) affected.add(holder);
@@ -155,10 +165,12 @@ export class LiveServices {
   #check(key: ServiceKey, surroundings: ServiceSurroundings): void {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
-    const { allowExternalIPs, nodes } = surroundings;
+    const { nodes } = surroundings;
     const { value, good, claims } = entry;
-    const lastWord = readOne(value, allowExternalIPs);
-    const own = good === value ? lastWord : good === undefined ? undefined : readOne(good, allowExternalIPs);
+    // What is found in a check is added to what was read: it serves one check.
+    const lastWord = this.#readOne(value);
+    this.#fresh.delete(value);
+    const own = good === value ? lastWord : good === undefined ? undefined : this.#readAnew(good);
     if (own === undefined) {
       this.#entries.set(key, { ...withoutService(entry), refused: refusalOf(lastWord.live, { isKept: false }) });
       return;
@@ -167,7 +179,7 @@ export class LiveServices {
     rivals.delete(key);
     const others = [...rivals].flatMap((other) => {
       const { good: theirs } = this.#entries.get(other) ?? {};
-      return theirs === undefined ? [] : [readOne(theirs, allowExternalIPs).service];
+      return theirs === undefined ? [] : [this.#readAnew(theirs).service];
     });
     const group = [...others, own.service].sort((a, b) => compareAges(a, b));
     const checked = checkFrontends(group, { nodes, pods: [] })[group.indexOf(own.service)];
@@ -187,6 +199,17 @@ export class LiveServices {
     this.#entries.set(key, { ...base, ...(service === undefined ? {} : { service }) });
   }
 
+  #readOne(value: unknown): ReadOne {
+    const read = this.#fresh.get(value) ?? this.#readAnew(value);
+    this.#fresh.set(value, read);
+    return read;
+  }
+
+  #readAnew(value: unknown): ReadOne {
+    const live = new LiveObject("Service", value);
+    return { live, service: readService(live.object, { allowExternalIPs: this.#allowExternalIPs }) };
+  }
+
   /** The same with the endpoints that there are now. */
   #serve(key: ServiceKey, surroundings: ServiceSurroundings): void {
     const entry = this.#entries.get(key);
@@ -204,11 +227,6 @@ function isNotable({ refused, warnings, refusedIPs, outsideIPs }: Entry): boolea
 interface ReadOne {
   readonly live: LiveObject;
   readonly service: KubernetesService;
-}
-
-function readOne(value: unknown, allowExternalIPs: readonly Cidr[]): ReadOne {
-  const live = new LiveObject("Service", value);
-  return { live, service: readService(live.object, { allowExternalIPs }) };
 }
 
 function withoutService({ service: _, ...entry }: Entry): Omit<Entry, "service"> {
