@@ -1,9 +1,9 @@
 /** While changes come without a break, plans are carried out at most this often: what comes in between is carried out in one, for less than one by one; */
 const LEAST_PERIOD_MS = 75;
-/** and a plan that takes longer to be carried out so many times as seldom as it could be, */
-const SHARE = 4;
-/** but as often as this where that is possible. */
-const LONGEST_PERIOD_MS = 600;
+/** and plans that take long to be carried out, or on a busy machine, so that they take about this part of the time, */
+const SHARE = 1 / 6;
+/** but as often as this where that is possible. kube-proxy waits for a second between two of its own. */
+const LONGEST_PERIOD_MS = 900;
 /** So many may follow one another more closely: a service and its endpoints, say, that are made one after the other. */
 const BURST = 4;
 /** A change that comes while the last one is carried out waits as long again as that took, at most so long. */
@@ -21,7 +21,10 @@ export class ApplyPace {
     const tookMs = Math.min(LONGEST_PAUSE_MS, endedMs - startedMs);
     this.#left = Math.min(BURST, this.#left + (startedMs - this.#asOfMs) / this.#periodMs) - 1;
     this.#asOfMs = startedMs;
-    this.#periodMs = Math.min(LONGEST_PERIOD_MS, Math.max(LEAST_PERIOD_MS, SHARE * (endedMs - startedMs)));
+    this.#periodMs = Math.min(
+      LONGEST_PERIOD_MS,
+      Math.max(LEAST_PERIOD_MS, (endedMs - startedMs) / SHARE - LEAST_PERIOD_MS),
+    );
     const nextMs = startedMs + Math.max(0, 1 - this.#left) * this.#periodMs;
     return Math.max(tookMs, nextMs - endedMs);
   }
