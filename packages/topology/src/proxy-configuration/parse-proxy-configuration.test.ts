@@ -115,6 +115,18 @@ test("with mode ipvs the iptables section counts but for localhost, and that the
   ]);
 });
 
+test.for([
+  { followsCluster: false, hint: /svcproxy iptables, nftables or userspace/ },
+  { followsCluster: true, hint: /--data-path/ },
+])(
+  "with mode ipvs the way to choose a data path is the command's own: follows a cluster $followsCluster",
+  ({ followsCluster, hint }) => {
+    const text = `apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: ipvs\n`;
+    const { warnings } = parseProxyConfiguration({ file: "c.yaml", bytes: Buffer.from(text) }, { followsCluster });
+    expect(warnings).toMatchObject([{ code: "NO_EFFECT", hint: expect.stringMatching(hint) }]);
+  },
+);
+
 test("a key that kube-proxy does not have is named where it stands, with the one that may be meant", () => {
   const { warnings } = parse("clusterCidr: 10.0.0.0/8\niptables:\n  masqueradeall: true\n  other: 1\n");
   expect(warnings.map(({ code, at, hint }) => [code, at?.line, at?.column, hint])).toEqual([

@@ -65,7 +65,7 @@ export function parseProxyConfiguration(
       `Supported: ${API_VERSION}`,
     );
   }
-  const mode = asIfMode ?? readMode(root.get("mode"));
+  const mode = asIfMode ?? readMode(root.get("mode"), { followsCluster });
   const settings = readSettings(root, mode);
   const program = readProgramSettings(root, root.get(sectionOf(mode)));
   if (kind.text() === KIND) warnOfTheRest(root, { mode, followsCluster });
@@ -73,12 +73,15 @@ export function parseProxyConfiguration(
   return { mode, settings, program, gates, warnings: finishReading(report, loaded.faults) };
 }
 
-function readMode(field: Field): ProxyMode {
+function readMode(field: Field, { followsCluster }: { readonly followsCluster: boolean }): ProxyMode {
   // What a file says in vain is no reason to read the rest otherwise.
   const mode = field.word(["iptables", "nftables", "ipvs"]) ?? "iptables";
   if (mode === "ipvs") {
     const reason = "there is no IPVS data path here; its defaults hold, and another data path carries them out";
-    field.warning("NO_EFFECT", reason, "Choose the data path by the command: svcproxy iptables, nftables or userspace");
+    const hint = followsCluster
+      ? "Choose it with --data-path, or leave the choice to svcproxy"
+      : "Choose the data path by the command: svcproxy iptables, nftables or userspace";
+    field.warning("NO_EFFECT", reason, hint);
   }
   return mode;
 }
