@@ -39,7 +39,11 @@ test("an nft that crashes names the table that it cannot read", async () => {
 });
 
 test.for([
-  [[{ pid: 12, command: "kube-proxy" }], "of kube-proxy: nsenter -t 12 -m nft --version"],
+  [[{ pid: 12, command: "kube-proxy", version: undefined }], "kube-proxy (ask it: nsenter -t 12 -m nft --version)"],
+  [
+    [{ pid: 12, command: "kube-proxy", version: "1.1.3" }],
+    "kube-proxy has nft 1.1.3 (run it by: nsenter -t 12 -m nft)",
+  ],
   [[], "no program here is seen to have an nft of its own"],
 ] as const)("who may have written it: %j", async ([writers, hint]) => {
   const run: ToolRunner = async (_tool, args) => ({

@@ -20,7 +20,8 @@ export async function runExplained(tool: string, args: readonly string[], option
  * The error for an nft that a signal ended. Some versions do so as long as a set is there that another version wrote, in whatever
  * table, at almost every command; listing chains is not among them, and listing one table reads that one alone.
  *
- * Which version wrote it, such an nft does not tell: programs that have an nft of their own are named instead.
+ * Which version wrote it, such an nft does not tell: programs that have an nft of their own are named instead, with the version that stands in
+ * its file.
  *
  * @see nft 1.0.6, which crashes on the descriptions that nft 1.1 keeps with some maps (kubernetes #136786)
  */
@@ -53,10 +54,13 @@ const MOST_WRITERS = 3;
 
 function describeWriters(writers: readonly ForeignNft[]): string {
   if (writers.length === 0) return "; no program here is seen to have an nft of its own (ask each: nft --version)";
-  const ways = writers
-    .slice(0, MOST_WRITERS)
-    .map(({ pid, command }) => `of ${visible(command)}: nsenter -t ${pid} -m nft --version`);
-  return `; programs here that have an nft of their own, and how to ask its version: ${ways.join("; ")}`;
+  const named = writers.slice(0, MOST_WRITERS).map(({ pid, command, version }) => {
+    const ask = `nsenter -t ${pid} -m nft`;
+    return version === undefined
+      ? `${visible(command)} (ask it: ${ask} --version)`
+      : `${visible(command)} has nft ${version} (run it by: ${ask})`;
+  });
+  return `; programs here that have an nft of their own: ${named.join("; ")}`;
 }
 
 /** The tables that this nft cannot list, as `ip kube-proxy`. */

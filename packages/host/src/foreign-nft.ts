@@ -1,7 +1,8 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { findInRoot, HOST_ROOT_VARIABLE } from "./host-root.ts";
+import { fileInRoot, findInRoot, HOST_ROOT_VARIABLE } from "./host-root.ts";
+import { writtenNftVersion } from "./nft-version.ts";
 
 /** A program of this network namespace that sees other files than we do, as one in a container, with an nft among them. */
 export interface ForeignNft {
@@ -9,6 +10,8 @@ export interface ForeignNft {
   readonly pid: number;
   /** Its name as the kernel has it, at most 15 characters. */
   readonly command: string;
+  /** Of its nft, as the program's file has it, for instance `1.1.3`; undefined where that is not to be seen. */
+  readonly version: string | undefined;
 }
 
 /**
@@ -32,9 +35,12 @@ export async function findForeignNfts({
     const files = await namespace(pid, "mnt");
     if (seen.has(files) || (await namespace(pid, "net")) !== ownNetwork) continue;
     seen.add(files);
-    if (findInRoot(join(proc, pid, "root"), "nft") === undefined) continue;
+    const root = join(proc, pid, "root");
+    const nft = findInRoot(root, "nft");
+    if (nft === undefined) continue;
+    const version = await writtenNftVersion(fileInRoot(root, nft) ?? "");
     const command = await readFile(join(proc, pid, "comm"), "utf8").catch(() => "");
-    found.push({ pid: Number(pid), command: command.trim() });
+    found.push({ pid: Number(pid), command: command.trim(), version });
   }
   return found;
 }

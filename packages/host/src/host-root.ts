@@ -32,20 +32,20 @@ export function toolCommand(tool: string, root: string | undefined = process.env
 /** Its path inside, where it is a program that changes rules. */
 export function findInRoot(root: string, tool: string): string | undefined {
   if (!RULE_TOOL.test(tool)) return undefined;
-  return FOLDERS.map((folder) => join(folder, tool)).find((path) => isFileInRoot(root, path));
+  return FOLDERS.map((folder) => join(folder, tool)).find((path) => fileInRoot(root, path) !== undefined);
 }
 
-/** Links lead to where they would inside. */
-function isFileInRoot(root: string, path: string): boolean {
+/** The file at a path inside; links lead to where they would there. Undefined where there is none. */
+export function fileInRoot(root: string, path: string): string | undefined {
   let at = path;
   for (let links = 0; links < MAX_LINKS; links++) {
     try {
       const stats = lstatSync(join(root, at));
-      if (!stats.isSymbolicLink()) return stats.isFile();
+      if (!stats.isSymbolicLink()) return stats.isFile() ? join(root, at) : undefined;
       at = resolve(dirname(at), readlinkSync(join(root, at)));
     } catch {
-      return false;
+      return undefined;
     }
   }
-  return false;
+  return undefined;
 }
