@@ -1,8 +1,8 @@
 /**
  * What a large table costs beside iptables rules for the same plan, as ratios within one interleaved run:
  * `pnpm --filter @svcproxy/nftables bench`. Beside iptables-nft-restore it is with fewer services, which take that a second and more, and
- * with IPTABLES_NFT=1 with 10,000 too. Needs root, nft, iptables of both variants, and python3; builds the command line first. A real
- * kube-proxy is measured by `pnpm --filter svcproxy bench:kube-proxy`.
+ * with IPTABLES_NFT=1 with 10,000 too. Needs root, nft, iptables of both variants, and python3; builds the command line first. Connections
+ * and, where there is one, a real kube-proxy are measured after it.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
