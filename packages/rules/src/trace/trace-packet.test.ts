@@ -303,3 +303,18 @@ test("another rule that translates its endpoint is one that a packet does not me
   expect(missedIn(vip, container)).toEqual({ address: "192.168.1.6", ports: { from: 8080, to: 8080 } });
   expect(missedIn(vip)).toBeUndefined();
 });
+
+test.for([
+  { device: "cni0", from: "10.5.75.2", answered: [] },
+  { device: "flannel.1", from: "10.5.75.2", answered: ["accepted 10.5.75.2:3000"] },
+])(
+  "what comes in by $device, which does not forward while the host does, goes no further",
+  ({ device, from, answered }) => {
+    const setting = `net.ipv4.conf.${device}.forwarding`;
+    const hostState = { ...cloudos1, sysctls: { ...cloudos1.sysctls, [setting]: "0" } };
+    const branches = trace({ from, to: "10.100.100.1", port: 7070 }, { hostState });
+    const comesBack = branches.filter(({ verdict, reply }) => verdict === "accepted" && reply?.returns === true);
+    expect(comesBack.map(({ verdict, endpoint }) => `${verdict} ${endpoint}`)).toEqual(answered);
+    expect(JSON.stringify(branches)).toContain(`${setting} is 0`);
+  },
+);

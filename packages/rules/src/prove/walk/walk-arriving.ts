@@ -4,6 +4,7 @@ import { isBridge } from "../../host/interface-kind.ts";
 import { TO_ALL } from "../../host/routing.ts";
 import { forwardedPriority } from "../../trace/packet/forwarded-priority.ts";
 import { hopsUsedUp, TTL_OPEN } from "../../trace/walk/hops-used-up.ts";
+import { forwardingOff, notForwardingText } from "../../trace/walk/incoming-checks.ts";
 import { ALL_PROTOCOLS, protocols } from "../compile/condition.ts";
 import type { ProofContext } from "../compile/proof-context.ts";
 import type { IndexSet } from "../space/index-set.ts";
@@ -121,13 +122,14 @@ function routeInput(context: ProofContext, state: SymbolicState): SymbolicResult
         const { switched, routed } = divideSwitched(context, part, route);
         return join([
           ...switched.map((one) => leaveSwitched(context, { ...one, route, outInterface: route.interface })),
-          ...routed.map((one) => {
-            if (!isForwarding(context))
-              return ends(one, { kind: "dropped", because: "the host does not forward (ip_forward is 0)" });
-            if (route.type !== "unicast") return noRoute(context, one, { way });
-            const priority = context.space.family === 6 ? one.priority : priorityOf(one);
-            return leave(context, { ...one, route, outInterface: route.interface, priority });
-          }),
+          ...routed
+            .flatMap((one) => byForwarding(context, one))
+            .map(({ one, off }) => {
+              if (off !== undefined) return ends(one, { kind: "dropped", because: notForwardingText(off) });
+              if (route.type !== "unicast") return noRoute(context, one, { way });
+              const priority = context.space.family === 6 ? one.priority : priorityOf(one);
+              return leave(context, { ...one, route, outInterface: route.interface, priority });
+            }),
         ]);
       },
     ),
@@ -258,11 +260,28 @@ function dropSentToAll(
   };
 }
 
-function isForwarding({ view, space }: ProofContext): boolean {
-  const isOn = (name: string) => view.router.sysctl(name) === 1;
-  return space.family === 4
-    ? isOn("net.ipv4.ip_forward") || isOn("net.ipv4.conf.all.forwarding")
-    : isOn("net.ipv6.conf.all.forwarding");
+/** IPv4 forwards, or not, by the device by which a packet came in. */
+function byForwarding(
+  { view, space: { family } }: ProofContext,
+  state: SymbolicState,
+): readonly { readonly one: SymbolicState; readonly off: string | undefined }[] {
+  const { inInterface, region } = state;
+  if (family === 6 || inInterface?.kind !== "bySource") {
+    const device = inInterface?.kind === "named" ? inInterface.name : undefined;
+    return [{ one: state, off: forwardingOff(view, { family, device }) }];
+  }
+  const off = [...inInterface.arriving].flatMap(([device, sources]) => {
+    const setting = forwardingOff(view, { family, device });
+    return setting === undefined ? [] : [{ setting, source: intersect(region.source, sources) }];
+  });
+  const stuck = Map.groupBy(off, ({ setting }) => setting);
+  const going = subtract(region.source, unite(off.map(({ source }) => source)));
+  return [
+    ...[...stuck].map(([setting, parts]) => ({ off: setting, source: unite(parts.map(({ source }) => source)) })),
+    { off: undefined, source: going },
+  ]
+    .filter(({ source }) => source.length > 0)
+    .map(({ off: setting, source }) => ({ one: { ...state, region: { ...region, source } }, off: setting }));
 }
 
 /** A bridge sends no frame back to the port by which it came, unless that port is in hairpin mode. */

@@ -1,4 +1,4 @@
-import type { IpAddress } from "@svcproxy/topology";
+import type { Family, IpAddress } from "@svcproxy/topology";
 import type { Route } from "../../host/host-state.ts";
 import { hasFlag, isLoopback, isLoopbackAddress } from "../../host/interface-kind.ts";
 import type { RouteAnswer } from "../../host/policy-routing.ts";
@@ -15,10 +15,28 @@ export function isForHost(answer: RouteAnswer): boolean {
   return answer.kind === "found" && ["local", "broadcast", "multicast", "anycast"].includes(answer.route.type);
 }
 
-export function isForwarding({ router }: HostView, { family }: PacketView): boolean {
-  return family === 4
-    ? router.sysctl("net.ipv4.ip_forward") === 1 || router.sysctl("net.ipv4.conf.all.forwarding") === 1
-    : router.sysctl("net.ipv6.conf.all.forwarding") === 1;
+/**
+ * The setting that keeps the host from forwarding what comes in by a device; undefined: it forwards. IPv4 asks each device for its own,
+ * and `ip_forward` only writes them all; IPv6 asks one for all. @see linux IN_DEV_FORWARD, ip6_forward
+ */
+export function forwardingOff(
+  { router }: Pick<HostView, "router">,
+  { family, device = "" }: { readonly family: Family; readonly device: string | undefined },
+): string | undefined {
+  if (family === 6)
+    return router.sysctl("net.ipv6.conf.all.forwarding") === 1 ? undefined : "net.ipv6.conf.all.forwarding";
+  const isOn = router.sysctl("net.ipv4.ip_forward") === 1 || router.sysctl("net.ipv4.conf.all.forwarding") === 1;
+  const own = `net.ipv4.conf.${device}.forwarding`;
+  const ofDevice = router.sysctl(own);
+  if (ofDevice === undefined ? isOn : ofDevice === 1) return undefined;
+  return isOn ? own : "net.ipv4.ip_forward";
+}
+
+/** @param sysctl as `forwardingOff` names it */
+export function notForwardingText(sysctl: string): string {
+  return sysctl.startsWith("net.ipv4.conf.")
+    ? `the host does not forward what comes in there (${sysctl} is 0)`
+    : `the host does not forward (${sysctl} is 0)`;
 }
 
 /** What IPv6 throws away before any rule sees it. @see linux ip6_rcv_core */

@@ -7,11 +7,12 @@ import { forwardedPriority } from "../packet/forwarded-priority.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import { hopsUsedUp, TTL_OPEN } from "./hops-used-up.ts";
 import {
+  forwardingOff,
   frameReason,
   isForHost,
-  isForwarding,
   martianReason,
   needsStrictInterface,
+  notForwardingText,
   reversePath,
   unreadableReason,
 } from "./incoming-checks.ts";
@@ -84,8 +85,10 @@ function decideInput(
   if (martian !== undefined) return ends(state, { kind: "dropped", because: martian, fact: "martian" });
   const answer = routeOf(host, packet);
   // IPv4 asks first whether it forwards at all; IPv6 tells of a missing route whether it does or not.
-  const isStuck = !isForwarding(host, packet) && !isForHost(answer);
-  if (isStuck && packet.family === 4) return ends(state, NOT_FORWARDING);
+  const off = isForHost(answer)
+    ? undefined
+    : forwardingOff(host, { family: packet.family, device: packet.inInterface });
+  if (off !== undefined && packet.family === 4) return ends(state, notForwarding(off));
   if (answer.kind !== "found" || !["unicast", "local", "broadcast", "multicast", "anycast"].includes(answer.route.type))
     return ends(state, noRoute(answer, packet));
   // Only what has a way on is asked for its way back.
@@ -106,7 +109,7 @@ function decideInput(
     const text = `the bridge ${packet.inInterface} passes it on to one of its ports`;
     return bridgeOn(passage, withNote(routed, text));
   }
-  if (isStuck) return ends(routed, NOT_FORWARDING);
+  if (off !== undefined) return ends(routed, notForwarding(off));
   const unpassed = frameReason(packet, "elsewhere");
   if (unpassed !== undefined) return ends(routed, { kind: "dropped", because: unpassed });
   const { ttl, isTtlOpen } = packet;
@@ -128,11 +131,9 @@ function routeOf(host: HostView, packet: PacketView): RouteAnswer {
   });
 }
 
-const NOT_FORWARDING: Ending = {
-  kind: "dropped",
-  because: "the host does not forward (ip_forward is 0)",
-  fact: "not-forwarding",
-};
+function notForwarding(sysctl: string): Ending {
+  return { kind: "dropped", because: notForwardingText(sysctl), fact: "not-forwarding" };
+}
 
 function noRoute(answer: RouteAnswer, { destination, family }: PacketView): Ending {
   if (answer.kind === "unknown") return { kind: "undecided", because: answer.because };
