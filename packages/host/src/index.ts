@@ -55,3 +55,4 @@ export * from "./tool-path.ts";
 export * from "./tool-shell.ts";
 export * from "./tracked-connections.ts";
 export * from "./translation-limitations.ts";
+export { type LockHolder, readXtablesLockHolder } from "./xtables-lock-holder.ts";

@@ -1,5 +1,5 @@
 import type { HostState } from "@svcproxy/rules";
-import type { IpAddress } from "@svcproxy/topology";
+import type { Cidr, IpAddress } from "@svcproxy/topology";
 import type { ConntrackEntry } from "../conntrack.ts";
 import type { PortHolder } from "../listeners.ts";
 import type { PodNamespace } from "../pod-namespaces.ts";
@@ -35,6 +35,7 @@ export interface HostSnapshot {
   readonly accounting: readonly AccountingObject[];
   /** Virtual services that IPVS serves, a line each; empty where it is not in use. */
   readonly ipvsServices: readonly string[];
+  readonly blockingPolicies: readonly BlockingPolicy[];
   readonly versions: ToolVersions;
   /** The UDP flows that conntrack keeps, read when asked for: there may be a hundred thousand. */
   readUdpFlows(): readonly ConntrackEntry[];
@@ -57,8 +58,29 @@ export interface LinkReading {
   readonly master?: string;
   /** Of a bridge's port. */
   readonly hairpin?: boolean;
+  /** Of a bridge's port: `forwarding`, or `blocking`, `listening`, `learning`, `disabled`, in which it passes nothing on. */
+  readonly portState?: string;
+  /** Of a bridge's port: it passes nothing on to others that are isolated too. */
+  readonly isIsolated?: boolean;
+  readonly vxlan?: VxlanReading;
   readonly received: LinkCounts;
   readonly sent: LinkCounts;
+}
+
+/** Both ends of an overlay need the same network and the same port. */
+export interface VxlanReading {
+  /** Its number, the VNI. */
+  readonly id: number;
+  /** Of UDP. */
+  readonly port: number;
+}
+
+/** An IPsec policy that lets nothing pass: `ip xfrm policy … action block`. */
+export interface BlockingPolicy {
+  readonly source: Cidr;
+  readonly destination: Cidr;
+  /** `in`, `out`, `fwd`. */
+  readonly direction: string;
 }
 
 /** A queueing discipline of a device, as `tc -s qdisc` has it. */

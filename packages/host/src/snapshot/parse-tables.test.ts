@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import {
   parseAccounting,
+  parseBlockingPolicies,
   parseConntrackStatistics,
   parseIpvsServices,
   parseListedCounters,
@@ -32,6 +33,19 @@ test("accounting objects are read with and without a quota", () => {
     { name: "localhost_nps_accepted_pkts", packets: 12, bytes: 720 },
     { name: "of me", packets: 1, bytes: 2 },
   ]);
+});
+
+test("IPsec policies that block are told from those that protect", () => {
+  const text = `src 0.0.0.0/0 dst 10.5.88.0/24 
+\tdir out action block priority 0 ptype main 
+src 10.0.0.0/8 dst 10.5.88.0/24 
+\tdir fwd priority 0 ptype main 
+\ttmpl src 0.0.0.0 dst 0.0.0.0
+`;
+  expect(parseBlockingPolicies(text)).toMatchObject([
+    { source: { prefixLength: 0 }, destination: { address: "10.5.88.0", prefixLength: 24 }, direction: "out" },
+  ]);
+  expect(parseBlockingPolicies("")).toEqual([]);
 });
 
 test("sockets that listen have their backlog and every process that holds them", () => {

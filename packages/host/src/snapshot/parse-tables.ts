@@ -1,5 +1,5 @@
-import { parseIpAddress } from "@svcproxy/topology";
-import type { AccountingObject, ListeningSocket } from "./host-snapshot.ts";
+import { parseCidr, parseIpAddress } from "@svcproxy/topology";
+import type { AccountingObject, BlockingPolicy, ListeningSocket } from "./host-snapshot.ts";
 
 /**
  * /proc/net/snmp and netstat: a line of names, then one of values, both behind the same word.
@@ -51,6 +51,15 @@ export function parseAccounting(text: string): readonly AccountingObject[] {
       bytes: Number(bytes),
     }),
   );
+}
+
+/** What `ip xfrm policy` prints: `src CIDR dst CIDR`, then `dir out action block` for one that is not `allow`. */
+export function parseBlockingPolicies(text: string): readonly BlockingPolicy[] {
+  const pattern = /^src (\S+) dst (\S+).*\n\s+dir (\w+) action block/gm;
+  return [...text.matchAll(pattern)].flatMap(([, from = "", to = "", direction = ""]) => {
+    const [source, destination] = [parseCidr(from), parseCidr(to)];
+    return source === undefined || destination === undefined ? [] : [{ source, destination, direction }];
+  });
 }
 
 /** Lines of `ss -H -l -n -t -u -p`; what it cannot read of one is left out. */

@@ -16,6 +16,7 @@ import type {
 } from "./host-snapshot.ts";
 import {
   parseAccounting,
+  parseBlockingPolicies,
   parseConntrackStatistics,
   parseIpvsServices,
   parseListedCounters,
@@ -66,6 +67,7 @@ export function readSnapshot(text: string, { file }: { readonly file: string }):
     },
     accounting: parseAccounting(texts("nfacct")),
     ipvsServices: parseIpvsServices(texts("ipvs")),
+    blockingPolicies: parseBlockingPolicies(texts("xfrm")),
     versions: readVersions(reader, root["versions"]),
     readUdpFlows: () =>
       flows.flatMap((listing) =>
@@ -138,7 +140,8 @@ function readLink(reader: JsonReader, entry: JsonObject, path: Path): LinkReadin
   const info = objectAt(entry, "linkinfo");
   const counts = objectAt(entry, "stats64");
   const [address, kind, master] = [textAt(entry, "address"), textAt(info, "info_kind"), textAt(entry, "master")];
-  const hairpin = objectAt(info, "info_slave_data")["hairpin"];
+  const { hairpin, isolated, state: portState } = objectAt(info, "info_slave_data");
+  const { id, port } = objectAt(info, "info_data");
   return {
     name,
     mtu: typeof entry["mtu"] === "number" ? entry["mtu"] : 0,
@@ -150,6 +153,9 @@ function readLink(reader: JsonReader, entry: JsonObject, path: Path): LinkReadin
     ...(kind === undefined ? {} : { kind }),
     ...(master === undefined ? {} : { master }),
     ...(typeof hairpin === "boolean" ? { hairpin } : {}),
+    ...(typeof portState === "string" ? { portState } : {}),
+    ...(typeof isolated === "boolean" ? { isIsolated: isolated } : {}),
+    ...(kind === "vxlan" && typeof id === "number" && typeof port === "number" ? { vxlan: { id, port } } : {}),
     received: readCounts(objectAt(counts, "rx")),
     sent: readCounts(objectAt(counts, "tx")),
   };
