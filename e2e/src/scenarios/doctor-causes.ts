@@ -1,26 +1,7 @@
 import type { DataPath } from "../data-paths.ts";
+import { byRules, type InjectedCause } from "./injected-cause.ts";
+import { NETWORK_CAUSES } from "./network-causes.ts";
 
-/** A fault to make on a host, and what the doctor is to call it. */
-export interface InjectedCause {
-  readonly name: string;
-  /** The host on which it is made; the doctor always looks on cloudos1. */
-  readonly on: "cloudos1" | "cloudos2";
-  readonly inject: string;
-  readonly undo: string;
-  readonly code: string;
-  /** Something that its evidence has to say. */
-  readonly evidence: RegExp;
-  /** Whether the doctor needs a snapshot of the other host. */
-  readonly needsPeer?: true;
-  /** Whether the commands that it prints mend it by themselves. */
-  readonly heals: boolean;
-  /** Data paths that it concerns; default all. */
-  readonly concerns?: (dataPath: DataPath) => boolean;
-  /** Played on data paths that carry rules alone; the rest stands for all. */
-  readonly isBrief?: true;
-}
-
-const byRules = ({ name }: DataPath) => name !== "userspace";
 const byIptables = ({ name }: DataPath) => name.startsWith("iptables");
 
 /** What may be in the way, from the rules of the host to the pod; each is undone by its own command. */
@@ -45,6 +26,7 @@ export const INJECTED_CAUSES: readonly InjectedCause[] = [
     evidence: /policy is DROP/,
     heals: true,
     concerns: byRules,
+    isAnywhere: true,
   },
   {
     name: "a firewall of nftables that drops what is forwarded",
@@ -55,6 +37,7 @@ export const INJECTED_CAUSES: readonly InjectedCause[] = [
     evidence: /policy is DROP/,
     heals: false,
     concerns: byRules,
+    isAnywhere: true,
   },
   {
     name: "a rule that refuses",
@@ -65,6 +48,7 @@ export const INJECTED_CAUSES: readonly InjectedCause[] = [
     evidence: /-j REJECT/,
     heals: true,
     concerns: byRules,
+    isAnywhere: true,
   },
   {
     name: "what network policies left behind",
@@ -76,6 +60,7 @@ export const INJECTED_CAUSES: readonly InjectedCause[] = [
     evidence: /-d 10\.5\.75\.2\/32/,
     heals: true,
     concerns: byRules,
+    isAnywhere: true,
   },
   {
     name: "a host that does not forward",
@@ -118,6 +103,7 @@ export const INJECTED_CAUSES: readonly InjectedCause[] = [
     evidence: /bridge fdb/,
     heals: true,
     concerns: byRules,
+    isAnywhere: true,
   },
   {
     name: "an overlay that is filtered on the other host",
@@ -129,6 +115,7 @@ export const INJECTED_CAUSES: readonly InjectedCause[] = [
     needsPeer: true,
     heals: true,
     concerns: byRules,
+    isAnywhere: true,
   },
   {
     name: "a drop in raw on the other host, as Docker's",
@@ -140,6 +127,7 @@ export const INJECTED_CAUSES: readonly InjectedCause[] = [
     needsPeer: true,
     heals: true,
     concerns: byRules,
+    isAnywhere: true,
   },
   {
     name: "a way out that the other host does not take",
@@ -151,6 +139,7 @@ export const INJECTED_CAUSES: readonly InjectedCause[] = [
     needsPeer: true,
     heals: false,
     concerns: byRules,
+    isAnywhere: true,
   },
   {
     name: "an underlay that carries smaller packets",
@@ -161,6 +150,7 @@ export const INJECTED_CAUSES: readonly InjectedCause[] = [
     evidence: /undivided/,
     heals: false,
     concerns: byRules,
+    isAnywhere: true,
   },
   {
     name: "nat PREROUTING flushed",
@@ -231,105 +221,7 @@ export const INJECTED_CAUSES: readonly InjectedCause[] = [
     evidence: /no route leads to/,
     heals: true,
     concerns: byRules,
+    isAnywhere: true,
   },
-  {
-    name: "a pod's link that is down",
-    on: "cloudos1",
-    inject: "ip link set veth0 down",
-    undo: "ip link set veth0 up",
-    code: "LINK_DOWN",
-    evidence: /set down/,
-    heals: true,
-  },
-  {
-    name: "a rule of routing that leads into a black hole",
-    on: "cloudos1",
-    inject: "ip rule add pref 100 to 10.5.88.0/24 blackhole",
-    undo: "ip rule del pref 100 2>/dev/null || true",
-    code: "ROUTE_REFUSES",
-    evidence: /priority 100, blackhole/,
-    heals: true,
-    concerns: byRules,
-  },
-  {
-    name: "a queue that lets nothing out",
-    on: "cloudos1",
-    inject: "tc qdisc add dev eth0 root tbf rate 8bit burst 10 limit 10",
-    undo: "tc qdisc del dev eth0 root 2>/dev/null || true",
-    code: "LINK_DROPS",
-    evidence: /tbf on eth0 dropped/,
-    heals: true,
-    concerns: byRules,
-  },
-  {
-    name: "a drop where frames come in",
-    on: "cloudos1",
-    inject:
-      'nft add table netdev x; nft add chain netdev x c "{ type filter hook ingress device veth0 priority 0; }"; nft add rule netdev x c ip saddr 10.5.75.0/24 drop',
-    undo: "nft delete table netdev x",
-    code: "FOREIGN_RULE_DROPS",
-    evidence: /ip saddr 10\.5\.75\.0\/24 drop/,
-    heals: true,
-  },
-  {
-    name: "a drop where frames come in on the other host",
-    on: "cloudos2",
-    inject:
-      'nft add table netdev x; nft add chain netdev x c "{ type filter hook ingress device eth0 priority 0; }"; nft add rule netdev x c udp dport 8472 drop',
-    undo: "nft delete table netdev x",
-    code: "FOREIGN_RULE_DROPS",
-    evidence: /udp dport 8472 drop/,
-    needsPeer: true,
-    heals: true,
-    concerns: byRules,
-  },
-  {
-    name: "a bridge that forwards nothing",
-    on: "cloudos1",
-    inject: 'nft add table bridge b; nft add chain bridge b f "{ type filter hook forward priority 0; policy drop; }"',
-    undo: "nft delete table bridge b",
-    code: "FOREIGN_RULE_DROPS",
-    evidence: /no rule of bridge b f accepts it/,
-    heals: true,
-    concerns: byRules,
-  },
-  {
-    name: "ARP that is dropped",
-    on: "cloudos1",
-    inject:
-      'nft add table arp a; nft add chain arp a o "{ type filter hook output priority 0; policy drop; }"; ip neigh flush dev cni0',
-    undo: "nft delete table arp a",
-    code: "FOREIGN_RULE_DROPS",
-    evidence: /no rule of arp a o accepts it/,
-    heals: true,
-  },
-  {
-    name: "a bridge that asks nobody by ARP",
-    on: "cloudos1",
-    inject: "ip link set cni0 arp off; ip neigh flush dev cni0",
-    undo: "ip link set cni0 arp on",
-    code: "ARP_OFF",
-    evidence: /NOARP/,
-    heals: true,
-  },
-  {
-    name: "a pod's address on the host",
-    on: "cloudos1",
-    inject: "ip addr add 10.5.75.2/32 dev lo",
-    undo: "ip addr del 10.5.75.2/32 dev lo 2>/dev/null || true",
-    code: "ADDRESS_TWICE",
-    evidence: /lo of this host has it/,
-    heals: true,
-    concerns: byRules,
-  },
-  {
-    name: "the bridge of the pods set down",
-    on: "cloudos1",
-    inject: "ip link set cni0 down",
-    undo: "ip link set cni0 up; ip -6 addr replace fd00:5:75::1/64 dev cni0 nodad 2>/dev/null || true",
-    code: "LINK_DOWN",
-    evidence: /cni0 state DOWN/,
-    heals: false, // addresses of IPv6 do not come back by themselves
-    concerns: byRules,
-  },
+  ...NETWORK_CAUSES,
 ];

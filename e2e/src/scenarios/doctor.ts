@@ -2,7 +2,9 @@ import { resolve } from "node:path";
 import process from "node:process";
 import { TOPOLOGY_FILE } from "../hosts.ts";
 import type { Stage } from "../stage/stage.ts";
-import { INJECTED_CAUSES, type InjectedCause } from "./doctor-causes.ts";
+import { type FoundCause, playAtOnce } from "./doctor-at-once.ts";
+import { INJECTED_CAUSES } from "./doctor-causes.ts";
+import type { InjectedCause } from "./injected-cause.ts";
 import type { Scenario } from "./scenario.ts";
 
 const SVCPROXY = resolve(import.meta.dirname, "../../../scripts/svcproxy");
@@ -12,13 +14,7 @@ const HERE = "cloudos1";
 
 /** What `svcproxy doctor --json` prints, as far as it is looked at. */
 interface Diagnosis {
-  readonly causes: readonly {
-    readonly code: string;
-    readonly text: string;
-    readonly host: string;
-    readonly evidence: readonly string[];
-    readonly remedy: readonly string[];
-  }[];
+  readonly causes: readonly (FoundCause & { readonly text: string; readonly host: string })[];
   readonly open: readonly { readonly text: string }[];
 }
 
@@ -40,9 +36,16 @@ export const DOCTOR: Scenario = {
     const isWhole = WHOLE.includes(stage.dataPath.name);
     const faults: string[] = [];
     if (isWhole && ONLY.test(TWO_CAUSES.name)) faults.push(...(await playTwo(stage)));
-    for (const cause of INJECTED_CAUSES) {
+    if (ONLY.test(AT_ONCE))
+      faults.push(
+        ...(await playAtOnce(stage, async () =>
+          (await look(stage, false)).causes.filter(({ code }) => !EXPECTED.has(code)),
+        )),
+      );
+    for (const [index, cause] of INJECTED_CAUSES.entries()) {
       const concerns = cause.concerns?.(stage.dataPath) ?? true;
       if (!ONLY.test(cause.name)) continue;
+      if (cause.isAnywhere === true && WHOLE[index % WHOLE.length] !== stage.dataPath.name) continue;
       if (!concerns || !(isWhole || cause.isBrief === true || cause.concerns === undefined)) continue;
       faults.push(...(await play(stage, cause)));
     }
@@ -52,6 +55,8 @@ export const DOCTOR: Scenario = {
 
 /** `SVCPROXY_CAUSES=route` plays those alone whose name has this in it. */
 const ONLY = new RegExp(process.env["SVCPROXY_CAUSES"] ?? "");
+
+const AT_ONCE = "causes at once";
 
 const TWO_CAUSES = {
   name: "two causes at once",
@@ -93,7 +98,11 @@ async function play(stage: Stage, cause: InjectedCause): Promise<readonly string
     if (named === undefined) return [`${cause.name}: ${cause.code} is not named with its evidence: ${said}`];
     if (others.length > 0 || found.open.length > 0) return [`${cause.name}: more is said than ${cause.code}: ${said}`];
     if (!cause.heals) return [];
+    if ((await unanswered(stage, BEFORE_MS)).length === 0)
+      return [`${cause.name}: every dial is answered all the same`];
     for (const command of named.remedy) await stage.run(named.host, ["sh", "-c", command]);
+    const silent = await unanswered(stage, AFTER_MS);
+    if (silent.length > 0) return [`${cause.name}: after the remedy these are not answered: ${silent.join(", ")}`];
     const left = await look(stage, cause.needsPeer === true);
     const still = left.causes.filter(({ code }) => !EXPECTED.has(code));
     return still.length + left.open.length === 0
@@ -103,6 +112,26 @@ async function play(stage: Stage, cause: InjectedCause): Promise<readonly string
     await stage.lab.run(cause.on, ["sh", "-c", cause.undo]);
     if (cause.undo === "true") await stage.dataPath.change(stage.lab, cause.on);
   }
+}
+
+/** Who dials what: each pod and each way to one of them is on the way of some. */
+const DIALS = [
+  ...["os1_my1", "os1_my2", HERE].flatMap((from) => ["10.100.100.4:80", "10.100.100.5:80"].map((to) => ({ from, to }))),
+  { from: "os1_my2", to: "10.100.100.1:7070" },
+  { from: "client", to: "192.168.1.6:34214" },
+];
+/** A dial that is answered late is no proof of a fault, and none is asked for: one of all has to fail. */
+const BEFORE_MS = 1_000;
+const AFTER_MS = 15_000;
+
+async function unanswered(stage: Stage, timeoutMs: number): Promise<readonly string[]> {
+  const dialled = await Promise.all(
+    DIALS.map(async ({ from, to }) => {
+      const [outcome] = await stage.ask(from, to, { timeoutMs });
+      return outcome?.kind === "answered" ? [] : [`${from} to ${to}`];
+    }),
+  );
+  return dialled.flat();
 }
 
 function summary({ causes, open }: Diagnosis): string {

@@ -9,12 +9,12 @@ import {
   renderDiagnosis,
   renderRemedies,
 } from "@svcproxy/doctor";
-import { isNamed, serviceName, thisMachine } from "@svcproxy/host";
-import { formatProblem, inputError, nearestWord, type ServicePortPlan, type Topology } from "@svcproxy/topology";
+import { isNamed, readXtablesLockHolder, serviceName, thisMachine } from "@svcproxy/host";
+import { inputError, nearestWord, type ServicePortPlan, type Topology } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { enterCallersFolder, runInHostRoot } from "./enter-host-root.ts";
 import { requireCode } from "./explain-code.ts";
-import { leftOverProblems } from "./left-over.ts";
+import { keeperCauses } from "./keeper-causes.ts";
 import { observeSnapshot, observeThisHost } from "./observe-host.ts";
 import { dialAsPod } from "./pod-dialler.ts";
 import { readTopology } from "./read-topology.ts";
@@ -49,8 +49,12 @@ export async function runDoctor(
   const isAsked = askedPorts(observation.here.plan.ports, flags);
   const isLive = flags.snapshot === undefined;
   const progress = progressOf(context);
+  const lockedAtFirst = isLive && isServedByIptables(observation.here) ? await readXtablesLockHolder() : undefined;
   const found = await diagnose(observation, {
     signal: context.signal,
+    ...(isLive
+      ? { more: (causes) => keeperCauses(context, { host: observation.here.name, found: causes, lockedAtFirst }) }
+      : {}),
     onProgress: progress.show,
     ...(isAsked === undefined ? {} : { isAsked }),
     ...(isLive && flags.probe
@@ -66,8 +70,6 @@ export async function runDoctor(
       : {}),
   });
   progress.end();
-  // No reason why a service is not reached as long as what was left is as planned, and one soon.
-  if (isLive) for (const left of await leftOverProblems(context)) context.note(formatProblem(left));
   const diagnosis = withoutIgnored(found, flags.ignore ?? []);
   if (flags.json === true) await context.print(`${JSON.stringify(diagnosis, null, 2)}\n`);
   else await context.print(flags.remedies === true ? renderRemedies(diagnosis) : renderDiagnosis(diagnosis));
@@ -86,6 +88,17 @@ async function observe(context: CommandContext, topology: Topology, flags: Docto
     peers.set(peer.name, peer);
   }
   return { topology, here, peers };
+}
+
+/** Whether a service proxy has rules of iptables here, which its lock keeps as they are. */
+function isServedByIptables(here: ObservedHost): boolean {
+  return ([4, 6] as const).some((family) =>
+    here
+      .rules(family)
+      ?.iptables.some(({ rules: { tables } }) =>
+        tables.some(({ chains }) => chains.some(({ name }) => name.startsWith("KUBE-"))),
+      ),
+  );
 }
 
 /** The kernel asks an address that has stopped answering for some seconds before it calls it failed. */

@@ -36,6 +36,15 @@ export const CAUSE_CODES = [
   "ADDRESS_TWICE",
   "ARP_OFF",
   "LINK_DROPS",
+  "NEIGHBOUR_WRONG",
+  "TUNNEL_ENTRY_WRONG",
+  "TUNNEL_DIFFERS",
+  "BRIDGE_PORT_CLOSED",
+  "SOURCE_PORTS_USED_UP",
+  "RULES_LOCK_HELD",
+  "AGENT_GONE",
+  "AGENT_BEHIND",
+  "HOST_ADDRESS_MISSING",
 ] as const satisfies readonly ProblemCode[];
 
 export type CauseCode = (typeof CAUSE_CODES)[number];

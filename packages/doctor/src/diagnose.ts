@@ -3,18 +3,22 @@ import { formatSocketAddress, type ServicePortPlan } from "@svcproxy/topology";
 import type { Cause, Diagnosis, OpenQuestion, Sufferer } from "./cause.ts";
 import { checkAddresses } from "./checks/check-addresses.ts";
 import { checkEndpoints } from "./checks/check-endpoints.ts";
+import { checkIsolation } from "./checks/check-isolation.ts";
 import { checkLayerTwo } from "./checks/check-layer-two.ts";
 import { checkLeaving } from "./checks/check-leaving.ts";
 import { checkMachine } from "./checks/check-machine.ts";
 import { checkPlan } from "./checks/check-plan.ts";
+import { causesOfSilence } from "./checks/check-silence.ts";
 import { nestEffects } from "./nest-effects.ts";
 import type { Observation, ObservedHost } from "./observation.ts";
-import { judgeDials } from "./probes/judge-dials.ts";
+import { type AskedHost, judgeDials } from "./probes/judge-dials.ts";
+import { portsUsedUp } from "./probes/ports-used-up.ts";
 import { type DialledEndpoint, probeDatagrams, probeEndpoints } from "./probes/probe-endpoints.ts";
 import { probeFrontends } from "./probes/probe-frontends.ts";
 import { probeMtu } from "./probes/probe-mtu.ts";
 import type { Prober } from "./probes/prober.ts";
 import { causesOfStops } from "./walk/causes-of-stops.ts";
+import { causeOf } from "./walk/finding.ts";
 import type { Leaving } from "./walk/stop.ts";
 import { walkPeers } from "./walk/walk-peers.ts";
 import { walkServices } from "./walk/walk-services.ts";
@@ -30,6 +34,8 @@ export interface DiagnoseOptions {
   readonly probesUdp?: boolean;
   /** This host once more, when it has noticed which of these addresses answer ARP; undefined where it is only a snapshot. */
   readonly lookAgain?: (unanswered: readonly string[]) => Promise<ObservedHost>;
+  /** What else is found on this host by who calls, told what was found so far. */
+  readonly more?: (found: readonly Cause[]) => Promise<readonly Cause[]>;
   readonly signal: AbortSignal;
   readonly onProgress?: (what: string) => void;
 }
@@ -51,7 +57,9 @@ export async function diagnose(observation: Observation, options: DiagnoseOption
     ...checkLeaving(walked.leaving, observation),
     ...checkLayerTwo(leaving, observation),
     ...checkAddresses(leaving, here),
-    ...checkEndpoints(leaving, { trustsNeighbours: prober === undefined }),
+    ...checkIsolation(walked.leaving),
+    // Who listens is known once they are dialled; those of UDP are not.
+    ...checkEndpoints(prober === undefined ? leaving : leaving.filter(({ protocol }) => protocol === "udp"), {}),
     ...checkPlan(ports, { at: here, isAsked: isAsked !== undefined }),
     ...checkMachine(here),
   ];
@@ -69,6 +77,7 @@ export async function diagnose(observation: Observation, options: DiagnoseOption
     open.push(...probed.open);
     [dials, pings] = [probed.dials, probed.pings];
   }
+  causes.push(...((await options.more?.(causes)) ?? []));
   return {
     host: here.name,
     takenAt: here.snapshot.takenAt,
@@ -105,29 +114,40 @@ async function probe({ observation, options, ports, leaving, causes }: Probing) 
   const failed = [...dialled, ...datagrams].filter(
     ({ endpoint, result }) => result !== "open" && !known.has(formatSocketAddress(endpoint)),
   );
+  const asked = await askHosts(failed, { observation, prober });
   const after =
     failed.length === 0
       ? undefined
-      : await lookAgain?.(
-          failed.flatMap(({ endpoint, result }) =>
+      : await lookAgain?.([
+          ...failed.flatMap(({ endpoint, result }) =>
             result !== "refused" && endpoint.host === here.name ? [endpoint.address] : [],
           ),
-        );
+          ...asked.filter(({ isThere }) => isThere === false).map(({ address }) => address),
+        ]);
   // Only now does the kernel know who does not answer ARP, and whose queue is full.
   const isFailed = new Set(failed.map(({ endpoint }) => formatSocketAddress(endpoint)));
-  const waysNow =
-    after === undefined
-      ? []
-      : leaving
-          .filter(({ at, endpoint }) => at === here && isFailed.has(formatSocketAddress(endpoint)))
-          .map((way) => ({ ...way, at: after }));
-  const blocked = checkLayerTwo(waysNow, observation);
+  const waysNow = leaving
+    .filter(({ at, endpoint }) => at === here && isFailed.has(formatSocketAddress(endpoint)))
+    .map((way) => ({ ...way, at: after ?? here }));
+  const refused = new Set(
+    failed.flatMap(({ endpoint, result }) => (result === "refused" ? [formatSocketAddress(endpoint)] : [])),
+  );
+  const blocked = [
+    ...checkLayerTwo(waysNow, observation),
+    ...causesOfSilence(waysNow.filter(({ endpoint }) => !refused.has(formatSocketAddress(endpoint)))),
+  ];
   const isBlocked = new Set(blocked.flatMap(({ endpoints = [] }) => endpoints));
   const seenNow = [
     ...blocked,
     ...checkEndpoints(
       waysNow.filter(({ endpoint }) => !isBlocked.has(formatSocketAddress(endpoint))),
-      { trustsNeighbours: true },
+      { before: here },
+    ),
+    ...Array.from(observation.peers.values()).flatMap((peer) =>
+      checkEndpoints(
+        leaving.filter(({ at, endpoint }) => at === peer && isFailed.has(formatSocketAddress(endpoint))),
+        { before: peer },
+      ),
     ),
   ];
   const judged = judgeDials(failed, {
@@ -135,6 +155,7 @@ async function probe({ observation, options, ports, leaving, causes }: Probing) 
     leaving,
     known: explained([...causes, ...seenNow], { here, leaving }),
     changes: after === undefined ? [] : countedMeanwhile(here.snapshot, after.snapshot),
+    asked,
     ...(after === undefined ? {} : { after }),
   });
   const open = new Set(openEndpoints(dialled));
@@ -150,12 +171,37 @@ async function probe({ observation, options, ports, leaving, causes }: Probing) 
   const frontends = await probeFrontends(ports, {
     ...{ here, prober, asPod: options.asPod === true, known: suffering },
   });
+  // What was dropped when services were dialled is counted after all other looks.
+  const last = frontends.open.length === 0 || usedUpBefore(found) ? undefined : await lookAgain?.([]);
+  const usedUp = last === undefined ? undefined : portsUsedUp((after ?? here).snapshot, last.snapshot);
+  const sufferers = frontends.open.flatMap((question) => question.sufferers);
   return {
-    causes: found,
-    open: [...judged.open, ...frontends.open],
+    causes: [...found, ...(usedUp === undefined ? [] : [causeOf(usedUp, { host: here.name, sufferers })])],
+    open: [...judged.open, ...(usedUp === undefined ? frontends.open : [])],
     dials: dialled.length + datagrams.length + frontends.dials,
-    pings: mtu.pings,
+    pings: mtu.pings + asked.length,
   };
+}
+
+function usedUpBefore(causes: readonly Cause[]): boolean {
+  return causes.some(({ code }) => code === "SOURCE_PORTS_USED_UP");
+}
+
+/** So many hosts are asked whether they are there at all. */
+const MOST_HOSTS = 8;
+const ASKED_BYTES = 100;
+
+/** Whether the hosts of endpoints that gave no answer answer a ping at their own addresses. */
+async function askHosts(
+  failed: readonly DialledEndpoint[],
+  { observation: { here }, prober }: { readonly observation: Observation; readonly prober: Prober },
+): Promise<readonly AskedHost[]> {
+  const names = new Set(failed.filter(({ result }) => result !== "refused").map(({ endpoint }) => endpoint.host));
+  const hosts = here.plan.hosts
+    .filter(({ name }) => name !== here.name && names.has(name))
+    .flatMap(({ name, addresses }) => addresses.slice(0, 1).map((address) => ({ name, address })))
+    .slice(0, MOST_HOSTS);
+  return Promise.all(hosts.map(async (host) => ({ ...host, isThere: await prober.ping(host.address, ASKED_BYTES) })));
 }
 
 function openEndpoints(dialled: readonly DialledEndpoint[]): readonly string[] {
@@ -186,7 +232,7 @@ function explained(
 /** Causes that lie between hosts. */
 const PATH_CODES: ReadonlySet<string> = new Set([
   ...["ROUTE_MISSING", "LINK_DOWN", "NEIGHBOUR_MISSING", "TUNNEL_ENTRY_MISSING", "TUNNEL_ADDRESS_MOVED"],
-  ...["TUNNEL_FILTERED", "REVERSE_PATH_FILTERED"],
+  ...["TUNNEL_FILTERED", "TUNNEL_DIFFERS", "REVERSE_PATH_FILTERED", "HOST_ADDRESS_MISSING"],
 ]);
 
 const TELLING = [
@@ -212,7 +258,11 @@ function countedMeanwhile(before: HostSnapshot, after: HostSnapshot): readonly s
       ];
       return sent + dropped > 0 ? [`${link.name} sent ${sent}, received ${received}, dropped ${dropped}`] : [];
     });
-  return [...counters, ...links];
+  const failed = ["insert_failed", "drop"].flatMap((name) => {
+    const grown = (after.conntrack.statistics[name] ?? 0) - (before.conntrack.statistics[name] ?? 0);
+    return grown > 0 ? [`${name} of connection tracking +${grown}`] : [];
+  });
+  return [...counters, ...failed, ...links];
 }
 
 /** What this user may not look at. */
@@ -234,7 +284,9 @@ function joinSame(causes: readonly Cause[]): readonly Cause[] {
   for (const cause of causes) {
     const key = `${cause.host} ${cause.code} ${cause.subject}`;
     const known = found.get(key);
-    found.set(key, known === undefined ? cause : { ...known, sufferers: [...known.sufferers, ...cause.sufferers] });
+    const endpoints = [...new Set([...(known?.endpoints ?? []), ...(cause.endpoints ?? [])])];
+    const sufferers = [...(known?.sufferers ?? []), ...cause.sufferers];
+    found.set(key, { ...(known ?? cause), sufferers, ...(endpoints.length === 0 ? {} : { endpoints }) });
   }
   return [...found.values()];
 }

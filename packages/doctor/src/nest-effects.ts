@@ -1,6 +1,8 @@
 import type { Cause } from "./cause.ts";
 import type { CauseCode } from "./cause-codes.ts";
 
+const OF_RULES: readonly CauseCode[] = ["RULES_MISSING", "RULES_OUTDATED", "MASQUERADE_MISSING"];
+
 /** What a cause brings about on its host: these are told below it. */
 const BRINGS_ABOUT: Readonly<Partial<Record<CauseCode, readonly CauseCode[]>>> = {
   LINK_DOWN: [
@@ -12,10 +14,15 @@ const BRINGS_ABOUT: Readonly<Partial<Record<CauseCode, readonly CauseCode[]>>> =
     "TUNNEL_FILTERED",
     "POD_GONE",
   ],
+  HOST_ADDRESS_MISSING: ["VIP_ROUTE_MISSING", "ROUTE_MISSING", "REVERSE_PATH_FILTERED", "NEIGHBOUR_MISSING"],
   ROUTE_REFUSES: ["REVERSE_PATH_FILTERED"],
   ARP_OFF: ["POD_GONE", "NEIGHBOUR_MISSING"],
   ADDRESS_TWICE: ["NOTHING_LISTENS", "MASQUERADE_MISSING", "ROUTE_MISSING"],
   RULES_MISSING: ["MASQUERADE_MISSING", "RULES_OUTDATED"],
+  AGENT_GONE: OF_RULES,
+  AGENT_BEHIND: OF_RULES,
+  RULES_LOCK_HELD: OF_RULES,
+  BRIDGE_PORT_CLOSED: ["POD_GONE", "NOTHING_LISTENS"],
   POD_GONE: ["NOTHING_LISTENS", "NEIGHBOUR_MISSING"],
 };
 
@@ -31,7 +38,13 @@ export function nestEffects(causes: readonly Cause[]): readonly Cause[] {
     for (const effect of effects) nested.add(effect);
     return effects.length === 0
       ? cause
-      : { ...cause, effects, sufferers: [...cause.sufferers, ...effects.flatMap(({ sufferers }) => sufferers)] };
+      : {
+          ...cause,
+          // It is as bad as the worst that it brings about.
+          severity: [cause, ...effects].some(({ severity }) => severity === "error") ? "error" : cause.severity,
+          effects,
+          sufferers: [...cause.sufferers, ...effects.flatMap(({ sufferers }) => sufferers)],
+        };
   });
   return tops.filter((_cause, index) => {
     const own = causes[index];

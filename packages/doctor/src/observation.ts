@@ -1,4 +1,4 @@
-import { givenRules, type HostSnapshot } from "@svcproxy/host";
+import { givenRules, type HostSnapshot, type PodNamespace } from "@svcproxy/host";
 import {
   createRouter,
   createTracer,
@@ -10,7 +10,7 @@ import {
   type Router,
   type Tracer,
 } from "@svcproxy/rules";
-import type { Family, HostPlan, Topology } from "@svcproxy/topology";
+import type { Family, HostPlan, IpAddress, Topology } from "@svcproxy/topology";
 
 /** A host as it was seen, with what it promises. What is worked out of it is kept. */
 export class ObservedHost {
@@ -19,6 +19,7 @@ export class ObservedHost {
   readonly router: Router;
   readonly #tracers = new Map<string, Tracer>();
   #rules: GivenRules | undefined;
+  #pods: readonly PodNamespace[] | undefined;
 
   constructor({ plan, snapshot }: { readonly plan: HostPlan; readonly snapshot: HostSnapshot }) {
     this.plan = plan;
@@ -28,6 +29,21 @@ export class ObservedHost {
 
   get name(): string {
     return this.plan.host.name;
+  }
+
+  /** Namespaces of its pods. Where other hosts of the topology are namespaces of the same machine, as in a lab, they are left out. */
+  get pods(): readonly PodNamespace[] {
+    this.#pods ??= this.snapshot.pods.filter(
+      ({ addresses }) =>
+        !this.plan.hosts.some((host) => host.addresses.some((own) => addresses.some((address) => address === own))),
+    );
+    return this.#pods;
+  }
+
+  /** The pod that has an address; undefined where nobody has it, or several: then nobody knows which of them is meant. */
+  podAt(address: IpAddress): PodNamespace | undefined {
+    const [pod, ...others] = this.pods.filter(({ addresses }) => addresses.includes(address));
+    return others.length === 0 ? pod : undefined;
   }
 
   /** Undefined where the rules could not be read. */

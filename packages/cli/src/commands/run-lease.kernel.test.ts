@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { describe, test } from "vitest";
@@ -46,12 +47,46 @@ describe.skipIf(reason !== undefined)(
         async () => /expires (?:7d|6d23h)/.test(await host.shell("nft list set ip svcproxy lease")),
         () => "the lease is not of a week",
       );
+      const causes = async (file: string) => {
+        const doctor = host.svcproxy(
+          ["doctor", file, "--host", "one", "--no-probe", "--json"],
+          ["env", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`],
+        );
+        await doctor.end();
+        return (JSON.parse(doctor.stdout) as { readonly causes: readonly Record<string, unknown>[] }).causes;
+      };
+      // What the doctor is told is newer than what the agent could read.
+      const newer = join(host.folder, "newer.yaml");
+      const [service] = TOPOLOGY.services;
+      await writeFile(
+        newer,
+        JSON.stringify({ ...TOPOLOGY, services: [{ ...service, endpoints: ["10.5.75.3:3000"] }] }),
+      );
+      await host.writeTopology("hosts: [");
+      await until(
+        async () => (await causes(newer)).some(({ code }) => code === "AGENT_BEHIND"),
+        () => "an agent that cannot read its source is not named",
+      );
+      expect(await causes(newer)).toContainEqual(
+        expect.objectContaining({
+          code: "AGENT_BEHIND",
+          evidence: expect.arrayContaining([expect.stringMatching(/^its source has a fault since /)]),
+          effects: [expect.objectContaining({ code: "RULES_OUTDATED" })],
+        }),
+      );
+      await host.writeTopology(TOPOLOGY);
       await agent.kill("SIGKILL");
       const check = host.svcproxy(["check", topology], ["env", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`]);
       expect([await check.end(), check.stderr]).toEqual([
         0,
         expect.stringMatching(/No svcproxy run keeps the tables here true; they answer until \d{4}-.* \[LEFT_OVER\]/),
       ]);
+      expect(await causes(topology)).toContainEqual(
+        expect.objectContaining({
+          code: "AGENT_GONE",
+          text: expect.stringMatching(/^No svcproxy run keeps the tables/),
+        }),
+      );
       expect(await answer()).toBe("ours");
       const lease = "element ip svcproxy lease";
       await host.shell(`nft 'delete ${lease} { tcp }; add ${lease} { tcp timeout 1s }'`);

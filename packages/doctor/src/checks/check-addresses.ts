@@ -88,12 +88,12 @@ function withoutRoute(
     what,
   }: { readonly address: string; readonly name: string | undefined; readonly to: string; readonly what: string },
 ): Finding | undefined {
-  const pod = at.snapshot.pods.find(({ addresses }) => addresses.some((own) => own === address));
-  const wanted = parseIpAddress(to);
+  const [own, wanted] = [parseIpAddress(address), parseIpAddress(to)];
+  const pod = own === undefined ? undefined : at.podAt(own);
   if (pod?.routes === undefined || wanted === undefined || to.includes(":")) return undefined;
   if (pod.routes.some((route) => cidrContains(route, wanted)) || pod.addresses.includes(wanted)) return undefined;
   const called =
-    name ?? at.plan.host.pods.find(({ addresses }) => addresses.some((own) => own.address === address))?.name;
+    name ?? at.plan.host.pods.find(({ addresses }) => addresses.some((one) => one.address === address))?.name;
   return {
     code: "POD_ROUTE_MISSING",
     subject: `pod ${called ?? address}`,

@@ -5,15 +5,17 @@ import type { ObservedHost } from "../observation.ts";
 import { causeOf, type Finding } from "../walk/finding.ts";
 import type { Leaving } from "../walk/stop.ts";
 
+/** What is known of endpoints besides what was seen. */
+export interface EndpointSight {
+  /** A look at the host from before the endpoints were dialled in vain; absent: nobody dialled them. */
+  readonly before?: ObservedHost;
+}
+
 /**
- * Endpoints on a host that nobody serves: their pod is gone, or its program listens elsewhere, or accepts nothing.
- *
- * @param options.trustsNeighbours whether a neighbour that failed was asked just now: the kernel keeps what it once found for a while
+ * Endpoints on a host that nobody serves: their pod is gone, or its program listens elsewhere, or accepts nothing. Of what nobody dialled
+ * only that is told which needs no connection to be sure of.
  */
-export function checkEndpoints(
-  leaving: readonly Leaving[],
-  options: { readonly trustsNeighbours: boolean },
-): readonly Cause[] {
+export function checkEndpoints(leaving: readonly Leaving[], options: EndpointSight): readonly Cause[] {
   const local = leaving.filter(({ at, endpoint }) => endpoint.host === at.name);
   const byEndpoint = Map.groupBy(local, ({ endpoint, protocol }) => `${protocol} ${formatSocketAddress(endpoint)}`);
   return [...byEndpoint.values()].flatMap((ways): readonly Cause[] => {
@@ -24,26 +26,20 @@ export function checkEndpoints(
   });
 }
 
-function endpointFinding(
-  { at, endpoint, protocol }: Leaving,
-  options: { readonly trustsNeighbours: boolean },
-): Finding | undefined {
-  const pod = at.snapshot.pods.find(({ addresses }) => addresses.includes(endpoint.address));
-  if (pod !== undefined) return listenerFinding({ pod, endpoint, protocol });
+function endpointFinding({ at, endpoint, protocol }: Leaving, options: EndpointSight): Finding | undefined {
+  const pod = at.podAt(endpoint.address);
+  if (pod !== undefined) return listenerFinding({ pod, endpoint, protocol }, options);
+  if (at.pods.some(({ addresses }) => addresses.includes(endpoint.address))) return undefined;
   return goneFinding(at, endpoint, options);
 }
 
-function goneFinding(
-  at: ObservedHost,
-  endpoint: Leaving["endpoint"],
-  { trustsNeighbours }: { readonly trustsNeighbours: boolean },
-): Finding | undefined {
+function goneFinding(at: ObservedHost, endpoint: Leaving["endpoint"], { before }: EndpointSight): Finding | undefined {
   const neighbour = at.snapshot.neighbours.find(({ address }) => address === endpoint.address);
-  const isUnanswered =
-    trustsNeighbours && (neighbour?.states.some((state) => state === "FAILED" || state === "INCOMPLETE") ?? false);
-  // Pods without a process that may be looked at are not seen either.
-  const seesPods = at.snapshot.pods.some(({ addresses }) => addresses.some((address) => isPodAddress(at, address)));
-  const isUnseen = seesPods && isPodAddress(at, endpoint.address);
+  const isUnanswered = neighbour?.states.some((state) => state === "FAILED" || state === "INCOMPLETE") ?? false;
+  // Pods without a process that may be looked at are not seen either, and a virtual machine has none.
+  const seesPods = at.pods.some(({ addresses }) => addresses.some((address) => isPodAddress(at, address)));
+  const mayBeThere = before === undefined && neighbour?.mac !== undefined && !isUnanswered;
+  const isUnseen = seesPods && isPodAddress(at, endpoint.address) && !mayBeThere;
   if (!isUnanswered && !isUnseen) return undefined;
   return {
     code: "POD_GONE",
@@ -63,15 +59,14 @@ function isPodAddress({ plan }: ObservedHost, address: IpAddress): boolean {
   return plan.host.pods.some(({ addresses }) => addresses.some((own) => own.address === address));
 }
 
-function listenerFinding({
-  pod,
-  endpoint,
-  protocol,
-}: {
-  readonly pod: PodNamespace;
-  readonly endpoint: Leaving["endpoint"];
-  readonly protocol: string;
-}): Finding | undefined {
+function listenerFinding(
+  {
+    pod,
+    endpoint,
+    protocol,
+  }: { readonly pod: PodNamespace; readonly endpoint: Leaving["endpoint"]; readonly protocol: string },
+  { before }: EndpointSight,
+): Finding | undefined {
   if (protocol !== "tcp" && protocol !== "udp") return undefined;
   const own = pod.listeners.filter((listener) => listener.protocol === protocol);
   const isV6 = endpoint.address.includes(":");
@@ -80,14 +75,18 @@ function listenerFinding({
   );
   const name = endpoint.pod ?? endpoint.address;
   if (serving !== undefined) {
-    if (protocol !== "tcp" || serving.waiting === 0 || pod.listenOverflows === 0) return undefined;
+    // That some wait, and that some were turned away once, happens where all is well.
+    if (protocol !== "tcp" || serving.waiting === 0 || before === undefined) return undefined;
+    const earlier = before.podAt(endpoint.address);
+    const turnedAway = pod.listenOverflows - (earlier === pod ? 0 : (earlier?.listenOverflows ?? 0));
+    if (turnedAway <= 0) return undefined;
     return {
       code: "LISTEN_QUEUE_FULL",
       subject: `endpoint ${formatSocketAddress(endpoint)}`,
       text: `The program of ${name} accepts no connections: ${serving.waiting} wait, and others were turned away`,
       evidence: [
         `${serving.waiting} connections wait at port ${endpoint.port}`,
-        `ListenOverflows of the pod is ${pod.listenOverflows}`,
+        `ListenOverflows of the pod is ${pod.listenOverflows}${earlier === pod ? "" : `, ${turnedAway} of them while it was dialled`}`,
       ],
       suspect: "the program: it hangs, or has too small a backlog",
       remedy: [],
@@ -111,7 +110,7 @@ function listenerFinding({
     subject: `endpoint ${formatSocketAddress(endpoint)}`,
     text: `Nothing listens at ${formatSocketAddress(endpoint)} in ${name}: ${instead}`,
     evidence: [
-      `${protocol === "tcp" ? "/proc/net/tcp" : "/proc/net/udp"}${isV6 ? "6" : ""} of the pod (pid ${pod.pid}) has no such socket`,
+      `${protocol === "tcp" ? "/proc/net/tcp" : "/proc/net/udp"}${isV6 ? "6" : ""} of the pod (pid ${pod.pid}) has no such socket: ${instead}`,
     ],
     suspect: loopback === undefined ? "the topology's targetPort, or the program" : "the program's own configuration",
     remedy: [],

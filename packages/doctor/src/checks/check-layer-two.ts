@@ -6,6 +6,7 @@ import type { Observation, ObservedHost } from "../observation.ts";
 import { causeOf, type Finding } from "../walk/finding.ts";
 import { ownerOfRule } from "../walk/owner-of-rule.ts";
 import type { Leaving } from "../walk/stop.ts";
+import { VXLAN_PORT } from "./check-tunnel.ts";
 
 /** A packet that comes by chains below IP on its way to an endpoint or back. */
 export interface Crossing {
@@ -83,9 +84,6 @@ function byFamily({ family, table }: LayerChain): string | undefined {
   return undefined;
 }
 
-/** flannel's. */
-const VXLAN_PORT = 8472;
-
 /** Where a connection to an endpoint, its answer, and the ARP that it takes come by chains below IP. */
 export function crossingsOf(way: Leaving, { peers }: Observation): readonly Crossing[] {
   const { at, endpoint, protocol, source, interface: out } = way;
@@ -106,7 +104,7 @@ export function crossingsOf(way: Leaving, { peers }: Observation): readonly Cros
   const peerAddress = at.plan.hosts.find(({ name }) => name === endpoint.host)?.addresses[0];
   const [ownAddress] = at.plan.host.addresses;
   if (peerAddress === undefined || ownAddress === undefined) return own;
-  const outer = { kind: "ip", protocol: "udp", port: VXLAN_PORT } as const;
+  const outer = { kind: "ip", protocol: "udp", port: link.vxlan?.port ?? VXLAN_PORT } as const;
   const outward: LayerPacket = { ...outer, source: ownAddress, destination: peerAddress };
   const inward: LayerPacket = { ...outer, source: peerAddress, destination: ownAddress };
   return [

@@ -1,12 +1,45 @@
 import { serviceName } from "@svcproxy/host";
-import { formatSocketAddress } from "@svcproxy/topology";
+import { familyOf, formatSocketAddress, type ServicePortPlan } from "@svcproxy/topology";
 import type { Cause, Sufferer } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
 import { causeOf } from "../walk/finding.ts";
 
 /** What of a host as a whole keeps services from their clients. */
 export function checkMachine(at: ObservedHost): readonly Cause[] {
-  return [...conntrackFull(at), ...staleFlows(at), ...takenNodePorts(at), ...ipvsLeftOver(at)];
+  return [...lostAddresses(at), ...conntrackFull(at), ...staleFlows(at), ...takenNodePorts(at), ...ipvsLeftOver(at)];
+}
+
+/** Addresses by which others know this host, and that no device of it has; where it has none of them at all it is another host. */
+function lostAddresses(at: ObservedHost): readonly Cause[] {
+  const { addresses } = at.plan.host;
+  const families = Map.groupBy(addresses, familyOf);
+  if (!addresses.some((address) => at.owns(address))) return [];
+  return [...families].flatMap(([family, own]): readonly Cause[] => {
+    const [first] = own;
+    if (first === undefined || own.some((address) => at.owns(address))) return [];
+    const cause = causeOf(
+      {
+        code: "HOST_ADDRESS_MISSING",
+        subject: `address ${first}`,
+        text: `${at.name} has no address of IPv${family} by which other hosts know it: ${own.join(", ")}`,
+        evidence: [`ip address: no device has ${own.join(" or ")}`],
+        suspect: "somebody who took it away, or a network service that was given another one",
+        remedy: [],
+        hint: `Give it back: ip address add ${first}/… dev …, then restart what makes routes; or write its new address into the topology`,
+      },
+      { host: at.name, sufferers: at.plan.ports.flatMap((port) => servedElsewhere(port, at.name)) },
+    );
+    return [cause];
+  });
+}
+
+/** By how much a service depends on other hosts. */
+function servedElsewhere(port: ServicePortPlan, here: string): readonly Sufferer[] {
+  const endpoints = port.reachableEndpoints;
+  const elsewhere = endpoints.filter(({ host }) => host !== here);
+  if (elsewhere.length === 0) return [];
+  const share = elsewhere.length / endpoints.length;
+  return (["pod", "host"] as const).map((client) => ({ service: serviceName(port), client, share }));
 }
 
 /** Connections that are tracked, of those that can be: beyond this, new ones begin to be lost. */

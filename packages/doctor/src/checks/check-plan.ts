@@ -49,7 +49,9 @@ function notReady(service: Service, own: readonly ServicePortPlan[], at: Observe
         hint:
           listed.length === 0
             ? "Compare the service's selector and port names with its pods' labels and ports"
-            : "Look why its pods are not ready",
+            : conditions.length === 0
+              ? "Give it endpoints that serve by themselves, not by a service"
+              : "Look why its pods are not ready",
       },
       {
         host: at.name,

@@ -1,3 +1,4 @@
+import type { LinkReading } from "@svcproxy/host";
 import { traceToJson } from "@svcproxy/rules";
 import { InputError, parseIpAddress } from "@svcproxy/topology";
 import type { Cause, Sufferer } from "../cause.ts";
@@ -7,8 +8,8 @@ import { ownerOfRule } from "../walk/owner-of-rule.ts";
 import { lastRule } from "../walk/read-branch.ts";
 import type { Leaving } from "../walk/stop.ts";
 
-/** flannel's; Linux' own default differs. */
-const VXLAN_PORT = 8472;
+/** flannel's, where a snapshot does not tell; Linux' own default differs. */
+export const VXLAN_PORT = 8472;
 
 /** A VXLAN device needs a MAC address for the next hop, an entry that says behind which host it is, and a way for its packets. */
 export function checkTunnel(
@@ -27,12 +28,15 @@ export function checkTunnel(
   );
   if (entry?.destination === undefined) return here(entryFinding({ out, mac, host: endpoint.host, at }));
   const peer = endpoint.host === undefined ? undefined : observation.peers.get(endpoint.host);
-  const moved = peer === undefined ? undefined : movedFinding({ at, out, mac, peer });
-  if (moved !== undefined) return here(moved);
-  const outgoing = outerStop(at, { from: ownAddress(at, entry.destination), to: entry.destination });
+  const ends = peer === undefined ? undefined : { at, peer, out };
+  const unlike = ends === undefined ? undefined : (differingFinding(ends, link) ?? movedFinding({ ...ends, mac }));
+  if (unlike !== undefined) return here(unlike);
+  const port = link.vxlan?.port ?? VXLAN_PORT;
+  const outer = { from: ownAddress(at, entry.destination), to: entry.destination, port };
+  const outgoing = outerStop(at, outer);
   if (outgoing !== undefined) return here(outgoing);
   if (peer === undefined) return [];
-  const incoming = outerStop(peer, { from: ownAddress(at, entry.destination), to: entry.destination });
+  const incoming = outerStop(peer, outer);
   return incoming === undefined ? [] : [causeOf(incoming, { host: peer.name, sufferers })];
 }
 
@@ -86,21 +90,41 @@ function entryFinding({
   };
 }
 
-/** The other host's device has another address than the one that packets are sent to. */
-function movedFinding({
-  at,
-  out,
-  mac,
-  peer,
-}: {
+interface Ends {
   readonly at: ObservedHost;
-  readonly out: string;
-  readonly mac: string;
   readonly peer: ObservedHost;
-}): Finding | undefined {
-  const device =
+  readonly out: string;
+}
+
+function otherEnd({ peer, out }: Ends): LinkReading | undefined {
+  return (
     peer.snapshot.links.find(({ kind, name }) => kind === "vxlan" && name === out) ??
-    peer.snapshot.links.find(({ kind }) => kind === "vxlan");
+    peer.snapshot.links.find(({ kind }) => kind === "vxlan")
+  );
+}
+
+/** The ends are of different networks, or of different ports: neither takes what the other sends. */
+function differingFinding(ends: Ends, { vxlan: here }: LinkReading): Finding | undefined {
+  const { at, peer, out } = ends;
+  const device = otherEnd(ends);
+  const there = device?.vxlan;
+  if (here === undefined || there === undefined || (here.id === there.id && here.port === there.port)) return undefined;
+  const text = ({ id, port }: NonNullable<LinkReading["vxlan"]>) => `VNI ${id}, udp ${port}`;
+  return {
+    code: "TUNNEL_DIFFERS",
+    subject: `${peer.name} on ${out}`,
+    text: `${out} of ${at.name} and ${device?.name} of ${peer.name} are not of one overlay: ${text(here)} here, ${text(there)} there`,
+    evidence: [`ip -d link: ${out} has ${text(here)}`, `on ${peer.name}: ${device?.name} has ${text(there)}`],
+    suspect: "hosts whose overlay has different settings, or one that was made anew with others",
+    remedy: [],
+    hint: "Give both hosts the same settings of the overlay, then restart flanneld where they were other",
+  };
+}
+
+/** The other host's device has another address than the one that packets are sent to. */
+function movedFinding({ mac, ...ends }: Ends & { readonly mac: string }): Finding | undefined {
+  const { at, out, peer } = ends;
+  const device = otherEnd(ends);
   if (device?.address === undefined || device.address.toLowerCase() === mac.toLowerCase()) return undefined;
   const strange = device.received["otherhost"] ?? 0;
   return {
@@ -124,23 +148,27 @@ function ownAddress({ plan }: ObservedHost, destination: string): string | undef
 /** What of a host's rules stops the packets of the tunnel. */
 function outerStop(
   at: ObservedHost,
-  { from: source, to: destination }: { readonly from: string | undefined; readonly to: string },
+  {
+    from: source,
+    to: destination,
+    port,
+  }: { readonly from: string | undefined; readonly to: string; readonly port: number },
 ): Finding | undefined {
   const [from, to] = [parseIpAddress(source ?? ""), parseIpAddress(destination)];
   if (from === undefined || to === undefined) return undefined;
   try {
-    const trace = at.tracer(to.includes(":") ? 6 : 4)?.trace({ from, to, port: VXLAN_PORT, protocol: "udp" });
+    const trace = at.tracer(to.includes(":") ? 6 : 4)?.trace({ from, to, port, protocol: "udp" });
     if (trace === undefined) return undefined;
     const [branch] = traceToJson(trace).branches;
     if (branch === undefined || (branch.verdict !== "dropped" && branch.verdict !== "refused")) return undefined;
     const place = lastRule(branch.steps);
     return {
       code: "TUNNEL_FILTERED",
-      subject: `udp ${VXLAN_PORT} on ${at.name}`,
-      text: `${at.name} lets no packets of the overlay pass (udp ${VXLAN_PORT}, ${from} to ${to})`,
+      subject: `udp ${port} on ${at.name}`,
+      text: `${at.name} lets no packets of the overlay pass (udp ${port}, ${from} to ${to})`,
       evidence: [branch.because, ...(place === undefined ? [] : [place.text])],
       suspect: place === undefined ? undefined : ownerOfRule(place),
-      remedy: [`iptables -I ${at.owns(to) ? "INPUT" : "OUTPUT"} 1 -p udp --dport ${VXLAN_PORT} -j ACCEPT`],
+      remedy: [`iptables -I ${at.owns(to) ? "INPUT" : "OUTPUT"} 1 -p udp --dport ${port} -j ACCEPT`],
     };
   } catch (error) {
     if (error instanceof InputError) return undefined;

@@ -199,4 +199,57 @@ export const CAUSE_EXPLANATIONS: Readonly<Record<CauseCode, Explanation>> = {
     evidence: "Its counter of dropped packets grew while the endpoint behind it was dialled (ip -s link, tc -s qdisc).",
     remedy: "Look at the queueing discipline (tc qdisc del dev DEVICE root takes it away), or at the device's driver.",
   },
+  NEIGHBOUR_WRONG: {
+    means:
+      "The host has a MAC address for a pod, written by hand or by a program, and nobody is there: such an entry is never asked for anew.",
+    evidence: "ip neigh has the entry PERMANENT; the bridge has that MAC address behind none of its ports.",
+    remedy: "ip neigh del ADDRESS dev DEVICE; the kernel then asks by ARP.",
+  },
+  TUNNEL_ENTRY_WRONG: {
+    means: "The overlay sends what is for a host's pods to an address that this host does not have.",
+    evidence: "bridge fdb show dev flannel.1: the entry's dst is none of the host's addresses in the topology.",
+    remedy: "Restart flanneld; by hand bridge fdb replace MAC dev flannel.1 dst HOST.",
+  },
+  TUNNEL_DIFFERS: {
+    means:
+      "The ends of the overlay have another network number (VNI) or another port: neither takes what the other sends.",
+    evidence: "ip -d link of both hosts.",
+    remedy: "Give both hosts the same settings of the overlay, and restart what makes it.",
+  },
+  BRIDGE_PORT_CLOSED: {
+    means:
+      "A port of the pods' bridge is up and passes nothing on, so that the pod behind it is not reached; or ports are isolated from each other, and so are the pods behind them.",
+    evidence: "bridge -d link shows the port in a state other than forwarding, or isolated.",
+    remedy: "ip link set BRIDGE type bridge stp_state 0; bridge link set dev PORT isolated off.",
+  },
+  SOURCE_PORTS_USED_UP: {
+    means:
+      "The source of connections is rewritten, and no port is left for one more connection to the same endpoint: new ones are dropped.",
+    evidence: "insert_failed of /proc/net/stat/nf_conntrack grows while connections get no answer.",
+    remedy:
+      "Let the rewriting rule use more ports (--to-ports), or more addresses; close connections that are not needed.",
+  },
+  RULES_LOCK_HELD: {
+    means: "A program holds the lock of iptables all the time, so that no service proxy can change rules of iptables.",
+    evidence: "/proc/locks names the process that holds /run/xtables.lock, at the start and at the end of the look.",
+    remedy: "Look what that process does; where it hangs, end it.",
+  },
+  AGENT_GONE: {
+    means:
+      "The tables of services here were kept true by an svcproxy run that is gone. They serve on as they are for 7 days after it, and let every packet by after that.",
+    evidence: "The table's lease, which nobody renews; no agent answers.",
+    remedy: "Start it again (systemctl start svcproxy), or take what is left away: svcproxy cleanup.",
+  },
+  AGENT_BEHIND: {
+    means: "The agent that keeps this host does not follow its source, so that rules stay as they were.",
+    evidence: "What svcproxy status tells of its source, and since when.",
+    remedy:
+      "svcproxy status says what stands in the way: a source out of reach, a change that waits for svcproxy confirm.",
+  },
+  HOST_ADDRESS_MISSING: {
+    means:
+      "No device of this host has the address by which other hosts and their overlay know it, so nothing of theirs arrives.",
+    evidence: "ip address lacks the address that the topology has for this host.",
+    remedy: "Give the address back, and restart what makes routes; or write the new address into the topology.",
+  },
 };

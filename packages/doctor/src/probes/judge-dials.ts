@@ -1,15 +1,24 @@
 import { traceToJson } from "@svcproxy/rules";
 import { type Endpoint, formatSocketAddress, InputError } from "@svcproxy/topology";
 import type { Cause, OpenQuestion, Sufferer } from "../cause.ts";
+import { causeOfSilence } from "../checks/check-silence.ts";
 import type { Observation, ObservedHost } from "../observation.ts";
 import { causesOfStops } from "../walk/causes-of-stops.ts";
-import { causeOf, type Finding } from "../walk/finding.ts";
+import { causeOf } from "../walk/finding.ts";
 import { lastHopsTowards } from "../walk/last-hops.ts";
 import { stopOfEnding } from "../walk/read-branch.ts";
 import { sourceTowards } from "../walk/source-towards.ts";
 import type { Leaving, Stop } from "../walk/stop.ts";
 import { dropsMeanwhile, suspectsOf } from "./drops-meanwhile.ts";
+import { portsUsedUp } from "./ports-used-up.ts";
 import type { DialledEndpoint } from "./probe-endpoints.ts";
+
+/** Whether a host answered a ping at its own address; undefined: it could not be asked. */
+export interface AskedHost {
+  readonly name: string;
+  readonly address: string;
+  readonly isThere: boolean | undefined;
+}
 
 /** What dials tell that was not known: of endpoints of which some cause is known already, nothing more is said. */
 export function judgeDials(
@@ -19,10 +28,12 @@ export function judgeDials(
     leaving,
     known,
     changes,
+    asked,
     after,
   }: {
     readonly observation: Observation;
     readonly leaving: readonly Leaving[];
+    readonly asked: readonly AskedHost[];
     /** Endpoints (`address:port`) that a cause explains. */
     readonly known: ReadonlySet<string>;
     /** What the kernel counted meanwhile, a sentence each. */
@@ -34,21 +45,30 @@ export function judgeDials(
   const causes: Cause[] = [];
   const open: OpenQuestion[] = [];
   const stops: Stop[] = [];
+  const usedUp = after === undefined ? undefined : portsUsedUp(observation.here.snapshot, after.snapshot);
   for (const { endpoint, result } of dialled) {
     if (result === "open" || known.has(formatSocketAddress(endpoint))) continue;
     const sufferers = sufferersOf(endpoint, leaving);
     const dropped = dropsMeanwhile(endpoint, { observation, leaving, after });
     const stop = directStop(endpoint, observation, sufferers);
-    const port =
-      endpoint.host === observation.here.name && result !== "refused" ? downPort(observation.here) : undefined;
+    const way = leaving.find((one) => one.endpoint.address === endpoint.address && one.at === observation.here);
+    const later = way === undefined ? undefined : { ...way, at: after ?? observation.here };
+    const silent = later === undefined || result === "refused" ? undefined : causeOfSilence(later);
     if (stop !== undefined) stops.push(...stop);
-    else if (port !== undefined) causes.push(causeOf(port, { host: observation.here.name, sufferers }));
+    else if (silent !== undefined)
+      causes.push(
+        causeOf(silent, { host: observation.here.name, sufferers, endpoints: [formatSocketAddress(endpoint)] }),
+      );
     else if (dropped !== undefined && result !== "refused")
       causes.push(causeOf(dropped, { host: observation.here.name, sufferers }));
+    else if (usedUp !== undefined && result !== "refused")
+      causes.push(
+        causeOf(usedUp, { host: observation.here.name, sufferers, endpoints: [formatSocketAddress(endpoint)] }),
+      );
     else if (result === "refused" && listenerOf(after ?? observation.here, endpoint) !== undefined)
       open.push(refusedAllTheSame(endpoint, { at: after ?? observation.here, sufferers }));
     else if (result === "refused") causes.push(refused(endpoint, { observation, sufferers }));
-    else open.push(unanswered(endpoint, { observation, leaving, sufferers, changes }));
+    else open.push(unanswered(endpoint, { observation, leaving, sufferers, changes, asked }));
   }
   return { causes: [...causesOfStops(stops), ...causes], open };
 }
@@ -83,29 +103,12 @@ function directStop(
   }
 }
 
-/** A port of a bridge by which pods are reached is down, or has nobody at its other end. */
-function downPort({ snapshot }: ObservedHost): Finding | undefined {
-  const ports = snapshot.links.filter(({ master, isUp, hasCarrier }) => master !== undefined && !(isUp && hasCarrier));
-  const [first] = ports;
-  if (first === undefined) return undefined;
-  const names = ports.map(({ name }) => name).join(", ");
-  return {
-    code: "LINK_DOWN",
-    subject: `link ${names}`,
-    text: `${names} of ${first.master} is down: the pod behind it is reached by nobody`,
-    evidence: ports.map(({ name, isUp }) => `ip link: ${name} ${isUp ? "has no carrier" : "is set down"}`),
-    suspect: "somebody who set it down, or a pod that has ended",
-    remedy: ports.flatMap(({ name, isUp }) => (isUp ? [] : [`ip link set ${name} up`])),
-  };
-}
-
 /** The pod in which a program listens where the endpoint is to be. */
-function listenerOf({ snapshot }: ObservedHost, { address, port }: Endpoint): number | undefined {
-  return snapshot.pods.find(
-    ({ addresses, listeners }) =>
-      addresses.includes(address) &&
-      listeners.some((one) => one.port === port && (one.address === undefined || one.address === address)),
-  )?.pid;
+function listenerOf(at: ObservedHost, { address, port }: Endpoint): number | undefined {
+  const pod = at.podAt(address);
+  return pod?.listeners.some((one) => one.port === port && (one.address === undefined || one.address === address))
+    ? pod.pid
+    : undefined;
 }
 
 /** Refused, and not because nobody listens: by what is in the pod itself. */
@@ -149,11 +152,13 @@ function unanswered(
     leaving,
     sufferers,
     changes,
+    asked,
   }: {
     readonly observation: Observation;
     readonly leaving: readonly Leaving[];
     readonly sufferers: readonly Sufferer[];
     readonly changes: readonly string[];
+    readonly asked: readonly AskedHost[];
   },
 ): OpenQuestion {
   const at = formatSocketAddress(endpoint);
@@ -165,10 +170,15 @@ function unanswered(
     to: endpoint.address,
     port: endpoint.port,
   });
+  const own = asked.find(({ name }) => name === endpoint.host);
+  const ping =
+    own?.isThere === undefined
+      ? ""
+      : `; ${own.name} itself ${own.isThere ? "answers a ping" : "answers no ping either"} at ${own.address}`;
   const isElsewhere = endpoint.host !== undefined && endpoint.host !== here.name;
   return {
     subject: `endpoint ${at}`,
-    text: `A connection to ${at} straight gets no answer: ${out}nothing comes back${changes.length === 0 ? "" : ` (${changes.join("; ")})`}${suspects.length === 0 ? "" : `; what may drop it: ${suspects.join(", ")}`}`,
+    text: `A connection to ${at} straight gets no answer: ${out}nothing comes back${changes.length === 0 ? "" : ` (${changes.join("; ")})`}${suspects.length === 0 ? "" : `; what may drop it: ${suspects.join(", ")}`}${ping}`,
     ...(hops.length === 0 ? {} : { way: hops }),
     hint: isElsewhere
       ? `On ${endpoint.host}: svcproxy host-state --snapshot ${endpoint.host}.json; then here: svcproxy doctor … --peer ${endpoint.host}.json`

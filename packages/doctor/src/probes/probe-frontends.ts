@@ -1,5 +1,5 @@
 import { serviceName } from "@svcproxy/host";
-import { cidrContains, formatSocketAddress, type IpAddress, type ServicePortPlan } from "@svcproxy/topology";
+import { cidrContains, formatSocketAddress, type IpAddress, listNames, type ServicePortPlan } from "@svcproxy/topology";
 import type { ClientPlace, OpenQuestion } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
 import { lastHopsTowards } from "../walk/last-hops.ts";
@@ -40,10 +40,15 @@ export async function probeFrontends(
       break;
     }
     dials += targets.length;
-    for (const [index, target] of targets.entries()) {
-      const result = dialled.results[index];
-      if (result !== undefined && result !== "open") open.push(unanswered(target, { here, result, place, dialler }));
-    }
+    const failed = targets.map((target, index) => ({ target, result: dialled.results[index] ?? "open" }));
+    for (const [result, own] of Map.groupBy(failed, (one) => one.result))
+      if (result !== "open")
+        open.push(
+          unanswered(
+            own.map(({ target }) => target),
+            { here, result, place, dialler },
+          ),
+        );
   }
   return { open, dials };
 }
@@ -66,9 +71,9 @@ function targetOf(port: ServicePortPlan, place: "host" | "pod"): readonly Fronte
   return [{ service: serviceName(port), protocol: "tcp", address, port: frontend.port }];
 }
 
-function podsOf({ plan, snapshot }: ObservedHost): readonly Dialler[] {
+function podsOf({ plan, pods }: ObservedHost): readonly Dialler[] {
   const own = plan.host.pods.flatMap(({ addresses }) => addresses.map(({ address }) => address));
-  return snapshot.pods
+  return pods
     .flatMap(({ pid, addresses }) => {
       const address = addresses.find(
         (one) => own.includes(one) || plan.host.podCIDRs.some((block) => cidrContains(block, one)),
@@ -88,8 +93,9 @@ async function dialAll(
   return { results: await Promise.all(targets.map(({ address, port }) => prober.dial(address, port))) };
 }
 
+/** What is the same for several is told once, with the way of the first. */
 function unanswered(
-  { service, address, port }: Frontend,
+  targets: readonly Frontend[],
   {
     here,
     result,
@@ -102,19 +108,23 @@ function unanswered(
     readonly dialler: Dialler | undefined;
   },
 ): OpenQuestion {
+  const [first] = targets;
+  if (first === undefined) throw new TypeError("nothing was dialled");
+  const { address, port } = first;
   const who = dialler === undefined ? "this host" : `pod ${dialler.address} (pid ${dialler.pid})`;
   const at = formatSocketAddress({ address, port });
   const from = dialler === undefined ? sourceTowards(here, address) : dialler.address;
   const way = lastHopsTowards(here, { from, to: address, port });
   const what = { refused: "is refused", unreachable: "finds no way", timeout: "gets no answer", open: "" }[result];
+  const whereTo = listNames(targets.map((one) => formatSocketAddress(one)));
   return {
-    subject: `service ${service}`,
-    text: `A connection from ${who} to ${at} ${what}, though all rules and routes that were read lead it to endpoints`,
+    subject: `service ${listNames(targets.map(({ service }) => service))}`,
+    text: `A connection from ${who} to ${whereTo} ${what}, though all rules and routes that were read lead it to endpoints`,
     ...(way.length === 0 ? {} : { way }),
     hint:
       dialler === undefined
         ? `See where it stops: svcproxy trace --live --watch --to ${at}, then dial it`
         : `Look at the pod's own routes and rules: nsenter -t ${dialler.pid} -n ip route; nsenter -t ${dialler.pid} -n nft list ruleset`,
-    sufferers: [{ service, client: place, share: 1 }],
+    sufferers: targets.map(({ service }) => ({ service, client: place, share: 1 })),
   };
 }

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { connect } from "node:net";
 import type { IpAddress, Port } from "@svcproxy/topology";
 
@@ -63,10 +63,25 @@ export const realProber: Prober = {
       socket.once("error", (error) =>
         end("code" in error && error.code === "ECONNREFUSED" ? "refused" : "unreachable"),
       );
-      socket.connect(port, address, () => socket.send(Buffer.alloc(1)));
+      sendConnected(socket, { address, port, bytes: 1 });
     }),
   ping: async (address, bytes) => (await pingByTool(address, bytes)) ?? knock(address, bytes),
 };
+
+/** Sends so many bytes by a socket of its own; where no way leads there, that is an error of the socket as any other. */
+function sendConnected(
+  socket: Socket,
+  { address, port, bytes }: { readonly address: string; readonly port: number; readonly bytes: number },
+): void {
+  const fail = (error: Error | null | undefined) => {
+    if (error !== null && error !== undefined) socket.emit("error", error);
+  };
+  // Without a way it is not connected, and its callback is told so instead of the socket.
+  socket.connect(port, address, (...[error]: readonly (Error | undefined)[]) => {
+    if (error !== undefined) fail(error);
+    else socket.send(Buffer.alloc(bytes), fail);
+  });
+}
 
 /** @returns undefined where there is no ping */
 function pingByTool(address: string, bytes: number): Promise<boolean | undefined> {
@@ -87,13 +102,16 @@ function knock(address: string, bytes: number): Promise<boolean | undefined> {
   const isV6 = address.includes(":");
   return new Promise((resolve) => {
     const socket = createSocket(isV6 ? "udp6" : "udp4");
+    let ended = false;
     const end = (answered: boolean | undefined) => {
+      if (ended) return;
+      ended = true;
       clearTimeout(timer);
       socket.close();
       resolve(answered);
     };
     const timer = setTimeout(() => end(false), PING_SECONDS * 1_000);
     socket.once("error", (error) => end("code" in error && error.code === "ECONNREFUSED" ? true : undefined));
-    socket.connect(CLOSED_PORT, address, () => socket.send(Buffer.alloc(bytes - HEADER_BYTES[isV6 ? 6 : 4])));
+    sendConnected(socket, { address, port: CLOSED_PORT, bytes: bytes - HEADER_BYTES[isV6 ? 6 : 4] });
   });
 }

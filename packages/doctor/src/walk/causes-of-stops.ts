@@ -140,18 +140,13 @@ function factFinding(
 ): Finding {
   switch (fact) {
     case "not-forwarding": {
-      const sysctl = family === 4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
-      return {
-        code: "FORWARDING_OFF",
-        subject: `sysctl ${sysctl}`,
-        text: `${at.name} does not forward IPv${family}: pods and clients from outside reach no endpoint elsewhere`,
-        evidence: [`${sysctl} is 0`],
-        remedy: [`sysctl -w ${sysctl}=1`],
-        hint: "Write it into /etc/sysctl.d as well",
-      };
+      return forwardingOff(at, because.match(/\((\S+) is 0\)/)?.[1] ?? sysctlOfForwarding(family));
     }
     case "hairpin-off": {
-      const ports = at.snapshot.hostState.interfaces.filter(({ hairpinMode }) => hairpinMode === false);
+      const isDead = (name: string) => at.snapshot.links.some((one) => one.name === name && !one.hasCarrier);
+      const ports = at.snapshot.hostState.interfaces.filter(
+        ({ name, hairpinMode }) => hairpinMode === false && !isDead(name),
+      );
       return {
         code: "HAIRPIN_OFF",
         subject: `bridge port ${ports.map(({ name }) => name).join(", ")}`,
@@ -197,6 +192,28 @@ function factFinding(
         hint: "Look at the addresses of the host and its pods (ip address): one is used twice, in the wrong place, or with a wrong mask",
       };
   }
+}
+
+function sysctlOfForwarding(family: number): string {
+  return family === 4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
+}
+
+/** @param sysctl that of the host, or of one device */
+function forwardingOff({ name }: ObservedHost, sysctl: string): Finding {
+  const device = /^net\.ipv4\.conf\.(.+)\.forwarding$/.exec(sysctl)?.[1];
+  const family = sysctl.startsWith("net.ipv4.") ? 4 : 6;
+  return {
+    code: "FORWARDING_OFF",
+    subject: `sysctl ${sysctl}`,
+    text:
+      device === undefined
+        ? `${name} does not forward IPv${family}: pods and clients from outside reach no endpoint elsewhere`
+        : `${name} does not forward what comes in by ${device}, though it forwards what comes by others`,
+    evidence: [`${sysctl} is 0`],
+    // A device's name may have dots, as flannel.1 has.
+    remedy: [device === undefined ? `sysctl -w ${sysctl}=1` : `sysctl -w net/ipv4/conf/${device}/forwarding=1`],
+    hint: "Write it into /etc/sysctl.d as well",
+  };
 }
 
 /** So many addresses are routed one by one. */

@@ -49,10 +49,10 @@ export function clientsOf(frontend: Frontend, family: Family, at: ObservedHost):
 const PLACE_IN_BLOCK = 250n;
 
 /** Pods that the topology does not name: those that are seen, or one that there could be. */
-function podsOfBlock({ plan, snapshot, router }: ObservedHost, family: Family): readonly IpAddress[] {
+function podsOfBlock({ plan, pods, router }: ObservedHost, family: Family): readonly IpAddress[] {
   const block = plan.host.podCIDRs.find(({ address }) => familyOf(address) === family);
   if (block === undefined) return [];
-  const seen = snapshot.pods.flatMap(({ addresses }) => addresses.filter((address) => cidrContains(block, address)));
+  const seen = pods.flatMap(({ addresses }) => addresses.filter((address) => cidrContains(block, address)));
   if (seen.length > 0) return seen;
   const size = 1n << BigInt(addressWidth(family) - block.prefixLength);
   const place = PLACE_IN_BLOCK < size ? PLACE_IN_BLOCK : size / 2n;

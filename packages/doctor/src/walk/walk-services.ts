@@ -7,9 +7,11 @@ import {
   type Handling,
   InputError,
   type IpAddress,
+  listNames,
   type ServicePortPlan,
 } from "@svcproxy/topology";
 import type { OpenQuestion, Sufferer } from "../cause.ts";
+import { portOf } from "../checks/check-layer-two.ts";
 import type { ObservedHost } from "../observation.ts";
 import { type Client, clientsOf } from "./clients.ts";
 import {
@@ -58,12 +60,22 @@ const SHARE_TOLERANCE = 1e-6;
 class ServiceWalk implements Walked {
   readonly stops: Stop[] = [];
   readonly leaving: Leaving[] = [];
-  readonly open: OpenQuestion[] = [];
+  /** By what they hang on. */
+  readonly #undecided = new Map<string, { readonly at: Set<string>; readonly sufferers: Sufferer[] }>();
   readonly #at: ObservedHost;
   ways = 0;
 
   constructor(at: ObservedHost) {
     this.#at = at;
+  }
+
+  /** One for each thing on which it hangs, whatever hangs on it. */
+  get open(): readonly OpenQuestion[] {
+    return Array.from(this.#undecided, ([because, { at, sufferers }]) => ({
+      subject: `service ${listNames(sufferers.map(({ service }) => service))}`,
+      text: `What the rules do with ${listNames([...at])} is not decided: ${because}`,
+      sufferers,
+    }));
   }
 
   follow(dialled: Dialled): void {
@@ -116,7 +128,11 @@ class ServiceWalk implements Walked {
       if (client.wanted.kind !== "forward") return "as meant";
       const other = this.#otherVariant(way);
       if (other !== undefined) return stop(other);
-      this.open.push(openQuestion(told.undecidedBy ?? told.because, { sufferer, frontend, to }));
+      const because = told.undecidedBy ?? told.because;
+      const known = this.#undecided.get(because) ?? { at: new Set(), sufferers: [] };
+      known.at.add(endpointKey(to, frontend.port));
+      known.sufferers.push(sufferer);
+      this.#undecided.set(because, known);
       return "otherwise";
     }
     const { wanted } = client;
@@ -124,6 +140,13 @@ class ServiceWalk implements Walked {
     if (ending.kind === "dropped" || ending.kind === "refused") {
       if (wanted.kind === (ending.kind === "dropped" ? "drop" : "refuse")) return "as meant";
       const why = stopOfEnding({ ending, state, steps: told.steps });
+      if (why.kind === "fact" && why.fact === "hairpin-off" && bouncesBack(this.#at, state.packet.destination))
+        return "otherwise";
+      // Whoever refuses it later would not have seen it so: what was to be translated by then, and was not, is the fault.
+      if (isOfOthers(why) && wanted.kind === "forward" && isPastTranslation(told) && !isListened(this.#at, way)) {
+        const missed = this.#misdirected(way);
+        if (missed.kind === "notTranslated") return stop(missed);
+      }
       const untracked = isOfOthers(why) ? undefined : untrackingRule(told.steps, state.packet);
       // Where nothing is passed on, the translated packet would not be either: that is a cause of its own.
       if (untracked === undefined || isNotForwarding(why)) stop(why);
@@ -286,15 +309,22 @@ class ServiceWalk implements Walked {
   }
 }
 
-function openQuestion(
-  because: string,
-  { sufferer, frontend, to }: { readonly sufferer: Sufferer; readonly frontend: Frontend; readonly to: string },
-): OpenQuestion {
-  return {
-    subject: `service ${sufferer.service}`,
-    text: `What the rules do with ${endpointKey(to, frontend.port)} is not decided: ${because}`,
-    sufferers: [sufferer],
-  };
+/** Whether the port of a bridge behind which an endpoint is sends back what came by it; dead ports, and those of others, do not count. */
+function bouncesBack(at: ObservedHost, endpoint: string): boolean {
+  const neighbour = at.snapshot.neighbours.find(({ address }) => address === endpoint);
+  const bridge = neighbour?.interface;
+  if (bridge === undefined) return false;
+  const port = portOf(at, { bridge, address: endpoint });
+  const ports = at.snapshot.links.filter(({ name, master, isUp, hasCarrier }) =>
+    port === undefined ? master === bridge && isUp && hasCarrier : name === port,
+  );
+  return ports.length > 0 && ports.every(({ hairpin }) => hairpin !== false);
+}
+
+/** It came by the rules that translate what comes in. */
+function isPastTranslation({ steps }: BranchJson): boolean {
+  const hook = steps.findLast((step) => step.kind === "hook");
+  return hook?.kind === "hook" && ["INPUT", "FORWARD", "POSTROUTING"].includes(hook.hook);
 }
 
 /** A rule of another program ended it, tracked or not. */
@@ -315,7 +345,7 @@ function plannedEndpoint(
 
 /** The userspace proxy, or any other: a program of this host answers at the address that was dialled. */
 function servedByProgram(
-  { snapshot }: ObservedHost,
+  at: ObservedHost,
   {
     way: { branch, frontend, to, port, client },
     endpoint,
@@ -327,15 +357,19 @@ function servedByProgram(
   if (branch.kind === "undecided") return false;
   const { ending } = branch.ended;
   if (ending.kind !== "delivered" || ending.to !== "host" || endpoint?.address !== to) return false;
-  const listens = snapshot.sockets.some(
+  // What nobody listens for, the kernel itself refuses.
+  return isListened(at, { frontend, to, port }) === (client.wanted.kind === "forward");
+}
+
+/** A program of this host listens where it is dialled. */
+function isListened({ snapshot }: ObservedHost, { frontend, to, port }: Omit<Dialled, "client">): boolean {
+  return snapshot.sockets.some(
     ({ protocol, address, port: listened, holders }) =>
       protocol === port.port.protocol &&
       listened === frontend.port &&
       (address === undefined || (address === to && familyOf(address) === port.family)) &&
       (address !== undefined || holders.some(({ command }) => /svcproxy|node/.test(command))),
   );
-  // What nobody listens for, the kernel itself refuses.
-  return listens === (client.wanted.kind === "forward");
 }
 
 export function endpointKey(address: string | undefined, port: number | undefined): string {

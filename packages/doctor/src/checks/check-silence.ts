@@ -1,0 +1,183 @@
+import { cidrContains, formatCidr, formatSocketAddress, parseIpAddress } from "@svcproxy/topology";
+import type { Cause } from "../cause.ts";
+import type { ObservedHost } from "../observation.ts";
+import { causeOf, type Finding } from "../walk/finding.ts";
+import type { Leaving } from "../walk/stop.ts";
+import { portOf } from "./check-layer-two.ts";
+
+/**
+ * What on a packet's way out of a host may be as it is meant, and is named once an endpoint gave no answer: entries of tables that
+ * somebody wrote by hand, hosts that answer no ARP, ports of a bridge that pass nothing on.
+ *
+ * @param way with the host as it was seen after the endpoint was dialled in vain
+ */
+export function causeOfSilence(way: Leaving): Finding | undefined {
+  return (
+    blockedByPolicy(way) ?? (way.endpoint.host === way.at.name ? (downPort(way) ?? inBridge(way)) : throughTunnel(way))
+  );
+}
+
+/** The same for several ways: what is broken on them, but not that nobody is at their end, which others know better. */
+export function causesOfSilence(ways: readonly Leaving[]): readonly Cause[] {
+  return ways.flatMap((way) => {
+    const finding = causeOfSilence(way);
+    if (finding === undefined || finding.code === "POD_GONE") return [];
+    const { at, sufferer, endpoint } = way;
+    return [causeOf(finding, { host: at.name, sufferers: [sufferer], endpoints: [formatSocketAddress(endpoint)] })];
+  });
+}
+
+/** `ip xfrm policy … action block` drops after all rules were asked. */
+function blockedByPolicy({ at, source, endpoint }: Leaving): Finding | undefined {
+  const [from, to] = [parseIpAddress(source), parseIpAddress(endpoint.address)];
+  if (from === undefined || to === undefined) return undefined;
+  const policy = at.snapshot.blockingPolicies.find(
+    (one) =>
+      (cidrContains(one.source, from) && cidrContains(one.destination, to)) ||
+      (one.direction !== "out" && cidrContains(one.source, to) && cidrContains(one.destination, from)),
+  );
+  if (policy === undefined) return undefined;
+  const selector = `src ${formatCidr(policy.source)} dst ${formatCidr(policy.destination)} dir ${policy.direction}`;
+  return {
+    code: "FOREIGN_RULE_DROPS",
+    subject: `ip xfrm policy ${selector}`,
+    text: `An IPsec policy of ${at.name} drops connections to services, after all rules were asked`,
+    evidence: [`ip xfrm policy: ${selector} action block`, `${endpoint.address} gives no answer`],
+    suspect: "an IPsec program (strongSwan, Libreswan), or somebody by ip xfrm",
+    remedy: [`ip xfrm policy delete ${selector}`],
+  };
+}
+
+/** A port of a bridge by which pods are reached is down, or has nobody at its other end. */
+function downPort({ at, interface: bridge, nextHop }: Leaving): Finding | undefined {
+  // The bridge forgets who was behind a port that goes down.
+  if (portOf(at, { bridge, address: nextHop }) !== undefined) return undefined;
+  const ports = at.snapshot.links.filter(({ master, isUp, hasCarrier }) => master === bridge && !(isUp && hasCarrier));
+  const [first] = ports;
+  if (first === undefined) return undefined;
+  const names = ports.map(({ name }) => name).join(", ");
+  return {
+    code: "LINK_DOWN",
+    subject: `link ${names}`,
+    text: `${names} of ${first.master} is down: the pod behind it is reached by nobody`,
+    evidence: ports.map(({ name, isUp }) => `ip link: ${name} ${isUp ? "has no carrier" : "is set down"}`),
+    suspect: "somebody who set it down, or a pod that has ended",
+    remedy: ports.flatMap(({ name, isUp }) => (isUp ? [] : [`ip link set ${name} up`])),
+  };
+}
+
+/** Behind a bridge of this host: the neighbour's MAC address has to be behind one of its ports. */
+function inBridge({ at, interface: bridge, nextHop, endpoint }: Leaving): Finding | undefined {
+  const ports = at.snapshot.links.filter(({ master }) => master === bridge);
+  const neighbour = at.snapshot.neighbours.find((one) => one.interface === bridge && one.address === nextHop);
+  if (ports.length === 0 || neighbour?.mac === undefined) return undefined;
+  const { mac } = neighbour;
+  if (portOf(at, { bridge, address: nextHop }) !== undefined) return undefined;
+  const isByHand = neighbour.states.includes("PERMANENT");
+  const closed = ports.filter(({ portState = "forwarding", isUp, hasCarrier }) => {
+    return isUp && hasCarrier && portState !== "forwarding";
+  });
+  if (closed.length > 0 && !isByHand) return closedPorts(bridge, closed);
+  const nowhere = `bridge fdb show br ${bridge} has ${mac} behind none of its ports`;
+  if (!isByHand)
+    return {
+      code: "POD_GONE",
+      subject: `endpoint ${formatSocketAddress(endpoint)}`,
+      text: `Nobody behind ${bridge} has the address ${endpoint.address} of endpoint ${endpoint.pod ?? formatSocketAddress(endpoint)} any more`,
+      evidence: [`ip neigh has ${nextHop} as ${mac}, and ${nowhere}`],
+      suspect: `the pod's network was taken down, or its device is no port of ${bridge} any more`,
+      remedy: [],
+      hint: `Look whether the pod runs, and its device: ip link show master ${bridge}`,
+    };
+  return wrongNeighbour({ out: bridge, nextHop, mac, who: endpoint.pod ?? endpoint.address, seen: nowhere });
+}
+
+function closedPorts(
+  bridge: string,
+  ports: readonly { readonly name: string; readonly portState?: string }[],
+): Finding {
+  const names = ports.map(({ name }) => name).join(", ");
+  return {
+    code: "BRIDGE_PORT_CLOSED",
+    subject: `bridge port ${names}`,
+    text: `${names} of ${bridge} passes nothing on: the pod behind it is reached by nobody`,
+    evidence: ports.map(({ name, portState }) => `bridge -d link: ${name} is in state ${portState ?? "unknown"}`),
+    suspect: "a spanning tree that takes it for a loop, or somebody who set it",
+    // Without a spanning tree a port opens when it comes up; one that waits already goes on waiting.
+    remedy: [
+      `ip link set ${bridge} type bridge stp_state 0`,
+      ...ports.flatMap(({ name }) => [`ip link set ${name} down`, `ip link set ${name} up`]),
+    ],
+    hint: "A port that is new in a spanning tree opens by itself within half a minute; a bridge of pods needs no such tree",
+  };
+}
+
+function wrongNeighbour({
+  out,
+  nextHop,
+  mac,
+  who,
+  seen,
+}: {
+  readonly out: string;
+  readonly nextHop: string;
+  readonly mac: string;
+  readonly who: string;
+  readonly seen: string;
+}): Finding {
+  return {
+    code: "NEIGHBOUR_WRONG",
+    subject: `neighbour ${nextHop} on ${out}`,
+    text: `${out} sends what is for ${who} to the MAC address ${mac}, and nobody is there`,
+    evidence: [`ip neigh has ${nextHop} as ${mac}, PERMANENT, so that nobody is asked`, seen],
+    suspect: "somebody who wrote the entry by hand, or a program that did not take it away",
+    remedy: [`ip neigh del ${nextHop} dev ${out}`],
+  };
+}
+
+/** Behind another host: the overlay's packets have to go to one of its addresses, and to its MAC address. */
+function throughTunnel({ at, interface: out, nextHop, endpoint }: Leaving): Finding | undefined {
+  const link = at.snapshot.links.find(({ name }) => name === out);
+  if (link?.kind !== "vxlan") return neighbourSilent(at, { device: out, address: nextHop, host: endpoint.host });
+  const { host } = endpoint;
+  const mac = at.snapshot.neighbours.find((one) => one.interface === out && one.address === nextHop)?.mac;
+  const entry = at.snapshot.forwarding.find(
+    (one) => one.interface === out && one.mac.toLowerCase() === mac?.toLowerCase(),
+  );
+  const end = entry?.destination;
+  if (mac === undefined || end === undefined) return undefined;
+  const own = at.plan.hosts.find(({ name }) => name === host)?.addresses ?? [];
+  const answer = at.router.lookup({ destination: end, mark: 0, inInterface: "lo" });
+  if (own.length > 0 && !own.some((address) => address === end))
+    return {
+      code: "TUNNEL_ENTRY_WRONG",
+      subject: `${mac} on ${out}`,
+      text: `${out} sends what is for ${host ?? "the other host"} to ${end}, which is no address of it`,
+      evidence: [
+        `bridge fdb show dev ${out}: ${mac} dst ${end}`,
+        `the topology has ${host ?? "it"} at ${own.join(", ")}`,
+      ],
+      suspect: "flanneld, which keeps these entries, and heard of another address or stopped",
+      remedy: [`bridge fdb replace ${mac} dev ${out} dst ${own[0]}`],
+    };
+  if (answer.kind !== "found" || answer.route.interface === undefined) return undefined;
+  return neighbourSilent(at, { device: answer.route.interface, address: answer.route.gateway ?? end, host });
+}
+
+/** Who is next on an ordinary network, and does not answer ARP. */
+function neighbourSilent(
+  at: ObservedHost,
+  { device, address, host }: { readonly device: string; readonly address: string; readonly host: string | undefined },
+): Finding | undefined {
+  const neighbour = at.snapshot.neighbours.find((one) => one.interface === device && one.address === address);
+  if (!neighbour?.states.some((state) => state === "FAILED" || state === "INCOMPLETE")) return undefined;
+  return {
+    code: "NEIGHBOUR_MISSING",
+    subject: `neighbour ${address} on ${device}`,
+    text: `Nobody answers ARP for ${address} on ${device}, by which the pods of ${host ?? "the other host"} are reached`,
+    evidence: [`ip neigh show dev ${device} has it as ${neighbour.states.join(", ")}`],
+    suspect: `${host ?? "that host"} is down, has another address now, or is on another network`,
+    remedy: [],
+    hint: `Look whether ${host ?? "it"} runs, and has the address ${address}; if it has another, the topology is old`,
+  };
+}
