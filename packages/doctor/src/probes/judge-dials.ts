@@ -12,6 +12,7 @@ import type { Leaving, Stop } from "../walk/stop.ts";
 import { dropsMeanwhile, suspectsOf } from "./drops-meanwhile.ts";
 import { portsUsedUp } from "./ports-used-up.ts";
 import type { DialledEndpoint } from "./probe-endpoints.ts";
+import { unfollowedRules } from "./unfollowed-rules.ts";
 
 /** Whether a host answered a ping at its own address; undefined: it could not be asked. */
 export interface AskedHost {
@@ -164,7 +165,7 @@ function unanswered(
   const at = formatSocketAddress(endpoint);
   const way = leaving.find((one) => one.endpoint.address === endpoint.address && one.at === here);
   const out = way === undefined ? "" : `it leaves ${way.interface} for ${way.nextHop}, and `;
-  const suspects = way === undefined ? [] : suspectsOf(way, { topology, here, peers });
+  const suspects = [...(way === undefined ? [] : suspectsOf(way, { topology, here, peers })), ...unfollowedRules(here)];
   const hops = lastHopsTowards(here, {
     from: sourceTowards(here, endpoint.address),
     to: endpoint.address,

@@ -5,6 +5,7 @@ import type { ObservedHost } from "../observation.ts";
 import { lastHopsTowards } from "../walk/last-hops.ts";
 import { sourceTowards } from "../walk/source-towards.ts";
 import type { DialResult, DialTarget, Prober } from "./prober.ts";
+import { unfollowedRules } from "./unfollowed-rules.ts";
 
 /** So many frontends are dialled from one place, and from so many pods. */
 const MOST_FRONTENDS = 20;
@@ -116,10 +117,12 @@ function unanswered(
   const from = dialler === undefined ? sourceTowards(here, address) : dialler.address;
   const way = lastHopsTowards(here, { from, to: address, port });
   const what = { refused: "is refused", unreachable: "finds no way", timeout: "gets no answer", open: "" }[result];
+  const unfollowed = unfollowedRules(here);
+  const suspects = unfollowed.length === 0 ? "" : `; rules that no trace follows: ${unfollowed.join("; ")}`;
   const whereTo = listNames(targets.map((one) => formatSocketAddress(one)));
   return {
     subject: `service ${listNames(targets.map(({ service }) => service))}`,
-    text: `A connection from ${who} to ${whereTo} ${what}, though all rules and routes that were read lead it to endpoints`,
+    text: `A connection from ${who} to ${whereTo} ${what}, though all rules and routes that were read lead it to endpoints${suspects}`,
     ...(way.length === 0 ? {} : { way }),
     hint:
       dialler === undefined
