@@ -11,7 +11,7 @@ import { checkPlan } from "./checks/check-plan.ts";
 import { causesOfSilence } from "./checks/check-silence.ts";
 import { nestEffects } from "./nest-effects.ts";
 import type { Observation, ObservedHost } from "./observation.ts";
-import { type AskedHost, judgeDials } from "./probes/judge-dials.ts";
+import { type AskedHost, directStop, judgeDials } from "./probes/judge-dials.ts";
 import { portsUsedUp } from "./probes/ports-used-up.ts";
 import { type DialledEndpoint, probeDatagrams, probeEndpoints } from "./probes/probe-endpoints.ts";
 import { probeFrontends } from "./probes/probe-frontends.ts";
@@ -126,8 +126,15 @@ async function probe({ observation, options, ports, leaving, causes }: Probing) 
         ]);
   // Only now does the kernel know who does not answer ARP, and whose queue is full.
   const isFailed = new Set(failed.map(({ endpoint }) => formatSocketAddress(endpoint)));
+  // What a rule of this host stops is not asked for further on.
+  const isStopped = new Set(
+    failed
+      .filter(({ endpoint }) => directStop(endpoint, observation, []) !== undefined)
+      .map(({ endpoint }) => formatSocketAddress(endpoint)),
+  );
   const waysNow = leaving
     .filter(({ at, endpoint }) => at === here && isFailed.has(formatSocketAddress(endpoint)))
+    .filter(({ endpoint }) => !isStopped.has(formatSocketAddress(endpoint)))
     .map((way) => ({ ...way, at: after ?? here }));
   const refused = new Set(
     failed.flatMap(({ endpoint, result }) => (result === "refused" ? [formatSocketAddress(endpoint)] : [])),

@@ -26,16 +26,21 @@ export function checkEndpoints(leaving: readonly Leaving[], options: EndpointSig
   });
 }
 
-function endpointFinding({ at, endpoint, protocol }: Leaving, options: EndpointSight): Finding | undefined {
+function endpointFinding(way: Leaving, options: EndpointSight): Finding | undefined {
+  const { at, endpoint, protocol } = way;
   const pod = at.podAt(endpoint.address);
   if (pod !== undefined) return listenerFinding({ pod, endpoint, protocol }, options);
   if (at.pods.some(({ addresses }) => addresses.includes(endpoint.address))) return undefined;
-  return goneFinding(at, endpoint, options);
+  return goneFinding(way, options);
 }
 
-function goneFinding(at: ObservedHost, endpoint: Leaving["endpoint"], { before }: EndpointSight): Finding | undefined {
+function goneFinding(way: Leaving, { before }: EndpointSight): Finding | undefined {
+  const { at, endpoint } = way;
   const neighbour = at.snapshot.neighbours.find(({ address }) => address === endpoint.address);
-  const isUnanswered = neighbour?.states.some((state) => state === "FAILED" || state === "INCOMPLETE") ?? false;
+  // The kernel may forget whom it asked in vain.
+  const isForgotten = before !== undefined && neighbour === undefined && isAskedForByArp(way);
+  const isUnanswered =
+    isForgotten || (neighbour?.states.some((state) => state === "FAILED" || state === "INCOMPLETE") ?? false);
   // Pods without a process that may be looked at are not seen either, and a virtual machine has none.
   const seesPods = at.pods.some(({ addresses }) => addresses.some((address) => isPodAddress(at, address)));
   const mayBeThere = before === undefined && neighbour?.mac !== undefined && !isUnanswered;
@@ -46,13 +51,23 @@ function goneFinding(at: ObservedHost, endpoint: Leaving["endpoint"], { before }
     subject: `endpoint ${formatSocketAddress(endpoint)}`,
     text: `Nobody has the address ${endpoint.address} of endpoint ${endpoint.pod ?? formatSocketAddress(endpoint)} any more`,
     evidence: [
-      ...(isUnanswered ? [`it does not answer ARP: ip neigh has it as ${neighbour?.states.join(", ")}`] : []),
+      ...(isUnanswered
+        ? [
+            `it does not answer ARP: ip neigh has ${neighbour === undefined ? "no entry for it, although it was dialled" : `it as ${neighbour.states.join(", ")}`}`,
+          ]
+        : []),
       ...(isUnseen ? ["no network namespace of this host has it"] : []),
     ],
     suspect: "the source of the topology is old, or the pod's network was taken down",
     remedy: [],
     hint: "Look whether the pod runs; else take the endpoint out of the topology",
   };
+}
+
+function isAskedForByArp({ at, endpoint, interface: out, nextHop }: Leaving): boolean {
+  return (
+    nextHop === endpoint.address && at.snapshot.links.some(({ name, usesArp, isUp }) => name === out && usesArp && isUp)
+  );
 }
 
 function isPodAddress({ plan }: ObservedHost, address: IpAddress): boolean {

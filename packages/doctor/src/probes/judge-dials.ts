@@ -81,7 +81,7 @@ function sufferersOf(endpoint: Endpoint, leaving: readonly Leaving[]): readonly 
 }
 
 /** What of this host's rules stops a connection that is not to a service at all. */
-function directStop(
+export function directStop(
   endpoint: Endpoint,
   { here }: Observation,
   sufferers: readonly Sufferer[],
