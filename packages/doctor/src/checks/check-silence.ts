@@ -70,26 +70,30 @@ function downPort({ at, interface: bridge, nextHop }: Leaving): Finding | undefi
 function inBridge({ at, interface: bridge, nextHop, endpoint }: Leaving): Finding | undefined {
   const ports = at.snapshot.links.filter(({ master }) => master === bridge);
   const neighbour = at.snapshot.neighbours.find((one) => one.interface === bridge && one.address === nextHop);
-  if (ports.length === 0 || neighbour?.mac === undefined) return undefined;
-  const { mac } = neighbour;
-  if (portOf(at, { bridge, address: nextHop }) !== undefined) return undefined;
-  const isByHand = neighbour.states.includes("PERMANENT");
+  if (ports.length === 0 || portOf(at, { bridge, address: nextHop }) !== undefined) return undefined;
+  const mac = neighbour?.mac;
+  const isByHand = neighbour?.states.includes("PERMANENT") === true;
   const closed = ports.filter(({ portState = "forwarding", isUp, hasCarrier }) => {
     return isUp && hasCarrier && portState !== "forwarding";
   });
   if (closed.length > 0 && !isByHand) return closedPorts(bridge, closed);
   const nowhere = `bridge fdb show br ${bridge} has ${mac} behind none of its ports`;
-  if (!isByHand)
-    return {
-      code: "POD_GONE",
-      subject: `endpoint ${formatSocketAddress(endpoint)}`,
-      text: `Nobody behind ${bridge} has the address ${endpoint.address} of endpoint ${endpoint.pod ?? formatSocketAddress(endpoint)} any more`,
-      evidence: [`ip neigh has ${nextHop} as ${mac}, and ${nowhere}`],
-      suspect: `the pod's network was taken down, or its device is no port of ${bridge} any more`,
-      remedy: [],
-      hint: `Look whether the pod runs, and its device: ip link show master ${bridge}`,
-    };
-  return wrongNeighbour({ out: bridge, nextHop, mac, who: endpoint.pod ?? endpoint.address, seen: nowhere });
+  if (isByHand && mac !== undefined)
+    return wrongNeighbour({ out: bridge, nextHop, mac, who: endpoint.pod ?? endpoint.address, seen: nowhere });
+  const seen = neighbour === undefined ? "no entry for it" : `it as ${neighbour.states.join(", ")}`;
+  return {
+    code: "POD_GONE",
+    subject: `endpoint ${formatSocketAddress(endpoint)}`,
+    text: `Nobody behind ${bridge} has the address ${endpoint.address} of endpoint ${endpoint.pod ?? formatSocketAddress(endpoint)} any more`,
+    evidence: [
+      mac === undefined
+        ? `it does not answer ARP: ip neigh has ${seen}, although it was dialled`
+        : `ip neigh has ${nextHop} as ${mac}, and ${nowhere}`,
+    ],
+    suspect: `the pod's network was taken down, or its device is no port of ${bridge} any more`,
+    remedy: [],
+    hint: `Look whether the pod runs, and its device: ip link show master ${bridge}`,
+  };
 }
 
 function closedPorts(

@@ -56,12 +56,12 @@ export function judgeDials(
     const later = way === undefined ? undefined : { ...way, at: after ?? observation.here };
     const silent = later === undefined || result === "refused" ? undefined : causeOfSilence(later);
     if (stop !== undefined) stops.push(...stop);
+    else if (dropped !== undefined && result !== "refused")
+      causes.push(causeOf(dropped, { host: observation.here.name, sufferers }));
     else if (silent !== undefined)
       causes.push(
         causeOf(silent, { host: observation.here.name, sufferers, endpoints: [formatSocketAddress(endpoint)] }),
       );
-    else if (dropped !== undefined && result !== "refused")
-      causes.push(causeOf(dropped, { host: observation.here.name, sufferers }));
     else if (usedUp !== undefined && result !== "refused")
       causes.push(
         causeOf(usedUp, { host: observation.here.name, sufferers, endpoints: [formatSocketAddress(endpoint)] }),
