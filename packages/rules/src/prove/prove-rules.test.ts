@@ -52,6 +52,16 @@ describe("the founding document's rules", () => {
     ]);
   });
 
+  test("are broken for who comes in by a device that does not forward, and for no other", () => {
+    const { hostState } = fixture;
+    const sysctls = { ...hostState.sysctls, "net.ipv4.conf.cni0.forwarding": "0" };
+    const proof = proveRules({ ...fixture, hostState: { ...hostState, sysctls } });
+    expect(proof.holds).toBe(false);
+    const sources = proof.claims.flatMap(({ broken }) => broken.map(({ packet }) => describePacket(packet)));
+    expect(sources.length).toBeGreaterThan(0);
+    for (const source of sources) expect(source).toMatch(/^10\.5\.75\./);
+  });
+
   test.for([
     ["are open", fixture],
     [
