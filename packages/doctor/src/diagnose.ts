@@ -13,7 +13,7 @@ import { nestEffects } from "./nest-effects.ts";
 import type { Observation, ObservedHost } from "./observation.ts";
 import { type AskedHost, directStop, judgeDials } from "./probes/judge-dials.ts";
 import { portsUsedUp } from "./probes/ports-used-up.ts";
-import { type DialledEndpoint, probeDatagrams, probeEndpoints } from "./probes/probe-endpoints.ts";
+import { type DialledEndpoint, pingSilentHosts, probeDatagrams, probeEndpoints } from "./probes/probe-endpoints.ts";
 import { probeFrontends } from "./probes/probe-frontends.ts";
 import { probeMtu } from "./probes/probe-mtu.ts";
 import type { Prober } from "./probes/prober.ts";
@@ -111,7 +111,8 @@ async function probe({ observation, options, ports, leaving, causes }: Probing) 
   });
   const datagrams = options.probesUdp === true ? await probeDatagrams(ports, prober) : [];
   const known = explained(causes, { here, leaving });
-  const failed = [...dialled, ...datagrams].filter(
+  const pinged = await pingSilentHosts(ports, { dialled: [...dialled, ...datagrams], prober });
+  const failed = [...dialled, ...datagrams, ...pinged.silent].filter(
     ({ endpoint, result }) => result !== "open" && !known.has(formatSocketAddress(endpoint)),
   );
   const asked = await askHosts(failed, { observation, prober });
@@ -186,7 +187,7 @@ async function probe({ observation, options, ports, leaving, causes }: Probing) 
     causes: [...found, ...(usedUp === undefined ? [] : [causeOf(usedUp, { host: here.name, sufferers })])],
     open: [...judged.open, ...(usedUp === undefined ? frontends.open : [])],
     dials: dialled.length + datagrams.length + frontends.dials,
-    pings: mtu.pings + asked.length,
+    pings: mtu.pings + asked.length + pinged.asked,
   };
 }
 

@@ -47,7 +47,7 @@ export function judgeDials(
   const open: OpenQuestion[] = [];
   const stops: Stop[] = [];
   const usedUp = after === undefined ? undefined : portsUsedUp(observation.here.snapshot, after.snapshot);
-  for (const { endpoint, result } of dialled) {
+  for (const { endpoint, result, by } of dialled) {
     if (result === "open" || known.has(formatSocketAddress(endpoint))) continue;
     const sufferers = sufferersOf(endpoint, leaving);
     const dropped = dropsMeanwhile(endpoint, { observation, leaving, after });
@@ -69,7 +69,7 @@ export function judgeDials(
     else if (result === "refused" && listenerOf(after ?? observation.here, endpoint) !== undefined)
       open.push(refusedAllTheSame(endpoint, { at: after ?? observation.here, sufferers }));
     else if (result === "refused") causes.push(refused(endpoint, { observation, sufferers }));
-    else open.push(unanswered(endpoint, { observation, leaving, sufferers, changes, asked }));
+    else open.push(unanswered(endpoint, { observation, leaving, sufferers, changes, asked, by }));
   }
   return { causes: [...causesOfStops(stops), ...causes], open };
 }
@@ -154,9 +154,11 @@ function unanswered(
     sufferers,
     changes,
     asked,
+    by,
   }: {
     readonly observation: Observation;
     readonly leaving: readonly Leaving[];
+    readonly by: DialledEndpoint["by"];
     readonly sufferers: readonly Sufferer[];
     readonly changes: readonly string[];
     readonly asked: readonly AskedHost[];
@@ -179,7 +181,7 @@ function unanswered(
   const isElsewhere = endpoint.host !== undefined && endpoint.host !== here.name;
   return {
     subject: `endpoint ${at}`,
-    text: `A connection to ${at} straight gets no answer: ${out}nothing comes back${changes.length === 0 ? "" : ` (${changes.join("; ")})`}${suspects.length === 0 ? "" : `; what may drop it: ${suspects.join(", ")}`}${ping}`,
+    text: `${by === "ping" ? `A ping of ${endpoint.address}` : `A connection to ${at} straight`} gets no answer: ${out}nothing comes back${changes.length === 0 ? "" : ` (${changes.join("; ")})`}${suspects.length === 0 ? "" : `; what may drop it: ${suspects.join(", ")}`}${ping}`,
     ...(hops.length === 0 ? {} : { way: hops }),
     hint: isElsewhere
       ? `On ${endpoint.host}: svcproxy host-state --snapshot ${endpoint.host}.json; then here: svcproxy doctor … --peer ${endpoint.host}.json`

@@ -9,6 +9,8 @@ export const MOST_DIALS = 2_000;
 export interface DialledEndpoint {
   readonly endpoint: Endpoint;
   readonly result: DialResult;
+  /** Set where it was not dialled: its address was asked by a ping. */
+  readonly by?: "ping";
 }
 
 export interface DialProgress {
@@ -37,6 +39,37 @@ export async function probeDatagrams(
     })),
   );
   return dialled.filter(({ result }) => result !== "timeout");
+}
+
+/** So many hosts, and so many bytes. */
+const MOST_PINGED = 16;
+const PING_BYTES = 100;
+
+/**
+ * Where endpoints of a host are of UDP alone, nothing tells whether its pods are reached at all: one of them is asked by a ping.
+ *
+ * @returns those that gave no answer, and how many were asked
+ */
+export async function pingSilentHosts(
+  ports: readonly ServicePortPlan[],
+  { dialled, prober }: { readonly dialled: readonly DialledEndpoint[]; readonly prober: Prober },
+): Promise<{ readonly silent: readonly DialledEndpoint[]; readonly asked: number }> {
+  const told = new Set(dialled.map(({ endpoint }) => endpoint.host));
+  const wanted = new Map<string, Endpoint>();
+  for (const { port, reachableEndpoints } of ports)
+    for (const endpoint of reachableEndpoints) {
+      const { host } = endpoint;
+      if (port.protocol === "udp" && host !== undefined && !told.has(host) && !wanted.has(host))
+        wanted.set(host, endpoint);
+    }
+  const asked = [...wanted.values()].slice(0, MOST_PINGED);
+  const answers = await Promise.all(asked.map(({ address }) => prober.ping(address, PING_BYTES)));
+  return {
+    silent: asked
+      .filter((_, index) => answers[index] === false)
+      .map((endpoint) => ({ endpoint, result: "timeout", by: "ping" })),
+    asked: asked.length,
+  };
 }
 
 /** Dials each endpoint of TCP once. */
