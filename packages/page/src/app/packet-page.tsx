@@ -190,7 +190,7 @@ function Way({ trace }: { readonly trace: TraceJson }) {
   // Where it dies is what is looked for: it may be far to the right.
   useEffect(() => {
     way.current
-      ?.querySelector(".end.dropped, .end.refused, .end.undecided")
+      ?.querySelector(".end.dropped, .end.refused, .end.lost, .end.undecided")
       ?.scrollIntoView({ inline: "end", block: "nearest" });
   }, [trace]);
   const json = `data:application/json;charset=utf-8,${encodeURIComponent(JSON.stringify(trace, null, 2))}`;

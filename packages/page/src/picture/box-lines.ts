@@ -6,6 +6,8 @@ import { wrapText } from "./wrap-text.ts";
 export interface TextLine {
   readonly text: string;
   readonly style: "title" | "hook" | "place" | "rule" | "change" | "note" | "bad";
+  /** Whether something else begins with it. */
+  readonly isHead?: true;
   /** What it is short for. */
   readonly full?: string;
 }
@@ -37,7 +39,7 @@ function replyLines({ returns, because, rows }: NonNullable<Extract<PictureBox, 
   const answer =
     returns === null ? "The answer may not come back" : returns ? "The answer comes back" : "✕ The answer is lost";
   return [
-    { text: answer, style: "hook" } as const,
+    { text: answer, style: returns === false ? ("bad" as const) : ("hook" as const), isHead: true as const },
     ...wrapped(because, returns === false ? "bad" : "note"),
     ...rows.filter(({ kind }) => kind !== "hook").flatMap(linesOfRow),
   ];
@@ -46,7 +48,9 @@ function replyLines({ returns, because, rows }: NonNullable<Extract<PictureBox, 
 function linesOfRow(row: StepRow): readonly TextLine[] {
   switch (row.kind) {
     case "hook":
-      return [{ text: row.detail === "" ? row.hook : `${row.hook} · ${visible(row.detail)}`, style: "hook" }];
+      return [
+        { text: row.detail === "" ? row.hook : `${row.hook} · ${visible(row.detail)}`, style: "hook", isHead: true },
+      ];
     case "note":
       return wrapped(row.text, row.decided ? "bad" : "note");
     case "rule":

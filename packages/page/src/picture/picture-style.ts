@@ -13,7 +13,7 @@ rect{fill:#f6f8fa;stroke:#8c959f}
 .divide{stroke:#8c959f;stroke-opacity:.4}
 .line path{fill:none;stroke:#8c959f;stroke-width:1.5}
 .end.accepted rect,.end.untouched rect{fill:#e6f4ea;stroke:#1a7f37}
-.end.dropped rect,.end.refused rect{fill:#fdecea;stroke:#b42318;stroke-width:3}
+.end.dropped rect,.end.refused rect,.end.lost rect{fill:#fdecea;stroke:#b42318;stroke-width:3}
 .end.undecided rect{fill:#fff4d6;stroke:#9a6700;stroke-width:2}
 .packet rect{fill:#e7f0fb;stroke:#0550ae}
 @media (prefers-color-scheme:dark){
@@ -24,7 +24,7 @@ text.change{fill:#c9a6ff}
 text.bad{fill:#ff9d92}
 rect{fill:#1d2127;stroke:#5d6670}
 .end.accepted rect,.end.untouched rect{fill:#12291a;stroke:#3fb950}
-.end.dropped rect,.end.refused rect{fill:#33120f;stroke:#ff7b72}
+.end.dropped rect,.end.refused rect,.end.lost rect{fill:#33120f;stroke:#ff7b72}
 .end.undecided rect{fill:#2e2405;stroke:#d29922}
 .packet rect{fill:#10233b;stroke:#79b8ff}
 }`;

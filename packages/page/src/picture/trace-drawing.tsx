@@ -88,7 +88,7 @@ function sizeOf(box: PictureBox): DrawnBox {
 function placeLines(lines: readonly TextLine[]): readonly DrawnLine[] {
   let y = PADDING - LINE_HEIGHT * 0.3;
   return lines.map((line, index) => {
-    const isDivided = index > 0 && line.style === "hook";
+    const isDivided = index > 0 && line.isHead === true;
     y += LINE_HEIGHT + (isDivided ? HOOK_GAP : 0);
     return { ...line, y, isDivided };
   });
@@ -97,7 +97,7 @@ function placeLines(lines: readonly TextLine[]): readonly DrawnLine[] {
 function Box({ drawn: { box, lines, width, height }, layout }: { readonly drawn: DrawnBox; readonly layout: Layout }) {
   const { x, y } = layout.boxes.get(box.id) ?? { x: 0, y: 0 };
   return (
-    <g class={`box ${box.kind}${box.kind === "end" ? ` ${box.verdict}` : ""}`} transform={`translate(${x} ${y})`}>
+    <g class={`box ${box.kind} ${endingOf(box)}`.trim()} transform={`translate(${x} ${y})`}>
       <rect width={width} height={height} rx={box.kind === "steps" ? 4 : 14} />
       {lines.map(({ text, style, full, y: base, isDivided }) => (
         <g key={base}>
@@ -110,6 +110,12 @@ function Box({ drawn: { box, lines, width, height }, layout }: { readonly drawn:
       ))}
     </g>
   );
+}
+
+/** How it ends there, as a class; a way of which the answer is lost does not end well. */
+function endingOf(box: PictureBox): string {
+  if (box.kind !== "end") return "";
+  return box.reply?.returns === false ? "lost" : box.verdict;
 }
 
 function Line({ placed, label }: { readonly placed: Layout["lines"][number] | undefined; readonly label: string }) {

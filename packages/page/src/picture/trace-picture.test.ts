@@ -26,6 +26,16 @@ test("where a packet dies comes first, and the step that decided is marked", asy
   expect(decided).toMatchObject([{ place: "filter FORWARD rule 1", rule: "-d 10.5.75.3/32 -j DROP" }]);
 });
 
+test("a way of which the answer is lost is drawn as one that ends badly, and comes first", async () => {
+  const trace = await traced();
+  const [first, second] = trace.branches;
+  if (first === undefined || second?.reply == null) throw new Error("no branches with answers");
+  const lost = { ...second, reply: { ...second.reply, returns: false, because: "the answer is dropped" } };
+  const svg = drawTraceAsSvg({ ...trace, branches: [first, lost] });
+  expect(svg.match(/class="box end (\w+)"/g)).toEqual(['class="box end lost"', 'class="box end accepted"']);
+  expect(svg).toMatch(/class="bad"[^>]*>✕ The answer is lost/);
+});
+
 test("more ways than can be seen at once are counted", async () => {
   const trace = await traced();
   const [branch] = trace.branches;

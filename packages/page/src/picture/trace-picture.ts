@@ -60,9 +60,14 @@ const RANKS: Readonly<Record<BranchJson["verdict"], number>> = {
   accepted: 4,
 };
 
+/** Where the answer is lost, the connection is. */
+function rankOf({ verdict, reply }: BranchJson): number {
+  return reply?.returns === false ? RANKS.refused : RANKS[verdict];
+}
+
 /** What `svcproxy trace --json` prints, as boxes and lines; branches share what they have in common. */
 export function pictureOf({ packet, branches }: TraceJson): TracePicture {
-  const drawn = branches.toSorted((a, b) => RANKS[a.verdict] - RANKS[b.verdict]).slice(0, MAX_BRANCHES);
+  const drawn = branches.toSorted((a, b) => rankOf(a) - rankOf(b)).slice(0, MAX_BRANCHES);
   const start: PictureBox = {
     kind: "packet",
     id: "packet",
