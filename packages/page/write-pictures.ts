@@ -5,7 +5,7 @@ import { chromium } from "playwright-core";
 /**
  * Makes the pictures of the root README of the screenshots that the tests make, much smaller:
  *
- *     vitest run packages/page/src/page.browser.test.ts && pnpm --filter @svcproxy/page pictures
+ *     vitest run packages/page/src/screenshots.browser.test.ts && pnpm --filter @svcproxy/page pictures
  */
 const PICTURES = ["overview", "hosts", "agent", "packet"].flatMap((view) =>
   ["light", "dark"].map((theme) => `${view}-${theme}`),

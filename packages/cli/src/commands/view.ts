@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { RunCommand } from "../command-context.ts";
 import { addHelp } from "../command-help.ts";
+import { FOREIGN_HOST } from "../iptables-flags.ts";
 import type { ViewFlags } from "../run-view.ts";
 import { acceptTopology } from "../topology-input.ts";
 
@@ -24,6 +25,7 @@ export function addView(program: Command, run: RunCommand): void {
       collect,
     )
     .option("--live", "rules, addresses and routes of this machine, as root")
+    .option("--foreign-host", `with --live: ${FOREIGN_HOST}`)
     .option("--agent", "what the running agent (svcproxy run) keeps")
     .option("--snapshot <file>", "a host as svcproxy host-state --snapshot wrote it (repeatable)", collect)
     .addOption(

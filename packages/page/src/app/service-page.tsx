@@ -7,7 +7,7 @@ import { ServiceWays } from "./service-ways.tsx";
 import { Shown } from "./shown.tsx";
 import { StateMark } from "./state-mark.tsx";
 import { type Known, useAnswer } from "./store.ts";
-import { endpointName, plural, portWords, socket } from "./words.ts";
+import { plural, portWords, socket } from "./words.ts";
 
 interface ServicePageProps {
   readonly data: PageData;
@@ -153,7 +153,7 @@ function EndpointList({ view: { endpoints } }: { readonly view: ServiceView }) {
       <ul class="plain">
         {endpoints.map((endpoint) => (
           <li key={socket(endpoint.address, endpoint.port)}>
-            <code>{socket(endpoint.address, endpoint.port)}</code> <Shown text={endpointName(endpoint)} />{" "}
+            <code>{socket(endpoint.address, endpoint.port)}</code> <Shown text={endpoint.pod ?? ""} />{" "}
             <Shown class="quiet" text={`on ${endpoint.host ?? "no host of the topology"}`} />{" "}
             <span class={`condition ${endpoint.condition}`}>{endpoint.condition}</span>
           </li>

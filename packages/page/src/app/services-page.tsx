@@ -131,7 +131,11 @@ function ServiceTable({
           ...(hasCounts ? [<Rate key="rate" counts={counts} id={service.id} />] : []),
         ]}
       />
-      {services.length === 0 && <p class="quiet empty">No service matches.</p>}
+      {services.length === 0 && (
+        <p class="quiet empty">
+          {state.services.length === 0 ? "There are no services in what was read." : "No service matches."}
+        </p>
+      )}
       {hasCounts && (
         <p class="quiet foot">
           New connections are counted every {(everyMs / 1000).toLocaleString("en-US", { maximumFractionDigits: 1 })} s

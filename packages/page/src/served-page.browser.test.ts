@@ -1,72 +1,12 @@
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Viewed } from "./engine/viewed.ts";
-import { FollowedData, type FollowedSource } from "./followed-data.ts";
-import { exportedPage } from "./server/page-html.ts";
-import { servePage } from "./server/serve-page.ts";
+import type { FollowedSource } from "./followed-data.ts";
 import { openWindow, whyNoBrowser } from "./testing/browser.ts";
-import { exampleHost, exampleViewed, FIREWALL, largeViewed, viewedOf } from "./testing/example-viewed.ts";
-import { shopViewed } from "./testing/shop-viewed.ts";
-
-/** Reads what is put into `viewed`; where that is a sentence, reading fails with it. */
-function changing(first: Viewed): FollowedSource<Viewed> & { viewed: Viewed | string } {
-  let seen: Viewed | string = first;
-  let version = 0;
-  return {
-    viewed: first,
-    whole: async (viewed) => viewed,
-    async signature() {
-      if (seen !== this.viewed) version++;
-      seen = this.viewed;
-      return String(version);
-    },
-    async read() {
-      if (typeof this.viewed === "string") throw new Error(this.viewed);
-      return this.viewed;
-    },
-  };
-}
-
-async function serve(source: FollowedSource<Viewed>) {
-  const page = await servePage(await FollowedData.open(source), {
-    onError: (error) => {
-      throw error;
-    },
-  });
-  onTestFinished(() => page.close());
-  return page;
-}
-
-/** An agent whose services have clients. */
-function livelySource(): FollowedSource<Viewed> {
-  let reads = 0;
-  const ways = ["10.5.75.2:3000", "10.5.76.2:3000"] as const;
-  const frontend = "10.100.0.1:80";
-  return {
-    ...changing(shopViewed(["edge2"])),
-    counts: async () => {
-      reads += 1;
-      const rates = { "shop/checkout": 212.5, "shop/basket": 48, "shop/db": 3.2, "kube-system/dns": 1804 };
-      const totals = Object.entries(rates).map(([id, rate]) => [id, rate * 5 * reads] as const);
-      return { host: "edge2", readAtMs: reads * 5_000, totals: new Map(totals) };
-    },
-    connections: async (_viewed, { host, id }) => ({
-      ...{ host, service: id, takenAt: "2026-01-02T03:04:05.000Z", untold: 0 },
-      live: ways.map((endpoint, index) => ({ frontend, endpoint, protocol: "tcp", count: 3 - index })),
-      connections: [0, 1, 2, 3, 4].map((index) => ({
-        ...{ client: index < 2 ? `10.5.76.3:${40_100 + index}` : `198.51.100.${index}:${51_000 + index * 7}` },
-        ...{ frontend, endpoint: ways[index % 2] ?? ways[0], protocol: "tcp", state: "established" },
-        ...{ bytes: 1_234_567 * (index + 1), ageSeconds: 40 + index * 700 },
-      })),
-    }),
-  };
-}
+import { exampleViewed, FIREWALL, largeViewed } from "./testing/example-viewed.ts";
+import { changing, PACKET, seriousFindings, serve } from "./testing/opened-page.ts";
 
 /** What a page is told by server-sent events. */
 async function eventsSentTo(page: Page): Promise<readonly { readonly kind: string; readonly bytes: number }[]> {
@@ -109,26 +49,6 @@ async function cuttableWay(url: string) {
   };
   return { url: `http://127.0.0.1:${address.port}${pathname}`, cut, mend };
 }
-
-async function exported(viewed: Viewed): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), "svcproxy-page-"));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  const file = join(folder, "page.html");
-  writeFileSync(file, exportedPage(viewed));
-  return `file://${file}`;
-}
-
-/** What a screen reader would stumble over, the serious of it. */
-async function seriousFindings(page: Page): Promise<readonly string[]> {
-  // The page lets no foreign script in, and is right; this one is let in by the browser's own door.
-  const found = await page.evaluate(`${axe.source}; axe.run(document, { resultTypes: ["violations"] })`);
-  const { violations } = found as { violations: { impact: string; id: string; nodes: { html: string }[] }[] };
-  return violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-}
-
-const PACKET = "#/packet?host=cloudos1&from=10.5.75.2&to=10.100.100.2&port=6060&protocol=tcp";
 
 describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? ""}`, () => {
   test("services are listed with their state; a failed one comes first, and leads to why", async () => {
@@ -275,97 +195,6 @@ describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? "
     expect(await seriousFindings(page)).toEqual([]);
   });
 
-  test("several hosts stand side by side, and what differs comes first", async () => {
-    const { page } = await openWindow();
-    const viewed = {
-      ...exampleViewed(),
-      hosts: [exampleHost("cloudos1"), exampleHost("cloudos2", { extra: FIREWALL })],
-    };
-    await page.goto(await exported(viewed));
-    await page.locator(".state.failed").first().waitFor();
-    expect(await page.locator("thead th").allTextContents()).toEqual([
-      ...["Service", "Addresses", "Endpoints", "cloudos1", "cloudos2"],
-    ]);
-    expect(await page.locator("tbody tr:not(.space) td:first-child").allTextContents()).toEqual([
-      "service2",
-      "service1",
-    ]);
-  });
-
-  test("the rules of several hosts stand side by side for a service, those that differ first", async () => {
-    const { page } = await openWindow({ viewport: { width: 900, height: 900 } });
-    const viewed = {
-      ...exampleViewed(),
-      hosts: [exampleHost("cloudos1"), exampleHost("cloudos2", { extra: FIREWALL })],
-    };
-    await page.goto(`${await exported(viewed)}#/service?id=default/service2`);
-    const table = page.getByRole("region", { name: /rules$/ }).getByRole("table");
-    await table.waitFor();
-    const [head, first, second, ...others] = await table.getByRole("row").allTextContents();
-    expect(head).toBe("ChainRulecloudos1cloudos2");
-    expect(first).toBe("filter FORWARD-d 10.5.75.3/32 -j DROP✕ not here● rule 1, 7 packets");
-    expect(second).toMatch(/^filter OUTPUT/);
-    expect(others).toContain(
-      "nat KUBE-SERVICES-d 10.100.100.2/32 -p tcp -m tcp --dport 6060 -j KUBE-SVC-2● rule 2, 6 packets● rule 2, 6 packets",
-    );
-    expect(others.every((row) => !row.includes("not here"))).toBe(true);
-    expect(await seriousFindings(page)).toEqual([]);
-  });
-
-  test("an exported page shows all of it from disk, and asks nobody", async () => {
-    const { page, faults } = await openWindow({ offline: true });
-    const file = await exported(exampleViewed({ extra: FIREWALL }));
-    await page.goto(file);
-    await page.locator(".state.failed").first().waitFor();
-    await page.goto(`${file}${PACKET}`);
-    await page.getByRole("alert").getByText("50 %: dropped").waitFor();
-    expect(await seriousFindings(page)).toEqual([]);
-    // Rules are worked out apart, so that the page answers meanwhile.
-    expect(page.workers()).toHaveLength(1);
-    expect(faults).toEqual([]);
-  });
-
-  test("an exported page works without a worker where a browser lets it have none", async () => {
-    const { page, faults } = await openWindow();
-    await page.addInitScript("globalThis.Worker = class { constructor() { throw new Error('none') } }");
-    await page.goto(`${await exported(exampleViewed({ extra: FIREWALL }))}${PACKET}`);
-    await page.getByRole("alert").getByText("50 %: dropped").waitFor();
-    expect(page.workers()).toHaveLength(0);
-    expect(faults).toEqual([]);
-  });
-
-  test("an exported page that was cut off says so", async () => {
-    const { page } = await openWindow();
-    const folder = mkdtempSync(join(tmpdir(), "svcproxy-page-"));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
-    const html = exportedPage(exampleViewed());
-    writeFileSync(join(folder, "page.html"), html.replace(/id="viewed">.{40}/, 'id="viewed">'));
-    await page.goto(`file://${folder}/page.html`);
-    await page.getByText("Export it again").waitFor();
-  });
-
-  test("nothing of a name is markup, and what turns text around is shown", async () => {
-    const { page, faults } = await openWindow();
-    const evil = '<img src=x onerror=alert(1)>\u202e"';
-    const viewed = viewedOf([
-      { name: "web", id: "1", clusterIP: "10.96.0.1", ports: [{ name: "p", port: 80 }], endpoints: ["10.9.9.9:80"] },
-    ]);
-    const [service] = viewed.topology.services;
-    if (service === undefined) throw new Error("no service");
-    const named = { ...viewed, source: evil, topology: { ...viewed.topology, services: [{ ...service, name: evil }] } };
-    await page.goto(await exported(named));
-    await page.getByRole("link", { name: "img src=x" }).click();
-    await page.getByRole("heading", { level: 1 }).waitFor();
-    expect(await page.locator("img").count()).toBe(0);
-    expect(await page.getByRole("heading", { level: 1 }).textContent()).toContain("<img src=x");
-    for (const hash of ["#/", `#/service?id=${encodeURIComponent(`default/${evil}`)}`, "#/packet"]) {
-      await page.goto(page.url().replace(/#.*/, hash));
-      await page.getByRole("heading", { level: 1 }).waitFor();
-      expect((await page.locator("header, main").allTextContents()).join(" ")).not.toContain("\u202e");
-    }
-    expect(faults).toEqual([]);
-  });
-
   test("ten thousand services are found by name, address, port and namespace", async () => {
     const { page, faults } = await openWindow();
     await page.goto((await serve(changing(largeViewed(10_000)))).url);
@@ -380,34 +209,6 @@ describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? "
     await page.getByLabel("Namespace").selectOption("");
     await page.locator(".rows").evaluate((rows) => rows.scrollTo(0, 1e9));
     await page.getByRole("link", { name: "service-9999" }).waitFor();
-    expect(faults).toEqual([]);
-  });
-
-  test.for(["light", "dark"] as const)("screenshots of every view in %s, wide and narrow", async (colorScheme) => {
-    const { page, faults } = await openWindow({ colorScheme });
-    const cloudos = exampleViewed({ extra: FIREWALL });
-    const sides = { ...cloudos, hosts: [exampleHost("cloudos1"), exampleHost("cloudos2", { extra: FIREWALL })] };
-    const agent = await serve(livelySource());
-    const views = [
-      { name: "overview", url: agent.url, shows: ".rate:not(.quiet)" },
-      { name: "agent", url: `${agent.url}#/service?id=shop/checkout`, shows: "#connected" },
-      { name: "hosts", url: await exported(shopViewed(["edge1", "edge2", "edge3"])), shows: ".state.failed" },
-      { name: "service", url: `${await exported(sides)}#/service?id=default/service2`, shows: ".carried" },
-      { name: "packet", url: `${await exported(cloudos)}${PACKET}`, shows: ".verdict.bad" },
-    ];
-    for (const { name, url, shows } of views) {
-      for (const [size, width] of [
-        ["wide", 1200],
-        ["narrow", 900],
-      ] as const) {
-        await page.setViewportSize({ width, height: 760 });
-        if (size === "wide") await page.goto(url);
-        await page.locator(shows).first().waitFor();
-        // Nothing is wider than the window but what scrolls by itself.
-        expect(await page.evaluate(() => document.documentElement.scrollWidth), name).toBeLessThanOrEqual(width);
-        await page.screenshot({ path: join(import.meta.dirname, `../reports/${name}-${colorScheme}-${size}.png`) });
-      }
-    }
     expect(faults).toEqual([]);
   });
 });
