@@ -10,7 +10,8 @@ function readOf(table: string, rule: string): string {
 }
 
 test.for([
-  // What nft 1.0.6 prints of `-m helper ! --helper ftp`, `-m connlabel ! --label 4 --set` and `-m multiport --ports 3000:3010`.
+  // What nft 1.0.6 prints of `-m owner ! --uid-owner 0`, `-m helper ! --helper ftp`, `-m connlabel ! --label 4 --set`, `-m multiport --ports 3000:3010`.
+  ["skuid != 0 drop", "xt match owner"],
   ['ct helper != "ftp" notrack', "xt match helper"],
   ["ct label set 4 ct label and 4 != 4 return", "xt match connlabel"],
   [

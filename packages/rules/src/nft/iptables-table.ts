@@ -18,7 +18,7 @@ export function isIptablesTable({
 /**
  * A rule of iptables as nft's text has it. nft translates iptables' extensions, and most of them rightly; of
  * `! --ctstate RELATED,ESTABLISHED,DNAT` it prints `ct status dnat`, of `--ports` with a range its ends alone, and of `!` with a
- * helper or a label a condition that no packet without a connection meets. What is told of these is a condition that nobody
+ * helper, a label or an owner a condition that no packet without a connection, or without a socket, meets. What is told of these is a condition that nobody
  * can answer.
  */
 export function withoutTranslation(rule: NftRule): NftRule {
@@ -34,6 +34,7 @@ export function withoutTranslation(rule: NftRule): NftRule {
     leaveOut((statement) => asksCt(statement, "status") || asksCt(statement, "state"), "conntrack");
   leaveOut((statement) => asksCt(statement, "helper"), "helper");
   leaveOut((statement) => asksCt(statement, "label") || setsLabel(statement), "connlabel");
+  leaveOut(asksForOtherOwner, "owner");
   leaveOut(asksEitherPort, "multiport");
   return gates.length === 0 ? rule : { ...rule, statements: [...gates, ...statements] };
 }
@@ -64,6 +65,15 @@ function isBackward(statement: NftStatement): boolean {
 
 function setsLabel(statement: NftStatement): boolean {
   return statement.kind === "inert" && statement.text.startsWith("ct label set");
+}
+
+function asksForOtherOwner(statement: NftStatement): boolean {
+  return (
+    statement.kind === "match" &&
+    statement.comparison === "!=" &&
+    statement.left.kind === "meta" &&
+    ["skuid", "skgid"].includes(statement.left.key)
+  );
 }
 
 function asksEitherPort(statement: NftStatement): boolean {

@@ -66,7 +66,8 @@ export function randomCondition(words: NftWords, sets: readonly string[]): strin
     () => `ct state ${not}{ new, established }`,
     () => `ct status ${random.pick(["dnat", "snat", "snat,dnat", "! dnat", "confirmed", "& (dnat|snat) == dnat"])}`,
     () => `ct status ${random.pick(["seen-reply", "! seen-reply", "assured", "! expected"])}`,
-    () => `ct protocol ${not}${random.pick(["tcp", "udp", "{ udp, icmp }"])}`,
+    // Before `th dport` nft 1.0.6 does not list the plain one.
+    () => `ct protocol ${random.pick(["!= tcp", "!= udp", "{ udp, icmp }", "!= { tcp, udp }"])}`,
     () => `ct mark ${not}${random.pick([0, 1, 0x4000])}`,
     () => `ct direction ${not}${random.pick(["original", "reply"])}`,
     () => `ct original ${header} daddr ${not}${randomBlockText(words)}`,
