@@ -10,7 +10,6 @@ import {
   describeChanges,
   describeEnd,
   describeRuleAnswer,
-  eventsOf,
   formatAnyMatch,
   formatAnyRule,
   formatChance,
@@ -19,6 +18,7 @@ import {
   HOOK_MEANINGS,
 } from "./describe-event.ts";
 import { describeLastMark, describeOutcome } from "./describe-outcome.ts";
+import { toldEventsOf } from "./told-events.ts";
 import { describeGiven, describeQuestion, formatShare } from "./trace-json.ts";
 import { wrap } from "./wrap.ts";
 
@@ -35,7 +35,7 @@ export interface TraceFormat {
 export function formatTrace(trace: Trace, { hostName, detailed = 4, listed = 20 }: TraceFormat = {}): string {
   const family = familyOf(trace.entry.packet.source);
   const told = trace.branches.slice(0, detailed);
-  const events = told.map((branch) => eventsOf(pastOf(branch)));
+  const events = told.map((branch) => toldEventsOf(pastOf(branch)));
   const common = told.length < 2 ? 0 : commonLength(events);
   const lines = [
     ...headline(trace, hostName),
@@ -282,7 +282,7 @@ function ending(branch: TracedBranch, family: Family): readonly string[] {
   return [
     ...end,
     ...wrap(`${verdict}: ${reply.because}.`, { indent: "  " }),
-    ...replyLines(eventsOf(reply.past), family),
+    ...replyLines(toldEventsOf(reply.past), family),
   ];
 }
 

@@ -9,13 +9,13 @@ import type { Question, WalkEvent } from "../walk/walk-state.ts";
 import {
   describeChanges,
   describeRuleAnswer,
-  eventsOf,
   formatAnyMatch,
   formatAnyRule,
   formatChance,
   formatEnd,
   formatMark,
 } from "./describe-event.ts";
+import { toldEventsOf } from "./told-events.ts";
 
 /** An exact number: the fraction, and the nearest double. */
 export interface JsonFraction {
@@ -167,7 +167,7 @@ function branchToJson(branch: TracedBranch, family: Family): BranchJson {
         ...outcomeToJson(outcome),
         mark: formatMark(outcome.mark),
       })),
-      steps: stepsToJson(eventsOf(question.past), family),
+      steps: stepsToJson(toldEventsOf(question.past), family),
       reply: null,
     };
   }
@@ -177,11 +177,15 @@ function branchToJson(branch: TracedBranch, family: Family): BranchJson {
     share: share === undefined ? null : { fraction: formatShare(share), value: share.numerator / share.denominator },
     ...outcomeToJson(outcome),
     undecidedBy: outcome.verdict === "undecided" ? outcome.because : null,
-    steps: stepsToJson(eventsOf(branch.ended.state.past), family),
+    steps: stepsToJson(toldEventsOf(branch.ended.state.past), family),
     reply:
       reply === undefined
         ? null
-        : { returns: reply.returns ?? null, because: reply.because, steps: stepsToJson(eventsOf(reply.past), family) },
+        : {
+            returns: reply.returns ?? null,
+            because: reply.because,
+            steps: stepsToJson(toldEventsOf(reply.past), family),
+          },
     ...(missed === undefined ? {} : { missedTranslation: formatEnd(missed) }),
   };
 }
