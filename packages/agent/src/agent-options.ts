@@ -25,7 +25,7 @@ export interface AgentOptions {
   readonly patience: "none" | "endless";
   /** What failed is tried again after a second, then after twice as long, up to this. Default 30 s. */
   readonly longestRetryMs?: number;
-  /** Least time from the end of one change of the source that was dealt with to the next, in milliseconds; asked each time. Default: as long as the last one took, at most 100 ms. */
+  /** Least time from the end of one change of the source that was dealt with to the next, in milliseconds; asked each time. Default: see `ApplyPace`. */
   readonly minSyncMs?: () => number;
   /** Asked before each plan that is carried out; absent: none is held back. */
   readonly guard?: RemovalGuard;
