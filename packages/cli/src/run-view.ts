@@ -1,9 +1,11 @@
-import { writeFileSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync, writeFileSync } from "node:fs";
+import { isSnapshotText } from "@svcproxy/host";
 import type { FollowedSource, Listed } from "@svcproxy/page";
 import { EnvironmentError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "./command-context.ts";
 import { followAgent } from "./follow-agent.ts";
 import { followFiles, type ViewedFilesFlags } from "./follow-files.ts";
+import { isPath } from "./topology-input.ts";
 
 export interface ViewFlags extends ViewedFilesFlags {
   readonly agent?: boolean;
@@ -12,10 +14,33 @@ export interface ViewFlags extends ViewedFilesFlags {
 }
 
 /** Serves the page until it is interrupted, or writes it into a file. */
-export async function runView(context: CommandContext, files: readonly string[], flags: ViewFlags): Promise<ExitCode> {
+export async function runView(context: CommandContext, named: readonly string[], given: ViewFlags): Promise<ExitCode> {
+  const snapshots = named.filter(isSnapshot);
+  const files = named.filter((file) => !snapshots.includes(file));
+  const flags = snapshots.length === 0 ? given : { ...given, snapshot: [...(given.snapshot ?? []), ...snapshots] };
   refuseTogether(files, flags);
   if (flags.agent === true) return show(context, { source: followAgent(), flags });
   return show(context, { source: followFiles(context, files, flags), flags });
+}
+
+/** So much of a file tells whether it is one. */
+const HEAD_BYTES = 64;
+
+/** `--snapshot a.json b.json` names two, and `a.json b.json` as well: a snapshot is no topology. */
+function isSnapshot(path: string): boolean {
+  if (path === "-" || !isPath(path)) return false;
+  let file: number | undefined;
+  try {
+    if (!statSync(path).isFile()) return false;
+    file = openSync(path, "r");
+    const head = Buffer.alloc(HEAD_BYTES);
+    return isSnapshotText(head.toString("utf8", 0, readSync(file, head)));
+  } catch {
+    // Whoever reads it as a topology says what is wrong with it.
+    return false;
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
 }
 
 interface Showing<T extends Listed> {

@@ -15,7 +15,7 @@ export function addView(program: Command, run: RunCommand): void {
     examples: [
       "svcproxy view web.yaml --host web1",
       "svcproxy view --agent",
-      "svcproxy view web.yaml --snapshot web1.json --snapshot web2.json -o page.html",
+      "svcproxy view web.yaml --snapshot web1.json web2.json -o page.html",
     ],
   })
     .option("--host <name>", "the host whose rules are shown (default: each of the topology, up to 4)")
@@ -27,7 +27,7 @@ export function addView(program: Command, run: RunCommand): void {
     .option("--live", "rules, addresses and routes of this machine, as root")
     .option("--foreign-host", `with --live: ${FOREIGN_HOST}`)
     .option("--agent", "what the running agent (svcproxy run) keeps")
-    .option("--snapshot <file>", "a host as svcproxy host-state --snapshot wrote it (repeatable)", collect)
+    .option("--snapshot <file>", "a host as svcproxy host-state --snapshot wrote it (several: side by side)", collect)
     .addOption(
       new Option("--data-path <name>", "whose rules are shown where none are given").choices(["nftables", "iptables"]),
     )
