@@ -218,4 +218,26 @@ export const NETWORK_CAUSES: readonly InjectedCause[] = [
     concerns: byRules,
     isAnywhere: true,
   },
+  {
+    name: "a rule that drops what neighbours of IPv6 answer",
+    on: "cloudos1",
+    inject: "ip6tables -A INPUT -p icmpv6 --icmpv6-type neighbour-advertisement -j DROP; ip -6 neigh flush dev cni0",
+    undo: "ip6tables -F INPUT",
+    code: "FOREIGN_RULE_DROPS",
+    evidence: /icmpv6-type 136/,
+    heals: false, // none of the dials is of IPv6
+    concerns: byRules,
+    isAnywhere: true,
+  },
+  {
+    name: "a bridge of pods that lost its address",
+    on: "cloudos1",
+    inject: "ip addr del 10.5.75.1/24 dev cni0",
+    undo: "ip addr add 10.5.75.1/24 dev cni0",
+    code: "ROUTE_MISSING",
+    evidence: /10\.5\.75\.2 leave by the default route/,
+    heals: false,
+    concerns: byRules,
+    isAnywhere: true,
+  },
 ];

@@ -2,6 +2,7 @@ import { type HostSnapshot, serviceName } from "@svcproxy/host";
 import { formatSocketAddress, type ServicePortPlan } from "@svcproxy/topology";
 import type { Cause, Diagnosis, OpenQuestion, Sufferer } from "./cause.ts";
 import { checkAddresses } from "./checks/check-addresses.ts";
+import { checkDiscovery } from "./checks/check-discovery.ts";
 import { checkEndpoints } from "./checks/check-endpoints.ts";
 import { checkIsolation } from "./checks/check-isolation.ts";
 import { checkLayerTwo } from "./checks/check-layer-two.ts";
@@ -140,9 +141,12 @@ async function probe({ observation, options, ports, leaving, causes }: Probing) 
   const refused = new Set(
     failed.flatMap(({ endpoint, result }) => (result === "refused" ? [formatSocketAddress(endpoint)] : [])),
   );
+  const unasked = checkDiscovery(waysNow);
+  const isUnasked = new Set([...refused, ...unasked.flatMap(({ endpoints = [] }) => endpoints)]);
   const blocked = [
     ...checkLayerTwo(waysNow, observation),
-    ...causesOfSilence(waysNow.filter(({ endpoint }) => !refused.has(formatSocketAddress(endpoint)))),
+    ...unasked,
+    ...causesOfSilence(waysNow.filter(({ endpoint }) => !isUnasked.has(formatSocketAddress(endpoint)))),
   ];
   const isBlocked = new Set(blocked.flatMap(({ endpoints = [] }) => endpoints));
   const seenNow = [

@@ -17,7 +17,8 @@ export function checkLeaving(leaving: readonly Leaving[], observation: Observati
     if (first === undefined) continue;
     const sufferers = own.map(({ sufferer }) => sufferer);
     const finding = routeFinding(first) ?? linkFinding(first.at, first.interface);
-    if (finding !== undefined) causes.push(causeOf(finding, { host: first.at.name, sufferers }));
+    const endpoints = own.map(({ endpoint }) => formatSocketAddress(endpoint));
+    if (finding !== undefined) causes.push(causeOf(finding, { host: first.at.name, sufferers, endpoints }));
     else
       causes.push(
         ...checkTunnel(first, { observation, sufferers }),

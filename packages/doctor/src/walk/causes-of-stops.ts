@@ -246,6 +246,16 @@ export function missingRoute(at: ObservedHost, destination: string, because: str
   );
   const cidr = owner?.podCIDRs.find(({ address }) => address.includes(":") === destination.includes(":"));
   const block = cidr === undefined ? destination : `${cidr.address}/${cidr.prefixLength}`;
+  if (owner?.name === at.name)
+    return {
+      code: "ROUTE_MISSING",
+      subject: `route to ${block}`,
+      text: `No device of ${at.name} leads to its own pods (${block})`,
+      evidence: [because],
+      suspect: "somebody who took the address of the pods' bridge away, or disabled IPv6 on it",
+      remedy: [],
+      hint: "Give the bridge its address again (ip address add … dev …), or restart what makes it",
+    };
   return {
     code: "ROUTE_MISSING",
     subject: `route to ${block}`,
