@@ -1,5 +1,6 @@
+import { formatCidr } from "@svcproxy/topology";
 import { expect, test } from "vitest";
-import { parseSocketTable } from "./pod-namespaces.ts";
+import { parseSocketTable, routesOfV6 } from "./pod-namespaces.ts";
 
 test("sockets that listen are told with their address and queue; others are passed over", () => {
   const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -24,4 +25,15 @@ test("an IPv6 address is told as it is, and one that stands for IPv4 as that", (
     "fd00::a 81",
     "undefined 82",
   ]);
+});
+
+test("a way for IPv6 packets is told from routes that refuse, and from those of lo", () => {
+  const zero = "0".repeat(32);
+  const pods = "fd000005007500000000000000000000";
+  const line = (to: string, length: string, flags: string, device: string) =>
+    `${to} ${length} ${zero} 00 ${zero} 00000400 00000001 00000000 ${flags} ${device}`.concat("\n");
+  const text =
+    line(pods, "40", "00000001", "eth0") + line(zero, "00", "00000007", "eth0") + line(zero, "00", "00200200", "lo");
+  expect(routesOfV6(text).map(formatCidr)).toEqual(["fd00:5:75::/64", "::/0"]);
+  expect(routesOfV6("")).toEqual([]);
 });

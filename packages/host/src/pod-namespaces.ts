@@ -12,7 +12,7 @@ export interface PodNamespace {
   readonly listeners: readonly PodListener[];
   /** Connections that were turned away because nobody accepted them, since it was made. */
   readonly listenOverflows: number;
-  /** Where its IPv4 packets have a way, `0.0.0.0/0` for anywhere; absent where that could not be read. */
+  /** Where its packets have a way, `0.0.0.0/0` and `::/0` for anywhere; absent where that could not be read, and without a route of IPv6 where there is no IPv6. */
   readonly routes?: readonly Cidr[];
 }
 
@@ -62,15 +62,15 @@ async function readPod({
   readonly proc: string;
 }): Promise<PodNamespace | undefined> {
   const read = (name: string) => readFile(join(proc, String(pid), "net", name), "utf8").catch(() => "");
-  const [trie, addresses6, netstat, routes, ...tables] = await Promise.all(
-    ["fib_trie", "if_inet6", "netstat", "route", "tcp", "tcp6", "udp", "udp6"].map(read),
+  const [trie, addresses6, netstat, routes, routes6, ...tables] = await Promise.all(
+    ["fib_trie", "if_inet6", "netstat", "route", "ipv6_route", "tcp", "tcp6", "udp", "udp6"].map(read),
   );
   const addresses = [...localAddresses(trie ?? ""), ...addressesOfV6(addresses6 ?? "")];
   if (addresses.length === 0) return undefined; // it has ended meanwhile, or is empty
   const listeners = tables.flatMap((text = "", index) => parseSocketTable(text, index < 2 ? "tcp" : "udp"));
   return {
     ...{ inode, pid, addresses, listeners, listenOverflows: listenOverflows(netstat ?? "") },
-    ...(routes === undefined || routes === "" ? {} : { routes: routesOf(routes) }),
+    ...(routes === undefined || routes === "" ? {} : { routes: [...routesOf(routes), ...routesOfV6(routes6 ?? "")] }),
   };
 }
 
@@ -103,6 +103,19 @@ function routesOf(text: string): readonly Cidr[] {
       const ones = Number.parseInt(mask, 16).toString(2).replaceAll("0", "").length;
       return address === undefined || mask.length !== 8 ? [] : [cidrOf(address, ones)];
     });
+}
+
+/** Reads /proc/net/ipv6_route: destination and its length, source and its length, next hop, metric, two counts, flags, device; all in hex. */
+export function routesOfV6(text: string): readonly Cidr[] {
+  return text.split("\n").flatMap((line) => {
+    const [destination = "", length = "", , , , , , , flags = "0", device] = line.trim().split(/\s+/);
+    const set = Number.parseInt(flags, 16);
+    if ((set & ROUTE_UP) === 0 || (set & ROUTE_REJECTS) !== 0 || device === "lo") return [];
+    const address = /^[0-9a-f]{32}$/.test(destination)
+      ? parseIpAddress(destination.replace(/(.{4})(?!$)/g, "$1:"))
+      : undefined;
+    return address === undefined ? [] : [cidrOf(address, Number.parseInt(length, 16))];
+  });
 }
 
 /** Reads /proc/net/if_inet6: 32 digits of an address first in each line. */

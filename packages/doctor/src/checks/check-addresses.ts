@@ -1,4 +1,4 @@
-import { cidrContains, formatSocketAddress, parseIpAddress } from "@svcproxy/topology";
+import { cidrContains, familyOf, formatSocketAddress, parseIpAddress } from "@svcproxy/topology";
 import type { Cause, Sufferer } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
 import { causeOf, type Finding } from "../walk/finding.ts";
@@ -90,17 +90,21 @@ function withoutRoute(
 ): Finding | undefined {
   const [own, wanted] = [parseIpAddress(address), parseIpAddress(to)];
   const pod = own === undefined ? undefined : at.podAt(own);
-  if (pod?.routes === undefined || wanted === undefined || to.includes(":")) return undefined;
-  if (pod.routes.some((route) => cidrContains(route, wanted)) || pod.addresses.includes(wanted)) return undefined;
+  if (pod?.routes === undefined || wanted === undefined) return undefined;
+  const ofFamily = pod.routes.filter((route) => familyOf(route.address) === familyOf(wanted));
+  // Without any it may have no such addresses at all.
+  if (ofFamily.length === 0 && familyOf(wanted) === 6) return undefined;
+  if (ofFamily.some((route) => cidrContains(route, wanted)) || pod.addresses.includes(wanted)) return undefined;
+  const isV6 = familyOf(wanted) === 6;
   const called =
     name ?? at.plan.host.pods.find(({ addresses }) => addresses.some((one) => one.address === address))?.name;
   return {
     code: "POD_ROUTE_MISSING",
     subject: `pod ${called ?? address}`,
     text: `${called ?? address} has no route by which it could ${what}`,
-    evidence: [`/proc/${pod.pid}/net/route has no route to ${to}, and no default route`],
+    evidence: [`/proc/${pod.pid}/net/${isV6 ? "ipv6_route" : "route"} has no route to ${to}, and no default route`],
     suspect: "somebody who changed routes in the pod, or its CNI plug-in",
     remedy: [],
-    hint: `Restart the pod; by hand: nsenter -t ${pod.pid} -n ip route add default via …`,
+    hint: `Restart the pod; by hand: nsenter -t ${pod.pid} -n ip ${isV6 ? "-6 " : ""}route add default via …`,
   };
 }

@@ -178,14 +178,20 @@ function unanswered(
     own?.isThere === undefined
       ? ""
       : `; ${own.name} itself ${own.isThere ? "answers a ping" : "answers no ping either"} at ${own.address}`;
+  const pid = listenerOf(here, endpoint);
+  const listens =
+    pid === undefined ? "" : `, although a program listens there (pid ${pid} is in its network namespace)`;
   const isElsewhere = endpoint.host !== undefined && endpoint.host !== here.name;
   return {
     subject: `endpoint ${at}`,
-    text: `${by === "ping" ? `A ping of ${endpoint.address}` : `A connection to ${at} straight`} gets no answer: ${out}nothing comes back${changes.length === 0 ? "" : ` (${changes.join("; ")})`}${suspects.length === 0 ? "" : `; what may drop it: ${suspects.join(", ")}`}${ping}`,
+    text: `${by === "ping" ? `A ping of ${endpoint.address}` : `A connection to ${at} straight`} gets no answer${listens}: ${out}nothing comes back${changes.length === 0 ? "" : ` (${changes.join("; ")})`}${suspects.length === 0 ? "" : `; what may drop it: ${suspects.join(", ")}`}${ping}`,
     ...(hops.length === 0 ? {} : { way: hops }),
-    hint: isElsewhere
-      ? `On ${endpoint.host}: svcproxy host-state --snapshot ${endpoint.host}.json; then here: svcproxy doctor … --peer ${endpoint.host}.json`
-      : "Look whether its pod runs, and has that address",
+    hint:
+      pid !== undefined
+        ? `Look at the pod's own rules, routes and neighbours: nsenter -t ${pid} -n nft list ruleset; nsenter -t ${pid} -n ip route; nsenter -t ${pid} -n ip neigh`
+        : isElsewhere
+          ? `On ${endpoint.host}: svcproxy host-state --snapshot ${endpoint.host}.json; then here: svcproxy doctor … --peer ${endpoint.host}.json`
+          : "Look whether its pod runs, and has that address",
     sufferers,
   };
 }
