@@ -20,10 +20,10 @@ export async function previewTables(
   files: readonly string[],
   flags: ApplyTablesFlags,
 ): Promise<ExitCode> {
-  tuneForOneRun();
-  const { plan } = await readHostPlan(context, files, flags);
+  const { plan } = await tuneForOneRun(() => readHostPlan(context, files, flags));
   const dataPath = await openDataPath(context, flags);
-  const { differences, changes, problems } = await dataPath.compare(plan, { signal: context.signal });
+  const { signal } = context;
+  const { differences, changes, problems } = await tuneForOneRun(() => dataPath.compare(plan, { signal }));
   await logProblems(context, problems);
   if (flags.json !== true) {
     await context.print(printChanges(changes));
@@ -42,8 +42,7 @@ export async function applyTables(
   flags: ApplyTablesFlags,
 ): Promise<ExitCode> {
   const { signal } = context;
-  tuneForOneRun();
-  const { plan } = await readHostPlan(context, files, flags);
+  const { plan } = await tuneForOneRun(() => readHostPlan(context, files, flags));
   await refuseBesideAgent("apply");
   const dataPath = await openDataPath(context, flags);
   const applied = await applyOnce(dataPath, plan, signal);
@@ -80,5 +79,5 @@ async function applyOnce(
   signal: AbortSignal,
 ): Promise<NftablesApplyReport> {
   await using session = await dataPath.open(signal);
-  return await session.apply(plan);
+  return await tuneForOneRun(() => session.apply(plan));
 }
