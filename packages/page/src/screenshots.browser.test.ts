@@ -4,7 +4,7 @@ import type { Viewed } from "./engine/viewed.ts";
 import type { FollowedSource } from "./followed-data.ts";
 import { openWindow, whyNoBrowser } from "./testing/browser.ts";
 import { exampleHost, exampleViewed, FIREWALL } from "./testing/example-viewed.ts";
-import { changing, exported, PACKET, serve } from "./testing/opened-page.ts";
+import { changing, exported, PACKET, seriousFindings, serve } from "./testing/opened-page.ts";
 import { shopViewed } from "./testing/shop-viewed.ts";
 
 /** An agent whose services have clients. */
@@ -56,6 +56,8 @@ describe.skipIf(whyNoBrowser() !== undefined)(`how it looks in a browser${whyNoB
         // Nothing is wider than the window but what scrolls by itself.
         expect(await page.evaluate(() => document.documentElement.scrollWidth), name).toBeLessThanOrEqual(width);
         await page.screenshot({ path: join(import.meta.dirname, `../reports/${name}-${colorScheme}-${size}.png`) });
+        // In light, the tests of what it does look.
+        if (size === "wide" && colorScheme === "dark") expect(await seriousFindings(page), name).toEqual([]);
       }
     }
     expect(faults).toEqual([]);

@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { LocalData } from "../engine/local-data.ts";
+import type { PageData, PageEvent } from "../model.ts";
 import { exampleViewed } from "../testing/example-viewed.ts";
 import { servePage } from "./serve-page.ts";
 
@@ -70,4 +71,60 @@ test("the state, a service, a packet, and events are answered", async () => {
     expect(text).toContain('"kind":"judged"');
   });
   await reader?.cancel();
+});
+
+/** Answers as the example, and tells events by `follow`. */
+async function servedWith(follow: PageData["follow"]) {
+  const local = new LocalData(exampleViewed());
+  const data: PageData = {
+    state: () => local.state(),
+    service: (id) => local.service(id),
+    trace: (packet) => local.trace(packet),
+    connections: async () => undefined,
+    follow,
+  };
+  const page = await servePage(data, { onError: () => {} });
+  onTestFinished(() => page.close());
+  return page;
+}
+
+const since = "2026-01-02T03:04:05.000Z";
+
+test("a window that reads nothing is let go when it has too much to catch up on, and the others are served", async () => {
+  const stopped = vi.fn<() => void>();
+  let tell: (event: PageEvent) => void = () => {};
+  const page = await servedWith((onEvent) => {
+    tell = onEvent;
+    return stopped;
+  });
+  const { host, port, pathname } = new URL(page.url);
+  const socket = connect(Number(port), "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  socket.on("error", () => {}).pause();
+  socket.write(`GET ${pathname}events HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
+  const why = "x".repeat(8_000_000);
+  await vi.waitFor(
+    () => {
+      for (let count = 0; count < 3; count++) tell({ kind: "old", why, since });
+      expect(stopped).toHaveBeenCalledOnce();
+    },
+    { timeout: 30_000 },
+  );
+  expect((await fetch(new URL("state", page.url))).status).toBe(200);
+});
+
+test.for([
+  { name: "for the first time", headers: {}, has: "what it has" },
+  { name: "again", headers: { "last-event-id": "3" }, has: "nothing" },
+])("who connects $name is taken to have $has", async ({ headers, has }) => {
+  const page = await servedWith((onEvent, have) => {
+    onEvent({ kind: "old", why: have === "" ? "nothing" : "what it has", since });
+    return () => {};
+  });
+  const events = await fetch(new URL("events?have=7", page.url), { headers });
+  const reader = events.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!text.includes('"kind"')) text += (await reader?.read())?.value ?? "";
+  await reader?.cancel();
+  expect(text).toContain(`"why":"${has}"`);
 });

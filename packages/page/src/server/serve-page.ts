@@ -118,6 +118,7 @@ function sendEvents(
   response.write("retry: 1000\n\n");
   let count = 0;
   const write = (event: PageEvent) => {
+    if (response.destroyed) return;
     response.write(`id: ${count++}\ndata: ${JSON.stringify(event)}\n\n`);
     if (response.writableLength > MOST_UNSENT_BYTES) response.destroy();
   };
