@@ -1,6 +1,7 @@
 import process from "node:process";
 import { startInBackground } from "@svcproxy/lab";
 import type { TopologyFile } from "@svcproxy/topology";
+import type { DataPath } from "../data-paths.ts";
 import { HOSTS } from "../hosts.ts";
 import type { Stage } from "../stage/stage.ts";
 
@@ -103,6 +104,8 @@ export async function playAtOnce(stage: Stage, look: () => Promise<readonly Foun
       await stage.run(HERE, ["sh", "-ec", OTHER_DNAT]);
       await askNames();
       await stage.run(HERE, ["nft", "delete", "table", "ip", "before"]);
+    }
+    if (hasRules && dataPath.agent === undefined) {
       await stage.write(JSON.stringify(NEWER));
       await background(HERE, "held", [
         "flock",
@@ -114,7 +117,7 @@ export async function playAtOnce(stage: Stage, look: () => Promise<readonly Foun
       ]);
     }
     const found = await look();
-    const wanted = wantedCauses(dataPath.name);
+    const wanted = wantedCauses(dataPath);
     const faults = wanted.flatMap((one) =>
       found.some((cause) => isWanted(cause, one)) ? [] : [`${one.code} ${one.subject} is not named with its evidence`],
     );
@@ -136,7 +139,7 @@ export async function playAtOnce(stage: Stage, look: () => Promise<readonly Foun
   }
 }
 
-function wantedCauses(dataPath: string): readonly WantedCause[] {
+function wantedCauses({ name, agent }: DataPath): readonly WantedCause[] {
   const nothing = (port: number, evidence: RegExp) => ({
     ...{ code: "NOTHING_LISTENS", subject: new RegExp(`^endpoint 10\\.5\\.75\\.2:${port}$`), evidence },
   });
@@ -146,14 +149,16 @@ function wantedCauses(dataPath: string): readonly WantedCause[] {
     { code: "LISTEN_QUEUE_FULL", subject: /10\.5\.75\.2:3004/, evidence: /ListenOverflows .* while it was dialled/ },
     { code: "SOURCE_PORTS_USED_UP", subject: /ports/, evidence: /insert_failed .* grew[\s\S]*masquerade to :40000/ },
   ];
-  if (dataPath === "userspace") return always;
+  if (name === "userspace") return always;
   const stale = { code: "STALE_UDP_FLOWS", subject: /default\/names/, evidence: /goes to 10\.5\.75\.3:3000/ };
   const outdated = { code: "RULES_OUTDATED", subject: /rules/, evidence: /./ };
   const locked = {
     ...{ code: "RULES_LOCK_HELD", subject: /xtables\.lock/, evidence: /proc\/locks: pid \d+/ },
     bringsAbout: "RULES_OUTDATED",
   };
-  return [...always, stale, dataPath.startsWith("iptables") ? locked : outdated];
+  // An agent brings its rules up to date.
+  if (agent !== undefined) return [...always, stale];
+  return [...always, stale, name.startsWith("iptables") ? locked : outdated];
 }
 
 function isWanted({ code, subject, evidence, effects }: FoundCause, wanted: WantedCause): boolean {

@@ -240,4 +240,16 @@ export const NETWORK_CAUSES: readonly InjectedCause[] = [
     concerns: byRules,
     isAnywhere: true,
   },
+  {
+    name: "a MAC address of the other host that somebody wrote by hand",
+    on: "cloudos1",
+    inject: "ip neigh replace 192.168.1.7 lladdr 02:00:00:00:00:99 dev eth0 nud permanent",
+    undo: "ip neigh del 192.168.1.7 dev eth0 2>/dev/null || true",
+    code: "NEIGHBOUR_WRONG",
+    evidence: /192\.168\.1\.7 as 02:00:00:00:00:99/,
+    needsPeer: true,
+    heals: true,
+    concerns: byRules,
+    isAnywhere: true,
+  },
 ];

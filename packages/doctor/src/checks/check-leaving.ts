@@ -5,6 +5,7 @@ import { missingRoute } from "../walk/causes-of-stops.ts";
 import { causeOf, type Finding } from "../walk/finding.ts";
 import type { Leaving } from "../walk/stop.ts";
 import { checkTunnel } from "./check-tunnel.ts";
+import { strangeMac } from "./check-underlay.ts";
 
 /** What keeps packets that leave a host as they are meant to from the hosts and pods that they are for. */
 export function checkLeaving(leaving: readonly Leaving[], observation: Observation): readonly Cause[] {
@@ -16,7 +17,8 @@ export function checkLeaving(leaving: readonly Leaving[], observation: Observati
     const [first] = own;
     if (first === undefined) continue;
     const sufferers = own.map(({ sufferer }) => sufferer);
-    const finding = routeFinding(first) ?? linkFinding(first.at, first.interface);
+    const finding =
+      routeFinding(first) ?? linkFinding(first.at, first.interface) ?? underlayFinding(first, observation);
     const endpoints = own.map(({ endpoint }) => formatSocketAddress(endpoint));
     if (finding !== undefined) causes.push(causeOf(finding, { host: first.at.name, sufferers, endpoints }));
     else
@@ -26,6 +28,17 @@ export function checkLeaving(leaving: readonly Leaving[], observation: Observati
       );
   }
   return [...causes, ...checkDevices(leaving)];
+}
+
+/** Hosts that know one another's snapshots know their MAC addresses. */
+function underlayFinding({ at, endpoint }: Leaving, { peers }: Observation): Finding | undefined {
+  const peer = endpoint.host === undefined || endpoint.host === at.name ? undefined : peers.get(endpoint.host);
+  if (peer === undefined) return undefined;
+  for (const address of peer.plan.host.addresses) {
+    const finding = strangeMac(at, { peer, address });
+    if (finding !== undefined) return finding;
+  }
+  return undefined;
 }
 
 /** The answer's way from the other host, where there is a snapshot of it: it needs a route and a tunnel of its own. */

@@ -68,7 +68,7 @@ export function judgeDials(
       );
     else if (result === "refused" && listenerOf(after ?? observation.here, endpoint) !== undefined)
       open.push(refusedAllTheSame(endpoint, { at: after ?? observation.here, sufferers }));
-    else if (result === "refused") causes.push(refused(endpoint, { observation, sufferers }));
+    else if (result === "refused") causes.push(refused(endpoint, { observation, sufferers, by }));
     else open.push(unanswered(endpoint, { observation, leaving, sufferers, changes, asked, by }));
   }
   return { causes: [...causesOfStops(stops), ...causes], open };
@@ -129,15 +129,23 @@ function refusedAllTheSame(
 
 function refused(
   endpoint: Endpoint,
-  { observation, sufferers }: { readonly observation: Observation; readonly sufferers: readonly Sufferer[] },
+  {
+    observation,
+    sufferers,
+    by = "connection",
+  }: {
+    readonly observation: Observation;
+    readonly sufferers: readonly Sufferer[];
+    readonly by: DialledEndpoint["by"] | "connection";
+  },
 ): Cause {
   const at = formatSocketAddress(endpoint);
   return causeOf(
     {
       code: "NOTHING_LISTENS",
       subject: `endpoint ${at}`,
-      text: `${at}${endpoint.pod === undefined ? "" : ` (${endpoint.pod})`} refuses connections: nothing listens there`,
-      evidence: [`a connection to ${at} straight, past the service, was refused`],
+      text: `${at}${endpoint.pod === undefined ? "" : ` (${endpoint.pod})`} refuses ${by}s: nothing listens there`,
+      evidence: [`a ${by} to ${at} straight, past the service, was refused`],
       suspect: "the program there, or the topology's targetPort",
       remedy: [],
       hint: `Look on ${endpoint.host ?? "its host"} whether the program runs, and on which address and port it listens`,

@@ -9,8 +9,8 @@ export const MOST_DIALS = 2_000;
 export interface DialledEndpoint {
   readonly endpoint: Endpoint;
   readonly result: DialResult;
-  /** Set where it was not dialled: its address was asked by a ping. */
-  readonly by?: "ping";
+  /** How it was asked, where it was not dialled: by a ping of its address, or a datagram of UDP. */
+  readonly by?: "ping" | "datagram";
 }
 
 export interface DialProgress {
@@ -36,6 +36,7 @@ export async function probeDatagrams(
     wanted.slice(0, MOST_DATAGRAMS).map(async (endpoint) => ({
       endpoint,
       result: await prober.dialUdp(endpoint.address, endpoint.port),
+      by: "datagram" as const,
     })),
   );
   return dialled.filter(({ result }) => result !== "timeout");
