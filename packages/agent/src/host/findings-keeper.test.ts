@@ -39,6 +39,25 @@ test("however often somebody asks, it looks every 30 s at most", async () => {
   expect(own.last?.problems).toEqual([DOWN]);
 });
 
+test.for([
+  { tookMs: 1_400, againAfterS: 30 },
+  { tookMs: 4_000, againAfterS: 200 },
+])("a look that took $tookMs ms is followed by the next after $againAfterS s", async ({ tookMs, againAfterS }) => {
+  const { keeper: own, looks } = keeper({
+    look: async () => {
+      await vi.advanceTimersByTimeAsync(tookMs);
+      return [DOWN];
+    },
+  });
+  await own.refresh();
+  await vi.advanceTimersByTimeAsync(againAfterS * 1_000 - tookMs - 1);
+  await own.refresh();
+  expect(looks).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(1);
+  await own.refresh();
+  expect(looks).toHaveLength(2);
+});
+
 test("where nobody asks, it looks after a minute and then every five", async () => {
   const { looks } = keeper();
   await vi.advanceTimersByTimeAsync(16 * 60_000 + 1);

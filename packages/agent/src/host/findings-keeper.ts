@@ -32,10 +32,13 @@ const LEAST_PAUSE_MS = 30_000;
 const UNASKED_PAUSE_MS = 300_000;
 const FIRST_PAUSE_MS = 60_000;
 /**
- * Of the time that a look takes: so that looking stays below a hundredth of a core while somebody watches (with all else that a page
- * is told, below a twentieth), and a five hundredth else.
+ * Of the time that a look takes, while somebody watches: so that looking stays below a twentieth of a core. A look that takes longer is of
+ * thousands of services, where whatever else is told costs as well: it gets less.
  */
-const ASKED_SHARE = 1 / 100;
+const ASKED_SHARE = 1 / 20;
+const SHORT_LOOK_MS = LEAST_PAUSE_MS * ASKED_SHARE;
+const LONG_LOOK_SHARE = 1 / 50;
+/** And where nobody does. */
 const UNASKED_SHARE = 1 / 500;
 
 /** What a change of the plan may bring or take away. */
@@ -73,7 +76,9 @@ export class FindingsKeeper implements Disposable {
   /** Somebody wants to know: looks anew where the last look is old. Never rejects; resolves when there is nothing newer to wait for. */
   async refresh(): Promise<void> {
     const sinceMs = performance.now() - (this.#lastTriedMs ?? Number.NEGATIVE_INFINITY);
-    if (sinceMs < Math.max(LEAST_PAUSE_MS, (this.#last?.tookMs ?? 0) / ASKED_SHARE)) return this.#looking;
+    const { tookMs = 0 } = this.#last ?? {};
+    const share = tookMs <= SHORT_LOOK_MS ? ASKED_SHARE : LONG_LOOK_SHARE;
+    if (sinceMs < Math.max(LEAST_PAUSE_MS, tookMs / share)) return this.#looking;
     await this.#look();
   }
 
