@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { exportedPage } from "./server/page-html.ts";
 import { openWindow, whyNoBrowser } from "./testing/browser.ts";
-import { exampleHost, exampleViewed, FIREWALL, viewedOf } from "./testing/example-viewed.ts";
+import { exampleHost, exampleViewed, FIREWALL, largeViewed, viewedOf } from "./testing/example-viewed.ts";
 import { exported, PACKET, seriousFindings } from "./testing/opened-page.ts";
 
 describe.skipIf(whyNoBrowser() !== undefined)(`an exported page in a browser${whyNoBrowser() ?? ""}`, () => {
@@ -122,5 +122,8 @@ describe.skipIf(whyNoBrowser() !== undefined)(`an exported page in a browser${wh
     await page.emulateMedia({ media: "print" });
     expect(await height()).toBeGreaterThan(700);
     expect(await page.getByRole("navigation").isVisible()).toBe(false);
+    await page.goto(await exported(largeViewed(2_000)));
+    await page.getByText("2,000 services").waitFor({ state: "attached" });
+    expect(await height()).toBeLessThan(10_000);
   });
 });

@@ -6,6 +6,8 @@ import { Shown } from "./shown.tsx";
 const ROW_HEIGHT = 44;
 /** Rows above and below what is seen. */
 const SPARE = 8;
+/** No window shows more; on paper, where nothing scrolls, what is shown would make room for more of them without end. */
+const MOST_ROWS = 150;
 
 interface Column {
   readonly name: string;
@@ -42,7 +44,7 @@ export function VirtualRows<T>({ label, columns, rows, keyOf, cells }: VirtualRo
   }, []);
   const total = columns.reduce((sum, { width }) => sum + width, 0);
   const first = Math.max(0, Math.min(Math.floor(top / ROW_HEIGHT) - SPARE, rows.length - 1));
-  const shown = rows.slice(first, first + Math.ceil(height / ROW_HEIGHT) + 2 * SPARE);
+  const shown = rows.slice(first, first + Math.min(MOST_ROWS, Math.ceil(height / ROW_HEIGHT) + 2 * SPARE));
   return (
     // Whoever has no mouse scrolls it by the keyboard.
     // biome-ignore lint/a11y/noNoninteractiveTabindex: see above
