@@ -1,6 +1,7 @@
 import type { RuleSet } from "@svcproxy/rules";
 import { EnvironmentError, type HostPlan, type Problem, problemOfError } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
+import type { SavedRules } from "../kernel/rule-tables.ts";
 import type { TableChange } from "../kernel/table-change.ts";
 import type { OpenMachine, RuleAbilities } from "./iptables-machine.ts";
 
@@ -11,7 +12,7 @@ export interface ApplyRun {
   /** All rules as they were before; undefined where nobody looked. */
   before: readonly RuleSet[] | undefined;
   /** All rules as they are now; undefined where nobody looked. */
-  after: readonly RuleSet[] | undefined;
+  after: readonly SavedRules[] | undefined;
   /** Our rules as they are now. */
   desired: readonly DesiredRules[];
   deletedUdpFlows: number;

@@ -72,6 +72,37 @@ test("a change is fed without a look at the rules, and names the chains of that 
   for (const line of written) expect(line).toMatch(/KUBE-(SVC|SEP|EXT)-/);
 });
 
+/** As the kernel's are: what tells rules from others is known without reading them. */
+class FingerprintedTables extends WatchedTables {
+  override async save(family: Family): Promise<SavedRules> {
+    return { ...(await super.save(family)), fingerprint: await this.fingerprint() };
+  }
+
+  async fingerprint(): Promise<string> {
+    return this.dump();
+  }
+}
+
+test("a look that finds all rules as the last one left them reads none of them; after a change, and after others', all", async () => {
+  const tables = new FingerprintedTables();
+  await using session = await openSession(tables);
+  const looksOf = async (plan: HostPlan, changed?: ReadonlySet<string>) => {
+    tables.forget();
+    const report = await session.apply(plan, changed === undefined ? {} : { changed });
+    return { looks: tables.looks, changed: report.changed };
+  };
+  const [first, second] = [contractPlan(), contractPlan({ web: ["b", "c"] })];
+  expect((await looksOf(first)).looks).toBeGreaterThan(0);
+  expect(await looksOf(first)).toEqual({ looks: 0, changed: false });
+  expect(await looksOf(second, WEB)).toEqual({ looks: 0, changed: true });
+  expect(await looksOf(second)).toEqual({ looks: 2, changed: false });
+  expect(await looksOf(second)).toEqual({ looks: 0, changed: false });
+  await tables.meddle("iptables -t nat -F KUBE-SERVICES");
+  expect(await looksOf(second)).toMatchObject({ changed: true });
+  expect(await looksOf(second)).toEqual({ looks: 0, changed: false });
+  expect((await looksOf(first)).changed).toBe(true);
+});
+
 test("the rules that are ours are counted, and those that were written last", async () => {
   const tables = new WatchedTables();
   await using session = await openSession(tables);

@@ -12,11 +12,18 @@ import {
   servicesThatMoved,
   type TakenNodePorts,
 } from "@svcproxy/host";
-import { EnvironmentError, type HostPlan, type Problem, SvcproxyError } from "@svcproxy/topology";
+import {
+  changedServices,
+  EnvironmentError,
+  type Family,
+  type HostPlan,
+  type Problem,
+  SvcproxyError,
+} from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import { listDifferences } from "../kernel/differences.ts";
 import { findDifference } from "../kernel/find-difference.ts";
-import { type RuleTables, refusalIn } from "../kernel/rule-tables.ts";
+import { type RuleTables, refusalIn, type SavedRules } from "../kernel/rule-tables.ts";
 import { TableBackend } from "../kernel/table-backend.ts";
 import { unmarkedBeside, unmarkedProblem } from "../kernel/unmarked-rules.ts";
 import { servesLocalhost } from "../rule-parts/localhost-guard.ts";
@@ -57,6 +64,8 @@ export class IptablesSession implements DataPathSession {
   readonly #backend: TableBackend;
   /** What the kernel has, unless another program changed it; undefined: it takes a look. */
   #written: Written | undefined;
+  /** All rules as the last look left them, by family; undefined: since then something was written. */
+  #seen: ReadonlyMap<Family, string> | undefined;
   /** The last plan that was carried out, less what was refused. */
   #good: HostPlan | undefined;
   #failures: ReadonlyMap<string, Problem> = new Map();
@@ -88,9 +97,18 @@ export class IptablesSession implements DataPathSession {
       settings: this.#settings,
     });
     const moved = servicesThatMoved(this.#taken, taken);
-    const written = this.#written;
+    const [written, seen] = [this.#written, this.#seen];
     // Until it is known how this ends.
     this.#written = undefined;
+    this.#seen = undefined;
+    if (changed === undefined && written !== undefined && seen !== undefined && moved.size === 0) {
+      if (isSamePlan(served, written.plan) && (await this.#isAsSeen(seen))) {
+        this.#written = written;
+        this.#seen = seen;
+        run.desired = written.rules;
+        return this.#report(run);
+      }
+    }
     const asked =
       (changed === undefined || written === undefined
         ? undefined
@@ -163,6 +181,7 @@ export class IptablesSession implements DataPathSession {
       },
     });
     this.#keep({ ...isolated, written: { plan: isolated.plan, rules: run.desired, abilities } });
+    if (isolated.failures.size === 0) this.#seen = fingerprintsOf(run.after);
     const needs = { families: usedFamilies(plan), localhostNodePorts: servesLocalhost(plan, 4) };
     const beside = unmarkedBeside(run.before ?? [], run.desired);
     const surroundings = await looking;
@@ -180,6 +199,14 @@ export class IptablesSession implements DataPathSession {
       ...(await this.#machine.problemsWith(needs, { signal: new AbortController().signal })),
     ];
     return plan;
+  }
+
+  /** Where looks are asked for because something changed; where they are what finds changes, they look at the machine as well. */
+  async #isAsSeen(seen: ReadonlyMap<Family, string>): Promise<boolean> {
+    if (this.foreignChanges.kind !== "monitor") return false;
+    const isSame = async ([family, fingerprint]: readonly [Family, string]) =>
+      (await this.#tables.fingerprint?.(family, { signal: this.#signal })) === fingerprint;
+    return (await Promise.all([...seen].map(isSame))).every(Boolean);
   }
 
   #compile(plan: HostPlan, abilities: RuleAbilities): readonly DesiredRules[] {
@@ -214,6 +241,17 @@ export class IptablesSession implements DataPathSession {
       ...(before === undefined ? {} : { found: () => differences().map(placeDifference) }),
     };
   }
+}
+
+function fingerprintsOf(rules: readonly SavedRules[] | undefined): ReadonlyMap<Family, string> | undefined {
+  const known = (rules ?? []).flatMap(({ family, fingerprint }) =>
+    fingerprint === undefined ? [] : [[family, fingerprint] as const],
+  );
+  return known.length > 0 && known.length === rules?.length ? new Map(known) : undefined;
+}
+
+function isSamePlan(plan: HostPlan, other: HostPlan): boolean {
+  return sameContext(plan, other) && changedServices(plan, other)?.size === 0;
 }
 
 /** What cannot be read is not told; no apply fails because of it. */

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   type DescriptorReserve,
   type IptablesTools,
@@ -58,7 +59,17 @@ export class IptablesTables implements RuleTables {
     this.#run = run;
   }
 
-  async save(family: Family, { signal, urgent }: Interruptible & Urgency): Promise<SavedRules> {
+  async save(family: Family, options: Interruptible & Urgency): Promise<SavedRules> {
+    const text = await this.#print(family, options);
+    return text === undefined ? { family, tables: [], fingerprint: fingerprintOf("") } : readSaved(text, family);
+  }
+
+  async fingerprint(family: Family, options: Interruptible): Promise<string> {
+    return fingerprintOf((await this.#print(family, options)) ?? "");
+  }
+
+  /** @returns undefined where there can be no rules */
+  async #print(family: Family, { signal, urgent }: Interruptible & Urgency): Promise<string | undefined> {
     const tool = toolName(this.#tools, family, "-save");
     const reserve = urgent === true ? this.#reserve : undefined;
     for (let attempt = 1; ; attempt++) {
@@ -67,8 +78,8 @@ export class IptablesTables implements RuleTables {
         if (error instanceof MissingTool && family === 6) return undefined;
         throw error;
       });
-      if (output === undefined) return { family, tables: [] };
-      if (output.exitCode === 0) return readSaved(output.stdout, family);
+      if (output === undefined) return undefined;
+      if (output.exitCode === 0) return output.stdout;
       const fault = saveFault(tool, output);
       if (attempt === SAVE_ATTEMPTS || fault.code !== "RESTORE_REFUSED") throw fault;
     }
@@ -93,11 +104,17 @@ function readSaved(text: string, family: Family): SavedRules {
   const unreadable = [...text.matchAll(/^# Table `([^']*)' is incompatible/gm)].map(([, name = ""]) => name);
   const file = family === 4 ? "iptables-save" : "ip6tables-save";
   try {
-    return { ...parseSave(text, { family, file }), unreadable };
+    return { ...parseSave(text, { family, file }), unreadable, fingerprint: fingerprintOf(text) };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     throw new EnvironmentError("SAVE_UNREADABLE", `Cannot read the rules of the kernel: ${error.message}`, {
       cause: error,
     });
   }
+}
+
+/** Of what `iptables-save` prints, without when it did and the counters of built-in chains. */
+function fingerprintOf(text: string): string {
+  const rules = text.replaceAll(/^# (?:Generated|Completed) .*\n/gm, "").replaceAll(/^(:\S+ \S+) \[\d+:\d+\]$/gm, "$1");
+  return createHash("sha256").update(rules).digest("hex");
 }

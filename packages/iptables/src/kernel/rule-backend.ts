@@ -2,7 +2,7 @@ import type { RuleSet } from "@svcproxy/rules";
 import type { Family } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import type { TableComparison } from "./compare-table.ts";
-import type { Interruptible } from "./rule-tables.ts";
+import type { Interruptible, SavedRules } from "./rule-tables.ts";
 import type { TableChange } from "./table-change.ts";
 
 /** Keeps the rules of one host equal to a plan. */
@@ -53,7 +53,7 @@ export interface ApplyOutcome {
   /** All rules of each family as they were before. */
   readonly before: readonly RuleSet[];
   /** The same as they are now. */
-  readonly after: readonly RuleSet[];
+  readonly after: readonly SavedRules[];
   /** Chains of ours that are not in the plan and had to stay, empty, because a foreign rule jumps to them. */
   readonly heldChains: readonly {
     readonly family: Family;

@@ -15,6 +15,8 @@ export interface Urgency {
 export interface SavedRules extends RuleSet {
   /** Tables that are there, but cannot be shown: they hold nftables rules that iptables cannot express. */
   readonly unreadable?: readonly string[];
+  /** See `RuleTables.fingerprint`. */
+  readonly fingerprint?: string;
 }
 
 /** The rules of a host as tables: what `iptables-save` shows and `iptables-restore` changes, everybody's rules included. */
@@ -23,6 +25,8 @@ export interface RuleTables {
   readonly name: string;
   /** Every table of the family that there is. */
   save(family: Family, options: Interruptible & Urgency): Promise<SavedRules>;
+  /** The same for the same rules, whatever their counters, and another for any others: to see that nothing has changed takes a fraction of reading all. */
+  fingerprint?(family: Family, options: Interruptible): Promise<string>;
   /**
    * Changes one table, whole or not at all. Not interrupted: a change that went in must be known to have gone in.
    *
