@@ -6,6 +6,7 @@ import type { Listed, Viewed } from "./engine/viewed.ts";
 import { JudgedStates } from "./judged-states.ts";
 import { meaningOf } from "./meaning-of.ts";
 import type { PageConnections, PageCounts, PageData, PageEvent, PagePacket, PageState, ServiceView } from "./model.ts";
+import { whyOf } from "./why-of.ts";
 
 /** Where what is shown comes from, and how it is noticed that it is otherwise. */
 export interface FollowedSource<T extends Listed = Listed> {
@@ -230,7 +231,7 @@ export class FollowedData<T extends Listed = Listed> implements PageData {
 
   #tellOld(error: unknown): void {
     this.#oldSince ??= new Date().toISOString();
-    this.#tell({ kind: "old", why: error instanceof Error ? error.message : String(error), since: this.#oldSince });
+    this.#tell({ kind: "old", why: whyOf(error), since: this.#oldSince });
   }
 
   async #readIfChanged(): Promise<void> {

@@ -2,6 +2,7 @@ import { randomBytes, timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { PageData, PageEvent } from "../model.ts";
+import { whyOf } from "../why-of.ts";
 import { livePage, livePagePolicy } from "./page-html.ts";
 
 /** A browser opens six connections, and keeps one for events; there may be several windows. */
@@ -82,7 +83,7 @@ async function answer({ request, response, data, token }: Asked): Promise<void> 
   try {
     send(response, { code: 200, type: JSON_TYPE, body: JSON.stringify((await ask()) ?? null) });
   } catch (error) {
-    refuse(response, 422, error instanceof Error ? error.message : String(error));
+    refuse(response, 422, whyOf(error));
   }
 }
 

@@ -1,4 +1,5 @@
 import type { PageData, PageEvent, PagePacket } from "../../model.ts";
+import { whyOf } from "../../why-of.ts";
 
 /** What a page asks the data behind a port; each is answered by its number. */
 export type PortQuestion = { readonly number: number } & (
@@ -23,7 +24,7 @@ export function answerOn(port: MessagePort, data: Promise<PageData>): void {
     try {
       send({ number, value: await answer(await data, { question, send }) });
     } catch (error) {
-      send({ number, error: error instanceof Error ? error.message : String(error) });
+      send({ number, error: whyOf(error) });
     }
   };
 }
