@@ -198,6 +198,7 @@ function formatSameness(result: Sameness, { fileA, fileB }: { fileA: string; fil
     case "different":
       return `Different: ${describePacket(result.packet)}\n  ${fileA}: it ${result.a}\n  ${fileB}: it ${result.b}\n`;
     case "undecided":
-      return `Not decidable: ${describePacket(result.packet)} hangs on \`${result.because}\`\n`;
+      // A reason that quotes something is one already.
+      return `Not decidable: ${describePacket(result.packet)} hangs on ${result.because.includes("`") ? result.because : `\`${result.because}\``}\n`;
   }
 }

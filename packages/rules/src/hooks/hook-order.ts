@@ -184,7 +184,8 @@ function seesFamily(family: NftFamily, wanted: 4 | 6): boolean {
 }
 
 /** Where a table that was not read hangs; undefined where it has no chain at the hook. */
-function unreadPriority({ table }: UnreadRules, hook: Hook): number | undefined {
+function unreadPriority({ table, at }: UnreadRules, hook: Hook): number | undefined {
+  if (at !== undefined) return devicePriority(at, hook);
   const name = table.split(" ").at(-1) ?? table;
   switch (name) {
     case "raw":
@@ -199,6 +200,12 @@ function unreadPriority({ table }: UnreadRules, hook: Hook): number | undefined 
     default:
       return 0;
   }
+}
+
+/** Devices and bridges come before the first rule of an IP layer, and after its last. */
+function devicePriority(at: NonNullable<UnreadRules["at"]>, hook: Hook): number | undefined {
+  if (hook === "PREROUTING" && at !== "egress") return Number.NEGATIVE_INFINITY;
+  return hook === "POSTROUTING" && at !== "ingress" ? Number.POSITIVE_INFINITY : undefined;
 }
 
 /** More of one priority than these, of which the order matters, are not followed: each order is a way of its own. */

@@ -24,6 +24,8 @@ export interface UnreadRules {
   readonly table: string;
   /** Why they were not read, in half a sentence. */
   readonly because: string;
+  /** Set where they are known but not followed: what comes in by a device, what leaves by one, or what a bridge passes on. */
+  readonly at?: "ingress" | "egress" | "bridge";
 }
 
 const NO_NFT: NftRuleSet = { tables: [] };

@@ -1,4 +1,5 @@
 import { type Family, inputError } from "@svcproxy/topology";
+import { deviceChains } from "../hooks/device-chains.ts";
 import type { HostRules, IptablesRules, UnreadRules } from "../hooks/host-rules.ts";
 import { isIptablesTable } from "../nft/iptables-table.ts";
 import type { NftChain, NftRuleSet, NftTable } from "../nft/nft-rule-set.ts";
@@ -119,7 +120,8 @@ function rulesOf(family: Family, { dumps, nft }: Given): HostRules {
   }
   const other = family === 4 ? "ip6" : "ip";
   const tables = nft.tables.filter((table) => table.family !== other);
-  return { family, iptables, nft: { tables: tables.flatMap((table) => withoutIptables(table, iptables)) }, unread };
+  const own = { tables: tables.flatMap((table) => withoutIptables(table, iptables)) };
+  return { family, iptables, nft: own, unread: [...unread, ...deviceChains(own)] };
 }
 
 /** What is left of a table where iptables-nft keeps its rules in it: chains of nftables' own that hang beside. */

@@ -17,6 +17,7 @@ import type { EndedState, SymbolicState } from "../walk/symbolic-state.ts";
 import { enteringState, walkHost } from "../walk/walk-host.ts";
 import { withHiddenApart } from "./hidden-settings.ts";
 import { outcomeKey } from "./outcome-key.ts";
+import { withoutSharedDeviceChains } from "./shared-device-chains.ts";
 import { keepsLists, SharedLists } from "./shared-lists.ts";
 import { kindsOfTwins } from "./twin-ends.ts";
 
@@ -86,8 +87,13 @@ export interface ComparedSide {
  * @returns how many kinds of packets were looked at; `all` where the rules are the same to the letter
  * @throws InputError PROOF_TOO_LARGE where the rules tell too many kinds of packets apart
  */
-export function* compareRules({ a, b, hostState, plan }: SameRulesOptions): Generator<RuleDifference, number | "all"> {
-  if (areEqual(hostRulesOf(a), hostRulesOf(b))) return "all";
+export function* compareRules({
+  hostState,
+  plan,
+  ...sides
+}: SameRulesOptions): Generator<RuleDifference, number | "all"> {
+  const [a, b] = withoutSharedDeviceChains(hostRulesOf(sides.a), hostRulesOf(sides.b));
+  if (areEqual(a, b)) return "all";
   const [inA, inB] = proofContexts([
     { rules: a, hostState, tellsDeeds: true },
     { rules: b, hostState, tellsDeeds: true },
@@ -95,7 +101,7 @@ export function* compareRules({ a, b, hostState, plan }: SameRulesOptions): Gene
   if (inA === undefined || inB === undefined) throw new TypeError("no context");
   const contexts = { a: inA, b: inB };
   const examples = new ExamplePackets(inA, plan);
-  const lists = [a, b].some((rules) => keepsLists(hostRulesOf(rules))) ? new SharedLists() : undefined;
+  const lists = [a, b].some(keepsLists) ? new SharedLists() : undefined;
   if (lists !== undefined)
     for (const entering of everyEntry(inA))
       for (const side of SIDES) lists.learn(side, walkHost(contexts[side], entering));
