@@ -75,7 +75,11 @@ class Collector implements KubernetesObjects {
     const kind = untyped.get("kind").text() ?? impliedKind?.kind ?? "";
     const apiVersion = untyped.get("apiVersion").text() ?? impliedKind?.apiVersion ?? "";
     if (kind === "List" || (kind.endsWith("List") && isMapping(value) && Object.hasOwn(value, "items"))) {
-      this.#addItems(untyped, { reader, kind: kind.slice(0, -"List".length), apiVersion });
+      const items = untyped.get("items");
+      // An empty list says so.
+      const reason = "it is a list without items: it may have been cut off";
+      if (!items.isSet) untyped.error("MISSING_KEY", reason, "Write items: [] for none");
+      else this.#addItems(untyped, { reader, kind: kind.slice(0, -"List".length), apiVersion });
       return;
     }
     if (kind === "" && apiVersion !== "") {
@@ -125,7 +129,9 @@ class Collector implements KubernetesObjects {
     { reader, kind, apiVersion }: { reader: ValueReader; kind: string; apiVersion: string },
   ): void {
     for (const item of list.get("items").items()) {
-      this.add(item.value, { where: item.where, reader, impliedKind: kind === "" ? undefined : { kind, apiVersion } });
+      const impliedKind = kind === "" ? undefined : { kind, apiVersion };
+      if (!item.isSet) item.error("WRONG_TYPE", "must be a mapping, and there is nothing");
+      else this.add(item.value, { where: item.where, reader, impliedKind });
     }
   }
 }

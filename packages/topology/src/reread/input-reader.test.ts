@@ -198,6 +198,26 @@ describe("a directory of Kubernetes objects", () => {
     expect(whole.refused).toEqual([]);
   });
 
+  test.for([
+    ["what is left of it is a list without items", "apiVersion: v1\nkind: List\nitems:\n"],
+    ["an item is not there", `apiVersion: v1\nkind: List\nitems:\n- ${serviceText("a", { vip: 1 })}- \n`],
+    ["an item has no kind", `apiVersion: v1\nkind: List\nitems:\n- ${serviceText("a", { vip: 1 })}- apiVersion: v1\n`],
+    ["a Service has no name", "apiVersion: v1\nkind: Service\nmetadata:\n"],
+  ] as const)("a file with a list keeps the Services that it had where %s", ([, cut]) => {
+    const reader = new InputReader();
+    const list = `apiVersion: v1\nkind: List\nitems:\n- ${serviceText("a", { vip: 1 })}- ${serviceText("b", { vip: 2 })}`;
+    reader.read([NODE, loaded("list.yaml", list), both("c", { vip: 3, endpoints: [3] })]);
+    const files = [NODE, loaded("list.yaml", cut), both("c", { vip: 3, endpoints: [4] })];
+    const { topology, refused, kept } = reader.read(files);
+    const expected = ["a 10.96.0.1", "b 10.96.0.2", "c 10.96.0.3 10.0.0.4:80"];
+    expect([...servicesOf(topology)].sort()).toEqual(expected);
+    expect(refused).toHaveLength(1);
+    expect([...servicesOf(reader.read(files).topology)].sort()).toEqual(expected);
+    expect([...servicesOf(new InputReader({}, kept).read(files).topology)].sort()).toEqual(expected);
+    const whole = reader.read([NODE, loaded("list.yaml", list), both("c", { vip: 3, endpoints: [4] })]);
+    expect([servicesOf(whole.topology), whole.refused]).toEqual([expected, []]);
+  });
+
   test("what shares nothing with what changed is the very same", () => {
     const reader = new InputReader();
     const files = ["a", "b", "c"].map((name, index) => both(name, { vip: index + 1, endpoints: [index + 1] }));

@@ -5,7 +5,7 @@ import type { DocumentPath, Path, PathFault } from "../text/fault-report.ts";
 import { UnreadableInput } from "../text/finish-reading.ts";
 import type { LoadedDocuments } from "../text/load-documents.ts";
 import { locateFaults } from "../text/locate-faults.ts";
-import type { SourceDocument } from "../text/source-document.ts";
+import { isMapping, type SourceDocument } from "../text/source-document.ts";
 import { type Decision, DocumentDraft, entriesOnce } from "./document-draft.ts";
 import type { InputEntry } from "./input-entry.ts";
 
@@ -99,10 +99,7 @@ class Reading {
     const decisions = new Map([...this.#refusals].map(([entry, { decision }]) => [entry, decision]));
     const touched = new Set([...decisions.keys()].map(({ document }) => document));
     const missing = this.#missing();
-    const lists = Map.groupBy(
-      missing.filter(({ path }) => path.length === 2),
-      ({ path }) => String(path[0]),
-    );
+    const lists = Map.groupBy(missing.filter(isOfTopology), ({ path }) => String(path[0]));
     const more = new Map([...lists].map(([key, entries]) => [key, entries.map(({ value }) => value)]));
     const drafted = this.#documents.flatMap((document, index) => {
       if (!touched.has(document) && !(index === 0 && more.size > 0)) return [document];
@@ -111,7 +108,7 @@ class Reading {
       this.#drafts.set(draft.document, draft);
       return [draft.document];
     });
-    return [...drafted, ...missing.filter(({ path }) => path.length === 0).map(({ document }) => document)];
+    return [...drafted, ...missing.filter(isObject).map(alone)];
   }
 
   #owner({ document, path }: DocumentPath): ReturnType<DocumentDraft["owner"]> {
@@ -148,7 +145,7 @@ class Reading {
     for (const fault of errors) {
       const culprit = this.#culprit(fault);
       // A single file in which there is something else altogether is refused as a whole.
-      if (culprit === undefined || (culprit.entry.kind === "document" && this.#isOneFile)) return false;
+      if (culprit === undefined || (this.#isOneFile && isCutDocument(culprit.entry))) return false;
       blamed.set(culprit.entry, [...(blamed.get(culprit.entry) ?? []), culprit.fault]);
     }
     for (const [entry, ofEntry] of blamed) {
@@ -159,7 +156,7 @@ class Reading {
       // Without them all services would be served otherwise.
       if (decision.kind === "drop" && entry.kind === "node settings") return false;
       this.#refusals.set(entry, { decision, faults: [...(before?.faults ?? []), ...ofEntry] });
-      if (entry.kind === "document") this.#cutFiles.add(entry.document.source.file);
+      if (isCut(entry)) this.#cutFiles.add(entry.document.source.file);
       else if (entry.name === undefined) this.#keptKinds.add(entry.kind);
     }
     return blamed.size > 0 && this.#isSomethingLeft();
@@ -223,14 +220,39 @@ class Reading {
   }
 
   refused(): readonly RefusedInput[] {
-    return [...this.#refusals].flatMap(([{ name, kind, document }, { decision, faults }]) => {
+    return [...this.#refusals].flatMap(([refused, { decision, faults }]) => {
+      const { name, kind, document } = refused;
       const [first, ...others] = locateFaults(faults);
       if (first === undefined) return [];
       const entry = name ?? `a ${kind} without a name in ${document.source.file}`;
-      const isKept = decision.kind === "replace" || (kind === "document" && this.#missing().length > 0);
+      const isKept = decision.kind === "replace" || (isCut(refused) && this.#missing().length > 0);
       return [{ entry, isKept, faults: [first, ...others] as const }];
     });
   }
+}
+
+/** Whether it does not even say of what kind it was. */
+function isCut({ name, kind }: InputEntry): boolean {
+  return name === undefined && (kind === "document" || kind === "object" || kind.endsWith("List"));
+}
+
+function isCutDocument(entry: InputEntry): boolean {
+  return isCut(entry) && entry.path.length === 0;
+}
+
+/** A host or a service in a list of a topology file. */
+function isOfTopology({ path }: InputEntry): boolean {
+  return path.length === 2 && path[0] !== "items";
+}
+
+function isObject({ path }: InputEntry): boolean {
+  return path.length === 0 || path[0] === "items";
+}
+
+/** An object, without the others of the list that it may stand in. */
+function alone({ document, path, value }: InputEntry): SourceDocument {
+  if (path.length === 0 || !isMapping(document.value)) return document;
+  return { source: document.source, index: document.index, value: { ...document.value, items: [value] } };
 }
 
 function listOf(path: Path): string {
