@@ -226,13 +226,14 @@ function readPod(reader: JsonReader, entry: JsonObject, path: Path): PodNamespac
   const listenPath = [...path, "listeners"];
   const listeners = readEntries(reader, { value: entry["listeners"], path: listenPath }, readPodListener);
   const overflows = entry["listenOverflows"];
-  const routes = reader.list(entry["routes"], [...path, "routes"]).flatMap(({ value }) => {
+  const listed = entry["routes"] === undefined ? undefined : reader.list(entry["routes"], [...path, "routes"]);
+  const routes = listed?.flatMap(({ value }) => {
     const route = typeof value === "string" ? parseCidr(value) : undefined;
     return route === undefined ? [] : [route];
   });
   return {
     ...{ inode, pid, addresses, listeners, listenOverflows: typeof overflows === "number" ? overflows : 0 },
-    ...(entry["routes"] === undefined ? {} : { routes }),
+    ...(routes === undefined ? {} : { routes }),
   };
 }
 
