@@ -18,7 +18,7 @@ export interface InjectedCause {
   readonly concerns?: (dataPath: DataPath) => boolean;
   /** Played on every data path that it concerns; the rest stands for all on some. */
   readonly isBrief?: true;
-  /** The check does not ask what serves: it is played on one of the data paths on which all are played. */
+  /** The check does not ask what serves: it is played on one of the data paths on which all are played, and where a program of the host serves. */
   readonly isAnywhere?: true;
 }
 

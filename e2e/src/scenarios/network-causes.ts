@@ -22,6 +22,7 @@ export const NETWORK_CAUSES: readonly InjectedCause[] = [
     code: "LINK_DOWN",
     evidence: /set down/,
     heals: true,
+    isAnywhere: true,
   },
   {
     name: "a rule of routing that leads into a black hole",
@@ -54,6 +55,7 @@ export const NETWORK_CAUSES: readonly InjectedCause[] = [
     code: "FOREIGN_RULE_DROPS",
     evidence: /ip saddr 10\.5\.75\.0\/24 drop/,
     heals: true,
+    isAnywhere: true,
   },
   {
     name: "a drop where frames come in on the other host",
@@ -88,6 +90,7 @@ export const NETWORK_CAUSES: readonly InjectedCause[] = [
     code: "FOREIGN_RULE_DROPS",
     evidence: /no rule of arp a o accepts it/,
     heals: true,
+    isAnywhere: true,
   },
   {
     name: "a bridge that asks nobody by ARP",
@@ -97,6 +100,7 @@ export const NETWORK_CAUSES: readonly InjectedCause[] = [
     code: "ARP_OFF",
     evidence: /NOARP/,
     heals: true,
+    isAnywhere: true,
   },
   {
     name: "a pod's address on the host",
@@ -162,6 +166,7 @@ export const NETWORK_CAUSES: readonly InjectedCause[] = [
     code: "NEIGHBOUR_WRONG",
     evidence: /behind none of its ports/,
     heals: true,
+    isAnywhere: true,
   },
   {
     name: "a policy of IPsec that blocks",
