@@ -4,11 +4,10 @@
  * - from its start until the kernel serves the last service, from one file, over what `nft -f` takes for the same table in the same run;
  * - from the rename of a file in a directory with one file a service until a new connection meets the changed endpoint, quiet and while 50
  *   files a second change;
- * - CPU time while they do, and while nothing does; memory, that of its helpers counted by their share, also once V8 has given back what it
- *   does not use, as it does after a minute of quiet;
+ * - CPU time while they do, and while nothing does; memory, that of its helpers counted by their share;
  * - from SIGTERM until it has ended.
  *
- *     pnpm --filter svcproxy bench:agent          (root; SERVICES=5000 CHANGES=40 SECONDS=10 QUIET=90)
+ *     pnpm --filter svcproxy bench:agent          (root; SERVICES=5000 CHANGES=40 SECONDS=10)
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -22,7 +21,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 const SERVICES = Number(process.env["SERVICES"] ?? 5_000);
 const CHANGES = Number(process.env["CHANGES"] ?? 40);
 const SECONDS = Number(process.env["SECONDS"] ?? 10);
-const QUIET_SECONDS = Number(process.env["QUIET"] ?? 90);
 const CHANGES_A_SECOND = 50;
 const INSIDE = "inside";
 
@@ -120,8 +118,6 @@ async function fromDirectory(folder: string): Promise<void> {
   say(`one change → kernel, ${CHANGES_A_SECOND} changes a second: ${spread(busy)} (median at most 60 ms)`);
   say(`CPU meanwhile: ${cpu.toFixed(1)} % of a core (at most 10)`);
   report("directory, after that", await memoryOf(agent));
-  await sleep(QUIET_SECONDS * 1_000);
-  report(`directory, after ${QUIET_SECONDS} s of quiet`, await memoryOf(agent));
   const endMs = await end(agent);
   const isInPlace = (await dial()) === String(PROBE.ports[0]);
   say(`SIGTERM → end: ${ms(endMs)} (at most 100 ms), its rules ${isInPlace ? "in place" : "GONE"}`);
