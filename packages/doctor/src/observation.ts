@@ -46,11 +46,13 @@ export class ObservedHost {
     return others.length === 0 ? pod : undefined;
   }
 
-  /** Undefined where the rules could not be read. */
+  /** Undefined where the rules could not be read. Chains of devices and bridges are judged apart, where `nft -j` told of them. */
   rules(family: Family): HostRules | undefined {
     if (this.snapshot.rules === undefined) return undefined;
     this.#rules ??= givenRules(this.snapshot.rules);
-    return this.#rules.rules(family);
+    const rules = this.#rules.rules(family);
+    if (rules === undefined || this.snapshot.nftJson === undefined) return rules;
+    return { ...rules, unread: rules.unread.filter(({ at }) => at === undefined) };
   }
 
   tracer(family: Family): Tracer | undefined {
