@@ -21,6 +21,7 @@ import { agentSocketPath, HostPlace } from "./agent-place.ts";
 import { answerQuestions } from "./agent-questions.ts";
 import { AgentServers } from "./agent-servers.ts";
 import { type ChosenDataPath, chooseDataPath, type KeptDataPath } from "./choose-data-path.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 import { describeHostAgent } from "./describe-host-agent.ts";
 import { DriftKeeper } from "./drift-keeper.ts";
 import { FindingsKeeper, lookByProgram, type Served } from "./findings-keeper.ts";
@@ -252,6 +253,7 @@ export class HostAgent {
     onServing?.().catch((err: unknown) => logger.warn({ err }, "what comes once all is served could not be done"));
     this.#replacement?.serves();
     this.#startFindings();
+    collectGarbage();
   }
 
   #startFindings(): void {
