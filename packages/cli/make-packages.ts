@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import process from "node:process";
 import { makeExecutable } from "./make-executable.ts";
-import { version } from "./src/this-program.ts";
+import { version } from "./src/command-line/this-program.ts";
 import { thirdPartyLicenses } from "./third-party-licenses.ts";
 
 /**

@@ -1,11 +1,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
+import { version } from "./src/command-line/this-program.ts";
 import { shapeOf } from "./src/generate/command-shape.ts";
 import { renderCompletion } from "./src/generate/render-completion.ts";
 import { renderManPages } from "./src/generate/render-man-page.ts";
 import { buildProgram } from "./src/program.ts";
-import { version } from "./src/this-program.ts";
 
 /**
  * Writes the man pages and completions, made from the commands as they are declared, for packages of the command.

@@ -1,5 +1,5 @@
 import process from "node:process";
-import { processContext } from "./process-context.ts";
+import { processContext } from "./command-line/process-context.ts";
 import { runProgram } from "./program.ts";
 
 runProgram(process.argv.slice(2), processContext).then((exitCode) => {

@@ -7,7 +7,10 @@ import {
   type ExitCode,
   type OutputFlags,
   type RunCommand,
-} from "./command-context.ts";
+} from "./command-line/command-context.ts";
+import { runCommand } from "./command-line/run-command.ts";
+import { version } from "./command-line/this-program.ts";
+import { writeStdoutSync } from "./command-line/write-stdout.ts";
 import { addCheck } from "./commands/check.ts";
 import { addCleanup } from "./commands/cleanup.ts";
 import { addCompletion } from "./commands/completion.ts";
@@ -30,9 +33,6 @@ import { addStatus } from "./commands/status.ts";
 import { addTrace } from "./commands/trace.ts";
 import { addUserspace } from "./commands/userspace.ts";
 import { addView } from "./commands/view.ts";
-import { runCommand } from "./run-command.ts";
-import { version } from "./this-program.ts";
-import { writeStdoutSync } from "./write-stdout.ts";
 
 /** Reads the command line, runs the command, and returns the exit code. */
 export async function runProgram(

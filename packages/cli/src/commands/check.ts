@@ -1,8 +1,8 @@
 import type { InputError } from "@svcproxy/topology";
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptTopology, type TopologyFlags } from "../topology-input.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { acceptTopology, type TopologyFlags } from "../source/topology-input.ts";
 
 interface CheckFlags extends TopologyFlags {
   readonly host?: string;
@@ -43,12 +43,12 @@ export function addCheck(program: Command, run: RunCommand): void {
           { renderCheck, renderCheckSummary },
           { leftOverProblems },
         ] = await Promise.all([
-          import("../read-topology.ts"),
-          import("../check-problems.ts"),
-          import("../check-filter.ts"),
-          import("../check-report.ts"),
-          import("../render-check.ts"),
-          import("../left-over.ts"),
+          import("../source/read-topology.ts"),
+          import("../check/check-problems.ts"),
+          import("../check/check-filter.ts"),
+          import("../check/check-report.ts"),
+          import("../check/render-check.ts"),
+          import("../agent/left-over.ts"),
         ]);
         const { topology, warnings } = await readTopology(context, files, { ...flags, required: true }).catch(
           async (error: unknown) => {

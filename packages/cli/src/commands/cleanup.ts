@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
 
 interface CleanupFlags {
   readonly json?: true;
@@ -16,7 +16,7 @@ export function addCleanup(program: Command, run: RunCommand): void {
     .option("--json", "print what was removed, and what could not be, as JSON")
     .action((flags: CleanupFlags) =>
       run(async (context) => {
-        const { cleanUpAll } = await import("../clean-up-all.ts");
+        const { cleanUpAll } = await import("../data-path/clean-up-all.ts");
         return cleanUpAll(context, flags);
       }),
     );

@@ -1,6 +1,6 @@
 import { Argument, type Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
 import type { Shell } from "../generate/render-completion.ts";
 
 /** `svcproxy completion SHELL`. */

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
 
 /** `svcproxy confirm`: lets the agent carry out what it held back. */
 export function addConfirm(program: Command, run: RunCommand): void {
@@ -10,7 +10,7 @@ export function addConfirm(program: Command, run: RunCommand): void {
     examples: ["sudo svcproxy confirm"],
   }).action(() =>
     run(async (context) => {
-      const { confirmChange } = await import("../show-status.ts");
+      const { confirmChange } = await import("../agent/show-status.ts");
       return confirmChange(context);
     }),
   );

@@ -1,9 +1,9 @@
 import { type Command, InvalidArgumentError } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { FOREIGN_HOST } from "../iptables-flags.ts";
-import type { ConnectionsFlags } from "../show-connections.ts";
-import { acceptTopology } from "../topology-input.ts";
+import type { ConnectionsFlags } from "../agent/show-connections.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { FOREIGN_HOST } from "../flags/iptables-flags.ts";
+import { acceptTopology } from "../source/topology-input.ts";
 
 /** `svcproxy connections SERVICE`: who is connected by a service now. */
 export function addConnections(program: Command, run: RunCommand): void {
@@ -27,7 +27,7 @@ export function addConnections(program: Command, run: RunCommand): void {
     .option("--json", "print JSON")
     .action((service: string, files: string[], flags: ConnectionsFlags) =>
       run(async (context) => {
-        const { showConnections } = await import("../show-connections.ts");
+        const { showConnections } = await import("../agent/show-connections.ts");
         return showConnections(context, { service, files, flags });
       }),
     );

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { FOREIGN_HOST } from "../iptables-flags.ts";
-import type { DoctorFlags } from "../run-doctor.ts";
-import { acceptTopology } from "../topology-input.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import type { DoctorFlags } from "../doctor/run-doctor.ts";
+import { FOREIGN_HOST } from "../flags/iptables-flags.ts";
+import { acceptTopology } from "../source/topology-input.ts";
 
 /** `svcproxy doctor`: why services are not reached, with evidence and remedy. */
 export function addDoctor(program: Command, run: RunCommand): void {
@@ -36,7 +36,7 @@ export function addDoctor(program: Command, run: RunCommand): void {
     .option("--json", "print JSON")
     .action((files: string[], flags: DoctorFlags) =>
       run(async (context) => {
-        const { runDoctor } = await import("../run-doctor.ts");
+        const { runDoctor } = await import("../doctor/run-doctor.ts");
         return runDoctor(context, files, flags);
       }),
     );

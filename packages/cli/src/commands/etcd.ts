@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptEtcd, acceptNamespace, type EtcdCommandFlags } from "../etcd-flags.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { acceptEtcd, acceptNamespace, type EtcdCommandFlags } from "../flags/etcd-flags.ts";
 
 /** `svcproxy etcd`: the topology that hosts follow in etcd. */
 export function addEtcd(program: Command, run: RunCommand): void {
@@ -34,7 +34,7 @@ function addPut(etcd: Command, run: RunCommand): void {
   acceptNamespace(acceptEtcd(command), "of services that name none").action(
     (file: string, flags: EtcdCommandFlags & { namespace: string; diff?: true; yes?: true; json?: true }) =>
       run(async (context) => {
-        const { putTopology } = await import("../run-etcd.ts");
+        const { putTopology } = await import("../etcd/run-etcd.ts");
         return putTopology(context, file, flags);
       }),
   );
@@ -51,7 +51,7 @@ function addGet(etcd: Command, run: RunCommand): void {
     .option("--json", "print JSON")
     .action((flags: EtcdCommandFlags & { namespace?: string; json?: true }) =>
       run(async (context) => {
-        const { getTopology } = await import("../run-etcd.ts");
+        const { getTopology } = await import("../etcd/run-etcd.ts");
         return getTopology(context, flags);
       }),
     );
@@ -74,7 +74,7 @@ function addDrain(etcd: Command, run: RunCommand): void {
     });
     acceptNamespace(acceptEtcd(command)).action((endpoint: string, flags: EtcdCommandFlags & { namespace: string }) =>
       run(async (context) => {
-        const { drainOrUndrain } = await import("../run-etcd.ts");
+        const { drainOrUndrain } = await import("../etcd/run-etcd.ts");
         return drainOrUndrain(context, endpoint, { ...flags, isDrained: name === "drain" });
       }),
     );

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
 
 /** `svcproxy explain CODE`: what a code means. */
 export function addExplain(program: Command, run: RunCommand): void {
@@ -14,7 +14,7 @@ export function addExplain(program: Command, run: RunCommand): void {
     .option("--json", "print JSON")
     .action((code: string | undefined, flags: { readonly json?: true }) =>
       run(async (context) => {
-        const { explainCode } = await import("../explain-code.ts");
+        const { explainCode } = await import("../doctor/explain-code.ts");
         return explainCode(context, code, flags);
       }),
     );

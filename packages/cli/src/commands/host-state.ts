@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
 
 /** `svcproxy host-state`: what a packet's way through this machine depends on besides rules. */
 export function addHostState(program: Command, run: RunCommand): void {
@@ -22,10 +22,10 @@ export function addHostState(program: Command, run: RunCommand): void {
     .action((flags: { readonly snapshot?: string }) =>
       run(async (context) => {
         if (flags.snapshot !== undefined) {
-          const { writeSnapshot } = await import("../write-snapshot.ts");
+          const { writeSnapshot } = await import("../host-rules/write-snapshot.ts");
           return writeSnapshot(context, flags.snapshot);
         }
-        const { readLiveHostState } = await import("../live-host-state.ts");
+        const { readLiveHostState } = await import("../host-rules/live-host-state.ts");
         await context.print(await readLiveHostState(context.signal));
         return 0;
       }),

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptHostPlan, type HostPlanFlags } from "../iptables-flags.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { acceptHostPlan, type HostPlanFlags } from "../flags/iptables-flags.ts";
 
 interface ApplyFlags extends HostPlanFlags {
   readonly adopt?: boolean;
@@ -36,7 +36,7 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
         const [
           { logDeletedFlows, logProblems, openDataPath, planProblems, readHostPlan, ruleLimitations },
           { printChanges, reportChanges, reportProblems, tablesOf },
-        ] = await Promise.all([import("../host-rules.ts"), import("../change-report.ts")]);
+        ] = await Promise.all([import("../host-rules/host-rules.ts"), import("../data-path/change-report.ts")]);
         const { plan, defaultDialect } = await readHostPlan(context, files, flags);
         const { signal } = context;
         const dataPath = await openDataPath(context, { ...flags, defaultDialect });
@@ -53,7 +53,7 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
           } else await context.print(printChanges(report.changes, report.tools));
           return 0;
         }
-        const { refuseBesideAgent } = await import("../refuse-beside-agent.ts");
+        const { refuseBesideAgent } = await import("../data-path/refuse-beside-agent.ts");
         await refuseBesideAgent("apply");
         await using session = await dataPath.open(signal);
         const applied = await session.apply(plan);
@@ -62,7 +62,7 @@ export function addIptablesApply(iptables: Command, run: RunCommand): void {
         await logProblems(context, problems);
         const exitCode = problems.some(({ severity }) => severity === "error") ? 1 : 0;
         const { changes, tools } = applied;
-        const { replaceDataPath } = await import("../replace-data-path.ts");
+        const { replaceDataPath } = await import("../data-path/replace-data-path.ts");
         const replaced =
           flags.replace === undefined
             ? undefined

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptHostRules, type HostPlanFlags } from "../iptables-flags.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { acceptHostRules, type HostPlanFlags } from "../flags/iptables-flags.ts";
 
 interface CleanupFlags extends Omit<HostPlanFlags, "family" | "takePort"> {
   readonly dryRun?: boolean;
@@ -25,10 +25,10 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
         const [
           { logDeletedFlows, logProblems, openDataPath, readHostPlan },
           { printChanges, reportChanges, reportProblems, tablesOf },
-        ] = await Promise.all([import("../host-rules.ts"), import("../change-report.ts")]);
+        ] = await Promise.all([import("../host-rules/host-rules.ts"), import("../data-path/change-report.ts")]);
         const { signal } = context;
         const isDryRun = flags.dryRun === true;
-        const { refuseBesideAgent } = await import("../refuse-beside-agent.ts");
+        const { refuseBesideAgent } = await import("../data-path/refuse-beside-agent.ts");
         if (!isDryRun) await refuseBesideAgent("clean up");
         // A plan is asked for only where one is named: what is marked as ours is known without.
         const named = files.length === 0 ? undefined : await readHostPlan(context, files, flags);

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptHostPlan, type HostPlanFlags } from "../iptables-flags.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { acceptHostPlan, type HostPlanFlags } from "../flags/iptables-flags.ts";
 
 interface DiffFlags extends HostPlanFlags {
   readonly json?: boolean;
@@ -17,7 +17,7 @@ export function addIptablesDiff(iptables: Command, run: RunCommand): void {
     .action((files: string[], flags: DiffFlags) =>
       run(async (context) => {
         const { formatDifferences, isForeign, listDifferences, logProblems, openDataPath, readJudgedPlan } =
-          await import("../host-rules.ts");
+          await import("../host-rules/host-rules.ts");
         const { plan, defaultDialect } = await readJudgedPlan(context, files, flags);
         const dataPath = await openDataPath(context, { ...flags, defaultDialect });
         const { choice, families, problems } = await dataPath.compare(plan, { signal: context.signal });

@@ -1,9 +1,9 @@
 import type { Dialect, DispatchMode } from "@svcproxy/iptables";
 import type { Family } from "@svcproxy/topology";
 import { type Command, Option } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptTopology, type TopologyFlags } from "../topology-input.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { acceptTopology, type TopologyFlags } from "../source/topology-input.ts";
 import { addIptablesApply } from "./iptables-apply.ts";
 import { addIptablesCleanup } from "./iptables-cleanup.ts";
 import { addIptablesDiff } from "./iptables-diff.ts";
@@ -56,8 +56,8 @@ export function addIptables(program: Command, run: RunCommand): void {
   iptables.action((files: string[], flags: IptablesFlags) =>
     run(async (context) => {
       const [{ planHost, readTopology, resolveHost }, { chooseDialect, printRules, sysctlNeed }] = await Promise.all([
-        import("../read-topology.ts"),
-        import("../print-rules.ts"),
+        import("../source/read-topology.ts"),
+        import("../data-path/print-rules.ts"),
       ]);
       const { topology } = await readTopology(context, files, flags);
       const plan = planHost(topology, { host: resolveHost(topology, flags.host) });

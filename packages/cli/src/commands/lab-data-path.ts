@@ -1,7 +1,7 @@
 import process from "node:process";
 import type { Lab } from "@svcproxy/lab";
 import { EnvironmentError, type Topology } from "@svcproxy/topology";
-import { ownProgram } from "../this-program.ts";
+import { ownProgram } from "../command-line/this-program.ts";
 
 export type LabDataPath = "iptables" | "userspace" | "none";
 

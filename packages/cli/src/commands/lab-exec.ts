@@ -1,7 +1,7 @@
 import { EnvironmentError, inputError } from "@svcproxy/topology";
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
 
 /** `svcproxy lab exec PLACE -- COMMAND`. */
 export function addLabExec(lab: Command, run: RunCommand): void {

@@ -1,6 +1,6 @@
 import { type Place, type PlaceStatus, type ServedCount, vxlanDevices } from "@svcproxy/lab";
 import { formatSocketAddress, type Topology, visible } from "@svcproxy/topology";
-import { renderTable } from "../text-table.ts";
+import { renderTable } from "../command-line/text-table.ts";
 
 export interface LabReport {
   readonly name: string;

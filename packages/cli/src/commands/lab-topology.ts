@@ -1,9 +1,9 @@
 import { readFile, stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { EXAMPLE_TOPOLOGY_FILE, inputError, type Topology } from "@svcproxy/topology";
-import type { CommandContext } from "../command-context.ts";
-import { readTopology } from "../read-topology.ts";
-import { isPath, type TopologyFlags } from "../topology-input.ts";
+import type { CommandContext } from "../command-line/command-context.ts";
+import { readTopology } from "../source/read-topology.ts";
+import { isPath, type TopologyFlags } from "../source/topology-input.ts";
 
 export interface LabTopology {
   readonly topology: Topology;

@@ -1,9 +1,9 @@
 import type { Overlay } from "@svcproxy/lab";
 import { type Command, Option } from "commander";
-import type { CommandContext, RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { ownProgram } from "../this-program.ts";
-import { acceptTopology, type TopologyFlags } from "../topology-input.ts";
+import type { CommandContext, RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { ownProgram } from "../command-line/this-program.ts";
+import { acceptTopology, type TopologyFlags } from "../source/topology-input.ts";
 import type { LabDataPath } from "./lab-data-path.ts";
 
 interface LabUpFlags extends TopologyFlags {

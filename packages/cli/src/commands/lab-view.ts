@@ -2,8 +2,8 @@ import { once } from "node:events";
 import process from "node:process";
 import type { ServedCount, StartedLab } from "@svcproxy/lab";
 import type { Topology } from "@svcproxy/topology";
-import type { CommandContext } from "../command-context.ts";
-import { commandName } from "../this-program.ts";
+import type { CommandContext } from "../command-line/command-context.ts";
+import { commandName } from "../command-line/this-program.ts";
 import type { LabDataPath } from "./lab-data-path.ts";
 import { renderPlaces, renderServices, renderSuggestions } from "./lab-tables.ts";
 

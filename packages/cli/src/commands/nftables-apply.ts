@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptTablePlan, type NftablesPlanFlags } from "../nftables-flags.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { acceptTablePlan, type NftablesPlanFlags } from "../flags/nftables-flags.ts";
 
 interface ApplyFlags extends NftablesPlanFlags {
   readonly replace?: "iptables";
@@ -28,7 +28,7 @@ export function addNftablesApply(nftables: Command, run: RunCommand): void {
     .option("--json", "print what was changed as JSON: tables, differences as `diff --json` has them")
     .action((files: string[], flags: ApplyFlags) =>
       run(async (context) => {
-        const { applyTables, previewTables } = await import("../apply-tables.ts");
+        const { applyTables, previewTables } = await import("../data-path/apply-tables.ts");
         return flags.dryRun === true ? previewTables(context, files, flags) : applyTables(context, files, flags);
       }),
     );

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptFamily, type FamilyFlag } from "../nftables-flags.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { acceptFamily, type FamilyFlag } from "../flags/nftables-flags.ts";
 
 interface CleanupFlags {
   readonly family?: FamilyFlag;
@@ -21,11 +21,11 @@ export function addNftablesCleanup(nftables: Command, run: RunCommand): void {
     .action((flags: CleanupFlags) =>
       run(async (context) => {
         const [{ openDataPath }, { logDeletedFlows, logProblems, reportProblems }] = await Promise.all([
-          import("../host-tables.ts"),
-          import("../log-problems.ts"),
+          import("../host-rules/host-tables.ts"),
+          import("../command-line/log-problems.ts"),
         ]);
         const isDryRun = flags.dryRun === true;
-        const { refuseBesideAgent } = await import("../refuse-beside-agent.ts");
+        const { refuseBesideAgent } = await import("../data-path/refuse-beside-agent.ts");
         if (!isDryRun) await refuseBesideAgent("clean up");
         const dataPath = await openDataPath(context, flags);
         const { removed, problems, deletedUdpFlows } = await dataPath.cleanup({ signal: context.signal, isDryRun });

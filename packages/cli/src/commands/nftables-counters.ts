@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptFamily, type FamilyFlag } from "../nftables-flags.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { acceptFamily, type FamilyFlag } from "../flags/nftables-flags.ts";
 
 interface CountersFlags {
   readonly service?: string;
@@ -25,7 +25,7 @@ export function addNftablesCounters(nftables: Command, run: RunCommand): void {
     .option("--json", "print JSON")
     .action((flags: CountersFlags) =>
       run(async (context) => {
-        const { printCounters } = await import("../print-counters.ts");
+        const { printCounters } = await import("../data-path/print-counters.ts");
         return printCounters(context, flags);
       }),
     );

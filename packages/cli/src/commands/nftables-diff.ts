@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptTablePlan, type NftablesPlanFlags } from "../nftables-flags.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { acceptTablePlan, type NftablesPlanFlags } from "../flags/nftables-flags.ts";
 
 interface DiffFlags extends NftablesPlanFlags {
   readonly json?: true;
@@ -17,7 +17,11 @@ export function addNftablesDiff(nftables: Command, run: RunCommand): void {
     .action((files: string[], flags: DiffFlags) =>
       run(async (context) => {
         const [{ readHostPlan }, { formatDifferences, openDataPath }, { logProblems, reportProblems }] =
-          await Promise.all([import("../read-topology.ts"), import("../host-tables.ts"), import("../log-problems.ts")]);
+          await Promise.all([
+            import("../source/read-topology.ts"),
+            import("../host-rules/host-tables.ts"),
+            import("../command-line/log-problems.ts"),
+          ]);
         const { plan } = await readHostPlan(context, files, flags);
         const dataPath = await openDataPath(context, flags);
         const { differences, problems } = await dataPath.compare(plan, { signal: context.signal });

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptFamily, familiesOf, type NftablesPlanFlags } from "../nftables-flags.ts";
-import { acceptTopology } from "../topology-input.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { acceptFamily, familiesOf, type NftablesPlanFlags } from "../flags/nftables-flags.ts";
+import { acceptTopology } from "../source/topology-input.ts";
 import { addNftablesApply } from "./nftables-apply.ts";
 import { addNftablesCleanup } from "./nftables-cleanup.ts";
 import { addNftablesCounters } from "./nftables-counters.ts";
@@ -25,8 +25,8 @@ export function addNftables(program: Command, run: RunCommand): void {
   nftables.action((files: string[], flags: NftablesPlanFlags) =>
     run(async (context) => {
       const [{ planHost, readTopology, resolveHost }, { printTables, sysctlNeed }] = await Promise.all([
-        import("../read-topology.ts"),
-        import("../print-tables.ts"),
+        import("../source/read-topology.ts"),
+        import("../data-path/print-tables.ts"),
       ]);
       const { topology } = await readTopology(context, files, flags);
       const plan = planHost(topology, { host: resolveHost(topology, flags.host) });

@@ -1,8 +1,8 @@
 import { type Command, Option } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptRuleSource } from "../rule-source-flags.ts";
-import type { ProveFlags } from "../run-prove.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { acceptRuleSource } from "../flags/rule-source-flags.ts";
+import type { ProveFlags } from "../prove/run-prove.ts";
 
 /** `svcproxy prove [TOPOLOGY]`: whether rules keep the promise, over all packets. */
 export function addProve(program: Command, run: RunCommand): void {
@@ -40,7 +40,7 @@ export function addProve(program: Command, run: RunCommand): void {
     .option("--json", "print the claims as JSON")
     .action((files: string[], flags: ProveFlags) =>
       run(async (context) => {
-        const { runProve } = await import("../run-prove.ts");
+        const { runProve } = await import("../prove/run-prove.ts");
         return runProve(context, files, flags);
       }),
     );

@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptEtcd, acceptNamespace, type EtcdCommandFlags } from "../etcd-flags.ts";
-import { parseDuration } from "../parse-duration.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { parseDuration } from "../command-line/parse-duration.ts";
+import { acceptEtcd, acceptNamespace, type EtcdCommandFlags } from "../flags/etcd-flags.ts";
 
 export interface RegisterFlags extends EtcdCommandFlags {
   readonly namespace: string;
@@ -42,7 +42,7 @@ export function addRegister(program: Command, run: RunCommand): void {
     .option("--ttl <duration>", "how long etcd waits for a sign of life", parseTtl, 10);
   acceptNamespace(acceptEtcd(command)).action((service: string, flags: RegisterFlags) =>
     run(async (context) => {
-      const { registerEndpoint } = await import("../run-register.ts");
+      const { registerEndpoint } = await import("../etcd/run-register.ts");
       return registerEndpoint(context, service, flags);
     }),
   );

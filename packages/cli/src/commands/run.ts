@@ -1,10 +1,10 @@
 import { inputError } from "@svcproxy/topology";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { acceptTakenPorts, FOREIGN_HOST } from "../iptables-flags.ts";
-import type { RunFlags } from "../run-agent.ts";
-import { acceptTopology, etcdUrlOf, isCluster, sourcesOf } from "../topology-input.ts";
+import type { RunFlags } from "../agent/run-agent.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { acceptTakenPorts, FOREIGN_HOST } from "../flags/iptables-flags.ts";
+import { acceptTopology, etcdUrlOf, isCluster, sourcesOf } from "../source/topology-input.ts";
 
 /** `svcproxy run`: keeps this host true to a topology. */
 export function addRun(program: Command, run: RunCommand): void {
@@ -65,11 +65,11 @@ export function addRun(program: Command, run: RunCommand): void {
     .action((files: string[], flags: RunFlags) =>
       run(async (context) => {
         if (etcdUrlOf(files, flags) === undefined && isCluster(files, flags)) {
-          const { runKubernetes } = await import("../run-kubernetes.ts");
+          const { runKubernetes } = await import("../agent/run-kubernetes.ts");
           return runKubernetes(context, flags);
         }
         refuseKubernetesFlags(flags);
-        const { runAgent } = await import("../run-agent.ts");
+        const { runAgent } = await import("../agent/run-agent.ts");
         return runAgent(context, { files: sourcesOf(context, files), flags });
       }),
     );

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
 
 /** `svcproxy schema`. */
 export function addSchema(program: Command, run: RunCommand): void {
@@ -9,7 +9,7 @@ export function addSchema(program: Command, run: RunCommand): void {
     examples: ["svcproxy schema > topology.schema.json"],
   }).action(() =>
     run(async (context) => {
-      const { topologySchema } = await import("../read-topology.ts");
+      const { topologySchema } = await import("../source/read-topology.ts");
       await context.print(`${JSON.stringify(topologySchema, null, 2)}\n`);
       return 0;
     }),

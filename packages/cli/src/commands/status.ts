@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import type { StatusFlags } from "../show-status.ts";
+import type { StatusFlags } from "../agent/show-status.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
 
 /** `svcproxy status`: how the agent of this host stands. */
 export function addStatus(program: Command, run: RunCommand): void {
@@ -22,7 +22,7 @@ export function addStatus(program: Command, run: RunCommand): void {
     .option("--json", "print JSON")
     .action((flags: StatusFlags) =>
       run(async (context) => {
-        const { showStatus } = await import("../show-status.ts");
+        const { showStatus } = await import("../agent/show-status.ts");
         return showStatus(context, flags);
       }),
     );

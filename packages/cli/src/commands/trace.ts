@@ -1,9 +1,9 @@
 import { type Command, Option } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { parseDuration } from "../parse-duration.ts";
-import { acceptRuleSource } from "../rule-source-flags.ts";
-import type { TraceFlags } from "../run-trace.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { parseDuration } from "../command-line/parse-duration.ts";
+import { acceptRuleSource } from "../flags/rule-source-flags.ts";
+import type { TraceFlags } from "../trace/run-trace.ts";
 
 /** `svcproxy trace [TOPOLOGY]`: where one packet goes, without sending it. */
 export function addTrace(program: Command, run: RunCommand): void {
@@ -51,10 +51,10 @@ export function addTrace(program: Command, run: RunCommand): void {
     .action((files: string[], flags: TraceFlags) =>
       run(async (context) => {
         if (flags.watch === true) {
-          const { watchTrace } = await import("../watch-trace.ts");
+          const { watchTrace } = await import("../trace/watch-trace.ts");
           return watchTrace(context, files, flags);
         }
-        const { runTrace } = await import("../run-trace.ts");
+        const { runTrace } = await import("../trace/run-trace.ts");
         return runTrace(context, files, flags);
       }),
     );

@@ -1,10 +1,15 @@
 import { EnvironmentError } from "@svcproxy/topology";
 import type { Command } from "commander";
-import type { CleanUpFlags } from "../clean-up-userspace.ts";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { sourcesOf } from "../topology-input.ts";
-import { acceptInstance, acceptUserspaceFlags, type InstanceFlags, type UserspaceFlags } from "../userspace-flags.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import type { CleanUpFlags } from "../data-path/clean-up-userspace.ts";
+import {
+  acceptInstance,
+  acceptUserspaceFlags,
+  type InstanceFlags,
+  type UserspaceFlags,
+} from "../flags/userspace-flags.ts";
+import { sourcesOf } from "../source/topology-input.ts";
 
 /** `svcproxy userspace TOPOLOGY`: runs the proxy. */
 export function addUserspace(program: Command, run: RunCommand): void {
@@ -25,11 +30,11 @@ export function addUserspace(program: Command, run: RunCommand): void {
     run(async (context) => {
       const files = sourcesOf(context, named);
       if (flags.printUnit === true) {
-        const { printUnit } = await import("../print-unit.ts");
+        const { printUnit } = await import("../agent/print-unit.ts");
         await context.print(printUnit({ files, flags, argv: program.args }));
         return 0;
       }
-      const { runUserspace } = await import("../run-userspace.ts");
+      const { runUserspace } = await import("../data-path/run-userspace.ts");
       return runUserspace(context, { files, flags, argv: program.args });
     }),
   );
@@ -101,7 +106,7 @@ function addUserspaceCleanup(userspace: Command, run: RunCommand): void {
     .option("--json", "print what could not be taken away as JSON")
     .action((flags: CleanUpFlags) =>
       run(async (context) => {
-        const { cleanUpUserspace } = await import("../clean-up-userspace.ts");
+        const { cleanUpUserspace } = await import("../data-path/clean-up-userspace.ts");
         return cleanUpUserspace(context, flags);
       }),
     );

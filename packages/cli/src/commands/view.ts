@@ -1,9 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { RunCommand } from "../command-context.ts";
-import { addHelp } from "../command-help.ts";
-import { FOREIGN_HOST } from "../iptables-flags.ts";
-import type { ViewFlags } from "../run-view.ts";
-import { acceptTopology } from "../topology-input.ts";
+import type { RunCommand } from "../command-line/command-context.ts";
+import { addHelp } from "../command-line/command-help.ts";
+import { FOREIGN_HOST } from "../flags/iptables-flags.ts";
+import { acceptTopology } from "../source/topology-input.ts";
+import type { ViewFlags } from "../view/run-view.ts";
 
 /** `svcproxy view`: services, rules and packets as a page in the browser. */
 export function addView(program: Command, run: RunCommand): void {
@@ -35,7 +35,7 @@ export function addView(program: Command, run: RunCommand): void {
     .option("-o, --output <file>", "write the page into a file instead, - for stdout")
     .action((files: string[], flags: ViewFlags) =>
       run(async (context) => {
-        const { runView } = await import("../run-view.ts");
+        const { runView } = await import("../view/run-view.ts");
         return runView(context, files, flags);
       }),
     );

@@ -1,5 +1,5 @@
 import type { Argument, Command, Option } from "commander";
-import { type CommandHelp, helpOf } from "../command-help.ts";
+import { type CommandHelp, helpOf } from "../command-line/command-help.ts";
 
 /** A command as completions and man pages need it; hidden ones are left out. */
 export interface CommandShape extends CommandHelp {

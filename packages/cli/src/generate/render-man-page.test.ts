@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import { EXIT_CODES } from "../command-context.ts";
+import { EXIT_CODES } from "../command-line/command-context.ts";
 import { buildProgram } from "../program.ts";
 import { shapeOf, withSubcommands } from "./command-shape.ts";
 import { renderManPages } from "./render-man-page.ts";

@@ -1,4 +1,4 @@
-import { EXIT_CODES } from "../command-context.ts";
+import { EXIT_CODES } from "../command-line/command-context.ts";
 import { type CommandShape, type OptionShape, withSubcommands } from "./command-shape.ts";
 
 /** One page of section 1. */

@@ -1,5 +1,5 @@
 import { pino } from "pino";
-import type { CommandContext, ExitCode } from "../command-context.ts";
+import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
 import { runProgram } from "../program.ts";
 
 export interface MemoryRun {

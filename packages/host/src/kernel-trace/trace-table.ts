@@ -1,6 +1,6 @@
 import { EnvironmentError, familyOf, type IpAddress } from "@svcproxy/topology";
-import type { Machine } from "../machine.ts";
-import { MissingTool } from "../run-tool.ts";
+import type { Machine } from "../machine/machine.ts";
+import { MissingTool } from "../tools/run-tool.ts";
 
 /** The table that marks packets for the kernel's tracing. */
 export const TRACE_TABLE = "inet svcproxy-trace";

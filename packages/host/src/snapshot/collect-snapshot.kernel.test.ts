@@ -1,6 +1,6 @@
 import { createNetworkNamespace, whyNoKernelTests } from "@svcproxy/lab";
 import { describe, expect, test } from "vitest";
-import { givenRules } from "../read-live-rules.ts";
+import { givenRules } from "../live-rules/read-live-rules.ts";
 import { machineInside } from "../testing/machine/machine-inside.ts";
 import { collectSnapshot } from "./collect-snapshot.ts";
 import { readSnapshot } from "./read-snapshot.ts";

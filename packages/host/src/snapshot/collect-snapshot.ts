@@ -1,8 +1,8 @@
 import { formatCidr } from "@svcproxy/topology";
-import type { Machine } from "../machine.ts";
-import type { PodNamespace } from "../pod-namespaces.ts";
-import { readHostStateParts } from "../read-host-state-json.ts";
-import { readRuleTexts } from "../read-rule-texts.ts";
+import { readRuleTexts } from "../live-rules/read-rule-texts.ts";
+import type { Machine } from "../machine/machine.ts";
+import type { PodNamespace } from "../machine/pod-namespaces.ts";
+import { readHostStateParts } from "../machine/read-host-state-json.ts";
 import {
   type Command,
   type PartReading,

@@ -1,10 +1,10 @@
 import type { HostState } from "@svcproxy/rules";
 import type { Cidr, IpAddress } from "@svcproxy/topology";
-import type { ConntrackEntry } from "../conntrack.ts";
-import type { PortHolder } from "../listeners.ts";
-import type { PodNamespace } from "../pod-namespaces.ts";
-import type { RunningProcess } from "../processes.ts";
-import type { RuleTexts } from "../read-rule-texts.ts";
+import type { ConntrackEntry } from "../conntrack/conntrack.ts";
+import type { RuleTexts } from "../live-rules/read-rule-texts.ts";
+import type { PortHolder } from "../machine/listeners.ts";
+import type { PodNamespace } from "../machine/pod-namespaces.ts";
+import type { RunningProcess } from "../machine/processes.ts";
 import type { UnreadPart } from "./read-part.ts";
 
 /** A host at one moment, as `svcproxy host-state --snapshot` wrote it. A part that is in `unread` is empty. */

@@ -1,7 +1,7 @@
 import { EnvironmentError, SvcproxyError } from "@svcproxy/topology";
-import type { Machine } from "../machine.ts";
-import { MissingTool } from "../run-tool.ts";
-import { packageOf } from "../tool-path.ts";
+import type { Machine } from "../machine/machine.ts";
+import { MissingTool } from "../tools/run-tool.ts";
+import { packageOf } from "../tools/tool-path.ts";
 
 /** Something of a host that could not be read, and why, in half a sentence. */
 export interface UnreadPart {

@@ -1,9 +1,9 @@
 import { type JsonObject, JsonReader, type Path, readHostStateOf } from "@svcproxy/rules";
 import { inputError, parseCidr, parseIpAddress } from "@svcproxy/topology";
-import { parseConntrackEntry } from "../conntrack.ts";
-import type { PodListener, PodNamespace } from "../pod-namespaces.ts";
-import type { RunningProcess } from "../processes.ts";
-import type { RuleTexts, UnreadHostRules } from "../read-rule-texts.ts";
+import { parseConntrackEntry } from "../conntrack/conntrack.ts";
+import type { RuleTexts, UnreadHostRules } from "../live-rules/read-rule-texts.ts";
+import type { PodListener, PodNamespace } from "../machine/pod-namespaces.ts";
+import type { RunningProcess } from "../machine/processes.ts";
 import { SNAPSHOT_VERSION } from "./collect-snapshot.ts";
 import type {
   ConntrackSummary,

@@ -1,8 +1,8 @@
 import { closeSync, openSync } from "node:fs";
-import { readAddresses } from "../addresses.ts";
-import { DescriptorReserve } from "../descriptor-reserve.ts";
-import { runTool } from "../run-tool.ts";
-import { readSysctl } from "../sysctls.ts";
+import { readAddresses } from "../machine/addresses.ts";
+import { DescriptorReserve } from "../machine/descriptor-reserve.ts";
+import { readSysctl } from "../machine/sysctls.ts";
+import { runTool } from "../tools/run-tool.ts";
 
 /** In a process whose file descriptors have run out: what is said of each thing that needs one, as JSON. */
 async function main(): Promise<void> {

@@ -1,8 +1,8 @@
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
-import { lockNamespace, tryLockNamespace } from "../namespace-lock.ts";
-import { runTool } from "../run-tool.ts";
+import { lockNamespace, tryLockNamespace } from "../lock/namespace-lock.ts";
+import { runTool } from "../tools/run-tool.ts";
 
 interface Orders {
   readonly directory: string;

@@ -1,8 +1,8 @@
 import { type HostPlan, type IpAddress, type Problem, parseIpAddress } from "@svcproxy/topology";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { censusOf, EMPTY_CENSUS } from "../../census.ts";
-import type { DataPathSession, ServicePortStatus } from "../../data-path.ts";
+import { censusOf, EMPTY_CENSUS } from "../../data-path/census.ts";
+import type { DataPathSession, ServicePortStatus } from "../../data-path/data-path.ts";
 import { contractPlan } from "./contract-plan.ts";
 import { anyStep, changedBetween, DNS, DNS_MOVED, EXTRA, type Step, WEB } from "./contract-walk.ts";
 import type { DataPathHost } from "./data-path-host.ts";

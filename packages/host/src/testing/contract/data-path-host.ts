@@ -1,5 +1,5 @@
 import type { IpAddress } from "@svcproxy/topology";
-import type { DataPath } from "../../data-path.ts";
+import type { DataPath } from "../../data-path/data-path.ts";
 
 /** A machine of its own with a data path at work on it, and what others do there; for one test. */
 export interface DataPathHost extends AsyncDisposable {

@@ -5,7 +5,7 @@ import {
   type Problem,
   type ServicePortPlan,
 } from "@svcproxy/topology";
-import { type Census, censusOf, joinCensuses } from "../../census.ts";
+import { type Census, censusOf, joinCensuses } from "../../data-path/census.ts";
 import type {
   ApplyOptions,
   ApplyReport,
@@ -15,8 +15,8 @@ import type {
   Difference,
   PlanDifference,
   ServicePortStatus,
-} from "../../data-path.ts";
-import { serviceName, servicePortStatuses } from "../../service-port-statuses.ts";
+} from "../../data-path/data-path.ts";
+import { serviceName, servicePortStatuses } from "../../data-path/service-port-statuses.ts";
 import type { DataPathHost } from "./data-path-host.ts";
 
 /** Where a data path in memory writes: entries by name. Those of others have other names. */

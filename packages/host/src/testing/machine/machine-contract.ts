@@ -1,13 +1,13 @@
 import { readHostState } from "@svcproxy/rules";
 import { type IpAddress, parseIpAddress, parsePort } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
-import { listBridges } from "../../bridges.ts";
-import { type ConntrackEntry, deleteConntrack, listConntrack } from "../../conntrack.ts";
-import type { Machine } from "../../machine.ts";
-import { requireNetAdmin } from "../../net-admin.ts";
-import { findPortHolder } from "../../port-holder.ts";
-import { readHostStateJson } from "../../read-host-state-json.ts";
-import { runIp, runIpBatch } from "../../run-ip.ts";
+import { type ConntrackEntry, deleteConntrack, listConntrack } from "../../conntrack/conntrack.ts";
+import { listBridges } from "../../machine/bridges.ts";
+import type { Machine } from "../../machine/machine.ts";
+import { requireNetAdmin } from "../../machine/net-admin.ts";
+import { findPortHolder } from "../../machine/port-holder.ts";
+import { readHostStateJson } from "../../machine/read-host-state-json.ts";
+import { runIp, runIpBatch } from "../../tools/run-ip.ts";
 
 /** A machine with nothing on it but loopback, for one test. */
 export interface MachineHost extends AsyncDisposable {

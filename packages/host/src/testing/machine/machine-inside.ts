@@ -1,15 +1,15 @@
 import { execFileSync } from "node:child_process";
 import process from "node:process";
 import type { NetworkNamespace } from "@svcproxy/lab";
-import { parseInterfaces } from "../../addresses.ts";
-import { parseListeners, readHolders } from "../../listeners.ts";
-import type { Machine } from "../../machine.ts";
-import { lockNamespace } from "../../namespace-lock.ts";
-import { readProcesses } from "../../processes.ts";
-import { MissingTool, runTool, type ToolRunner } from "../../run-tool.ts";
-import { sysctlPath } from "../../sysctls.ts";
-import { hasTool } from "../../tool-path.ts";
-import { ToolShell } from "../../tool-shell.ts";
+import { lockNamespace } from "../../lock/namespace-lock.ts";
+import { parseInterfaces } from "../../machine/addresses.ts";
+import { parseListeners, readHolders } from "../../machine/listeners.ts";
+import type { Machine } from "../../machine/machine.ts";
+import { readProcesses } from "../../machine/processes.ts";
+import { sysctlPath } from "../../machine/sysctls.ts";
+import { MissingTool, runTool, type ToolRunner } from "../../tools/run-tool.ts";
+import { hasTool } from "../../tools/tool-path.ts";
+import { ToolShell } from "../../tools/tool-shell.ts";
 
 /** For `as`: an ordinary user without any capability. */
 export const AS_NOBODY: readonly string[] = [

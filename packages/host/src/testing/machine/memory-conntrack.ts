@@ -1,6 +1,6 @@
 import { familyOf } from "@svcproxy/topology";
-import type { ConntrackEntry } from "../../conntrack.ts";
-import type { ToolOutput } from "../../run-tool.ts";
+import type { ConntrackEntry } from "../../conntrack/conntrack.ts";
+import type { ToolOutput } from "../../tools/run-tool.ts";
 
 /** What the kernel tracks, in memory, behind the command line of `conntrack`: listing, deleting, and a batch of deletions. */
 export class MemoryConntrack {

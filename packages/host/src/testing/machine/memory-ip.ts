@@ -7,7 +7,7 @@ import {
   parseCidr,
   parseIpAddress,
 } from "@svcproxy/topology";
-import type { ToolOutput } from "../../run-tool.ts";
+import type { ToolOutput } from "../../tools/run-tool.ts";
 
 export interface MemoryLink {
   readonly name: string;

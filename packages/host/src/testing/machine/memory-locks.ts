@@ -1,6 +1,6 @@
 import { EnvironmentError } from "@svcproxy/topology";
-import type { NamespaceLock } from "../../lock-folder.ts";
-import type { LockOptions } from "../../namespace-lock.ts";
+import type { NamespaceLock } from "../../lock/lock-folder.ts";
+import type { LockOptions } from "../../lock/namespace-lock.ts";
 
 /** The pid of whoever has a lock in memory, for messages. */
 const HOLDER = 1;

@@ -1,0 +1,67 @@
+import { type DataPath, MissingTool, removeTraceLeftover, TRACE_TABLE, thisMachine } from "@svcproxy/host";
+import { EnvironmentError, type Problem, problemOfError } from "@svcproxy/topology";
+import { cleanUpUserspace } from "@svcproxy/userspace";
+import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
+import { logProblems, reportProblems } from "../command-line/log-problems.ts";
+import { openDataPath as openRules } from "../host-rules/host-rules.ts";
+import { openDataPath as openTables } from "../host-rules/host-tables.ts";
+import { refuseBesideAgent } from "./refuse-beside-agent.ts";
+
+/** Removes what is ours of every data path; one that cannot be cleaned up does not keep the others from it. */
+export async function cleanUpAll(context: CommandContext, { json }: { readonly json?: true }): Promise<ExitCode> {
+  await refuseBesideAgent("clean up");
+  const removed: string[] = [];
+  const problems: Problem[] = [];
+  const dataPaths: readonly Cleanable[] = [
+    await openTables(context, {}),
+    await openRules(context, {}),
+    { name: "userspace", cleanup: () => cleanUpUserspace({}, thisMachine) },
+    { name: "trace", cleanup: () => cleanUpTrace(context.signal) },
+  ];
+  for (const dataPath of dataPaths) {
+    const found = await cleanUp(dataPath, context.signal);
+    removed.push(...found.removed);
+    problems.push(...found.problems);
+  }
+  await logProblems(context, problems);
+  if (json === true) await context.print(`${JSON.stringify({ removed, ...reportProblems(problems) }, null, 2)}\n`);
+  else {
+    const what =
+      removed.length === 0
+        ? "nothing to remove: no rule, no table and no VIP here is ours"
+        : `done: removed ${removed.join(", ")}`;
+    await context.print(`${what}\n`);
+  }
+  return problems.some(({ severity }) => severity === "error") ? 1 : 0;
+}
+
+interface Cleanable extends Pick<DataPath, "cleanup"> {
+  readonly name: DataPath["name"] | "trace";
+}
+
+async function cleanUpTrace(signal: AbortSignal) {
+  const isFound = await removeTraceLeftover(thisMachine, { signal });
+  return { removed: isFound ? [`table ${TRACE_TABLE}`] : [], problems: [] };
+}
+
+async function cleanUp(
+  dataPath: Cleanable,
+  signal: AbortSignal,
+): Promise<{ readonly removed: readonly string[]; readonly problems: readonly Problem[] }> {
+  try {
+    return await dataPath.cleanup({ signal });
+  } catch (error) {
+    if (!(error instanceof EnvironmentError) || error.code === "INTERRUPTED") throw error;
+    // Whoever does not have the tool has put nothing there with it.
+    const severity = error instanceof MissingTool ? "warning" : "error";
+    return {
+      removed: [],
+      problems: [
+        {
+          ...problemOfError(error, { subject: dataPath.name === "trace" ? "trace" : `data path ${dataPath.name}` }),
+          severity,
+        },
+      ],
+    };
+  }
+}
