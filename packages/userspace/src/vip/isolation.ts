@@ -45,6 +45,8 @@ export interface IsolationScope {
  * ports costs it nothing.
  */
 export const PREFERENCE = {
+  /** This host's own packets, while VIPs are about to be local. */
+  exempt: 82,
   /** To a VIP: on with the next but one. */
   select: 83,
   others: 84,
@@ -79,6 +81,12 @@ const HIGHEST_PORT_OF_RULES = 65_534;
 /** Blocks by which packets to VIPs are told from all others; each costs every packet. */
 const MOST_BLOCKS = 16;
 const BLOCK_PREFIXES: Readonly<Record<Family, readonly number[]>> = { 4: [16, 8, 0], 6: [64, 48, 32, 0] };
+
+/**
+ * As long as VIPs are not local yet, a route of ours that leads to one gives what this host sends a source that it has not got, and `connect` fails
+ * (ENETUNREACH), although rules of another data path may serve it until then. So its packets pass our rules by meanwhile.
+ */
+export const EXEMPTION = `pref ${PREFERENCE.exempt} iif lo goto ${PREFERENCE.local} protocol ${VIP_MARK.routeProtocol}`;
 
 /** Undefined where nothing of that family is to be isolated. */
 export function isolationOf(family: Family, scope: IsolationScope): Isolation | undefined {

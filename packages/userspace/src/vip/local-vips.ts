@@ -11,7 +11,7 @@ import {
 } from "@svcproxy/topology";
 import type { IsolationScope, VipPort } from "./isolation.ts";
 import { type DeviceAddress, type LocalAddresses, readLocalAddresses } from "./local-addresses.ts";
-import { ensureIsolation, retainIsolation } from "./vip-isolation.ts";
+import { endExemption, ensureIsolation, retainIsolation } from "./vip-isolation.ts";
 import { NONLOCAL_BIND, VIP_DEVICE_KINDS, VIP_MARK } from "./vip-mark.ts";
 import { commandForVips, leftBehind } from "./vip-problems.ts";
 import { ensureRanges, removeRanges } from "./vip-ranges.ts";
@@ -125,6 +125,7 @@ async function ensureLocal(options: LocalVipsOptions, { vips, ports }: WantedVip
   // Last, because on a device that is down addresses come in half the time; and also where an earlier start was killed before it.
   const usesVipDevice = missing.length > 0 && options.device === VIP_MARK.device;
   if (usesVipDevice || now.vipDevice?.ours === true) await runIp(machine, ["link", "set", VIP_MARK.device, "up"]);
+  if (options.isolates === true && missing.length > 0) await endExemption(machine);
   const command = commandForVips([...notLocal.keys()]);
   const added = missing.filter((vip) => !notLocal.has(vip));
   return { added, notLocal, delayed, problems, notIsolated, ...(command === undefined ? {} : { command }) };
@@ -136,7 +137,8 @@ async function isolate(
 ): Promise<ReadonlyMap<Family, string>> {
   const toAdd = device === undefined ? [] : missing;
   const scope = scopeOf(state, { vips, ranges, toAdd });
-  const reasons = new Map(await ensureIsolation(machine, { ...scope, ports }));
+  const exemptsHost = toAdd.length > 0;
+  const reasons = new Map(await ensureIsolation(machine, { ...scope, ports }, { exemptsHost }));
   const known = new Set([...scope.vips, ...missing]);
   for (const vip of vips.filter((address) => !known.has(address))) {
     const family = familyOf(vip);

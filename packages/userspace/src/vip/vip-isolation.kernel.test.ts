@@ -82,16 +82,7 @@ describe.skipIf(reason !== undefined)(`isolated VIPs${reason === undefined ? "" 
   test("at every step of the way in and out the host looks up its own addresses, and whoever comes next ends it", async () => {
     const recorded = await startHosts();
     const before = await state(recorded.host);
-    const steps: (readonly string[])[] = [];
-    const recording: Machine = {
-      ...recorded.machine,
-      run: (tool, args, options = {}) => {
-        const family = args.includes("-6") ? ["-6"] : args.includes("-4") ? ["-4"] : [];
-        const lines = args.includes("-batch") ? (options.input ?? "").trim().split("\n") : [args.join(" ")];
-        if (!args.includes("show")) steps.push(...lines.map((line) => [...family, ...line.split(" ")]));
-        return recorded.machine.run(tool, args, options);
-      },
-    };
+    const { recording, steps } = record(recorded.machine);
     const vips = new LocalVips({ machine: recording, device: "svcproxy0", ranges: [], isolates: true });
     await vips.ensure(VIPS, PORTS);
     await vips.release();
@@ -112,6 +103,23 @@ describe.skipIf(reason !== undefined)(`isolated VIPs${reason === undefined ? "" 
       expect(await state(next.host), step.join(" ")).toBe(before);
     }
     expect((await removeLocalVips(machine)).left).toEqual([]);
+  });
+
+  test("as long as they are about to be local, this host's dials take the way that they took before", async () => {
+    const recorded = await startHosts();
+    const { recording, steps } = record(recorded.machine);
+    const vips = new LocalVips({ machine: recording, device: "svcproxy0", ranges: [], isolates: true });
+    const ports = [DNS, WEB6].map((vip) => ({ protocol: "udp" as const, address: vip, port: 53 }));
+    await vips.ensure([DNS, WEB6], ports);
+    expect(await rules(recorded.host)).not.toMatch(/^82:/m);
+    const { host } = await startHosts();
+    await host.run("ip", ["route", "add", "default", "via", "192.168.9.2"]);
+    await host.run("ip", ["-6", "route", "add", "default", "via", "fd00:9::2"]);
+    for (const step of steps) {
+      await host.run("ip", step).catch(() => {});
+      for (const vip of [DNS, WEB6]) expect(await sourceOf(host, `${vip} 53`), step.join(" ")).toContain(":");
+    }
+    expect(await sourceOf(host, `${DNS} 53`)).toBe(`source: ${DNS}`);
   });
 
   test("a port comes and goes while the others stay, and asking twice changes nothing", async () => {
@@ -182,6 +190,21 @@ async function startHosts() {
   return { host, neighbour, machine: machineInside(host) };
 }
 
+/** What changes the machine by `ip`, as its arguments. */
+function record(machine: Machine): { readonly recording: Machine; readonly steps: readonly (readonly string[])[] } {
+  const steps: (readonly string[])[] = [];
+  const recording: Machine = {
+    ...machine,
+    run: (tool, args, options = {}) => {
+      const family = args.includes("-6") ? ["-6"] : args.includes("-4") ? ["-4"] : [];
+      const lines = args.includes("-batch") ? (options.input ?? "").trim().split("\n") : [args.join(" ")];
+      if (!args.includes("show")) steps.push(...lines.map((line) => [...family, ...line.split(" ")]));
+      return machine.run(tool, args, options);
+    },
+  };
+  return { recording, steps };
+}
+
 /** What stands for the host's own programs, and for its proxy: with TCP both listen on all addresses, so that only rules keep them apart. */
 async function listen(host: NetworkNamespace): Promise<void> {
   const script = `
@@ -221,6 +244,17 @@ async function ask(from: NetworkNamespace, to: string): Promise<string> {
     socket.on("message", (data) => end(String(data)));
     setTimeout(end, ${SILENCE_MS}, "nothing");
     socket.connect(Number(port), host, (error) => error ? end("nothing") : socket.send(Buffer.alloc(Number(length))));`;
+  return (await from.run(process.execPath, ["-e", script, to])).stdout;
+}
+
+/** @returns from which address a datagram would be sent, or the error's code */
+async function sourceOf(from: NetworkNamespace, to: string): Promise<string> {
+  const script = `
+    const [host, port] = process.argv[1].split(" ");
+    const socket = require("dgram").createSocket(host.includes(":") ? "udp6" : "udp4");
+    const end = (text) => { process.stdout.write(text); process.exit(0); };
+    socket.on("error", ({ code }) => end(code));
+    socket.connect(Number(port), host, (error) => end(error?.code ?? "source: " + socket.address().address));`;
   return (await from.run(process.execPath, ["-e", script, to])).stdout;
 }
 

@@ -1,6 +1,6 @@
 import { type IpRefusal, type Machine, runIpBatch } from "@svcproxy/host";
 import { type Family, familyOf, type Problem } from "@svcproxy/topology";
-import { type Isolation, type IsolationScope, isolationOf, PREFERENCE } from "./isolation.ts";
+import { EXEMPTION, type Isolation, type IsolationScope, isolationOf, PREFERENCE } from "./isolation.ts";
 import { readLocalAddresses } from "./local-addresses.ts";
 import { hasIsolation, type IsolationInKernel, isInForce, readIsolation } from "./read-isolation.ts";
 import { leftBehind } from "./vip-problems.ts";
@@ -14,17 +14,35 @@ const FAMILIES: readonly Family[] = [4, 6];
  * is added a second time at 100 before it is taken away at 0, and the other way round at the end: it is there at every moment, whenever we are killed.
  * It keeps the kernel's own protocol number: programs that tidy up foreign rules, as systemd-networkd does, then leave it alone.
  *
+ * @param exemptsHost what this host sends passes the rules by until `endExemption`: for VIPs that are not local yet
  * @returns why VIPs are not isolated, by family; empty where they are
  */
-export async function ensureIsolation(machine: Machine, scope: IsolationScope): Promise<ReadonlyMap<Family, string>> {
+export async function ensureIsolation(
+  machine: Machine,
+  scope: IsolationScope,
+  { exemptsHost }: { readonly exemptsHost: boolean },
+): Promise<ReadonlyMap<Family, string>> {
   const reasons = new Map<Family, string>();
   for (const family of FAMILIES) {
     const wanted = isolationOf(family, scope);
     if (wanted === undefined) continue;
-    const reason = await ensureFamily(machine, family, wanted);
+    const reason = await ensureFamily(machine, family, exemptsHost ? exempting(wanted) : wanted);
     if (reason !== undefined) reasons.set(family, reason);
   }
   return reasons;
+}
+
+function exempting({ routes, rules }: Isolation): Isolation {
+  return { routes, rules: [EXEMPTION, ...rules] };
+}
+
+/** From now on this host's own packets meet the rules as well: the VIPs are local. */
+export async function endExemption(machine: Machine): Promise<void> {
+  for (const family of FAMILIES) {
+    const now = await readIsolation(machine, family);
+    // What cannot be taken away now is taken away by `retainIsolation`.
+    if ("rules" in now && now.rules.has(EXEMPTION)) await refusalsOf(machine, family, [`rule del ${EXEMPTION}`]);
+  }
 }
 
 async function ensureFamily(machine: Machine, family: Family, wanted: Isolation): Promise<string | undefined> {
