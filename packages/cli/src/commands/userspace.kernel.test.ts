@@ -19,7 +19,7 @@ describe.skipIf(reason !== undefined)(
       await proxy.serves();
       expect(await ask(host, VIP)).toBe("one");
       expect(await addresses(host)).toContain(VIP);
-      expect(proxy.stderr.match(/SCTP is not served/g)).toHaveLength(1);
+      expect(proxy.stderr.match(/SCTP_UNSERVED/g)).toHaveLength(1);
       expect(proxy.stderr).toContain("serving 1 of 1 frontends; 1 more cannot be served in userspace");
       expect(proxy.stderr).toContain("open files are allowed");
       expect(await proxy.kill("SIGTERM")).toBe(0);
