@@ -18,8 +18,8 @@ export function isIptablesTable({
 /**
  * A rule of iptables as nft's text has it. nft translates iptables' extensions, and most of them rightly; of
  * `! --ctstate RELATED,ESTABLISHED,DNAT` it prints `ct status dnat`, of `--ports` with a range its ends alone, and of `!` with a
- * helper, a label or an owner a condition that no packet without a connection, or without a socket, meets. What is told of these is a condition that nobody
- * can answer.
+ * helper, a label or an owner a condition that no packet without a connection, or without a socket, meets; of every ICMP type, and of none
+ * (`! --icmp-type any`), it prints the protocol a second time. What is told of these is a condition that nobody can answer.
  */
 export function withoutTranslation(rule: NftRule): NftRule {
   const gates: NftStatement[] = [];
@@ -36,6 +36,7 @@ export function withoutTranslation(rule: NftRule): NftRule {
   leaveOut((statement) => asksCt(statement, "label") || setsLabel(statement), "connlabel");
   leaveOut(asksForOtherOwner, "owner");
   leaveOut(asksEitherPort, "multiport");
+  if (statements.some((statement) => isMeta(statement, ["l4proto"]))) leaveOut(asksIpProtocol, "icmp");
   return gates.length === 0 ? rule : { ...rule, statements: [...gates, ...statements] };
 }
 
@@ -68,12 +69,16 @@ function setsLabel(statement: NftStatement): boolean {
 }
 
 function asksForOtherOwner(statement: NftStatement): boolean {
-  return (
-    statement.kind === "match" &&
-    statement.comparison === "!=" &&
-    statement.left.kind === "meta" &&
-    ["skuid", "skgid"].includes(statement.left.key)
-  );
+  return isMeta(statement, ["skuid", "skgid"]) && statement.kind === "match" && statement.comparison === "!=";
+}
+
+function isMeta(statement: NftStatement, keys: readonly string[]): boolean {
+  return statement.kind === "match" && statement.left.kind === "meta" && keys.includes(statement.left.key);
+}
+
+function asksIpProtocol(statement: NftStatement): boolean {
+  if (statement.kind !== "match" || statement.left.kind !== "payload") return false;
+  return statement.left.header === "ip" && statement.left.field === "protocol";
 }
 
 function asksEitherPort(statement: NftStatement): boolean {
