@@ -41,8 +41,9 @@ export async function createMutantWorld(): Promise<KernelWorld> {
 /** Enough to tell a share from its half. */
 const REPEATS_OF_COUNTER_EXAMPLE = 1200;
 
-/** So many connections of a client that is forgotten before each. */
+/** So often a client that is forgotten dials, each time so many connections: the first is drawn, the others show whether it is remembered. */
 const DRAWS = 400;
+const CONNECTIONS_A_DRAW = 3;
 
 /** Of what decides how long a client is remembered. */
 const ABOUT_TIME = /recent|timeout|affinity|slot|forget|update|recall|learn/;
@@ -152,14 +153,16 @@ class Traffic {
     return undefined;
   }
 
-  /** Where a client draws once, it is forgotten before each connection. */
+  /** What becomes of the connections of one draw, each as one fate. */
   async #draws(variant: Variant, probe: KernelProbe): Promise<Fates> {
     await variant.load(this.#world);
     const all = new Map<string, number>();
     for (let draw = 0; draw < DRAWS; draw++) {
       await variant.forget(this.#world);
-      const [fates] = await fatesOf(this.#world, [{ ...probe, repeats: 1 }], { tellsOurBit: this.#tellsOurBit });
-      for (const [end, count] of fates ?? []) all.set(end, (all.get(end) ?? 0) + count);
+      const dialled = { ...probe, repeats: CONNECTIONS_A_DRAW };
+      const [fates] = await fatesOf(this.#world, [dialled], { tellsOurBit: this.#tellsOurBit });
+      const fate = JSON.stringify([...(fates ?? [])].sort());
+      all.set(fate, (all.get(fate) ?? 0) + 1);
     }
     return all;
   }
