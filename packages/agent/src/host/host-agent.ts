@@ -39,6 +39,8 @@ import { watchForBetter } from "./watch-for-better.ts";
 
 /** A lease holds for days. */
 const LEASE_RENEWAL_MS = 6 * 3600 * 1000;
+/** After all is served for the first time. */
+const COLLECT_AFTER_MS = 5_000;
 
 /** The life of one `svcproxy run`: the only one of its network namespace, it keeps one data path true to a source until it is stopped. */
 export class HostAgent {
@@ -253,7 +255,14 @@ export class HostAgent {
     onServing?.().catch((err: unknown) => logger.warn({ err }, "what comes once all is served could not be done"));
     this.#replacement?.serves();
     this.#startFindings();
-    collectGarbage();
+    this.#collectLater();
+  }
+
+  /** What serving the first plan still holds is garbage as well by then; a process that carries connections is not stopped for it. */
+  #collectLater(): void {
+    if (this.#chosen?.dataPath.name === "userspace") return;
+    const timer = setTimeout(collectGarbage, COLLECT_AFTER_MS);
+    this.#opened.defer(() => clearTimeout(timer));
   }
 
   #startFindings(): void {
