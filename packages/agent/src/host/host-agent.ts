@@ -40,7 +40,7 @@ import { watchForBetter } from "./watch-for-better.ts";
 /** A lease holds for days. */
 const LEASE_RENEWAL_MS = 6 * 3600 * 1000;
 /** After all is served for the first time. */
-const COLLECT_AFTER_MS = 5_000;
+const COLLECT_AFTER_MS = 1_000;
 
 /** The life of one `svcproxy run`: the only one of its network namespace, it keeps one data path true to a source until it is stopped. */
 export class HostAgent {
