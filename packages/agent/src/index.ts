@@ -29,11 +29,11 @@ export { ServiceCounterReader, type ServiceCounters } from "./host/counters/serv
 export { HostAgent } from "./host/host-agent.ts";
 export type { HostAgentOptions } from "./host/host-agent-options.ts";
 export { type HostAgentStatus, isHostAgentStatus } from "./host/host-agent-status.ts";
-export { keepHeapSmall } from "./host/keep-heap-small.ts";
 export { setOomScore } from "./host/oom-score.ts";
 export { portsOf, renderHostAgentStatus } from "./host/render-host-agent-status.ts";
 export type { ServiceDetail } from "./host/service-book.ts";
 export { type ToldTopology, topologyOf } from "./host/told-topology.ts";
+export { keepHeapSmall } from "./host/tune-v8.ts";
 export { type GiveBackOptions, giveBack } from "./kube-proxy/give-back.ts";
 export { ApiClient } from "./kubernetes/api-client.ts";
 export { KubernetesSource, type KubernetesSourceOptions } from "./kubernetes/kubernetes-source.ts";

@@ -21,20 +21,19 @@ import { agentSocketPath, HostPlace } from "./agent-place.ts";
 import { answerQuestions } from "./agent-questions.ts";
 import { AgentServers } from "./agent-servers.ts";
 import { type ChosenDataPath, chooseDataPath, type KeptDataPath } from "./choose-data-path.ts";
-import { collectGarbage } from "./collect-garbage.ts";
 import { describeHostAgent } from "./describe-host-agent.ts";
 import { DriftKeeper } from "./drift-keeper.ts";
 import { FindingsKeeper, lookByProgram, type Served } from "./findings-keeper.ts";
 import type { HostAgentOptions } from "./host-agent-options.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import { InForce } from "./in-force.ts";
-import { compileLess } from "./keep-heap-small.ts";
 import { KernelWatch } from "./kernel-watch.ts";
 import { OldDataPaths } from "./old-data-paths.ts";
 import { OwnTools } from "./own-tools.ts";
 import { readCensus } from "./read-census.ts";
 import { refuseKubeProxy } from "./refuse-kube-proxy.ts";
 import { Succession } from "./succession.ts";
+import { collectGarbage, compileLess } from "./tune-v8.ts";
 import { watchForBetter } from "./watch-for-better.ts";
 
 /** A lease holds for days. */

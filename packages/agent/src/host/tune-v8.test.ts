@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { collectGarbage } from "./collect-garbage.ts";
+import { collectGarbage } from "./tune-v8.ts";
 
 test("what nobody holds is gone at once", async () => {
   const garbage = new WeakRef({ large: new Array(1_000).fill("text") });
