@@ -9,7 +9,7 @@
  *
  *     pnpm --filter svcproxy bench:agent          (root; SERVICES=5000 CHANGES=40 SECONDS=10)
  */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
@@ -17,12 +17,12 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { inOwnNetwork } from "@svcproxy/host/testing";
 
 const SERVICES = Number(process.env["SERVICES"] ?? 5_000);
 const CHANGES = Number(process.env["CHANGES"] ?? 40);
 const SECONDS = Number(process.env["SECONDS"] ?? 10);
 const CHANGES_A_SECOND = 50;
-const INSIDE = "inside";
 
 const program = resolve(import.meta.dirname, "../bin/svcproxy.cjs");
 /** The address on which all that is dialled answers. */
@@ -33,12 +33,7 @@ const CLOCK_TICK_MS = 10;
 /** Before it is served, what is dialled is not answered: a dial that waits for the kernel to repeat its SYN would see that a second late. */
 const DIAL_TIMEOUT_MS = 100;
 
-if (process.argv[2] === INSIDE) await measure();
-else {
-  const own = [process.execPath, ...process.execArgv, ...process.argv.slice(1), INSIDE];
-  const { status } = spawnSync("unshare", ["--net", "--kill-child", ...own], { stdio: "inherit" });
-  process.exitCode = status ?? 1;
-}
+await inOwnNetwork(measure);
 
 async function measure(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "svcproxy-bench-"));

@@ -4,7 +4,7 @@
  *
  *     pnpm --filter svcproxy bench:reload          (root; SERVICES=5000 ENDPOINTS=10 SECONDS=20)
  */
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { largeTopologyText } from "@svcproxy/host/testing";
+import { inOwnNetwork, largeTopologyText } from "@svcproxy/host/testing";
 
 const SERVICES = Number(process.env["SERVICES"] ?? 5_000);
 const ENDPOINTS = Number(process.env["ENDPOINTS"] ?? 10);
@@ -21,7 +21,6 @@ const DIAL_EVERY_MS = 5;
 const RELOAD_EVERY_MS = 2_000;
 /** What the issue allows. */
 const BOUND_MS = 100;
-const INSIDE = "inside";
 const PROBE_VIP = "10.100.255.1";
 const SERVER_PORT = 8080;
 
@@ -29,12 +28,7 @@ const SERVER = `require("net").createServer((socket) => socket.on("error", () =>
 
 const program = resolve(import.meta.dirname, "../bin/svcproxy.cjs");
 
-if (process.argv[2] === INSIDE) await measure();
-else {
-  const own = [process.execPath, ...process.execArgv, ...process.argv.slice(1), INSIDE];
-  const { status } = spawnSync("unshare", ["--net", "--kill-child", ...own], { stdio: "inherit" });
-  process.exitCode = status ?? 1;
-}
+await inOwnNetwork(measure);
 
 async function measure(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "svcproxy-bench-"));

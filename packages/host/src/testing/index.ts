@@ -1,4 +1,5 @@
 export * from "./bench/connection-rates.ts";
+export * from "./bench/in-own-network.ts";
 export * from "./bench/large-topology.ts";
 export * from "./bench/median.ts";
 export * from "./contract/contract-plan.ts";
