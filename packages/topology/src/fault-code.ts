@@ -2,6 +2,7 @@
 export type FaultCode =
   // The file
   | "EMPTY_FILE"
+  | "CUT_OFF"
   | "NOT_UTF8"
   | "FILE_TOO_LARGE"
   | "TOO_MANY_VALUES"

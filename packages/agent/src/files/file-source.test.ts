@@ -196,6 +196,33 @@ describe("a directory", () => {
     expect(await nextChange(events)).toEqual([["two"], ["default/one"]]);
   });
 
+  test.for(["topology.yaml", "."])("a file that ends within a line may have been cut off: %s", async (input) => {
+    const folder = await temporaryFolder();
+    const file = join(folder, "topology.yaml");
+    const text = topologyOf("one", "two");
+    await writeFile(file, text);
+    const { events } = await follow([join(folder, input)], { pollMs: 30 });
+    const cut = text.slice(0, text.lastIndexOf("  - { name: two") + 1);
+    await replace(file, cut);
+    const fault = {
+      code: "CUT_OFF",
+      at: { file, line: cut.split("\n").length, column: 2 },
+      hint: expect.stringContaining("line break"),
+    };
+    expect(await next(events)).toMatchObject({ kind: "problem", problems: [fault] });
+    await replace(file, topologyOf("one"));
+    expect(await nextChange(events)).toEqual([["one"], ["default/two"]]);
+    // In brackets it is whole, or cannot be read.
+    await replace(
+      file,
+      `{ hosts: [{ name: a, address: 192.0.2.1 }], services: [{ name: three, clusterIP: 10.96.0.1, ports: [{ port: 80 }] }] }`,
+    );
+    expect(await nextChange(events)).toEqual([["three"], ["default/one", "default/three"]]);
+    // Whoever never ends the last line means it so.
+    await replace(file, topologyOf("four").trimEnd());
+    expect(await nextChange(events)).toEqual([["four"], ["default/three", "default/four"]]);
+  });
+
   test("a file that was emptied takes nothing away, but is a problem; a pipe among the files is one too", async () => {
     const folder = await temporaryFolder();
     await writeFile(join(folder, "topology.yaml"), topologyOf("one"));

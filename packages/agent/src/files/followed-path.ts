@@ -3,6 +3,7 @@ import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { type Fault, InputError, type InputFile, inputError } from "@svcproxy/topology";
 import type { ChangeHint, WatchedFolder } from "./change-notices.ts";
+import { cutOffError, endsWithLine } from "./cut-off.ts";
 import { entriesOnTheWay } from "./entries-on-the-way.ts";
 import {
   explained,
@@ -40,6 +41,7 @@ interface KnownFile<T> {
 interface GoodFile<T> {
   readonly file: string;
   readonly loaded: T;
+  readonly endsWithLine: boolean;
 }
 
 /** What a path has. */
@@ -255,7 +257,10 @@ export class FollowedPath<T> {
     }
     const loaded = this.#loadFile({ file: name, bytes }, known);
     const kept = loaded.kind === "faulty" ? known?.good : undefined;
-    const good = loaded.kind === "loaded" ? { file: name, loaded: loaded.value } : kept;
+    const good =
+      loaded.kind === "loaded"
+        ? { file: name, loaded: loaded.value, endsWithLine: endsWithLine({ file: name, bytes }) }
+        : kept;
     if (known === undefined) this.#names = undefined;
     this.#files.set(name, { ...stamped, loaded, good });
     if (good !== undefined && known?.loaded.kind === "loaded" && loaded.kind === "loaded") this.#replaced(good);
@@ -266,6 +271,8 @@ export class FollowedPath<T> {
   /** In a directory a file may be empty, but not become so: whoever wrote it may have been cut off. */
   #loadFile(file: InputFile, known: KnownFile<T> | undefined): Loaded<T> {
     const loaded = this.#load(file);
+    const cutOff = loaded.kind === "loaded" ? cutOffError(file, known?.good) : undefined;
+    if (cutOff !== undefined) return { kind: "faulty", fault: cutOff };
     const wasEmpty = known === undefined ? !this.#hadContent(file.file) : known.loaded.kind === "empty";
     const mayBeEmpty = this.#kind === "directory" && wasEmpty;
     return loaded.kind === "empty" && !mayBeEmpty ? { kind: "faulty", fault: loaded.fault } : loaded;

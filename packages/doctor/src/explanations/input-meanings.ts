@@ -6,6 +6,11 @@ export const INPUT_MEANINGS = {
     means: "A file of the topology has nothing in it, or only comments.",
     remedy: "Start it with hosts:; svcproxy schema prints the format.",
   },
+  CUT_OFF: {
+    means:
+      "A file that was followed says less than before, and ends as if it had been cut off. What it held before stays.",
+    remedy: "Write it whole. If it is, end its last line with a line break, and write services: [] for none.",
+  },
   NOT_UTF8: {
     means: "A file is not UTF-8 text.",
     remedy: "Save it as UTF-8.",

@@ -32,6 +32,8 @@ describe("a topology file", () => {
   const topology = (services: readonly string[], { hosts = "{ name: a, address: 192.0.2.1 }", more = "" } = {}) =>
     loaded("t.yaml", `hosts: [${hosts}]\n${more}services:\n${services.join("")}`);
   const [WEB, DNS] = [service("name: web", { vip: 1 }), service("name: dns", { vip: 2 })];
+  const OTHER = service("name: other", { vip: 3 });
+  const SERVED = ["web 10.96.0.1 10.0.0.1:80", "dns 10.96.0.2 10.0.0.1:80"];
 
   function reading(...first: readonly string[]) {
     const reader = new InputReader();
@@ -92,6 +94,33 @@ describe("a topology file", () => {
     const { services, refused } = reading(WEB, DNS)(topology([service("nmae: web", { vip: 1 }), DNS]));
     expect(services.toSorted()).toEqual(["dns 10.96.0.2 10.0.0.1:80", "web 10.96.0.1 10.0.0.1:80"]);
     expect(refused).toEqual([["a service without a name in t.yaml", false]]);
+  });
+
+  test("what a file had after an entry that is broken off stays, and is named", () => {
+    const read = reading(WEB, DNS, OTHER);
+    const { services, faults } = read(topology([WEB, "  - name: dns\n"]));
+    expect(services.toSorted()).toEqual([...SERVED, "other 10.96.0.3 10.0.0.1:80"].toSorted());
+    expect(faults.at(-1)).toMatchObject({
+      code: "CUT_OFF",
+      message: expect.stringContaining("service default/other stays"),
+    });
+    expect(read(topology([WEB, DNS])).services).toEqual(SERVED);
+    expect(read(topology([DNS, service("name: web", { vip: 1 }), "  - name: new\n"])).services.toSorted()).toEqual(
+      SERVED.toSorted(),
+    );
+  });
+
+  test("a broken entry before others keeps nothing that was taken away", () => {
+    const { services } = reading(WEB, DNS, OTHER)(topology(["  - name: dns\n", WEB]));
+    expect(services.toSorted()).toEqual(SERVED.toSorted());
+  });
+
+  test("services that are gone with their key are a fault, an empty list of them is none", () => {
+    const read = reading(WEB, DNS);
+    const hosts = "hosts:\n  - { name: a, address: 192.0.2.1 }\n";
+    expect(() => read(loaded("t.yaml", hosts))).toThrow("lacks `services`, of which it had 2 before");
+    expect(read(loaded("t.yaml", `${hosts}services: []\n`)).services).toEqual([]);
+    expect(read(loaded("t.yaml", hosts)).services).toEqual([]);
   });
 
   test("a host with a fault keeps its last good state", () => {

@@ -1,6 +1,7 @@
 import type { Fault } from "../errors.ts";
 import type { KubernetesOptions, ParsedKubernetes } from "../kubernetes/parse-kubernetes.ts";
 import { readInput } from "../read-input.ts";
+import { fileFault } from "../text/decode-text.ts";
 import type { DocumentPath, Path, PathFault } from "../text/fault-report.ts";
 import { UnreadableInput } from "../text/finish-reading.ts";
 import type { LoadedDocuments } from "../text/load-documents.ts";
@@ -55,6 +56,7 @@ export function readLeniently(
     const documents = reading.documents();
     try {
       const read = readInput({ ...loaded, documents }, options);
+      reading.refuseWithoutServices();
       return {
         ...read,
         documents,
@@ -127,6 +129,10 @@ class Reading {
     );
   }
 
+  #ofFile(entries: readonly InputEntry[], { source: { file } }: SourceDocument): readonly InputEntry[] {
+    return entries.filter(({ document: { source } }) => source.file === file || source.file === OF_ANOTHER_READER);
+  }
+
   #wasCutOff(file: string): boolean {
     return this.#cutFiles.has(file) || (this.#cutFiles.size > 0 && file === OF_ANOTHER_READER);
   }
@@ -156,10 +162,37 @@ class Reading {
       // Without them all services would be served otherwise.
       if (decision.kind === "drop" && entry.kind === "node settings") return false;
       this.#refusals.set(entry, { decision, faults: [...(before?.faults ?? []), ...ofEntry] });
-      if (isCut(entry)) this.#cutFiles.add(entry.document.source.file);
-      else if (entry.name === undefined) this.#keptKinds.add(entry.kind);
+      if (isCut(entry) || this.#isLast(entry)) this.#cutFiles.add(entry.document.source.file);
+      if (!isCut(entry) && entry.name === undefined) this.#keptKinds.add(entry.kind);
     }
     return blamed.size > 0 && this.#isSomethingLeft();
+  }
+
+  /** Whether it stands at the end of its file: what comes after it was perhaps cut off with a part of it. */
+  #isLast({ document, path, kind }: InputEntry): boolean {
+    const { file } = document.source;
+    const lastDocument = this.#documents.findLast(({ source }) => source.file === file);
+    if (document !== lastDocument || kind === "node settings") return false;
+    const [list = "", index] = path;
+    if (list === "" || !isMapping(document.value)) return true;
+    const items = document.value[list];
+    const isLastKey = Object.keys(document.value).at(-1) === list;
+    return isLastKey && Array.isArray(items) && index === items.length - 1;
+  }
+
+  /**
+   * A topology file of which the services are gone, key and all: an empty list says `[]`.
+   *
+   * @throws InputError CUT_OFF
+   */
+  refuseWithoutServices(): void {
+    const [document, another] = this.#documents;
+    if (document === undefined || another !== undefined || !isMapping(document.value)) return;
+    if (!("hosts" in document.value) || "services" in document.value || this.#missing().length > 0) return;
+    const had = [...this.#goodEntries().values()].filter(({ kind }) => kind === "service").length;
+    if (had === 0) return;
+    const message = `It lacks \`services\`, of which it had ${had} before: it may have been cut off`;
+    throw fileFault("CUT_OFF", document.source.file, message, { hint: "Write `services: []` for none" });
   }
 
   /** Of two that exclude each other, the one that changed is to blame. */
@@ -194,9 +227,13 @@ class Reading {
     const services = this.#documents.flatMap(entriesOnce).filter(({ kind }) => kind.toLowerCase() === "service");
     return (
       services.length === 0 ||
-      this.#missing().length > 0 ||
+      (this.#isSomethingNameless() && this.#missing().length > 0) ||
       services.some((entry) => this.#refusals.get(entry)?.decision.kind !== "drop")
     );
+  }
+
+  #isSomethingNameless(): boolean {
+    return [...this.#refusals.keys()].some((entry) => isCut(entry) || entry.name === undefined);
   }
 
   /** Without those of what is not taken. */
@@ -220,16 +257,36 @@ class Reading {
   }
 
   refused(): readonly RefusedInput[] {
+    const missing = this.#missing();
     return [...this.#refusals].flatMap(([refused, { decision, faults }]) => {
       const { name, kind, document } = refused;
       const [first, ...others] = locateFaults(faults);
       if (first === undefined) return [];
       const entry = name ?? `a ${kind} without a name in ${document.source.file}`;
-      const isKept = decision.kind === "replace" || (isCut(refused) && this.#missing().length > 0);
-      return [{ entry, isKept, faults: [first, ...others] as const }];
+      const isKept = decision.kind === "replace" || (isCut(refused) && missing.length > 0);
+      const stayed =
+        missing.length > 0 && name !== undefined && this.#isLast(refused) ? this.#ofFile(missing, document) : [];
+      const more = stayed.length === 0 ? [] : [whatStays(stayed, first)];
+      return [{ entry, isKept, faults: [first, ...others, ...more] as const }];
     });
   }
 }
+
+/** That entries which the file had before stay, because the fault stands at its end. */
+function whatStays(entries: readonly InputEntry[], { at }: Fault): Fault {
+  const names = entries.map(({ name = "" }) => name);
+  const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : "";
+  const [stay, them] = names.length === 1 ? ["stays", "it"] : ["stay", "them"];
+  return {
+    severity: "warning",
+    code: "CUT_OFF",
+    message: `With it at its end the file may have been cut off, so ${names.slice(0, MOST_NAMED).join(", ")}${more} ${stay} as before`,
+    ...(at === undefined ? {} : { at }),
+    hint: `Mend the last entry to take ${them} away`,
+  };
+}
+
+const MOST_NAMED = 3;
 
 /** Whether it does not even say of what kind it was. */
 function isCut({ name, kind }: InputEntry): boolean {
