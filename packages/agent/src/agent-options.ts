@@ -1,6 +1,7 @@
-import type { ApplyReport, DataPath, ServicePortStatus } from "@svcproxy/host";
+import type { ApplyReport, DataPath, FamilyCounts, ServicePortStatus } from "@svcproxy/host";
 import type { HostPlan, Topology } from "@svcproxy/topology";
 import type { Logger } from "pino";
+import type { ProgrammedChange } from "./awaited-changes.ts";
 import type { RemovalGuard } from "./removal-guard.ts";
 import type { Source } from "./source.ts";
 import type { ServiceManager } from "./systemd/service-manager.ts";
@@ -33,8 +34,8 @@ export interface AgentOptions {
   readonly isPaused?: () => boolean;
   /** Called after each plan that was carried out. */
   readonly onCarriedOut?: (outcome: CarriedOut) => void;
-  /** Called each time that none of a plan could be carried out. */
-  readonly onFailure?: () => void;
+  /** Called each time that none of a plan could be carried out; `isPartial`: only services that changed were to be. */
+  readonly onFailure?: (failure: { readonly isPartial: boolean }) => void;
 }
 
 export interface CarriedOut {
@@ -45,9 +46,13 @@ export interface CarriedOut {
   /** Services (`namespace/name`) that differ from the plan before; undefined: nothing was known of what was in force. */
   readonly changed: ReadonlySet<string> | undefined;
   /** See `ApplyReport`. */
-  readonly deletedUdpFlows: number;
+  readonly deletedUdpFlows: FamilyCounts;
   readonly settledUdpMs: ApplyReport["settledUdpMs"];
   readonly ruleCounts: ApplyReport["ruleCounts"];
+  /** See `ApplyReport`. */
+  readonly refusedPart: boolean;
+  /** Changes of endpoints that are in force now, with how long each took from what caused it. */
+  readonly programmed: readonly ProgrammedChange[];
   /** How each port of the plan stands. */
   readonly ports: readonly ServicePortStatus[];
 }

@@ -312,6 +312,22 @@ describe("a change that takes away most of what is served", () => {
   });
 });
 
+test("a change of endpoints that failed is measured when it is in force, and its failure told as one of changed services", async () => {
+  const outcomes: (readonly [number, boolean])[] = [];
+  const failures: boolean[] = [];
+  const { dataPath, source } = await started(topologyOf({ web: 1 }), {
+    onCarriedOut: ({ programmed, refusedPart }) => void outcomes.push([programmed.length, refusedPart]),
+    onFailure: ({ isPartial }) => void failures.push(isPartial),
+  });
+  dataPath.machine.refused = "everything";
+  source.set(topologyOf({ web: 2 }), { begun: [{ service: "default/web", family: 4, at: new Date() }] });
+  await vi.waitFor(() => expect(failures).toEqual([true]));
+  expect(outcomes).toEqual([[0, false]]);
+  dataPath.machine.refused = [];
+  await vi.waitFor(() => expect(outcomes).toHaveLength(2), { timeout: 20_000 });
+  expect(outcomes[1]).toEqual([1, false]);
+});
+
 test("what another program changed is mended, and told", async () => {
   const { agent, dataPath, served } = await started(topologyOf({ web: 1 }));
   expect(await agent.mend()).toEqual([]);

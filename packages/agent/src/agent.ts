@@ -6,6 +6,7 @@ import {
   type DataPathName,
   type DataPathSession,
   type Difference,
+  NO_COUNTS,
   repeat,
 } from "@svcproxy/host";
 import {
@@ -25,6 +26,7 @@ import {
 import type { AgentOptions } from "./agent-options.ts";
 import type { AgentStatus } from "./agent-status.ts";
 import { ApplyPace } from "./apply-pace.ts";
+import { AwaitedChanges } from "./awaited-changes.ts";
 import { type AgentFacts, type Applied, describeAgent, summarizeAgent } from "./describe-agent.ts";
 import { HealthCheckServers } from "./observe/health-check-servers.ts";
 import { ProblemLog } from "./problem-log.ts";
@@ -49,6 +51,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #ending = new AbortController();
   readonly #started = Promise.withResolvers<void>();
+  readonly #awaited = new AwaitedChanges();
   readonly #problemLog: ProblemLog;
   readonly #healthChecks: HealthCheckServers;
   readonly #retry: RetryTimer;
@@ -71,6 +74,8 @@ export class Agent {
   #machineCheck: NodeJS.Timeout | undefined;
   #staleCheck: NodeJS.Timeout | undefined;
   #busySince: Date | undefined;
+  /** Whether what is under way concerns only services that changed. */
+  #isPartial = false;
   #isReady = false;
   #said = "starting";
 
@@ -119,6 +124,7 @@ export class Agent {
     this.#turn = this.#turn.then(async () => {
       if (this.#ending.signal.aborted) return;
       this.#busySince = new Date();
+      this.#isPartial = false;
       try {
         await work();
       } catch (error) {
@@ -137,7 +143,7 @@ export class Agent {
       this.#ending.abort();
       return;
     }
-    this.#options.onFailure?.();
+    this.#options.onFailure?.({ isPartial: this.#isPartial });
     if (error instanceof EnvironmentError) this.#failure = failureOf(error, this.#failure);
     else {
       this.#options.logger.error({ err: error }, "this is a bug in svcproxy: the plan could not be carried out");
@@ -147,6 +153,7 @@ export class Agent {
   }
 
   async #take(event: SourceEvent): Promise<void> {
+    if (event.kind === "snapshot") this.#awaited.add(event.begun ?? []);
     if (event.kind === "problem") this.#sourceFailed(event.problems, event.error);
     // Nothing may be taken away by a part of the state.
     else if (event.complete && this.#makePlan(event)) await this.#carryOut();
@@ -194,16 +201,23 @@ export class Agent {
     const session = this.#session ?? (await this.#open());
     const before = this.#isUnsure ? undefined : this.#applied;
     const changed = before === undefined ? undefined : changedServices(plan, before.plan);
+    this.#isPartial = changed !== undefined;
     const report = await session.apply(plan, changed === undefined ? {} : { changed });
+    const programmed = isHeld ? [] : this.#awaited.settle(session.status());
     this.#isUnsure = false;
     this.#failure = undefined;
     await this.#carriedOut(plan, { session, report });
     const ports = session.status();
     const isWhole = countStates(ports)["in-force"] === ports.length;
-    const { deletedUdpFlows = 0, settledUdpMs, ruleCounts } = report;
+    const { deletedUdpFlows = NO_COUNTS, settledUdpMs, ruleCounts, refusedPart = false } = report;
     const tookMs = performance.now() - startedMs;
-    const measured = { deletedUdpFlows, settledUdpMs, ruleCounts };
+    const measured = { deletedUdpFlows, settledUdpMs, ruleCounts, refusedPart, programmed };
     this.#options.onCarriedOut?.({ plan, changed, ports, isWhole, tookMs, ...measured });
+  }
+
+  /** See `DataPathSession`; undefined: this data path leaves nothing over. */
+  get cleanupFailureCount(): number | undefined {
+    return this.#session?.cleanupFailureCount?.();
   }
 
   /** The last of which a plan could be made. */

@@ -1,4 +1,4 @@
-import type { Problem, SvcproxyError, Topology } from "@svcproxy/topology";
+import type { Family, Problem, SvcproxyError, Topology } from "@svcproxy/topology";
 
 /** Where the topology comes from and goes on coming from: files, a cluster, a store. */
 export interface Source {
@@ -67,8 +67,18 @@ export interface SourceSnapshot {
    * took them out. However many these are, their going needs no confirmation. Absent: nothing is known of any.
    */
   readonly withdrawn?: ReadonlySet<string>;
+  /** Changes of endpoints that this snapshot is the first to tell, as far as the source says when each began. Absent: it does not. */
+  readonly begun?: readonly BegunChange[];
   /** Registrations that are kept in `topology` although the source lost them: `warnings` names them. Absent: none. */
   readonly staleEndpoints?: number;
+}
+
+/** A change of a service's endpoints, and when what caused it happened by the clock of who told it: a pod became ready, say. */
+export interface BegunChange {
+  /** `namespace/name`. */
+  readonly service: string;
+  readonly family: Family;
+  readonly at: Date;
 }
 
 /** An entry of a source (a service of a file, a file of a directory, an object of a cluster, a key of a store) with a fault. */

@@ -5,6 +5,7 @@ export * from "./conntrack/tracked-connections.ts";
 export * from "./data-path/census.ts";
 export * from "./data-path/compose-plan.ts";
 export * from "./data-path/data-path.ts";
+export * from "./data-path/family-counts.ts";
 export * from "./data-path/frontend-counts.ts";
 export * from "./data-path/isolate-refusal.ts";
 export * from "./data-path/service-port-statuses.ts";

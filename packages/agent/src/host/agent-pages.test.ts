@@ -5,34 +5,17 @@ import { join } from "node:path";
 import { EnvironmentError, exampleTopology } from "@svcproxy/topology";
 import { expect, onTestFinished, test } from "vitest";
 import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
+import { exampleMeasuredWork } from "../testing/example-measured-agent.ts";
 import { AgentPages } from "./agent-pages.ts";
-import { addApply, NO_APPLIES } from "./apply-times.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import { type PagePlace, servePages } from "./page-server.ts";
 
-const CHANGES = { services: { total: 7, pending: 1 }, endpoints: { total: 9, pending: 2 } };
 const NO_SERVICES = { ...exampleTopology().topology, ...{ id: "1", host: "one", hosts: [], services: [] } };
 const COUNTERS = {
   services: [{ service: "default/web", portName: "", protocol: "TCP" as const, connections: 3 }],
   leftOut: 0,
   readAt: new Date("2026-01-01T00:00:05.000Z"),
 };
-const WORK = {
-  fullApplies: addApply(NO_APPLIES, { tookMs: 1_500, at: new Date() }),
-  partialApplies: addApply(NO_APPLIES, { tookMs: 3, at: new Date() }),
-  udpSettlings: addApply(NO_APPLIES, { tookMs: 7, at: new Date() }),
-  ...{ deletedUdpFlows: 3, failureCount: 2, objectChanges: CHANGES },
-  ruleCounts: [{ family: 4 as const, table: "nat", total: 120, written: 5 }],
-};
-const OLDER = {
-  pid: 41,
-  takenOverAt: "2026-01-01T00:00:30.000Z",
-  connections: 3,
-  udpSessions: 0,
-  isDraining: false,
-  inUse: [],
-};
-
 async function served(which: "health" | "metrics" | "socket", status: Partial<HostAgentStatus> = {}) {
   const folder = await mkdtemp(join(tmpdir(), "svcproxy-pages-"));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -47,7 +30,7 @@ async function served(which: "health" | "metrics" | "socket", status: Partial<Ho
     },
     tellServices: () => [],
     services: async () => ({ services: undefined, plan: undefined }),
-    work: async () => ({ ...WORK, generations: [OLDER] }),
+    work: async () => exampleMeasuredWork(),
     counters: async () => COUNTERS,
     tellTopology: (since) => (since === undefined ? undefined : { ...NO_SERVICES, since }),
     rules: async () => {
@@ -168,17 +151,32 @@ test("what was changed, queued and forgotten has kube-proxy's names; older gener
     ['kubeproxy_sync_full_proxy_rules_duration_seconds_sum{ip_family="IPv4"}', 1.5],
     ['kubeproxy_sync_partial_proxy_rules_duration_seconds_bucket{ip_family="IPv4",le="0.004"}', 1],
     ['kubeproxy_conntrack_reconciler_sync_duration_seconds_sum{ip_family="IPv4"}', 0.007],
-    ['kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv4"}', 2],
+    ['kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv4"}', 4],
+    ['kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total{ip_family="IPv4"}', 1],
+    ['kubeproxy_network_programming_duration_seconds_bucket{ip_family="IPv4",le="0.5"}', 1],
+    ['kubeproxy_network_programming_duration_seconds_bucket{ip_family="IPv4",le="59"}', 1],
+    ['kubeproxy_network_programming_duration_seconds_bucket{ip_family="IPv4",le="65"}', 2],
+    ['kubeproxy_network_programming_duration_seconds_bucket{ip_family="IPv4",le="300"}', 2],
+    ['kubeproxy_network_programming_duration_seconds_sum{ip_family="IPv4"}', 61.3],
     ['kubeproxy_sync_proxy_rules_iptables_total{ip_family="IPv4",table="nat"}', 120],
     ['kubeproxy_sync_proxy_rules_iptables_last{ip_family="IPv4",table="nat"}', 5],
-    ["kubeproxy_conntrack_reconciler_deleted_entries_total", 3],
+    ['kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family="IPv4"}', 3],
     ["svcproxy_older_generations", 1],
     ["svcproxy_older_generations_connections", 3],
   ])
     expect(body).toContain(`\n${name} ${value}\n`);
   // Of a data path that is not in use nothing can fail.
-  expect(body).not.toContain("iptables_restore_failures_total{");
+  expect(body).not.toContain("restore_failures_total{");
   expect(JSON.parse((await ask("GET /v1/status")).body)).toMatchObject({ generations: [{ pid: 41, connections: 3 }] });
+});
+
+test("with iptables the failures are those of iptables-restore", async () => {
+  const { ask } = await served("metrics", { dataPath: "iptables" });
+  const { body } = await ask("GET /metrics");
+  const prefix = "kubeproxy_sync_proxy_rules_iptables";
+  expect(body).toContain(`\n${prefix}_restore_failures_total{ip_family="IPv4"} 4\n`);
+  expect(body).toContain(`\n${prefix}_partial_restore_failures_total{ip_family="IPv4"} 2\n`);
+  expect(body).not.toMatch(/^kubeproxy_\w*nftables\w*\{/m);
 });
 
 test("what is told of a sync is told for each family that is served", async () => {
@@ -188,4 +186,6 @@ test("what is told of a sync is told for each family that is served", async () =
   const { body } = await ask("GET /metrics");
   const name = "kubeproxy_sync_proxy_rules_last_timestamp_seconds";
   expect(body).toContain(`\n${name}{ip_family="IPv4"} 0\n${name}{ip_family="IPv6"} 0\n`);
+  expect(body).toContain('\nkubeproxy_conntrack_reconciler_deleted_entries_total{ip_family="IPv6"} 8\n');
+  expect(body).toContain('\nkubeproxy_network_programming_duration_seconds_count{ip_family="IPv6"} 0\n');
 });

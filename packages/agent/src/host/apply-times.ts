@@ -4,34 +4,55 @@ export const APPLY_TIME_BUCKETS_SECONDS: readonly number[] = Array.from(
   (_, power) => 2 ** power / 1000,
 );
 
-/** How long plans took to be carried out. */
-export interface ApplyTimes {
+/** kube-proxy's, for what takes a whole cluster to do: half a minute is a lot, five minutes are an outage. */
+export const PROGRAMMING_TIME_BUCKETS_SECONDS: readonly number[] = [
+  ...steps({ from: 0.25, by: 0.25, count: 2 }),
+  ...steps({ from: 1, by: 1, count: 59 }),
+  ...steps({ from: 60, by: 5, count: 12 }),
+  ...steps({ from: 120, by: 30, count: 7 }),
+];
+
+function steps({ from, by, count }: { from: number; by: number; count: number }): readonly number[] {
+  return Array.from({ length: count }, (_, index) => from + index * by);
+}
+
+/** How long something took, each time that it was done. */
+export interface Times {
+  /** Upper bounds, in seconds, the least first. */
+  readonly buckets: readonly number[];
   /** For each bucket, how many took no longer. */
   readonly withinBucket: readonly number[];
   readonly count: number;
   readonly sumSeconds: number;
+}
+
+/** How long plans took to be carried out. */
+export interface ApplyTimes extends Times {
   /** ISO 8601; absent: none was. */
   readonly lastAt?: string;
 }
 
-export const NO_APPLIES: ApplyTimes = {
-  withinBucket: APPLY_TIME_BUCKETS_SECONDS.map(() => 0),
-  count: 0,
-  sumSeconds: 0,
-};
+export function noTimes(buckets: readonly number[]): Times {
+  return { buckets, withinBucket: buckets.map(() => 0), count: 0, sumSeconds: 0 };
+}
+
+export const NO_APPLIES: ApplyTimes = noTimes(APPLY_TIME_BUCKETS_SECONDS);
+
+/** With one more. */
+export function addTime(times: Times, seconds: number): Times {
+  const { buckets, withinBucket, count, sumSeconds } = times;
+  return {
+    buckets,
+    withinBucket: withinBucket.map((within, index) => within + (seconds <= (buckets[index] ?? 0) ? 1 : 0)),
+    count: count + 1,
+    sumSeconds: sumSeconds + seconds,
+  };
+}
 
 /** With one more. */
 export function addApply(
   times: ApplyTimes,
   { tookMs, at }: { readonly tookMs: number; readonly at: Date },
 ): ApplyTimes {
-  const seconds = tookMs / 1000;
-  return {
-    withinBucket: times.withinBucket.map(
-      (count, index) => count + (seconds <= (APPLY_TIME_BUCKETS_SECONDS[index] ?? 0) ? 1 : 0),
-    ),
-    count: times.count + 1,
-    sumSeconds: times.sumSeconds + seconds,
-    lastAt: at.toISOString(),
-  };
+  return { ...addTime(times, tookMs / 1000), lastAt: at.toISOString() };
 }

@@ -1,11 +1,9 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { exampleTopology, planHost } from "@svcproxy/topology";
 import { describe, expect, test } from "vitest";
 import { renderMetrics } from "../observe/render-metrics.ts";
-import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
+import { exampleMeasuredAgent } from "../testing/example-measured-agent.ts";
 import { AGENT_METRICS } from "./agent-metrics.ts";
-import { NO_APPLIES } from "./apply-times.ts";
 
 const DEPLOY = resolve(import.meta.dirname, "../../../../deploy");
 const FILES = ["grafana/svcproxy.json", "prometheus/svcproxy-alerts.yaml"] as const;
@@ -15,25 +13,7 @@ const OF_PROMETHEUS = ["instance", "job"];
 
 /** Every series of an agent to which everything has happened, as a scraper sees it, with its labels. */
 async function seriesOf(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
-  const sum = {
-    service: "default/web",
-    portName: "http",
-    protocol: "tcp",
-    connections: 1,
-    bytesFromClients: 1,
-    bytesToClients: 1,
-    active: 1,
-  };
-  const text = await renderMetrics(AGENT_METRICS, {
-    status: exampleHostAgentStatus(),
-    healthz: new Map([[200, 1]]),
-    livez: new Map([[503, 1]]),
-    services: { services: [sum], leftOut: 0, readAt: new Date(0) },
-    plan: planHost(exampleTopology().topology, { host: "cloudos1" }),
-    ...{ fullApplies: NO_APPLIES, partialApplies: NO_APPLIES, udpSettlings: NO_APPLIES },
-    ...{ deletedUdpFlows: 0, failureCount: 0, ruleCounts: [], generations: [] },
-    objectChanges: { services: { total: 1, pending: 0 }, endpoints: { total: 1, pending: 0 } },
-  });
+  const text = await renderMetrics(AGENT_METRICS, exampleMeasuredAgent());
   const series = new Map<string, Set<string>>();
   for (const line of text.split("\n")) {
     const [, name, labels = ""] = /^(\w+)(?:\{(.*)\})? /.exec(line) ?? [];

@@ -128,7 +128,7 @@ export class HostAgent {
       ...(minSyncMs === undefined ? {} : { minSyncMs }),
       isPaused: () => this.#replacement?.writesOurChains === true,
       onCarriedOut: (outcome) => this.#carriedOut(outcome),
-      onFailure: () => this.#inForce.failed(),
+      onFailure: (failure) => this.#inForce.failed(failure),
     });
     this.#agent = agent;
     this.#drift = new DriftKeeper({ mend: () => agent.mend(), logger });

@@ -1,8 +1,15 @@
 import { createHash } from "node:crypto";
-import { countStates, type ServicePortStatus } from "@svcproxy/host";
+import { addCounts, countStates, NO_COUNTS, type ServicePortStatus } from "@svcproxy/host";
 import type { HostPlan } from "@svcproxy/topology";
 import type { CarriedOut } from "../agent-options.ts";
-import { type ApplyTimes, addApply, NO_APPLIES } from "./apply-times.ts";
+import {
+  type ApplyTimes,
+  addApply,
+  addTime,
+  NO_APPLIES,
+  noTimes,
+  PROGRAMMING_TIME_BUCKETS_SECONDS,
+} from "./apply-times.ts";
 import type { MeasuredWork } from "./measured-work.ts";
 import { ServiceBook, type ServiceDetail } from "./service-book.ts";
 
@@ -14,21 +21,30 @@ export class InForce {
   #fullApplies = NO_APPLIES;
   #partialApplies = NO_APPLIES;
   #udpSettlings = NO_APPLIES;
-  #deletedUdpFlows = 0;
+  #deletedUdpFlows = NO_COUNTS;
+  readonly #programmingTimes = {
+    4: noTimes(PROGRAMMING_TIME_BUCKETS_SECONDS),
+    6: noTimes(PROGRAMMING_TIME_BUCKETS_SECONDS),
+  };
   #failureCount = 0;
+  #partialFailureCount = 0;
   #ruleCounts: CarriedOut["ruleCounts"];
 
   carriedOut(outcome: CarriedOut): void {
-    const { changed, tookMs, plan, deletedUdpFlows, settledUdpMs, ruleCounts, ports } = outcome;
+    const { changed, tookMs, plan, deletedUdpFlows, settledUdpMs, ruleCounts, ports, refusedPart } = outcome;
     this.#services.carriedOut(outcome);
-    this.#deletedUdpFlows += deletedUdpFlows;
+    this.#deletedUdpFlows = addCounts(this.#deletedUdpFlows, deletedUdpFlows);
+    for (const { family, seconds } of outcome.programmed)
+      this.#programmingTimes[family] = addTime(this.#programmingTimes[family], seconds);
     const at = new Date();
     this.#applies = addApply(this.#applies, { tookMs, at });
     if (changed === undefined) this.#fullApplies = addApply(this.#fullApplies, { tookMs, at });
     else this.#partialApplies = addApply(this.#partialApplies, { tookMs, at });
     if (settledUdpMs !== undefined) this.#udpSettlings = addApply(this.#udpSettlings, { tookMs: settledUdpMs, at });
     this.#ruleCounts = ruleCounts;
-    if (countStates(ports).failed > 0) this.#failureCount += 1;
+    const hasFailed = countStates(ports).failed > 0;
+    // What did not go in by itself, and did when all was looked at, is a refusal as well.
+    if (hasFailed || refusedPart) this.failed({ isPartial: changed !== undefined });
     if (this.#last?.plan !== plan) this.#last = { plan };
   }
 
@@ -41,19 +57,22 @@ export class InForce {
     return this.#applies;
   }
 
-  /** None of a plan could be carried out. */
-  failed(): void {
+  /** A plan could not be carried out, or not as it was to be; `isPartial`: only services that changed were to be written. */
+  failed({ isPartial }: { readonly isPartial: boolean }): void {
     this.#failureCount += 1;
+    if (isPartial) this.#partialFailureCount += 1;
   }
 
   /** What the metrics tell of it beside the status. */
-  get measured(): Omit<MeasuredWork, "objectChanges" | "generations"> {
+  get measured(): Omit<MeasuredWork, "objectChanges" | "generations" | "cleanupFailureCount"> {
     return {
       fullApplies: this.#fullApplies,
       partialApplies: this.#partialApplies,
       udpSettlings: this.#udpSettlings,
       deletedUdpFlows: this.#deletedUdpFlows,
+      programmingTimes: { ...this.#programmingTimes },
       failureCount: this.#failureCount,
+      partialFailureCount: this.#partialFailureCount,
       ruleCounts: this.#ruleCounts?.() ?? [],
     };
   }

@@ -1,11 +1,14 @@
 import type { DataPathName, RuleCount } from "@svcproxy/host";
+import type { Family } from "@svcproxy/topology";
 import { type MetricFamily, type MetricSample, seconds } from "../observe/metric-family.ts";
 import type { ObjectChanges } from "../source.ts";
-import { APPLY_TIME_BUCKETS_SECONDS, type ApplyTimes } from "./apply-times.ts";
+import type { Times } from "./apply-times.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import type { MeasuredAgent } from "./measured-agent.ts";
 
-type Family = MetricFamily<MeasuredAgent>;
+type Metric = MetricFamily<MeasuredAgent>;
+
+const PROGRAMMING = "kubeproxy_network_programming_duration_seconds";
 
 /**
  * What has the meaning of a metric of kube-proxy, under its name and with its labels. It syncs one family after the other, and we both in
@@ -13,7 +16,7 @@ type Family = MetricFamily<MeasuredAgent>;
  *
  * @see pkg/proxy/metrics/metrics.go in Kubernetes 1.37
  */
-export const KUBE_PROXY_METRICS: readonly Family[] = [
+export const KUBE_PROXY_METRICS: readonly Metric[] = [
   durations(
     "kubeproxy_sync_proxy_rules_duration_seconds",
     "How long it took to carry a plan out.",
@@ -43,8 +46,37 @@ export const KUBE_PROXY_METRICS: readonly Family[] = [
   },
   ...changesOf("service", "Service", ({ services }) => services),
   ...changesOf("endpoint", "EndpointSlice", ({ endpoints }) => endpoints),
-  failures("nftables", "kubeproxy_sync_proxy_rules_nftables_sync_failures_total"),
-  failures("iptables", "kubeproxy_sync_proxy_rules_iptables_restore_failures_total"),
+  {
+    ...{ type: "histogram", name: PROGRAMMING },
+    help: "From what caused a change of an EndpointSlice, by its note endpoints.kubernetes.io/last-change-trigger-time, until the change was in force here.",
+    // Without objects of a cluster nothing tells when a change began.
+    samples: (agent) =>
+      agent.objectChanges === undefined
+        ? []
+        : familiesOf(agent.status).flatMap((family) =>
+            histogram(PROGRAMMING, agent.programmingTimes[family], { ip_family: `IPv${family}` }),
+          ),
+  },
+  failures("nftables", {
+    name: "kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
+    help: "Plans that nft did not take, or not for all services, or only when everything was looked at.",
+    count: ({ failureCount }) => failureCount,
+  }),
+  failures("nftables", {
+    name: "kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total",
+    help: "How often what changes had left over could not be removed afterwards.",
+    count: ({ cleanupFailureCount = 0 }) => cleanupFailureCount,
+  }),
+  failures("iptables", {
+    name: "kubeproxy_sync_proxy_rules_iptables_restore_failures_total",
+    help: "Plans that iptables-restore did not take, or not for all services, or only when everything was looked at.",
+    count: ({ failureCount }) => failureCount,
+  }),
+  failures("iptables", {
+    name: "kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total",
+    help: "Those of them for which only the services that had changed were to be written.",
+    count: ({ partialFailureCount }) => partialFailureCount,
+  }),
   {
     type: "gauge",
     name: "kubeproxy_sync_proxy_rules_iptables_total",
@@ -65,40 +97,41 @@ export const KUBE_PROXY_METRICS: readonly Family[] = [
   {
     type: "counter",
     name: "kubeproxy_conntrack_reconciler_deleted_entries_total",
-    help: "UDP flows that the kernel was made to forget because their endpoint or service had gone, of all families.",
-    samples: ({ deletedUdpFlows }) => [{ labels: {}, value: deletedUdpFlows }],
+    help: "UDP flows that the kernel was made to forget because their endpoint or service had gone.",
+    samples: ({ status, deletedUdpFlows }) =>
+      familiesOf(status).map((family) => ({ labels: { ip_family: `IPv${family}` }, value: deletedUdpFlows[family] })),
   },
   countedByCode("kubeproxy_proxy_healthz_total", "/healthz", ({ healthz }) => healthz),
   countedByCode("kubeproxy_proxy_livez_total", "/livez", ({ livez }) => livez),
 ];
 
 /** Those of the service ports. */
-function familiesOf({ ports }: HostAgentStatus): readonly string[] {
-  const families = new Set(ports.map(({ family }) => `IPv${family}`));
-  return families.size === 0 ? ["IPv4"] : [...families].sort();
+function familiesOf({ ports }: HostAgentStatus): readonly Family[] {
+  const families = new Set(ports.map(({ family }) => family));
+  return families.size === 0 ? [4] : [...families].sort();
 }
 
-function forEachFamily(read: (agent: MeasuredAgent) => number): Family["samples"] {
+function forEachFamily(read: (agent: MeasuredAgent) => number): Metric["samples"] {
   return (agent) => {
     const value = read(agent);
-    return familiesOf(agent.status).map((family) => ({ labels: { ip_family: family }, value }));
+    return familiesOf(agent.status).map((family) => ({ labels: { ip_family: `IPv${family}` }, value }));
   };
 }
 
-function durations(name: string, help: string, times: (agent: MeasuredAgent) => ApplyTimes): Family {
+function durations(name: string, help: string, times: (agent: MeasuredAgent) => Times): Metric {
   return {
     ...{ type: "histogram", name, help },
     samples: (agent) =>
-      familiesOf(agent.status).flatMap((family) => histogram(name, times(agent), { ip_family: family })),
+      familiesOf(agent.status).flatMap((family) => histogram(name, times(agent), { ip_family: `IPv${family}` })),
   };
 }
 
 function histogram(
   name: string,
-  { withinBucket, count, sumSeconds }: ApplyTimes,
+  { buckets: bounds, withinBucket, count, sumSeconds }: Times,
   labels: MetricSample["labels"],
 ): readonly MetricSample[] {
-  const buckets = APPLY_TIME_BUCKETS_SECONDS.map((le, index) => ({
+  const buckets = bounds.map((le, index) => ({
     ...{ name: `${name}_bucket`, labels: { ...labels, le } },
     value: withinBucket[index] ?? 0,
   }));
@@ -111,15 +144,22 @@ function histogram(
 }
 
 /** Of the data path that is in use: the others write nothing. */
-function failures(dataPath: DataPathName, name: string): Family {
-  const samples = forEachFamily(({ failureCount }) => failureCount);
+function failures(
+  dataPath: DataPathName,
+  {
+    name,
+    help,
+    count,
+  }: { readonly name: string; readonly help: string; readonly count: (agent: MeasuredAgent) => number },
+): Metric {
+  const samples = forEachFamily(count);
   return {
-    ...{ type: "counter", name, help: "Plans that could not be carried out, or not for all services." },
+    ...{ type: "counter", name, help },
     samples: (agent) => (agent.status.dataPath === dataPath ? samples(agent) : []),
   };
 }
 
-function rulesOf(read: (count: RuleCount) => number): Family["samples"] {
+function rulesOf(read: (count: RuleCount) => number): Metric["samples"] {
   return ({ ruleCounts }) =>
     ruleCounts.map((count) => ({
       labels: { ip_family: `IPv${count.family}`, table: count.table },
@@ -132,7 +172,7 @@ function changesOf(
   name: string,
   kind: string,
   pick: (changes: ObjectChanges) => ObjectChanges["services"],
-): readonly Family[] {
+): readonly Metric[] {
   const samplesOf = (member: "total" | "pending") => (agent: MeasuredAgent) =>
     agent.objectChanges === undefined ? [] : [{ labels: {}, value: pick(agent.objectChanges)[member] }];
   return [
@@ -155,7 +195,7 @@ function countedByCode(
   name: string,
   path: string,
   counts: (agent: MeasuredAgent) => ReadonlyMap<number, number>,
-): Family {
+): Metric {
   return {
     type: "counter",
     name,

@@ -1,7 +1,8 @@
-import type { RuleCount } from "@svcproxy/host";
+import type { FamilyCounts, RuleCount } from "@svcproxy/host";
+import type { Family } from "@svcproxy/topology";
 import type { Generation } from "@svcproxy/userspace";
 import type { ObjectChanges } from "../source.ts";
-import type { ApplyTimes } from "./apply-times.ts";
+import type { ApplyTimes, Times } from "./apply-times.ts";
 
 /** What an agent did so far, beside what its status tells. */
 export interface MeasuredWork {
@@ -12,9 +13,15 @@ export interface MeasuredWork {
   /** How long it took to look for UDP flows that have to go, where plans made that necessary. */
   readonly udpSettlings: ApplyTimes;
   /** UDP flows that the kernel was made to forget. */
-  readonly deletedUdpFlows: number;
-  /** Plans that could not be carried out, or not for all services. */
+  readonly deletedUdpFlows: FamilyCounts;
+  /** From what caused changes of endpoints until they were in force, as far as the source tells the former. */
+  readonly programmingTimes: Readonly<Record<Family, Times>>;
+  /** Plans that could not be carried out, or not for all services, or not by writing only those that changed. */
   readonly failureCount: number;
+  /** Those of them, and of the ones that went in when all was looked at, for which only some services were to be written. */
+  readonly partialFailureCount: number;
+  /** How often what earlier changes left over could not be removed; undefined: this data path leaves nothing over. */
+  readonly cleanupFailureCount: number | undefined;
   /** Of our rules, where their number grows with the services: iptables. */
   readonly ruleCounts: readonly RuleCount[];
   /** Undefined: the source has no objects of its own for services and for endpoints. */

@@ -142,6 +142,24 @@ test("a slice that changes is one service that changes, and is counted; the bloc
   expect(after.topology.services[1]).toBe(before.topology.services[1]);
 });
 
+test("a change of endpoints says when it began, as its writer noted it: once, and not what was there at the start", async () => {
+  server.store.put(NODE);
+  server.store.put(service("one", "10.96.0.1"));
+  const noted = (at: Date, ...addresses: readonly string[]) => {
+    const plain = slice("one", ...addresses);
+    const annotations = { "endpoints.kubernetes.io/last-change-trigger-time": at.toISOString() };
+    return { ...plain, metadata: { ...plain.metadata, annotations } };
+  };
+  server.store.put(noted(new Date(Date.now() - 60_000), "10.5.75.2"));
+  const { snapshot } = follow();
+  expect(await snapshot()).toMatchObject({ begun: [] });
+  const at = new Date(Date.now() + 1_000);
+  server.store.put(noted(at, "10.5.75.9"));
+  expect(await snapshot()).toMatchObject({ begun: [{ service: "default/one", family: 4, at }] });
+  server.store.put(service("two", "10.96.0.2"));
+  expect(await snapshot()).toMatchObject({ begun: [] });
+});
+
 describe("the node", () => {
   test("that is not there yet is waited for, and named", async () => {
     const { next } = follow();

@@ -12,6 +12,8 @@ import { RefusedEntries } from "../refused-entries.ts";
 import type { ObjectChanges, Source, SourceEvent } from "../source.ts";
 import type { ApiClient } from "./api-client.ts";
 import { explainApiError } from "./api-error.ts";
+import { stripped } from "./api-object.ts";
+import { ChangeTriggers } from "./change-triggers.ts";
 import { NodeWatch } from "./node-watch.ts";
 import { currentVersion, Reflector, type ReflectorSink } from "./reflector.ts";
 import { type Resource, resourcesOf } from "./resource.ts";
@@ -61,6 +63,7 @@ export class KubernetesSource implements Source {
   /** What was told last: the problem, or what stands beside the topology. */
   #told = "";
   #reflectors: readonly Reflector[] = [];
+  readonly #triggers = new ChangeTriggers();
   readonly #changes = { services: { total: 0, pending: 0 }, endpoints: { total: 0, pending: 0 } };
 
   constructor(options: KubernetesSourceOptions) {
@@ -142,12 +145,14 @@ export class KubernetesSource implements Source {
   #sinkOf({ kind, plural }: Resource): ReflectorSink {
     return {
       set: (key, object) => {
-        this.#live.set(kind, key, object);
+        this.#live.set(kind, key, stripped(object));
+        if (kind === "EndpointSlice") this.#triggers.set(key, object);
         this.#count(kind);
-        if (kind === "Node") this.#node.set(object);
+        if (kind === "Node") this.#node.set(stripped(object));
       },
       remove: (key) => {
         this.#live.remove(kind, key);
+        if (kind === "EndpointSlice") this.#triggers.remove(key);
         this.#count(kind);
         if (kind === "Node") this.#node.remove();
       },
@@ -199,6 +204,7 @@ export class KubernetesSource implements Source {
     const state = this.#live.state();
     this.#changes.services.pending = 0;
     this.#changes.endpoints.pending = 0;
+    const begun = this.#triggers.take();
     const { topology, changed, refused } = state;
     this.#refused.become([
       ...failing.map(({ plural, error: why }) => ({
@@ -215,7 +221,7 @@ export class KubernetesSource implements Source {
     if (this.#hasState && changed !== "everything" && changed.size === 0 && beside === this.#told) return undefined;
     this.#told = beside;
     this.#hasState = true;
-    return { kind: "snapshot", topology, changed, complete: true, warnings, refused: this.#refused.list() };
+    return { kind: "snapshot", topology, changed, complete: true, warnings, refused: this.#refused.list(), begun };
   }
 
   /** After nothing was heard, what is still missing is given a moment: else the state would be told in pieces. */

@@ -68,7 +68,7 @@ function script(...answers: readonly (ScriptedAnswer | undefined)[]): void {
 
 test("one watch brings all there is and what becomes of it; nothing is listed", async () => {
   server.store.put(service("one"));
-  const { has, told, objects } = follow();
+  const { has, told } = follow();
   await has("one");
   server.store.put(service("two"));
   await has("one", "two");
@@ -81,7 +81,6 @@ test("one watch brings all there is and what becomes of it; nothing is listed", 
     labelSelector: "!service.kubernetes.io/service-proxy-name",
     fieldSelector: "spec.clusterIP!=None",
   });
-  expect(JSON.stringify([...objects.values()])).not.toContain("managedFields");
 });
 
 test("a server that cannot stream lists (etcd 3.4) is asked for pages, then watched", async () => {

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ApiClient } from "./api-client.ts";
 import { ApiError, type ApiObject, objectOf, statusOf, textOf } from "./api-error.ts";
-import { keyOf, stripped } from "./api-object.ts";
+import { keyOf } from "./api-object.ts";
 import { BackOff } from "./back-off.ts";
 import { listPages } from "./list-pages.ts";
 import type { Resource } from "./resource.ts";
 
-/** Whoever is told of a resource; objects come without what only their writers need, by `namespace/name`, or their name alone. */
+/** Whoever is told of a resource; objects come as they are, by `namespace/name`, or their name alone. */
 export interface ReflectorSink {
   set(key: string, object: ApiObject): void;
   remove(key: string): void;
@@ -246,7 +246,7 @@ export class Reflector {
     const version = textOf(objectOf(object["metadata"])["resourceVersion"]) ?? "";
     if (version !== "" && this.#known.get(key) === version) return key;
     this.#known.set(key, version);
-    this.#options.sink.set(key, stripped(object));
+    this.#options.sink.set(key, object);
     return key;
   }
 

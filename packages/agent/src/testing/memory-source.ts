@@ -2,7 +2,7 @@ import type { InputError, Problem, Topology } from "@svcproxy/topology";
 import { problemOf } from "@svcproxy/topology";
 import { RefusedEntries } from "../refused-entries.ts";
 import { shareUnchanged } from "../share-unchanged.ts";
-import type { RefusedEntry, Source, SourceEvent, SourceSnapshot } from "../source.ts";
+import type { BegunChange, RefusedEntry, Source, SourceEvent, SourceSnapshot } from "../source.ts";
 
 type State =
   | {
@@ -10,6 +10,7 @@ type State =
       readonly topology: Topology;
       readonly complete: boolean;
       readonly refused: readonly RefusedEntry[];
+      readonly begun: readonly BegunChange[];
     }
   | { readonly kind: "fault"; readonly error: InputError };
 
@@ -21,11 +22,17 @@ export class MemorySource implements Source {
   #state: State | undefined;
   #changed: () => void = () => {};
 
-  /** @param options.complete false while only a part has come */
-  set(topology: Topology, { complete = true }: { complete?: boolean } = {}): void {
+  /**
+   * @param options.complete false while only a part has come
+   * @param options.begun changes of endpoints that it is the first to tell
+   */
+  set(
+    topology: Topology,
+    { complete = true, begun = [] }: { complete?: boolean; begun?: readonly BegunChange[] } = {},
+  ): void {
     this.#topology = topology;
     this.#refused.become([]);
-    this.#become({ kind: "topology", topology, complete, refused: [] });
+    this.#become({ kind: "topology", topology, complete, refused: [], begun });
   }
 
   /** The last word of an entry cannot be taken. */
@@ -33,7 +40,7 @@ export class MemorySource implements Source {
     const topology = this.#topology;
     if (topology === undefined) throw new TypeError("it was told no topology");
     this.#refused.refuse(entry, { problems: [problem], isKept: true });
-    this.#become({ kind: "topology", topology, complete: true, refused: this.#refused.list() });
+    this.#become({ kind: "topology", topology, complete: true, refused: this.#refused.list(), begun: [] });
   }
 
   fail(error: InputError): void {
@@ -64,6 +71,7 @@ export class MemorySource implements Source {
           warnings: [],
           complete: state.complete,
           refused: state.refused,
+          begun: state.begun,
           ...shareUnchanged(state.topology, last?.topology),
         };
         yield last;

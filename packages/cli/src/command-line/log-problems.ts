@@ -1,3 +1,4 @@
+import { type FamilyCounts, totalCount } from "@svcproxy/host";
 import { type Problem, problemSentence } from "@svcproxy/topology";
 import type { CommandContext } from "./command-context.ts";
 
@@ -11,7 +12,8 @@ export async function logProblems(context: CommandContext, problems: readonly Pr
   }
 }
 
-export async function logDeletedFlows(context: CommandContext, count: number): Promise<void> {
+export async function logDeletedFlows(context: CommandContext, deleted: FamilyCounts): Promise<void> {
+  const count = totalCount(deleted);
   if (count === 0) return;
   const log = await context.logger();
   log.info({ deleted: count }, `deleted ${count} UDP flows that went to endpoints that are gone`);

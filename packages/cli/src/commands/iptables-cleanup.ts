@@ -34,10 +34,7 @@ export function addIptablesCleanup(iptables: Command, run: RunCommand): void {
         const named = files.length === 0 ? undefined : await readHostPlan(context, files, flags);
         const dataPath = await openDataPath(context, { ...flags, ...named });
         const { choice, variants, problems } = await dataPath.cleanup({ signal, isDryRun, plan: named?.plan });
-        await logDeletedFlows(
-          context,
-          variants.reduce((sum, { deletedUdpFlows }) => sum + deletedUdpFlows, 0),
-        );
+        for (const { deletedUdpFlows } of variants) await logDeletedFlows(context, deletedUdpFlows);
         await logProblems(context, problems);
         if (flags.json === true) {
           const reports = variants.map((variant) => reportChanges(variant, { isDryRun }));

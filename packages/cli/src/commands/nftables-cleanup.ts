@@ -20,7 +20,7 @@ export function addNftablesCleanup(nftables: Command, run: RunCommand): void {
     .option("--json", "print what was removed as JSON")
     .action((flags: CleanupFlags) =>
       run(async (context) => {
-        const [{ openDataPath }, { logDeletedFlows, logProblems, reportProblems }] = await Promise.all([
+        const [{ openDataPath, totalCount }, { logDeletedFlows, logProblems, reportProblems }] = await Promise.all([
           import("../host-rules/host-tables.ts"),
           import("../command-line/log-problems.ts"),
         ]);
@@ -32,7 +32,12 @@ export function addNftablesCleanup(nftables: Command, run: RunCommand): void {
         await logDeletedFlows(context, deletedUdpFlows);
         await logProblems(context, problems);
         if (flags.json === true) {
-          const report = { dryRun: isDryRun, changed: removed.length > 0, removed, deletedUdpFlows };
+          const report = {
+            dryRun: isDryRun,
+            changed: removed.length > 0,
+            removed,
+            deletedUdpFlows: totalCount(deletedUdpFlows),
+          };
           await context.print(`${JSON.stringify({ ...report, ...reportProblems(problems) }, null, 2)}\n`);
           return 0;
         }

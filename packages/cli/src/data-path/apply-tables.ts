@@ -1,3 +1,4 @@
+import { totalCount } from "@svcproxy/host";
 import type { NftablesApplyReport, NftablesDataPath } from "@svcproxy/nftables";
 import type { HostPlan } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
@@ -69,7 +70,7 @@ export async function applyTables(
   if (replaced !== undefined) await say(replaced.text);
   if (flags.json === true) {
     const differences = applied.differences();
-    const { deletedUdpFlows } = applied;
+    const deletedUdpFlows = totalCount(applied.deletedUdpFlows);
     const report = {
       ...{ dryRun: false, changed: changes.length > 0, differences, deletedUdpFlows },
       ...(replaced === undefined ? {} : { replaced: replaced.removed }),

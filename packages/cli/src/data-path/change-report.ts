@@ -1,3 +1,4 @@
+import { totalCount } from "@svcproxy/host";
 import {
   type Difference,
   formatChange,
@@ -38,7 +39,7 @@ export function reportChanges(
     changed: changes.length > 0,
     tables: [...tables.values()],
     differences: differences(),
-    deletedUdpFlows,
+    deletedUdpFlows: totalCount(deletedUdpFlows),
     ...(isDryRun ? { restore: changes.map((change) => restoreOf(change, tools)) } : {}),
   };
 }

@@ -4,6 +4,7 @@ import { visible } from "@svcproxy/topology";
 import type { CommandContext } from "../command-line/command-context.ts";
 import { familiesOf, type NftablesPlanFlags } from "../flags/nftables-flags.ts";
 
+export { totalCount } from "@svcproxy/host";
 export { commitSteps, formatChange, readCounters } from "@svcproxy/nftables";
 export { planProblems } from "@svcproxy/topology";
 

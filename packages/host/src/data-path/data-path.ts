@@ -1,5 +1,6 @@
 import type { Family, HostPlan, Problem, Protocol } from "@svcproxy/topology";
 import type { Census } from "./census.ts";
+import type { FamilyCounts } from "./family-counts.ts";
 
 export type DataPathName = "iptables" | "nftables" | "userspace";
 
@@ -43,6 +44,8 @@ export interface DataPathSession extends AsyncDisposable {
   apply(plan: HostPlan, options?: ApplyOptions): Promise<ApplyReport>;
   /** One for each port of each service and family of the plan that was applied last, in its order. */
   status(): readonly ServicePortStatus[];
+  /** How often what earlier changes left over could not be removed afterwards. Absent: this data path leaves nothing over. */
+  cleanupFailureCount?(): number;
 }
 
 export type ChangeNotice =
@@ -65,9 +68,14 @@ export interface ApplyReport {
   /** What is less than well although the plan is carried out, the services that are not among it as errors. */
   readonly problems: readonly Problem[];
   /** UDP flows that the kernel was made to forget, because they went where no new one would. Absent: none. */
-  readonly deletedUdpFlows?: number;
+  readonly deletedUdpFlows?: FamilyCounts;
   /** How long it took to look for such flows, in milliseconds. Absent: nobody had to. */
   readonly settledUdpMs?: number;
+  /**
+   * Whether the machine did not take what was to be written of the services that were said to have changed, so that everything was looked at,
+   * or one after the other was tried. Absent: it took it, or no services were named.
+   */
+  readonly refusedPart?: true;
   /** How many rules are ours, counted when somebody asks. Absent: this data path has none that grow with the services. */
   readonly ruleCounts?: () => readonly RuleCount[];
   /** What told the machine from the plan, where everything was looked at. It takes a comparison. */

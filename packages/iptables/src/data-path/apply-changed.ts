@@ -105,6 +105,7 @@ async function feedRules(
       await tables.restore(change);
     } catch (error) {
       const isBack = await takeBack(fed, { tables, delta: ruleDelta(wanted, written.rules) ?? [] });
+      run.refusedPart = true;
       if (!(error instanceof RestoreRefused)) throw fed.length === 0 ? error : withState(error, isBack);
       return isBack ? (refusalIn(error) ?? "look") : "look";
     }

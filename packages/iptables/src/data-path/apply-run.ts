@@ -1,3 +1,4 @@
+import { addCounts, type FamilyCounts, NO_COUNTS } from "@svcproxy/host";
 import type { RuleSet } from "@svcproxy/rules";
 import { EnvironmentError, type HostPlan, type Problem, problemOfError } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
@@ -15,16 +16,18 @@ export interface ApplyRun {
   after: readonly SavedRules[] | undefined;
   /** Our rules as they are now. */
   desired: readonly DesiredRules[];
-  deletedUdpFlows: number;
+  deletedUdpFlows: FamilyCounts;
   /** How long it took to look for them; undefined: nobody had to. */
   settledUdpMs: number | undefined;
   readonly problems: Problem[];
+  /** Whether the kernel did not take what was to be written of some services alone. */
+  refusedPart: boolean;
 }
 
 export function newRun(): ApplyRun {
   return {
     ...{ changes: [], before: undefined, after: undefined, desired: [] },
-    ...{ deletedUdpFlows: 0, settledUdpMs: undefined, problems: [] },
+    ...{ deletedUdpFlows: NO_COUNTS, settledUdpMs: undefined, problems: [], refusedPart: false },
   };
 }
 
@@ -43,7 +46,8 @@ export async function settleUdpFlows(
   const startedMs = performance.now();
   try {
     // Not interrupted: who waits for an apply to end is told that all is done.
-    run.deletedUdpFlows += await machine.deleteStaleUdpFlows({ before, after, signal: new AbortController().signal });
+    const deleted = await machine.deleteStaleUdpFlows({ before, after, signal: new AbortController().signal });
+    run.deletedUdpFlows = addCounts(run.deletedUdpFlows, deleted);
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;
     const problem = problemOfError(error, { subject: "UDP flows" });

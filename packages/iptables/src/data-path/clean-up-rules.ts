@@ -1,4 +1,4 @@
-import type { IptablesTools } from "@svcproxy/host";
+import { type IptablesTools, NO_COUNTS } from "@svcproxy/host";
 import type { HostPlan, Problem } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import { listDifferences } from "../kernel/differences.ts";
@@ -96,7 +96,7 @@ async function previewRemoval({ tools, saved, takenOver }: Removal): Promise<Rul
   const changes: TableChange[] = [];
   if (takenOver.length > 0) changes.push(...(await backend.apply(takenOver, { signal })).changes);
   changes.push(...(await backend.apply([], { signal })).changes);
-  return { tools, changes, deletedUdpFlows: 0, differences: () => differencesOf(saved) };
+  return { tools, changes, deletedUdpFlows: NO_COUNTS, differences: () => differencesOf(saved) };
 }
 
 async function remove(

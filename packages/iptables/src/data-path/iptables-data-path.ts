@@ -1,4 +1,4 @@
-import { type Census, type DataPath, joinCensuses, problemsOfTaken } from "@svcproxy/host";
+import { type Census, type DataPath, joinCensuses, NO_COUNTS, problemsOfTaken } from "@svcproxy/host";
 import { EnvironmentError, type Family, type HostPlan, type Problem } from "@svcproxy/topology";
 import { listDifferences } from "../kernel/differences.ts";
 import { findDifference } from "../kernel/find-difference.ts";
@@ -155,7 +155,7 @@ export class IptablesDataPath implements DataPath {
 }
 
 function plannedReport({ families, changes }: RuleDifference, tools: RuleReport["tools"]): RuleReport {
-  return { tools, changes, deletedUdpFlows: 0, differences: () => listDifferences(families) };
+  return { tools, changes, deletedUdpFlows: NO_COUNTS, differences: () => listDifferences(families) };
 }
 
 function cleanupReport(

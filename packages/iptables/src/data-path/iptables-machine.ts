@@ -1,4 +1,4 @@
-import type { HostNeeds, IptablesTools, Machine, Surroundings, Variant } from "@svcproxy/host";
+import type { FamilyCounts, HostNeeds, IptablesTools, Machine, Surroundings, Variant } from "@svcproxy/host";
 import type { RuleSet } from "@svcproxy/rules";
 import type { Problem } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
@@ -29,7 +29,7 @@ export interface OpenMachine extends AsyncDisposable, Pick<Machine, "readListene
   /** What the tools and the kernel can do of what rules may say. */
   abilities(options: { readonly signal: AbortSignal }): Promise<RuleAbilities>;
   /** @returns how many were deleted @throws EnvironmentError */
-  deleteStaleUdpFlows(options: FlushOptions): Promise<number>;
+  deleteStaleUdpFlows(options: FlushOptions): Promise<FamilyCounts>;
   /** What of the machine, beside its rules, keeps a plan from working. */
   problemsWith(needs: HostNeeds, options: { readonly signal: AbortSignal }): Promise<readonly Problem[]>;
   /** What decides about packets beside the chosen variant's rules; undefined where it cannot be read. */

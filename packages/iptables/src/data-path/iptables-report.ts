@@ -1,6 +1,7 @@
 import type {
   ApplyReport,
   CleanupReport,
+  FamilyCounts,
   IptablesTools,
   Difference as PlaceDifference,
   PlanDifference,
@@ -14,7 +15,7 @@ import type { RuleStyle } from "../rule-style.ts";
 /** What became of rules of one variant that were to be changed. */
 export interface RuleReport extends Pick<ApplyOutcome, "changes"> {
   readonly tools: IptablesTools;
-  readonly deletedUdpFlows: number;
+  readonly deletedUdpFlows: FamilyCounts;
   /** What told the kernel from the plan before; none where nobody looked. It takes a comparison. */
   readonly differences: () => readonly Difference[];
 }

@@ -169,7 +169,7 @@ test("UDP flows are asked for where UDP changed, by a note that goes again", asy
         ...(await open(options)),
         async deleteStaleUdpFlows({ before, after }) {
           asked.push(`${before.length} ${after.length}`);
-          return 3;
+          return { 4: 2, 6: 1 };
         },
       };
     },
@@ -180,10 +180,10 @@ test("UDP flows are asked for where UDP changed, by a note that goes again", asy
   tables.forget();
   const plan = contractPlan();
   const webOnly = { ...plan, ports: plan.ports.map((port) => port) };
-  expect((await session.apply(webOnly, { changed: new Set() })).deletedUdpFlows).toBe(0);
+  expect((await session.apply(webOnly, { changed: new Set() })).deletedUdpFlows).toEqual({ 4: 0, 6: 0 });
   expect(asked).toEqual([]);
   const report = await session.apply(contractPlan({ dns: ["b"] }), { changed: new Set(["default/dns"]) });
-  expect([report.deletedUdpFlows, report.settledUdpMs]).toEqual([3, expect.any(Number)]);
+  expect([report.deletedUdpFlows, report.settledUdpMs]).toEqual([{ 4: 2, 6: 1 }, expect.any(Number)]);
   expect(asked).toEqual(["2 2"]);
   expect(tables.looks).toBe(0);
   expect(tables.fed.filter((text) => text.includes("SVCPROXY-UDP-GONE")).length).toBe(4);
@@ -209,6 +209,16 @@ test.for([true, false])(
     expect((await dataPathOf(tables).compare(manyServices(40), { signal })).differences).toEqual([]);
   },
 );
+
+test("changed services that the kernel refuses are told as such, also where all went in after a look", async () => {
+  const tables = new WatchedTables();
+  await using session = await openSession(tables);
+  expect(await session.apply(contractPlan({ dns: ["a"] }))).not.toHaveProperty("refusedPart");
+  let refusals = 1;
+  tables.refuse = () => refusals-- > 0;
+  const report = await session.apply(contractPlan({ dns: ["b"] }), { changed: new Set(["default/dns"]) });
+  expect([report.refusedPart, report.problems]).toEqual([true, []]);
+});
 
 test("where the kernel refuses a rule that is none of a service, nothing changes and the error says why", async () => {
   const tables = new WatchedTables();

@@ -220,7 +220,7 @@ export class IptablesSession implements DataPathSession {
   }
 
   #report(run: ApplyRun): IptablesApplyReport {
-    const { before, changes, desired, deletedUdpFlows, settledUdpMs } = run;
+    const { before, changes, desired, deletedUdpFlows, settledUdpMs, refusedPart } = run;
     const differences = () =>
       before === undefined ? [] : listDifferences(findDifference(before, desired, this.#settings).families);
     return {
@@ -236,6 +236,7 @@ export class IptablesSession implements DataPathSession {
       changes,
       deletedUdpFlows,
       ...(settledUdpMs === undefined ? {} : { settledUdpMs }),
+      ...(refusedPart ? { refusedPart } : {}),
       ruleCounts: countRules(desired, changes),
       differences,
       ...(before === undefined ? {} : { found: () => differences().map(placeDifference) }),

@@ -21,13 +21,13 @@ test("flows to endpoints that are gone are deleted, those to others and of other
   const [stays, foreign] = [flow("10.5.75.2"), flow("8.8.8.8", { destination: "8.8.8.8" })];
   machine.track(stays, flow("10.5.75.3", { port: 40_001 }), foreign);
   const deleted = await deleteStaleUdpFlows({ before: served("a", "b"), after: served("a"), signal, machine });
-  expect(deleted).toBe(1);
+  expect(deleted).toEqual({ 4: 1, 6: 0 });
   expect(machine.entries).toEqual([stays, foreign]);
 });
 
 test("without UDP frontends nothing is asked, so that no `conntrack` is needed", async () => {
   const machine = new MemoryMachine({ tools: { conntrack: undefined } });
-  expect(await deleteStaleUdpFlows({ before: [], after: [], signal, machine })).toBe(0);
+  expect(await deleteStaleUdpFlows({ before: [], after: [], signal, machine })).toEqual({ 4: 0, 6: 0 });
   const asking = deleteStaleUdpFlows({ before: [], after: served("a"), signal, machine });
   await expect(asking).rejects.toMatchObject({ code: "MISSING_TOOL", message: expect.stringContaining("conntrack") });
 });

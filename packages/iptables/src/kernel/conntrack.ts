@@ -1,4 +1,11 @@
-import { type ConntrackEntry, deleteConntrack, listConntrack, type Machine, thisMachine } from "@svcproxy/host";
+import {
+  type ConntrackEntry,
+  deleteConntrack,
+  type FamilyCounts,
+  listConntrack,
+  type Machine,
+  thisMachine,
+} from "@svcproxy/host";
 import type { RuleSet } from "@svcproxy/rules";
 import type { IpAddress } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
@@ -23,9 +30,9 @@ export interface FlushOptions {
  * @throws MissingTool where there is UDP to look after and no `conntrack`
  * @throws EnvironmentError CONNTRACK_FAILED
  */
-export async function deleteStaleUdpFlows(options: FlushOptions): Promise<number> {
+export async function deleteStaleUdpFlows(options: FlushOptions): Promise<FamilyCounts> {
   const { before, after, signal, machine = thisMachine } = options;
-  const stale: ConntrackEntry[] = [];
+  const stale: Record<4 | 6, ConntrackEntry[]> = { 4: [], 6: [] };
   for (const family of [4, 6] as const) {
     const frontends = {
       before: frontendsOf(before.find((rules) => rules.family === family)),
@@ -35,11 +42,11 @@ export async function deleteStaleUdpFlows(options: FlushOptions): Promise<number
     const host = hostAddresses(machine);
     const isHostAddress = (address: IpAddress) => host.has(address);
     for (const flow of await listConntrack(machine, { protocol: "udp", family, signal })) {
-      if (isStale(flow, { ...frontends, isHostAddress })) stale.push(flow);
+      if (isStale(flow, { ...frontends, isHostAddress })) stale[family].push(flow);
     }
   }
-  await deleteConntrack(machine, { entries: stale, signal });
-  return stale.length;
+  await deleteConntrack(machine, { entries: [...stale[4], ...stale[6]], signal });
+  return { 4: stale[4].length, 6: stale[6].length };
 }
 
 /** @throws EnvironmentError OUT_OF_DESCRIPTORS, ADDRESSES_UNREADABLE */

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { addCounts, NO_COUNTS } from "@svcproxy/host";
 import { EnvironmentError, type Family, type HostPlan, problemOfError } from "@svcproxy/topology";
 import { commitSteps } from "../change/commit-steps.ts";
 import type { PlannedChange, TableKeeper } from "../change/table-keeper.ts";
@@ -109,7 +110,8 @@ export async function settleUdp(
   if (!concernsUdp(change)) return;
   const startedMs = performance.now();
   try {
-    run.deletedUdpFlows += await machine.settleUdp(family, change);
+    const deleted = await machine.settleUdp(family, change);
+    run.deletedUdpFlows = addCounts(run.deletedUdpFlows, { ...NO_COUNTS, [family]: deleted });
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;
     const problem = problemOfError(error, { subject: `UDP flows of IPv${family}` });

@@ -1,3 +1,4 @@
+import { type FamilyCounts, NO_COUNTS } from "@svcproxy/host";
 import type { Family, Problem } from "@svcproxy/topology";
 import type { TableChange } from "../change/table-change.ts";
 import type { WantedPort } from "../compile/wanted-port.ts";
@@ -11,12 +12,17 @@ export interface ApplyRun {
   before: ReadonlyMap<Family, NftTable | undefined> | undefined;
   /** Ports that no number is left for. */
   readonly unnumbered: WantedPort[];
-  deletedUdpFlows: number;
+  deletedUdpFlows: FamilyCounts;
   /** How long it took to look for them; undefined: nobody had to. */
   settledUdpMs: number | undefined;
   readonly problems: Problem[];
+  /** Whether the kernel did not take what was to be written of some services alone. */
+  refusedPart: boolean;
 }
 
 export function newRun(): ApplyRun {
-  return { changes: [], before: undefined, unnumbered: [], deletedUdpFlows: 0, settledUdpMs: undefined, problems: [] };
+  return {
+    ...{ changes: [], before: undefined, unnumbered: [], problems: [] },
+    ...{ deletedUdpFlows: NO_COUNTS, settledUdpMs: undefined, refusedPart: false },
+  };
 }

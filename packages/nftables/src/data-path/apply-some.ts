@@ -50,6 +50,7 @@ export async function applySome(plan: HostPlan, input: ApplySomeInput): Promise<
   } catch (error) {
     for (const { keeper, planned } of drafts) keeper.abandon(planned);
     if (!(error instanceof NftRefused)) throw error;
+    run.refusedPart = true;
     // Chains that were made for it are there by now.
     return error.isMismatch || done > 0 ? { kind: "look" } : { kind: "refused", refused: error };
   }

@@ -2,6 +2,7 @@ import {
   type Census,
   type DataPath,
   joinCensuses,
+  NO_COUNTS,
   problemsOfTaken,
   translationLimitations,
   withoutTakenNodePorts,
@@ -88,9 +89,9 @@ export class NftablesDataPath implements DataPath {
     const found = tables.flatMap(({ family, table }) => (table === undefined ? [] : [{ family, table }]));
     const changes = found.map(({ family }): TableChange => ({ kind: "removal", family }));
     const removed = found.map(({ family }) => `table ${tableName(family)}`);
-    if (isDryRun || changes.length === 0) return { removed, problems: [], deletedUdpFlows: 0 };
+    if (isDryRun || changes.length === 0) return { removed, problems: [], deletedUdpFlows: NO_COUNTS };
     await machine.commit(changes);
-    if (handsOver) return { removed, problems: [], deletedUdpFlows: 0 };
+    if (handsOver) return { removed, problems: [], deletedUdpFlows: NO_COUNTS };
     const run = newRun();
     for (const { family, table } of found) {
       await settleUdp({ before: udpFrontendsOf(table), after: NO_UDP }, { family, machine, run });

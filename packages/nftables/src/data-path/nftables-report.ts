@@ -1,4 +1,4 @@
-import type { ApplyReport, CleanupReport, Difference, PlanDifference } from "@svcproxy/host";
+import type { ApplyReport, CleanupReport, Difference, FamilyCounts, PlanDifference } from "@svcproxy/host";
 import type { HostPlan, Problem } from "@svcproxy/topology";
 import type { TableChange } from "../change/table-change.ts";
 import type { ApplyRun } from "./apply-run.ts";
@@ -9,7 +9,7 @@ import type { NftablesSettings } from "./nftables-settings.ts";
 export interface NftablesApplyReport extends ApplyReport {
   /** What was fed to `nft -f -`, in order. */
   readonly changes: readonly TableChange[];
-  readonly deletedUdpFlows: number;
+  readonly deletedUdpFlows: FamilyCounts;
   /** What told the tables from the plan before; none where nobody looked. It takes a comparison. */
   readonly differences: () => readonly Difference[];
 }
@@ -20,11 +20,11 @@ export interface NftablesPlanDifference extends PlanDifference {
 }
 
 export interface NftablesCleanupReport extends CleanupReport {
-  readonly deletedUdpFlows: number;
+  readonly deletedUdpFlows: FamilyCounts;
 }
 
 export function reportApplied(
-  { changes, before, deletedUdpFlows, settledUdpMs, problems: found }: ApplyRun,
+  { changes, before, deletedUdpFlows, settledUdpMs, refusedPart, problems: found }: ApplyRun,
   {
     plan,
     settings,
@@ -39,6 +39,7 @@ export function reportApplied(
     changes,
     deletedUdpFlows,
     ...(settledUdpMs === undefined ? {} : { settledUdpMs }),
+    ...(refusedPart ? { refusedPart } : {}),
     differences,
     ...(before === undefined ? {} : { found: differences }),
   };

@@ -1,5 +1,5 @@
 import { contractPlan } from "@svcproxy/host/testing";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { MemoryMachine } from "../testing/memory-machine.ts";
 import { NftablesDataPath } from "./nftables-data-path.ts";
 import type { NftablesSettings } from "./nftables-settings.ts";
@@ -48,6 +48,40 @@ test("a NodePort is taken from a program where that is asked for", async () => {
   machine.listeners = [SSH];
   expect((await session.apply(plan)).problems).toEqual([]);
   expect(machine.table(4).read()?.elements.get("nodeports")?.has("tcp . 30080")).toBe(true);
+});
+
+test("what a change left over goes once it is quiet; where it does not, that is counted, and the next change goes in", async () => {
+  vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { machine, session } = await openSession();
+  const changed = new Set(["default/web"]);
+  const leaveOver = async () => {
+    await session.apply(contractPlan({ v6: false, web: ["a", "b"] }));
+    await session.apply(contractPlan({ v6: false, web: ["a"] }), { changed });
+  };
+  await leaveOver();
+  const { length } = machine.committed;
+  await vi.advanceTimersByTimeAsync(1_500);
+  expect([machine.committed.length - length, session.cleanupFailureCount()]).toEqual([1, 0]);
+  await leaveOver();
+  machine.refuses = () => true;
+  await vi.advanceTimersByTimeAsync(1_500);
+  expect(session.cleanupFailureCount()).toBe(1);
+  machine.refuses = () => false;
+  expect((await session.apply(contractPlan({ v6: false, web: ["b"] }), { changed })).problems).toEqual([]);
+  await session[Symbol.asyncDispose]();
+});
+
+test("changed services that the machine refuses are told as such, also where all went in after a look", async () => {
+  const { machine, session } = await openSession();
+  await using _ = session;
+  const changed = new Set(["default/web"]);
+  expect(await session.apply(contractPlan({ v6: false, web: ["a"] }))).not.toHaveProperty("refusedPart");
+  expect(await session.apply(contractPlan({ v6: false, web: ["b"] }), { changed })).not.toHaveProperty("refusedPart");
+  let refusals = 1;
+  machine.refuses = () => refusals-- > 0;
+  const report = await session.apply(contractPlan({ v6: false, web: ["a"] }), { changed });
+  expect([report.refusedPart, report.problems]).toEqual([true, []]);
 });
 
 describe("what another program does to our table as soon as it is written", () => {

@@ -82,6 +82,7 @@ export class NftablesSession implements DataPathSession {
   /** What was found while nobody asked. */
   #foundProblems: readonly Problem[] = [];
   readonly #readBack = new ReadBack();
+  #cleanupFailureCount = 0;
   #lastTurn: Promise<unknown> = Promise.resolve();
   #mayLookAtMs = 0;
 
@@ -98,6 +99,10 @@ export class NftablesSession implements DataPathSession {
 
   status(): readonly ServicePortStatus[] {
     return this.#status.list();
+  }
+
+  cleanupFailureCount(): number {
+    return this.#cleanupFailureCount;
   }
 
   /**
@@ -281,6 +286,7 @@ export class NftablesSession implements DataPathSession {
       await this.#machine.commit(changes);
     } catch (error) {
       this.#written = undefined;
+      this.#cleanupFailureCount += 1;
       throw error;
     }
     for (const { keeper, change } of planned) {

@@ -27,7 +27,7 @@ export function testMachine({ tables, variant }: TestMachineOptions): IptablesMa
         readListeners: async () => [],
         readHolders: async () => new Map(),
         abilities: async () => ({ randomFully: true, dropInvalid: true }),
-        deleteStaleUdpFlows: async () => 0,
+        deleteStaleUdpFlows: async () => ({ 4: 0, 6: 0 }),
         problemsWith: async () => [],
         surroundings: async () => undefined,
         lostGuard: async () => undefined,
