@@ -59,4 +59,6 @@ export * from "./trace/trace-packet.ts";
 export * from "./trace/walk/apply-target.ts";
 export * from "./trace/walk/outcome.ts";
 export type { ReplyFact, ReplyPath } from "./trace/walk/reply-path.ts";
+export type { Given, PossibleOutcome } from "./trace/walk/resolve-branches.ts";
+export type { ChainOrders } from "./trace/walk/rule-visit.ts";
 export * from "./trace/walk/walk-state.ts";

@@ -55,6 +55,23 @@ async function loadRules(namespace: NetworkNamespace, name: string, mode: Mode):
   }
 }
 
+/** What the doctor finds on node1 without a probe. */
+async function diagnose(namespace: NetworkNamespace, name: string, mode: Mode) {
+  const config = join(folder, `${name}-${mode}.yaml`);
+  writeFileSync(config, recordedConfigurationText(name, mode));
+  const { objects } = recordedCase(name);
+  const args = ["doctor", "-", "--host", "node1", "--config", config, "--no-probe", "--json"];
+  const { stdout, stderr } = await runCli(namespace, args, {
+    input: readFileSync(objects, "utf8"),
+    // Pods of other tests on this machine may have the addresses of these.
+    below: ALONE,
+  });
+  if (stdout === "") throw new Error(stderr);
+  const { causes, open, looked } = JSON.parse(stdout);
+  const codes: readonly string[] = causes.map(({ code, text }: { code: string; text: string }) => `${code}: ${text}`);
+  return { codes, open, ways: looked.ways };
+}
+
 describe.skipIf(reason !== undefined)(
   `svcproxy doctor where kube-proxy serves${reason === undefined ? "" : ` (${reason})`}`,
   { timeout: 120_000 },
@@ -71,21 +88,7 @@ describe.skipIf(reason !== undefined)(
         await namespace.run("sh", ["-e", "-c", NODE]);
         await loadRules(namespace, name, mode);
         await namespace.run("sh", ["-e", "-c", OTHERS]);
-        const config = join(folder, `${name}-${mode}.yaml`);
-        writeFileSync(config, recordedConfigurationText(name, mode));
-        const doctor = async () => {
-          const { objects } = recordedCase(name);
-          const args = ["doctor", "-", "--host", "node1", "--config", config, "--no-probe", "--json"];
-          const { stdout, stderr } = await runCli(namespace, args, {
-            input: readFileSync(objects, "utf8"),
-            // Pods of other tests on this machine may have the addresses of these.
-            below: ALONE,
-          });
-          if (stdout === "") throw new Error(stderr);
-          const { causes, open, looked } = JSON.parse(stdout);
-          const codes = causes.map(({ code, text }: { code: string; text: string }) => `${code}: ${text}`);
-          return { codes, open, ways: looked.ways };
-        };
+        const doctor = () => diagnose(namespace, name, mode);
         const healthy = await doctor();
         expect(healthy).toMatchObject({ codes: [], open: [] });
         expect(healthy.ways).toBeGreaterThan(5);
@@ -94,6 +97,32 @@ describe.skipIf(reason !== undefined)(
           mode === "iptables" ? "iptables -t nat -F PREROUTING" : "nft flush chain ip kube-proxy nat-prerouting",
         ]);
         expect((await doctor()).codes).toContainEqual(expect.stringMatching(/^RULES_(MISSING|OUTDATED)/));
+      },
+    );
+
+    /** As the document of the first rules has it, for what the host itself dials. */
+    const MASQUERADE = "iptables -t nat -I POSTROUTING 1 -s 192.168.77.1 -j MASQUERADE";
+
+    test.for(["before", "after"] as const)(
+      "beside a rule that masquerades the host's address, loaded %s kube-proxy's tables, it makes no difference which is asked first",
+      async (when, { expect }) => {
+        await using namespace = await createNetworkNamespace();
+        await namespace.run("sh", ["-e", "-c", NODE]);
+        if (when === "before") await namespace.run("sh", ["-c", MASQUERADE]);
+        await loadRules(namespace, "nodeport", "nftables");
+        if (when === "after") await namespace.run("sh", ["-c", MASQUERADE]);
+        expect(await diagnose(namespace, "nodeport", "nftables")).toMatchObject({ codes: [], open: [] });
+        await namespace.run("sh", [
+          "-c",
+          "iptables -t nat -A OUTPUT -d 10.96.0.20 -p tcp --dport 80 -j DNAT --to-destination 10.244.1.77:80",
+        ]);
+        const { codes, open } = await diagnose(namespace, "nodeport", "nftables");
+        expect(codes).toEqual([]);
+        expect(open).toHaveLength(1);
+        expect(open[0].text).toContain(
+          "if nat OUTPUT is asked before ip kube-proxy nat-output, rule 1 of nat OUTPUT sends elsewhere connections to services",
+        );
+        expect(open[0].text).toContain("if ip kube-proxy nat-output is asked before nat OUTPUT, 10.96.0.20 is served");
       },
     );
   },

@@ -33,8 +33,15 @@ export type HookStage =
   /** Chains that are asked of a connection's first packet only, until one of them sets a translation up. */
   | { readonly kind: "nat"; readonly stages: readonly HookStage[] }
   /** Of one priority: whichever was loaded last is asked first, and a listing does not tell. */
-  | { readonly kind: "orders"; readonly orders: readonly (readonly HookStage[])[]; readonly because: string }
+  | { readonly kind: "orders"; readonly orders: readonly StageOrder[]; readonly because: string }
   | { readonly kind: "unread"; readonly unread: UnreadRules };
+
+/** One order of chains that have the same priority. */
+export interface StageOrder {
+  readonly stages: readonly HookStage[];
+  /** `nat POSTROUTING is asked before ip kube-proxy nat-postrouting`. */
+  readonly text: string;
+}
 
 export type HookStages = Readonly<Record<Hook, readonly HookStage[]>>;
 
@@ -236,7 +243,14 @@ function ordered(group: readonly Entry[], priority: number): HookStage {
   const names = group.map(({ name }) => name).join(", ");
   const because = `which of ${names} is asked first is not known: all have priority ${priority}`;
   if (group.length > MOST_TIED) return { kind: "unread", unread: { table: names, because } };
-  return { kind: "orders", orders: permutations(group.map(({ stage }) => stage)), because };
+  const orders = permutations(group).map((order) => ({
+    stages: order.map(({ stage }) => stage),
+    text: `${order[0]?.name} is asked before ${order
+      .slice(1)
+      .map(({ name }) => name)
+      .join(" before ")}`,
+  }));
+  return { kind: "orders", orders, because };
 }
 
 function permutations<Item>(items: readonly Item[]): readonly (readonly Item[])[] {

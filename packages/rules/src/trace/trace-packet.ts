@@ -13,7 +13,7 @@ import { intendedShare, type Share } from "./walk/intended-share.ts";
 import type { EndAddress, Outcome } from "./walk/outcome.ts";
 import { type ReplyPath, traceReply } from "./walk/reply-path.ts";
 import { type ResolvedBranch, resolveBranches } from "./walk/resolve-branches.ts";
-import type { WalkContext } from "./walk/rule-visit.ts";
+import type { ChainOrders, WalkContext } from "./walk/rule-visit.ts";
 import { traceRefusal } from "./walk/trace-refusal.ts";
 import { type UnservedPort, unservedPort } from "./walk/unserved-port.ts";
 import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk/walk-path.ts";
@@ -55,8 +55,11 @@ export type TracedBranch = ResolvedBranch & {
 
 /** Follows packets through the rules of one host. Keeps what it learns about rules and routes between packets. */
 export interface Tracer {
-  /** @throws InputError where the request makes no packet, or nobody can say where it comes in */
-  trace(request: TraceRequest): Trace;
+  /**
+   * @param orders in which order chains of one priority are asked, where that is to be assumed
+   * @throws InputError where the request makes no packet, or nobody can say where it comes in
+   */
+  trace(request: TraceRequest, orders?: ChainOrders): Trace;
 }
 
 /** Some seconds. */
@@ -72,7 +75,9 @@ export function createTracer(options: TracerOptions): Tracer {
     foldMissesAfter: options.foldMissesAfter ?? 3,
     onElement: options.onElement,
   };
-  return { trace: (request) => traceOne({ ...context, budget: { left: MAX_STEPS } }, options.plan, request) };
+  return {
+    trace: (request, orders) => traceOne({ ...context, orders, budget: { left: MAX_STEPS } }, options.plan, request),
+  };
 }
 
 /** Follows one packet, as the kernel would take it. @throws InputError as `Tracer.trace` */

@@ -110,6 +110,17 @@ test("chains of one priority are asked in an order that is not known, which matt
   expect(fates(tracerOf(drop + table("b", "tcp dport 80 reject")), ["10.5.75.2", "192.168.1.99", 80])).toEqual([
     "undecided: which of ip a c, ip b c is asked first is not known: all have priority 0",
   ]);
+  const tracer = tracerOf(drop + table("b", "tcp dport 80 reject"));
+  const request = { from: address("10.5.75.2"), to: address("192.168.1.99"), port: 80 };
+  const [open] = tracer.trace(request).branches;
+  if (open?.kind !== "undecided") throw new TypeError("it hangs on nothing");
+  const { because, orders = [] } = open.question;
+  expect(
+    orders.map((order, answer) => {
+      const [branch] = tracer.trace(request, new Map([[because, answer]])).branches;
+      return `${branch?.kind === "decided" ? branch.outcome.verdict : "open"} where ${order}`;
+    }),
+  ).toEqual(["dropped where ip a c is asked before ip b c", "refused where ip b c is asked before ip a c"]);
 });
 
 test("no packet is accepted past rules that were not read", () => {

@@ -20,8 +20,14 @@ export type SymbolicStage =
   | { readonly kind: "conntrack" }
   | { readonly kind: "chain"; readonly base: CompiledBase | CompiledNftBase }
   | { readonly kind: "nat"; readonly stages: readonly SymbolicStage[] }
-  | { readonly kind: "orders"; readonly orders: readonly (readonly SymbolicStage[])[]; readonly because: string }
+  | { readonly kind: "orders"; readonly orders: readonly SymbolicOrder[]; readonly because: string }
   | { readonly kind: "unread"; readonly because: string };
+
+/** One order of chains that have the same priority, and what it says. */
+export interface SymbolicOrder {
+  readonly stages: readonly SymbolicStage[];
+  readonly text: string;
+}
 
 export type SymbolicStages = Readonly<Record<keyof HookStages, readonly SymbolicStage[]>>;
 
@@ -59,7 +65,7 @@ class StageCompiler {
       case "nat":
         return { kind: "nat", stages: this.compile(stage.stages) };
       case "orders":
-        return { ...stage, orders: stage.orders.map((order) => this.compile(order)) };
+        return { ...stage, orders: stage.orders.map((order) => ({ ...order, stages: this.compile(order.stages) })) };
       case "unread": {
         const { table, because } = stage.unread;
         return { kind: "unread", because: `the rules of ${table} were not read: ${because}` };

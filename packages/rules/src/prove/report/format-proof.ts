@@ -47,7 +47,9 @@ function findingLines(finding: Finding, { proof, format }: Shown): readonly stri
   return [
     `${indent}${visible(describePacket(finding.packet) + frontend)}`,
     `${indent}  ${visible(finding.message)}`,
-    ...(finding.placed === undefined ? [] : [`${indent}  ${visible(describeRule(finding.placed, proof))}`]),
+    ...(finding.placed === undefined || finding.placed.number === 0
+      ? []
+      : [`${indent}  ${visible(describeRule(finding.placed, proof))}`]),
     `${indent}  $ ${visible(trace)}`,
   ];
 }
@@ -68,7 +70,7 @@ export function proofToJson(proof: Proof, { hostName, traceCommand }: ProofForma
     packet: { ...packet, to: packet.port === undefined ? packet.to : describeTarget(packet) },
     message,
     ...(frontend === undefined ? {} : { frontend }),
-    ...(placed === undefined
+    ...(placed === undefined || placed.number === 0
       ? {}
       : {
           rule: {

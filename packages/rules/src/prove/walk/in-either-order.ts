@@ -1,25 +1,25 @@
-import type { SymbolicStage } from "../compile/compile-stages.ts";
+import type { SymbolicOrder, SymbolicStage } from "../compile/compile-stages.ts";
 import type { EndedState, Question, SymbolicState } from "./symbolic-state.ts";
 import type { SymbolicResult } from "./symbolic-steps.ts";
 
 /** Chains of one priority of which nobody knows which is asked first. */
 export interface Orders {
-  readonly orders: readonly (readonly SymbolicStage[])[];
+  readonly orders: readonly SymbolicOrder[];
   readonly because: string;
   readonly walk: (state: SymbolicState, stages: readonly SymbolicStage[]) => SymbolicResult;
 }
 
 /** The ways of a state's packets in each order; one of them where it makes no difference. */
 export function inEitherOrder(state: SymbolicState, { orders, because, walk }: Orders): SymbolicResult {
-  const results = orders.map((stages) => walk(state, stages));
+  const results = orders.map(({ stages }) => walk(state, stages));
   const [first, ...others] = results;
   if (first === undefined) return { going: [state], ended: [] };
   const key = keyOf(first);
   if (others.every((result) => keyOf(result) === key)) return first;
   const going: SymbolicState[] = [];
   const ended: EndedState[] = [];
-  for (const [at, stages] of orders.entries()) {
-    const assuming = withOrder(state, { at, count: orders.length, because });
+  for (const [at, { stages }] of orders.entries()) {
+    const assuming = withOrder(state, { at, orders, because });
     if (assuming === undefined) continue;
     const result = walk(assuming, stages);
     for (const one of result.going) going.push(one);
@@ -35,15 +35,16 @@ export function inEitherOrder(state: SymbolicState, { orders, because, walk }: O
  */
 function withOrder(
   state: SymbolicState,
-  { at, count, because }: { at: number; count: number; because: string },
+  { at, orders, because }: { at: number; orders: readonly SymbolicOrder[]; because: string },
 ): SymbolicState | undefined {
   let assuming = state;
-  for (let place = 0; place <= at && place < count - 1; place++) {
+  for (const [place, { text }] of orders.slice(0, -1).entries()) {
+    if (place > at) break;
     const holds = place === at;
     const question: Question = {
       placed: { table: because, chain: "", number: 0, rule: { matches: [], target: { kind: "none" } } },
       key: `order ${place} ${because}`,
-      text: `${because}: order ${place + 1} of ${count}`,
+      text,
     };
     const known = answered(assuming, question.key);
     if (known !== undefined && known !== holds) return undefined;

@@ -81,7 +81,7 @@ function chainsOf(stage: HookStage): readonly BaseChain[] {
     case "nat":
       return stage.stages.flatMap(chainsOf);
     case "orders":
-      return (stage.orders[0] ?? []).flatMap(chainsOf);
+      return (stage.orders[0]?.stages ?? []).flatMap(chainsOf);
     case "conntrack":
     case "unread":
       return [];

@@ -4,6 +4,7 @@ import { complement, type Fraction, formatFraction, isZero, toNumber } from "../
 import type { TraceRequest } from "../packet/request.ts";
 import type { Trace, TracedBranch } from "../trace-packet.ts";
 import type { Share } from "../walk/intended-share.ts";
+import type { PossibleOutcome } from "../walk/resolve-branches.ts";
 import { describeUnservedPort } from "../walk/unserved-port.ts";
 import type { MissedRule, WalkEvent } from "../walk/walk-state.ts";
 import {
@@ -256,6 +257,9 @@ function ending(branch: TracedBranch, family: Family): readonly string[] {
         }),
       ),
       ...(branch.possible.length > 10 ? [`  … and ${branch.possible.length - 10} more`] : []),
+      ...(differInMarkAlone(branch.possible)
+        ? ["  Whichever it is, packets arrive alike: they differ in the mark alone."]
+        : []),
     ];
   }
   const { reply, missed } = branch;
@@ -302,4 +306,13 @@ function thousands(count: number): string {
 
 function plural(count: number, one: string, many: string): string {
   return count === 1 ? `1 ${one}` : `${thousands(count)} ${many}`;
+}
+
+/** Whether each answer leads to the same ends, but for the mark that packets leave with. */
+function differInMarkAlone(possible: readonly PossibleOutcome[]): boolean {
+  const byAnswer = Map.groupBy(possible, ({ given }) => given.answer);
+  const ends = Array.from(byAnswer.values(), (ways) =>
+    [...new Set(ways.map(({ outcome }) => describeOutcome(outcome)))].sort().join("\n"),
+  );
+  return byAnswer.size > 1 && new Set(ends).size === 1;
 }

@@ -225,8 +225,8 @@ export function describeGiven(given: Given): string {
   return [...(untold > 0 ? [`${untold} answers before`] : []), ...answers.slice(-MOST_ANSWERS)].join(", and ");
 }
 
-function describeAnswer({ question: { position, match, because }, answer }: Given): string {
-  if (position === undefined) return `order ${answer + 1}, for ${because}`;
+function describeAnswer({ question: { position, match, because, orders }, answer }: Given): string {
+  if (position === undefined) return orders?.[answer] ?? because;
   const place = `rule ${position.number} of ${position.table} ${position.chain}`;
   if (match === undefined) return `${place} takes its choice ${answer + 1}`;
   return answer === 0 ? `${place} matches` : `${place} does not match`;

@@ -8,6 +8,9 @@ import type { Fraction } from "../packet/fraction.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import { type Question, type RuleEvent, type WalkState, withEvent } from "./walk-state.ts";
 
+/** By the reason why an order is not known (`Question.because`): which of its orders, 0-based. */
+export type ChainOrders = ReadonlyMap<string, number>;
+
 /** What stays the same during one trace. */
 export interface WalkContext {
   /** What one trace may still cost: a step for every rule that a way meets, more where ways part. It is counted down. */
@@ -21,6 +24,8 @@ export interface WalkContext {
   readonly onElement?: ((found: FoundElement) => void) | undefined;
   /** Whether a rule that translates is the service proxy's own; `path` names the chains that led to it, the built-in one first. */
   isOwn(position: RulePosition, rule: AnyRule, path: readonly string[]): boolean;
+  /** Orders of chains of one priority that are taken to be so, by the reason why they are not known. */
+  readonly orders?: ChainOrders | undefined;
   /** Runs of rules that did not match are folded when they are longer than this. */
   readonly foldMissesAfter: number;
 }

@@ -95,20 +95,21 @@ function inEitherOrder(
   { stage, ...at }: Omit<Staged, "stages"> & { readonly stage: Extract<HookStage, { readonly kind: "orders" }> },
 ): WalkResult {
   const { orders, because } = stage;
-  const known = answerOf(state.assumptions, because);
+  const known = passage.context.orders?.get(because) ?? answerOf(state.assumptions, because);
   const question: Question = {
     position: undefined,
     rule: undefined,
     match: undefined,
     because,
     answers: orders.length,
+    orders: orders.map(({ text }) => text),
     packet: state.packet,
     reached: state.probability,
     past: state.past,
   };
   const going: WalkState[] = [];
   const ended: Ended[] = [];
-  for (const [answer, stages] of orders.entries()) {
+  for (const [answer, { stages }] of orders.entries()) {
     if (known !== undefined && known !== answer) continue;
     const assumptions = known === undefined ? { question, answer, earlier: state.assumptions } : state.assumptions;
     const result = walkStages(passage, { ...state, assumptions }, { stages, ...at });

@@ -39,6 +39,8 @@ export interface Question {
   readonly because: string;
   /** How many answers there are. */
   readonly answers: number;
+  /** What each answer says, where it is the order of chains. */
+  readonly orders?: readonly string[];
   /** As it was when the question came up. */
   readonly packet: PacketView;
   /** The probability with which the question comes up, given the assumptions before it. */
