@@ -54,13 +54,45 @@ test("one that undoes it again and again is let be, longer each time, and that i
     return [MISSING];
   });
   keeper.noticed(NFT);
-  await vi.advanceTimersByTimeAsync(500);
+  await vi.advanceTimersByTimeAsync(115);
   expect(looks).toBe(5);
+  expect(keeper.problem?.text).toBe(
+    "nft (pid 7) changes what is ours again and again, and is undone at once each time",
+  );
+  await vi.advanceTimersByTimeAsync(500);
+  expect(looks).toBe(10);
   expect(keeper.problem).toMatchObject({ code: "RULES_CONTESTED", severity: "error" });
   expect(said()).toContain("is let be for 1 s each time");
   await vi.advanceTimersByTimeAsync(30_000);
-  expect(looks).toBeLessThan(12);
+  expect(looks).toBeLessThan(16);
   keeper.stop();
   await vi.advanceTimersByTimeAsync(300_000);
+  expect(keeper.problem).toBeUndefined();
+});
+
+test("who takes the same away every few seconds, and does not answer what is mended, is undone at once each time", async () => {
+  const mend = vi.fn(async () => [MISSING]);
+  const { keeper, said } = newKeeper(mend);
+  for (let count = 1; count <= 20; count++) {
+    keeper.noticed(NFT);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(mend).toHaveBeenCalledTimes(count);
+    await vi.advanceTimersByTimeAsync(3_000);
+  }
+  expect(keeper.problem).toMatchObject({ code: "RULES_CONTESTED" });
+  expect(said().match(/RULES_CONTESTED/g)).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(keeper.problem).toBeUndefined();
+});
+
+test("who changes one thing after the other contests nothing", async () => {
+  let place = 0;
+  const mend = vi.fn(async () => [{ ...MISSING, place: `IPv4 nat KUBE-SVC-${place++}` }]);
+  const { keeper } = newKeeper(mend);
+  for (let count = 1; count <= 20; count++) {
+    keeper.noticed(NFT);
+    await vi.advanceTimersByTimeAsync(100);
+  }
+  expect(mend).toHaveBeenCalledTimes(20);
   expect(keeper.problem).toBeUndefined();
 });

@@ -98,7 +98,7 @@ export const PLAN_MEANINGS = {
   },
   RULES_CONTESTED: {
     means:
-      "Another program changes what is ours again and again, and svcproxy waits longer each time before it mends it.",
+      "Another program changes the same of what is ours again and again. Where it answers each mending within 2 s, svcproxy waits longer each time.",
     remedy: "Find out why it does so, and end one of the two.",
   },
   CHANGE_HELD: {
