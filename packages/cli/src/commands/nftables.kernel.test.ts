@@ -96,6 +96,19 @@ describe.skipIf(reason !== undefined)(
       expect(await runCli(namespace, onOne("diff"))).toMatchObject({ exitCode: 0 });
     });
 
+    test("a table that was put to sleep is a difference, and is woken", async ({ expect }) => {
+      await using namespace = await createNetworkNamespace();
+      await runCli(namespace, onOne("apply"));
+      const applied = await ruleset(namespace);
+      await namespace.run("nft", ["add table ip svcproxy { flags dormant; }"]);
+      expect(await runCli(namespace, onOne("diff"))).toMatchObject({
+        exitCode: 3,
+        stdout: expect.stringContaining("table ip svcproxy is dormant: the kernel asks none of its chains"),
+      });
+      expect(await runCli(namespace, onOne("apply"))).toMatchObject({ exitCode: 0 });
+      expect(await ruleset(namespace)).toBe(applied);
+    });
+
     test("counts", async ({ expect }) => {
       await using namespace = await createNetworkNamespace();
       expect(await runCli(namespace, ["nftables", "counters"])).toMatchObject({ exitCode: 1 });

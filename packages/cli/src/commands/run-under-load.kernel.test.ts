@@ -137,7 +137,7 @@ describe.skipIf(reason !== undefined)(
       const pid = await host.shell(
         "(for i in $(seq 1000); do nft flush map ip svcproxy services; sleep 0.1; done) > /dev/null 2>&1 & echo $!",
       );
-      await host.shows('"degraded"', "RULES_CONTESTED");
+      await host.shows('"degraded"', "RULES_CONTESTED", "is let be for");
       expect(await host.status()).toMatch(/changes what is ours again and again, and is let be for \d+ s each time/);
       await host.shell(`kill ${pid}`);
       await until(

@@ -8,6 +8,8 @@ export function formatTransaction(transaction: Transaction): string {
   const { addedChains, rewrittenChains, removedChains, removedCollections, addedCollections } = transaction;
   const text: string[] = [];
   if (transaction.createsTable) text.push(`create table ${table} {\ncomment "${TABLE_COMMENT}"\n}`);
+  // Without flags: that wakes it.
+  if (transaction.wakesTable === true) text.push(`add table ${table}`);
   for (const name of [...rewrittenChains.map((chain) => chain.name), ...removedChains]) {
     text.push(`flush chain ${table} ${name}`);
   }

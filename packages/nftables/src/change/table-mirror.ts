@@ -6,6 +6,7 @@ import type { Transaction } from "./transaction.ts";
 export class TableMirror {
   /** False where there is no table. */
   exists = false;
+  isDormant = false;
   readonly collections = new Map<string, Collection>();
   readonly chains = new Map<string, Chain>();
   readonly #elements = new Map<string, ReadonlyMap<string, ElementValue>>();
@@ -15,6 +16,7 @@ export class TableMirror {
   constructor(table?: NftTable) {
     if (table === undefined) return;
     this.exists = true;
+    this.isDormant = table.isDormant === true;
     for (const collection of table.collections) this.collections.set(collection.name, collection);
     for (const chain of table.chains) this.chains.set(chain.name, chain);
     for (const [name, elements] of table.elements) this.#elements.set(name, elements);
@@ -32,6 +34,7 @@ export class TableMirror {
   /** Takes in what a transaction did. */
   commit(transaction: Transaction): void {
     if (transaction.createsTable) this.exists = true;
+    if (transaction.wakesTable === true) this.isDormant = false;
     for (const [collection, keys] of transaction.removedElements) {
       if (this.elementsOf(collection).size === 0) continue;
       const elements = this.#ownElements(collection);

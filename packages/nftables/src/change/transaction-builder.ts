@@ -121,6 +121,7 @@ export class TransactionBuilder {
     return {
       family,
       createsTable: !mirror.exists,
+      ...(mirror.isDormant ? { wakesTable: true as const } : {}),
       removedElements: this.#removedElements,
       addedElements: this.#addedElements,
       removedCollections: Array.from(this.#removedCollections, ([name, kind]) => ({ name, kind })),

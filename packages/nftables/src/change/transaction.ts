@@ -6,6 +6,8 @@ export interface Transaction {
   readonly family: Family;
   /** Set where the table is not there; whoever made one meanwhile makes the transaction fail. */
   readonly createsTable: boolean;
+  /** Set where it is there, but dormant. */
+  readonly wakesTable?: true;
   /** By collection the keys. */
   readonly removedElements: ReadonlyMap<string, ReadonlySet<string>>;
   /** Removed where `addedElements` has the same key first. */
@@ -25,7 +27,7 @@ export function isEmpty(transaction: Transaction): boolean {
 /** How many elements, chains and collections it touches. */
 export function sizeOf(transaction: Transaction): number {
   const { removedElements, addedElements, removedCollections, addedCollections, ...chains } = transaction;
-  let size = removedCollections.length + addedCollections.length;
+  let size = (transaction.wakesTable === true ? 1 : 0) + removedCollections.length + addedCollections.length;
   size += chains.removedChains.size + chains.addedChains.length + chains.rewrittenChains.length;
   for (const keys of removedElements.values()) size += keys.size;
   for (const elements of addedElements.values()) size += elements.size;

@@ -1,5 +1,5 @@
 import type { Family } from "@svcproxy/topology";
-import type { Chain, Collection, Elements } from "../table/nft-table.ts";
+import type { Chain, Collection, Elements, NftTable } from "../table/nft-table.ts";
 import { isSameCollection, isSameHook } from "./same-declaration.ts";
 
 /** What a table holds after a change: all its rules and declarations, and of its elements those that the change was about. */
@@ -39,12 +39,13 @@ export function joinWritten(first: WrittenTable, second: WrittenTable): WrittenT
   return { ...second, added: new Map([...added].filter(isThere)), removed: new Map([...removed].filter(isThere)) };
 }
 
-type Frame = Pick<WrittenTable, "collections" | "chains">;
+type Frame = Pick<NftTable, "collections" | "chains" | "isDormant">;
 
 /** Whether two tables have the same declarations and rules, in whatever order they list them. */
 export function isSameFrame(a: Frame, b: Frame): boolean {
   const [collections, chains] = [byName(b.collections), byName(b.chains)];
   return (
+    a.isDormant === b.isDormant &&
     a.collections.length === collections.size &&
     a.chains.length === chains.size &&
     a.collections.every((collection) => {

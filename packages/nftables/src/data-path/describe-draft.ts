@@ -20,6 +20,15 @@ export function describeDraft({ family, table, change }: Draft): readonly Differ
       : change.transaction.createsTable || table === undefined
         ? [{ kind: "missing-table", place: "table", text: `table ${name} is not there` }]
         : [
+            ...(change.transaction.wakesTable === true
+              ? [
+                  {
+                    kind: "dormant-table",
+                    place: "table",
+                    text: `table ${name} is dormant: the kernel asks none of its chains`,
+                  },
+                ]
+              : []),
             ...describeCollections(change.transaction),
             ...describeChains(change.transaction, table),
             ...describeElements(change.transaction, table),

@@ -10,6 +10,8 @@ export const TABLE_COMMENT = "svcproxy: services and endpoints are elements of m
 /** Our table in one family, as a value. */
 export interface NftTable {
   readonly family: Family;
+  /** Set where somebody put it to sleep (`flags dormant`): the kernel asks none of its chains. */
+  readonly isDormant?: true;
   readonly collections: readonly Collection[];
   readonly chains: readonly Chain[];
   readonly elements: Elements;

@@ -22,7 +22,9 @@ export function parseTable(text: string, family: Family, options: ParseOptions =
   const chains: Chain[] = [];
   const elements = new Map<string, ReadonlyMap<string, ElementValue>>();
   const lines = text.split("\n").values();
+  let isDormant = false;
   for (const line of lines) {
+    isDormant ||= DORMANT.test(line);
     const [, kind, name] = /^\t(map|set|chain) (\S+) \{$/.exec(line) ?? [];
     if (name === undefined) continue;
     const block = blockLines(lines);
@@ -33,8 +35,10 @@ export function parseTable(text: string, family: Family, options: ParseOptions =
       if (members.size > 0) elements.set(name, members);
     }
   }
-  return { family, collections, chains, elements };
+  return { family, ...(isDormant ? { isDormant } : {}), collections, chains, elements };
 }
+
+const DORMANT = /^\tflags (\S+,)?dormant\b/;
 
 /** The lines of a block, up to its end, without the tabulators before them. */
 function* blockLines(lines: Iterator<string>): Generator<string> {
