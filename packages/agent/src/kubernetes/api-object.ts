@@ -8,6 +8,11 @@ export function keyOf(object: ApiObject): string {
   return namespace === undefined || namespace === "" ? name : `${namespace}/${name}`;
 }
 
+/** Whether it is an object with a name, which each object of a server has. */
+export function isNamed(value: unknown): boolean {
+  return Boolean(textOf(objectOf(objectOf(value)["metadata"])["name"]));
+}
+
 /** Who wrote which field, and notes of people and programs, take more memory than all that counts. */
 export function stripped(object: ApiObject): ApiObject {
   const { managedFields: _, annotations: __, ...metadata } = objectOf(object["metadata"]);

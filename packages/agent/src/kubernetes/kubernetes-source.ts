@@ -14,8 +14,9 @@ import type { ApiClient } from "./api-client.ts";
 import { explainApiError } from "./api-error.ts";
 import { stripped } from "./api-object.ts";
 import { ChangeTriggers } from "./change-triggers.ts";
+import { currentVersion } from "./list-pages.ts";
 import { NodeWatch } from "./node-watch.ts";
-import { currentVersion, Reflector, type ReflectorSink } from "./reflector.ts";
+import { Reflector, type ReflectorSink } from "./reflector.ts";
 import { type Resource, resourcesOf } from "./resource.ts";
 
 export interface KubernetesSourceOptions extends KubernetesOptions {
@@ -299,7 +300,7 @@ export class KubernetesSource implements Source {
       try {
         const both = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
         const [resource] = resourcesOf(this.#options.node);
-        const version = await currentVersion({ client, resource, sink: this.#sinkOf(resource) }, both);
+        const version = await currentVersion({ client, resource, onBytes: () => this.#sinkOf(resource).heard() }, both);
         for (const reflector of this.#reflectors) reflector.serverIsAt(version);
       } catch {
         // They say themselves what is wrong, once they cannot connect.

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ApiClient } from "./api-client.ts";
 import { ApiError, type ApiObject, objectOf, statusOf, textOf } from "./api-error.ts";
-import { keyOf } from "./api-object.ts";
+import { isNamed, keyOf } from "./api-object.ts";
 import { BackOff } from "./back-off.ts";
-import { listPages } from "./list-pages.ts";
+import { currentVersion, listPages } from "./list-pages.ts";
 import type { Resource } from "./resource.ts";
 
 /** Whoever is told of a resource; objects come as they are, by `namespace/name`, or their name alone. */
@@ -50,8 +50,8 @@ const INITIAL_END = "k8s.io/initial-events-end";
 export class Reflector {
   readonly #options: ReflectorOptions;
   readonly #backOff: BackOff;
-  /** The version of each object that was told. */
-  readonly #known = new Map<string, string>();
+  /** Objects that the sink has. Their versions say nothing: a store that was set back gives the same once more. */
+  readonly #known = new Set<string>();
   /** Up to where the sink was told everything; undefined: it has to be told all anew. */
   #version: string | undefined;
   #canStream = true;
@@ -91,7 +91,6 @@ export class Reflector {
   /** Asks for everything anew. */
   restart(): void {
     this.#version = undefined;
-    this.#known.clear();
     this.#watch?.abort();
   }
 
@@ -121,7 +120,8 @@ export class Reflector {
 
   /** A store that was set back answers a watch from later on with silence. */
   async #compareVersions(signal: AbortSignal): Promise<void> {
-    this.serverIsAt(await currentVersion(this.#options, signal));
+    const { client, resource, sink } = this.#options;
+    this.serverIsAt(await currentVersion({ client, resource, onBytes: () => sink.heard() }, signal));
   }
 
   /** @returns after how long to try again */
@@ -198,9 +198,10 @@ export class Reflector {
   }
 
   #take(value: unknown, initial: InitialEvents | undefined): void {
-    const { sink } = this.#options;
+    const { sink, resource } = this.#options;
     const event = objectOf(value);
     const object = objectOf(event["object"]);
+    checkEvent(event, resource);
     const version = textOf(objectOf(object["metadata"])["resourceVersion"]);
     switch (event["type"]) {
       case "ADDED":
@@ -243,9 +244,7 @@ export class Reflector {
   /** @returns its key */
   #set(object: ApiObject): string {
     const key = keyOf(object);
-    const version = textOf(objectOf(object["metadata"])["resourceVersion"]) ?? "";
-    if (version !== "" && this.#known.get(key) === version) return key;
-    this.#known.set(key, version);
+    this.#known.add(key);
     this.#options.sink.set(key, object);
     return key;
   }
@@ -253,7 +252,7 @@ export class Reflector {
   /** These are all: what is not among them is gone. */
   #replaced(seen: ReadonlySet<string>): void {
     const { sink } = this.#options;
-    for (const key of this.#known.keys()) {
+    for (const key of this.#known) {
       if (seen.has(key)) continue;
       this.#known.delete(key);
       sink.remove(key);
@@ -267,6 +266,16 @@ export class Reflector {
 
 const INITIAL_QUERY = { sendInitialEvents: "true", resourceVersionMatch: "NotOlderThan" } as const;
 const NO_END = Symbol("no end of the initial events");
+
+const NAMED_EVENTS: ReadonlySet<unknown> = new Set(["ADDED", "MODIFIED", "DELETED"]);
+
+/** What comes from anywhere else than an API server is not taken, and not passed over either: what it stands in place of would be missing. */
+function checkEvent(event: ApiObject, { kind, plural }: Resource): void {
+  const object = objectOf(event["object"]);
+  const isIt = NAMED_EVENTS.has(event["type"]) ? object["kind"] === kind && isNamed(object) : textOf(event["type"]);
+  if (isIt) return;
+  throw new ApiError(`a line of the answer is not an event of ${plural}: ${JSON.stringify(event).slice(0, 60)}`);
+}
 
 function refusedStream(): ApiError {
   const message = "the server does not mark the end of the initial events";
@@ -295,15 +304,6 @@ class InitialEvents {
     this.isOpen = false;
     clearTimeout(this.#timer);
   }
-}
-
-/** The version that the store of a server is at. It costs one object. */
-export async function currentVersion(
-  { client, resource, sink }: Pick<ReflectorOptions, "client" | "resource" | "sink">,
-  signal: AbortSignal,
-): Promise<string> {
-  const list = await client.get({ path: resource.path, query: { limit: "1" }, signal }, () => sink.heard());
-  return textOf(objectOf(objectOf(list)["metadata"])["resourceVersion"]) ?? "";
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

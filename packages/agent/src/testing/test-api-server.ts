@@ -10,7 +10,14 @@ import { type RecordedExchange, recordedExchange } from "./recorded-exchange.ts"
 /** How the next requests are answered instead of from the store. */
 export type ScriptedAnswer =
   /** As it was recorded; `cut`: the connection breaks in the middle of its last line. */
-  { readonly recorded: string; readonly cut?: boolean } | "silence";
+  | { readonly recorded: string; readonly cut?: boolean }
+  /** By somebody between us and the server, as a rule. */
+  | {
+      readonly body: string | Buffer;
+      readonly status?: number;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
+  | "silence";
 
 export interface AskedRequest {
   readonly path: string;
@@ -107,6 +114,9 @@ export class TestApiServer implements AsyncDisposable {
     if (scripted === "silence") {
       response.writeHead(200, JSON_HEADERS);
       response.flushHeaders();
+    } else if (scripted !== undefined && "body" in scripted) {
+      const { status = 200, headers = JSON_HEADERS, body } = scripted;
+      response.writeHead(status, headers).end(body);
     } else if (scripted !== undefined) replay(recordedExchange(scripted.recorded), response, scripted);
     else if (served === undefined) replay(recordedExchange("unknown-path"), response);
     else if (request.query.get("watch") === "true") this.#watch(request, response, served);
