@@ -1,5 +1,5 @@
 import type { ApplyReport, DataPath, FamilyCounts, ServicePortStatus } from "@svcproxy/host";
-import type { HostPlan, Topology } from "@svcproxy/topology";
+import type { HostPlan, Problem, Topology } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { ProgrammedChange } from "./awaited-changes.ts";
 import type { RemovalGuard } from "./removal-guard.ts";
@@ -17,6 +17,8 @@ export interface AgentOptions {
    */
   readonly plan: (topology: Topology, previous: HostPlan | undefined) => HostPlan;
   readonly logger: Logger;
+  /** Problems that the log has already, and that the source tells as well. */
+  readonly told?: readonly Problem[] | undefined;
   readonly serviceManager: ServiceManager;
   /** What of the machine the plan hangs on, as a text: when it is another one, the plan is made anew. */
   readonly machine?: () => string;

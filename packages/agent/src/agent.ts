@@ -81,7 +81,7 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#problemLog = new ProblemLog(options.logger);
+    this.#problemLog = new ProblemLog(options.logger, options);
     this.#healthChecks = new HealthCheckServers(options.logger);
     this.#retry = new RetryTimer(() => void this.#inTurn(() => this.#carryOut()), {
       longestMs: options.longestRetryMs ?? LONGEST_RETRY_MS,

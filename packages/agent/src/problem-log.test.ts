@@ -7,9 +7,9 @@ function problem(subject: string): Problem {
   return { code: "VIP_NOT_LOCAL", severity: "warning", subject, text: `${subject} is not here`, hint: "Put it there" };
 }
 
-function newLog() {
+function newLog(told: readonly Problem[] = []) {
   const said: unknown[] = [];
-  const log = new ProblemLog(pino({ base: null }, { write: (line: string) => said.push(JSON.parse(line)) }));
+  const log = new ProblemLog(pino({ base: null }, { write: (line: string) => said.push(JSON.parse(line)) }), { told });
   return { log, said };
 }
 
@@ -24,6 +24,15 @@ test("a problem is told once, and again when it was gone in between", () => {
     { subject: "b" },
     { subject: "a" },
   ]);
+});
+
+test("what the log has already is told again only when it was gone in between", () => {
+  const { log, said } = newLog([problem("a")]);
+  log.tell([problem("a")]);
+  expect(said).toEqual([]);
+  log.tell([]);
+  log.tell([problem("a")]);
+  expect(said).toHaveLength(1);
 });
 
 test("of very many the first are named, and the rest counted", () => {

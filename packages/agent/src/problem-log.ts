@@ -7,10 +7,12 @@ const NAMED_PROBLEMS = 20;
 /** Tells the log of problems: each once, and again when it was gone in between. */
 export class ProblemLog {
   readonly #logger: Logger;
-  #said: ReadonlySet<string> = new Set();
+  #said: ReadonlySet<string>;
 
-  constructor(logger: Logger) {
+  /** @param options.told what the log has already */
+  constructor(logger: Logger, { told = [] }: { readonly told?: readonly Problem[] | undefined } = {}) {
     this.#logger = logger;
+    this.#said = new Set(told.map(keyOf));
   }
 
   /** @param problems all that there are now */

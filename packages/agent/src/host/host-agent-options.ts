@@ -1,5 +1,5 @@
 import type { DataPathName, FoundKubeProxy } from "@svcproxy/host";
-import type { HostPlan, Topology } from "@svcproxy/topology";
+import type { HostPlan, Problem, Topology } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { Source } from "../source.ts";
 import type { Address } from "./agent-servers.ts";
@@ -44,4 +44,6 @@ export interface HostAgentOptions {
   /** See `UserspaceSurroundings`. */
   readonly workerProgram: readonly [string, ...string[]];
   readonly logger: Logger;
+  /** See `AgentOptions`. */
+  readonly told?: readonly Problem[];
 }

@@ -118,7 +118,7 @@ export class HostAgent {
     });
     this.#guard = guard;
     const agent = new Agent({
-      ...{ source, dataPath: chosen.dataPath, guard, logger },
+      ...{ source, dataPath: chosen.dataPath, guard, logger, told: this.#options.told },
       serviceManager: this.#serviceManager,
       plan: (topology, previous) => this.#plan(topology, previous),
       // VIPs are no addresses of the host's own, and whoever takes one away is noticed otherwise.

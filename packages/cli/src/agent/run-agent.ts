@@ -86,7 +86,15 @@ function readConfiguration(path: string): ParsedProxyConfiguration {
 export interface KeptHost
   extends Pick<
     HostAgentOptions,
-    "source" | "logger" | "plan" | "healthAddress" | "metricsAddress" | "waitsForPorts" | "onServing" | "minSyncMs"
+    | "source"
+    | "logger"
+    | "told"
+    | "plan"
+    | "healthAddress"
+    | "metricsAddress"
+    | "waitsForPorts"
+    | "onServing"
+    | "minSyncMs"
   > {
   readonly flags: RunFlags;
   /** Reads the source again. */

@@ -30,7 +30,9 @@ const OOM_SCORE = -999;
 export async function runKubernetes(context: CommandContext, flags: RunFlags): Promise<ExitCode> {
   const logger = await context.logger();
   const configuration = flags.config === undefined ? undefined : readConfiguration(flags.config);
-  tellAll(logger, (configuration?.warnings ?? []).map(problemOf));
+  const told = (configuration?.warnings ?? []).map(problemOf);
+  // At once, and not only when the cluster has told all that there is.
+  tellAll(logger, told);
   if (flags.initOnly === true) return initializeHost(context, configuration);
   if (flags.giveBack === true) return giveHostBack(context, flags);
   const nodeFlag = flags.hostnameOverride ?? flags.host;
@@ -40,7 +42,7 @@ export async function runKubernetes(context: CommandContext, flags: RunFlags): P
   using _config = flags.config === undefined ? undefined : followConfiguration(flags.config, { source, logger });
   const program = configuration?.program;
   return await keepHost({
-    ...{ source, logger, flags, plan: planner(logger), refresh: () => source.refresh() },
+    ...{ source, logger, told, flags, plan: planner(logger), refresh: () => source.refresh() },
     healthAddress: addressOf(flags.healthzBindAddress ?? program?.healthzBindAddress ?? everyAddress(10256)),
     metricsAddress: addressOf(flags.metricsBindAddress ?? program?.metricsBindAddress ?? "127.0.0.1:10249"),
     waitsForPorts: program?.bindAddressHardFail !== true,

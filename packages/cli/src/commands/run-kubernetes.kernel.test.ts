@@ -35,6 +35,7 @@ kind: KubeProxyConfiguration
 mode: iptables
 detectLocalMode: NodeCIDR
 conntrack: { maxPerCore: 0, tcpCloseWaitTimeout: 2h }
+enableProfiling: true
 `;
 
 describe.skipIf(reason !== undefined)(
@@ -66,8 +67,12 @@ describe.skipIf(reason !== undefined)(
       const agent = runNode(host);
       await agent.says("no podCIDR yet");
       expect(await host.shell("nft list ruleset")).toBe("");
+      expect(agent.stderr.match(/no effect here: enableProfiling/g)).toHaveLength(1);
       await writeCluster(host, { objects: [NODE, ...services(2)] });
       await serves(host, 2);
+      // What was said of the configuration at the start is not said again, and is in the status.
+      await agent.says('"state":"following"');
+      expect(agent.stderr.match(/no effect here: enableProfiling/g)).toHaveLength(1);
       await writeCluster(host, { objects: [{ ...NODE, spec: { podCIDR: "10.5.99.0/24" } }, ...services(2)] });
       await until(
         async () => (await host.shell("nft list table ip svcproxy")).includes("10.5.99.0/24"),
