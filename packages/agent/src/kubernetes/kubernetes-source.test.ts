@@ -212,6 +212,46 @@ describe("the node", () => {
     expect(source.isNodeEligible()).toBe(true);
   });
 
+  test("that is back without an address and a podCIDR keeps what it had, which is said, until it has others", async () => {
+    server.store.put(NODE);
+    const { snapshot } = follow();
+    const before = await snapshot();
+    server.store.delete("Node", "cloudos1");
+    await snapshot();
+    server.store.put({ ...NODE, spec: {}, status: {} });
+    const bare = await snapshot(({ warnings }) => warnings.some(({ code }) => code === "NO_NODE_ADDRESS"));
+    expect(bare.topology).toBe(before.topology);
+    expect(bare.refused).toEqual([]);
+    expect(bare.warnings.map(({ text }) => text)).toEqual([
+      expect.stringMatching(/no podCIDR any more; the one that it had stays in force here$/),
+      expect.stringMatching(/it has no InternalIP, so what it had stays in force$/),
+    ]);
+    const status = { addresses: [{ type: "InternalIP", address: "192.168.1.7" }] };
+    server.store.put({ ...NODE, spec: {}, status });
+    const addressed = await snapshot(({ topology }) => topology !== before.topology);
+    expect(addressed.topology.hosts).toMatchObject([
+      { addresses: ["192.168.1.7"], podCIDRs: [{ address: "10.5.75.0" }] },
+    ]);
+    server.store.put({ ...NODE, spec: { podCIDR: "10.5.99.0/24" }, status });
+    const whole = await snapshot(({ warnings }) => warnings.length === 0);
+    expect(whole.topology.hosts).toMatchObject([{ podCIDRs: [{ address: "10.5.99.0" }] }]);
+  });
+
+  test("that cannot be read is refused, and what it had stays; one that never could be is waited for", async () => {
+    server.store.put({ ...NODE, spec: { podCIDR: "10.5.75.0/99" } });
+    const { next, snapshot } = follow();
+    expect(await next()).toMatchObject({
+      kind: "problem",
+      problems: [{ code: "NODE_INCOMPLETE", text: expect.stringContaining("10.5.75.0/99") }],
+    });
+    server.store.put(NODE);
+    const before = await snapshot();
+    server.store.put({ ...NODE, spec: { podCIDR: "10.5.75.0/99" } });
+    const after = await snapshot(({ refused = [] }) => refused.length > 0);
+    expect(after.topology).toBe(before.topology);
+    expect(after.refused).toMatchObject([{ entry: "Node cloudos1", isKept: true, problems: [{ code: "BAD_CIDR" }] }]);
+  });
+
   test("that the autoscaler is about to take away is not eligible", async () => {
     server.store.put(NODE);
     const { source, snapshot } = follow();

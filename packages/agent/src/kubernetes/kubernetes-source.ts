@@ -7,6 +7,7 @@ import {
   type Problem,
   problemOf,
   problemOfError,
+  type RefusedObject,
 } from "@svcproxy/topology";
 import { RefusedEntries } from "../refused-entries.ts";
 import type { ObjectChanges, Source, SourceEvent } from "../source.ts";
@@ -45,6 +46,15 @@ const ANSWER_MS = 10_000;
 const PARTIAL = 3;
 /** An API server that is started anew is back within this, as a rule. */
 const GRACE_MS = 10_000;
+
+/** A node of which nothing ever could be read. */
+function unreadableNode(node: string, refused: readonly RefusedObject[]): EnvironmentError {
+  const [why] = refused.filter(({ entry }) => entry === `Node ${node}`).flatMap(({ faults }) => faults);
+  const reason = why === undefined ? "has no address that can be read" : `cannot be read: ${why.message}`;
+  return new EnvironmentError("NODE_INCOMPLETE", `The node ${JSON.stringify(node)} ${reason}`, {
+    hint: "It is waited for: the kubelet, the controller manager or the cloud's controller sets it",
+  });
+}
 
 /** A cluster, followed through its API server as one of its nodes: what kube-proxy follows, and as little. */
 export class KubernetesSource implements Source {
@@ -205,6 +215,7 @@ export class KubernetesSource implements Source {
     const state = this.#live.state();
     this.#changes.services.pending = 0;
     this.#changes.endpoints.pending = 0;
+    if (state.topology.hosts.length === 0) return this.#tellProblem(unreadableNode(this.#options.node, state.refused));
     const begun = this.#triggers.take();
     const { topology, changed, refused } = state;
     this.#refused.become([

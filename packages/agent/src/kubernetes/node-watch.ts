@@ -9,6 +9,7 @@ export class NodeWatch {
   readonly #name: string;
   #object: ApiObject | undefined;
   #wasThere = false;
+  #hadPodCIDR = false;
 
   constructor(name: string) {
     this.#name = name;
@@ -17,6 +18,7 @@ export class NodeWatch {
   set(object: ApiObject): void {
     this.#object = object;
     this.#wasThere = true;
+    this.#hadPodCIDR ||= this.hasPodCIDR;
   }
 
   remove(): void {
@@ -49,14 +51,16 @@ export class NodeWatch {
   }
 
   get problems(): readonly Problem[] {
-    if (!this.#wasThere || this.#object !== undefined) return [];
-    return [
-      {
-        code: "NO_SUCH_NODE",
-        severity: "warning",
-        subject: `node ${this.#name}`,
-        text: `The cluster has no node ${JSON.stringify(this.#name)} any more; what it had stays in force here`,
-      },
-    ];
+    const about = { severity: "warning", subject: `node ${this.#name}` } as const;
+    const name = JSON.stringify(this.#name);
+    if (this.#wasThere && this.#object === undefined) {
+      const text = `The cluster has no node ${name} any more; what it had stays in force here`;
+      return [{ ...about, code: "NO_SUCH_NODE", text }];
+    }
+    if (this.#hadPodCIDR && !this.hasPodCIDR) {
+      const text = `The node ${name} has no podCIDR any more; the one that it had stays in force here`;
+      return [{ ...about, code: "NODE_INCOMPLETE", text }];
+    }
+    return [];
   }
 }

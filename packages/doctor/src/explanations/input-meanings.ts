@@ -189,7 +189,8 @@ export const INPUT_MEANINGS = {
     remedy: "Give it one, or name a pod or an address instead.",
   },
   NO_NODE_ADDRESS: {
-    means: "A Node has no InternalIP, so that no rules can be made for it.",
+    means:
+      "A Node has no InternalIP, so that no rules can be made for it; what a node of a cluster that is followed had before stays in force.",
     remedy: "Give the Nodes as the cluster has them, with their status.",
   },
   NO_ENDPOINTS_GIVEN: {

@@ -203,8 +203,8 @@ export const MACHINE_MEANINGS = {
     remedy: "Name it as the cluster does: --hostname-override.",
   },
   NODE_INCOMPLETE: {
-    means: "The node has no address or no podCIDR yet.",
-    remedy: "Wait until the kubelet or the controller manager has given them.",
+    means: "The node has no address or no podCIDR yet, or none any more.",
+    remedy: "Wait until the kubelet or the controller manager has given them; what the node had before stays in force.",
   },
   UNSUPPORTED_NODE: {
     means: "This version of Node.js lacks what the proxy needs.",

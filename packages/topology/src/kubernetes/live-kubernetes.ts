@@ -3,11 +3,12 @@ import type { Fault } from "../errors.ts";
 import type { Host, NodeSettings, Service, Topology } from "../model.ts";
 import { configureNode } from "../proxy-configuration/configure-node.ts";
 import type { ParsedProxyConfiguration } from "../proxy-configuration/parse-proxy-configuration.ts";
+import { LiveNodes } from "./live-nodes.ts";
 import { type LiveKind, LiveObject } from "./live-object.ts";
 import { LiveServices, type RefusedObject } from "./live-services.ts";
 import type { KubernetesOptions } from "./parse-kubernetes.ts";
 import { ownerOf, type PortEndpoints, readSlice, type ServiceKey } from "./read-endpoints.ts";
-import { type KubernetesNode, readCidr, readNodes } from "./read-nodes.ts";
+import { type KubernetesNode, readCidr } from "./read-nodes.ts";
 import { describeRefusedIPs } from "./read-services.ts";
 
 export type { LiveKind } from "./live-object.ts";
@@ -38,7 +39,7 @@ export class LiveKubernetes {
   readonly #services: LiveServices;
   readonly #slices = new Map<string, Slice>();
   readonly #slicesOf = new Map<ServiceKey, Set<string>>();
-  readonly #nodes = new Map<string, { readonly node: KubernetesNode | undefined; readonly live: LiveObject }>();
+  readonly #nodes = new LiveNodes();
   readonly #serviceCIDRs = new Map<string, LiveObject>();
   #configuration: ParsedProxyConfiguration | undefined;
   #areSettingsDirty = true;
@@ -73,7 +74,9 @@ export class LiveKubernetes {
         this.#setSlice(key, value);
         break;
       case "Node":
-        this.#setNode(key, value);
+        if (!this.#nodes.set(key, value)) break;
+        this.#services.surroundingsChanged();
+        this.#areSettingsDirty = true;
         break;
       case "ServiceCIDR":
         this.#serviceCIDRs.set(key, new LiveObject(kind, value));
@@ -131,21 +134,9 @@ export class LiveKubernetes {
     }
   }
 
-  #setNode(key: string, value: unknown): void {
-    const live = new LiveObject("Node", value);
-    const [node] = readNodes([live.object]);
-    const before = this.#nodes.get(key);
-    const isReadable = live.errors.length === 0 && node !== undefined;
-    const now = isReadable ? node : before?.node;
-    this.#nodes.set(key, { node: now, live });
-    if (JSON.stringify(now?.host) === JSON.stringify(before?.node?.host)) return;
-    this.#services.surroundingsChanged();
-    this.#areSettingsDirty = true;
-  }
-
   /** What there is now. */
   state(): LiveState {
-    const nodes = [...this.#nodes.values()].flatMap(({ node }) => node ?? []);
+    const nodes = this.#nodes.list;
     const changed = this.#services.update({
       nodes,
       endpointsOf: (key) => this.#endpointsOf(key),
@@ -251,7 +242,7 @@ export class LiveKubernetes {
     );
     return [
       ...(this.#settings?.warnings ?? []),
-      ...[...this.#nodes.values()].flatMap(({ live }) => [...live.errors, ...live.warnings]),
+      ...this.#nodes.warnings,
       ...(refused.length === 0
         ? []
         : [{ severity: "warning", code: "EXTERNAL_IP_REFUSED", message: capitalize(reason), hint } as const]),
@@ -262,6 +253,7 @@ export class LiveKubernetes {
 
   #refused(): readonly RefusedObject[] {
     return [
+      ...this.#nodes.refused,
       ...this.#services.notable.flatMap(({ refused }) => refused ?? []),
       ...this.#slicesToTell().flatMap(({ refused }) => refused ?? []),
     ];

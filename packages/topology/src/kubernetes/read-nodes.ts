@@ -13,16 +13,22 @@ export interface KubernetesNode {
 
 /** Nodes as hosts: their internal addresses (the external ones are usually a router's), podCIDRs and zone. */
 export function readNodes(objects: readonly KubernetesObject[]): readonly KubernetesNode[] {
-  return objects.flatMap(({ field, name }): readonly KubernetesNode[] => {
-    const addresses = readAddresses(field);
-    if (addresses.length === 0) {
-      field.get("status").warning("NO_NODE_ADDRESS", "it has no InternalIP, so no rules can be made for it");
-      return [];
-    }
-    const zone = field.at("metadata", "labels", "topology.kubernetes.io/zone").text();
-    const host = { name, addresses, podCIDRs: readPodCIDRs(field.get("spec")), ...(zone ? { zone } : {}) };
-    return [{ host, field }];
-  });
+  return objects.flatMap((object) => readNode(object, { lacking: "no rules can be made for it" }) ?? []);
+}
+
+/** @param options.lacking what follows where it has no address; undefined is what is told then */
+export function readNode(
+  { field, name }: KubernetesObject,
+  { lacking }: { readonly lacking: string },
+): KubernetesNode | undefined {
+  const addresses = readAddresses(field);
+  if (addresses.length === 0) {
+    field.get("status").warning("NO_NODE_ADDRESS", `it has no InternalIP, so ${lacking}`);
+    return undefined;
+  }
+  const zone = field.at("metadata", "labels", "topology.kubernetes.io/zone").text();
+  const host = { name, addresses, podCIDRs: readPodCIDRs(field.get("spec")), ...(zone ? { zone } : {}) };
+  return { host, field };
 }
 
 function readAddresses(node: Field): readonly IpAddress[] {
