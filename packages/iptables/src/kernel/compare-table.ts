@@ -1,5 +1,6 @@
-import type { Chain } from "@svcproxy/rules";
+import { type Chain, ruleKey } from "@svcproxy/rules";
 import type { DesiredRules, Hook } from "../desired-rules.ts";
+import { FIREWALL } from "../rule-parts/chain-names.ts";
 import { type ChainFinding, compareChain } from "./compare-chain.ts";
 import { foreignRuleTakes } from "./foreign-rule-takes.ts";
 import { isOwnChain } from "./own-chains.ts";
@@ -41,11 +42,12 @@ export function compareTable(table: OwnedTable, desired: DesiredRules | undefine
   const planned = new Map(
     (desired?.tables ?? [])
       .filter(({ name }) => name === table.name)
-      .flatMap(({ chains }) => chains.map((chain) => [chain.name, chain])),
+      .flatMap(({ chains }) => chains.map((chain) => [chain.name, besideTheirs(chain, table)])),
   );
   for (const name of planned.keys()) {
     // Cleanup knows our chains by their names alone.
-    if (!isOwnChain(name, planned)) throw new TypeError(`chain ${name} of the plan does not have a name of ours`);
+    if (name !== FIREWALL && !isOwnChain(name, planned))
+      throw new TypeError(`chain ${name} of the plan does not have a name of ours`);
   }
   const hooks = (desired?.hooks ?? []).filter((hook) => hook.table === table.name);
   const holders = findHolders(table);
@@ -72,6 +74,14 @@ export function compareTable(table: OwnedTable, desired: DesiredRules | undefine
     }),
     placements: placeAll(table, { hooks, desired }),
   };
+}
+
+/** What others keep in KUBE-FIREWALL stays, and what they have there of ours is not written again. */
+function besideTheirs(chain: Chain, { sharesFirewall, chains }: OwnedTable): Chain {
+  const theirs = chain.name === FIREWALL && sharesFirewall ? chains.get(FIREWALL) : undefined;
+  if (theirs === undefined) return chain;
+  const known = new Set(theirs.rules.map((rule) => ruleKey(rule)));
+  return { ...chain, rules: [...theirs.rules, ...chain.rules.filter((rule) => !known.has(ruleKey(rule)))] };
 }
 
 /** By chain, a foreign chain with a rule that jumps to it. */

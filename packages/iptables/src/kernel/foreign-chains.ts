@@ -1,4 +1,5 @@
 import { EnvironmentError, visible } from "@svcproxy/topology";
+import { FIREWALL } from "../rule-parts/chain-names.ts";
 import type { FamilyDifference } from "./rule-backend.ts";
 
 /** How many names an error lists before it only counts. */
@@ -31,10 +32,11 @@ export function refuseForeignChains(
 function foreignChains(families: readonly FamilyDifference[]): readonly string[] {
   return families.flatMap(({ family, tables }) =>
     tables
-      .filter(
-        (comparison) =>
-          !comparison.table.isMarked && comparison.changedChains.length + comparison.extraChains.length > 0,
-      )
+      .filter(({ table, changedChains, extraChains }) => {
+        // Nothing of what is shared is taken away.
+        const changed = changedChains.filter(({ planned }) => planned.name !== FIREWALL || !table.sharesFirewall);
+        return !table.isMarked && changed.length + extraChains.length > 0;
+      })
       .flatMap(({ table }) => [...table.ownChains.keys()].map((chain) => `${chain} (IPv${family} ${table.name})`)),
   );
 }

@@ -2,7 +2,7 @@ import { exampleTopology, planHost } from "@svcproxy/topology";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { compileRules } from "../compile-rules.ts";
-import { hookMark, isMark, isOwnChain, MARKER_CHAIN, readStyle, styleMark } from "./own-chains.ts";
+import { FIREWALL_MARK, hookMark, isMark, isOwnChain, MARKER_CHAIN, readStyle, styleMark } from "./own-chains.ts";
 
 test.for(["document", "kubernetes"] as const)(
   "cleanup knows every chain that the %s dialect makes, by its name",
@@ -10,7 +10,7 @@ test.for(["document", "kubernetes"] as const)(
     const plan = planHost(exampleTopology().topology, { host: "cloudos1" });
     for (const dispatch of ["linear", "tree"] as const) {
       const chains = compileRules(plan, { dialect, family: 4, dispatch }).tables.flatMap((table) => table.chains);
-      expect(chains.filter(({ name }) => !isOwnChain(name, new Set()))).toEqual([]);
+      expect(chains.filter(({ name }) => !isOwnChain(name, new Set([MARKER_CHAIN, FIREWALL_MARK])))).toEqual([]);
     }
   },
 );
@@ -22,9 +22,19 @@ test.for(["KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT", "DOCKER", "kube-services"
   },
 );
 
-test("beside a kubelet, KUBE-FIREWALL is the kubelet's", () => {
-  expect(isOwnChain("KUBE-FIREWALL", new Set())).toBe(true);
-  expect(isOwnChain("KUBE-FIREWALL", new Set(["KUBE-KUBELET-CANARY"]))).toBe(false);
+test.for([
+  { name: "alone it is what a kube-proxy left", beside: [], isOurs: false },
+  { name: "that somebody typed in as a plan has it is ours", beside: ["KUBE-SERVICES"], isOurs: true },
+  { name: "that came before our rules is not", beside: [MARKER_CHAIN, "KUBE-SERVICES"], isOurs: false },
+  { name: "that we made is", beside: [MARKER_CHAIN, FIREWALL_MARK], isOurs: true },
+  { name: "beside a kubelet is the kubelet's", beside: ["KUBE-SERVICES", "KUBE-KUBELET-CANARY"], isOurs: false },
+  {
+    name: "that we made is a kubelet's once there is one",
+    beside: [MARKER_CHAIN, FIREWALL_MARK, "KUBE-KUBELET-CANARY"],
+    isOurs: false,
+  },
+])("KUBE-FIREWALL $name", ({ beside, isOurs }) => {
+  expect(isOwnChain("KUBE-FIREWALL", new Set(["KUBE-FIREWALL", ...beside]))).toBe(isOurs);
 });
 
 test("a mark is a chain name that iptables takes, and tells rules, chains and equal rules of others apart", () => {

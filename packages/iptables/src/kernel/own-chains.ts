@@ -37,15 +37,28 @@ const OWN_PREFIXES: readonly string[] = [
   names.EXTERNAL_NODE_PORT_PREFIX,
 ];
 
+/**
+ * An empty chain that says that KUBE-FIREWALL is ours. A kubelet makes that chain too, and a kube-proxy that is cleaned up leaves it behind;
+ * without this chain it is theirs, and what we need of it is added to what they have there.
+ */
+export const FIREWALL_MARK = `${MARKER_CHAIN}-firewall`;
+
 /** Set by a kubelet in each table that it uses. */
 const KUBELET_CANARY = "KUBE-KUBELET-CANARY";
 
-/** Whether a chain of this name is ours in a table that has our marker, `chains` being all names of that table. */
+/**
+ * Whether a chain of this name is ours in a table that has our marker, `chains` being all names of that table. In one without it those are
+ * that somebody typed in as a plan has them.
+ */
 export function isOwnChain(name: string, chains: { has(name: string): boolean }): boolean {
   if (isMark(name) || OWN_PREFIXES.some((prefix) => name.startsWith(prefix))) return true;
-  // The kubelet makes a chain of this name too, and needs it after us.
-  if (name === names.FIREWALL && chains.has(KUBELET_CANARY)) return false;
-  return OWN_NAMES.has(name);
+  return OWN_NAMES.has(name) && (name !== names.FIREWALL || isOwnFirewall(chains));
+}
+
+function isOwnFirewall(chains: { has(name: string): boolean }): boolean {
+  // A kubelet needs it after us, whoever made it.
+  if (chains.has(KUBELET_CANARY)) return false;
+  return chains.has(MARKER_CHAIN) ? chains.has(FIREWALL_MARK) : chains.has(names.SERVICES);
 }
 
 /** Name of the empty chain that says how our rules are written. */

@@ -35,12 +35,15 @@ export function planOf({
   address = "192.168.1.6",
   endpoints = ["a"],
   v6 = false,
+  localhostNodePorts = false,
 }: {
   address?: string;
   endpoints?: string[];
   v6?: boolean;
+  localhostNodePorts?: boolean;
 }): HostPlan {
   const text = `
+node: { localhostNodePorts: ${localhostNodePorts} }
 hosts:
   - name: one
     addresses: ["${address}"${v6 ? ', "fd00:1::6"' : ""}]
@@ -74,6 +77,28 @@ function documentRules(): readonly DesiredRules[] {
 
 /** The document's commands, as its author typed them. */
 const HAND_TYPED = readFileSync(new URL("../../../golden/cloudos/document-cloudos1.txt", import.meta.url), "utf8");
+
+const GUARD =
+  '-A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP';
+const FIREWALL_WITH = (rule: string) => `
+iptables -t filter -N KUBE-FIREWALL
+iptables -t filter ${rule}
+iptables -t filter -I INPUT 1 -j KUBE-FIREWALL
+iptables -t filter -I OUTPUT 1 -j KUBE-FIREWALL
+`;
+const KUBELET = ["filter", "nat", "mangle"].map((table) => `iptables -t ${table} -N KUBE-KUBELET-CANARY\n`).join("");
+const HINT = "iptables -t mangle -N KUBE-IPTABLES-HINT\n";
+
+/** Who has a chain KUBE-FIREWALL before us. */
+const FIREWALLS: readonly { readonly name: string; readonly script: string; readonly hasGuard: boolean }[] = [
+  { name: "a kube-proxy that was cleaned up left it", script: FIREWALL_WITH(GUARD), hasGuard: true },
+  { name: "a kubelet keeps it", script: `${HINT}${FIREWALL_WITH(GUARD)}${KUBELET}`, hasGuard: true },
+  {
+    name: "an older kubelet keeps it",
+    script: `${HINT}${FIREWALL_WITH("-A KUBE-FIREWALL -m mark --mark 0x8000/0x8000 -j DROP")}${KUBELET}`,
+    hasGuard: false,
+  },
+];
 
 /** What people and programs do to rules, and what diff has to call it. */
 const DRIFT: readonly { readonly name: string; readonly done: string; readonly kinds: readonly string[] }[] = [
@@ -226,6 +251,44 @@ export function describeBackend(name: string, createHost: () => Promise<BackendH
       expect(await host.dump()).toBe(before);
       await host.backend.apply(documentRules(), { signal, adopt: true });
       expect(await host.dump()).not.toMatch(/KUBE-SVC-XYZ|KUBE-FORWARD|KUBE-SVC-SIX/);
+    });
+
+    test.for(FIREWALLS.flatMap((firewall) => [true, false].map((isGuarding) => ({ ...firewall, isGuarding }))))(
+      "KUBE-FIREWALL of others is used and stays ($name; our plan needs it: $isGuarding)",
+      async ({ script, hasGuard, isGuarding }) => {
+        await using host = await createHost();
+        await host.run(script);
+        const before = (await host.dump()).split("\n");
+        const plan = planOf({ localhostNodePorts: isGuarding });
+        const desired = [compileRules(plan, { dialect: "kubernetes", family: 4 })];
+        await host.backend.apply(desired, { signal });
+        const during = (await host.dump()).split("\n");
+        for (const line of before) expect(during).toContain(line);
+        const count = (text: string) => during.filter((line) => line.includes(text)).length;
+        expect(count("block incoming localnet connections")).toBe(hasGuard || isGuarding ? 1 : 0);
+        expect([count("-A INPUT -j KUBE-FIREWALL"), count("-A OUTPUT -j KUBE-FIREWALL")]).toEqual([1, 1]);
+        expect((await host.backend.apply(desired, { signal })).changes).toEqual([]);
+        await host.backend.apply([], { signal });
+        const after = (await host.dump()).split("\n");
+        for (const line of before) expect(after).toContain(line);
+        // What we added to it keeps neighbours away from loopback, as a kubelet of today does.
+        const added = after.filter((line) => !before.includes(line));
+        expect(added.filter((line) => !line.includes("block incoming localnet connections"))).toEqual([]);
+      },
+    );
+
+    test("KUBE-FIREWALL that is ours goes with us, and stays where a kubelet came meanwhile", async () => {
+      await using host = await createHost();
+      const plan = planOf({ localhostNodePorts: true });
+      const desired = [compileRules(plan, { dialect: "kubernetes", family: 4 })];
+      await host.backend.apply(desired, { signal });
+      await host.backend.apply([], { signal });
+      expect(await host.dump()).toBe("");
+      await host.backend.apply(desired, { signal });
+      await host.run(KUBELET);
+      await host.backend.apply(desired, { signal });
+      await host.backend.apply([], { signal });
+      expect((await host.dump()).match(/^.*KUBE-FIREWALL.*$/gm)).toHaveLength(4);
     });
 
     test("a new plan takes the old one's chains and its rule for the old address with it", async () => {
