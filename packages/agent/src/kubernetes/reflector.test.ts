@@ -24,13 +24,13 @@ function service(name: string, more: object = {}): ClusterObject {
 }
 
 /** A reflector of services, and what its sink was told. */
-function follow() {
+function follow(options: { readonly watchSilenceMs?: number } = {}) {
   const client = new ApiClient({ server: server.url, skipsVerification: false, user: {} }, { version: "0" });
   const told: string[] = [];
   const failures: unknown[] = [];
   const objects = new Map<string, object>();
   const reflector = new Reflector({
-    ...{ client, resource: SERVICES, firstRetryMs: 1, longestRetryMs: 20 },
+    ...{ client, resource: SERVICES, firstRetryMs: 1, longestRetryMs: 20, ...options },
     sink: {
       set: (key, object) => {
         objects.set(key, object);
@@ -261,6 +261,17 @@ test.for([
   expect(told.filter((what) => what.startsWith("remove"))).toEqual([]);
   const [, before, after] = server.askedOf("services").filter(({ query }) => query.get("watch") === "true");
   expect(after?.query.get("resourceVersion")).toBe(before?.query.get("resourceVersion"));
+});
+
+test("a watch on which nothing comes any more, while all else is answered, is opened anew", async () => {
+  server.store.version = 300;
+  script({ recorded: "watch-sendinitialevents-services" }, "silence");
+  const { names, failures } = follow({ watchSilenceMs: 100 });
+  await expect.poll(() => server.requests.length).toBe(2);
+  server.store.put(service("one"));
+  await expect.poll(names).toContain("one");
+  // It may be that nothing happens.
+  expect(failures).toEqual([]);
 });
 
 test("an object that leaves the selector goes, one that enters it comes", async () => {

@@ -27,6 +27,8 @@ export interface ReflectorOptions {
   /** Defaults: 200 ms, then twice as long, up to 30 s. */
   readonly firstRetryMs?: number;
   readonly longestRetryMs?: number;
+  /** A watch on which nothing comes for so long is opened anew. Default: 150 s. */
+  readonly watchSilenceMs?: number;
 }
 
 const FIRST_RETRY_MS = 200;
@@ -35,6 +37,11 @@ const LONGEST_RETRY_MS = 30_000;
 const OPTIONAL_RETRY_MS = 600_000;
 /** A watch that ends sooner, as it should, did not last: it is opened again with a pause. */
 const SHORT_WATCH_MS = 1_000;
+/**
+ * Servers send a bookmark every 60 s. Behind a balancer of connections nothing else tells that a server is gone: the balancer lives, and answers what
+ * is asked beside.
+ */
+const WATCH_SILENCE_MS = 150_000;
 /** How long servers are to keep a watch, drawn at random so that not all end at once; as kube-proxy has it. */
 const LEAST_WATCH_S = 300;
 /** What a server is given beyond that to end it. */
@@ -165,11 +172,12 @@ export class Reflector {
   }
 
   async #openWatch(signal: AbortSignal, { isInitial }: { readonly isInitial: boolean }): Promise<void> {
-    const { client, resource, sink } = this.#options;
+    const { client, resource, sink, watchSilenceMs = WATCH_SILENCE_MS } = this.#options;
     const ending = new AbortController();
     this.#watch = ending;
     const seconds = Math.round(LEAST_WATCH_S * (1 + Math.random()));
     const overtime = setTimeout(() => ending.abort(), seconds * 1000 + OVERTIME_MS);
+    const silence = setTimeout(() => ending.abort(), watchSilenceMs);
     const initial = isInitial ? new InitialEvents(() => ending.abort(NO_END)) : undefined;
     const query = {
       ...resource.query,
@@ -180,6 +188,7 @@ export class Reflector {
     try {
       const events = client.watch({ path: resource.path, query, signal: both }, () => {
         sink.heard();
+        silence.refresh();
         if (!isInitial) sink.opened();
         initial?.heard();
       });
@@ -192,6 +201,7 @@ export class Reflector {
       else this.#wasLost = true;
     } finally {
       clearTimeout(overtime);
+      clearTimeout(silence);
       initial?.stop();
       this.#watch = undefined;
     }
