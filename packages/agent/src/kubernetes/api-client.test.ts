@@ -80,6 +80,31 @@ test.for([
   });
 });
 
+test.for([
+  { name: "empty", text: "" },
+  { name: "anything else", text: "not a certificate\n" },
+])("an authority that is $name is told, and is not those that the system trusts", async ({ text }) => {
+  const server = await startServer(true);
+  writeFileSync(file("none.crt"), text);
+  const authorities = [
+    { kind: "file", path: file("none.crt") },
+    { kind: "data", bytes: Buffer.from(text) },
+  ] as const;
+  for (const certificateAuthority of authorities) {
+    await expect(ask(clientOf(server, {}, { certificateAuthority }))).rejects.toMatchObject({
+      ...{
+        code: "CREDENTIALS_UNREADABLE",
+        message: expect.stringMatching(/no certificate .* the API server is known/),
+      },
+    });
+  }
+  const missing = { kind: "file", path: file("missing.crt") } as const;
+  await expect(ask(clientOf(server, {}, { certificateAuthority: missing }))).rejects.toThrow(
+    /missing\.crt", by which the API server is known/,
+  );
+  expect(server.requests).toEqual([]);
+});
+
 test("who is nobody to the server is told to show something, not to be bound to a role", () => {
   const text = (user: string) => `services is forbidden: User ${JSON.stringify(user)} cannot list resource "services"`;
   const hintFor = (user: string) => {
@@ -96,9 +121,20 @@ describe("a token", () => {
     writeFileSync(file("token"), "first\n");
     const client = clientOf(server, { token: { kind: "file", path: file("token") } });
     await ask(client);
-    writeFileSync(file("token"), "the second\n");
+    writeFileSync(file("token"), "second\n");
     await ask(client);
-    expect(server.requests.map(({ headers }) => headers.authorization)).toEqual(["Bearer first", "Bearer the second"]);
+    expect(server.requests.map(({ headers }) => headers.authorization)).toEqual(["Bearer first", "Bearer second"]);
+  });
+
+  test.for([
+    { text: " \n", says: /token" is empty/ },
+    { text: "one\ntwo\n", says: /token" is none: it has blanks/ },
+    { text: "gültig\n", says: /not ASCII/ },
+  ])("that cannot be one is not shown to the server: $text", async ({ text, says }) => {
+    const server = await startServer(false);
+    writeFileSync(file("token"), text);
+    await expect(ask(clientOf(server, { token: { kind: "file", path: file("token") } }))).rejects.toThrow(says);
+    expect(server.requests).toEqual([]);
   });
 
   test("that ran out is asked of the plug-in once more, and only then told", async () => {

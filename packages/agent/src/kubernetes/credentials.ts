@@ -27,7 +27,7 @@ export class Credentials {
   async tls(signal: AbortSignal): Promise<TlsCredentials> {
     const { certificateAuthority, user } = this.#access;
     const exec = await this.#execCredential(signal);
-    const ca = certificateAuthority === undefined ? undefined : await this.#read(certificateAuthority);
+    const ca = certificateAuthority === undefined ? undefined : await this.#authority(certificateAuthority);
     const own =
       user.certificate === undefined
         ? exec?.certificate
@@ -49,9 +49,9 @@ export class Credentials {
       case undefined:
         return undefined;
       case "token":
-        return `Bearer ${token.token}`;
+        return bearer(token.token, "The token of the kubeconfig");
       case "file":
-        return `Bearer ${(await this.#read(token)).trim()}`;
+        return bearer((await this.#read(token)).trim(), `The token in ${JSON.stringify(token.path)}`);
       case "password":
         return `Basic ${Buffer.from(`${token.username}:${token.password}`).toString("base64")}`;
       case "exec": {
@@ -85,7 +85,16 @@ export class Credentials {
     return this.#exec;
   }
 
-  async #read(material: Material): Promise<string> {
+  /** Without a certificate in it, those that the system trusts would be taken. */
+  async #authority(material: Material): Promise<string> {
+    const text = await this.#read(material, { what: "by which the API server is known" });
+    if (CERTIFICATE.test(text)) return text;
+    const where =
+      material.kind === "file" ? JSON.stringify(material.path) : "the kubeconfig's certificate-authority-data";
+    throw unreadable(`There is no certificate (PEM) in ${where}, by which the API server is known`);
+  }
+
+  async #read(material: Material, { what = "which shows who we are to the API server" } = {}): Promise<string> {
     if (material.kind === "data") return Buffer.from(material.bytes).toString("utf8");
     const { path } = material;
     try {
@@ -99,13 +108,20 @@ export class Credentials {
       return text;
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new EnvironmentError(
-        "CREDENTIALS_UNREADABLE",
-        `Cannot read ${JSON.stringify(path)}, which shows who we are to the API server: ${reason}`,
-        {
-          cause,
-        },
-      );
+      throw unreadable(`Cannot read ${JSON.stringify(path)}, ${what}: ${reason}`, cause);
     }
   }
+}
+
+const CERTIFICATE = /^-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/m;
+
+function bearer(token: string, what: string): string {
+  if (token === "") throw unreadable(`${what} is empty`);
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw unreadable(`${what} is none: it has blanks, or signs that are not ASCII, in it`);
+  return `Bearer ${token}`;
+}
+
+function unreadable(message: string, cause?: unknown): EnvironmentError {
+  return new EnvironmentError("CREDENTIALS_UNREADABLE", message, { cause });
 }

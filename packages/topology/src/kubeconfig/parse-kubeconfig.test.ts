@@ -7,7 +7,8 @@ kind: Config
 current-context: here
 clusters:
   - { name: c1, cluster: { server: "https://192.0.2.1:6443", certificate-authority: pki/ca.crt, tls-server-name: api.example } }
-  - { name: c2, cluster: { server: "https://[2001:db8::1]", certificate-authority-data: Y2E=, insecure-skip-tls-verify: true } }
+  - { name: c2, cluster: { server: "https://[2001:db8::1]", insecure-skip-tls-verify: true } }
+  - { name: c3, cluster: { server: "https://h:1", certificate-authority-data: Y2E= } }
 users:
   - { name: u1, user: { client-certificate: pki/u.crt, client-key-data: a2V5 } }
   - { name: u2, user: { tokenFile: /var/run/token, token: old } }
@@ -49,7 +50,6 @@ describe("a kubeconfig", () => {
   test("of another context too: a token's file wins over a token", () => {
     expect(read(WHOLE, "there")).toMatchObject({
       server: new URL("https://[2001:db8::1]"),
-      certificateAuthority: { kind: "data" },
       skipsVerification: true,
       user: { token: { kind: "file", path: "/var/run/token" } },
     });
@@ -64,6 +64,23 @@ describe("a kubeconfig", () => {
 
   test("without a user", () => {
     expect(read(WHOLE, "nobody").user).toEqual({});
+  });
+
+  test("with an authority in itself", () => {
+    const { certificateAuthority } = read(WHOLE.replace("cluster: c1, user: u1", "cluster: c3, user: u1"));
+    expect(certificateAuthority).toEqual({ kind: "data", bytes: new Uint8Array(Buffer.from("ca")) });
+  });
+
+  test("with keys that it does not have: they are named, with what may be meant", () => {
+    const typed = WHOLE.replace("certificate-authority: pki", "certificate-authorty: pki").replace(
+      "client-certificate: pki/u.crt",
+      "client-certificate: pki/u.crt, expires: never",
+    );
+    expect(parseKubeconfig({ file: "kube.conf", bytes: Buffer.from(typed) }).warnings).toMatchObject([
+      { code: "UNKNOWN_KEY", at: { line: 5 }, hint: "Did you mean `certificate-authority`?" },
+      { code: "UNKNOWN_KEY", at: { line: 9 }, message: expect.stringContaining("users[0].user.expires") },
+    ]);
+    expect(parseKubeconfig({ file: "kube.conf", bytes: Buffer.from(WHOLE) }).warnings).toEqual([]);
   });
 
   test("in JSON", () => {
@@ -95,14 +112,14 @@ test.for([
     name: "an unknown cluster",
     edit: ["cluster: c1, user: u1", "cluster: c9, user: u1"],
     code: "UNKNOWN_VALUE",
-    line: 20,
+    line: 21,
     text: /no cluster "c9"/,
   },
   {
     name: "an unknown user",
     edit: ["cluster: c1, user: u1", "cluster: c1, user: u9"],
     code: "UNKNOWN_VALUE",
-    line: 20,
+    line: 21,
     text: /no user "u9"/,
   },
   {
@@ -123,10 +140,17 @@ test.for([
     name: "a certificate without its key",
     edit: [", client-key-data: a2V5", ""],
     code: "MISSING_KEY",
-    line: 8,
+    line: 9,
     text: /needs its client-key/,
   },
-  { name: "a key that is not base64", edit: ["a2V5", "'***'"], code: "BAD_VALUE", line: 8, text: /base64/ },
+  {
+    name: "an authority beside any certificate will do",
+    edit: ["tls-server-name: api.example", "insecure-skip-tls-verify: true"],
+    code: "CONFLICTING_KEYS",
+    line: 5,
+    text: /any certificate will do/,
+  },
+  { name: "a key that is not base64", edit: ["a2V5", "'***'"], code: "BAD_VALUE", line: 9, text: /base64/ },
   {
     name: "another kind",
     edit: ["kind: Config", "kind: Pod"],
@@ -148,7 +172,7 @@ test.for([
   },
 ])("$name is refused in words", ({ user }) => {
   const text = WHOLE.replace("{ client-certificate: pki/u.crt, client-key-data: a2V5 }", user);
-  expect(faultsOf(text)).toMatchObject([{ code: "NOT_SUPPORTED", at: { line: 8 }, hint: expect.any(String) }]);
+  expect(faultsOf(text)).toMatchObject([{ code: "NOT_SUPPORTED", at: { line: 9 }, hint: expect.any(String) }]);
 });
 
 test("an empty one is told what it is to be", () => {

@@ -1,10 +1,11 @@
 import type { Fault } from "../errors.ts";
 import { Field } from "../kubernetes/field.ts";
+import { nearestWord } from "../nearest-word.ts";
 import { SubjectPath } from "../subject-path.ts";
 import { FaultReport } from "../text/fault-report.ts";
 import { finishReading } from "../text/finish-reading.ts";
 import { loadInput } from "../text/load-documents.ts";
-import type { InputFile } from "../text/source-document.ts";
+import { type InputFile, isMapping } from "../text/source-document.ts";
 import { ValueReader } from "../value-reader.ts";
 import { quote } from "../visible.ts";
 
@@ -103,15 +104,46 @@ function readContext(root: Field, wanted: string | undefined): ClusterAccess | u
   const user = userName.text() ? follow(root.get("users"), { from: userName, part: "user" }) : undefined;
   const server = cluster === undefined ? undefined : readServer(cluster);
   if (cluster === undefined || server === undefined) return undefined;
+  warnOfUnknown(cluster, CLUSTER_KEYS);
+  if (user !== undefined) warnOfUnknown(user, USER_KEYS);
   const authority = readMaterial(cluster, "certificate-authority");
+  const insecure = cluster.get("insecure-skip-tls-verify");
+  if (insecure.flag() === true && authority !== undefined) {
+    insecure.error(
+      "CONFLICTING_KEYS",
+      "a certificate-authority says by what the server is known, and this that any certificate will do",
+      "Keep the certificate-authority alone",
+    );
+  }
   const tlsServerName = cluster.get("tls-server-name").text();
   return {
     server,
     ...(authority === undefined ? {} : { certificateAuthority: authority }),
     ...(tlsServerName ? { tlsServerName } : {}),
-    skipsVerification: cluster.get("insecure-skip-tls-verify").flag() ?? false,
+    skipsVerification: insecure.flag() ?? false,
     user: user === undefined ? {} : readUser(user),
   };
+}
+
+const withData = (...keys: readonly string[]) => keys.flatMap((key) => [key, `${key}-data`]);
+const CLUSTER_KEYS: readonly string[] = [
+  ...["server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression", "extensions"],
+  ...withData("certificate-authority"),
+];
+const USER_KEYS: readonly string[] = [
+  ...withData("client-certificate", "client-key"),
+  ...["token", "tokenFile", "username", "password", "exec", "auth-provider", "extensions"],
+  ...["as", "as-uid", "as-groups", "as-user-extra"],
+];
+
+/** A letter too few in the name of an authority would leave the server to those that the system trusts. */
+function warnOfUnknown(field: Field, known: readonly string[]): void {
+  for (const key of Object.keys(isMapping(field.value) ? field.value : {})) {
+    if (known.includes(key)) continue;
+    const meant = nearestWord(key, known);
+    const hint = meant === undefined ? undefined : `Did you mean \`${meant}\`?`;
+    field.get(key).warnOfKey("UNKNOWN_KEY", "a kubeconfig has no such key, so it has no effect", hint);
+  }
 }
 
 function follow(list: Field, { from, part }: { readonly from: Field; readonly part: string }): Field | undefined {

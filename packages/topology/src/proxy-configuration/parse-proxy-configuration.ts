@@ -252,5 +252,13 @@ function warnOfUnknown(field: Field, { key, known }: { readonly key: string; rea
 function isZero(value: unknown): boolean {
   if (isMapping(value)) return Object.values(value).every(isZero);
   if (Array.isArray(value)) return value.length === 0;
-  return value === null || value === undefined || value === "" || value === 0 || value === false || value === "0s";
+  return (
+    value === null ||
+    value === undefined ||
+    value === "" ||
+    value === 0 ||
+    value === false ||
+    value === "0s" ||
+    value === "0"
+  );
 }
