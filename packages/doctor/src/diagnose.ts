@@ -9,6 +9,7 @@ import { checkLayerTwo } from "./checks/check-layer-two.ts";
 import { checkLeaving } from "./checks/check-leaving.ts";
 import { checkMachine } from "./checks/check-machine.ts";
 import { checkPlan } from "./checks/check-plan.ts";
+import { checkProxies } from "./checks/check-proxies.ts";
 import { causesOfSilence } from "./checks/check-silence.ts";
 import { nestEffects } from "./nest-effects.ts";
 import type { Observation, ObservedHost } from "./observation.ts";
@@ -63,6 +64,7 @@ export async function diagnose(observation: Observation, options: DiagnoseOption
     ...checkEndpoints(prober === undefined ? leaving : leaving.filter(({ protocol }) => protocol === "udp"), {}),
     ...checkPlan(ports, { at: here, isAsked: isAsked !== undefined }),
     ...checkMachine(here),
+    ...checkProxies(here, ports),
   ];
   const open: OpenQuestion[] = [...walked.open, ...unreadParts(here)];
   let [dials, pings] = [0, 0];

@@ -50,6 +50,7 @@ export type ProblemCode =
   // What the doctor finds besides
   | "FOREIGN_RULE_REWRITES"
   | "FOREIGN_RULE_UNTRACKS"
+  | "TWO_PROXIES"
   | "RULES_MISSING"
   | "RULES_OUTDATED"
   | "MASQUERADE_MISSING"

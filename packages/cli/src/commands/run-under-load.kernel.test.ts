@@ -61,8 +61,13 @@ async function createHost() {
       () => `the status does not show ${parts.join(", ")}: ${last}`,
     );
   };
+  /** What the doctor finds without a probe, a code each. */
+  const doctor = async (): Promise<readonly string[]> => {
+    const { stdout } = await runCli(world.host, ["doctor", file, "--host", "one", "--no-probe", "--json"], { env });
+    return JSON.parse(stdout).causes.map(({ code }: { readonly code: string }) => code);
+  };
   return {
-    ...{ world, write, start, status, shows },
+    ...{ world, write, start, status, shows, doctor },
     load: () =>
       startLoad({
         ...{ from: world.pod, rate: 100, to: "10.100.0.1", port: 80 },
@@ -139,6 +144,7 @@ describe.skipIf(reason !== undefined)(
       );
       await host.shows('"degraded"', "RULES_CONTESTED", "is let be for");
       expect(await host.status()).toMatch(/changes what is ours again and again, and is let be for \d+ s each time/);
+      expect(await host.doctor()).toContain("RULES_CONTESTED");
       await host.shell(`kill ${pid}`);
       await until(
         async () => (await host.shell("nft list map ip svcproxy services")).includes("10.100.0.1"),

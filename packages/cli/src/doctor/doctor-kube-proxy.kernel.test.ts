@@ -56,20 +56,34 @@ async function loadRules(namespace: NetworkNamespace, name: string, mode: Mode):
 }
 
 /** What the doctor finds on node1 without a probe. */
-async function diagnose(namespace: NetworkNamespace, name: string, mode: Mode) {
-  const config = join(folder, `${name}-${mode}.yaml`);
-  writeFileSync(config, recordedConfigurationText(name, mode));
-  const { objects } = recordedCase(name);
-  const args = ["doctor", "-", "--host", "node1", "--config", config, "--no-probe", "--json"];
-  const { stdout, stderr } = await runCli(namespace, args, {
-    input: readFileSync(objects, "utf8"),
-    // Pods of other tests on this machine may have the addresses of these.
-    below: ALONE,
-  });
+async function diagnose(namespace: NetworkNamespace, name: string, mode: Mode, flags: readonly string[] = []) {
+  const args = ["doctor", "-", ...recordedFlags(name, mode), "--no-probe", "--json", ...flags];
+  const { stdout, stderr } = await runCli(namespace, args, inputOf(name));
   if (stdout === "") throw new Error(stderr);
   const { causes, open, looked } = JSON.parse(stdout);
   const codes: readonly string[] = causes.map(({ code, text }: { code: string; text: string }) => `${code}: ${text}`);
-  return { codes, open, ways: looked.ways };
+  return { causes, codes, open, ways: looked.ways };
+}
+
+/** Loads svcproxy's own table beside what is there. */
+async function applyOurs(namespace: NetworkNamespace, name: string): Promise<void> {
+  const { exitCode, stderr } = await runCli(
+    namespace,
+    ["nftables", "apply", "-", ...recordedFlags(name, "nftables")],
+    inputOf(name),
+  );
+  if (exitCode !== 0) throw new Error(stderr);
+}
+
+function recordedFlags(name: string, mode: Mode): readonly string[] {
+  const config = join(folder, `${name}-${mode}.yaml`);
+  writeFileSync(config, recordedConfigurationText(name, mode));
+  return ["--host", "node1", "--config", config];
+}
+
+/** The recorded objects on stdin; pods of other tests on this machine may have the addresses of these. */
+function inputOf(name: string) {
+  return { input: readFileSync(recordedCase(name).objects, "utf8"), below: ALONE };
 }
 
 describe.skipIf(reason !== undefined)(
@@ -125,5 +139,67 @@ describe.skipIf(reason !== undefined)(
         expect(open[0].text).toContain("if ip kube-proxy nat-output is asked before nat OUTPUT, 10.96.0.20 is served");
       },
     );
+
+    test("beside a table of svcproxy's that serves the same, kube-proxy's has no effect: the printed command takes it away", async ({
+      expect,
+    }) => {
+      await using namespace = await createNetworkNamespace();
+      await namespace.run("sh", ["-e", "-c", NODE]);
+      await loadRules(namespace, "nodeport", "nftables");
+      await applyOurs(namespace, "nodeport");
+      const [cause, ...others] = (await diagnose(namespace, "nodeport", "nftables")).causes;
+      expect(others).toEqual([]);
+      expect(cause).toMatchObject({
+        code: "TWO_PROXIES",
+        severity: "warning",
+        remedy: ["nft delete table ip kube-proxy"],
+      });
+      expect(cause.text).toContain("svcproxy (nftables) is asked first, and what the other does has no effect");
+      for (const command of cause.remedy) await namespace.run("sh", ["-e", "-c", command]);
+      expect(await diagnose(namespace, "nodeport", "nftables")).toMatchObject({ codes: [], open: [] });
+    });
+
+    test("where a kube-proxy still runs, or two say otherwise, that is told, from a snapshot as well", async ({
+      expect,
+    }) => {
+      await using namespace = await createNetworkNamespace();
+      await namespace.run("sh", ["-e", "-c", NODE]);
+      await loadRules(namespace, "nodeport", "iptables");
+      // The other set of objects has other endpoints for one of the services.
+      await namespace.run("sh", [
+        "-c",
+        "iptables-save -t nat | sed 's/10.244.1.5:/10.244.1.9:/g' | iptables-legacy-restore",
+      ]);
+      const snapshot = join(folder, "two.json");
+      const { stdout } = await runCli(namespace, ["host-state", "--snapshot", "-"], { below: ALONE });
+      const seen = JSON.parse(stdout);
+      const processes = [...seen.processes, { pid: 4321, command: "kube-proxy" }];
+      writeFileSync(snapshot, JSON.stringify({ ...seen, processes }));
+      const found = await diagnose(namespace, "nodeport", "iptables", ["--snapshot", snapshot]);
+      expect(found.causes).toHaveLength(1);
+      const [{ code, severity, text, evidence, remedy }] = found.causes;
+      expect({ code, severity, remedy }).toEqual({ code: "TWO_PROXIES", severity: "error", remedy: [] });
+      expect(text).toContain("kube-proxy (iptables-nft) and kube-proxy (iptables-legacy) both serve");
+      expect(text).toContain("which of them takes a connection is not known");
+      expect(evidence.join("\n")).toMatch(
+        /10\.96\.0\.20:80 is sent by kube-proxy \(iptables-nft\) to 10\.244\.1\.5:8080.*\(iptables-legacy\) to 10\.244\.1\.9:8080/,
+      );
+      expect(evidence).toContain("kube-proxy runs here, pid 4321");
+      // Which of them is asked is a question for each hook, not for each service.
+      expect(found.open.length).toBeLessThanOrEqual(2);
+    });
+
+    test("chains that both marked as theirs are undone by each in turn", async ({ expect }) => {
+      await using namespace = await createNetworkNamespace();
+      await namespace.run("sh", ["-e", "-c", NODE]);
+      await loadRules(namespace, "nodeport", "iptables");
+      await namespace.run("sh", ["-e", "-c", "iptables -t nat -N SVCPROXY-OWNS"]);
+      const { causes } = await diagnose(namespace, "nodeport", "iptables");
+      expect(causes).toHaveLength(1);
+      expect(causes[0]).toMatchObject({
+        code: "TWO_PROXIES",
+        evidence: ["nat has the marks of both, SVCPROXY-OWNS and KUBE-PROXY-CANARY"],
+      });
+    });
   },
 );

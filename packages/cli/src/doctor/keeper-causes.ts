@@ -26,11 +26,11 @@ export async function keeperCauses(
   const isWrong = found.some(({ code }) => OF_RULES.has(code));
   const isKept = await isAgentRunning();
   const left = isKept ? [] : await leftOverProblems(context);
-  const behind = isKept && isWrong ? await behindCause() : undefined;
+  const ofAgent = isKept ? await agentCauses(isWrong) : [];
   const locked = isWrong ? await lockCause(lockedAtFirst) : undefined;
   return [
     ...left.map((problem) => ({ ...base, ...goneCause(problem) })),
-    ...(behind === undefined ? [] : [{ ...base, ...behind }]),
+    ...ofAgent.map((cause) => ({ ...base, ...cause })),
     ...(locked === undefined ? [] : [{ ...base, ...locked }]),
   ];
 }
@@ -46,24 +46,51 @@ function goneCause({ text, hint }: Problem): OwnCause {
   };
 }
 
-/** @returns undefined where it follows, or is of another version */
-async function behindCause(): Promise<OwnCause | undefined> {
+/** What the agent tells of itself; none where it is of another version. @param isWrong whether rules are not as planned */
+async function agentCauses(isWrong: boolean): Promise<readonly OwnCause[]> {
   try {
     const { value } = await askAgent("GET /v1/status");
-    if (!isHostAgentStatus(value)) return undefined;
-    const evidence = whatHoldsItUp(value);
-    if (evidence.length === 0) return undefined;
-    return {
-      ...{ code: "AGENT_BEHIND", severity: "error", subject: "svcproxy run" },
-      text: `The agent of this host (pid ${value.pid}) is behind its source, so rules stay as they were`,
-      evidence: [`svcproxy status: ${value.state}, it follows ${value.source.name}`, ...evidence],
-      hint: "svcproxy status tells all of it; a change that is held back waits for svcproxy confirm",
-    };
+    if (!isHostAgentStatus(value)) return [];
+    return [...contestedCause(value), ...(isWrong ? behindCause(value) : [])];
   } catch (error) {
     // One that ends just now.
-    if (error instanceof EnvironmentError) return undefined;
+    if (error instanceof EnvironmentError) return [];
     throw error;
   }
+}
+
+/** Another program that undoes again and again what the agent mends, be it another agent that does not see its lock. */
+function contestedCause({ pid, problems, kernel: { mended, lastMended } }: HostAgentStatus): readonly OwnCause[] {
+  return problems
+    .filter(({ code }) => code === "RULES_CONTESTED")
+    .map(({ text, hint }) => ({
+      ...{ code: "RULES_CONTESTED", severity: "error", subject: "svcproxy run", text },
+      evidence: [
+        `svcproxy status: pid ${pid} has mended what is its own ${mended} times`,
+        ...(lastMended === undefined
+          ? []
+          : [`the last time at ${lastMended.at}${nameOf(lastMended)}: ${lastMended.what.slice(0, 2).join(", ")}`]),
+      ],
+      suspect: "another service proxy, or a firewall that loads its own rules again",
+      ...(hint === undefined ? {} : { hint }),
+    }));
+}
+
+function nameOf({ pid, program }: { readonly pid?: number; readonly program?: string }): string {
+  return pid === undefined ? "" : `, after ${program ?? "a program"} (pid ${pid})`;
+}
+
+function behindCause(status: HostAgentStatus): readonly OwnCause[] {
+  const evidence = whatHoldsItUp(status);
+  if (evidence.length === 0) return [];
+  return [
+    {
+      ...{ code: "AGENT_BEHIND", severity: "error", subject: "svcproxy run" },
+      text: `The agent of this host (pid ${status.pid}) is behind its source, so rules stay as they were`,
+      evidence: [`svcproxy status: ${status.state}, it follows ${status.source.name}`, ...evidence],
+      hint: "svcproxy status tells all of it; a change that is held back waits for svcproxy confirm",
+    },
+  ];
 }
 
 function whatHoldsItUp({ state, source, held, failure }: HostAgentStatus): readonly string[] {

@@ -57,6 +57,21 @@ export const CAUSE_EXPLANATIONS: Readonly<Record<CauseCode, Explanation>> = {
     remedy:
       "svcproxy diff shows all of it; apply mends it. A service proxy that follows another source, or has stopped, is the cause behind it.",
   },
+  TWO_PROXIES: {
+    means:
+      "Two service proxies have rules for the same services on this host: svcproxy beside a kube-proxy, or one of them beside what another way of serving left. The kernel asks one of them first; what the other one changes has no effect, or, where both write the same chains, is undone.",
+    evidence:
+      "Connections that the tables, chains or sockets of each take when they are asked alone; where they would send them, and who is asked first when all are.",
+    remedy:
+      "Keep one: take kube-proxy away (its pod, then kube-proxy --cleanup, or nft delete table ip kube-proxy once it is gone), or svcproxy (svcproxy cleanup).",
+  },
+  RULES_CONTESTED: {
+    means:
+      "Another program changes the same of what is svcproxy's again and again. Where it answers each mending within 2 s, svcproxy waits longer each time.",
+    evidence:
+      "What the agent of this host tells: how often it mended within half a minute, what, and who wrote it where that is known.",
+    remedy: "Find out why it does so, and end one of the two.",
+  },
   RULES_IN_BOTH_VARIANTS: {
     means:
       "Both variants of iptables, nft and legacy, have rules that take what is dialled at services. The kernel asks both, in the order in which they were loaded.",

@@ -96,11 +96,6 @@ export const PLAN_MEANINGS = {
     means: "Another program changed our table; it was made as planned again.",
     remedy: "nft monitor tells who writes to it.",
   },
-  RULES_CONTESTED: {
-    means:
-      "Another program changes the same of what is ours again and again. Where it answers each mending within 2 s, svcproxy waits longer each time.",
-    remedy: "Find out why it does so, and end one of the two.",
-  },
   CHANGE_HELD: {
     means: "A change that takes away most of what is served waits.",
     remedy: "svcproxy confirm if it is meant; else mend the source.",

@@ -7,7 +7,7 @@ import { clientsOf } from "./clients.ts";
 import { type Dialled, suffererOf } from "./dialled.ts";
 import { type InOneOrder, traceInEachOrder } from "./each-order.ts";
 import { isProxyChain, lastRule } from "./read-branch.ts";
-import { endpointKey, readTrace, type TraceReading } from "./read-trace.ts";
+import { endpointKey, readTrace, type TraceReading, type UndecidedWay } from "./read-trace.ts";
 import type { Leaving, Stop, StopReason } from "./stop.ts";
 
 export interface Walked {
@@ -35,8 +35,12 @@ export function walkServices(at: ObservedHost, ports: readonly ServicePortPlan[]
 interface Undecided {
   readonly at: Set<string>;
   readonly sufferers: Sufferer[];
-  readonly hint?: string;
+  /** What one of them comes to in each order of chains. */
+  readonly told?: string;
 }
+
+const ORDER_HINT =
+  "Of one priority, what was loaded last is asked first: load again what is to come first, or give one of them another priority";
 
 class ServiceWalk implements Walked {
   readonly stops: Stop[] = [];
@@ -52,10 +56,10 @@ class ServiceWalk implements Walked {
 
   /** One for each thing on which it hangs, whatever hangs on it. */
   get open(): readonly OpenQuestion[] {
-    return Array.from(this.#undecided, ([because, { at, sufferers, hint }]) => ({
+    return Array.from(this.#undecided, ([because, { at, sufferers, told }]) => ({
       subject: `service ${listNames(sufferers.map(({ service }) => service))}`,
-      text: `What the rules do with ${listNames([...at])} is not decided: ${because}`,
-      ...(hint === undefined ? {} : { hint }),
+      text: `What the rules do with ${listNames([...at])} is not decided: ${because}${told === undefined ? "" : `. ${told}`}`,
+      ...(told === undefined ? {} : { hint: ORDER_HINT }),
       sufferers,
     }));
   }
@@ -78,22 +82,18 @@ class ServiceWalk implements Walked {
 
   /** In some orders of chains it comes to something else than in others. */
   #hangsOnOrder(dialled: Dialled, orders: readonly InOneOrder[]): void {
-    const because = orders[0]?.because ?? "";
     const byEnd = Map.groupBy(orders, ({ trace }) =>
       describeReading(readTrace(trace, { at: this.#at, dialled }), dialled),
     );
     const told = Array.from(byEnd, ([end, alike]) => `if ${sharedBy(alike)}, ${end}`);
     this.#leaveOpen(dialled, {
-      because: `${because}; ${told.join("; ")}`,
+      because: orders[0]?.because ?? "",
       sufferer: suffererOf(dialled, 1),
-      hint: "Of one priority, what was loaded last is asked first: load again what is to come first, or give one of them another priority",
+      told: `A connection of ${dialled.client.from} to ${endpointKey(dialled.to, dialled.frontend.port)}: ${told.join("; ")}`,
     });
   }
 
-  #leaveOpen(
-    dialled: Dialled,
-    { because, sufferer, hint }: { readonly because: string; readonly sufferer: Sufferer; readonly hint?: string },
-  ): void {
+  #leaveOpen(dialled: Dialled, { because, sufferer, told }: UndecidedWay & { readonly told?: string }): void {
     const other = this.#otherVariant(dialled);
     if (other !== undefined) {
       this.stops.push({ at: this.#at, family: dialled.port.family, isReply: false, sufferer, why: other });
@@ -102,7 +102,7 @@ class ServiceWalk implements Walked {
     const known = this.#undecided.get(because) ?? {
       at: new Set(),
       sufferers: [],
-      ...(hint === undefined ? {} : { hint }),
+      ...(told === undefined ? {} : { told }),
     };
     known.at.add(endpointKey(dialled.to, dialled.frontend.port));
     known.sufferers.push(sufferer);
@@ -154,7 +154,9 @@ function keyOf({ stops, leaving, undecided }: TraceReading): string {
 }
 
 function describeReading({ stops, leaving, undecided }: TraceReading, { client, to }: Dialled): string {
-  const causes = causesOfStops(stops).map(({ text }) => text);
+  const causes = causesOfStops(stops).map(({ text }) =>
+    text.replace(/^(The|A|Connections|Nobody) /, (word) => word.toLowerCase()),
+  );
   const open = undecided.map(({ because }) => because);
   if (causes.length + open.length > 0) return [...new Set([...causes, ...open])].join(", and ");
   const sources = [...new Set(leaving.map(({ source }) => source))].filter((source) => source !== client.from);
