@@ -13,11 +13,13 @@ test("a change is told once, with its service and its family", () => {
   const triggers = new ChangeTriggers(START);
   triggers.set("default/web-1", slice("2026-01-01T00:00:05.123456789Z"));
   triggers.set("default/web-1", slice("2026-01-01T00:00:05.123456789Z"));
-  expect(triggers.take()).toEqual([{ service: "default/web", family: 6, at: new Date("2026-01-01T00:00:05.123Z") }]);
-  expect(triggers.take()).toEqual([]);
+  expect(triggers.take("everything")).toEqual([
+    { service: "default/web", family: 6, at: new Date("2026-01-01T00:00:05.123Z") },
+  ]);
+  expect(triggers.take("everything")).toEqual([]);
   triggers.set("default/web-1", slice("2026-01-01T00:00:06Z"));
   triggers.set("default/web-1", slice("2026-01-01T00:00:07Z"));
-  expect(triggers.take()).toHaveLength(2);
+  expect(triggers.take("everything")).toHaveLength(2);
 });
 
 test.for([
@@ -29,12 +31,20 @@ test.for([
 ])("a change $name is not measured", ({ object }) => {
   const triggers = new ChangeTriggers(START);
   triggers.set("default/web-1", object);
-  expect(triggers.take()).toEqual([]);
+  expect(triggers.take("everything")).toEqual([]);
 });
 
 test("what a slice that is gone had to tell is not measured", () => {
   const triggers = new ChangeTriggers(START);
   triggers.set("default/web-1", slice("2026-01-01T00:00:05Z"));
   triggers.remove("default/web-1");
-  expect(triggers.take()).toEqual([]);
+  expect(triggers.take("everything")).toEqual([]);
+});
+
+test("a note that changed nothing is measured with the change that has it too", () => {
+  const triggers = new ChangeTriggers(START);
+  triggers.set("default/web-1", slice("2026-01-01T00:00:05Z"));
+  expect(triggers.take(new Set(["default/other"]))).toEqual([]);
+  triggers.set("default/web-1", slice("2026-01-01T00:00:05Z"));
+  expect(triggers.take(new Set(["default/web"]))).toHaveLength(1);
 });

@@ -1,5 +1,5 @@
 import type { Family } from "@svcproxy/topology";
-import type { BegunChange } from "../source.ts";
+import type { BegunChange, ChangedServices } from "../source.ts";
 import { type ApiObject, objectOf, textOf } from "./api-error.ts";
 
 /** Whoever writes a slice notes when what made him do so happened; without a note where it was nothing of the endpoints' own. */
@@ -42,10 +42,19 @@ export class ChangeTriggers {
     this.#begun.delete(key);
   }
 
-  /** Those that were not taken yet. */
-  take(): readonly BegunChange[] {
-    const begun = [...this.#begun.values()].flat();
+  /**
+   * Those that were not taken yet.
+   *
+   * @param changed the services that a state tells as otherwise: a note alone changes nothing, and may be the first word of a change
+   */
+  take(changed: ChangedServices): readonly BegunChange[] {
+    const taken: BegunChange[] = [];
+    for (const [key, begun] of this.#begun) {
+      const told = begun.filter(({ service }) => changed === "everything" || changed.has(service));
+      if (told.length === 0) this.#notes.delete(key);
+      taken.push(...told);
+    }
     this.#begun.clear();
-    return begun;
+    return taken;
   }
 }

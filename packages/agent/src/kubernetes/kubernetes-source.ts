@@ -216,8 +216,8 @@ export class KubernetesSource implements Source {
     this.#changes.services.pending = 0;
     this.#changes.endpoints.pending = 0;
     if (state.topology.hosts.length === 0) return this.#tellProblem(unreadableNode(this.#options.node, state.refused));
-    const begun = this.#triggers.take();
     const { topology, changed, refused } = state;
+    const begun = this.#triggers.take(changed);
     this.#refused.become([
       ...failing.map(({ plural, error: why }) => ({
         ...{ entry: `${plural} of ${this.name}`, isKept: true },
