@@ -8,6 +8,7 @@ import {
   type OutputFlags,
   type RunCommand,
 } from "./command-line/command-context.ts";
+import { acceptMoreWords, refuseMoreWords } from "./command-line/refuse-more-words.ts";
 import { runCommand } from "./command-line/run-command.ts";
 import { version } from "./command-line/this-program.ts";
 import { writeStdoutSync } from "./command-line/write-stdout.ts";
@@ -101,9 +102,13 @@ export function buildProgram(run: RunCommand, output: OutputConfiguration = {}):
     .enablePositionalOptions()
     .showHelpAfterError("(svcproxy --help shows the commands)")
     .addHelpText("after", () => `\nExit codes:\n${exitCodes()}`)
-    .hook("preAction", (_program, command) => refuseMisspelledCommand(command));
+    .hook("preAction", (_program, command) => {
+      refuseMisspelledCommand(command);
+      refuseMoreWords(command);
+    });
   for (const add of COMMANDS) add(program, run);
   addOutputFlags(program);
+  acceptMoreWords(program);
   return program;
 }
 

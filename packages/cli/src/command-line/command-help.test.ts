@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { expect, test } from "vitest";
 import { buildProgram } from "../program.ts";
+import { runInMemory } from "../testing/memory-context.ts";
 import { helpOf } from "./command-help.ts";
 
 function withSubcommands(command: Command): readonly Command[] {
@@ -37,6 +38,25 @@ test("examples name commands and flags that exist", () => {
     }
   }
 });
+
+const bounded = commands.filter(
+  ({ commands: below, parent, registeredArguments }) =>
+    parent !== null && below.length === 0 && registeredArguments.at(-1)?.variadic !== true,
+);
+
+test.for(bounded.map((command) => [fullName(command), command] as const))(
+  "%s tells whoever gives it more than it takes what it does, and how it is called",
+  async ([name, command]) => {
+    const flags = command.options.filter(({ mandatory }) => mandatory).flatMap(({ long }) => [long ?? "", "10.0.0.1"]);
+    const taken = command.registeredArguments.map(({ argChoices = ["word"] }) => argChoices[0] ?? "word");
+    const argv = [...name.split(" ").slice(1), ...taken, "Web.yaml", ...flags];
+    const { exitCode, stdout, stderr } = await runInMemory(argv);
+    expect([exitCode, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(
+      new RegExp(`^error: ${name} takes .*, and nothing can be made of "Web\\.yaml"\n  hint: \\S.*`),
+    );
+  },
+);
 
 /** Parses a command line as the program would, without running anything. */
 function parseLine(line: string): void {

@@ -8,6 +8,8 @@ export interface CommandHelp {
   readonly notes: readonly string[];
   /** Command lines that run as they stand; a longer one is broken by a backslash. */
   readonly examples: readonly string[];
+  /** Of one that takes a known number of arguments: what whoever gave it more may have meant, and how it is called. */
+  readonly takesNoMore?: string;
 }
 
 const HELP = new WeakMap<Command, CommandHelp>();
@@ -16,9 +18,9 @@ const COLUMNS = 80;
 /** Describes a command. */
 export function addHelp(
   command: Command,
-  { about, notes = [], examples }: Omit<CommandHelp, "notes"> & Partial<CommandHelp>,
+  { about, notes = [], examples, ...more }: Omit<CommandHelp, "notes"> & Partial<CommandHelp>,
 ): Command {
-  HELP.set(command, { about, notes, examples });
+  HELP.set(command, { about, notes, examples, ...more });
   return command.description(about).addHelpText("after", () => {
     const paragraphs = notes.map((note) => `\n${wrap(note)}`);
     const lines = examples.map((example) => `  ${example.replaceAll("\n", "\n  ")}`);

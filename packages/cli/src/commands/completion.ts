@@ -6,6 +6,7 @@ import type { Shell } from "../generate/render-completion.ts";
 /** `svcproxy completion SHELL`. */
 export function addCompletion(program: Command, run: RunCommand): void {
   addHelp(program.command("completion"), {
+    takesNoMore: "One shell at a time: svcproxy completion bash",
     about: "print a script that completes commands, flags and files in your shell",
     examples: [
       "svcproxy completion bash > ~/.local/share/bash-completion/completions/svcproxy",

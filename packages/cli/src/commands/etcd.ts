@@ -22,6 +22,7 @@ export function addEtcd(program: Command, run: RunCommand): void {
 
 function addPut(etcd: Command, run: RunCommand): void {
   const command = addHelp(etcd.command("put").argument("<file>", "topology file, or - for stdin"), {
+    takesNoMore: "One file at a time: svcproxy etcd put FILE",
     about: "make etcd hold what a topology file says; who follows it sees all of it at once",
     notes: [
       "It shows what changes, and takes away what the file has not, but for what registered itself. Up to 128 keys and 1 MiB are one transaction; more is written beside first, and one key switches it on. Where somebody else writes at the same time, nothing is changed, and it ends with 1.",
@@ -42,6 +43,8 @@ function addPut(etcd: Command, run: RunCommand): void {
 
 function addGet(etcd: Command, run: RunCommand): void {
   const command = addHelp(etcd.command("get"), {
+    takesNoMore:
+      "It prints all that etcd holds below the prefix: svcproxy etcd get --etcd URL. Of one namespace: --namespace NAME",
     about: "print what etcd holds as a topology file",
     notes: ["What registered itself is not in it; svcproxy check shows it."],
     examples: ["svcproxy etcd get > cloud.yaml"],
@@ -65,6 +68,7 @@ function addDrain(etcd: Command, run: RunCommand): void {
   for (const name of ["drain", "undrain"] as const) {
     const argument = "SERVICE/ID: ID is what svcproxy register calls it, a pod's name, or ip:port";
     const command = addHelp(etcd.command(name).argument("<endpoint>", argument), {
+      takesNoMore: "One endpoint at a time: svcproxy etcd drain SERVICE/ID",
       about: about[name],
       notes:
         name === "drain"

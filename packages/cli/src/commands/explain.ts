@@ -7,6 +7,7 @@ export function addExplain(program: Command, run: RunCommand): void {
   addHelp(
     program.command("explain").argument("[code]", "as it stands in brackets behind a problem; none: all of them"),
     {
+      takesNoMore: "One code at a time, or all of them: svcproxy explain",
       about: "tell what the code of a problem means, what it rests on, and what to do",
       examples: ["svcproxy explain ROUTE_MISSING", "svcproxy explain --json"],
     },

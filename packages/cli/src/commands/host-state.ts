@@ -5,6 +5,7 @@ import { addHelp } from "../command-line/command-help.ts";
 /** `svcproxy host-state`: what a packet's way through this machine depends on besides rules. */
 export function addHostState(program: Command, run: RunCommand): void {
   addHelp(program.command("host-state"), {
+    takesNoMore: "It reads this host. Into a file: svcproxy host-state --snapshot FILE",
     about: "print this host's addresses, routes and sysctls as JSON, or all that is known of it",
     notes: [
       "--snapshot writes one file with all that trace, prove and a look at the host from afar need: rules of every program with their counters, links, neighbours, forwarding tables, sockets, conntrack, versions. What could not be read stands in it, with the reason. Looking changes nothing.",

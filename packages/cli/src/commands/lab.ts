@@ -27,6 +27,7 @@ interface StatusFlags {
 
 function addLabStatus(lab: Command, run: RunCommand): void {
   addHelp(lab.command("status"), {
+    takesNoMore: "Which lab, where several are up: svcproxy lab status --name LAB",
     about: "list the hosts, pods, routes and listeners of a lab",
     examples: ["svcproxy lab status --json | jq '.places[].listeners'"],
   })
@@ -56,6 +57,7 @@ interface DownFlags {
 
 function addLabDown(lab: Command, run: RunCommand): void {
   addHelp(lab.command("down"), {
+    takesNoMore: "Which lab, where several are up: svcproxy lab down --name LAB",
     about: "end a lab and everything that runs in it",
     examples: ["svcproxy lab down --all"],
   })

@@ -12,6 +12,7 @@ interface CleanupFlags {
 /** `svcproxy nftables cleanup`: removes our tables, whichever plan they came from. */
 export function addNftablesCleanup(nftables: Command, run: RunCommand): void {
   const cleanup = addHelp(nftables.command("cleanup"), {
+    takesNoMore: "It removes our tables whole, whatever topology they came from: svcproxy nftables cleanup",
     about: "remove our nftables tables from this host",
     examples: ["sudo svcproxy nftables cleanup", "sudo svcproxy nftables cleanup --dry-run"],
   });

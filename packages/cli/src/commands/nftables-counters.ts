@@ -12,6 +12,8 @@ interface CountersFlags {
 /** `svcproxy nftables counters`: what our tables have counted. */
 export function addNftablesCounters(nftables: Command, run: RunCommand): void {
   const counters = addHelp(nftables.command("counters"), {
+    takesNoMore:
+      "It reads what the kernel counts of all that is served. One service: svcproxy nftables counters --service NAME",
     about: "show new connections per address and per endpoint of each service",
     notes: [
       "An element counts from when it was written: an endpoint that takes the place of another in its service begins at 0. Packets and bytes in both directions are counted where `apply` was told --traffic-counters.",

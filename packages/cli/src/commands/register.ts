@@ -20,6 +20,7 @@ export interface RegisterFlags extends EtcdCommandFlags {
 /** `svcproxy register SERVICE`: keeps an endpoint in etcd while it is well. */
 export function addRegister(program: Command, run: RunCommand): void {
   const command = addHelp(program.command("register").argument("<service>", "the service that the endpoint serves"), {
+    takesNoMore: "One endpoint of one service at a time: svcproxy register SERVICE --address IP:PORT",
     about: "keep an endpoint of a service in etcd while its check passes",
     notes: [
       "Run it beside the endpoint, on its host. While the check passes it keeps endpoints/NAMESPACE/SERVICE/ID below the prefix, under a lease; when the check fails, that goes. SIGTERM and SIGINT withdraw it: it is terminating for --drain-time, so that new connections go to others, and then gone; a second one does not wait.",

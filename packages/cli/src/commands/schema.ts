@@ -5,6 +5,8 @@ import { addHelp } from "../command-line/command-help.ts";
 /** `svcproxy schema`. */
 export function addSchema(program: Command, run: RunCommand): void {
   addHelp(program.command("schema"), {
+    takesNoMore:
+      "There is one schema for every topology file: svcproxy schema. Whether a file keeps it: svcproxy check FILE",
     about: "print the JSON Schema of the topology file, for editors",
     examples: ["svcproxy schema > topology.schema.json"],
   }).action(() =>

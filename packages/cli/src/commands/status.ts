@@ -6,6 +6,7 @@ import { addHelp } from "../command-line/command-help.ts";
 /** `svcproxy status`: how the agent of this host stands. */
 export function addStatus(program: Command, run: RunCommand): void {
   addHelp(program.command("status"), {
+    takesNoMore: "It asks the agent that runs here. One of its services: svcproxy status --service NAME",
     about: "show how the running agent (svcproxy run) stands, and what is not well",
     examples: [
       "svcproxy status",

@@ -51,6 +51,7 @@ interface StatusFlags extends InstanceFlags {
 /** `svcproxy userspace status`. */
 function addUserspaceStatus(userspace: Command, run: RunCommand): void {
   addHelp(acceptInstance(userspace.command("status")), {
+    takesNoMore: "It asks the proxy that runs here, which --runtime-dir names where there are several",
     about: "show what the running proxy serves, and how it fares",
     examples: ["svcproxy userspace status", "svcproxy userspace status --json | jq .ready"],
   })
@@ -83,6 +84,8 @@ function addUserspaceStatus(userspace: Command, run: RunCommand): void {
 /** `svcproxy userspace reload`: a successor with the same flags takes over from the running proxy. */
 function addUserspaceReload(userspace: Command, run: RunCommand): void {
   addHelp(acceptInstance(userspace.command("reload")), {
+    takesNoMore:
+      "Its successor has the flags and files of the proxy that runs here, read again. Others: start it again, with --take-over",
     about: "start a successor of the running proxy, with the same flags, that takes over without a lost connection",
     notes: [
       "Connections that are open live on in the old process, which ends with the last of them; of more than three such, the oldest is drained. New flags need a restart.",
@@ -100,6 +103,7 @@ function addUserspaceReload(userspace: Command, run: RunCommand): void {
 /** `svcproxy userspace cleanup`: takes away what a killed proxy left. */
 function addUserspaceCleanup(userspace: Command, run: RunCommand): void {
   addHelp(acceptInstance(userspace.command("cleanup")), {
+    takesNoMore: "It takes away what a killed proxy left, whatever topology that had: svcproxy userspace cleanup",
     about: "take away the VIPs, routes and the device that a killed proxy left on this host",
     examples: ["sudo svcproxy userspace cleanup"],
   })
