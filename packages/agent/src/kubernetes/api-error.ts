@@ -53,12 +53,14 @@ export function statusOf(code: number, body: string, retryAfter?: string): ApiSt
   return {
     code: numberOf(status["code"]) ?? code,
     reason: textOf(status["reason"]) ?? "",
-    message: text === "" ? `HTTP ${code}` : text,
+    message: text === "" ? (NO_TEXT[Math.floor(code / 100)] ?? "it says nothing of why") : text,
     retryAfterMs: seconds === undefined ? undefined : Math.min(seconds, LONGEST_RETRY_AFTER_S) * 1000,
     causes: causes.flatMap((cause: unknown) => textOf(objectOf(cause)["reason"]) ?? []),
   };
 }
 
+/** What a refusal without a word means, by the first digit. */
+const NO_TEXT: Readonly<Record<number, string>> = { 3: "it sends to another address, as no API server does" };
 /** Of an answer that is not a `Status`: a proxy's page, for instance. */
 const MAX_QUOTED = 300;
 /** A server that asks for more is asked again nevertheless. */
@@ -150,6 +152,8 @@ const WORDS: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
   SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
   DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_AUTHORITY,
+  Z_DATA_ERROR: "what it sends is not compressed as it says (gzip)",
+  Z_BUF_ERROR: "what it sends compressed was cut off",
   CERT_HAS_EXPIRED: "its certificate has expired",
   CERT_NOT_YET_VALID: "its certificate is not valid yet; is the clock right?",
 };

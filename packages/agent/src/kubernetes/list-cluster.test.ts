@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { type AskedRequest, type ScriptedAnswer, TestApiServer } from "../testing/test-api-server.ts";
 import { ApiClient } from "./api-client.ts";
@@ -44,11 +45,15 @@ test("all objects of all kinds come, page by page, with what other proxies serve
 });
 
 test.for([
-  { name: "a page that has expired", answer: "410-continue-2-expired" },
-  { name: "a server that is busy", answer: "429-list" },
+  { name: "a page that has expired", answer: { recorded: "410-continue-2-expired" } },
+  { name: "a server that is busy", answer: { recorded: "429-list" } },
+  {
+    name: "a server that is about to end",
+    answer: { status: 503, headers: { "retry-after": "0" }, body: "apiserver is shutting down" },
+  },
 ])("$name is asked for again", async ({ answer }) => {
   putServices(2);
-  script("services", { recorded: answer });
+  script("services", answer);
   expect((await list()).get("Service")).toHaveLength(2);
   expect(server.askedOf("services")).toHaveLength(2);
 });
@@ -66,6 +71,33 @@ test.for([
   { answer: "list-yaml", code: "API_UNREACHABLE", text: /the answer is not JSON/ },
 ])("$answer is said", async ({ answer, code, text }) => {
   script("services", { recorded: answer }, { recorded: answer });
+  await expect(list()).rejects.toMatchObject({ code, message: expect.stringMatching(text) });
+});
+
+test.for([
+  {
+    headers: { "content-encoding": "gzip" },
+    body: "hello",
+    code: "API_UNREACHABLE",
+    text: /not compressed as it says/,
+  },
+  {
+    headers: { "content-encoding": "gzip" },
+    body: gzipSync('{"kind":"ServiceList"}').subarray(0, 20),
+    code: "API_UNREACHABLE",
+    text: /is not JSON|cut off/,
+  },
+  {
+    status: 302,
+    headers: { location: "/login" },
+    body: "",
+    code: "API_FAILED",
+    text: /another address.*\(HTTP 302\)$/,
+  },
+  { status: 500, headers: {}, body: "", code: "API_FAILED", text: /says nothing of why \(HTTP 500\)$/ },
+  { status: 200, headers: {}, body: "{}", code: "API_UNREACHABLE", text: /is not a list of services: \{\}$/ },
+])("what no API server answers is said: $text", async ({ code, text, ...answer }) => {
+  script("services", answer, answer);
   await expect(list()).rejects.toMatchObject({ code, message: expect.stringMatching(text) });
 });
 

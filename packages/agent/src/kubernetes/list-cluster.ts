@@ -9,8 +9,8 @@ import { type Resource, WHOLE_RESOURCES } from "./resource.ts";
 /** A server that asks to be left alone for a while, or forgets a list while it is read, is asked so many times. */
 const TRIES = 5;
 const PAUSE_MS = 200;
-/** HTTP: too many requests, too late, and a page that has expired. */
-const PASSING: ReadonlySet<number> = new Set([429, 504, 410]);
+/** HTTP: too many requests, not now, too late, and a page that has expired. */
+const PASSING: ReadonlySet<number> = new Set([429, 503, 504, 410]);
 
 /**
  * Services, EndpointSlices, Nodes and ServiceCIDRs of a cluster as they are now: for commands that look and do not follow.
