@@ -29,7 +29,7 @@ export interface HostAgentOptions {
   readonly successorProgram?: readonly [string, ...string[]];
   /** The program, with its arguments, that looks at this host as `lookByProgram` says; absent: nobody looks. */
   readonly findingsProgram?: readonly [string, ...string[]];
-  /** Called once all of a plan is served for the first time. */
+  /** Called once a plan was carried out for the first time, as far as this host takes it. */
   readonly onServing?: () => Promise<void>;
   /** Called before anything changes where a kube-proxy serves this host; default: that ends the start. */
   readonly onKubeProxy?: (found: FoundKubeProxy) => Promise<void>;

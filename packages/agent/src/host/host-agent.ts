@@ -1,9 +1,11 @@
 import process from "node:process";
 import {
+  countStates,
   findKubeProxy,
   makeRuntimeDirectory,
   removeTraceLeftover,
   repeat,
+  type ServicePortStatus,
   TRACE_TABLE,
   thisMachine,
   VIP_DEVICE,
@@ -63,6 +65,7 @@ export class HostAgent {
   /** Another agent serves in its place, and connections that it carries go on. */
   #isSucceeded = false;
   #dialect: Dialect = "document";
+  #isKeeping = false;
   #isServing = false;
   #old: OldDataPaths | undefined;
   #findings: FindingsKeeper | undefined;
@@ -237,24 +240,31 @@ export class HostAgent {
   #carriedOut(outcome: CarriedOut): void {
     this.#inForce.carriedOut(outcome);
     this.#startWatch();
-    // Only what serves all of the plan takes the place of what served before.
-    if (outcome.isWhole && !this.#isServing) {
+    if (!this.#isKeeping) {
+      this.#isKeeping = true;
+      this.#keeps();
+    }
+    if (!this.#isServing && servesAllItCan(outcome.ports)) {
       this.#isServing = true;
       void this.#serves();
     }
   }
 
-  /** All of a plan is served for the first time. */
-  async #serves(): Promise<void> {
+  /** A plan was carried out for the first time, as far as this host takes it. */
+  #keeps(): void {
     const { logger, onServing } = this.#options;
+    this.#keepLease();
+    onServing?.().catch((err: unknown) => logger.warn({ err }, "what comes once a plan is in force could not be done"));
+    this.#startFindings();
+    this.#collectLater();
+  }
+
+  /** All of a plan that this data path can do is served for the first time. */
+  async #serves(): Promise<void> {
     await this.#succession?.becomeTheOnly();
     if (this.#ending.signal.aborted) return;
     this.#old?.retire();
-    this.#keepLease();
-    onServing?.().catch((err: unknown) => logger.warn({ err }, "what comes once all is served could not be done"));
     this.#replacement?.serves();
-    this.#startFindings();
-    this.#collectLater();
   }
 
   /** What serving the first plan still holds is garbage as well by then; a process that carries connections is not stopped for it. */
@@ -384,4 +394,15 @@ export class HostAgent {
       logger.error({ code: error.code }, `what is ours stays: ${error.message}`);
     }
   }
+}
+
+/**
+ * Only what serves the plan takes the place of what served before. What this data path cannot do, and a port that a program of this host
+ * holds, is told, and does not come with time: waiting for it, two data paths would serve side by side for good.
+ */
+function servesAllItCan(ports: readonly ServicePortStatus[]): boolean {
+  return (
+    countStates(ports).failed === 0 ||
+    ports.every(({ state, problem }) => state !== "failed" || problem?.code === "PORT_IN_USE")
+  );
 }

@@ -120,6 +120,33 @@ describe.skipIf(reason !== undefined)(
       },
     );
 
+    test("what a data path cannot do, or another program holds, does not keep what served before it, nor the rest from being kept", async ({
+      expect,
+    }) => {
+      const { hosts, services } = topologyOf(1);
+      const sctp = { name: "sctp", clusterIP: "10.96.0.9", ports: [{ port: 80, protocol: "SCTP" }], endpoints: [] };
+      // The servers of the tests listen there.
+      const taken = {
+        name: "taken",
+        clusterIP: "10.96.0.8",
+        ports: [{ port: 80, nodePort: 8080 }],
+        endpoints: ["10.5.0.2:80"],
+      };
+      await using host = await startHost({ hosts, services: [...services, sctp, taken] });
+      const before = runAgent(host, "nftables");
+      await hasState(host, "degraded");
+      await until(
+        async () => "looked" in (await statusOf(host)),
+        () => "nobody looks at what keeps services from clients",
+      );
+      expect(await before.kill("SIGTERM")).toBe(0);
+      const agent = runAgent(host, "userspace");
+      await agent.says("removed ours from nftables");
+      const { ports = [] } = await statusOf(host);
+      expect(ports.map((port) => Reflect.get(Object(port), "state")).sort()).toEqual(["failed", "in-force", "refused"]);
+      await isServed(host);
+    });
+
     test("userspace, killed under connections, leaves no process behind; what is left is named, and the next one serves by it", async ({
       expect,
     }) => {
