@@ -10,6 +10,8 @@ export * from "./data-path/frontend-counts.ts";
 export * from "./data-path/isolate-refusal.ts";
 export * from "./data-path/service-port-statuses.ts";
 export * from "./data-path/translation-limitations.ts";
+export { type RuleWord, RuleWords } from "./kernel-changes/rule-changes.ts";
+export { RULE_CHANGES_TOOL, ruleChangesCommand } from "./kernel-changes/rule-changes-command.ts";
 export { removeTraceLeftover, traceInKernel } from "./kernel-trace/kernel-trace.ts";
 export { TRACE_TABLE, type TracedConnection } from "./kernel-trace/trace-table.ts";
 export * from "./live-rules/find-kube-proxy.ts";
