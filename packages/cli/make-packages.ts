@@ -81,7 +81,7 @@ function makePackages(architecture: Architecture, folder: string): void {
     maintainer: "svcproxy maintainers <maintainers@svcproxy.invalid>",
     description: manifest.description,
     license: manifest.license,
-    suggests: ["iptables", "nftables", "conntrack"],
+    suggests: ["iptables", "nftables", "conntrack", "perl-base"],
     // What Node is linked to, and `ip`.
     depends: ["libc6 (>= 2.28)", "libstdc++6", "libgcc-s1 | libgcc1", "libatomic1", "iproute2"],
     overrides: {
@@ -94,7 +94,7 @@ function makePackages(architecture: Architecture, folder: string): void {
           "libatomic.so.1(LIBATOMIC_1.0)(64bit)",
           "iproute",
         ],
-        suggests: ["iptables", "nftables", "conntrack-tools"],
+        suggests: ["iptables", "nftables", "conntrack-tools", "perl-interpreter"],
       },
     },
     contents: [{ src: `${folder}/`, dst: "/", type: "tree" }],

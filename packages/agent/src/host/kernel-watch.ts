@@ -1,15 +1,9 @@
 import { spawn } from "node:child_process";
 import process from "node:process";
-import { createInterface, type Interface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
-import { type ChangeNotice, hasTool, isInNetlinkGroup, monitorCommand } from "@svcproxy/host";
+import { type ChangeNotice, isInNetlinkGroup } from "@svcproxy/host";
 import type { Logger } from "pino";
-
-/** Who made a change in the kernel, as far as it says. */
-export interface Writer {
-  readonly pid?: number;
-  readonly program?: string;
-}
+import { type Teller, tellersOf, type Word, type Writer } from "./tellers.ts";
 
 export interface KernelWatchOptions {
   readonly notice: ChangeNotice;
@@ -24,16 +18,11 @@ export interface KernelWatchOptions {
 
 type Monitor = Extract<ChangeNotice, { kind: "monitor" }>;
 
-const MONITOR_ARGUMENTS: Readonly<Record<Monitor["tool"], readonly string[]>> = {
-  nft: ["monitor"],
-  ip: ["monitor", "link", "address", "route", "rule"],
-};
-
-/** A monitor that ended, because it was overrun or killed, is started again after this long. */
+/** A teller that ended, because it was overrun or killed, is started again after this long. */
 const RESTART_MS = 1_000;
-/** Whether the kernel tells it already: nft reads all rules first, and does not say when it is done. What happened before is found by a look, */
+/** Whether the kernel tells one already that does not say so itself. */
 const READY_LOOK_MS = 50;
-/** which comes after so long in any case. */
+/** What happened before is found by a look, which comes after so long in any case. */
 const READY_WITHIN_MS = 30_000;
 /** Looking without being told costs at most this part of a core, */
 const LOOK_SHARE = 0.002;
@@ -41,7 +30,7 @@ const LOOK_SHARE = 0.002;
 const SHORTEST_LOOK_MS = 2_000;
 const LONGEST_LOOK_MS = 60_000;
 
-/** Notices that another program changed what is ours in the kernel: told by `nft monitor` or `ip monitor`, or by looks from time to time. */
+/** Notices that another program changed what is ours in the kernel: told by a teller, or by looks from time to time. */
 export class KernelWatch {
   readonly #options: KernelWatchOptions;
   readonly #stopped = new AbortController();
@@ -51,14 +40,9 @@ export class KernelWatch {
 
   constructor(options: KernelWatchOptions) {
     this.#options = options;
-    const { notice, logger } = options;
-    if (notice.kind === "monitor" && hasTool(notice.tool)) {
-      this.#monitor(notice);
-      return;
-    }
-    if (notice.kind === "monitor")
-      logger.info(`there is no ${notice.tool} to tell of changes: what is ours is looked at from time to time`);
-    this.#poll();
+    const { notice } = options;
+    if (notice.kind === "monitor") this.#listen(notice, tellersOf(notice.tool));
+    else this.#poll();
   }
 
   /** How often it looks without being told; undefined: it is told. */
@@ -75,70 +59,75 @@ export class KernelWatch {
     }, this.everyMs);
   }
 
-  #monitor(notice: Monitor): void {
-    const { logger, onChange } = this.#options;
-    const [program, ...args] = monitorCommand(notice.tool, MONITOR_ARGUMENTS[notice.tool]);
+  /** By the first of the tellers that the kernel tells anything; those before it have failed. */
+  #listen(notice: Monitor, [teller, ...others]: readonly Teller[]): void {
+    const { logger } = this.#options;
+    if (teller === undefined) {
+      const wanted = notice.tool === "nft" ? "neither perl nor nft" : `no ${notice.tool}`;
+      logger.info(`there is ${wanted} to tell of changes: what is ours is looked at from time to time`);
+      this.#poll();
+      return;
+    }
+    const [program, ...args] = teller.command();
     const child = spawn(program, args, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, LC_ALL: "C" },
       detached: true,
     });
+    const stop = () => child.kill("SIGKILL");
+    this.#stopped.signal.addEventListener("abort", stop, { once: true });
+    const ending = new AbortController();
+    let listens = false;
+    const isListening = () => {
+      if (listens || ending.signal.aborted) return;
+      listens = true;
+      this.#options.onChange(undefined);
+    };
+    const take = this.#taker(notice, isListening);
     let said = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       said = (said + text).slice(-STDERR_BYTES);
-      // Overrun, `ip` says so and goes on, where nft ends.
-      if (notice.tool === "ip") onChange(undefined);
+      if (teller.goesOnAfterErrors) take({ kind: "lost" });
     });
-    const stop = () => child.kill("SIGKILL");
-    this.#stopped.signal.addEventListener("abort", stop, { once: true });
-    const lines = createInterface({ input: child.stdout });
-    if (notice.tool === "nft") this.#readTransactions(lines, notice);
-    else
-      lines.on("line", (line) => {
-        if (notice.concerns(line)) onChange(undefined);
-      });
-    const ending = new AbortController();
-    void this.#lookOnceTold(child.pid, { tool: notice.tool, signal: ending.signal });
-    let hasEnded = false;
+    teller.read(child.stdout, { take, fail: stop });
+    if (teller.group !== undefined) void isTold(child.pid, teller.group, ending.signal).then(isListening);
     const ended = (why: string) => {
-      if (hasEnded) return;
-      hasEnded = true;
+      if (ending.signal.aborted) return;
       ending.abort();
       this.#stopped.signal.removeEventListener("abort", stop);
       if (this.#stopped.signal.aborted) return;
-      logger.warn(`${notice.tool} monitor ended, and is started again: ${why}`);
-      this.#timer = setTimeout(() => this.#monitor(notice), RESTART_MS);
+      if (!listens && others.length > 0) {
+        logger.info(`${teller.name} cannot tell of changes, and another does it: ${why}`);
+        this.#listen(notice, others);
+        return;
+      }
+      logger.warn(`${teller.name} ended, and is started again: ${why}`);
+      this.#timer = setTimeout(() => this.#listen(notice, [teller, ...others]), RESTART_MS);
     };
     child.once("error", ({ message }) => ended(message));
     child.once("close", (code, signal) => ended(said.trim() === "" ? `${signal ?? `exit code ${code}`}` : said.trim()));
   }
 
-  /** Never rejects. */
-  async #lookOnceTold(
-    pid: number | undefined,
-    { tool, signal }: { readonly tool: Monitor["tool"]; readonly signal: AbortSignal },
-  ): Promise<void> {
-    const giveUpMs = performance.now() + READY_WITHIN_MS;
-    const group = tool === "nft" ? "rules" : "links";
-    const isTold = async () => pid !== undefined && (await isInNetlinkGroup(pid, group).catch(() => false));
-    while (!signal.aborted && performance.now() < giveUpMs && !(await isTold()))
-      await delay(READY_LOOK_MS, undefined, { signal }).catch(() => {});
-    if (!signal.aborted && !this.#stopped.signal.aborted) this.#options.onChange(undefined);
-  }
-
-  /** Who made a transaction is told behind its lines. */
-  #readTransactions(lines: Interface, { concerns }: Monitor): void {
+  /** Who made changes is told behind them. */
+  #taker({ concerns }: Monitor, isListening: () => void): (word: Word) => void {
     const { isOurs, onChange } = this.#options;
     let isConcerned = false;
-    lines.on("line", (line) => {
-      const writer = writerIn(line);
-      if (writer === undefined) {
-        isConcerned ||= concerns(line);
-        return;
+    return (word) => {
+      switch (word.kind) {
+        case "listening":
+          isListening();
+          return;
+        case "lost":
+          onChange(undefined);
+          return;
+        case "change":
+          isConcerned ||= concerns(word.describe());
+          return;
+        case "commit":
+          if (isConcerned && (word.writer === undefined || !isOurs(word.writer))) onChange(word.writer);
+          isConcerned = false;
       }
-      if (isConcerned && !isOurs(writer)) onChange(writer);
-      isConcerned = false;
-    });
+    };
   }
 
   stop(): void {
@@ -147,12 +136,16 @@ export class KernelWatch {
   }
 }
 
-const STDERR_BYTES = 1_024;
-
-/** `# new generation 12 by process 21077 (nft)` */
-export function writerIn(line: string): Writer | undefined {
-  const parts = /^# new generation \d+(?: by process (\d+) \((.*)\))?/.exec(line);
-  if (parts === null) return undefined;
-  const [, pid, program] = parts;
-  return { ...(pid === undefined ? {} : { pid: Number(pid) }), ...(program === undefined ? {} : { program }) };
+/** Resolves once a process is told of changes, or when one cannot wait for that any longer. */
+async function isTold(
+  pid: number | undefined,
+  group: NonNullable<Teller["group"]>,
+  signal: AbortSignal,
+): Promise<void> {
+  const giveUpMs = performance.now() + READY_WITHIN_MS;
+  const isIn = async () => pid !== undefined && (await isInNetlinkGroup(pid, group).catch(() => false));
+  while (!signal.aborted && performance.now() < giveUpMs && !(await isIn()))
+    await delay(READY_LOOK_MS, undefined, { signal }).catch(() => {});
 }
+
+const STDERR_BYTES = 1_024;

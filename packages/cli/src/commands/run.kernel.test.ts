@@ -49,16 +49,18 @@ describe.skipIf(reason !== undefined)(
     });
 
     test.for([
-      { dataPath: "nftables", deed: "nft flush ruleset", program: "nft" },
-      { dataPath: "nftables", deed: "nft flush map ip svcproxy services", program: "nft" },
-      { dataPath: "iptables", deed: "iptables-nft -t nat -F PREROUTING", program: "iptables-nft" },
-      { dataPath: "iptables", deed: "nft flush ruleset", program: "nft" },
+      { dataPath: "nftables", deed: "nft flush ruleset", program: "nft", teller: "perl" },
+      { dataPath: "nftables", deed: "nft flush map ip svcproxy services", program: "nft", teller: "perl" },
+      { dataPath: "iptables", deed: "iptables-nft -t nat -F PREROUTING", program: "iptables-nft", teller: "perl" },
+      { dataPath: "iptables", deed: "nft flush ruleset", program: "nft", teller: "perl" },
+      { dataPath: "iptables", deed: "iptables-nft -t nat -F PREROUTING", program: "iptables-nft", teller: "nft" },
     ])(
-      "with $dataPath, what `$deed` took is back, counted and named",
-      async ({ dataPath, deed, program }, { expect }) => {
+      "with $dataPath, what `$deed` took is back, counted and named; $teller tells of it",
+      async ({ dataPath, deed, program, teller }, { expect }) => {
         await using host = await ProxyHost.create();
         await host.writeTopology(topologyOf(3));
-        const agent = runAgent(host, ["--data-path", dataPath]);
+        const tools = await toolsWithout(host, teller === "nft" ? ["perl"] : []);
+        const agent = runAgent(host, ["--data-path", dataPath], [`PATH=${tools}`]);
         await hasState(host, "following");
         await isTold(host);
         await host.shell(deed);
@@ -299,19 +301,18 @@ describe.skipIf(reason !== undefined)(
       expect(await second.kill("SIGTERM")).toBe(0);
     });
 
-    test("without nft it takes iptables, says why, and looks from time to time", async ({ expect }) => {
+    test.for([
+      { notice: "told", without: ["nft"] },
+      { notice: "looking", without: ["nft", "perl"] },
+    ])("without nft it takes iptables, and says why; of changes it has notice by: $notice", async (row, { expect }) => {
       await using host = await ProxyHost.create();
       await host.writeTopology(topologyOf(3));
-      const tools = join(host.folder, "tools");
-      await host.shell(
-        `mkdir ${tools} && ln -st ${tools} $(ls -d /usr/bin/* /usr/sbin/* | sort -t/ -uk4) && rm ${tools}/nft`,
-      );
-      runAgent(host, [], [`PATH=${tools}`]);
+      runAgent(host, [], [`PATH=${await toolsWithout(host, row.without)}`]);
       await hasState(host, "following");
       expect(await statusOf(host)).toMatchObject({
         dataPath: "iptables",
         passedOver: [expect.stringContaining("not nftables: Cannot run nft")],
-        kernel: { notice: "looking" },
+        kernel: { notice: row.notice },
       });
     });
 
@@ -321,13 +322,13 @@ describe.skipIf(reason !== undefined)(
       const agent = runAgent(host, ["--data-path", "nftables"]);
       await hasState(host, "following");
       await isTold(host);
-      const helpers = `pgrep -P ${agent.pid} -f 'nft monitor' || true`;
+      const helpers = `pgrep -P ${agent.pid} -f 'tells svcproxy of changes' || true`;
       const helper = (await host.shell(helpers)).trim();
       expect(helper).toMatch(/^\d+$/);
       await agent.kill("SIGKILL");
       await until(
         async () => (await host.shell(`kill -0 ${helper} 2>/dev/null && echo there || true`)) === "",
-        () => "nft monitor runs on",
+        () => "the helper runs on",
       );
       const { code, stderr } = await endOf(svcproxy(host, ["status"]));
       expect(code).toBe(1);
@@ -392,12 +393,20 @@ async function isTold(host: ProxyHost): Promise<void> {
     async () => JSON.stringify((await statusOf(host))["kernel"]).includes("told"),
     () => "the kernel tells of nothing",
   );
-  // `nft monitor` does not say when it is ready, but then its socket is in a group. The columns: protocol (12 is netfilter), owner, groups.
+  // Its helper's socket is in a group then. The columns: protocol (12 is netfilter), owner, groups.
   await until(
     async () => (await host.shell(`awk '$2 == 12 && $4 != "00000000"' /proc/net/netlink`)) !== "",
-    () => "nft monitor does not listen",
+    () => "no helper listens",
   );
   await host.shell("sleep 1");
+}
+
+/** A folder of all this machine's tools but some, for PATH. */
+async function toolsWithout(host: ProxyHost, names: readonly string[]): Promise<string> {
+  const tools = join(host.folder, "tools");
+  const all = "$(ls -d /usr/bin/* /usr/sbin/* | sort -t/ -uk4)";
+  await host.shell(`mkdir ${tools} && ln -st ${tools} ${all}; cd ${tools}; rm -f ${names.join(" ")}`);
+  return tools;
 }
 
 /** A command that prints the processor time of the agent's helpers that ended. */

@@ -46,8 +46,8 @@ export interface SessionInput {
 }
 
 /**
- * A line of `nft monitor` that may be about ours: one that names a chain of ours, the removal of a table, or of a rule in a
- * built-in chain, which it tells by number.
+ * A change that may be about ours: one that names a chain of ours, the removal of a table, or of a rule in a built-in chain,
+ * which `nft monitor` tells by number.
  */
 const ABOUT_OURS =
   /^\w+ \w+ ip6? (?:nat|filter|mangle) .*\b(?:KUBE|SVCPROXY)-|^delete (?:table ip6? (?:nat|filter|mangle)\b|(?:rule|chain) ip6? (?:nat|filter|mangle) (?:PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)\b)/;

@@ -57,7 +57,7 @@ const MAX_RETRIED = 8;
 /** A look at all that our tables hold may take this share of the time between two of them. */
 const LOOK_SHARE = 0.02;
 
-/** A line of `nft monitor` that names our table: `delete element ip svcproxy services { … }`. */
+/** A change of our table: `delete element ip svcproxy services { … }`. */
 const ABOUT_OURS = new RegExp(`^\\w+ \\w+ ip6? ${TABLE}(?: |$)`);
 
 /** Keeps in mind what it wrote, so that a small change is a small transaction, without a look at all that our tables hold. */
