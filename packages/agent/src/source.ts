@@ -1,4 +1,5 @@
 import type { Family, Problem, SvcproxyError, Topology } from "@svcproxy/topology";
+import type { RequestCounts } from "./kubernetes/request-counter.ts";
 
 /** Where the topology comes from and goes on coming from: files, a cluster, a store. */
 export interface Source {
@@ -31,6 +32,8 @@ export interface Source {
   confirm?(): string | undefined;
   /** Absent: it has no objects of their own for services and for endpoints. */
   objectChanges?(): ObjectChanges;
+  /** Absent: it asks no API server. */
+  requests?(): RequestCounts;
 }
 
 /** Objects that came, went or became others, by the source's own events. */

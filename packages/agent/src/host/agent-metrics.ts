@@ -1,9 +1,9 @@
-import process from "node:process";
 import { type MetricFamily, seconds, single } from "../observe/metric-family.ts";
 import { SERVICE_METRICS } from "./counters/service-metrics.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import { KUBE_PROXY_METRICS } from "./kube-proxy-metrics.ts";
 import type { MeasuredAgent } from "./measured-agent.ts";
+import { PROCESS_METRICS } from "./process-metrics.ts";
 
 type Family = MetricFamily<MeasuredAgent>;
 
@@ -94,17 +94,6 @@ export const AGENT_METRICS: readonly Family[] = [
     help: "TCP connections that they have together.",
     samples: single(({ generations }) => generations.reduce((sum, { connections }) => sum + connections, 0)),
   },
-  {
-    type: "gauge",
-    name: "process_start_time_seconds",
-    help: "When the agent was started.",
-    samples: single(({ status: { startedAt } }) => seconds(startedAt)),
-  },
-  {
-    type: "gauge",
-    name: "process_resident_memory_bytes",
-    help: "Memory that the agent holds, its helpers not counted.",
-    samples: single(() => process.memoryUsage.rss()),
-  },
+  ...PROCESS_METRICS,
   ...SERVICE_METRICS,
 ];

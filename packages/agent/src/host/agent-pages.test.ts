@@ -161,6 +161,8 @@ test("what was changed, queued and forgotten has kube-proxy's names; older gener
     ['kubeproxy_sync_proxy_rules_iptables_total{ip_family="IPv4",table="nat"}', 120],
     ['kubeproxy_sync_proxy_rules_iptables_last{ip_family="IPv4",table="nat"}', 5],
     ['kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family="IPv4"}', 3],
+    ['rest_client_requests_total{code="<error>",host="10.0.0.9:6443",method="GET"}', 2],
+    ['rest_client_request_duration_seconds_bucket{host="10.0.0.9:6443",verb="GET",le="1"}', 1],
     ["svcproxy_older_generations", 1],
     ["svcproxy_older_generations_connections", 3],
   ])
@@ -184,8 +186,11 @@ test("what is told of a sync is told for each family that is served", async () =
   if (port === undefined) throw new Error("the example has no port");
   const { ask } = await served("metrics", { ports: [{ ...port, family: 6 }, port] });
   const { body } = await ask("GET /metrics");
-  const name = "kubeproxy_sync_proxy_rules_last_timestamp_seconds";
-  expect(body).toContain(`\n${name}{ip_family="IPv4"} 0\n${name}{ip_family="IPv6"} 0\n`);
+  const name = "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds";
+  const at = Date.parse("2026-01-01T00:01:00.000Z") / 1000;
+  expect(body).toContain(`\n${name}{ip_family="IPv4"} ${at}\n${name}{ip_family="IPv6"} ${at}\n`);
+  // Nothing was carried out yet.
+  expect(body).not.toContain("kubeproxy_sync_proxy_rules_last_timestamp_seconds{");
   expect(body).toContain('\nkubeproxy_conntrack_reconciler_deleted_entries_total{ip_family="IPv6"} 8\n');
   expect(body).toContain('\nkubeproxy_network_programming_duration_seconds_count{ip_family="IPv6"} 0\n');
 });

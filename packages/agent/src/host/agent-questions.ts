@@ -53,6 +53,7 @@ export function answerQuestions(options: QuestionOptions): AskedAgent {
     work: async () => ({
       ...inForce.measured,
       objectChanges: source.objectChanges?.(),
+      requests: source.requests?.(),
       cleanupFailureCount: agent.cleanupFailureCount,
       generations: dataPath instanceof UserspaceDataPath ? await dataPath.generations() : [],
     }),

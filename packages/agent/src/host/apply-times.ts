@@ -1,3 +1,5 @@
+import { addTime, noTimes, type Times } from "../observe/times.ts";
+
 /** kube-proxy's: from a millisecond to 16 s, each twice the one before. */
 export const APPLY_TIME_BUCKETS_SECONDS: readonly number[] = Array.from(
   { length: 15 },
@@ -16,38 +18,13 @@ function steps({ from, by, count }: { from: number; by: number; count: number })
   return Array.from({ length: count }, (_, index) => from + index * by);
 }
 
-/** How long something took, each time that it was done. */
-export interface Times {
-  /** Upper bounds, in seconds, the least first. */
-  readonly buckets: readonly number[];
-  /** For each bucket, how many took no longer. */
-  readonly withinBucket: readonly number[];
-  readonly count: number;
-  readonly sumSeconds: number;
-}
-
 /** How long plans took to be carried out. */
 export interface ApplyTimes extends Times {
   /** ISO 8601; absent: none was. */
   readonly lastAt?: string;
 }
 
-export function noTimes(buckets: readonly number[]): Times {
-  return { buckets, withinBucket: buckets.map(() => 0), count: 0, sumSeconds: 0 };
-}
-
 export const NO_APPLIES: ApplyTimes = noTimes(APPLY_TIME_BUCKETS_SECONDS);
-
-/** With one more. */
-export function addTime(times: Times, seconds: number): Times {
-  const { buckets, withinBucket, count, sumSeconds } = times;
-  return {
-    buckets,
-    withinBucket: withinBucket.map((within, index) => within + (seconds <= (buckets[index] ?? 0) ? 1 : 0)),
-    count: count + 1,
-    sumSeconds: sumSeconds + seconds,
-  };
-}
 
 /** With one more. */
 export function addApply(

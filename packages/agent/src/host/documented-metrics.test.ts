@@ -2,7 +2,6 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
 import { renderMetrics } from "../observe/render-metrics.ts";
-import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
 import { exampleMeasuredAgent } from "../testing/example-measured-agent.ts";
 import { AGENT_METRICS } from "./agent-metrics.ts";
 
@@ -48,12 +47,15 @@ function namedIn(chapter: string): readonly string[] {
 }
 
 const served = AGENT_METRICS.map(({ name }) => name);
+const isOfPrograms = (name: string) => /^(?:process|rest_client)_/.test(name);
 const isKubeProxys = (name: string) => name.startsWith("kubeproxy_");
 
 test("each metric has a name of its own, and is in docs/metrics.md; nothing else is", () => {
   expect(new Set(served).size).toBe(served.length);
   expect([...namedIn("Under kube-proxy's names")].sort()).toEqual(served.filter(isKubeProxys).sort());
-  expect([...namedIn("Its own")].sort()).toEqual(served.filter((name) => !isKubeProxys(name)).sort());
+  expect([...namedIn("As programs of Kubernetes have them")].sort()).toEqual(served.filter(isOfPrograms).sort());
+  expect([...namedIn("Its own")].sort()).toEqual(served.filter((name) => name.startsWith("svcproxy_")).sort());
+  expect(served.filter((name) => !/^(?:kubeproxy|process|rest_client|svcproxy)_/.test(name))).toEqual([]);
 });
 
 test("of kube-proxy's metrics each is served, or it is said why not", () => {
@@ -82,7 +84,7 @@ test.for(["nftables", "iptables", "userspace"] as const)(
   "the text is whole and says nothing twice: %s",
   async (dataPath) => {
     const example = exampleMeasuredAgent();
-    const status = { ...exampleHostAgentStatus(), dataPath };
+    const status = { ...example.status, dataPath };
     const lines = (await renderMetrics(AGENT_METRICS, { ...example, status }))
       .split("\n")
       .filter((line) => line !== "");

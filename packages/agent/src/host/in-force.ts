@@ -2,14 +2,8 @@ import { createHash } from "node:crypto";
 import { addCounts, countStates, NO_COUNTS, type ServicePortStatus } from "@svcproxy/host";
 import type { HostPlan } from "@svcproxy/topology";
 import type { CarriedOut } from "../agent-options.ts";
-import {
-  type ApplyTimes,
-  addApply,
-  addTime,
-  NO_APPLIES,
-  noTimes,
-  PROGRAMMING_TIME_BUCKETS_SECONDS,
-} from "./apply-times.ts";
+import { addTime, noTimes } from "../observe/times.ts";
+import { type ApplyTimes, addApply, NO_APPLIES, PROGRAMMING_TIME_BUCKETS_SECONDS } from "./apply-times.ts";
 import type { MeasuredWork } from "./measured-work.ts";
 import { ServiceBook, type ServiceDetail } from "./service-book.ts";
 
@@ -64,7 +58,7 @@ export class InForce {
   }
 
   /** What the metrics tell of it beside the status. */
-  get measured(): Omit<MeasuredWork, "objectChanges" | "generations" | "cleanupFailureCount"> {
+  get measured(): Omit<MeasuredWork, "objectChanges" | "requests" | "generations" | "cleanupFailureCount"> {
     return {
       fullApplies: this.#fullApplies,
       partialApplies: this.#partialApplies,

@@ -1,13 +1,14 @@
 import type { DataPathName, RuleCount } from "@svcproxy/host";
 import type { Family } from "@svcproxy/topology";
 import { type MetricFamily, type MetricSample, seconds } from "../observe/metric-family.ts";
+import type { Times } from "../observe/times.ts";
 import type { ObjectChanges } from "../source.ts";
-import type { Times } from "./apply-times.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import type { MeasuredAgent } from "./measured-agent.ts";
 
 type Metric = MetricFamily<MeasuredAgent>;
 
+const REQUESTS = "rest_client_request_duration_seconds";
 const PROGRAMMING = "kubeproxy_network_programming_duration_seconds";
 
 /**
@@ -35,14 +36,14 @@ export const KUBE_PROXY_METRICS: readonly Metric[] = [
   {
     type: "gauge",
     name: "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
-    help: "When a plan was last carried out; 0: never.",
-    samples: forEachFamily(({ status: { applies } }) => (applies.lastAt === undefined ? 0 : seconds(applies.lastAt))),
+    help: "When a plan was last carried out.",
+    samples: momentOf(({ applies }) => applies.lastAt),
   },
   {
     type: "gauge",
     name: "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
-    help: "When a change that was to be carried out last came; 0: never.",
-    samples: forEachFamily(({ status: { source } }) => (source.readAt === undefined ? 0 : seconds(source.readAt))),
+    help: "When a change that was to be carried out last came.",
+    samples: momentOf(({ source }) => source.readAt),
   },
   ...changesOf("service", "Service", ({ services }) => services),
   ...changesOf("endpoint", "EndpointSlice", ({ endpoints }) => endpoints),
@@ -103,6 +104,21 @@ export const KUBE_PROXY_METRICS: readonly Metric[] = [
   },
   countedByCode("kubeproxy_proxy_healthz_total", "/healthz", ({ healthz }) => healthz),
   countedByCode("kubeproxy_proxy_livez_total", "/livez", ({ livez }) => livez),
+  {
+    type: "counter",
+    name: "rest_client_requests_total",
+    help: "Answers of the API server, by HTTP code; <error>: there was none.",
+    samples: ({ requests }) =>
+      requests === undefined
+        ? []
+        : [...requests.codes].map(([code, value]) => ({ labels: { code, host: requests.host, method: "GET" }, value })),
+  },
+  {
+    ...{ type: "histogram", name: REQUESTS },
+    help: "From a request to the API server until all of the answer was there, watches not counted.",
+    samples: ({ requests }) =>
+      requests === undefined ? [] : histogram(REQUESTS, requests.times, { host: requests.host, verb: "GET" }),
+  },
 ];
 
 /** Those of the service ports. */
@@ -115,6 +131,14 @@ function forEachFamily(read: (agent: MeasuredAgent) => number): Metric["samples"
   return (agent) => {
     const value = read(agent);
     return familiesOf(agent.status).map((family) => ({ labels: { ip_family: `IPv${family}` }, value }));
+  };
+}
+
+/** None before the first: whoever asks how long ago it was would be told of 1970. */
+function momentOf(read: (status: HostAgentStatus) => string | undefined): Metric["samples"] {
+  return (agent) => {
+    const at = read(agent.status);
+    return at === undefined ? [] : forEachFamily(() => seconds(at))(agent);
   };
 }
 

@@ -1,8 +1,10 @@
 import type { FamilyCounts, RuleCount } from "@svcproxy/host";
 import type { Family } from "@svcproxy/topology";
 import type { Generation } from "@svcproxy/userspace";
+import type { RequestCounts } from "../kubernetes/request-counter.ts";
+import type { Times } from "../observe/times.ts";
 import type { ObjectChanges } from "../source.ts";
-import type { ApplyTimes, Times } from "./apply-times.ts";
+import type { ApplyTimes } from "./apply-times.ts";
 
 /** What an agent did so far, beside what its status tells. */
 export interface MeasuredWork {
@@ -26,6 +28,8 @@ export interface MeasuredWork {
   readonly ruleCounts: readonly RuleCount[];
   /** Undefined: the source has no objects of its own for services and for endpoints. */
   readonly objectChanges: ObjectChanges | undefined;
+  /** Undefined: the source asks no API server. */
+  readonly requests: RequestCounts | undefined;
   /** Userspace proxies that were taken over, and go on for the connections that they have. */
   readonly generations: readonly Generation[];
 }

@@ -40,8 +40,8 @@ function clientOf(server: TestApiServer, user: ClusterUser, access: object = {})
   return client;
 }
 
-const ask = (client: ApiClient) =>
-  client.get({ path: "/api/v1/services", query: {}, signal: new AbortController().signal });
+const ask = (client: ApiClient, signal = new AbortController().signal) =>
+  client.get({ path: "/api/v1/services", query: {}, signal });
 
 const CERTIFICATE = () => ({
   certificate: { kind: "file" as const, path: file("client.crt") },
@@ -176,3 +176,17 @@ function pluginOf(command: string): { readonly kind: "exec" } & ExecPlugin {
     ...{ env: new Map(), wantsCluster: false },
   };
 }
+
+test("what was asked is counted by its answer, or as none; only whole answers are timed", async () => {
+  const server = await startServer(false);
+  const client = clientOf(server, {});
+  await ask(client);
+  server.script = () => ({ recorded: "403-nobody" });
+  await expect(ask(client)).rejects.toThrow();
+  await server.kill();
+  await expect(ask(client)).rejects.toThrow();
+  await expect(ask(client, AbortSignal.abort())).rejects.toThrow();
+  const { host, codes, times } = client.requests;
+  expect([host, Object.fromEntries(codes)]).toEqual([server.url.host, { 200: 1, 403: 1, "<error>": 1 }]);
+  expect(times.count).toBe(1);
+});

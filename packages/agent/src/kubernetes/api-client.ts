@@ -6,6 +6,7 @@ import type { ClusterAccess } from "@svcproxy/topology";
 import { ApiError, statusOf } from "./api-error.ts";
 import { Credentials } from "./credentials.ts";
 import { readJsonLines } from "./read-json-lines.ts";
+import { RequestCounter, type RequestCounts } from "./request-counter.ts";
 
 export interface ApiRequest {
   readonly path: string;
@@ -31,6 +32,7 @@ export class ApiClient implements Disposable {
   readonly #access: ClusterAccess;
   readonly #credentials: Credentials;
   readonly #userAgent: string;
+  readonly #counter: RequestCounter;
   #agent: { readonly signature: string; readonly agent: Agent } | undefined;
 
   constructor(access: ClusterAccess, { version }: { readonly version: string }) {
@@ -38,6 +40,12 @@ export class ApiClient implements Disposable {
     this.#credentials = new Credentials(access);
     this.#userAgent = `svcproxy/${version}`;
     this.name = access.server.host;
+    this.#counter = new RequestCounter(this.name);
+  }
+
+  /** What was asked so far. */
+  get requests(): RequestCounts {
+    return this.#counter.counts;
   }
 
   /**
@@ -47,9 +55,11 @@ export class ApiClient implements Disposable {
    * @throws ApiError, or what the network says
    */
   async get(request: ApiRequest, onBytes: () => void = () => {}): Promise<unknown> {
+    const startedMs = performance.now();
     const response = await this.#ask(request);
     response.setTimeout(BODY_TIMEOUT_MS, () => response.destroy(new ApiError("the answer stopped in the middle")));
     const text = await readAll(inflated(response), { maxBytes: MAX_LIST_BYTES, onBytes });
+    this.#counter.took(performance.now() - startedMs);
     try {
       return JSON.parse(text);
     } catch (cause) {
@@ -101,15 +111,22 @@ export class ApiClient implements Disposable {
     };
     const search = new URLSearchParams(query).toString();
     const url = new URL(`${server.pathname.replace(/\/$/, "")}${path}${search === "" ? "" : `?${search}`}`, server);
+    let isAnswered = false;
     return new Promise((resolve, reject) => {
       const sent = (isSecure ? httpsRequest : httpRequest)(url, options, (response) => {
         clearTimeout(timer);
+        isAnswered = true;
+        this.#counter.answered(response.statusCode);
         resolve(response);
       });
       const timer = setTimeout(() => sent.destroy(new ApiError("there was no answer in time")), HEAD_TIMEOUT_MS);
       sent.once("socket", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
       sent.once("close", () => clearTimeout(timer));
-      sent.once("error", reject);
+      sent.once("error", (error) => {
+        // What was told to end is no failure of the server.
+        if (!signal.aborted && !isAnswered) this.#counter.answered(undefined);
+        reject(error);
+      });
       sent.end();
     });
   }

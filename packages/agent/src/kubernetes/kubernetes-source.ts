@@ -18,6 +18,7 @@ import { ChangeTriggers } from "./change-triggers.ts";
 import { currentVersion } from "./list-pages.ts";
 import { NodeWatch } from "./node-watch.ts";
 import { Reflector, type ReflectorSink } from "./reflector.ts";
+import type { RequestCounts } from "./request-counter.ts";
 import { type Resource, resourcesOf } from "./resource.ts";
 
 export interface KubernetesSourceOptions extends KubernetesOptions {
@@ -91,6 +92,10 @@ export class KubernetesSource implements Source {
 
   objectChanges(): ObjectChanges {
     return structuredClone(this.#changes);
+  }
+
+  requests(): RequestCounts {
+    return this.#options.client.requests;
   }
 
   #count(kind: string): void {

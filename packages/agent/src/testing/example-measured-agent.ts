@@ -1,7 +1,8 @@
 import { exampleTopology, planHost } from "@svcproxy/topology";
-import { addApply, addTime, NO_APPLIES, noTimes, PROGRAMMING_TIME_BUCKETS_SECONDS } from "../host/apply-times.ts";
+import { addApply, NO_APPLIES, PROGRAMMING_TIME_BUCKETS_SECONDS } from "../host/apply-times.ts";
 import type { MeasuredAgent } from "../host/measured-agent.ts";
 import type { MeasuredWork } from "../host/measured-work.ts";
+import { addTime, noTimes } from "../observe/times.ts";
 import { exampleHostAgentStatus } from "./example-host-agent-status.ts";
 
 const at = new Date("2026-01-01T00:01:00.000Z");
@@ -18,6 +19,14 @@ export function exampleMeasuredWork(): MeasuredWork {
     ...{ failureCount: 4, partialFailureCount: 2, cleanupFailureCount: 1 },
     ruleCounts: [{ family: 4, table: "nat", total: 120, written: 5 }],
     objectChanges: { services: { total: 7, pending: 1 }, endpoints: { total: 9, pending: 2 } },
+    requests: {
+      host: "10.0.0.9:6443",
+      codes: new Map([
+        ["200", 5],
+        ["<error>", 2],
+      ]),
+      times: addTime(noTimes([0.1, 1]), 0.2),
+    },
     generations: [
       {
         ...{ pid: 41, takenOverAt: "2026-01-01T00:00:30.000Z", connections: 3, udpSessions: 0 },
@@ -35,7 +44,7 @@ export function exampleMeasuredAgent(): MeasuredAgent {
   };
   return {
     ...exampleMeasuredWork(),
-    status: exampleHostAgentStatus(),
+    status: { ...exampleHostAgentStatus(), applies: addApply(NO_APPLIES, { tookMs: 3, at }) },
     healthz: new Map([[200, 1]]),
     livez: new Map([[503, 1]]),
     services: { services: [sum], leftOut: 0, readAt: new Date(0) },
