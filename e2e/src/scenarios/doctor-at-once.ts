@@ -85,7 +85,10 @@ const OTHER_DNAT =
  * UDP flow that goes on to what is no endpoint; source ports that are used up; rules that nobody brings up to date, and for iptables the
  * lock that keeps everybody from it.
  */
-export async function playAtOnce(stage: Stage, look: () => Promise<readonly FoundCause[]>): Promise<readonly string[]> {
+export async function playAtOnce(
+  stage: Stage,
+  look: (flags?: readonly string[]) => Promise<readonly FoundCause[]>,
+): Promise<readonly string[]> {
   const { lab, dataPath } = stage;
   const hasRules = dataPath.name !== "userspace";
   const started: number[] = [];
@@ -123,6 +126,13 @@ export async function playAtOnce(stage: Stage, look: () => Promise<readonly Foun
     );
     const others = found.filter((cause) => !wanted.some((one) => isWanted(cause, one)));
     faults.push(...others.map(({ code, subject }) => `${code} ${subject} is named too`));
+    const onPaper = await look(["--no-probe"]);
+    const full = {
+      code: "LISTEN_QUEUE_FULL",
+      subject: /10\.5\.75\.2:3004/,
+      evidence: /2 connections wait at port 3004, of 2/,
+    };
+    if (!onPaper.some((cause) => isWanted(cause, full))) faults.push("without a dial the full queue is not named");
     if (hasRules) {
       const before = await askNames();
       if (!before.startsWith("os1_my2 ")) faults.push(`the old flow is answered by ${JSON.stringify(before)}`);

@@ -41,8 +41,8 @@ export const DOCTOR: Scenario = {
     if (isWhole && ONLY.test(TWO_CAUSES.name)) faults.push(...(await playTwo(stage)));
     if (ONLY.test(AT_ONCE))
       faults.push(
-        ...(await playAtOnce(stage, async () =>
-          (await look(stage, false)).causes.filter(({ code }) => !EXPECTED.has(code)),
+        ...(await playAtOnce(stage, async (flags = []) =>
+          (await look(stage, false, flags)).causes.filter(({ code }) => !EXPECTED.has(code)),
         )),
       );
     for (const [index, cause] of INJECTED_CAUSES.entries()) {
@@ -163,9 +163,18 @@ async function heals(stage: Stage, what: string, codes: readonly string[]): Prom
   if (others.length + open.length > 0) throw new Error(`${what} is called ill: ${summary({ causes: others, open })}`);
 }
 
-async function look(stage: Stage, withPeer: boolean): Promise<Diagnosis> {
+async function look(stage: Stage, withPeer: boolean, flags: readonly string[] = []): Promise<Diagnosis> {
   const input = withPeer ? await stage.run("cloudos2", [SVCPROXY, "host-state", "--snapshot", "-"]) : undefined;
-  const command = [SVCPROXY, "doctor", TOPOLOGY_FILE, "--host", HERE, "--json", ...(withPeer ? ["--peer", "-"] : [])];
+  const command = [
+    SVCPROXY,
+    "doctor",
+    TOPOLOGY_FILE,
+    "--host",
+    HERE,
+    "--json",
+    ...(withPeer ? ["--peer", "-"] : []),
+    ...flags,
+  ];
   const { exitCode, stdout, stderr } = await stage.lab.run(HERE, command, input === undefined ? {} : { input });
   if (![0, 3, 4].includes(exitCode)) throw new Error(`svcproxy doctor failed: ${stderr.trim()}`);
   return JSON.parse(stdout);

@@ -21,6 +21,7 @@ const plan = planHost(topology, { host: "one" });
 interface Pod {
   readonly addresses: readonly string[];
   readonly waiting?: number;
+  readonly backlog?: number;
   readonly overflows?: number;
   readonly port?: number;
 }
@@ -29,9 +30,9 @@ function hostWith(pods: readonly Pod[], neigh: readonly unknown[] = []): Observe
   const parts = {
     svcproxySnapshot: 1,
     ...{ addr: [], route: { 4: [], 6: [] }, rule: { 4: [], 6: [] }, sysctls: {}, neigh },
-    pods: pods.map(({ addresses, waiting = 0, overflows = 0, port = 3000 }, index) => ({
+    pods: pods.map(({ addresses, waiting = 0, backlog, overflows = 0, port = 3000 }, index) => ({
       ...{ inode: index + 1, pid: index + 100, addresses, listenOverflows: overflows },
-      listeners: [{ protocol: "tcp", port, waiting }],
+      listeners: [{ protocol: "tcp", port, waiting, ...(backlog === undefined ? {} : { backlog }) }],
     })),
   };
   return new ObservedHost({ plan, snapshot: readSnapshot(JSON.stringify(parts), { file: "test" }) });
@@ -69,6 +70,14 @@ test("connections that wait, and others that were turned away once, are no full 
   expect(codes(before)).toEqual([]);
   expect(codes(hostWith(pods(7)), { before })).toEqual([]);
   expect(codes(hostWith(pods(9)), { before })).toEqual(["LISTEN_QUEUE_FULL endpoint 10.5.75.3:3000"]);
+});
+
+test("a queue that is full is told without a dial, once connections were turned away", () => {
+  const queue = (waiting: number, backlog: number, overflows: number) =>
+    codes(hostWith([SEEN, { addresses: ["10.5.75.3"], waiting, backlog, overflows }]));
+  expect(queue(6, 5, 9)).toEqual(["LISTEN_QUEUE_FULL endpoint 10.5.75.3:3000"]);
+  expect(queue(5, 5, 9)).toEqual([]);
+  expect(queue(6, 5, 0)).toEqual([]);
 });
 
 test("what another host on the same machine has, and what two namespaces have, says nothing of a pod", () => {

@@ -1,4 +1,4 @@
-import type { PodNamespace } from "@svcproxy/host";
+import type { PodListener, PodNamespace } from "@svcproxy/host";
 import { formatSocketAddress, type IpAddress } from "@svcproxy/topology";
 import type { Cause, Sufferer } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
@@ -85,28 +85,14 @@ function listenerFinding(
   if (protocol !== "tcp" && protocol !== "udp") return undefined;
   const own = pod.listeners.filter((listener) => listener.protocol === protocol);
   const isV6 = endpoint.address.includes(":");
-  const serving = own.find(
+  const atPort = own.filter(
     ({ port, address }) => port === endpoint.port && (address === undefined || address === endpoint.address),
   );
+  // Several programs may share it.
+  const serving = atPort.find(isFull) ?? atPort.find(({ waiting }) => waiting > 0) ?? atPort[0];
   const name = endpoint.pod ?? endpoint.address;
   if (serving !== undefined) {
-    // That some wait, and that some were turned away once, happens where all is well.
-    if (protocol !== "tcp" || serving.waiting === 0 || before === undefined) return undefined;
-    const earlier = before.podAt(endpoint.address);
-    const turnedAway = pod.listenOverflows - (earlier === pod ? 0 : (earlier?.listenOverflows ?? 0));
-    if (turnedAway <= 0) return undefined;
-    return {
-      code: "LISTEN_QUEUE_FULL",
-      subject: `endpoint ${formatSocketAddress(endpoint)}`,
-      text: `The program of ${name} accepts no connections: ${serving.waiting} wait, and others were turned away`,
-      evidence: [
-        `${serving.waiting} connections wait at port ${endpoint.port}`,
-        `ListenOverflows of the pod is ${pod.listenOverflows}${earlier === pod ? "" : `, ${turnedAway} of them while it was dialled`}`,
-      ],
-      suspect: "the program: it hangs, or has too small a backlog",
-      remedy: [],
-      hint: "Look at what the program does; restart it",
-    };
+    return protocol === "tcp" ? queueFinding({ pod, endpoint, serving, name }, before) : undefined;
   }
   const loopback = own.find(
     ({ port, address }) => port === endpoint.port && address !== undefined && isLoopback(address),
@@ -133,6 +119,45 @@ function listenerFinding(
       loopback === undefined
         ? "Give the service the port that the program listens on, or start the program"
         : `Let the program listen on all addresses (0.0.0.0 or ::), not on ${loopback.address}`,
+  };
+}
+
+/** The kernel lets one more wait than a program has asked for. */
+function isFull({ waiting, backlog }: PodListener): boolean {
+  return backlog !== undefined && waiting > backlog;
+}
+
+/** That some wait, and that some were turned away once, happens where all is well: the queue is full now, or others were turned away meanwhile. */
+function queueFinding(
+  {
+    pod,
+    endpoint,
+    serving,
+    name,
+  }: {
+    readonly pod: PodNamespace;
+    readonly endpoint: Leaving["endpoint"];
+    readonly serving: PodListener;
+    readonly name: string;
+  },
+  before: ObservedHost | undefined,
+): Finding | undefined {
+  const { waiting, backlog } = serving;
+  const earlier = before?.podAt(endpoint.address);
+  const isDialled = before !== undefined && earlier !== pod;
+  const meanwhile = pod.listenOverflows - (isDialled ? (earlier?.listenOverflows ?? 0) : 0);
+  if (waiting === 0 || meanwhile <= 0 || (before === undefined && !isFull(serving))) return undefined;
+  return {
+    code: "LISTEN_QUEUE_FULL",
+    subject: `endpoint ${formatSocketAddress(endpoint)}`,
+    text: `The program of ${name} accepts no connections: ${waiting} wait, and others were turned away`,
+    evidence: [
+      `${waiting} connections wait at port ${endpoint.port}${backlog === undefined ? "" : `, of ${backlog + 1} that may (ss -lnt in the pod)`}`,
+      `ListenOverflows of the pod is ${pod.listenOverflows}${isDialled ? `, ${meanwhile} of them while it was dialled` : ""}`,
+    ],
+    suspect: "the program: it hangs, or has too small a backlog",
+    remedy: [],
+    hint: "Look at what the program does; restart it",
   };
 }
 

@@ -153,7 +153,8 @@ export const CAUSE_EXPLANATIONS: Readonly<Record<CauseCode, Explanation>> = {
   LISTEN_QUEUE_FULL: {
     means:
       "The program listens and does not accept: the queue of its socket is full, and further connections are turned away.",
-    evidence: "Connections that wait, and ListenOverflows of the pod.",
+    evidence:
+      "ListenOverflows of the pod, which grew while it was dialled; without a dial, more connections that wait than its socket has room for (ss -lnt in the pod), once some were turned away.",
     remedy: "Look at what the program does; it hangs, or is too slow.",
   },
   NO_READY_ENDPOINT: {

@@ -23,6 +23,8 @@ export interface PodListener {
   readonly port: number;
   /** Of TCP: connections that wait to be accepted. */
   readonly waiting: number;
+  /** How many may wait, one more besides; absent: none waits, or it is not known. */
+  readonly backlog?: number;
 }
 
 /** A host has a hundred pods; more processes than this are not looked at. */

@@ -3,6 +3,7 @@ import { readRuleTexts } from "../live-rules/read-rule-texts.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { PodNamespace } from "../machine/pod-namespaces.ts";
 import { readHostStateParts } from "../machine/read-host-state-json.ts";
+import { readBacklogs } from "./read-backlogs.ts";
 import {
   type Command,
   type PartReading,
@@ -57,7 +58,9 @@ export async function collectSnapshot(
   keep("sockets", await readCommand(machine, SOCKETS, signal));
   keep("processes", await readGuarded(() => machine.readProcesses()));
   const pods = await readGuarded(() => machine.readPods());
-  keep("pods", "value" in pods ? { value: pods.value.map(writePod) } : pods);
+  if ("value" in pods)
+    keep("pods", { value: (await readBacklogs(machine, { pods: pods.value, signal })).map(writePod) });
+  else keep("pods", pods);
   const rules = await readGuarded(() => readRuleTexts(machine, { signal, withCounters: true }));
   keep("rules", rules);
   if ("value" in rules)

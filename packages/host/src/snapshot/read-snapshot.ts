@@ -238,11 +238,12 @@ function readPod(reader: JsonReader, entry: JsonObject, path: Path): PodNamespac
 }
 
 function readPodListener(entry: JsonObject): PodListener | undefined {
-  const { protocol, port, waiting } = entry;
+  const { protocol, port, waiting, backlog } = entry;
   if ((protocol !== "tcp" && protocol !== "udp") || typeof port !== "number") return undefined;
   const address = parseIpAddress(textAt(entry, "address") ?? "");
   return {
     ...{ protocol, port, waiting: typeof waiting === "number" ? waiting : 0 },
+    ...(typeof backlog === "number" ? { backlog } : {}),
     ...(address === undefined ? {} : { address }),
   };
 }
