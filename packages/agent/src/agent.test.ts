@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { censusOf, type DataPathSession } from "@svcproxy/host";
+import { censusOf, type DataPathSession, EMPTY_CENSUS } from "@svcproxy/host";
 import { MemoryDataPath } from "@svcproxy/host/testing";
 import { inputError, type Port, parsePort, parseTopology, planHost, type Topology } from "@svcproxy/topology";
 import { pino } from "pino";
@@ -250,7 +250,7 @@ async function freePort(): Promise<Port> {
 describe("a change that takes away most of what is served", () => {
   const many = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`web${index}`, index + 1]));
   const logger = pino({ level: "silent" });
-  const nothing = async () => ({ vips: new Set<string>(), endpoints: new Set<string>() });
+  const nothing = async () => EMPTY_CENSUS;
 
   test("waits to be confirmed, and what was in force stays", async () => {
     const guard = new RemovalGuard({ least: 10, census: nothing, logger });
@@ -279,6 +279,22 @@ describe("a change that takes away most of what is served", () => {
     expect(await guard.holds(emptied, before, { withdrawn: new Set(endpoints) })).toBe(false);
   });
 
+  test("counts VIPs that nobody is left behind, however few endpoints they shared", async () => {
+    const guard = new RemovalGuard({ least: 10, census: nothing, logger });
+    const shared = (count: number) =>
+      planHost(
+        topologyOf(Object.fromEntries(Object.keys(many).map((name, index) => [name, index < count ? 1 : undefined]))),
+        { host: "one" },
+      );
+    expect(await guard.holds(shared(3), shared(12))).toBe(false);
+    expect(await guard.holds(shared(2), shared(12))).toBe(true);
+    expect(guard.held?.problem.text).toBe(
+      "A change that takes away 0 of 12 VIPs and 0 of 1 endpoints at once, so that 10 of 12 VIPs have no endpoint left, is held back",
+    );
+    const fromBefore = new RemovalGuard({ least: 10, census: async () => censusOf(shared(12)), logger });
+    expect(await fromBefore.holds(shared(0), undefined)).toBe(true);
+  });
+
   test("is forgotten where the source undoes it", async () => {
     const guard = new RemovalGuard({ least: 10, census: nothing, logger });
     const { agent, source, served } = await started(topologyOf(many), { guard });
@@ -292,7 +308,7 @@ describe("a change that takes away most of what is served", () => {
 
   test("is held back at the start as well, compared with what the machine has", async () => {
     const vips = new Set(Array.from({ length: 20 }, (_, index) => `10.96.0.${index + 1}`));
-    const guard = new RemovalGuard({ least: 10, census: async () => ({ vips, endpoints: new Set() }), logger });
+    const guard = new RemovalGuard({ least: 10, census: async () => ({ ...EMPTY_CENSUS, vips }), logger });
     const { agent, served, applied } = await started(topologyOf({ web0: 1 }), { guard });
     expect([served(), applied, agent.status().state]).toEqual([[], [], "degraded"]);
     await agent.confirm();
@@ -432,11 +448,12 @@ async function started(topology: Topology, options: TestOptions = {}) {
 }
 
 /** Services by name, each with the endpoint 10.0.0.N. */
-function topologyOf(services: Readonly<Record<string, number>>): Topology {
-  const listed = Object.entries(services).map(
-    ([name, endpoint], index) =>
-      `  - { name: ${name}, clusterIP: 10.96.0.${index + 1}, ports: [{ port: 80 }], endpoints: ["10.0.0.${endpoint}:80"] }\n`,
-  );
+/** @param services by name where the last byte of the endpoint's address; undefined: none */
+function topologyOf(services: Readonly<Record<string, number | undefined>>): Topology {
+  const listed = Object.entries(services).map(([name, last], index) => {
+    const endpoints = last === undefined ? "" : `"10.0.0.${last}:80"`;
+    return `  - { name: ${name}, clusterIP: 10.96.0.${index + 1}, ports: [{ port: 80 }], endpoints: [${endpoints}] }\n`;
+  });
   const text = `hosts: [{ name: one, address: 192.0.2.1 }]\nservices:\n${listed.join("")}`;
   return parseTopology(Buffer.from(text), { file: "memory" }).topology;
 }

@@ -12,6 +12,8 @@ export interface HeldChange {
 /** How much a change takes away. */
 export interface Loss {
   readonly vips: Share;
+  /** VIPs that had endpoints, and are left without one or taken away. */
+  readonly answering: Share;
   readonly endpoints: Share;
 }
 
@@ -30,7 +32,7 @@ export interface RemovalGuardOptions {
 }
 
 /**
- * Holds back plans that take away more than half of all VIPs or of all endpoints at once, until they are confirmed or undone: an empty
+ * Holds back plans that take away more than half of all VIPs, of those that answer, or of all endpoints at once, until they are confirmed or undone: an empty
  * list that is complete may be a mistake of whoever wrote it.
  */
 export class RemovalGuard {
@@ -40,7 +42,7 @@ export class RemovalGuard {
   #confirmed: HostPlan | undefined;
   #heldCount = 0;
   /** At least so much of the plan in force is served, as far as it was counted. */
-  #floor: { readonly plan: HostPlan; readonly vips: number; readonly endpoints: number } | undefined;
+  #floor: { readonly plan: HostPlan; readonly answering: number; readonly endpoints: number } | undefined;
 
   constructor(options: RemovalGuardOptions) {
     this.#options = options;
@@ -71,13 +73,13 @@ export class RemovalGuard {
       return false;
     }
     this.#before ??= inForce === undefined ? await census() : undefined;
-    const before = inForce === undefined ? this.#before : censusOf(inForce);
+    const before = inForce === undefined ? this.#before : censusOf(inForce, withdrawn);
     const after = censusOf(plan);
     const lost = lossOf(before, after, withdrawn);
-    if (!isMass(lost.vips, least) && !isMass(lost.endpoints, least)) {
+    if (!Object.values(lost).some((share) => isMass(share, least))) {
       if (this.#held !== undefined) logger.info("the change that was held back is undone");
       this.#release();
-      this.#floor = { plan, vips: after.vips.size, endpoints: after.endpoints.size };
+      this.#floor = { plan, answering: after.answering.size, endpoints: after.endpoints.size };
       return false;
     }
     const problem = heldProblem(lost);
@@ -105,10 +107,12 @@ export class RemovalGuard {
     if (inForce === undefined || changed === undefined) return false;
     const touched = touchedOf(inForce, changed);
     const floor = this.#floor?.plan === inForce ? this.#floor : undefined;
-    const isLittle = floor !== undefined && touched.vips * 2 <= floor.vips && touched.endpoints * 2 <= floor.endpoints;
+    // There are no fewer VIPs than those that answer.
+    const isLittle =
+      floor !== undefined && touched.vips * 2 <= floor.answering && touched.endpoints * 2 <= floor.endpoints;
     if (!isLittle && Math.max(touched.vips, touched.endpoints) >= this.#options.least) return false;
     if (floor !== undefined)
-      this.#floor = { plan, vips: floor.vips - touched.vips, endpoints: floor.endpoints - touched.endpoints };
+      this.#floor = { plan, answering: floor.answering - touched.vips, endpoints: floor.endpoints - touched.endpoints };
     return true;
   }
 }
@@ -129,7 +133,11 @@ function lossOf(before: Census | undefined, after: Census, withdrawn: ReadonlySe
   // One that is in use again after all is no loss, and no reason to call others none.
   const counts = (endpoint: string) => !withdrawn.has(endpoint) || after.endpoints.has(endpoint);
   const endpoints = new Set([...(before?.endpoints ?? [])].filter(counts));
-  return { vips: shareOf(before?.vips, after.vips), endpoints: shareOf(endpoints, after.endpoints) };
+  return {
+    vips: shareOf(before?.vips, after.vips),
+    answering: shareOf(before?.answering, after.answering),
+    endpoints: shareOf(endpoints, after.endpoints),
+  };
 }
 
 function shareOf(before: ReadonlySet<string> = new Set(), after: ReadonlySet<string>): Share {
@@ -141,13 +149,15 @@ function isMass({ gone, of }: Share, least: number): boolean {
   return gone >= least && gone * 2 > of;
 }
 
-function heldProblem({ vips, endpoints }: Loss): Problem {
+function heldProblem({ vips, answering, endpoints }: Loss): Problem {
+  const emptied =
+    answering.gone > vips.gone ? `, so that ${answering.gone} of ${answering.of} VIPs have no endpoint left,` : "";
   const what = `${vips.gone} of ${vips.of} VIPs and ${endpoints.gone} of ${endpoints.of} endpoints`;
   return {
     code: "CHANGE_HELD",
     severity: "error",
     subject: "this host",
-    text: `A change that takes away ${what} at once is held back`,
+    text: `A change that takes away ${what} at once${emptied} is held back`,
     hint: "If it is meant: svcproxy confirm. Else mend the source",
   };
 }

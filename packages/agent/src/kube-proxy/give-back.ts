@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type DataPath, joinCensuses, type Machine } from "@svcproxy/host";
+import { type DataPath, EMPTY_CENSUS, joinCensuses, type Machine } from "@svcproxy/host";
 import { EnvironmentError, listNames, problemSentence } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import { findKubeProxyRules, type KubeProxyRules, releaseToKubeProxy } from "./kube-proxy-rules.ts";
@@ -94,7 +94,7 @@ async function censusOf(dataPath: DataPath, signal: AbortSignal) {
     return await dataPath.census({ signal });
   } catch (error) {
     if (!(error instanceof EnvironmentError) || error.code === "INTERRUPTED") throw error;
-    return { vips: new Set<string>(), endpoints: new Set<string>() };
+    return EMPTY_CENSUS;
   }
 }
 

@@ -7,8 +7,9 @@ import { NODE_PORT_PREFIX, NODE_PORTS } from "../rule-parts/chain-names.ts";
 /** What our rules of one family serve, as far as a single address and a DNAT tell it. */
 export function censusOfRules({ tables }: RuleSet): Census {
   const vips = new Set<string>();
+  const answering = new Set<string>();
   const endpoints = new Set<string>();
-  for (const { chains } of tables) {
+  for (const { name: table, chains } of tables) {
     const names = new Map(chains.map((chain) => [chain.name, chain]));
     for (const { name, rules } of chains) {
       if (!isOwnChain(name, names)) continue;
@@ -17,11 +18,15 @@ export function censusOfRules({ tables }: RuleSet): Census {
         if (endpoint !== undefined) endpoints.add(endpoint);
         // There the destination is an address of the host.
         if (name === NODE_PORTS || name.startsWith(NODE_PORT_PREFIX)) continue;
-        for (const vip of vipsOf(rule)) vips.add(vip);
+        for (const vip of vipsOf(rule)) {
+          vips.add(vip);
+          // One without endpoints is refused in filter, and not asked for in nat.
+          if (table === "nat") answering.add(vip);
+        }
       }
     }
   }
-  return { vips, endpoints };
+  return { vips, answering, endpoints };
 }
 
 function endpointOf({ target }: Rule): string | undefined {

@@ -159,13 +159,13 @@ function placeOf({ service: { namespace, name }, portIndex, family }: ServicePor
 
 /** What clients dial, who answers, and the rest. */
 function textOf(port: ServicePortPlan): string {
-  const { vips, endpoints } = censusOf({ ports: [port] });
-  return `${[...vips].join(" ")} | ${[...endpoints].join(" ")} | ${JSON.stringify(port.frontends)}`;
+  const { vips, answering, endpoints } = censusOf({ ports: [port] });
+  return `${[...vips].join(" ")} | ${[...answering].join(" ")} | ${[...endpoints].join(" ")} | ${JSON.stringify(port.frontends)}`;
 }
 
 function censusIn(text: string): Census {
-  const [vips, endpoints] = text.split(" | ").map((words) => words.split(" ").filter((word) => word !== ""));
-  return { vips: new Set(vips), endpoints: new Set(endpoints) };
+  const [vips, answering, endpoints] = text.split(" | ").map((words) => words.split(" ").filter((word) => word !== ""));
+  return { vips: new Set(vips), answering: new Set(answering), endpoints: new Set(endpoints) };
 }
 
 function ownEntries({ entries }: MemoryEntries): ReadonlyMap<string, string> {
