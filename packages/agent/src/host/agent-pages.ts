@@ -7,7 +7,7 @@ import { AGENT_METRICS } from "./agent-metrics.ts";
 import type { AgentRules } from "./agent-rules.ts";
 import type { ServiceCounters } from "./counters/service-counters.ts";
 import type { MeasuredServices } from "./counters/service-metrics.ts";
-import { type HealthBody, healthBody } from "./health-body.ts";
+import { healthBody } from "./health-body.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import type { MeasuredWork } from "./measured-work.ts";
 import { JSON_TYPE, type Page, type Pages, TEXT } from "./page-server.ts";
@@ -55,8 +55,8 @@ export class AgentPages {
   /** For probes; nothing that names services. */
   health(): Pages {
     return new Map([
-      ["GET /healthz", async () => this.#health(this.#healthz, ({ healthy, nodeEligible }) => healthy && nodeEligible)],
-      ["GET /livez", async () => this.#health(this.#livez, ({ healthy }) => healthy)],
+      ["GET /healthz", async () => this.#health("healthz", this.#healthz)],
+      ["GET /livez", async () => this.#health("livez", this.#livez)],
     ]);
   }
 
@@ -143,9 +143,9 @@ export class AgentPages {
   }
 
   /** As kube-proxy has it: `/healthz` is for balancers too, which are to leave a node that is about to go; `/livez` is about us alone. */
-  #health(counts: Map<number, number>, isWell: (body: HealthBody) => boolean): Page {
-    const body = healthBody(this.#agent.status(), new Date());
-    const code = isWell(body) ? 200 : 503;
+  #health(page: "healthz" | "livez", counts: Map<number, number>): Page {
+    const { isWell, body } = healthBody(this.#agent.status(), { page, now: new Date() });
+    const code = isWell ? 200 : 503;
     counts.set(code, (counts.get(code) ?? 0) + 1);
     return { code, type: JSON_TYPE, body: `${JSON.stringify(body)}\n` };
   }

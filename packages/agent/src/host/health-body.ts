@@ -3,12 +3,18 @@ import type { HostAgentStatus } from "./host-agent-status.ts";
 /** What is under way for longer than this hangs; kube-proxy's measure is twice its sync period of 30 s. */
 const HANGS_AFTER_MS = 60_000;
 
+/** As kube-proxy writes it. */
+const NEVER = "0001-01-01T00:00:00Z";
+
 /** What kube-proxy answers on `/healthz` and `/livez`, and the source's state beside it. */
 export interface HealthBody {
+  /** Of what is well: now. Whoever watches its age watches whether we are well; `status` says when a plan was last carried out. */
   readonly lastUpdated: string;
   readonly currentTime: string;
-  readonly nodeEligible: boolean;
+  /** On `/healthz` alone. */
+  readonly nodeEligible?: boolean;
   readonly healthy: boolean;
+  /** By IP family; none before the first plan. */
   readonly status: Readonly<Record<string, { readonly lastUpdated: string; readonly healthy: boolean }>>;
   readonly state: HostAgentStatus["state"];
   readonly source: HostAgentStatus["source"];
@@ -19,23 +25,28 @@ export interface HealthBody {
  * How an agent stands, for probes. A source that is silent or broken, and a change that the machine refuses, are told and do not make it
  * unhealthy: to start it again would mend nothing. What makes it so is work that does not come to an end.
  */
-export function healthBody(status: HostAgentStatus, now: Date): HealthBody {
-  const { state, source, busySince, problems } = status;
+export function healthBody(
+  status: HostAgentStatus,
+  { page, now }: { readonly page: "healthz" | "livez"; readonly now: Date },
+): { readonly isWell: boolean; readonly body: HealthBody } {
+  const { state, source, busySince, problems, appliedAt = NEVER } = status;
   const healthy = busySince === undefined || now.getTime() - Date.parse(busySince) <= HANGS_AFTER_MS;
-  const lastUpdated = status.appliedAt ?? status.startedAt;
-  const families = new Set(status.ports.map(({ family }) => family));
-  const ofFamily = { lastUpdated, healthy };
-  return {
-    lastUpdated,
-    currentTime: now.toISOString(),
-    nodeEligible: source.nodeEligible ?? true,
+  const { nodeEligible = true } = source;
+  const isWell = healthy && (page === "livez" || nodeEligible);
+  const currentTime = now.toISOString();
+  const body = {
+    lastUpdated: isWell ? currentTime : appliedAt,
+    currentTime,
+    ...(page === "healthz" ? { nodeEligible } : {}),
     healthy,
-    status: {
-      ...(families.has(6) && !families.has(4) ? {} : { IPv4: ofFamily }),
-      ...(families.has(6) ? { IPv6: ofFamily } : {}),
-    },
-    state,
-    source,
-    problems: problems.length,
+    status: Object.fromEntries(familiesOf(status).map((family) => [family, { lastUpdated: appliedAt, healthy }])),
+    ...{ state, source, problems: problems.length },
   };
+  return { isWell, body };
+}
+
+function familiesOf({ appliedAt, ports }: HostAgentStatus): readonly string[] {
+  if (appliedAt === undefined) return [];
+  const families = new Set(ports.map(({ family }) => `IPv${family}`));
+  return families.size === 0 ? ["IPv4"] : [...families].sort();
 }

@@ -62,8 +62,10 @@ export async function hasKubeProxySynced(machine: Pick<Machine, "readListeners">
   );
   for (const { address, port } of listeners) {
     const members = membersOf(await ask({ address, port, path: "/healthz" }));
+    // By IP family, those that were synced; what is well has a time of now beside it, synced or not.
+    if ("status" in members && "lastUpdated" in members) return Object.keys(objectOf(members["status"])).length > 0;
     const updated = Date.parse(textOf(members["lastUpdated"]) ?? "");
-    // Before its first one it says the year 1.
+    // Earlier versions say the year 1 before the first one.
     if (!Number.isNaN(updated)) return updated > 0;
   }
   return undefined;

@@ -105,7 +105,7 @@ describe.skipIf(reason !== undefined)(
           200,
           expect.objectContaining({
             healthy: true,
-            nodeEligible: true,
+            ...(path === "healthz" ? { nodeEligible: true } : {}),
             state: "degraded",
             source: expect.objectContaining({ fault: expect.objectContaining({ since: expect.any(String) }) }),
           }),
