@@ -165,8 +165,8 @@ describe.skipIf(reason !== undefined)(
       expect(second.stderr).toContain("runs svcproxy run in this network namespace [ALREADY_RUNNING]");
       const cleanup = await endOf(svcproxy(host, ["cleanup"]));
       expect([cleanup.code, cleanup.stderr]).toEqual([1, expect.stringContaining("[ALREADY_RUNNING]")]);
-      for (const command of ["nftables apply", "iptables apply", "nftables cleanup", "iptables cleanup"]) {
-        const args = command.includes("apply") ? [join(host.folder, "topology.yaml"), "--host", "one"] : [];
+      for (const command of ["nftables apply", "iptables apply", "userspace", "nftables cleanup", "iptables cleanup"]) {
+        const args = !command.includes("cleanup") ? [join(host.folder, "topology.yaml"), "--host", "one"] : [];
         const { code, stderr } = await endOf(svcproxy(host, [...command.split(" "), ...args]));
         expect([command, code, stderr]).toEqual([
           command,

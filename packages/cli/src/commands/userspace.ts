@@ -34,6 +34,8 @@ export function addUserspace(program: Command, run: RunCommand): void {
         await context.print(printUnit({ files, flags, argv: program.args }));
         return 0;
       }
+      const { refuseBesideAgent } = await import("../data-path/refuse-beside-agent.ts");
+      await refuseBesideAgent("serve");
       const { runUserspace } = await import("../data-path/run-userspace.ts");
       return runUserspace(context, { files, flags, argv: program.args });
     }),

@@ -24,15 +24,16 @@ export async function cleanUpAll(context: CommandContext, { json }: { readonly j
     problems.push(...found.problems);
   }
   await logProblems(context, problems);
+  const hasFailed = problems.some(({ severity }) => severity === "error");
   if (json === true) await context.print(`${JSON.stringify({ removed, ...reportProblems(problems) }, null, 2)}\n`);
   else {
-    const what =
-      removed.length === 0
-        ? "nothing to remove: no rule, no table and no VIP here is ours"
-        : `done: removed ${removed.join(", ")}`;
-    await context.print(`${what}\n`);
+    const nothing = hasFailed
+      ? "removed nothing, and not everything could be looked at"
+      : "nothing to remove: no rule, no table and no VIP here is ours";
+    const done = `${hasFailed ? "not done" : "done"}: removed ${removed.join(", ")}`;
+    await context.print(`${removed.length === 0 ? nothing : done}\n`);
   }
-  return problems.some(({ severity }) => severity === "error") ? 1 : 0;
+  return hasFailed ? 1 : 0;
 }
 
 interface Cleanable extends Pick<DataPath, "cleanup"> {

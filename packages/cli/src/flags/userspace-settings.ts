@@ -63,7 +63,7 @@ export function metricsAddressOf({ metrics }: Pick<UserspaceFlags, "metrics">): 
   if (parts === null || address === undefined || port > 65_535) {
     throw inputError(
       "METRICS_ADDRESS",
-      `Cannot serve metrics on ${JSON.stringify(metrics)}: it is not an address and a port`,
+      `Cannot listen on ${JSON.stringify(metrics)}: it is not an address and a port`,
       {
         hint: "Give an address and a port such as 127.0.0.1:9464 or [::1]:9464; port 0 is any free one",
       },
