@@ -16,13 +16,17 @@ const COUNTERS = {
   leftOut: 0,
   readAt: new Date("2026-01-01T00:00:05.000Z"),
 };
-async function served(which: "health" | "metrics" | "socket", status: Partial<HostAgentStatus> = {}) {
+async function served(
+  which: "health" | "metrics" | "socket",
+  status: Partial<HostAgentStatus> = {},
+  example: HostAgentStatus = exampleHostAgentStatus(),
+) {
   const folder = await mkdtemp(join(tmpdir(), "svcproxy-pages-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   let held: string | undefined = "a change";
   const pages = new AgentPages({
     findings: async () => {},
-    status: () => ({ ...exampleHostAgentStatus(), ...status }),
+    status: () => ({ ...example, ...status }),
     confirm: async () => {
       const confirmed = held;
       held = undefined;
@@ -181,16 +185,20 @@ test("with iptables the failures are those of iptables-restore", async () => {
   expect(body).not.toMatch(/^kubeproxy_\w*nftables\w*\{/m);
 });
 
+test("before the first plan nothing says when one was carried out, or came", async () => {
+  const { appliedAt: _, source, ...status } = exampleHostAgentStatus();
+  const { ask } = await served("metrics", {}, { ...status, ports: [], source: { name: source.name } });
+  expect((await ask("GET /metrics")).body).not.toMatch(/^kubeproxy_sync_proxy_rules_last\w*_timestamp_seconds\{/m);
+});
+
 test("what is told of a sync is told for each family that is served", async () => {
   const [port] = exampleHostAgentStatus().ports;
   if (port === undefined) throw new Error("the example has no port");
   const { ask } = await served("metrics", { ports: [{ ...port, family: 6 }, port] });
   const { body } = await ask("GET /metrics");
-  const name = "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds";
+  const name = "kubeproxy_sync_proxy_rules_last_timestamp_seconds";
   const at = Date.parse("2026-01-01T00:01:00.000Z") / 1000;
   expect(body).toContain(`\n${name}{ip_family="IPv4"} ${at}\n${name}{ip_family="IPv6"} ${at}\n`);
-  // Nothing was carried out yet.
-  expect(body).not.toContain("kubeproxy_sync_proxy_rules_last_timestamp_seconds{");
   expect(body).toContain('\nkubeproxy_conntrack_reconciler_deleted_entries_total{ip_family="IPv6"} 8\n');
   expect(body).toContain('\nkubeproxy_network_programming_duration_seconds_count{ip_family="IPv6"} 0\n');
 });

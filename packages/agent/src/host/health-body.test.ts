@@ -54,3 +54,19 @@ test("a node that is about to go is well for its probe, and not for balancers", 
     body: { healthy: true, nodeEligible: false, lastUpdated: "2026-01-01T00:01:00.000Z" },
   });
 });
+
+test("balancers are told how many entries are refused and since when nothing newer comes, and no name of a service", () => {
+  const problem = {
+    code: "BAD_ADDRESS",
+    severity: "error",
+    subject: "service default/web",
+    text: "web is not well",
+  } as const;
+  const since = "2026-01-01T00:05:00.000Z";
+  const refused = [{ entry: "service default/web", isKept: true, since, problems: [problem] as const }];
+  const status = exampleHostAgentStatus();
+  const source = { ...status.source, refused, fault: { since, problems: [problem, problem] } };
+  const { body } = healthBody({ ...status, source }, HEALTHZ);
+  expect(body.source).toMatchObject({ refused: 1, fault: { since, codes: ["BAD_ADDRESS"] } });
+  expect(JSON.stringify(body)).not.toContain("web");
+});

@@ -17,8 +17,16 @@ export interface HealthBody {
   /** By IP family; none before the first plan. */
   readonly status: Readonly<Record<string, { readonly lastUpdated: string; readonly healthy: boolean }>>;
   readonly state: HostAgentStatus["state"];
-  readonly source: HostAgentStatus["source"];
+  readonly source: SourceHealth;
   readonly problems: number;
+}
+
+/** How the source stands, without names of services: balancers far away may ask for it. `/v1/status` and `svcproxy status` have those. */
+export interface SourceHealth extends Omit<HostAgentStatus["source"], "refused" | "fault"> {
+  /** How many entries have a last word that is not in force. */
+  readonly refused: number;
+  /** Set while there is no newer state than the one in force, because of problems with these codes. */
+  readonly fault?: { readonly since: string; readonly codes: readonly string[] };
 }
 
 /**
@@ -40,9 +48,19 @@ export function healthBody(
     ...(page === "healthz" ? { nodeEligible } : {}),
     healthy,
     status: Object.fromEntries(familiesOf(status).map((family) => [family, { lastUpdated: appliedAt, healthy }])),
-    ...{ state, source, problems: problems.length },
+    ...{ state, source: healthOf(source), problems: problems.length },
   };
   return { isWell, body };
+}
+
+function healthOf({ refused = [], fault, ...source }: HostAgentStatus["source"]): SourceHealth {
+  return {
+    ...source,
+    refused: refused.length,
+    ...(fault === undefined
+      ? {}
+      : { fault: { since: fault.since, codes: [...new Set(fault.problems.map(({ code }) => code))] } }),
+  };
 }
 
 function familiesOf({ appliedAt, ports }: HostAgentStatus): readonly string[] {

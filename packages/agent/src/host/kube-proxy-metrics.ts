@@ -36,8 +36,8 @@ export const KUBE_PROXY_METRICS: readonly Metric[] = [
   {
     type: "gauge",
     name: "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
-    help: "When a plan was last carried out.",
-    samples: momentOf(({ applies }) => applies.lastAt),
+    help: "When the plan was last carried out, or what another program had changed of it was mended.",
+    samples: momentOf(({ appliedAt }) => appliedAt),
   },
   {
     type: "gauge",

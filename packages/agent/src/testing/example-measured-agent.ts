@@ -44,7 +44,7 @@ export function exampleMeasuredAgent(): MeasuredAgent {
   };
   return {
     ...exampleMeasuredWork(),
-    status: { ...exampleHostAgentStatus(), applies: addApply(NO_APPLIES, { tookMs: 3, at }) },
+    status: exampleHostAgentStatus(),
     healthz: new Map([[200, 1]]),
     livez: new Map([[503, 1]]),
     services: { services: [sum], leftOut: 0, readAt: new Date(0) },
