@@ -1,8 +1,8 @@
-import { hostname } from "node:os";
 import { ApiClient, KubernetesSource, loadClusterAccess } from "@svcproxy/agent";
 import { type ParsedProxyConfiguration, problemOf, problemSentence } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import { version } from "../command-line/this-program.ts";
+import { nodeName } from "./node-name.ts";
 import { readAllowedBlock } from "./read-topology.ts";
 import type { TopologyFlags } from "./topology-input.ts";
 
@@ -16,13 +16,13 @@ export interface OpenClusterOptions {
 
 /** A cluster to be followed as one of its nodes; the client is to be disposed at the end. @throws InputError */
 export async function openCluster({ flags, configuration, nodeFlag, logger }: OpenClusterOptions) {
+  const node = nodeName(nodeFlag || configuration?.program.hostnameOverride);
   const { access, warnings } = await loadClusterAccess({
     kubeconfig: flags.kubeconfig ?? configuration?.program.kubeconfig,
     context: flags.context,
   });
   for (const warning of warnings) logger.warn({ code: warning.code }, problemSentence(problemOf(warning)));
   const client = new ApiClient(access, { version });
-  const node = (nodeFlag ?? configuration?.program.hostnameOverride ?? hostname()).trim().toLowerCase();
   const source = new KubernetesSource({
     ...{ client, node, ...(configuration === undefined ? {} : { configuration }) },
     allowExternalIPs: (flags.allowExternalIps ?? []).map(readAllowedBlock),
