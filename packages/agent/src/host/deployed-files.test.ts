@@ -13,7 +13,11 @@ const OF_PROMETHEUS = ["instance", "job"];
 
 /** Every series of an agent to which everything has happened, as a scraper sees it, with its labels. */
 async function seriesOf(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
-  const text = await renderMetrics(AGENT_METRICS, exampleMeasuredAgent());
+  const example = exampleMeasuredAgent();
+  const texts = (["nftables", "iptables", "userspace"] as const).map((dataPath) =>
+    renderMetrics(AGENT_METRICS, { ...example, status: { ...example.status, dataPath } }),
+  );
+  const text = (await Promise.all(texts)).join("");
   const series = new Map<string, Set<string>>();
   for (const line of text.split("\n")) {
     const [, name, labels = ""] = /^(\w+)(?:\{(.*)\})? /.exec(line) ?? [];
@@ -30,14 +34,14 @@ describe.for(FILES)("deploy/%s", (file) => {
 
   test("names series that the agent serves, and no other", async () => {
     const series = await seriesOf();
-    const named = [...new Set(text.match(/\b(?:svcproxy|kubeproxy|process)_\w+/g))];
+    const named = [...new Set(text.match(/\b(?:svcproxy|kubeproxy|process|rest_client)_\w+/g))];
     expect(named.length).toBeGreaterThan(8);
     expect(named.filter((name) => !series.has(name))).toEqual([]);
   });
 
   test("asks each series for labels that it has", async () => {
     const series = await seriesOf();
-    const unknown = [...text.matchAll(/\b((?:svcproxy|kubeproxy|process)_\w+)\{([^}]*)\}/g)].flatMap(
+    const unknown = [...text.matchAll(/\b((?:svcproxy|kubeproxy|process|rest_client)_\w+)\{([^}]*)\}/g)].flatMap(
       ([, name = "", selector = ""]) =>
         [...selector.matchAll(/(\w+)\s*[=!]/g)].flatMap(([, label = ""]) =>
           series.get(name)?.has(label) ? [] : [`${name} ${label}`],
