@@ -148,7 +148,10 @@ async function probe({ observation, options, ports, leaving, causes }: Probing) 
   const blocked = [
     ...checkLayerTwo(waysNow, observation),
     ...unasked,
-    ...causesOfSilence(waysNow.filter(({ endpoint }) => !isUnasked.has(formatSocketAddress(endpoint)))),
+    ...causesOfSilence(
+      waysNow.filter(({ endpoint }) => !isUnasked.has(formatSocketAddress(endpoint))),
+      observation.peers,
+    ),
   ];
   const isBlocked = new Set(blocked.flatMap(({ endpoints = [] }) => endpoints));
   const seenNow = [

@@ -60,8 +60,14 @@ function checkWayBack(
     nextHop: gateway ?? source,
     prefixLength: destination.prefixLength,
   };
-  const finding = routeFinding(back) ?? linkFinding(peer, out);
-  if (finding !== undefined) return [causeOf(finding, { host: peer.name, sufferers })];
+  const routeless = routeFinding(back);
+  // A device that is down takes its routes with it.
+  const down =
+    routeless === undefined ? undefined : peer.snapshot.links.find(({ kind, isUp }) => kind === "vxlan" && !isUp);
+  const findings = [down === undefined ? linkFinding(peer, out) : downFinding(down.name, down.state), routeless].filter(
+    (finding) => finding !== undefined,
+  );
+  if (findings.length > 0) return findings.map((finding) => causeOf(finding, { host: peer.name, sufferers }));
   const seenFromThere = { ...observation, peers: new Map([[way.at.name, way.at]]) };
   return checkTunnel(back, { observation: seenFromThere, sufferers });
 }
@@ -103,6 +109,7 @@ function checkDevices(leaving: readonly Leaving[]): readonly Cause[] {
       if (link.kind !== "vxlan" && holds === undefined) return [];
       const isRemote = link.kind === "vxlan" || holds === "host";
       const ways = leaving.filter((one) => one.at === at && (one.endpoint.host !== at.name) === isRemote);
+      if (link.kind === "vxlan" && !link.isUp && ways.length > 0 && ways.every(hasOwnRoute)) return [];
       const behind = {
         host: at.name,
         sufferers: ways.map(({ sufferer }) => sufferer),
@@ -115,6 +122,15 @@ function checkDevices(leaving: readonly Leaving[]): readonly Cause[] {
       return link.kind === "vxlan" || hasNeighbours ? [] : [causeOf(arpFinding(link.name), behind)];
     }),
   );
+}
+
+/** A route for the pods of its host, or one more special: whatever else a device that is down was for, this goes without it. */
+function hasOwnRoute({ at, endpoint, prefixLength = 0 }: Leaving): boolean {
+  const address = parseIpAddress(endpoint.address);
+  const block = at.plan.hosts
+    .flatMap(({ podCIDRs }) => podCIDRs)
+    .find((cidr) => address !== undefined && cidrContains(cidr, address));
+  return prefixLength >= (block?.prefixLength ?? 1);
 }
 
 /** Whether a device has the address by which a host is known, or that of its block of pods. */

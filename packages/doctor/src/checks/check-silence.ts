@@ -1,9 +1,10 @@
-import { cidrContains, formatCidr, formatSocketAddress, parseIpAddress } from "@svcproxy/topology";
+import { formatSocketAddress } from "@svcproxy/topology";
 import type { Cause } from "../cause.ts";
-import type { ObservedHost } from "../observation.ts";
+import type { Observation, ObservedHost } from "../observation.ts";
 import { causeOf, type Finding } from "../walk/finding.ts";
 import type { Leaving } from "../walk/stop.ts";
 import { portOf } from "./check-layer-two.ts";
+import { blockedByPolicy } from "./check-policies.ts";
 
 /**
  * What on a packet's way out of a host may be as it is meant, and is named once an endpoint gave no answer: entries of tables that
@@ -17,35 +18,21 @@ export function causeOfSilence(way: Leaving): Finding | undefined {
   );
 }
 
-/** The same for several ways: what is broken on them, but not that nobody is at their end, which others know better. */
-export function causesOfSilence(ways: readonly Leaving[]): readonly Cause[] {
-  return ways.flatMap((way) => {
-    const finding = causeOfSilence(way);
-    if (finding === undefined || finding.code === "POD_GONE") return [];
+/**
+ * The same for several ways: what is broken on them, but not that nobody is at their end, which others know better.
+ *
+ * @param peers other hosts of which there is a snapshot: policies of theirs are looked at too
+ */
+export function causesOfSilence(ways: readonly Leaving[], peers: Observation["peers"] = new Map()): readonly Cause[] {
+  return ways.flatMap((way): readonly Cause[] => {
     const { at, sufferer, endpoint } = way;
-    return [causeOf(finding, { host: at.name, sufferers: [sufferer], endpoints: [formatSocketAddress(endpoint)] })];
+    const behind = { sufferers: [sufferer], endpoints: [formatSocketAddress(endpoint)] };
+    const finding = causeOfSilence(way);
+    if (finding !== undefined && finding.code !== "POD_GONE") return [causeOf(finding, { host: at.name, ...behind })];
+    const peer = peers.get(endpoint.host ?? "");
+    const blocked = peer === undefined ? undefined : blockedByPolicy(way, peer);
+    return peer === undefined || blocked === undefined ? [] : [causeOf(blocked, { host: peer.name, ...behind })];
   });
-}
-
-/** `ip xfrm policy … action block` drops after all rules were asked. */
-function blockedByPolicy({ at, source, endpoint }: Leaving): Finding | undefined {
-  const [from, to] = [parseIpAddress(source), parseIpAddress(endpoint.address)];
-  if (from === undefined || to === undefined) return undefined;
-  const policy = at.snapshot.blockingPolicies.find(
-    (one) =>
-      (cidrContains(one.source, from) && cidrContains(one.destination, to)) ||
-      (one.direction !== "out" && cidrContains(one.source, to) && cidrContains(one.destination, from)),
-  );
-  if (policy === undefined) return undefined;
-  const selector = `src ${formatCidr(policy.source)} dst ${formatCidr(policy.destination)} dir ${policy.direction}`;
-  return {
-    code: "FOREIGN_RULE_DROPS",
-    subject: `ip xfrm policy ${selector}`,
-    text: `An IPsec policy of ${at.name} drops connections to services, after all rules were asked`,
-    evidence: [`ip xfrm policy: ${selector} action block`, `${endpoint.address} gives no answer`],
-    suspect: "an IPsec program (strongSwan, Libreswan), or somebody by ip xfrm",
-    remedy: [`ip xfrm policy delete ${selector}`],
-  };
 }
 
 /** A port of a bridge by which pods are reached is down, or has nobody at its other end. */

@@ -18,9 +18,18 @@ export function dropsMeanwhile(
   },
 ): Finding | undefined {
   const { here } = observation;
-  const way = leaving.find((one) => one.endpoint.address === endpoint.address && one.at === here);
+  const way = dialledWay(endpoint, { leaving, here });
   if (way === undefined || after === undefined) return undefined;
   return ruleThatCounted(way, { observation, after }) ?? deviceThatDropped(way, { here, after });
+}
+
+/** The way to an endpoint that this host's own dial takes; another one where none of its own is known. */
+export function dialledWay(
+  endpoint: Endpoint,
+  { leaving, here }: { readonly leaving: readonly Leaving[]; readonly here: ObservedHost },
+): Leaving | undefined {
+  const ways = leaving.filter((one) => one.endpoint.address === endpoint.address && one.at === here);
+  return ways.find(({ sufferer }) => sufferer.client === "host") ?? ways[0];
 }
 
 /** A rule that may drop it, and has counted more than before. */

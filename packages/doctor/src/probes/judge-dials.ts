@@ -9,7 +9,7 @@ import { lastHopsTowards } from "../walk/last-hops.ts";
 import { stopOfEnding } from "../walk/read-branch.ts";
 import { sourceTowards } from "../walk/source-towards.ts";
 import type { Leaving, Stop } from "../walk/stop.ts";
-import { dropsMeanwhile, suspectsOf } from "./drops-meanwhile.ts";
+import { dialledWay, dropsMeanwhile, suspectsOf } from "./drops-meanwhile.ts";
 import { portsUsedUp } from "./ports-used-up.ts";
 import type { DialledEndpoint } from "./probe-endpoints.ts";
 import { unfollowedRules } from "./unfollowed-rules.ts";
@@ -52,7 +52,7 @@ export function judgeDials(
     const sufferers = sufferersOf(endpoint, leaving);
     const dropped = dropsMeanwhile(endpoint, { observation, leaving, after });
     const stop = directStop(endpoint, observation, sufferers);
-    const way = leaving.find((one) => one.endpoint.address === endpoint.address && one.at === observation.here);
+    const way = dialledWay(endpoint, { leaving, here: observation.here });
     const later = way === undefined ? undefined : { ...way, at: after ?? observation.here };
     const silent = later === undefined || result === "refused" ? undefined : causeOfSilence(later);
     if (stop !== undefined) stops.push(...stop);
@@ -173,7 +173,7 @@ function unanswered(
   },
 ): OpenQuestion {
   const at = formatSocketAddress(endpoint);
-  const way = leaving.find((one) => one.endpoint.address === endpoint.address && one.at === here);
+  const way = dialledWay(endpoint, { leaving, here });
   const out = way === undefined ? "" : `it leaves ${way.interface} for ${way.nextHop}, and `;
   const suspects = [...(way === undefined ? [] : suspectsOf(way, { topology, here, peers })), ...unfollowedRules(here)];
   const hops = lastHopsTowards(here, {

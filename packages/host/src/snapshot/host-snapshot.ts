@@ -81,6 +81,8 @@ export interface BlockingPolicy {
   readonly destination: Cidr;
   /** `in`, `out`, `fwd`. */
   readonly direction: string;
+  /** What else it asks for, as `ip xfrm` prints it: `proto udp dport 8472`. */
+  readonly upper?: string;
 }
 
 /** A queueing discipline of a device, as `tc -s qdisc` has it. */

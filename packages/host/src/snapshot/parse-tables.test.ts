@@ -41,9 +41,12 @@ test("IPsec policies that block are told from those that protect", () => {
 src 10.0.0.0/8 dst 10.5.88.0/24 
 \tdir fwd priority 0 ptype main 
 \ttmpl src 0.0.0.0 dst 0.0.0.0
+src 192.0.2.1/32 dst 192.0.2.2/32 proto udp dport 8472 
+\tdir in action block priority 0 
 `;
   expect(parseBlockingPolicies(text)).toMatchObject([
     { source: { prefixLength: 0 }, destination: { address: "10.5.88.0", prefixLength: 24 }, direction: "out" },
+    { source: { address: "192.0.2.1" }, direction: "in", upper: "proto udp dport 8472" },
   ]);
   expect(parseBlockingPolicies("")).toEqual([]);
 });

@@ -55,10 +55,11 @@ export function parseAccounting(text: string): readonly AccountingObject[] {
 
 /** What `ip xfrm policy` prints: `src CIDR dst CIDR`, then `dir out action block` for one that is not `allow`. */
 export function parseBlockingPolicies(text: string): readonly BlockingPolicy[] {
-  const pattern = /^src (\S+) dst (\S+).*\n\s+dir (\w+) action block/gm;
-  return [...text.matchAll(pattern)].flatMap(([, from = "", to = "", direction = ""]) => {
-    const [source, destination] = [parseCidr(from), parseCidr(to)];
-    return source === undefined || destination === undefined ? [] : [{ source, destination, direction }];
+  const pattern = /^src (\S+) dst (\S+)(.*)\n\s+dir (\w+) action block/gm;
+  return [...text.matchAll(pattern)].flatMap(([, from = "", to = "", more = "", direction = ""]) => {
+    const [source, destination, upper] = [parseCidr(from), parseCidr(to), more.trim()];
+    if (source === undefined || destination === undefined) return [];
+    return [{ source, destination, direction, ...(upper === "" ? {} : { upper }) }];
   });
 }
 
