@@ -77,7 +77,10 @@ class HealthCheckServer {
     this.#address = address;
     this.#server = createBoundedServer((_request, response) => answer(response, this.check), pool);
     this.#server.on("error", (error) => {
-      if (!this.#complained) logger.warn({ port: check.port }, `cannot answer health checks: ${error.message}`);
+      const { namespace, name } = this.check.service;
+      const what = `health checks of ${namespace}/${name} on port ${check.port}`;
+      if (!this.#complained)
+        logger.warn({ port: check.port }, `cannot answer ${what}, it is tried again: ${error.message}`);
       this.#complained = true;
       this.#retry = setTimeout(() => this.#listen(), RETRY_MS);
     });

@@ -238,6 +238,18 @@ services:
         expect(await saveRules(namespace, "nft")).toBe(typed);
       });
 
+      test("that a kube-proxy keeps are not called ours by a cleanup", async ({ expect }) => {
+        await using namespace = await createNetworkNamespace();
+        await typeRules(namespace, ["--dialect", "kubernetes"]);
+        for (const table of ["nat", "filter", "mangle"]) {
+          await namespace.run("iptables", ["-t", table, "-N", "KUBE-PROXY-CANARY"]);
+          await namespace.run("ip6tables", ["-t", table, "-N", "KUBE-PROXY-CANARY"]);
+        }
+        const { exitCode, stdout, stderr } = await runCli(namespace, CLEANUP);
+        expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "nothing to remove: no rule here is ours\n" });
+        expect(stderr).not.toMatch(/look like ours/);
+      });
+
       test.for(["document", "kubernetes"])(
         "are removed by one that names it, in the %s dialect",
         async (dialect, { expect }) => {

@@ -4,6 +4,7 @@ import type { DesiredRules } from "../desired-rules.ts";
 import { listDifferences } from "../kernel/differences.ts";
 import { findDifference } from "../kernel/find-difference.ts";
 import { refuseForeignChains, refuseHeldChains } from "../kernel/foreign-chains.ts";
+import { areKubeProxys } from "../kernel/kube-proxy-rules.ts";
 import { MemoryTables } from "../kernel/memory-tables.ts";
 import type { RuleTables, SavedRules } from "../kernel/rule-tables.ts";
 import { TableBackend } from "../kernel/table-backend.ts";
@@ -82,10 +83,12 @@ async function lookForOurs(
     takenOver = compileForMachine(plan, { ...settings, style: chooseStyle(settings), abilities });
     refuseForeignChains(findDifference(saved, takenOver, {}).families, HOW_TO_CLEAN_UP_FOREIGN);
   }
+  // A kube-proxy's are nobody's to remove.
+  const isLeftHere = unmarked.length > 0 && takenOver.length === 0 && !areKubeProxys(saved);
   if (hasOurMarker) refuseHeldChains(findDifference(saved, [], {}).families);
   return {
     ...(hasOurMarker || takenOver.length > 0 ? { removal: { tools, tables, saved, takenOver } } : {}),
-    ...(unmarked.length > 0 && takenOver.length === 0 ? { unmarked: unmarkedProblem(unmarked, tools.variant) } : {}),
+    ...(isLeftHere ? { unmarked: unmarkedProblem(unmarked, tools.variant) } : {}),
   };
 }
 
