@@ -2,7 +2,6 @@ import { lostGuardProblem, type Machine } from "@svcproxy/host";
 import type { RuleSet } from "@svcproxy/rules";
 import type { Problem } from "@svcproxy/topology";
 import { FIREWALL } from "../rule-parts/chain-names.ts";
-import { isOwnChain } from "./own-chains.ts";
 
 /** @param before our rules as they were @param after our rules as they are */
 export function lostGuard({
@@ -22,7 +21,6 @@ type Guarding = Pick<RuleSet, "family" | "tables">;
 function isGuarding({ family, tables }: Guarding): boolean {
   if (family !== 4) return false;
   const chains = tables.find(({ name }) => name === "filter")?.chains ?? [];
-  const guard = chains.find(({ name }) => name === FIREWALL);
-  // Where a kubelet has made the chain, it stays.
-  return guard !== undefined && guard.rules.length > 0 && isOwnChain(FIREWALL, new Set(chains.map(({ name }) => name)));
+  // Where others need the chain it is none of ours, and stays.
+  return chains.some(({ name, rules }) => name === FIREWALL && rules.length > 0);
 }
