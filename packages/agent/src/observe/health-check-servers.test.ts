@@ -69,7 +69,7 @@ test("a port that is taken is tried again, and said once", async () => {
   const servers = startServers(said);
   servers.apply([check(port, 1)]);
   await vi.waitFor(() => expect(said).toHaveLength(1));
-  expect(said[0]).toContain(`cannot answer health checks: listen EADDRINUSE: address already in use :::${port}`);
+  expect(said[0]).toContain(`on port ${port}, it is tried again: listen EADDRINUSE: address already in use :::${port}`);
   expect(said[0]).not.toContain("    at ");
   holder.close();
   await vi.waitFor(async () => expect((await ask(port))?.status).toBe(200));
