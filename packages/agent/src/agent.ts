@@ -35,8 +35,10 @@ import { RetryTimer } from "./retry-timer.ts";
 import type { RefusedEntry, SourceEvent, SourceSnapshot } from "./source.ts";
 
 const LONGEST_RETRY_MS = 30_000;
-/** The machine is looked at this often. */
+/** The machine is looked at this often, */
 const MACHINE_CHECK_MS = 5_000;
+/** and where plan follows plan, not for each of them. */
+const LEAST_MACHINE_CHECK_MS = 1_000;
 
 /** Whoever carries plans out without an agent has to say that nobody answers health checks; here they are answered. */
 const ANSWERED_HERE: Problem["code"] = "HEALTH_CHECK_UNANSWERED";
@@ -71,6 +73,7 @@ export class Agent {
   /** After a bug nothing is known of what is in force. */
   #isUnsure = false;
   #machine = "";
+  #machineAtMs = Number.NEGATIVE_INFINITY;
   #machineCheck: NodeJS.Timeout | undefined;
   #staleCheck: NodeJS.Timeout | undefined;
   #busySince: Date | undefined;
@@ -169,9 +172,9 @@ export class Agent {
 
   /** Whether there can be a plan of it. */
   #makePlan(snapshot: SourceSnapshot): boolean {
-    const { plan, machine } = this.#options;
+    const { plan } = this.#options;
     try {
-      this.#machine = machine?.() ?? "";
+      this.#lookAtMachine();
       this.#plan = plan(snapshot.topology, this.#plan);
       if (snapshot !== this.#snapshot) this.#readAt = new Date();
       this.#snapshot = snapshot;
@@ -182,6 +185,14 @@ export class Agent {
       this.#sourceFailed(error.faults.map(problemOf), error);
       return false;
     }
+  }
+
+  /** Never later than the plan is made, so that no change of the machine is missed: at worst one more plan is made. */
+  #lookAtMachine(): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#machineAtMs < LEAST_MACHINE_CHECK_MS) return;
+    this.#machineAtMs = nowMs;
+    this.#machine = this.#options.machine?.() ?? "";
   }
 
   async #carryOut(): Promise<void> {

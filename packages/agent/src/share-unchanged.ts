@@ -14,26 +14,32 @@ export interface SharedTopology {
 export function shareUnchanged(after: Topology, before: Topology | undefined): SharedTopology {
   if (before === undefined) return { topology: after, changed: "everything" };
   const node = isDeepStrictEqual(after.node, before.node) ? before.node : after.node;
-  const hosts = shareEach(after.hosts, { before: before.hosts, keyOf: ({ name }) => name });
-  const services = shareEach(after.services, { before: before.services, keyOf: serviceKey });
+  const { items: hosts } = shareEach(after.hosts, { before: before.hosts, keyOf: ({ name }) => name });
+  const { items: services, places } = shareEach(after.services, { before: before.services, keyOf: serviceKey });
   const isShared = after.source === before.source && hosts === before.hosts && node === before.node;
   const topology = isShared && services === before.services ? before : { ...after, hosts, services, node };
   const everything = after.source !== before.source || node !== before.node || !isSameForServices(hosts, before.hosts);
-  return { topology, changed: everything ? "everything" : changedServices(services, before.services) };
+  return { topology, changed: everything ? "everything" : changedServices(places, services, before.services) };
 }
 
 export function serviceKey({ namespace, name }: Service): string {
   return `${namespace}/${name}`;
 }
 
-/** The very array of before where nothing in it is otherwise. */
+/** A list in which what is as before is the object from there. */
+interface SharedList<T> {
+  /** The very array of before where nothing in it is otherwise. */
+  readonly items: readonly T[];
+  /** Where it may hold another object than the one before: nowhere else. */
+  readonly places: readonly number[];
+}
+
 function shareEach<T>(
   after: readonly T[],
   { before, keyOf }: { before: readonly T[]; keyOf: (item: T) => string },
-): readonly T[] {
-  if (after === before) return before;
-  const places = otherPlaces(after, before);
-  if (places.length === 0) return before;
+): SharedList<T> {
+  const places = after === before ? [] : otherPlaces(after, before);
+  if (places.length === 0) return { items: before, places };
   const rest = places.flatMap((place) => before[place] ?? []);
   const known = new Map(rest.map((item) => [keyOf(item), item]));
   let copy: T[] | undefined;
@@ -50,7 +56,7 @@ function shareEach<T>(
     }
     isSame &&= isKept && old === before[place];
   }
-  return isSame ? before : (copy ?? after);
+  return isSame ? { items: before, places: [] } : { items: copy ?? after, places };
 }
 
 /** Where two lists hold another object. A plain loop: most of thousands are in their place, and this is gone through with each change. */
@@ -69,9 +75,11 @@ function isSameForServices(after: readonly Host[], before: readonly Host[]): boo
   return isDeepStrictEqual(after.map(withoutPods), before.map(withoutPods));
 }
 
-function changedServices(after: readonly Service[], before: readonly Service[]): ReadonlySet<string> {
-  if (after === before) return new Set();
-  const places = otherPlaces(after, before);
+function changedServices(
+  places: readonly number[],
+  after: readonly Service[],
+  before: readonly Service[],
+): ReadonlySet<string> {
   const gone = new Set(places.flatMap((place) => before[place] ?? []));
   const come = new Set(places.flatMap((place) => after[place] ?? []));
   const differing = [...[...gone].filter((one) => !come.has(one)), ...[...come].filter((one) => !gone.has(one))];

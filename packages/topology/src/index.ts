@@ -28,7 +28,7 @@ export * from "./plan/find-onward-endpoints.ts";
 export * from "./plan/host-plan.ts";
 export * from "./plan/node-port-addresses.ts";
 export * from "./plan/plan-host.ts";
-export { findInPorts, portsOfService } from "./plan/plan-memory.ts";
+export { findInPorts, portsOfService, someInPorts } from "./plan/plan-memory.ts";
 export * from "./plan/plan-problems.ts";
 export * from "./plan/plan-service.ts";
 export * from "./problem.ts";

@@ -37,7 +37,12 @@ export function servicesOf({ ports }: HostPlan): readonly string[] {
 
 /** Whether a service that is the same is carried out alike in both plans. */
 export function sameContext(a: HostPlan, b: HostPlan): boolean {
-  return contextText(a) === contextText(b);
+  const isSame =
+    a.host === b.host &&
+    a.node === b.node &&
+    a.podDetector === b.podDetector &&
+    a.nodePortAddresses === b.nodePortAddresses;
+  return isSame || contextText(a) === contextText(b);
 }
 
 function contextText({ host, node, podDetector, nodePortAddresses }: HostPlan): string {

@@ -60,6 +60,20 @@ export function countStates(
   return counts;
 }
 
+/** Counts a list of which only some statuses are not as in `before`, by those alone. @param places where they stand in both */
+export function countChanged(
+  statuses: readonly ServicePortStatus[],
+  { before, places }: { readonly before: readonly ServicePortStatus[]; readonly places: Iterable<number> },
+): void {
+  const counts = { ...countStates(before) };
+  for (const place of new Set(places)) {
+    const [was, is] = [before[place], statuses[place]];
+    if (was !== undefined) counts[was.state]--;
+    if (is !== undefined) counts[is.state]++;
+  }
+  counted.set(statuses, counts);
+}
+
 /** Tells a port of a plan from all others: its service, its place there, its family. */
 export function servicePortKey(port: ServicePortPlan): string {
   return `${serviceName(port)} ${port.portIndex} ${port.family}`;

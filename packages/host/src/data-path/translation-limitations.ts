@@ -11,6 +11,7 @@ import {
   type Service,
   type ServicePortPlan,
   servesNodePortsOnLocalhost,
+  someInPorts,
 } from "@svcproxy/topology";
 
 export interface TranslationLimitationsInput {
@@ -76,10 +77,7 @@ function chains(plan: HostPlan): readonly Limitation[] {
 /** What reaches an endpoint on another host with its own address is answered past this host. */
 function clientsOutside(plan: HostPlan, { marksClientsOutside }: TranslationLimitationsInput): readonly Limitation[] {
   const families = ([4, 6] as const).filter(
-    (family) =>
-      !plan.node.masqueradeAll &&
-      !marksClientsOutside(family) &&
-      plan.ports.some((port) => port.family === family && leavesHost(port, plan)),
+    (family) => !plan.node.masqueradeAll && !marksClientsOutside(family) && endpointsLeaveHost[family](plan),
   );
   if (families.length === 0) return [];
   const canTell = families.every((family) => plan.host.podCIDRs.some(({ address }) => familyOf(address) === family));
@@ -93,6 +91,11 @@ function clientsOutside(plan: HostPlan, { marksClientsOutside }: TranslationLimi
     },
   ];
 }
+
+const endpointsLeaveHost: Readonly<Record<Family, (plan: HostPlan) => boolean>> = {
+  4: someInPorts((port, plan) => port.family === 4 && leavesHost(port, plan)),
+  6: someInPorts((port, plan) => port.family === 6 && leavesHost(port, plan)),
+};
 
 function leavesHost({ service, clusterEndpoints }: ServicePortPlan, { host }: HostPlan): boolean {
   return (

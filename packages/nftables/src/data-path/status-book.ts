@@ -1,4 +1,4 @@
-import { type ServicePortStatus, type Shortfall, serviceName, servicePortStatuses } from "@svcproxy/host";
+import { countChanged, type ServicePortStatus, type Shortfall, serviceName, servicePortStatuses } from "@svcproxy/host";
 import type { HostPlan, ServicePortPlan } from "@svcproxy/topology";
 
 /** How a port stands; undefined: in force. */
@@ -60,13 +60,18 @@ export class StatusBook {
   #listAgain(services: Iterable<string>): void {
     const listed = this.#listed;
     if (listed === undefined) return;
-    const list = [...listed.list];
+    const list = listed.list.slice();
+    const places: number[] = [];
     for (const service of services) {
       const statuses = this.#byService.get(service) ?? [];
       const start = listed.places.get(service);
       if (start === undefined) continue;
-      for (const [index, status] of statuses.entries()) list[start + index] = status;
+      for (const [index, status] of statuses.entries()) {
+        list[start + index] = status;
+        places.push(start + index);
+      }
     }
+    countChanged(list, { before: listed.list, places });
     this.#listed = { list, places: listed.places };
   }
 

@@ -6,7 +6,7 @@ import { detectPods } from "./detect-pods.ts";
 import type { HealthCheck, HostPlan, OnwardEndpoint, ServicePortPlan } from "./host-plan.ts";
 import { nodePortAddresses } from "./node-port-addresses.ts";
 import { OnwardMemory } from "./onward-memory.ts";
-import { changesOf, type MachineBesideVips, PlanMemory, recall, remember } from "./plan-memory.ts";
+import { changesOf, type MachineBesideVips, PlanMemory, type PortPlaces, recall, remember } from "./plan-memory.ts";
 import { type PlanContext, planService, type ServicePlan } from "./plan-service.ts";
 import { differenceOf, keyOf, type ServiceDifference } from "./service-difference.ts";
 
@@ -38,7 +38,8 @@ export function planHost(topology: Topology, { host: name, machineAddresses = []
   const memory = previous === undefined ? undefined : recall(previous);
   const difference = memory === undefined ? undefined : differenceOf(memory.services, topology.services);
   const machine = machineBesideVips(topology, { machineAddresses, last: memory?.machine, difference });
-  const context = contextOf(topology, { host, machine, previous });
+  const isSameMachine = memory !== undefined && machine === memory.machine;
+  const context = contextOf(topology, { host, machine, previous, isSameMachine });
   const isSame = previous !== undefined && isSameContext(previous, context);
   const search = memory?.takeSearch() ?? new OnwardMemory();
   const onward = search.find(topology, context, difference);
@@ -48,15 +49,16 @@ export function planHost(topology: Topology, { host: name, machineAddresses = []
     isSame && !leadsOn && memory !== undefined && difference?.places !== undefined
       ? replaceServices(previous, { memory, places: difference.places, services: topology.services, planOne })
       : undefined;
-  const { plans, changed, ...parts } =
+  const { plans, changed, portPlaces, ports, healthChecks } =
     replaced ?? planServices(topology.services, { previous: isSame ? previous : undefined, memory, onward, planOne });
-  const plan: HostPlan = { ...context, hosts: topology.hosts, ...parts };
+  const plan: HostPlan = { ...context, hosts: topology.hosts, ports, healthChecks };
   for (const service of difference?.gone ?? []) changed.add(keyOf(service));
   remember(
     plan,
     new PlanMemory({
       ...{ services: topology.services, plans, search, machine, leadsOn: onward.size > 0 },
       places: replaced === undefined ? undefined : memory?.places,
+      portPlaces,
       changedFrom: isSame && difference !== undefined ? { previous, changed } : undefined,
     }),
   );
@@ -68,6 +70,8 @@ interface PlannedServices extends Pick<HostPlan, "ports" | "healthChecks"> {
   readonly plans: readonly ServicePlan[];
   /** Those that were planned anew, `namespace/name`. */
   readonly changed: Set<string>;
+  /** Those of the last plan, where they are the same. */
+  readonly portPlaces?: PortPlaces | undefined;
 }
 
 /** Those few that are otherwise, each in its place, in a copy of what there was. */
@@ -89,21 +93,22 @@ function replaceServices(
   const plans = memory.plans.slice();
   const ports = previous.ports.slice();
   const changed = new Set<string>();
-  let [isAligned, hasChecks, next, start] = [true, false, 0, 0];
+  let [isAligned, hasChecks] = [true, false];
   for (const place of places) {
     const [service, last] = [services[place], memory.plans[place]];
     if (service === undefined || last === undefined) throw new TypeError("there is no such service");
-    for (; next < place; next++) start += memory.plans[next]?.ports.length ?? 0;
     const planned = planOne(service);
     plans[place] = planned;
     changed.add(keyOf(service));
     isAligned &&= planned.ports.length === last.ports.length;
+    const start = memory.portPlaces.startOf(place);
     if (isAligned) for (const [index, port] of planned.ports.entries()) ports[start + index] = port;
     hasChecks ||= planned.healthChecks.length > 0 || last.healthChecks.length > 0;
   }
   return {
     ...{ plans, changed },
     ports: isAligned ? ports : plans.flatMap((plan) => plan.ports),
+    portPlaces: isAligned ? memory.portPlaces : undefined,
     healthChecks: hasChecks ? plans.flatMap((plan) => plan.healthChecks) : previous.healthChecks,
   };
 }
@@ -189,8 +194,19 @@ function contextOf(
     host,
     machine,
     previous,
-  }: { readonly host: Host; readonly machine: MachineBesideVips; readonly previous: HostPlan | undefined },
+    isSameMachine,
+  }: {
+    readonly host: Host;
+    readonly machine: MachineBesideVips;
+    readonly previous: HostPlan | undefined;
+    /** Whether it is as it was for `previous`. */
+    readonly isSameMachine: boolean;
+  },
 ): PlanContext {
+  if (isSameMachine && previous?.host === host && previous.node === node) {
+    const { podDetector, nodePortAddresses: addresses } = previous;
+    return { host, node, podDetector, nodePortAddresses: addresses };
+  }
   const places = (family: Family) => nodePortAddresses({ family, host, node, machineAddresses: machine.own });
   return {
     host,

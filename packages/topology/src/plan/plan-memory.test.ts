@@ -3,7 +3,7 @@ import { parseTopology } from "../file/parse-topology.ts";
 import type { Topology } from "../model.ts";
 import type { HostPlan } from "./host-plan.ts";
 import { planHost } from "./plan-host.ts";
-import { findInPorts, portsOfService } from "./plan-memory.ts";
+import { findInPorts, portsOfService, someInPorts } from "./plan-memory.ts";
 
 const SERVICES = ["a", "b", "c", "d"];
 
@@ -64,6 +64,35 @@ describe("what ports of a plan have", () => {
     expect(lookedAt(next)).toEqual({ found: [30002, 30004], looked: ["a", "b", "d"] });
     const third = changed(second, topologyOf({ b: 30002 }, ["a", "b"]), []);
     expect(lookedAt(planHost(third, { host: "one", previous: next })).found).toEqual([30002]);
+  });
+});
+
+describe("whether any port of a plan is so", () => {
+  const looked: string[] = [];
+  const hasNodePort = someInPorts(({ service, port }) => {
+    looked.push(service.name);
+    return port.nodePort !== undefined;
+  });
+  const lookedAt = (plan: HostPlan) => {
+    looked.length = 0;
+    return { has: hasNodePort(plan), looked: [...looked] };
+  };
+
+  test("is looked for in what changed, and in all only where the one that was so changed", () => {
+    let topology = topologyOf({});
+    let plan = planHost(topology, { host: "one" });
+    const next = (nodePorts: Readonly<Record<string, number>>, names: readonly string[]) => {
+      topology = changed(topology, topologyOf(nodePorts), names);
+      plan = planHost(topology, { host: "one", previous: plan });
+      return lookedAt(plan);
+    };
+    expect(lookedAt(plan)).toEqual({ has: false, looked: SERVICES });
+    expect(lookedAt(plan)).toEqual({ has: false, looked: [] });
+    expect(next({ b: 30002 }, ["b"])).toEqual({ has: true, looked: ["b"] });
+    expect(next({ a: 30001, b: 30002 }, ["a"])).toEqual({ has: true, looked: [] });
+    expect(next({ a: 30001 }, ["b"])).toEqual({ has: true, looked: ["a"] });
+    expect(next({}, ["a"])).toEqual({ has: false, looked: SERVICES });
+    expect(next({}, [])).toEqual({ has: false, looked: [] });
   });
 });
 

@@ -28,6 +28,8 @@ interface PlanMemoryInput {
   readonly leadsOn: boolean;
   /** Those of a plan whose services stand in the same places. */
   readonly places: Places | undefined;
+  /** Those of a plan whose services have as many ports each. */
+  readonly portPlaces: PortPlaces | undefined;
   readonly changedFrom: PlanChanges | undefined;
 }
 
@@ -38,15 +40,17 @@ export class PlanMemory {
   readonly machine: MachineBesideVips;
   readonly leadsOn: boolean;
   readonly places: Places;
+  readonly portPlaces: PortPlaces;
   #search: OnwardMemory | undefined;
   #changedFrom: PlanChanges | undefined;
 
-  constructor({ services, plans, search, machine, leadsOn, places, changedFrom }: PlanMemoryInput) {
+  constructor({ services, plans, search, machine, leadsOn, places, portPlaces, changedFrom }: PlanMemoryInput) {
     this.services = services;
     this.plans = plans;
     this.machine = machine;
     this.leadsOn = leadsOn;
     this.places = places ?? new Places(services);
+    this.portPlaces = portPlaces ?? new PortPlaces(plans);
     this.#search = search;
     this.#changedFrom = changedFrom;
   }
@@ -86,6 +90,31 @@ class Places {
   of(name: string): number | undefined {
     this.#places ??= new Map(this.#services.map((service, place) => [keyOf(service), place]));
     return this.#places.get(name);
+  }
+}
+
+/** Where the ports of each service begin in a plan; found out when somebody asks. */
+export class PortPlaces {
+  #plans: readonly ServicePlan[] | undefined;
+  #starts: readonly number[] = [];
+
+  constructor(plans: readonly ServicePlan[]) {
+    this.#plans = plans;
+  }
+
+  /** @param place of the service in the topology */
+  startOf(place: number): number {
+    if (this.#plans !== undefined) {
+      let next = 0;
+      this.#starts = this.#plans.map(({ ports }) => {
+        const start = next;
+        next += ports.length;
+        return start;
+      });
+      // What was planned first is not to be held for ever.
+      this.#plans = undefined;
+    }
+    return this.#starts[place] ?? 0;
   }
 }
 
@@ -158,6 +187,35 @@ export function findInPorts<Found>(
     const found = known.get(plan) ?? afterChanges(plan) ?? inAll(plan);
     known.set(plan, found);
     return found.all;
+  };
+}
+
+/**
+ * Whether any port of a plan is so: all of them are looked at once, and then those of services that changed, from one plan to the next.
+ *
+ * @param isSo may look at all that plans share whose services are planned alike, but not at other ports
+ */
+export function someInPorts(isSo: (port: ServicePortPlan, plan: HostPlan) => boolean): (plan: HostPlan) => boolean {
+  /** The service (`namespace/name`) of one that is so; undefined: there is none. */
+  const known = new WeakMap<HostPlan, string | undefined>();
+  const first = (ports: readonly ServicePortPlan[], plan: HostPlan) => {
+    const found = ports.find((port) => isSo(port, plan));
+    return found === undefined ? undefined : keyOf(found.service);
+  };
+  const look = (plan: HostPlan): string | undefined => {
+    const changes = changesOf(plan);
+    if (changes === undefined || !known.has(changes.previous)) return first(plan.ports, plan);
+    const before = known.get(changes.previous);
+    if (before !== undefined) return changes.changed.has(before) ? first(plan.ports, plan) : before;
+    for (const name of changes.changed) {
+      const found = first(portsOfService(plan, name), plan);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return (plan) => {
+    if (!known.has(plan)) known.set(plan, look(plan));
+    return known.get(plan) !== undefined;
   };
 }
 
