@@ -1,5 +1,5 @@
-import { type BigIntStats, constants } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { open, stat } from "node:fs/promises";
 import { fileFault, inputError, MAX_FILE_BYTES } from "@svcproxy/topology";
 
 /** What tells without reading that a file is not what it was. */
@@ -36,15 +36,12 @@ export interface RegularFile {
  * @throws InputError FILE_UNREADABLE, FILE_TOO_LARGE
  */
 export async function readRegularFile(path: string, before: FileStamp): Promise<RegularFile> {
-  // So that a pipe without a writer does not hold up, because it may have been replaced in between.
-  await using file = await explained(path, () =>
-    open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY),
-  );
+  await using file = await explained(path, () => (before.size > SMALL_FILE_BYTES ? openFile(path) : openSmall(path)));
   // One that was replaced before it was opened is read a second time, in the knowledge of what it is.
   for (let stamp = before, isKnown = false; ; isKnown = true) {
     if (stamp.size > MAX_FILE_BYTES) throw tooLarge(path);
     const bytes = await explained(path, () => readUpTo(file, { expected: Number(stamp.size), most: MAX_FILE_BYTES }));
-    const stats = await explained(path, () => file.stat({ bigint: true }));
+    const stats = await explained(path, () => file.stat());
     requireRegular(path, stats);
     const after = toStamp(stats);
     const isAsBefore = isSameStamp(stamp, after);
@@ -57,13 +54,43 @@ export async function readRegularFile(path: string, before: FileStamp): Promise<
   }
 }
 
+/** The file system has just answered, and this is a page or some: to have another thread read it takes longer than to read it. */
+const SMALL_FILE_BYTES = 64 * 1024;
+
+interface OpenFile extends AsyncDisposable {
+  /** @returns how many bytes there were */
+  read(into: Uint8Array, position: number): Promise<number> | number;
+  stat(): Promise<BigIntStats> | BigIntStats;
+}
+
+/** So that a pipe without a writer does not hold up, because it may have been replaced in between. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+async function openFile(path: string): Promise<OpenFile> {
+  const file = await open(path, OPEN_FLAGS);
+  return {
+    read: async (into, position) => (await file.read(into, 0, into.length, position)).bytesRead,
+    stat: () => file.stat({ bigint: true }),
+    [Symbol.asyncDispose]: () => file.close(),
+  };
+}
+
+function openSmall(path: string): OpenFile {
+  const file = openSync(path, OPEN_FLAGS);
+  return {
+    read: (into, position) => readSync(file, into, 0, into.length, position),
+    stat: () => fstatSync(file, { bigint: true }),
+    [Symbol.asyncDispose]: async () => closeSync(file),
+  };
+}
+
 export function isSameStamp(a: FileStamp, b: FileStamp): boolean {
   return a.identity === b.identity && a.size === b.size && a.modifiedNs === b.modifiedNs && a.changedNs === b.changedNs;
 }
 
 /** Undefined where there are more than `most` bytes: files of /proc tell no size, and one may grow while it is read. */
 async function readUpTo(
-  file: FileHandle,
+  file: OpenFile,
   { expected, most }: { expected: number; most: number },
 ): Promise<Uint8Array | undefined> {
   const chunks: Uint8Array[] = [];
@@ -72,7 +99,7 @@ async function readUpTo(
     // One byte more than there should be: where it is not filled, that was all, and whether it was is told by the file's stamp.
     const size = total > expected || expected === 0 ? READ_CHUNK_BYTES : expected + 1 - total;
     const chunk = Buffer.allocUnsafe(size);
-    const { bytesRead } = await file.read(chunk, 0, size, total);
+    const bytesRead = await file.read(chunk, total);
     chunks.push(chunk.subarray(0, bytesRead));
     total += bytesRead;
     if (total > most) return undefined;
@@ -105,7 +132,7 @@ function requireRegular(path: string, stats: BigIntStats): void {
 }
 
 /** @throws InputError FILE_UNREADABLE where the system refuses it */
-export async function explained<T>(path: string, ask: () => Promise<T>): Promise<T> {
+export async function explained<T>(path: string, ask: () => Promise<T> | T): Promise<T> {
   try {
     return await ask();
   } catch (error) {
