@@ -52,6 +52,7 @@ export { explainCrash } from "./tools/explain-crash.ts";
 export * from "./tools/kept-tool.ts";
 export * from "./tools/monitor-command.ts";
 export { nftVersion } from "./tools/nft-version.ts";
+export * from "./tools/quiet-time.ts";
 export * from "./tools/repeat.ts";
 export * from "./tools/rule-tools.ts";
 export * from "./tools/run-ip.ts";

