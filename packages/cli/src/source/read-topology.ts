@@ -82,7 +82,7 @@ export async function readTopologyForModes(
   const configurationFor = (mode: "iptables" | "nftables") =>
     config === undefined
       ? parseProxyConfiguration(NO_CONFIGURATION, { asIfMode: mode })
-      : readConfiguration(config, mode);
+      : readConfiguration(config, { asIfMode: mode, readsCluster: isCluster(sources, flags) });
   const readWith = await readerOf(context, sources, { ...flags, configuration: configurationFor("nftables") });
   const read = (mode: "iptables" | "nftables") =>
     readWith({
@@ -124,13 +124,14 @@ async function parseArguments(
   args: readonly string[],
   { required = false, allowExternalIps = [], config, ...flags }: ReadTopologyOptions,
 ): Promise<ParsedTopology> {
-  const options = config === undefined ? {} : { configuration: readConfiguration(config) };
   const etcd = etcdUrlOf(args, flags);
+  const readsCluster = etcd === undefined && isCluster(args, flags);
+  const options = config === undefined ? {} : { configuration: readConfiguration(config, { readsCluster }) };
   if (etcd !== undefined) {
     const { readEtcdSettings, readEtcdTopology } = await import("@svcproxy/agent");
     return readEtcdTopology(readEtcdSettings(etcdFlagsOf(etcd, flags)), { signal: context.signal, ...options });
   }
-  if (isCluster(args, flags)) {
+  if (readsCluster) {
     const { readClusterObjects } = await import("./read-cluster-objects.ts");
     const objects = await readClusterObjects(context, flags, options.configuration);
     return readCluster(objects, { ...options, allowExternalIPs: allowExternalIps.map(readAllowedBlock) });
@@ -166,9 +167,12 @@ export function readAllowedBlock(text: string): Cidr {
   });
 }
 
-/** @param asIfMode the mode that it is read for, where that may be another one than it says */
-export function readConfiguration(path: string, asIfMode?: ProxyMode): ParsedProxyConfiguration {
-  return parseProxyConfiguration(readConfigurationFile(path), asIfMode === undefined ? {} : { asIfMode });
+/** @see parseProxyConfiguration */
+export function readConfiguration(
+  path: string,
+  options: { readonly asIfMode?: ProxyMode; readonly readsCluster?: boolean } = {},
+): ParsedProxyConfiguration {
+  return parseProxyConfiguration(readConfigurationFile(path), options);
 }
 
 /** The one file that `--config` names. @throws InputError SEVERAL_CONFIGURATIONS, and what a file that cannot be read has */

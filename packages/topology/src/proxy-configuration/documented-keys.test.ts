@@ -33,6 +33,8 @@ const SAMPLES: Readonly<Record<string, string>> = {
   featureGates: "{ ComponentStatusz: true }",
   metadata: "{ name: x }",
   oomScoreAdj: "-5",
+  healthzBindAddress: "127.0.0.1",
+  metricsBindAddress: "127.0.0.1:9000",
   bindAddressHardFail: "true",
   "conntrack.maxPerCore": "1",
   "conntrack.min": "1",

@@ -79,6 +79,23 @@ test.for([
   expect(read(text)).toEqual({ settings, warnings: [] });
 });
 
+test("an address to answer on that has no port has kube-proxy's", () => {
+  const { program } = parse('healthzBindAddress: 0.0.0.0\nmetricsBindAddress: "::"\n');
+  expect(program).toMatchObject({ healthzBindAddress: "0.0.0.0:10256", metricsBindAddress: "[::]:10249" });
+  const given = parse('healthzBindAddress: "[::1]:0"\nmetricsBindAddress: 127.0.0.1:9000\n').program;
+  expect(given).toMatchObject({ healthzBindAddress: "[::1]:0", metricsBindAddress: "127.0.0.1:9000" });
+});
+
+test("of what is about a cluster, who reads one uses how it is reached", () => {
+  const text = `${HEADER}clientConnection: { kubeconfig: kube.conf, qps: 5 }\nhostnameOverride: a\n`;
+  const file = { file: "config.yaml", bytes: Buffer.from(text) };
+  const unused = (options: Parameters<typeof parseProxyConfiguration>[1]) =>
+    parseProxyConfiguration(file, options).warnings.map(({ message }) => message.replace(/.*no effect here: /, ""));
+  expect(unused({})).toEqual(["clientConnection, hostnameOverride"]);
+  expect(unused({ readsCluster: true })).toEqual(["clientConnection.qps, hostnameOverride"]);
+  expect(unused({ followsCluster: true })).toEqual(["clientConnection.qps"]);
+});
+
 test("what has no effect here is named once, and only where it is set", () => {
   const { warnings } = read(`
 mode: iptables
@@ -155,6 +172,12 @@ test.for([
   ["a mode without its setting", "detectLocalMode: BridgeInterface", ["MISSING_KEY 3:18"]],
   ["an unknown mode", "detectLocalMode: Magic", ["UNKNOWN_VALUE 3:18"]],
   ["a data path that kube-proxy does not have", "mode: ebpf", ["UNKNOWN_VALUE 3:7"]],
+  [
+    "an address to answer on that is none",
+    "healthzBindAddress: localhost:10256",
+    ["NO_EFFECT 1:1", "BAD_ADDRESS 3:21"],
+  ],
+  ["a port to answer on that is none", "metricsBindAddress: 127.0.0.1:99999", ["NO_EFFECT 1:1", "BAD_ADDRESS 3:21"]],
   ["an address range that is not one", "nodePortAddresses: [10.0.0.0/8, some]", ["BAD_CIDR 3:33"]],
 ] as const)("%s is a fault", ([, text, faults]) => {
   expect(codesOf(text)).toEqual(faults);

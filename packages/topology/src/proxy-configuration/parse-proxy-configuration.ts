@@ -40,12 +40,17 @@ const API_VERSION = "kubeproxy.config.k8s.io/v1alpha1";
  * what else it says is accepted, and named in one warning.
  *
  * @param options.followsCluster whether the program uses what it says of how a cluster is followed, too
+ * @param options.readsCluster whether it uses what it says of how a cluster is reached, and nothing more of that
  * @param options.asIfMode the mode that it is read for, where that may be another one than it says
  * @throws InputError with every fault
  */
 export function parseProxyConfiguration(
   input: InputFile,
-  { followsCluster = false, asIfMode }: { readonly followsCluster?: boolean; readonly asIfMode?: ProxyMode } = {},
+  {
+    followsCluster = false,
+    readsCluster = false,
+    asIfMode,
+  }: { readonly followsCluster?: boolean; readonly readsCluster?: boolean; readonly asIfMode?: ProxyMode } = {},
 ): ParsedProxyConfiguration {
   const loaded = unpackConfigMap(loadInput([input], { emptyHint: `Give a file of \`kind: ${KIND}\`` }), KIND);
   const report = new FaultReport();
@@ -68,7 +73,7 @@ export function parseProxyConfiguration(
   const mode = asIfMode ?? readMode(root.get("mode"), { followsCluster });
   const settings = readSettings(root, mode);
   const program = readProgramSettings(root, root.get(sectionOf(mode)));
-  if (kind.text() === KIND) warnOfTheRest(root, { mode, followsCluster });
+  if (kind.text() === KIND) warnOfTheRest(root, { mode, followsCluster, readsCluster });
   const gates = readGates(root.get("featureGates"));
   return { mode, settings, program, gates, warnings: finishReading(report, loaded.faults) };
 }
@@ -214,11 +219,16 @@ export function kubeProxyDefaults(mode: ProxyMode): NodeSettings {
 /** Names in one sentence what the file sets and svcproxy has no use for, and each key that kube-proxy does not know either. */
 function warnOfTheRest(
   root: Field,
-  { mode, followsCluster }: { readonly mode: ProxyMode; readonly followsCluster: boolean },
+  {
+    mode,
+    followsCluster,
+    readsCluster,
+  }: { readonly mode: ProxyMode; readonly followsCluster: boolean; readonly readsCluster: boolean },
 ): void {
   const { value } = root;
   if (!isMapping(value)) return;
-  const own: ReadonlySet<string> = new Set([...USED_KEYS[""], ...USED_KEYS[mode]]);
+  const reached = readsCluster ? ["clientConnection.kubeconfig"] : [];
+  const own: ReadonlySet<string> = new Set([...USED_KEYS[""], ...USED_KEYS[mode], ...reached]);
   const isUsed = (key: string) => own.has(key) || (followsCluster && PROGRAM_KEYS.has(key));
   const unused = Object.keys(value).flatMap((key): readonly string[] => {
     if (!CONFIGURATION_KEYS.has(key)) warnOfUnknown(root.get(key), { key, known: CONFIGURATION_KEYS.keys() });

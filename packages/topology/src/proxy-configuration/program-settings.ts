@@ -1,4 +1,6 @@
+import { formatSocketAddress, parseIpAddress, parsePort } from "../address.ts";
 import type { Field } from "../kubernetes/field.ts";
+import { quote } from "../visible.ts";
 
 /** What a KubeProxyConfiguration says to a program that follows a cluster, beside the settings of the data path. */
 export interface ProgramSettings {
@@ -40,28 +42,45 @@ export const PROGRAM_KEYS: ReadonlySet<string> = new Set([
 
 /** @param section the settings of the mode */
 export function readProgramSettings(root: Field, section: Field): ProgramSettings {
-  const texts = (
-    path: readonly string[],
-    key: "kubeconfig" | "hostnameOverride" | "healthzBindAddress" | "metricsBindAddress",
-  ) => {
+  const texts = (path: readonly string[], key: "kubeconfig" | "hostnameOverride") => {
     const text = root
       .at(...path)
       .text()
       ?.trim();
     return text ? { [key]: text } : {};
   };
+  const healthzBindAddress = readBindAddress(root.get("healthzBindAddress"), 10256);
+  const metricsBindAddress = readBindAddress(root.get("metricsBindAddress"), 10249);
   const minSyncSeconds = readGoDuration(section.get("minSyncPeriod"));
   const oomScoreAdj = readNumber(root.get("oomScoreAdj"), { from: -1000, to: 1000 });
   return {
     ...texts(["clientConnection", "kubeconfig"], "kubeconfig"),
     ...texts(["hostnameOverride"], "hostnameOverride"),
-    ...texts(["healthzBindAddress"], "healthzBindAddress"),
-    ...texts(["metricsBindAddress"], "metricsBindAddress"),
+    ...(healthzBindAddress === undefined ? {} : { healthzBindAddress }),
+    ...(metricsBindAddress === undefined ? {} : { metricsBindAddress }),
     bindAddressHardFail: root.get("bindAddressHardFail").flag() ?? false,
     conntrack: readConntrack(root.get("conntrack")),
     ...(minSyncSeconds === undefined ? {} : { minSyncSeconds }),
     ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
   };
+}
+
+/**
+ * An address with a port, or one alone, which gets the usual port.
+ *
+ * @see kubernetes pkg/proxy/util/utils.go, AppendPortIfNeeded
+ */
+function readBindAddress(field: Field, usualPort: number): string | undefined {
+  const text = field.text()?.trim();
+  if (!text) return undefined;
+  const address = parseIpAddress(text);
+  const port = parsePort(usualPort);
+  if (address !== undefined && port !== undefined) return formatSocketAddress({ address, port });
+  const [, host = ""] = /^(.*):\d{1,5}$/.exec(text) ?? [];
+  const isHost = text.startsWith(":") || parseIpAddress(host.replace(/^\[(.*)\]$/, "$1")) !== undefined;
+  if (isHost && Number(text.slice(text.lastIndexOf(":") + 1)) <= 65_535) return text;
+  field.error("BAD_ADDRESS", `${quote(text)} is not an address with a port`, `Write it like 127.0.0.1:${usualPort}`);
+  return undefined;
 }
 
 /** As many connections as the kernel's own table may hold. */
