@@ -66,7 +66,22 @@ export class KernelTables {
 
   /** @throws NftRefused, after which the kernel has what it had @throws EnvironmentError NFT_CRASHED, NEEDS_ROOT */
   async commit(changes: readonly TableChange[]): Promise<void> {
-    const input = changes.map(formatChange).join("");
+    // A packet that is in the middle of our rules when the table goes finds no more elements in its maps: to it, a service has no endpoint,
+    // and it would be refused. So nobody asks the chains any more before their maps go; where that cannot be had, they go at once.
+    const goes = changes.flatMap((change) => (change.kind === "removal" ? [tableName(change.family)] : []));
+    const sleep = goes.map((name) => `add table ${name} { flags dormant; }\n`).join("");
+    if (sleep !== "") await this.#change(sleep, changes).catch(() => {});
+    try {
+      await this.#change(changes.map(formatChange).join(""), changes);
+    } catch (error) {
+      // The first reason counts.
+      if (goes.length > 0)
+        await this.#change(goes.map((name) => `add table ${name}\n`).join(""), changes).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #change(input: string, changes: readonly TableChange[]): Promise<void> {
     const output = await this.#explained(
       async () => (await this.#kept?.writer.run(input)) ?? (await this.#run("nft", ["-f", "-"], { input })),
     );
