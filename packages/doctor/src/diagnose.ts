@@ -8,6 +8,7 @@ import { checkIsolation } from "./checks/check-isolation.ts";
 import { checkLayerTwo } from "./checks/check-layer-two.ts";
 import { checkLeaving } from "./checks/check-leaving.ts";
 import { checkMachine } from "./checks/check-machine.ts";
+import { checkOwnListeners } from "./checks/check-own-listeners.ts";
 import { checkPlan } from "./checks/check-plan.ts";
 import { checkProxies } from "./checks/check-proxies.ts";
 import { causesOfSilence } from "./checks/check-silence.ts";
@@ -65,6 +66,7 @@ export async function diagnose(observation: Observation, options: DiagnoseOption
     ...checkPlan(ports, { at: here, isAsked: isAsked !== undefined }),
     ...checkMachine(here),
     ...checkProxies(here, ports),
+    ...checkOwnListeners(here, ports),
   ];
   const open: OpenQuestion[] = [...walked.open, ...unreadParts(here)];
   let [dials, pings] = [0, 0];

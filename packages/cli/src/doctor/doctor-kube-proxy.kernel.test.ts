@@ -1,6 +1,9 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { createNetworkNamespace, type NetworkNamespace, whyNoKernelTests } from "@svcproxy/lab";
 import { recordedCase, recordedConfigurationText } from "@svcproxy/nftables/testing";
 import { afterAll, describe, test } from "vitest";
@@ -22,6 +25,28 @@ ip route add default via 192.168.77.254; ip -6 route add default via fd00:77::fe
 ip route add 10.244.2.0/24 via 192.168.77.2; ip -6 route add fd00:10:244:2::/64 via fd00:77::2
 sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.route_localnet=1
 `;
+
+/** What the service `kubernetes` leads to: the API server of this node, until its input ends. */
+const API_SERVER = `
+require("node:net").createServer().listen(6443, "192.168.77.1", () => console.log("listening"));
+process.stdin.resume().on("end", () => process.exit());
+`;
+
+async function createNode() {
+  const namespace = await createNetworkNamespace();
+  await namespace.run("sh", ["-e", "-c", NODE]);
+  const args = [`--net=/proc/${namespace.pid}/ns/net`, process.execPath, "-e", API_SERVER];
+  const server = spawn("nsenter", args, { stdio: ["pipe", "pipe", "inherit"] });
+  await once(server.stdout, "data");
+  return {
+    namespace,
+    async [Symbol.asyncDispose]() {
+      server.stdin.end();
+      await once(server, "close");
+      await namespace[Symbol.asyncDispose]();
+    },
+  };
+}
 
 /** What Docker and flannel leave on a healthy node. */
 const OTHERS = `
@@ -98,8 +123,8 @@ describe.skipIf(reason !== undefined)(
     ] as const)(
       "finds nothing with the rules of %s in %s mode, and what takes one away",
       async ([name, mode], { expect }) => {
-        await using namespace = await createNetworkNamespace();
-        await namespace.run("sh", ["-e", "-c", NODE]);
+        await using node = await createNode();
+        const { namespace } = node;
         await loadRules(namespace, name, mode);
         await namespace.run("sh", ["-e", "-c", OTHERS]);
         const doctor = () => diagnose(namespace, name, mode);
@@ -120,8 +145,8 @@ describe.skipIf(reason !== undefined)(
     test.for(["before", "after"] as const)(
       "beside a rule that masquerades the host's address, loaded %s kube-proxy's tables, it makes no difference which is asked first",
       async (when, { expect }) => {
-        await using namespace = await createNetworkNamespace();
-        await namespace.run("sh", ["-e", "-c", NODE]);
+        await using node = await createNode();
+        const { namespace } = node;
         if (when === "before") await namespace.run("sh", ["-c", MASQUERADE]);
         await loadRules(namespace, "nodeport", "nftables");
         if (when === "after") await namespace.run("sh", ["-c", MASQUERADE]);
@@ -143,8 +168,8 @@ describe.skipIf(reason !== undefined)(
     test("beside a table of svcproxy's that serves the same, kube-proxy's has no effect: the printed command takes it away", async ({
       expect,
     }) => {
-      await using namespace = await createNetworkNamespace();
-      await namespace.run("sh", ["-e", "-c", NODE]);
+      await using node = await createNode();
+      const { namespace } = node;
       await loadRules(namespace, "nodeport", "nftables");
       await applyOurs(namespace, "nodeport");
       const [cause, ...others] = (await diagnose(namespace, "nodeport", "nftables")).causes;
@@ -162,8 +187,8 @@ describe.skipIf(reason !== undefined)(
     test("where a kube-proxy still runs, or two say otherwise, that is told, from a snapshot as well", async ({
       expect,
     }) => {
-      await using namespace = await createNetworkNamespace();
-      await namespace.run("sh", ["-e", "-c", NODE]);
+      await using node = await createNode();
+      const { namespace } = node;
       await loadRules(namespace, "nodeport", "iptables");
       // The other set of objects has other endpoints for one of the services.
       await namespace.run("sh", [
@@ -190,8 +215,8 @@ describe.skipIf(reason !== undefined)(
     });
 
     test("chains that both marked as theirs are undone by each in turn", async ({ expect }) => {
-      await using namespace = await createNetworkNamespace();
-      await namespace.run("sh", ["-e", "-c", NODE]);
+      await using node = await createNode();
+      const { namespace } = node;
       await loadRules(namespace, "nodeport", "iptables");
       await namespace.run("sh", ["-e", "-c", "iptables -t nat -N SVCPROXY-OWNS"]);
       const { causes } = await diagnose(namespace, "nodeport", "iptables");

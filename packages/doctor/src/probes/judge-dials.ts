@@ -1,6 +1,7 @@
 import { traceToJson } from "@svcproxy/rules";
 import { type Endpoint, formatSocketAddress, InputError } from "@svcproxy/topology";
 import type { Cause, OpenQuestion, Sufferer } from "../cause.ts";
+import { sufferersOf as sufferersOfPort } from "../checks/check-own-listeners.ts";
 import { causeOfSilence } from "../checks/check-silence.ts";
 import type { Observation, ObservedHost } from "../observation.ts";
 import { causesOfStops } from "../walk/causes-of-stops.ts";
@@ -49,7 +50,7 @@ export function judgeDials(
   const usedUp = after === undefined ? undefined : portsUsedUp(observation.here.snapshot, after.snapshot);
   for (const { endpoint, result, by } of dialled) {
     if (result === "open" || known.has(formatSocketAddress(endpoint))) continue;
-    const sufferers = sufferersOf(endpoint, leaving);
+    const sufferers = sufferersOf(endpoint, { leaving, here: observation.here });
     const dropped = dropsMeanwhile(endpoint, { observation, leaving, after });
     const stop = directStop(endpoint, observation, sufferers);
     const way = dialledWay(endpoint, { leaving, here: observation.here });
@@ -74,10 +75,16 @@ export function judgeDials(
   return { causes: [...causesOfStops(stops), ...causes], open };
 }
 
-function sufferersOf(endpoint: Endpoint, leaving: readonly Leaving[]): readonly Sufferer[] {
-  return leaving
-    .filter(({ endpoint: other }) => other.address === endpoint.address && other.port === endpoint.port)
-    .map(({ sufferer }) => sufferer);
+function sufferersOf(
+  endpoint: Endpoint,
+  { leaving, here }: { readonly leaving: readonly Leaving[]; readonly here: ObservedHost },
+): readonly Sufferer[] {
+  const isIt = ({ address, port }: Endpoint) => address === endpoint.address && port === endpoint.port;
+  const found = leaving.filter((way) => isIt(way.endpoint)).map(({ sufferer }) => sufferer);
+  // One of this host's own, and one that is followed to nobody, leave by no device.
+  return found.length > 0
+    ? found
+    : here.plan.ports.filter(({ reachableEndpoints }) => reachableEndpoints.some(isIt)).flatMap(sufferersOfPort);
 }
 
 /** What of this host's rules stops a connection that is not to a service at all. */
