@@ -165,6 +165,27 @@ describe.each(["nftables", "iptables"])("by %s", (dataPath) => {
     },
   );
 
+  test("how long a change of endpoints took to be in force is in kube-proxy's metric", async () => {
+    const metrics = () => cluster.host.shell("curl -s http://127.0.0.1:10249/metrics");
+    const count = async () =>
+      Number(
+        /^kubeproxy_network_programming_duration_seconds_count\{ip_family="IPv4"\} (\d+)$/m.exec(await metrics())?.[1],
+      );
+    const before = await count();
+    const at = new Date().toISOString();
+    const annotations = { "endpoints.kubernetes.io/last-change-trigger-time": at };
+    const objects = objectsOf({ name: "noted", spec: { clusterIP: "10.96.2.9" }, endpoints: ["10.5.75.2"] });
+    await cluster.apply(objects.map((one) => ({ ...one, metadata: { ...one.metadata, annotations } })));
+    await answersAt("10.96.2.9:80");
+    await until(
+      async () => (await count()) === before + 1,
+      () => "the change is not measured",
+    );
+    expect(await metrics()).toMatch(/^rest_client_requests_total\{code="200",host="[^"]+",method="GET"\} \d+$/m);
+    await cluster.kubectl(["delete", "service,endpointslice", "-l", "kubernetes.io/service-name=noted"]);
+    await cluster.kubectl(["delete", "service", "noted"]);
+  });
+
   test("the node is deleted, and back: what it has is served, and balancers are told", async () => {
     await cluster.kubectl(["delete", "node", "node1"]);
     await until(
@@ -298,6 +319,26 @@ describe.each(["nftables", "iptables"] as const)("a kube-proxy of mode %s", (mod
       expect(client.stdout).toMatch(/\ngood \d{2,}, refused 0, lost 0\n$/);
     },
   );
+});
+
+test("on a node where kube-proxy was cleaned up svcproxy serves by iptables, and leaves behind what it left", async () => {
+  const kubeProxy = cluster.startKubeProxy("iptables");
+  onTestFinished(async () => {
+    await endOf(cluster.svcproxy(["cleanup"]));
+    await cluster.host.shell("nft flush ruleset");
+  });
+  await answersAt("10.96.1.1:80");
+  await kubeProxy.kill("SIGKILL");
+  await cluster.host.shell(`${process.env["KUBE_PROXY"]} --cleanup >/dev/null 2>&1; true`);
+  const firewall = () => cluster.host.shell("iptables-save | grep KUBE-FIREWALL");
+  const left = await firewall();
+  expect(left).toContain("-A INPUT -j KUBE-FIREWALL");
+  const agent = cluster.runAgent(["--data-path", "iptables"]);
+  await agent.says('"following"');
+  await answersAt("10.96.1.1:80");
+  expect(await agent.kill("SIGTERM")).toBe(0);
+  await endOf(cluster.svcproxy(["cleanup"]));
+  expect(await firewall()).toBe(left);
 });
 
 async function endOf(program: HostProgram) {
