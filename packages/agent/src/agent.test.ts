@@ -279,6 +279,35 @@ describe("a change that takes away most of what is served", () => {
     expect(await guard.holds(emptied, before, { withdrawn: new Set(endpoints) })).toBe(false);
   });
 
+  test("passes where the source says of all of it that it is meant, since something passed last", async () => {
+    const guard = new RemovalGuard({ least: 10, census: nothing, logger });
+    const [full, few] = [many, { web0: 1 }].map((ports) => planHost(topologyOf(ports), { host: "one" }));
+    if (full === undefined || few === undefined) throw new TypeError("there is no plan");
+    guard.told(false);
+    expect(await guard.holds(full, undefined)).toBe(false);
+    guard.told(true);
+    expect(await guard.holds(few, full)).toBe(false);
+    guard.told(false);
+    guard.told(true);
+    expect(await guard.holds(few, full)).toBe(true);
+    guard.told(true);
+    expect(await guard.holds(few, full)).toBe(true);
+    expect(await guard.holds(full, full)).toBe(false);
+    guard.told(true);
+    expect(await guard.holds(few, full)).toBe(false);
+  });
+
+  test("of a source that says what is meant passes through the agent, and not what it does not", async () => {
+    const guard = new RemovalGuard({ least: 10, census: nothing, logger });
+    const { agent, source, served } = await started(topologyOf(many), { guard });
+    source.set(topologyOf({ web0: 1 }), { isMeant: true });
+    await vi.waitFor(() => expect(served()).toEqual(["web0 1"]));
+    source.set(topologyOf(many));
+    await vi.waitFor(() => expect(served()).toHaveLength(12));
+    source.set(topologyOf({ web0: 1 }));
+    await vi.waitFor(() => expect(agent.status().held?.lost.vips).toEqual({ gone: 11, of: 12 }));
+  });
+
   test("counts VIPs that nobody is left behind, however few endpoints they shared", async () => {
     const guard = new RemovalGuard({ least: 10, census: nothing, logger });
     const shared = (count: number) =>

@@ -156,7 +156,10 @@ export class Agent {
   }
 
   async #take(event: SourceEvent): Promise<void> {
-    if (event.kind === "snapshot") this.#awaited.add(event.begun ?? []);
+    if (event.kind === "snapshot") {
+      this.#awaited.add(event.begun ?? []);
+      this.#options.guard?.told(event.isMeant);
+    }
     if (event.kind === "problem") this.#sourceFailed(event.problems, event.error);
     // Nothing may be taken away by a part of the state.
     else if (event.complete && this.#makePlan(event)) await this.#carryOut();

@@ -41,11 +41,21 @@ export class RemovalGuard {
   #held: (HeldChange & { readonly plan: HostPlan }) | undefined;
   #confirmed: HostPlan | undefined;
   #heldCount = 0;
+  /** Whether all that was told since something passed last is meant. */
+  #isMeant = false;
+  /** Whether nothing was told since. */
+  #hasPassed = false;
   /** At least so much of the plan in force is served, as far as it was counted. */
   #floor: { readonly plan: HostPlan; readonly answering: number; readonly endpoints: number } | undefined;
 
   constructor(options: RemovalGuardOptions) {
     this.#options = options;
+  }
+
+  /** A plan comes of a snapshot: see `SourceSnapshot.isMeant`. */
+  told(isMeant = false): void {
+    this.#isMeant = isMeant && (this.#hasPassed || this.#isMeant);
+    this.#hasPassed = false;
   }
 
   get held(): HeldChange | undefined {
@@ -67,6 +77,7 @@ export class RemovalGuard {
     { withdrawn = new Set() }: { readonly withdrawn?: ReadonlySet<string> | undefined } = {},
   ): Promise<boolean> {
     const { least, census, logger } = this.#options;
+    if (this.#isMeant && this.#held === undefined && inForce !== undefined) return false;
     if (least === 0 || plan === inForce || plan === this.#confirmed || this.#touchesFew(plan, inForce)) {
       if (this.#held !== undefined && plan !== this.#confirmed) logger.info("the change that was held back is undone");
       this.#release();
@@ -99,6 +110,8 @@ export class RemovalGuard {
 
   #release(): void {
     this.#held = undefined;
+    this.#isMeant = false;
+    this.#hasPassed = true;
   }
 
   /** Whether so little is otherwise that nothing has to be counted: most changes. */

@@ -70,6 +70,11 @@ export interface SourceSnapshot {
    * took them out. However many these are, their going needs no confirmation. Absent: nothing is known of any.
    */
   readonly withdrawn?: ReadonlySet<string>;
+  /**
+   * Whether all that it has not any more, beside the snapshot before it, was said to go, one by one, by who decides of it. However much it is, its
+   * going needs no confirmation. Absent: no; it may be missing by a mistake.
+   */
+  readonly isMeant?: boolean;
   /** Changes of endpoints that this snapshot is the first to tell, as far as the source says when each began. Absent: it does not. */
   readonly begun?: readonly BegunChange[];
   /** Registrations that are kept in `topology` although the source lost them: `warnings` names them. Absent: none. */

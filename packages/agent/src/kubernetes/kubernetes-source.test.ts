@@ -341,6 +341,23 @@ describe("a server that says nothing", () => {
   });
 });
 
+test("what events say has gone is meant to go, what a list lacks is not", async () => {
+  server.store.put(NODE);
+  for (const number of [1, 2, 3]) server.store.put(service(`web${number}`, `10.96.0.${number}`));
+  const { snapshot } = follow();
+  const of = async (count: number) => (await snapshot(({ topology }) => topology.services.length === count)).isMeant;
+  expect(await of(3)).toBe(false);
+  server.store.delete("Service", "default/web3");
+  expect(await of(2)).toBe(true);
+  await server.kill();
+  server.store.delete("Service", "default/web2");
+  server.store.compact();
+  await server.listen();
+  expect(await of(1)).toBe(false);
+  server.store.delete("Service", "default/web1");
+  expect(await of(0)).toBe(true);
+});
+
 test("what cannot be followed alone is an entry that is refused, and holds up nothing else", async () => {
   server.store.put(NODE);
   server.store.put(service("one", "10.96.0.1"));

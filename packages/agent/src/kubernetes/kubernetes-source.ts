@@ -71,6 +71,8 @@ export class KubernetesSource implements Source {
   #isDown = false;
   #backSinceMs: number | undefined;
   #isChanged = false;
+  /** Whether some of what is to be told came with a list: who is missing in one was not said to go. */
+  #isListed = false;
   #wake: () => void = () => {};
   /** What was told last: the problem, or what stands beside the topology. */
   #told = "";
@@ -160,13 +162,15 @@ export class KubernetesSource implements Source {
 
   #sinkOf({ kind, plural }: Resource): ReflectorSink {
     return {
-      set: (key, object) => {
+      set: (key, object, how) => {
+        this.#isListed ||= how === "list";
         this.#live.set(kind, key, stripped(object));
         if (kind === "EndpointSlice") this.#triggers.set(key, object);
         this.#count(kind);
         if (kind === "Node") this.#node.set(stripped(object));
       },
-      remove: (key) => {
+      remove: (key, how) => {
+        this.#isListed ||= how === "list";
         this.#live.remove(kind, key);
         if (kind === "EndpointSlice") this.#triggers.remove(key);
         this.#count(kind);
@@ -235,10 +239,13 @@ export class KubernetesSource implements Source {
     ]);
     const warnings: readonly Problem[] = [...this.#node.problems, ...state.warnings.map(problemOf)];
     const beside = JSON.stringify([warnings, this.#refused.list()]);
+    const isMeant = !this.#isListed;
+    this.#isListed = false;
     if (this.#hasState && changed !== "everything" && changed.size === 0 && beside === this.#told) return undefined;
     this.#told = beside;
     this.#hasState = true;
-    return { kind: "snapshot", topology, changed, complete: true, warnings, refused: this.#refused.list(), begun };
+    const refusedEntries = this.#refused.list();
+    return { kind: "snapshot", topology, changed, complete: true, warnings, refused: refusedEntries, begun, isMeant };
   }
 
   /** After nothing was heard, what is still missing is given a moment: else the state would be told in pieces. */

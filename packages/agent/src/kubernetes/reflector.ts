@@ -6,10 +6,13 @@ import { BackOff } from "./back-off.ts";
 import { currentVersion, listPages } from "./list-pages.ts";
 import type { Resource } from "./resource.ts";
 
+/** Whether an object is told because it changed, or with all the others that there are. */
+export type Telling = "change" | "list";
+
 /** Whoever is told of a resource; objects come as they are, by `namespace/name`, or their name alone. */
 export interface ReflectorSink {
-  set(key: string, object: ApiObject): void;
-  remove(key: string): void;
+  set(key: string, object: ApiObject, how: Telling): void;
+  remove(key: string, how: Telling): void;
   /** Something came, or the whole state is there now. */
   changed(): void;
   /** A byte came. */
@@ -164,7 +167,7 @@ export class Reflector {
     let version: string | undefined;
     // Where a page has expired, the list begins anew with the next try.
     for await (const page of listPages({ client, resource, onBytes: () => sink.heard() }, signal)) {
-      for (const item of page.items) seen.add(this.#set(item));
+      for (const item of page.items) seen.add(this.#set(item, "list"));
       version ??= page.version;
     }
     this.#version = version;
@@ -216,14 +219,14 @@ export class Reflector {
     switch (event["type"]) {
       case "ADDED":
       case "MODIFIED": {
-        const key = this.#set(object);
+        const key = this.#set(object, initial?.isOpen === true ? "list" : "change");
         if (initial?.isOpen === true) initial.seen.add(key);
         break;
       }
       case "DELETED": {
         const key = keyOf(object);
         initial?.seen.delete(key);
-        if (this.#known.delete(key)) sink.remove(key);
+        if (this.#known.delete(key)) sink.remove(key, initial?.isOpen === true ? "list" : "change");
         break;
       }
       case "BOOKMARK": {
@@ -252,10 +255,10 @@ export class Reflector {
   }
 
   /** @returns its key */
-  #set(object: ApiObject): string {
+  #set(object: ApiObject, how: Telling): string {
     const key = keyOf(object);
     this.#known.add(key);
-    this.#options.sink.set(key, object);
+    this.#options.sink.set(key, object, how);
     return key;
   }
 
@@ -265,7 +268,7 @@ export class Reflector {
     for (const key of this.#known) {
       if (seen.has(key)) continue;
       this.#known.delete(key);
-      sink.remove(key);
+      sink.remove(key, "list");
     }
     this.#isSynced = true;
     this.#streamFailures = 0;

@@ -11,6 +11,7 @@ type State =
       readonly complete: boolean;
       readonly refused: readonly RefusedEntry[];
       readonly begun: readonly BegunChange[];
+      readonly isMeant?: boolean;
     }
   | { readonly kind: "fault"; readonly error: InputError };
 
@@ -25,14 +26,19 @@ export class MemorySource implements Source {
   /**
    * @param options.complete false while only a part has come
    * @param options.begun changes of endpoints that it is the first to tell
+   * @param options.isMeant whether what is gone was said to go
    */
   set(
     topology: Topology,
-    { complete = true, begun = [] }: { complete?: boolean; begun?: readonly BegunChange[] } = {},
+    {
+      complete = true,
+      begun = [],
+      isMeant = false,
+    }: { complete?: boolean; begun?: readonly BegunChange[]; isMeant?: boolean } = {},
   ): void {
     this.#topology = topology;
     this.#refused.become([]);
-    this.#become({ kind: "topology", topology, complete, refused: [], begun });
+    this.#become({ kind: "topology", topology, complete, refused: [], begun, isMeant });
   }
 
   /** The last word of an entry cannot be taken. */
@@ -72,6 +78,7 @@ export class MemorySource implements Source {
           complete: state.complete,
           refused: state.refused,
           begun: state.begun,
+          isMeant: state.isMeant ?? false,
           ...shareUnchanged(state.topology, last?.topology),
         };
         yield last;
