@@ -280,4 +280,15 @@ export const NETWORK_CAUSES: readonly InjectedCause[] = [
     concerns: byRules,
     isAnywhere: true,
   },
+  {
+    name: "an overlay that sends from an address of before",
+    on: "cloudos1",
+    inject: "ip link set flannel.1 type vxlan id 1 local 192.168.1.99",
+    undo: "ip link set flannel.1 type vxlan id 1 local 192.168.1.6",
+    code: "TUNNEL_SOURCE_MISSING",
+    evidence: /no device has 192\.168\.1\.99/,
+    heals: true,
+    concerns: byRules,
+    isAnywhere: true,
+  },
 ];

@@ -1,6 +1,6 @@
 import type { LinkReading } from "@svcproxy/host";
 import { traceToJson } from "@svcproxy/rules";
-import { InputError, parseIpAddress } from "@svcproxy/topology";
+import { familyOf, InputError, parseIpAddress } from "@svcproxy/topology";
 import type { Cause, Sufferer } from "../cause.ts";
 import type { Observation, ObservedHost } from "../observation.ts";
 import { causeOf, type Finding } from "../walk/finding.ts";
@@ -19,6 +19,8 @@ export function checkTunnel(
   const link = at.snapshot.links.find(({ name }) => name === out);
   if (link?.kind !== "vxlan") return [];
   const here = (finding: Finding) => [causeOf(finding, { host: at.name, sufferers })];
+  const sourceless = sourceFinding(at, link);
+  if (sourceless !== undefined) return here(sourceless);
   const neighbour = at.snapshot.neighbours.find((one) => one.interface === out && one.address === nextHop);
   if (neighbour?.mac === undefined || neighbour.states.some((state) => state === "FAILED" || state === "INCOMPLETE"))
     return here(neighbourFinding({ out, nextHop, host: endpoint.host, states: neighbour?.states }));
@@ -38,6 +40,22 @@ export function checkTunnel(
   if (peer === undefined) return [];
   const incoming = outerStop(peer, outer);
   return incoming === undefined ? [] : [causeOf(incoming, { host: peer.name, sufferers })];
+}
+
+/** The device sends from one address, whatever the host has by now. */
+function sourceFinding(at: ObservedHost, { name, vxlan }: LinkReading): Finding | undefined {
+  const { local, id } = vxlan ?? {};
+  if (local === undefined || at.owns(local)) return undefined;
+  const own = at.plan.host.addresses.find((address) => familyOf(address) === familyOf(local) && at.owns(address));
+  return {
+    code: "TUNNEL_SOURCE_MISSING",
+    subject: `local ${local} of ${name}`,
+    text: `${name} of ${at.name} sends from ${local}, which this host does not have, so nothing of the overlay leaves it`,
+    evidence: [`ip -d link: ${name} has local ${local}`, `ip address: no device has ${local}`],
+    suspect: "a host that was given another address after flanneld had made the device",
+    remedy: own === undefined ? [] : [`ip link set ${name} type vxlan id ${id} local ${own}`],
+    hint: "Restart flanneld, which makes it anew and tells the other hosts",
+  };
 }
 
 function neighbourFinding({

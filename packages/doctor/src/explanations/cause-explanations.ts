@@ -232,6 +232,12 @@ export const CAUSE_EXPLANATIONS: Readonly<Record<CauseCode, Explanation>> = {
     evidence: "ip -d link of both hosts.",
     remedy: "Give both hosts the same settings of the overlay, and restart what makes it.",
   },
+  TUNNEL_SOURCE_MISSING: {
+    means:
+      "The overlay's device sends from an address that no device of its host has any more, so that nothing of it leaves: the host was given another address.",
+    evidence: "ip -d link: the device's local address; ip address has it nowhere.",
+    remedy: "Restart flanneld, which makes it anew; by hand ip link set flannel.1 type vxlan id VNI local ADDRESS.",
+  },
   BRIDGE_PORT_CLOSED: {
     means:
       "A port of the pods' bridge is up and passes nothing on, so that the pod behind it is not reached; or ports are isolated from each other, and so are the pods behind them.",

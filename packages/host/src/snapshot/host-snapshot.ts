@@ -73,6 +73,8 @@ export interface VxlanReading {
   readonly id: number;
   /** Of UDP. */
   readonly port: number;
+  /** The address that its packets leave from; absent: as the route says. */
+  readonly local?: IpAddress;
 }
 
 /** An IPsec policy that lets nothing pass: `ip xfrm policy … action block`. */

@@ -141,7 +141,9 @@ function readLink(reader: JsonReader, entry: JsonObject, path: Path): LinkReadin
   const counts = objectAt(entry, "stats64");
   const [address, kind, master] = [textAt(entry, "address"), textAt(info, "info_kind"), textAt(entry, "master")];
   const { hairpin, isolated, state: portState } = objectAt(info, "info_slave_data");
-  const { id, port } = objectAt(info, "info_data");
+  const data = objectAt(info, "info_data");
+  const { id, port } = data;
+  const local = parseIpAddress(textAt(data, "local") ?? textAt(data, "local6") ?? "");
   return {
     name,
     mtu: typeof entry["mtu"] === "number" ? entry["mtu"] : 0,
@@ -155,7 +157,9 @@ function readLink(reader: JsonReader, entry: JsonObject, path: Path): LinkReadin
     ...(typeof hairpin === "boolean" ? { hairpin } : {}),
     ...(typeof portState === "string" ? { portState } : {}),
     ...(typeof isolated === "boolean" ? { isIsolated: isolated } : {}),
-    ...(kind === "vxlan" && typeof id === "number" && typeof port === "number" ? { vxlan: { id, port } } : {}),
+    ...(kind === "vxlan" && typeof id === "number" && typeof port === "number"
+      ? { vxlan: { id, port, ...(local === undefined ? {} : { local }) } }
+      : {}),
     received: readCounts(objectAt(counts, "rx")),
     sent: readCounts(objectAt(counts, "tx")),
   };
