@@ -23,6 +23,17 @@ test("is collected when it is quiet: after the first plan, and after many", () =
   expect(collect).toHaveBeenCalledTimes(2);
 });
 
+test("is collected after a look that mended something, and after some that did not", () => {
+  const collect = vi.fn();
+  using garbage = new GarbageOfPlans({ collects: true, collect });
+  const look = (hasMended: boolean) => {
+    garbage.looked(hasMended);
+    vi.advanceTimersByTime(60_000);
+    return collect.mock.calls.length;
+  };
+  expect([true, true, false, false, false, false, false, true].map(look)).toEqual([1, 2, 2, 2, 2, 2, 3, 4]);
+});
+
 test("is not collected while plan follows plan", () => {
   const collect = vi.fn();
   using garbage = new GarbageOfPlans({ collects: true, collect });

@@ -135,7 +135,12 @@ export class HostAgent {
       onFailure: (failure) => this.#inForce.failed(failure),
     });
     this.#agent = agent;
-    this.#drift = new DriftKeeper({ mend: () => agent.mend(), logger });
+    const mend = async () => {
+      const found = await agent.mend();
+      this.#garbage?.looked(found !== undefined && found.length > 0);
+      return found;
+    };
+    this.#drift = new DriftKeeper({ mend, logger });
     const succession = new Succession({
       ...{ place, logger, signal, successorProgram: this.#options.successorProgram },
       whenAlone: () => this.#servePages(directory, { agent, chosen }),
