@@ -36,8 +36,8 @@ export interface AgentOptions {
   readonly isPaused?: () => boolean;
   /** Called after each plan that was carried out. */
   readonly onCarriedOut?: (outcome: CarriedOut) => void;
-  /** Called each time that none of a plan could be carried out; `isPartial`: only services that changed were to be. */
-  readonly onFailure?: (failure: { readonly isPartial: boolean }) => void;
+  /** Called each time that none of a plan could be carried out; `isPartial`: only services that changed were to be; `tookMs`: until it failed. */
+  readonly onFailure?: (failure: { readonly isPartial: boolean; readonly tookMs: number }) => void;
 }
 
 export interface CarriedOut {

@@ -77,6 +77,7 @@ export class Agent {
   #machineCheck: NodeJS.Timeout | undefined;
   #staleCheck: NodeJS.Timeout | undefined;
   #busySince: Date | undefined;
+  #turnStartedMs = 0;
   /** Whether what is under way concerns only services that changed. */
   #isPartial = false;
   #isReady = false;
@@ -127,6 +128,7 @@ export class Agent {
     this.#turn = this.#turn.then(async () => {
       if (this.#ending.signal.aborted) return;
       this.#busySince = new Date();
+      this.#turnStartedMs = performance.now();
       this.#isPartial = false;
       try {
         await work();
@@ -146,7 +148,8 @@ export class Agent {
       this.#ending.abort();
       return;
     }
-    this.#options.onFailure?.({ isPartial: this.#isPartial });
+    const tookMs = performance.now() - this.#turnStartedMs;
+    this.#options.onFailure?.({ isPartial: this.#isPartial, tookMs });
     if (error instanceof EnvironmentError) this.#failure = failureOf(error, this.#failure);
     else {
       this.#options.logger.error({ err: error }, "this is a bug in svcproxy: the plan could not be carried out");

@@ -152,6 +152,7 @@ test("what was changed, queued and forgotten has kube-proxy's names; older gener
       'kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds{ip_family="IPv4"}',
       Date.parse("2026-01-01T00:01:00.000Z") / 1000,
     ],
+    ['kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family="IPv4"}', 2],
     ['kubeproxy_sync_full_proxy_rules_duration_seconds_sum{ip_family="IPv4"}', 1.5],
     ['kubeproxy_sync_partial_proxy_rules_duration_seconds_bucket{ip_family="IPv4",le="0.004"}', 1],
     ['kubeproxy_conntrack_reconciler_sync_duration_seconds_sum{ip_family="IPv4"}', 0.007],

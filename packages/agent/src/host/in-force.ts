@@ -3,7 +3,13 @@ import { addCounts, countStates, NO_COUNTS, type ServicePortStatus } from "@svcp
 import type { HostPlan } from "@svcproxy/topology";
 import type { CarriedOut } from "../agent-options.ts";
 import { addTime, noTimes } from "../observe/times.ts";
-import { type ApplyTimes, addApply, NO_APPLIES, PROGRAMMING_TIME_BUCKETS_SECONDS } from "./apply-times.ts";
+import {
+  APPLY_TIME_BUCKETS_SECONDS,
+  type ApplyTimes,
+  addApply,
+  NO_APPLIES,
+  PROGRAMMING_TIME_BUCKETS_SECONDS,
+} from "./apply-times.ts";
 import type { MeasuredWork } from "./measured-work.ts";
 import { ServiceBook, type ServiceDetail } from "./service-book.ts";
 
@@ -12,8 +18,9 @@ export class InForce {
   readonly #services = new ServiceBook();
   #last: { readonly plan: HostPlan; digest?: string } | undefined;
   #applies = NO_APPLIES;
-  #fullApplies = NO_APPLIES;
-  #partialApplies = NO_APPLIES;
+  #tries = noTimes(APPLY_TIME_BUCKETS_SECONDS);
+  #fullTries = noTimes(APPLY_TIME_BUCKETS_SECONDS);
+  #partialTries = noTimes(APPLY_TIME_BUCKETS_SECONDS);
   #udpSettlings = NO_APPLIES;
   #deletedUdpFlows = NO_COUNTS;
   readonly #programmingTimes = {
@@ -32,13 +39,12 @@ export class InForce {
       this.#programmingTimes[family] = addTime(this.#programmingTimes[family], seconds);
     const at = new Date();
     this.#applies = addApply(this.#applies, { tookMs, at });
-    if (changed === undefined) this.#fullApplies = addApply(this.#fullApplies, { tookMs, at });
-    else this.#partialApplies = addApply(this.#partialApplies, { tookMs, at });
+    this.#tried({ isPartial: changed !== undefined, tookMs });
     if (settledUdpMs !== undefined) this.#udpSettlings = addApply(this.#udpSettlings, { tookMs: settledUdpMs, at });
     this.#ruleCounts = ruleCounts;
     const hasFailed = countStates(ports).failed > 0;
     // What did not go in by itself, and did when all was looked at, is a refusal as well.
-    if (hasFailed || refusedPart) this.failed({ isPartial: changed !== undefined });
+    if (hasFailed || refusedPart) this.#refused({ isPartial: changed !== undefined });
     if (this.#last?.plan !== plan) this.#last = { plan };
   }
 
@@ -51,17 +57,30 @@ export class InForce {
     return this.#applies;
   }
 
-  /** A plan could not be carried out, or not as it was to be; `isPartial`: only services that changed were to be written. */
-  failed({ isPartial }: { readonly isPartial: boolean }): void {
+  /** None of a plan could be carried out; `isPartial`: only services that changed were to be written. */
+  failed(failure: { readonly isPartial: boolean; readonly tookMs: number }): void {
+    this.#tried(failure);
+    this.#refused(failure);
+  }
+
+  #refused({ isPartial }: { readonly isPartial: boolean }): void {
     this.#failureCount += 1;
     if (isPartial) this.#partialFailureCount += 1;
+  }
+
+  #tried({ isPartial, tookMs }: { readonly isPartial: boolean; readonly tookMs: number }): void {
+    const seconds = tookMs / 1000;
+    this.#tries = addTime(this.#tries, seconds);
+    if (isPartial) this.#partialTries = addTime(this.#partialTries, seconds);
+    else this.#fullTries = addTime(this.#fullTries, seconds);
   }
 
   /** What the metrics tell of it beside the status. */
   get measured(): Omit<MeasuredWork, "objectChanges" | "requests" | "generations" | "cleanupFailureCount"> {
     return {
-      fullApplies: this.#fullApplies,
-      partialApplies: this.#partialApplies,
+      tries: this.#tries,
+      fullTries: this.#fullTries,
+      partialTries: this.#partialTries,
       udpSettlings: this.#udpSettlings,
       deletedUdpFlows: this.#deletedUdpFlows,
       programmingTimes: { ...this.#programmingTimes },

@@ -20,18 +20,18 @@ const PROGRAMMING = "kubeproxy_network_programming_duration_seconds";
 export const KUBE_PROXY_METRICS: readonly Metric[] = [
   durations(
     "kubeproxy_sync_proxy_rules_duration_seconds",
-    "How long it took to carry a plan out.",
-    (agent) => agent.status.applies,
+    "How long it took to carry a plan out, or to learn that this could not be.",
+    (agent) => agent.tries,
   ),
   durations(
     "kubeproxy_sync_full_proxy_rules_duration_seconds",
-    "How long it took to carry a plan out where everything on the machine was looked at.",
-    (agent) => agent.fullApplies,
+    "The same where everything on the machine was looked at.",
+    (agent) => agent.fullTries,
   ),
   durations(
     "kubeproxy_sync_partial_proxy_rules_duration_seconds",
-    "How long it took to carry a plan out where only the services that changed were looked at.",
-    (agent) => agent.partialApplies,
+    "The same where only the services that changed were to be written.",
+    (agent) => agent.partialTries,
   ),
   {
     type: "gauge",

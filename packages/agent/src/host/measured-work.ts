@@ -8,10 +8,12 @@ import type { ApplyTimes } from "./apply-times.ts";
 
 /** What an agent did so far, beside what its status tells. */
 export interface MeasuredWork {
-  /** Of the plans for which everything on the machine was looked at. */
-  readonly fullApplies: ApplyTimes;
-  /** Of those for which only some services were looked at. */
-  readonly partialApplies: ApplyTimes;
+  /** How long it took to carry plans out, or to learn that this could not be. */
+  readonly tries: Times;
+  /** Of those for which everything on the machine was looked at. */
+  readonly fullTries: Times;
+  /** Of those for which only some services were to be written. */
+  readonly partialTries: Times;
   /** How long it took to look for UDP flows that have to go, where plans made that necessary. */
   readonly udpSettlings: ApplyTimes;
   /** UDP flows that the kernel was made to forget. */

@@ -1,18 +1,25 @@
 import { exampleTopology, planHost } from "@svcproxy/topology";
-import { addApply, NO_APPLIES, PROGRAMMING_TIME_BUCKETS_SECONDS } from "../host/apply-times.ts";
+import {
+  APPLY_TIME_BUCKETS_SECONDS,
+  addApply,
+  NO_APPLIES,
+  PROGRAMMING_TIME_BUCKETS_SECONDS,
+} from "../host/apply-times.ts";
 import type { MeasuredAgent } from "../host/measured-agent.ts";
 import type { MeasuredWork } from "../host/measured-work.ts";
 import { addTime, noTimes } from "../observe/times.ts";
 import { exampleHostAgentStatus } from "./example-host-agent-status.ts";
 
 const at = new Date("2026-01-01T00:01:00.000Z");
+const NO_TRIES = noTimes(APPLY_TIME_BUCKETS_SECONDS);
 const NO_PROGRAMMING = noTimes(PROGRAMMING_TIME_BUCKETS_SECONDS);
 
 /** What an agent has done to which everything has happened, each thing another number of times. */
 export function exampleMeasuredWork(): MeasuredWork {
   return {
-    fullApplies: addApply(NO_APPLIES, { tookMs: 1_500, at }),
-    partialApplies: addApply(NO_APPLIES, { tookMs: 3, at }),
+    tries: addTime(addTime(NO_TRIES, 1.5), 0.003),
+    fullTries: addTime(NO_TRIES, 1.5),
+    partialTries: addTime(NO_TRIES, 0.003),
     udpSettlings: addApply(NO_APPLIES, { tookMs: 7, at }),
     programmingTimes: { 4: addTime(addTime(NO_PROGRAMMING, 0.3), 61), 6: NO_PROGRAMMING },
     deletedUdpFlows: { 4: 3, 6: 8 },
