@@ -220,11 +220,11 @@ export class Agent {
     const changed = before === undefined ? undefined : changedServices(plan, before.plan);
     this.#isPartial = changed !== undefined;
     const report = await session.apply(plan, changed === undefined ? {} : { changed });
-    const programmed = isHeld ? [] : this.#awaited.settle(session.status());
+    const ports = session.status();
+    const programmed = isHeld ? [] : this.#awaited.settle(ports);
     this.#isUnsure = false;
     this.#failure = undefined;
     await this.#carriedOut(plan, { session, report });
-    const ports = session.status();
     const isWhole = countStates(ports)["in-force"] === ports.length;
     const { deletedUdpFlows = NO_COUNTS, settledUdpMs, ruleCounts, refusedPart = false } = report;
     const tookMs = performance.now() - startedMs;
