@@ -81,6 +81,7 @@ describe.skipIf(reason !== undefined)(
       "conntrack --version",
       "ip -V",
       "setpriv --version",
+      "perl --version",
     ])("%s runs with what these packages bring", (line) => {
       expect(inImage(...line.split(" "))).toMatch(/\d+\.\d+/);
     });
