@@ -179,7 +179,7 @@ describe.skipIf(reason !== undefined)(
         severity: "warning",
         remedy: ["nft delete table ip kube-proxy"],
       });
-      expect(cause.text).toContain("svcproxy (nftables) is asked first, and what the other does has no effect");
+      expect(cause.text).toContain("connections go by svcproxy (nftables), and what the other does has no effect");
       for (const command of cause.remedy) await namespace.run("sh", ["-e", "-c", command]);
       expect(await diagnose(namespace, "nodeport", "nftables")).toMatchObject({ codes: [], open: [] });
     });

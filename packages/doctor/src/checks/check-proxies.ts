@@ -25,7 +25,7 @@ interface Shared {
   readonly dialled: Dialled;
   /** By part: where it sends connections; undefined for a program, of which that is not seen. */
   readonly ends: ReadonlyMap<ProxyPart, string | undefined>;
-  /** Who takes connections where all are asked; undefined where that is not known. */
+  /** Who is asked first; undefined where that is not known. */
   readonly winner: ProxyPart | undefined;
 }
 
@@ -46,7 +46,7 @@ function sharedOf(
         if (reached.length > 0) ends.set(part, listNames(reached));
         else if (part.tracer === undefined && isListened(at, dialled)) ends.set(part, undefined);
       }
-      return ends.size < 2 ? [] : [{ dialled, ends, winner: winnerOf(at, { dialled, parts: [...ends.keys()] }) }];
+      return ends.size < 2 ? [] : [{ dialled, ends, winner: winnerOf(dialled, [...ends.keys()]) }];
     });
 }
 
@@ -97,23 +97,12 @@ function tracesOf(tracer: Tracer, { client, frontend, port, to }: Dialled): read
   }
 }
 
-function winnerOf(
-  at: ObservedHost,
-  { dialled, parts }: { readonly dialled: Dialled; readonly parts: readonly ProxyPart[] },
-): ProxyPart | undefined {
-  const tracer = at.tracer(dialled.port.family);
-  const branches = tracer === undefined ? [] : tracesOf(tracer, dialled).flatMap((trace) => trace.branches);
-  const winners = new Set(
-    branches.map((branch) => {
-      if (branch.kind === "undecided") return undefined;
-      const { destinationNat } = branch.ended.state;
-      return parts.find(({ tracer: own, isIn }) =>
-        destinationNat === undefined ? own === undefined : isIn(destinationNat.table),
-      );
-    }),
-  );
-  const [winner] = winners;
-  return winners.size === 1 ? winner : undefined;
+/** Whose rules are asked first; of one priority that is not known. */
+function winnerOf({ client }: Dialled, parts: readonly ProxyPart[]): ProxyPart | undefined {
+  const hook = client.place === "host" ? "output" : "prerouting";
+  const first = Math.min(...parts.map(({ priorityAt }) => priorityAt(hook) ?? Number.POSITIVE_INFINITY));
+  const firsts = parts.filter(({ priorityAt }) => (priorityAt(hook) ?? Number.POSITIVE_INFINITY) === first);
+  return firsts.length === 1 ? firsts[0] : undefined;
 }
 
 function namesOf(parts: readonly ProxyPart[]): readonly string[] {
@@ -138,12 +127,12 @@ function sharedCause(at: ObservedHost, shared: readonly Shared[]): Cause {
   return causeOf(
     {
       code: "TWO_PROXIES",
-      severity: differing.length > 0 || winner === undefined ? "error" : "warning",
+      severity: differing.length > 0 ? "error" : "warning",
       subject: `service proxies ${names.join(", ")}`,
       text: `${names.join(" and ")} ${names.length > 2 ? "all" : "both"} serve ${services.length > MOST_NAMED ? `${services.length} services` : listNames(services)} here: ${
         winner === undefined
           ? "which of them takes a connection is not known"
-          : `${winner} is asked first, and what ${names.length > 2 ? "the others do" : "the other does"} has no effect`
+          : `connections go by ${winner}, and what ${names.length > 2 ? "the others do" : "the other does"} has no effect`
       }`,
       evidence: [
         `${places.join(" and ")} take connections to the same ${shared.length} frontends, ${shared.slice(0, 1).map(frontendOf).join()} among them`,

@@ -1,4 +1,4 @@
-import { createTracer, type HostRules, isProxyTable, type Tracer } from "@svcproxy/rules";
+import { createTracer, type HostRules, isProxyTable, type NftTable, type Tracer } from "@svcproxy/rules";
 import type { ObservedHost } from "../observation.ts";
 import { isProxyChain } from "../walk/read-branch.ts";
 
@@ -10,8 +10,8 @@ export interface ProxyPart {
   readonly place: string;
   /** What sends a connection on, asked alone; undefined for a program, which takes those at its sockets. */
   readonly tracer: Tracer | undefined;
-  /** Whether a translation in this table is this one's. */
-  readonly isIn: (table: string) => boolean;
+  /** Where its rules that translate hang: the least priority is asked first. Undefined: the hook has none. */
+  readonly priorityAt: (hook: "prerouting" | "output") => number | undefined;
 }
 
 /** Those of all service proxies on a host. */
@@ -25,7 +25,7 @@ export function proxyParts(at: ObservedHost, rules: HostRules): readonly ProxyPa
     return [
       {
         ...{ name: `${table.name} (nftables)`, place: `table ${name}`, tracer: alone({ nft: { tables: [table] } }) },
-        isIn: (other) => other === name,
+        priorityAt: (hook) => natPriority(table, hook),
       },
     ];
   });
@@ -36,24 +36,36 @@ export function proxyParts(at: ObservedHost, rules: HostRules): readonly ProxyPa
     const who = writersOf(tables.flatMap(({ chains }) => chains.map(({ name }) => name)));
     return [
       {
-        name: `${who.length === 0 ? "rules that nobody marked as theirs" : who.join(" with ")} (${variant})`,
+        name: `${who.length === 0 ? "unmarked rules" : who.join(" with ")} (${variant})`,
         place: `chains KUBE-… of ${variant}`,
         tracer: alone({ iptables: [one] }),
-        isIn: (table) => table === (rules.iptables.length > 1 ? `nat (${one.variant ?? "legacy"})` : "nat"),
+        priorityAt: () => IPTABLES_NAT_PRIORITY,
       },
     ];
   });
-  const program = sockets.flatMap(({ holders }) => holders).find(({ command }) => isOurProgram(command));
+  const vips = new Set<string | undefined>(at.plan.ports.flatMap(({ service }) => service.clusterIPs));
+  const program = sockets
+    .filter(({ address }) => vips.has(address))
+    .flatMap(({ holders }) => holders)
+    .find(({ command }) => isOurProgram(command));
   const ofPrograms: readonly ProxyPart[] =
     program === undefined
       ? []
       : [
           {
             ...{ name: "svcproxy (userspace)", place: `sockets of pid ${program.pid}` },
-            ...{ tracer: undefined, isIn: () => false },
+            ...{ tracer: undefined, priorityAt: () => Number.POSITIVE_INFINITY },
           },
         ];
   return [...ofNft, ...ofIptables, ...ofPrograms];
+}
+
+/** Of nat PREROUTING and OUTPUT. @see linux netfilter_ipv4.h */
+const IPTABLES_NAT_PRIORITY = -100;
+
+function natPriority({ chains }: NftTable, hook: "prerouting" | "output"): number | undefined {
+  const priorities = chains.flatMap(({ base }) => (base?.type === "nat" && base.hook === hook ? [base.priority] : []));
+  return priorities.length === 0 ? undefined : Math.min(...priorities);
 }
 
 /** As the kernel calls the process: the executable, or Node with the program. */
