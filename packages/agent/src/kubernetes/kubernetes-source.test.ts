@@ -341,6 +341,21 @@ describe("a server that says nothing", () => {
   });
 });
 
+test("a server that is back is followed at once, however long the pause would be that failures have made", async () => {
+  server.store.put(NODE);
+  server.store.put(service("one", "10.96.0.1"));
+  const hour = 3_600_000;
+  const { next, snapshot } = follow({ firstRetryMs: hour, longestRetryMs: hour, silenceMs: 60 });
+  await snapshot();
+  await server.kill();
+  expect(await next()).toMatchObject({ kind: "problem" });
+  server.store.put(service("two", "10.96.0.2"));
+  server.store.put(slice("one", "10.5.75.2"));
+  await server.listen();
+  const after = await snapshot((one) => one.topology.services.length === 2 && endpointsOf(one).length === 1);
+  expect(after.refused).toEqual([]);
+});
+
 test("what events say has gone is meant to go, what a list lacks is not", async () => {
   server.store.put(NODE);
   for (const number of [1, 2, 3]) server.store.put(service(`web${number}`, `10.96.0.${number}`));

@@ -45,6 +45,8 @@ const SILENCE_MS = 30_000;
 const ANSWER_MS = 10_000;
 /** One resource alone has to be missed for so many times longer. */
 const PARTIAL = 3;
+/** Pauses after failures are cut short at most so often. */
+const HURRY_MS = 5_000;
 /** An API server that is started anew is back within this, as a rule. */
 const GRACE_MS = 10_000;
 
@@ -70,6 +72,7 @@ export class KubernetesSource implements Source {
   /** Whether the last that was told is that there is no newer state. */
   #isDown = false;
   #backSinceMs: number | undefined;
+  #hurriedAtMs = Number.NEGATIVE_INFINITY;
   #isChanged = false;
   /** Whether some of what is to be told came with a list: who is missing in one was not said to go. */
   #isListed = false;
@@ -177,14 +180,14 @@ export class KubernetesSource implements Source {
         if (kind === "Node") this.#node.remove();
       },
       changed: () => {
-        this.#failures.delete(plural);
+        this.#recovered(plural);
         this.#change();
       },
       heard: () => {
         this.#lastHeard = new Date();
       },
       opened: () => {
-        if (this.#failures.delete(plural)) this.#change();
+        if (this.#recovered(plural)) this.#change();
       },
       failed: (error) => {
         const { graceMs = GRACE_MS } = this.#options;
@@ -196,6 +199,20 @@ export class KubernetesSource implements Source {
         for (const times of [1, PARTIAL]) setTimeout(() => this.#change(), times * graceMs + 1).unref();
       },
     };
+  }
+
+  /** Where one is followed again, the others may be; but a server that takes each and drops it is not asked without a pause. */
+  #recovered(plural: string): boolean {
+    const isBack = this.#failures.delete(plural);
+    if (isBack) this.#retryNow();
+    return isBack;
+  }
+
+  #retryNow(): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#hurriedAtMs < HURRY_MS) return;
+    this.#hurriedAtMs = nowMs;
+    for (const reflector of this.#reflectors) reflector.retryNow();
   }
 
   #change(): void {
@@ -325,6 +342,7 @@ export class KubernetesSource implements Source {
         const [resource] = resourcesOf(this.#options.node);
         const version = await currentVersion({ client, resource, onBytes: () => this.#sinkOf(resource).heard() }, both);
         for (const reflector of this.#reflectors) reflector.serverIsAt(version);
+        this.#retryNow();
       } catch {
         // They say themselves what is wrong, once they cannot connect.
         for (const reflector of this.#reflectors) reflector.reconnect();

@@ -3,7 +3,7 @@ import type { ClusterObject } from "../testing/cluster-store.ts";
 import { type ScriptedAnswer, TestApiServer } from "../testing/test-api-server.ts";
 import { ApiClient } from "./api-client.ts";
 import { ApiError } from "./api-error.ts";
-import { Reflector } from "./reflector.ts";
+import { Reflector, type ReflectorOptions } from "./reflector.ts";
 import { resourcesOf } from "./resource.ts";
 
 let server: TestApiServer;
@@ -24,7 +24,7 @@ function service(name: string, more: object = {}): ClusterObject {
 }
 
 /** A reflector of services, and what its sink was told. */
-function follow(options: { readonly watchSilenceMs?: number } = {}) {
+function follow(options: Partial<ReflectorOptions> = {}) {
   const client = new ApiClient({ server: server.url, skipsVerification: false, user: {} }, { version: "0" });
   const told: string[] = [];
   const failures: unknown[] = [];
@@ -315,6 +315,21 @@ test("a server that asks to be left alone is", async () => {
   await has("one");
   expect(failures).toHaveLength(2);
   expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(900);
+});
+
+test("who says that the server is there ends the pause after a failure, and not one that the server asked for", async () => {
+  server.script = () => ({ status: 500, body: "no" });
+  const { failures, reflector } = follow({ firstRetryMs: 3_600_000, longestRetryMs: 3_600_000 });
+  await expect.poll(() => failures.length).toBe(1);
+  server.script = () => ({ status: 500, body: "not now", headers: { "retry-after": "1" } });
+  reflector.retryNow();
+  await expect.poll(() => failures.length).toBe(2);
+  const asked = server.requests.length;
+  server.script = () => undefined;
+  server.store.put(service("one"));
+  reflector.retryNow();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(server.requests).toHaveLength(asked);
 });
 
 test("refused for good, it goes on asking", async () => {

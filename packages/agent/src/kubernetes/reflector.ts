@@ -72,6 +72,8 @@ export class Reflector {
   /** Whether the connection was lost since: another server may be there now. */
   #wasLost = false;
   #watch: AbortController | undefined;
+  /** Ends the pause before something that failed is tried again, unless the server asked for it. */
+  #pause: AbortController | undefined;
 
   constructor(options: ReflectorOptions) {
     this.#options = options;
@@ -93,7 +95,7 @@ export class Reflector {
         if (performance.now() - startedMs < SHORT_WATCH_MS) await pause(this.#backOff.failed(), signal);
       } catch (error) {
         if (signal.aborted) return;
-        await pause(this.#judge(error), signal);
+        await this.#waitAfter(error, signal);
       }
     }
   }
@@ -102,6 +104,12 @@ export class Reflector {
   restart(): void {
     this.#version = undefined;
     this.#watch?.abort();
+    this.retryNow();
+  }
+
+  /** The server is there: what failed is tried again at once. */
+  retryNow(): void {
+    this.#pause?.abort();
   }
 
   /** Opens the watch anew: nobody is at the other end. */
@@ -115,6 +123,16 @@ export class Reflector {
     if (this.#version === undefined || Number(this.#version) <= Number(version)) return;
     this.#version = undefined;
     this.#watch?.abort();
+  }
+
+  async #waitAfter(error: unknown, signal: AbortSignal): Promise<void> {
+    const isAsked = error instanceof ApiError && error.status?.retryAfterMs !== undefined;
+    const ms = this.#judge(error);
+    if (isAsked || ms === OPTIONAL_RETRY_MS) return pause(ms, signal);
+    const ending = new AbortController();
+    this.#pause = ending;
+    await pause(ms, AbortSignal.any([signal, ending.signal]));
+    this.#pause = undefined;
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
