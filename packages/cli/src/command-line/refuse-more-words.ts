@@ -24,7 +24,7 @@ export function refuseMoreWords(command: Command): void {
   const { takesNoMore } = helpOf(command);
   const named = more.slice(0, NAMED_WORDS).map(quote).join(", ");
   const rest = more.length > NAMED_WORDS ? ` and ${more.length - NAMED_WORDS} more` : "";
-  const taken = registeredArguments.map((argument) => argument.name()).join(", ");
+  const taken = registeredArguments.map((argument) => `<${argument.name()}>`).join(" ");
   const what = taken === "" ? "takes no arguments" : `takes ${taken} alone`;
   const hint = takesNoMore === undefined ? "" : `\n  hint: ${takesNoMore}`;
   command.error(`error: ${pathOf(command)} ${what}, and nothing can be made of ${named}${rest}${hint}`);

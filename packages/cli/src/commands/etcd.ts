@@ -68,7 +68,7 @@ function addDrain(etcd: Command, run: RunCommand): void {
   for (const name of ["drain", "undrain"] as const) {
     const argument = "SERVICE/ID: ID is what svcproxy register calls it, a pod's name, or ip:port";
     const command = addHelp(etcd.command(name).argument("<endpoint>", argument), {
-      takesNoMore: "One endpoint at a time: svcproxy etcd drain SERVICE/ID",
+      takesNoMore: `One endpoint at a time: svcproxy etcd ${name} SERVICE/ID`,
       about: about[name],
       notes:
         name === "drain"
