@@ -264,6 +264,19 @@ describe("a change that takes away most of what is served", () => {
     expect(await agent.confirm()).toBeUndefined();
   });
 
+  test("is measured once it is confirmed, not while what was in force is carried out again", async () => {
+    const guard = new RemovalGuard({ least: 10, census: nothing, logger });
+    const programmed: number[] = [];
+    const { agent, source } = await started(topologyOf(many), {
+      guard,
+      onCarriedOut: (outcome) => void programmed.push(outcome.programmed.length),
+    });
+    source.set(topologyOf({ web0: 2 }), { begun: [{ service: "default/web0", family: 4, at: new Date() }] });
+    await vi.waitFor(() => expect(agent.status().held).toBeDefined());
+    await agent.confirm();
+    expect([programmed.at(-1), programmed.filter((count) => count > 0)]).toEqual([1, [1]]);
+  });
+
   test("passes where the source knows that it is meant, as far as it knows", async () => {
     const guard = new RemovalGuard({ least: 10, census: nothing, logger });
     const full = topologyOf(many);
