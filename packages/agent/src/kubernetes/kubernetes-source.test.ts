@@ -356,6 +356,24 @@ test("a server that is back is followed at once, however long the pause would be
   expect(after.refused).toEqual([]);
 });
 
+test("watches that are opened and break off at once, again and again, are told", async () => {
+  server.store.put(NODE);
+  const { next, snapshot } = follow({ firstRetryMs: 100 });
+  await snapshot();
+  await server.kill();
+  server.script = ({ query }) => (query.get("watch") === "true" ? { body: "what is this\n" } : undefined);
+  await server.listen();
+  const told = async (): Promise<string> => {
+    const event = await next();
+    const texts = event.kind === "problem" ? event.problems.map(({ text }) => text).join() : "";
+    return /is not JSON/.test(texts) ? texts : told();
+  };
+  expect(await told()).toContain("a line of the answer is not JSON: what is this");
+  server.script = () => undefined;
+  server.store.put(service("one", "10.96.0.1"));
+  expect((await snapshot(({ topology }) => topology.services.length === 1)).refused).toEqual([]);
+});
+
 test("what events say has gone is meant to go, what a list lacks is not", async () => {
   server.store.put(NODE);
   for (const number of [1, 2, 3]) server.store.put(service(`web${number}`, `10.96.0.${number}`));

@@ -17,7 +17,7 @@ export interface ReflectorSink {
   changed(): void;
   /** A byte came. */
   heard(): void;
-  /** A watch is open. */
+  /** A watch is open, and lasts. */
   opened(): void;
   /** It could not be followed. Told again each time. */
   failed(error: unknown): void;
@@ -36,6 +36,8 @@ export interface ReflectorOptions {
 
 const FIRST_RETRY_MS = 200;
 const LONGEST_RETRY_MS = 30_000;
+/** A watch that is open for as long as so many of the first pauses lasts. */
+const LASTING_RETRIES = 5;
 /** A server that lacks a resource may be another one soon. */
 const OPTIONAL_RETRY_MS = 600_000;
 /** A watch that ends sooner, as it should, did not last: it is opened again with a pause. */
@@ -192,6 +194,11 @@ export class Reflector {
     this.#replaced(seen);
   }
 
+  /** One that breaks off sooner, again and again, is none. */
+  get #lastsAfterMs(): number {
+    return LASTING_RETRIES * (this.#options.firstRetryMs ?? FIRST_RETRY_MS);
+  }
+
   async #openWatch(signal: AbortSignal, { isInitial }: { readonly isInitial: boolean }): Promise<void> {
     const { client, resource, sink, watchSilenceMs = WATCH_SILENCE_MS } = this.#options;
     const ending = new AbortController();
@@ -199,6 +206,7 @@ export class Reflector {
     const seconds = Math.round(LEAST_WATCH_S * (1 + Math.random()));
     const overtime = setTimeout(() => ending.abort(), seconds * 1000 + OVERTIME_MS);
     const silence = setTimeout(() => ending.abort(), watchSilenceMs);
+    const lasting = new LastingWatch(() => sink.opened(), this.#lastsAfterMs);
     const initial = isInitial ? new InitialEvents(() => ending.abort(NO_END)) : undefined;
     const query = {
       ...resource.query,
@@ -210,7 +218,7 @@ export class Reflector {
       const events = client.watch({ path: resource.path, query, signal: both }, () => {
         sink.heard();
         silence.refresh();
-        if (!isInitial) sink.opened();
+        if (!isInitial) lasting.heard();
         initial?.heard();
       });
       for await (const event of events) this.#take(event, initial);
@@ -223,6 +231,7 @@ export class Reflector {
     } finally {
       clearTimeout(overtime);
       clearTimeout(silence);
+      lasting.stop();
       initial?.stop();
       this.#watch = undefined;
     }
@@ -313,6 +322,26 @@ function refusedStream(): ApiError {
   return new ApiError(message, {
     status: { code: 501, reason: "", message, retryAfterMs: undefined, causes: [] },
   });
+}
+
+/** Tells of a watch once it has been open for some time. */
+class LastingWatch {
+  readonly #onLasting: () => void;
+  readonly #afterMs: number;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(onLasting: () => void, afterMs: number) {
+    this.#onLasting = onLasting;
+    this.#afterMs = afterMs;
+  }
+
+  heard(): void {
+    this.#timer ??= setTimeout(this.#onLasting, this.#afterMs);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
 }
 
 /** Objects of a stream that is to bring all there are. */
