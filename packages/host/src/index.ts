@@ -1,6 +1,7 @@
 export * from "./conntrack/connections.ts";
 export * from "./conntrack/conntrack.ts";
 export * from "./conntrack/conntrack-limits.ts";
+export * from "./conntrack/held-connections.ts";
 export * from "./conntrack/tracked-connections.ts";
 export * from "./data-path/census.ts";
 export * from "./data-path/compose-plan.ts";

@@ -27,6 +27,7 @@ import { describeHostAgent } from "./describe-host-agent.ts";
 import { DriftKeeper } from "./drift-keeper.ts";
 import { FindingsKeeper, lookByProgram, type Served } from "./findings-keeper.ts";
 import { GarbageOfPlans } from "./garbage-of-plans.ts";
+import { HeldConnections } from "./held-connections.ts";
 import type { HostAgentOptions } from "./host-agent-options.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
 import { InForce } from "./in-force.ts";
@@ -67,6 +68,7 @@ export class HostAgent {
   #isKeeping = false;
   #isServing = false;
   #old: OldDataPaths | undefined;
+  #held: HeldConnections | undefined;
   #findings: FindingsKeeper | undefined;
   #garbage: GarbageOfPlans | undefined;
 
@@ -111,7 +113,10 @@ export class HostAgent {
     this.#garbage = this.#opened.use(new GarbageOfPlans({ collects: chosen.dataPath.name !== "userspace" }));
     const { signal } = this.#ending;
     signal.throwIfAborted();
+    const held = new HeldConnections({ machine: this.#tools.machine, logger, signal });
+    this.#held = held;
     this.#old = new OldDataPaths({
+      ...(chosen.dataPath.name === "userspace" ? { held } : {}),
       ...{ others: chosen.others, now: chosen.dataPath.name, logger, signal },
       besideKubeProxy: this.#options.replacesKubeProxy === true,
     });
@@ -270,6 +275,7 @@ export class HostAgent {
     await this.#succession?.becomeTheOnly();
     if (this.#ending.signal.aborted) return;
     this.#old?.retire();
+    if (this.#chosen?.dataPath.name !== "userspace") void this.#held?.release();
     this.#replacement?.serves();
   }
 
@@ -373,8 +379,10 @@ export class HostAgent {
     try {
       if (isSucceeded) await this.#opened.disposeAsync();
       const drainMs = isSucceeded ? Number.POSITIVE_INFINITY : DEFAULT_PROXY_OPTIONS.drainTimeoutMs;
-      if (dataPath instanceof UserspaceDataPath) await dataPath.stop(drainMs);
-      else if (cleansUpOnExit && !isSucceeded) await this.#cleanUp(dataPath);
+      if (dataPath instanceof UserspaceDataPath) {
+        await dataPath.stop(drainMs);
+        if (!isSucceeded) await this.#held?.release();
+      } else if (cleansUpOnExit && !isSucceeded) await this.#cleanUp(dataPath);
     } finally {
       this.#serviceManager.close();
       await this.#opened.disposeAsync();

@@ -3,6 +3,7 @@ import { EnvironmentError, type Problem, problemOfError, problemSentence } from 
 import type { Logger } from "pino";
 import { RetryTimer } from "../retry-timer.ts";
 import type { KeptDataPath } from "./choose-data-path.ts";
+import type { HeldConnections } from "./held-connections.ts";
 
 export interface OldDataPathsOptions {
   /** Those that are not in use, and that may have something of ours from before. */
@@ -11,6 +12,8 @@ export interface OldDataPathsOptions {
   readonly now: string;
   /** Whether a kube-proxy is being replaced, whose chains have the names of ours. */
   readonly besideKubeProxy: boolean;
+  /** What keeps connections that go by one of them, while it is removed; absent: what serves now translates them. */
+  readonly held?: Pick<HeldConnections, "during">;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
@@ -62,9 +65,10 @@ export class OldDataPaths {
 
   /** @returns why it could not be */
   async #remove(other: KeptDataPath): Promise<Problem | undefined> {
-    const { logger, now, besideKubeProxy, signal } = this.#options;
+    const { logger, now, besideKubeProxy, held, signal } = this.#options;
+    const cleanup = () => other.cleanup({ signal, handsOver: true });
     try {
-      const { removed, problems: all } = await other.cleanup({ signal, handsOver: true });
+      const { removed, problems: all } = await (held === undefined ? cleanup() : held.during(other, cleanup));
       const problems = besideKubeProxy ? all.filter(({ code }) => code !== "UNMARKED_RULES") : all;
       if (removed.length > 0)
         logger.info({ removed }, `${now} serves now; removed ours from ${other.name}: ${removed.join(", ")}`);

@@ -120,6 +120,29 @@ describe.skipIf(reason !== undefined)(
       },
     );
 
+    test.for(["nftables", "iptables"] as const)(
+      "from %s to userspace, connections that are open stay, no dial is refused, and what holds them goes with the agent",
+      async (dataPath, { expect }) => {
+        await using host = await startHost();
+        const before = runAgent(host, dataPath);
+        await hasState(host, "following");
+        const held = await holdConnection(host, VIP);
+        const dialler = await dialWithoutPause(host);
+        expect(await before.kill("SIGTERM")).toBe(0);
+        const agent = runAgent(host, "userspace");
+        await agent.says(`removed ours from ${dataPath}`);
+        await isServed(host);
+        held.signal("SIGUSR2");
+        await held.says("answered");
+        await held.kill("SIGTERM");
+        await dialler.kill("SIGTERM");
+        expect(dialler.stdout).toMatch(/lost 0 of [1-9]\d+/);
+        expect(await host.shell("nft list tables")).toContain("inet svcproxy-held");
+        expect(await agent.kill("SIGTERM")).toBe(0);
+        expect(await host.shell("nft list tables")).not.toContain("svcproxy");
+      },
+    );
+
     test("what a data path cannot do, or another program holds, does not keep what served before it, nor the rest from being kept", async ({
       expect,
     }) => {

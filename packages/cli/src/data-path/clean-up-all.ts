@@ -1,4 +1,12 @@
-import { type DataPath, MissingTool, removeTraceLeftover, TRACE_TABLE, thisMachine } from "@svcproxy/host";
+import {
+  type DataPath,
+  HELD_TABLE,
+  MissingTool,
+  releaseConnections,
+  removeTraceLeftover,
+  TRACE_TABLE,
+  thisMachine,
+} from "@svcproxy/host";
 import { EnvironmentError, type Problem, problemOfError } from "@svcproxy/topology";
 import { cleanUpUserspace } from "@svcproxy/userspace";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
@@ -16,7 +24,7 @@ export async function cleanUpAll(context: CommandContext, { json }: { readonly j
     await openTables(context, {}),
     await openRules(context, {}),
     { name: "userspace", cleanup: () => cleanUpUserspace({}, thisMachine) },
-    { name: "trace", cleanup: () => cleanUpTrace(context.signal) },
+    { name: "trace", cleanup: () => cleanUpTables(context.signal) },
   ];
   for (const dataPath of dataPaths) {
     const found = await cleanUp(dataPath, context.signal);
@@ -40,9 +48,11 @@ interface Cleanable extends Pick<DataPath, "cleanup"> {
   readonly name: DataPath["name"] | "trace";
 }
 
-async function cleanUpTrace(signal: AbortSignal) {
+async function cleanUpTables(signal: AbortSignal) {
   const isFound = await removeTraceLeftover(thisMachine, { signal });
-  return { removed: isFound ? [`table ${TRACE_TABLE}`] : [], problems: [] };
+  const isHeld = await releaseConnections(thisMachine, { signal });
+  const removed = [...(isFound ? [`table ${TRACE_TABLE}`] : []), ...(isHeld ? [`table ${HELD_TABLE}`] : [])];
+  return { removed, problems: [] };
 }
 
 async function cleanUp(

@@ -1,0 +1,55 @@
+import { forgetUnansweredDials, holdConnections, type Machine, releaseConnections } from "@svcproxy/host";
+import { EnvironmentError } from "@svcproxy/topology";
+import type { Logger } from "pino";
+import type { KeptDataPath } from "./choose-data-path.ts";
+
+export interface HeldConnectionsOptions {
+  readonly machine: Pick<Machine, "run" | "hasTool">;
+  readonly logger: Logger;
+  /** Aborted when the agent ends. */
+  readonly signal: AbortSignal;
+}
+
+/** A dial is tried again after a second. */
+const FORGET_AFTER_MS = 500;
+const RELEASED_WITHIN_MS = 5_000;
+
+/** Connections that rules of before carry, while a process carries all new ones. */
+export class HeldConnections {
+  readonly #options: HeldConnectionsOptions;
+
+  constructor(options: HeldConnectionsOptions) {
+    this.#options = options;
+  }
+
+  /** Takes away what is ours of another data path, and keeps the connections that went by it. */
+  async during<T>(other: Pick<KeptDataPath, "census">, remove: () => Promise<T>): Promise<T> {
+    const { machine, signal } = this.#options;
+    const { vips } = await other.census({ signal });
+    const isHeld = vips.size > 0 && (await holdConnections(machine, { signal }));
+    const removed = await remove();
+    if (isHeld) this.#forgetLater();
+    return removed;
+  }
+
+  /** What this host dialled in between has an answer that leads nowhere: the VIP is its own by now. */
+  #forgetLater(): void {
+    const { machine, logger, signal } = this.#options;
+    const timer = setTimeout(() => {
+      forgetUnansweredDials(machine, { families: [4, 6], signal }).catch((err: unknown) => {
+        if (!(err instanceof EnvironmentError)) logger.warn({ err }, "cannot forget dials that nobody answered");
+      });
+    }, FORGET_AFTER_MS);
+    signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+  }
+
+  /** They end with their translation: where rules serve again, these translate them. Never rejects. */
+  async release(): Promise<void> {
+    const { machine, logger } = this.#options;
+    try {
+      await releaseConnections(machine, { signal: AbortSignal.timeout(RELEASED_WITHIN_MS) });
+    } catch (err) {
+      if (!(err instanceof EnvironmentError)) logger.warn({ err }, "cannot remove what kept connections of before");
+    }
+  }
+}
