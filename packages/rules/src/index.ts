@@ -38,6 +38,7 @@ export * from "./text/format-rule.ts";
 export { type FormatOptions, type RuleStyle, storableComment } from "./text/format-style.ts";
 export type { Command } from "./text/parse-command.ts";
 export { quoteShellWord } from "./text/shell-words.ts";
+export { type InOneOrder, traceInEachOrder } from "./trace/each-order.ts";
 export * from "./trace/match/evaluate-match.ts";
 export * from "./trace/match/evaluate-rule.ts";
 export * from "./trace/match/match-result.ts";

@@ -1,11 +1,10 @@
 import { serviceName } from "@svcproxy/host";
-import type { Trace, TracedBranch, Tracer } from "@svcproxy/rules";
+import { type Trace, type TracedBranch, type Tracer, traceInEachOrder } from "@svcproxy/rules";
 import { type Family, InputError, type IpAddress, listNames, type ServicePortPlan } from "@svcproxy/topology";
 import type { Cause } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
 import { clientsOf } from "../walk/clients.ts";
 import type { Dialled } from "../walk/dialled.ts";
-import { traceInEachOrder } from "../walk/each-order.ts";
 import { causeOf, type Finding } from "../walk/finding.ts";
 import { endpointKey } from "../walk/read-trace.ts";
 import { isOurProgram, type ProxyPart, proxyParts, writersOf } from "./proxy-parts.ts";

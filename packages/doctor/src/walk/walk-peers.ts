@@ -1,7 +1,6 @@
-import { traceToJson } from "@svcproxy/rules";
+import { traceInEachOrder, traceToJson } from "@svcproxy/rules";
 import { type Family, InputError, type IpAddress, parseIpAddress } from "@svcproxy/topology";
 import type { Observation, ObservedHost } from "../observation.ts";
-import { traceInEachOrder } from "./each-order.ts";
 import { stopOfEnding } from "./read-branch.ts";
 import type { Leaving, Stop } from "./stop.ts";
 

@@ -1,11 +1,10 @@
-import { createTracer, traceToJson } from "@svcproxy/rules";
+import { createTracer, type InOneOrder, traceInEachOrder, traceToJson } from "@svcproxy/rules";
 import { InputError, listNames, type ServicePortPlan } from "@svcproxy/topology";
 import type { OpenQuestion, Sufferer } from "../cause.ts";
 import type { ObservedHost } from "../observation.ts";
 import { causesOfStops } from "./causes-of-stops.ts";
 import { clientsOf } from "./clients.ts";
 import { type Dialled, suffererOf } from "./dialled.ts";
-import { type InOneOrder, traceInEachOrder } from "./each-order.ts";
 import { isProxyChain, lastRule } from "./read-branch.ts";
 import { endpointKey, readTrace, type TraceReading, type UndecidedWay } from "./read-trace.ts";
 import type { Leaving, Stop, StopReason } from "./stop.ts";

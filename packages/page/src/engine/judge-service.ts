@@ -1,4 +1,4 @@
-import { type HostState, type Trace, type TracedBranch, toNumber } from "@svcproxy/rules";
+import { type HostState, type InOneOrder, type Trace, type TracedBranch, toNumber } from "@svcproxy/rules";
 import {
   type ClientKind,
   type Endpoint,
@@ -34,7 +34,7 @@ export function judgeService(
         const to = frontend.addresses.find((address) => address !== "::1" && !address.startsWith("127."));
         if (from === undefined || to === undefined) continue;
         const dial = { from, to, port: frontend.port, protocol: port.port.protocol.toLowerCase() };
-        const judged = judgeTrace(() => tracer.trace(dial), frontend.clients[kind]);
+        const judged = judgeOrders(() => tracer.traceInEachOrder(dial), frontend.clients[kind]);
         const state = describe(judged, { kind, packet: { host: plan.host.name, ...dial } });
         if (state?.kind === "failed") return state;
         undecided ??= state;
@@ -56,14 +56,21 @@ type Judged =
 
 const KEPT: Judged = { kind: "kept" };
 
-function judgeTrace(follow: () => Trace, wanted: Handling): Judged {
-  let trace: Trace;
+/** Where some chains may be asked in one order or another: kept, or broken, where it is in each. */
+function judgeOrders(follow: () => readonly InOneOrder[], wanted: Handling): Judged {
+  let orders: readonly InOneOrder[];
   try {
-    trace = follow();
+    orders = follow();
   } catch (error) {
     if (isNoWayIn(error)) return KEPT;
     throw error;
   }
+  const [first, ...others] = orders.map(({ trace }) => judgeTrace(trace, wanted));
+  if (first === undefined || others.every(({ kind }) => kind === first.kind)) return first ?? KEPT;
+  return { kind: "undecided", why: orders[0]?.because ?? "" };
+}
+
+function judgeTrace(trace: Trace, wanted: Handling): Judged {
   const given = new Map<string, number>();
   let undecided: Judged | undefined;
   for (const branch of trace.branches) {

@@ -133,3 +133,27 @@ test("where no pods are named, a packet comes from the addresses that pods get",
   const [view] = await data.service("default/web");
   expect(view?.frontends.map(({ examples }) => examples.pod)).toEqual(["10.5.75.253"]);
 });
+
+test.for([
+  [
+    "masquerades what is masqueraded anyhow",
+    "postrouting priority 100",
+    "ip saddr 192.168.1.6 meta mark set 7 masquerade",
+    "in-force",
+  ],
+  [
+    "sends a VIP elsewhere",
+    "output priority -100",
+    "ip daddr 10.100.100.1 tcp dport 7070 dnat to 10.5.75.9:80",
+    "undecided",
+  ],
+] as const)("beside a chain of the same priority that %s", async ([, hook, rule, kind]) => {
+  const viewed = exampleViewed();
+  const [host] = viewed.hosts;
+  if (host === undefined) throw new Error("no host");
+  const text = `table ip x {\n\tchain c {\n\t\ttype nat hook ${hook}; policy accept;\n\t\t${rule}\n\t}\n}\n`;
+  const texts = [...host.texts, { file: "nft list ruleset", text }];
+  const states = await judged(new LocalData({ ...viewed, hosts: [{ ...host, texts }] }), 2);
+  expect(states["default/service1"]?.kind).toBe(kind);
+  if (kind === "undecided") expect(states["default/service1"]?.why).toContain("is asked first is not known");
+});

@@ -2,9 +2,11 @@ import {
   createTracer,
   type FoundElement,
   type HostRules,
+  type InOneOrder,
   type Trace,
   type TraceRequest,
   type Tracer,
+  traceInEachOrder,
 } from "@svcproxy/rules";
 import { type Family, familyOf, type HostPlan, parseIpAddress } from "@svcproxy/topology";
 import type { PagePacket } from "../model.ts";
@@ -31,6 +33,12 @@ export class HostTracer {
   trace(request: TraceRequest, onElement?: (found: FoundElement) => void): Trace {
     this.#onElement = onElement;
     return this.#tracer(familyOf(request.from)).trace(request);
+  }
+
+  /** Once in each order of chains on which it hangs. @throws InputError as `trace` */
+  traceInEachOrder(request: TraceRequest): readonly InOneOrder[] {
+    this.#onElement = undefined;
+    return traceInEachOrder(this.#tracer(familyOf(request.from)), request);
   }
 
   #tracer(family: Family): Tracer {

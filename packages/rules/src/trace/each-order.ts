@@ -1,4 +1,8 @@
-import type { ChainOrders, Given, Question, Trace, TracedBranch, TraceRequest, Tracer } from "@svcproxy/rules";
+import type { TraceRequest } from "./packet/request.ts";
+import type { Trace, TracedBranch, Tracer } from "./trace-packet.ts";
+import type { Given } from "./walk/resolve-branches.ts";
+import type { ChainOrders } from "./walk/rule-visit.ts";
+import type { Question } from "./walk/walk-state.ts";
 
 /** What becomes of a packet, with chains of one priority in one of their orders. */
 export interface InOneOrder {
