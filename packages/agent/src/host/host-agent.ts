@@ -36,6 +36,7 @@ import { OldDataPaths } from "./old-data-paths.ts";
 import { OwnTools } from "./own-tools.ts";
 import { readCensus } from "./read-census.ts";
 import { refuseKubeProxy } from "./refuse-kube-proxy.ts";
+import { ServedPart } from "./served-part.ts";
 import { Succession } from "./succession.ts";
 import { compileLess } from "./tune-v8.ts";
 import { watchForBetter } from "./watch-for-better.ts";
@@ -69,6 +70,7 @@ export class HostAgent {
   #isServing = false;
   #old: OldDataPaths | undefined;
   #held: HeldConnections | undefined;
+  readonly #servedPart = new ServedPart();
   #findings: FindingsKeeper | undefined;
   #garbage: GarbageOfPlans | undefined;
 
@@ -294,7 +296,8 @@ export class HostAgent {
     const [status, topology] = [this.#agent?.status(), this.#agent?.topology];
     if (status === undefined || topology === undefined || status.host === undefined) return undefined;
     const isSettled = status.busySince === undefined && status.failure === undefined && status.held === undefined;
-    return isSettled && this.#replacement?.writesOurChains !== true ? { topology, host: status.host } : undefined;
+    if (!isSettled || this.#replacement?.writesOurChains === true) return undefined;
+    return { topology: this.#servedPart.of(topology, status.ports), host: status.host };
   }
 
   /** Lets a successor take over where services are carried by this process. @returns false where there is no need: rules stay as they are */
