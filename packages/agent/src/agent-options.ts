@@ -53,6 +53,8 @@ export interface CarriedOut {
   readonly ruleCounts: ApplyReport["ruleCounts"];
   /** See `ApplyReport`. */
   readonly refusedPart: boolean;
+  /** See `ApplyReport`; false where it is not told. */
+  readonly continues: boolean;
   /** Changes of endpoints that are in force now, with how long each took from what caused it. */
   readonly programmed: readonly ProgrammedChange[];
   /** How each port of the plan stands. */

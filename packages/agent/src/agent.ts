@@ -226,9 +226,9 @@ export class Agent {
     this.#failure = undefined;
     await this.#carriedOut(plan, { session, report });
     const isWhole = countStates(ports)["in-force"] === ports.length;
-    const { deletedUdpFlows = NO_COUNTS, settledUdpMs, ruleCounts, refusedPart = false } = report;
+    const { deletedUdpFlows = NO_COUNTS, settledUdpMs, ruleCounts, refusedPart = false, continues = false } = report;
     const tookMs = performance.now() - startedMs;
-    const measured = { deletedUdpFlows, settledUdpMs, ruleCounts, refusedPart, programmed };
+    const measured = { deletedUdpFlows, settledUdpMs, ruleCounts, refusedPart, continues, programmed };
     this.#options.onCarriedOut?.({ plan, changed, ports, isWhole, tookMs, ...measured });
   }
 

@@ -36,7 +36,13 @@ export function answerQuestions(options: QuestionOptions): AskedAgent {
     options;
   const asked = { machine, dataPath, plan: () => inForce.plan, signal };
   const connections = new AgentConnections(asked);
-  const counters = new ServiceCounterReader({ ...asked, limit: serviceSeries, countsTraffic, logger });
+  const counters = new ServiceCounterReader({
+    ...asked,
+    limit: serviceSeries,
+    countsTraffic,
+    logger,
+    continues: () => inForce.continues,
+  });
   const all = new ServiceCounterReader({
     ...asked,
     ...{ limit: Number.POSITIVE_INFINITY, share: PAGE_SHARE, countsTraffic, logger },

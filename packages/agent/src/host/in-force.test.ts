@@ -8,7 +8,13 @@ const plan = planHost(exampleTopology().topology, { host: "cloudos1" });
 function outcome(more: Partial<CarriedOut> = {}): CarriedOut {
   return {
     ...{ plan, changed: new Set<string>(), isWhole: true, tookMs: 10, ports: [], programmed: [] },
-    ...{ deletedUdpFlows: { 4: 0, 6: 0 }, settledUdpMs: undefined, ruleCounts: undefined, refusedPart: false },
+    ...{
+      deletedUdpFlows: { 4: 0, 6: 0 },
+      settledUdpMs: undefined,
+      ruleCounts: undefined,
+      refusedPart: false,
+      continues: false,
+    },
     ...more,
   };
 }
@@ -42,4 +48,14 @@ test("flows are counted by family, and so is what took how long to be in force",
   const { deletedUdpFlows, programmingTimes } = inForce.measured;
   expect(deletedUdpFlows).toEqual({ 4: 5, 6: 1 });
   expect([programmingTimes[4].count, programmingTimes[6].count, programmingTimes[6].sumSeconds]).toEqual([0, 1, 2]);
+});
+
+test("whether something of ours was there is what the first plan met", () => {
+  const [first, second] = [new InForce(), new InForce()];
+  expect(first.continues).toBe(false);
+  first.carriedOut(outcome({ continues: true }));
+  first.carriedOut(outcome());
+  second.carriedOut(outcome());
+  second.carriedOut(outcome({ continues: true }));
+  expect([first.continues, second.continues]).toEqual([true, false]);
 });

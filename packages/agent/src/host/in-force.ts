@@ -18,6 +18,7 @@ export class InForce {
   readonly #services = new ServiceBook();
   #last: { readonly plan: HostPlan; digest?: string } | undefined;
   #applies = NO_APPLIES;
+  #continues: boolean | undefined;
   #tries = noTimes(APPLY_TIME_BUCKETS_SECONDS);
   #fullTries = noTimes(APPLY_TIME_BUCKETS_SECONDS);
   #partialTries = noTimes(APPLY_TIME_BUCKETS_SECONDS);
@@ -32,6 +33,7 @@ export class InForce {
   #ruleCounts: CarriedOut["ruleCounts"];
 
   carriedOut(outcome: CarriedOut): void {
+    this.#continues ??= outcome.continues;
     const { changed, tookMs, plan, deletedUdpFlows, settledUdpMs, ruleCounts, ports, refusedPart } = outcome;
     this.#services.carriedOut(outcome);
     this.#deletedUdpFlows = addCounts(this.#deletedUdpFlows, deletedUdpFlows);
@@ -51,6 +53,11 @@ export class InForce {
   /** Undefined: none is in force. */
   get plan(): HostPlan | undefined {
     return this.#last?.plan;
+  }
+
+  /** Whether the first plan met something of ours that was there before. */
+  get continues(): boolean {
+    return this.#continues === true;
   }
 
   get applies(): ApplyTimes {

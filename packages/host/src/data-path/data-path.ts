@@ -80,6 +80,8 @@ export interface ApplyReport {
    * or one after the other was tried. Absent: it took it, or no services were named.
    */
   readonly refusedPart?: true;
+  /** Whether there was something of ours before, which may have counted connections; told where everything was looked at. */
+  readonly continues?: boolean;
   /** How many rules are ours, counted when somebody asks. Absent: this data path has none that grow with the services. */
   readonly ruleCounts?: () => readonly RuleCount[];
   /** What told the machine from the plan, where everything was looked at. It takes a comparison. */

@@ -210,6 +210,15 @@ test.for([true, false])(
   },
 );
 
+test("whether rules of ours were there before is told by whoever looked", async () => {
+  const tables = new WatchedTables();
+  const session = await openSession(tables);
+  expect((await session.apply(contractPlan())).continues).toBe(false);
+  await session[Symbol.asyncDispose]();
+  await using next = await openSession(tables);
+  expect((await next.apply(contractPlan())).continues).toBe(true);
+});
+
 test("changed services that the kernel refuses are told as such, also where all went in after a look", async () => {
   const tables = new WatchedTables();
   await using session = await openSession(tables);

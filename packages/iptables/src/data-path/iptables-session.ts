@@ -23,6 +23,7 @@ import {
 import type { DesiredRules } from "../desired-rules.ts";
 import { listDifferences } from "../kernel/differences.ts";
 import { findDifference } from "../kernel/find-difference.ts";
+import { isMark } from "../kernel/own-chains.ts";
 import { type RuleTables, refusalIn, type SavedRules } from "../kernel/rule-tables.ts";
 import { TableBackend } from "../kernel/table-backend.ts";
 import { unmarkedBeside, unmarkedProblem } from "../kernel/unmarked-rules.ts";
@@ -239,7 +240,14 @@ export class IptablesSession implements DataPathSession {
       ...(refusedPart ? { refusedPart } : {}),
       ruleCounts: countRules(desired, changes),
       differences,
-      ...(before === undefined ? {} : { found: () => differences().map(placeDifference) }),
+      ...(before === undefined
+        ? {}
+        : {
+            found: () => differences().map(placeDifference),
+            continues: before.some(({ tables }) =>
+              tables.some(({ chains }) => chains.some(({ name }) => isMark(name))),
+            ),
+          }),
     };
   }
 }

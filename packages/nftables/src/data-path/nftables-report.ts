@@ -41,6 +41,8 @@ export function reportApplied(
     ...(settledUdpMs === undefined ? {} : { settledUdpMs }),
     ...(refusedPart ? { refusedPart } : {}),
     differences,
-    ...(before === undefined ? {} : { found: differences }),
+    ...(before === undefined
+      ? {}
+      : { found: differences, continues: [...before.values()].some((table) => table !== undefined) }),
   };
 }

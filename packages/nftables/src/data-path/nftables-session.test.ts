@@ -84,6 +84,15 @@ test("changed services that the machine refuses are told as such, also where all
   expect([report.refusedPart, report.problems]).toEqual([true, []]);
 });
 
+test("whether our tables were there before is told by whoever looked", async () => {
+  const { dataPath, session } = await openSession();
+  expect((await session.apply(plan)).continues).toBe(false);
+  expect(await session.apply(plan, { changed: new Set() })).not.toHaveProperty("continues");
+  await session[Symbol.asyncDispose]();
+  await using next = await dataPath.open(signal);
+  expect((await next.apply(plan)).continues).toBe(true);
+});
+
 describe("what another program does to our table as soon as it is written", () => {
   const changed = new Set(["default/web"]);
   const FOREIGN = { code: "FOREIGN_CHANGE", severity: "warning", subject: "table ip svcproxy" };

@@ -28,6 +28,8 @@ export interface ServiceCountersOptions {
   readonly countsTraffic: boolean;
   /** The part of a core that reading may cost; default: 0.01. */
   readonly share?: number;
+  /** Whether what counts was there before us: then what was counted so far is not told. Default: never. */
+  readonly continues?: () => boolean;
   readonly signal: AbortSignal;
   readonly logger: Logger;
 }
@@ -78,7 +80,8 @@ export class ServiceCounterReader {
     if (plan === undefined || limit === 0) return undefined;
     const startedMs = performance.now();
     try {
-      this.#sums.take(await this.#readings(plan));
+      const readings = await this.#readings(plan);
+      this.#sums.take(readings, { isBaseline: this.#last === undefined && this.#options.continues?.() === true });
     } catch (error) {
       if (!(error instanceof EnvironmentError)) throw error;
       if (!this.#complained) logger.warn({ code: error.code }, `services' counters cannot be read: ${error.message}`);
@@ -109,8 +112,10 @@ export class ServiceCounterReader {
   #choose(plan: HostPlan): Pick<ServiceCounters, "services" | "leftOut"> {
     const all = new Map(this.#sums.all().map((sum) => [labelsKey(sum), sum]));
     for (const key of this.#told) if (!all.has(key)) this.#told.delete(key);
-    const rest = [...all].filter(([key]) => !this.#told.has(key)).sort(([, a], [, b]) => b.connections - a.connections);
-    for (const [key] of rest.slice(0, Math.max(0, this.#options.limit - this.#told.size))) this.#told.add(key);
+    const rest = [...all.keys()]
+      .filter((key) => !this.#told.has(key))
+      .sort((a, b) => this.#sums.countedOf(b) - this.#sums.countedOf(a));
+    for (const key of rest.slice(0, Math.max(0, this.#options.limit - this.#told.size))) this.#told.add(key);
     const services = [...this.#told].flatMap((key) => all.get(key) ?? []);
     return { services, leftOut: countServicePorts(plan) - services.length };
   }

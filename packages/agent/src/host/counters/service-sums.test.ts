@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ServiceSums } from "./service-sums.ts";
+import { labelsKey, ServiceSums } from "./service-sums.ts";
 
 const WEB = { service: "default/web", portName: "http", protocol: "tcp" };
 
@@ -54,4 +54,16 @@ test("sums never go back while a service is there, and count each connection onc
       }
     }),
   );
+});
+
+test("what was counted before us is not told, and says who is busy", () => {
+  const sums = new ServiceSums();
+  const reading = (connections: number) => [
+    { key: "a", service: WEB, connections, bytesFromClients: connections * 10 },
+  ];
+  sums.take(reading(900), { isBaseline: true });
+  expect(sums.all()).toEqual([{ ...WEB, connections: 0, bytesFromClients: 0 }]);
+  expect([sums.countedOf(labelsKey(WEB)), sums.countedOf("other")]).toEqual([900, 0]);
+  sums.take(reading(907));
+  expect(sums.all()).toEqual([{ ...WEB, connections: 7, bytesFromClients: 70 }]);
 });

@@ -30,6 +30,7 @@ const SUMMED = ["connections", "bytesFromClients", "bytesToClients"] as const;
 
 interface Sums {
   readonly labels: ServiceLabels;
+  counted: number;
   connections?: number;
   bytesFromClients?: number;
   bytesToClients?: number;
@@ -44,18 +45,24 @@ export class ServiceSums {
   #last = new Map<string, CounterReading>();
   readonly #sums = new Map<string, Sums>();
 
-  /** Adds what was counted since the last reading; services that are in none any more are forgotten. */
-  take(readings: readonly CounterReading[]): void {
+  /**
+   * Adds what was counted since the last reading; services that are in none any more are forgotten.
+   *
+   * @param options.isBaseline what was counted so far is not ours to tell: whoever was told more by an agent before us would take it for new
+   */
+  take(readings: readonly CounterReading[], { isBaseline = false }: { readonly isBaseline?: boolean } = {}): void {
     const last = new Map<string, CounterReading>();
     const active = new Map<string, number>();
     for (const reading of readings) {
       const key = labelsKey(reading.service);
-      const sums = this.#sums.get(key) ?? { labels: reading.service };
+      const sums = this.#sums.get(key) ?? { labels: reading.service, counted: 0 };
       this.#sums.set(key, sums);
+      if (!active.has(key)) sums.counted = 0;
+      sums.counted += reading.connections;
       const before = this.#last.get(reading.key);
       for (const name of SUMMED) {
         const now = reading[name];
-        if (now !== undefined) sums[name] = (sums[name] ?? 0) + growth(now, before?.[name] ?? 0);
+        if (now !== undefined) sums[name] = (sums[name] ?? 0) + (isBaseline ? 0 : growth(now, before?.[name] ?? 0));
       }
       active.set(key, (active.get(key) ?? 0) + (reading.active ?? 0));
       if (reading.active !== undefined) sums.active = active.get(key) ?? 0;
@@ -65,8 +72,13 @@ export class ServiceSums {
     this.#last = last;
   }
 
+  /** Connections that the counters of now tell of, those of before us included. @param key see `labelsKey` */
+  countedOf(key: string): number {
+    return this.#sums.get(key)?.counted ?? 0;
+  }
+
   all(): readonly ServiceSum[] {
-    return Array.from(this.#sums.values(), ({ labels, connections = 0, ...sums }) => ({
+    return Array.from(this.#sums.values(), ({ labels, counted: _, connections = 0, ...sums }) => ({
       ...labels,
       connections,
       ...sums,
