@@ -65,6 +65,7 @@ export type ProblemCode =
   | "TUNNEL_FILTERED"
   | "MTU_TOO_LARGE"
   | "POD_GONE"
+  | "POD_CUT_OFF"
   | "NOTHING_LISTENS"
   | "LISTEN_QUEUE_FULL"
   | "NO_READY_ENDPOINT"

@@ -1,4 +1,4 @@
-import { formatSocketAddress } from "@svcproxy/topology";
+import { familyOf, formatSocketAddress } from "@svcproxy/topology";
 import type { Cause } from "../cause.ts";
 import type { Observation, ObservedHost } from "../observation.ts";
 import { causeOf, type Finding } from "../walk/finding.ts";
@@ -68,6 +68,15 @@ function inBridge({ at, interface: bridge, nextHop, endpoint }: Leaving): Findin
   if (isByHand && mac !== undefined)
     return wrongNeighbour({ out: bridge, nextHop, mac, who: endpoint.pod ?? endpoint.address, seen: nowhere });
   const seen = neighbour === undefined ? "no entry for it" : `it as ${neighbour.states.join(", ")}`;
+  const pod = at.podAt(endpoint.address);
+  if (pod !== undefined)
+    return cutOff({
+      at,
+      bridge,
+      endpoint,
+      pid: pod.pid,
+      seen: mac === undefined ? `ip neigh has ${seen}, although it was dialled` : nowhere,
+    });
   return {
     code: "POD_GONE",
     subject: `endpoint ${formatSocketAddress(endpoint)}`,
@@ -80,6 +89,44 @@ function inBridge({ at, interface: bridge, nextHop, endpoint }: Leaving): Findin
     suspect: `the pod's network was taken down, or its device is no port of ${bridge} any more`,
     remedy: [],
     hint: `Look whether the pod runs, and its device: ip link show master ${bridge}`,
+  };
+}
+
+/** The pod has its address, and the way to it does not lead there. */
+function cutOff({
+  at,
+  bridge,
+  endpoint,
+  pid,
+  seen,
+}: {
+  readonly at: ObservedHost;
+  readonly bridge: string;
+  readonly endpoint: Leaving["endpoint"];
+  readonly pid: number;
+  readonly seen: string;
+}): Finding {
+  // Those of pods have no address on the host's side.
+  const addressed = new Set(
+    at.snapshot.hostState.interfaces.flatMap(({ name, addresses }) =>
+      addresses.some(({ address }) => familyOf(address) === 4) ? [name] : [],
+    ),
+  );
+  const loose = at.snapshot.links.flatMap(({ name, kind, master, isUp }) =>
+    kind === "veth" && isUp && master === undefined && !addressed.has(name) ? [name] : [],
+  );
+  return {
+    code: "POD_CUT_OFF",
+    subject: `endpoint ${formatSocketAddress(endpoint)}`,
+    text: `${endpoint.pod ?? endpoint.address} is there, and not found behind ${bridge}, by which ${at.name} reaches its pods`,
+    evidence: [
+      `pid ${pid} is in a network namespace that has ${endpoint.address}`,
+      seen,
+      ...(loose.length === 0 ? [] : [`ip link: no ports of a bridge are ${loose.join(", ")}`]),
+    ],
+    suspect: `its device is no port of ${bridge}, a route for this pod alone is gone, or the pod answers no ARP`,
+    remedy: [],
+    hint: `Restart the pod, which joins it again; by hand: ip link set … master ${bridge}, or where pods have routes of their own: ip route add ${endpoint.address} dev …`,
   };
 }
 

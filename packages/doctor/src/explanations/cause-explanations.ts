@@ -145,6 +145,14 @@ export const CAUSE_EXPLANATIONS: Readonly<Record<CauseCode, Explanation>> = {
     evidence: "It does not answer ARP, and no network namespace of its host has it.",
     remedy: "Find out why its source is old; start the pod, or take it out.",
   },
+  POD_CUT_OFF: {
+    means:
+      "A network namespace of this host has the endpoint's address, and the device by which the host looks for it does not lead there.",
+    evidence:
+      "It does not answer ARP, or its MAC address is behind no port of the bridge, though a process is in a namespace that has the address.",
+    remedy:
+      "Restart the pod; by hand ip link set VETH master BRIDGE, or ip route add ADDRESS dev VETH where pods have routes of their own.",
+  },
   NOTHING_LISTENS: {
     means: "The pod is there, and no program of it listens on the endpoint's port, or only on 127.0.0.1.",
     evidence: "The pod's own list of sockets, or a connection straight to it that was refused.",
