@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { expect, test } from "vitest";
 import { renderMetrics } from "../observe/render-metrics.ts";
 import { exampleMeasuredAgent } from "../testing/example-measured-agent.ts";
+import { USERSPACE_METRICS } from "../userspace/userspace-metrics.ts";
 import { AGENT_METRICS } from "./agent-metrics.ts";
 
 const DOCUMENT = resolve(import.meta.dirname, "../../../../docs/metrics.md");
@@ -70,7 +71,7 @@ const GAUGES_WITH_TOTAL = [
 ];
 
 test("names, units and types are as Prometheus wants them, but where kube-proxy has it otherwise", () => {
-  for (const { name, type, help } of AGENT_METRICS) {
+  for (const { name, type, help } of [...AGENT_METRICS, ...USERSPACE_METRICS]) {
     expect(name).toMatch(/^[a-z]+(?:_[a-z]+)+$/);
     expect(help).toMatch(/\S/);
     if (!GAUGES_WITH_TOTAL.includes(name)) expect([name, name.endsWith("_total")]).toEqual([name, type === "counter"]);

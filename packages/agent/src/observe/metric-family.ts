@@ -1,5 +1,5 @@
 export interface MetricFamily<Status> {
-  readonly type: "counter" | "gauge" | "histogram";
+  readonly type: "counter" | "gauge" | "histogram" | "summary";
   readonly name: string;
   readonly help: string;
   readonly samples: (status: Status) => readonly MetricSample[];

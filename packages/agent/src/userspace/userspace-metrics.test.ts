@@ -59,3 +59,12 @@ test("many thousand frontends are rendered, none left out", async () => {
   const text = await renderMetrics(USERSPACE_METRICS, exampleStatus({ frontends }));
   expect(text.split("\nsvcproxy_frontend_ready{")).toHaveLength(20_001);
 });
+
+test("quantiles are a summary's alone", () => {
+  const withQuantiles = USERSPACE_METRICS.filter(({ samples }) =>
+    samples(exampleStatus()).some(({ labels }) => "quantile" in labels),
+  );
+  expect(withQuantiles.map(({ name, type }) => [name, type])).toEqual([
+    ["svcproxy_worker_event_loop_delay_seconds", "summary"],
+  ]);
+});

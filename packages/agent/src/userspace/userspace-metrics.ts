@@ -255,7 +255,7 @@ export const USERSPACE_METRICS: readonly MetricFamily<UserspaceStatus>[] = [
     samples: eachWorker(({ loopUtilization }) => loopUtilization),
   },
   {
-    type: "gauge",
+    type: "summary",
     name: "svcproxy_worker_event_loop_delay_seconds",
     help: "Delay of the event loop since the last scrape; quantile 1 is the longest.",
     samples: ({ workers }) =>
