@@ -1,4 +1,4 @@
-import { forgetUnansweredDials, holdConnections, type Machine, releaseConnections } from "@svcproxy/host";
+import { forgetTranslated, holdConnections, type Machine, releaseConnections } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { KeptDataPath } from "./choose-data-path.ts";
@@ -28,7 +28,10 @@ export class HeldConnections {
     const { vips } = await other.census({ signal });
     const isHeld = vips.size > 0 && (await holdConnections(machine, { signal }));
     const removed = await remove();
-    if (isHeld) this.#forgetLater();
+    if (isHeld) {
+      await forgetTranslated(machine, { what: "datagrams", families: [4, 6], signal });
+      this.#forgetLater();
+    }
     return removed;
   }
 
@@ -36,7 +39,7 @@ export class HeldConnections {
   #forgetLater(): void {
     const { machine, logger, signal } = this.#options;
     const timer = setTimeout(() => {
-      forgetUnansweredDials(machine, { families: [4, 6], signal }).catch((err: unknown) => {
+      forgetTranslated(machine, { what: "dials", families: [4, 6], signal }).catch((err: unknown) => {
         if (!(err instanceof EnvironmentError)) logger.warn({ err }, "cannot forget dials that nobody answered");
       });
     }, FORGET_AFTER_MS);

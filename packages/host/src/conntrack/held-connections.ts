@@ -35,19 +35,25 @@ export async function releaseConnections(machine: Nft, { signal }: { readonly si
   return (await machine.run("nft", ["delete", "table", ...HELD_TABLE.split(" ")], { signal })).exitCode === 0;
 }
 
-/**
- * Makes the kernel forget translated dials that were not answered yet, or whose answer did not reach the client: when they are tried again, they
- * are led anew.
- */
-export async function forgetUnansweredDials(
+/** Those that are not answered yet, or whose answer did not reach the client. */
+const UNANSWERED = ["SYN_SENT", "SYN_RECV"].map((state) => ["-p", "tcp", "--state", state]);
+/** UDP has no connections: what one rule has led somewhere goes there as long as the client goes on sending, whoever serves by then. */
+const DATAGRAMS = [["-p", "udp"]];
+
+/** Makes the kernel forget translated dials (TCP) or flows (UDP): when they are tried again, or go on, they are led anew. */
+export async function forgetTranslated(
   machine: Nft,
-  { families, signal }: { readonly families: readonly Family[]; readonly signal: AbortSignal },
+  {
+    what,
+    families,
+    signal,
+  }: { readonly what: "dials" | "datagrams"; readonly families: readonly Family[]; readonly signal: AbortSignal },
 ): Promise<void> {
   if (!machine.hasTool("conntrack")) return;
   for (const family of families) {
     const name = family === 4 ? "ipv4" : "ipv6";
     // It fails where there is none.
-    for (const state of ["SYN_SENT", "SYN_RECV"])
-      await machine.run("conntrack", ["-D", "-p", "tcp", "--state", state, "--dst-nat", "-f", name], { signal });
+    for (const which of what === "dials" ? UNANSWERED : DATAGRAMS)
+      await machine.run("conntrack", ["-D", ...which, "--dst-nat", "-f", name], { signal });
   }
 }
