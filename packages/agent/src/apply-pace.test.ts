@@ -23,8 +23,8 @@ describe("the pace of plans that are carried out", () => {
     expect(gapsOf(startsOf(4))).toEqual([20, 20, 20]);
   });
 
-  test("while changes come without a break, one starts every 75 ms", () => {
-    expect(gapsOf(startsOf(40)).slice(-20)).toEqual(Array.from({ length: 20 }, () => expect.closeTo(75, 6)));
+  test("while changes come without a break, one starts every 90 ms", () => {
+    expect(gapsOf(startsOf(40)).slice(-20)).toEqual(Array.from({ length: 20 }, () => expect.closeTo(90, 6)));
   });
 
   test("after a quiet time they may follow closely again", () => {
@@ -35,8 +35,8 @@ describe("the pace of plans that are carried out", () => {
 
   test("those that take long take a sixth of the time, but none waits for long", () => {
     const gaps = (gapMs: number) => Array.from({ length: 10 }, () => expect.closeTo(gapMs, 6));
-    expect(gapsOf(startsOf(40, { tookMs: 25 })).slice(-10)).toEqual(gaps(75));
-    expect(gapsOf(startsOf(40, { tookMs: 100 })).slice(-10)).toEqual(gaps(525));
+    expect(gapsOf(startsOf(40, { tookMs: 25 })).slice(-10)).toEqual(gaps(90));
+    expect(gapsOf(startsOf(40, { tookMs: 100 })).slice(-10)).toEqual(gaps(510));
     expect(gapsOf(startsOf(40, { tookMs: 300 })).slice(-10)).toEqual(gaps(900));
     expect(gapsOf(startsOf(40, { tookMs: 5_000 })).slice(-10)).toEqual(gaps(5_100));
   });

@@ -3,7 +3,7 @@
  * one. With 5,000 services in nftables and 50 changes a second a change costs 1.7 ms of CPU time and is met within 60 ms, where the next plan waited
  * for as long as the last one took 2.7 ms, and within 30 to 60 ms.
  */
-const LEAST_PERIOD_MS = 75;
+const LEAST_PERIOD_MS = 90;
 /** Plans that take long to be carried out, or on a busy machine, so that they take about this part of the time, */
 const SHARE = 1 / 6;
 /** but as often as this where that is possible. kube-proxy waits for a second between two of its own. */
