@@ -43,8 +43,9 @@ export class InputError extends SvcproxyError<InputCode> {
   readonly faults: readonly [Fault, ...Fault[]];
 
   constructor(faults: readonly [Fault, ...Fault[]], options: SvcproxyErrorOptions = {}) {
-    const [first] = faults;
-    super(first.code, first.message, { ...(first.hint === undefined ? {} : { hint: first.hint }), ...options });
+    // Warnings come in the order of the text too, and are not why it is refused.
+    const { code, message, hint } = faults.find(({ severity }) => severity === "error") ?? faults[0];
+    super(code, message, { ...(hint === undefined ? {} : { hint }), ...options });
     this.faults = faults;
   }
 }

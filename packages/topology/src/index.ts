@@ -35,7 +35,11 @@ export * from "./problem.ts";
 export * from "./problem-code.ts";
 export * from "./proxy-configuration/configure-node.ts";
 export * from "./proxy-configuration/parse-proxy-configuration.ts";
-export type { ConntrackSettings, ProgramSettings } from "./proxy-configuration/program-settings.ts";
+export {
+  type ConntrackSettings,
+  changedProgramFields,
+  type ProgramSettings,
+} from "./proxy-configuration/program-settings.ts";
 export * from "./read-input.ts";
 export * from "./reread/input-reader.ts";
 export type { KeptValue, RefusedInput } from "./reread/read-leniently.ts";

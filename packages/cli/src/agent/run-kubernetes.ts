@@ -1,6 +1,7 @@
 import { giveBack, type KubernetesSource, lockHost, setOomScore } from "@svcproxy/agent";
 import { makeRuntimeDirectory, ROUTE_LOCALNET, raiseConntrackLimits, thisMachine } from "@svcproxy/host";
 import {
+  changedProgramFields,
   formatProblem,
   type HostPlan,
   inputError,
@@ -39,7 +40,8 @@ export async function runKubernetes(context: CommandContext, flags: RunFlags): P
   const { source, client } = await openCluster({ flags, configuration, nodeFlag, logger });
   using _client = client;
   await lowerOomScore(logger, configuration);
-  using _config = flags.config === undefined ? undefined : followConfiguration(flags.config, { source, logger });
+  using _config =
+    flags.config === undefined ? undefined : followConfiguration(flags.config, { configuration, source, logger });
   const program = configuration?.program;
   return await keepHost({
     ...{ source, logger, told, flags, plan: planner(logger), refresh: () => source.refresh() },
@@ -118,15 +120,27 @@ async function lowerOomScore(logger: Logger, configuration: ParsedProxyConfigura
   logger.info({ score }, "oom_score_adj stays as it is: to lower it takes CAP_SYS_RESOURCE");
 }
 
-/** A changed file counts from then on; one that cannot be read does not. */
+/** A changed file counts from then on, but for what is read at the start; one that cannot be read does not. */
 function followConfiguration(
   path: string,
-  { source, logger }: { readonly source: KubernetesSource; readonly logger: Logger },
+  {
+    configuration,
+    source,
+    logger,
+  }: {
+    readonly configuration: ParsedProxyConfiguration | undefined;
+    readonly source: KubernetesSource;
+    readonly logger: Logger;
+  },
 ): Disposable {
   return watchFile(path, () => {
     try {
-      source.configure(readConfiguration(path));
+      const read = readConfiguration(path);
+      source.configure(read);
       logger.info({ path }, "the configuration was read again");
+      const later = configuration === undefined ? [] : changedProgramFields(configuration.program, read.program);
+      if (later.length > 0)
+        logger.warn({ path, later }, `what it says now of ${later.join(", ")} counts at the next start`);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       logger.error({ path }, `the configuration has a fault, the one before stays: ${reason}`);

@@ -123,10 +123,11 @@ describe.skipIf(reason !== undefined)(
       const path = join(host.folder, "config.conf");
       const before = await planDigest(host);
       await writeFile(path, CONFIG.replace("NodeCIDR", "Nowhere"));
-      await agent.says("the configuration has a fault");
+      await agent.says("the one before stays: Cannot read the configuration: detectLocalMode");
       expect(await planDigest(host)).toBe(before);
-      await writeFile(path, `${CONFIG}iptables: { masqueradeAll: true }\n`);
+      await writeFile(path, `${CONFIG}iptables: { masqueradeAll: true }\noomScoreAdj: -7\n`);
       await agent.says("the configuration was read again");
+      await agent.says("what it says now of clientConnection.kubeconfig, oomScoreAdj counts at the next start");
       await until(
         async () => (await planDigest(host)) !== before,
         () => "the plan is the same",

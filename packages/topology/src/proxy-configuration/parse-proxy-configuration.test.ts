@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { formatCidr } from "../address.ts";
 import { InputError } from "../errors.ts";
 import { parseProxyConfiguration } from "./parse-proxy-configuration.ts";
+import { changedProgramFields } from "./program-settings.ts";
 
 const HEADER = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
 
@@ -84,6 +85,21 @@ test("an address to answer on that has no port has kube-proxy's", () => {
   expect(program).toMatchObject({ healthzBindAddress: "0.0.0.0:10256", metricsBindAddress: "[::]:10249" });
   const given = parse('healthzBindAddress: "[::1]:0"\nmetricsBindAddress: 127.0.0.1:9000\n').program;
   expect(given).toMatchObject({ healthzBindAddress: "[::1]:0", metricsBindAddress: "127.0.0.1:9000" });
+});
+
+test("why it is refused is an error of it, not a warning that stands before", () => {
+  expect(() => parse("enableProfiling: true\ndetectLocalMode: Nowhere\n")).toThrow(
+    expect.objectContaining({ code: "UNKNOWN_VALUE", message: expect.stringContaining('"Nowhere" is not supported') }),
+  );
+});
+
+test("fields that count at the start alone are named where they are otherwise", () => {
+  const { program } = parse("clientConnection: { kubeconfig: a }\nconntrack: { min: 5 }\noomScoreAdj: -5\n");
+  const other = parse("clientConnection: { kubeconfig: b }\nconntrack: { min: 6 }\nhealthzBindAddress: 127.0.0.1\n");
+  expect(changedProgramFields(program, other.program)).toEqual([
+    ...["clientConnection.kubeconfig", "healthzBindAddress", "conntrack", "oomScoreAdj"],
+  ]);
+  expect(changedProgramFields(program, program)).toEqual([]);
 });
 
 test("of what is about a cluster, who reads one uses how it is reached", () => {

@@ -65,6 +65,25 @@ export function readProgramSettings(root: Field, section: Field): ProgramSetting
   };
 }
 
+/** Fields by the settings that they are read into. */
+const FIELD_OF: Readonly<Record<keyof ProgramSettings, string>> = {
+  kubeconfig: "clientConnection.kubeconfig",
+  hostnameOverride: "hostnameOverride",
+  healthzBindAddress: "healthzBindAddress",
+  metricsBindAddress: "metricsBindAddress",
+  bindAddressHardFail: "bindAddressHardFail",
+  conntrack: "conntrack",
+  minSyncSeconds: "minSyncPeriod",
+  oomScoreAdj: "oomScoreAdj",
+};
+
+/** Names of the fields, or their sections, in which two differ. */
+export function changedProgramFields(before: ProgramSettings, after: ProgramSettings): readonly string[] {
+  const text = (settings: ProgramSettings, key: string) =>
+    JSON.stringify(Object.entries(settings).find(([name]) => name === key));
+  return Object.entries(FIELD_OF).flatMap(([key, field]) => (text(before, key) === text(after, key) ? [] : [field]));
+}
+
 /**
  * An address with a port, or one alone, which gets the usual port.
  *
