@@ -1,4 +1,5 @@
 import { EMPTY_CENSUS } from "@svcproxy/host";
+import { MemoryDataPath } from "@svcproxy/host/testing";
 import { pino } from "pino";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { HeldConnections } from "./held-connections.ts";
@@ -39,4 +40,16 @@ test("where nothing was served, nothing is held", async () => {
   await held.during({ census: async () => EMPTY_CENSUS }, remove);
   await vi.advanceTimersByTimeAsync(999);
   expect(done).toEqual(["removed"]);
+});
+
+test("before rules take the place of a process, the kernel gets to know its connections; where rules serve, it does", async () => {
+  const { held, done } = newHeld();
+  const dataPath = new MemoryDataPath();
+  const acquainted = held.acquaint([dataPath]);
+  await vi.advanceTimersByTimeAsync(2_000);
+  await acquainted;
+  expect(done).toEqual(["nft -f -"]);
+  const serving = Object.assign(dataPath, { census: async () => ({ ...EMPTY_CENSUS, vips: new Set(["10.96.0.1"]) }) });
+  await held.acquaint([serving]);
+  expect(done).toEqual(["nft -f -"]);
 });

@@ -2,6 +2,7 @@ import { forgetTranslated, holdConnections, type Machine, releaseConnections } f
 import { EnvironmentError } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { KeptDataPath } from "./choose-data-path.ts";
+import { readCensus } from "./read-census.ts";
 
 export interface HeldConnectionsOptions {
   readonly machine: Pick<Machine, "run" | "hasTool">;
@@ -12,6 +13,8 @@ export interface HeldConnectionsOptions {
 
 /** A dial is tried again after a second. */
 const FORGET_AFTER_MS = 500;
+/** In which most connections that are in use have sent something. */
+const ACQUAINT_MS = 2_000;
 const RELEASED_WITHIN_MS = 5_000;
 
 /** Connections that rules of before carry, while a process carries all new ones. */
@@ -20,6 +23,25 @@ export class HeldConnections {
 
   constructor(options: HeldConnectionsOptions) {
     this.#options = options;
+  }
+
+  /**
+   * Before rules take the place of a process: the kernel gets to know the connections that the process carries, and translates none of them.
+   * Of one that it did not know it would take the next packet for the first, and lead it elsewhere. Those that are silent meanwhile stay unknown.
+   */
+  async acquaint(dataPaths: readonly KeptDataPath[]): Promise<void> {
+    const { machine, signal } = this.#options;
+    // Where rules serve, the kernel knows them.
+    const { vips } = await readCensus(dataPaths, { signal });
+    if (vips.size > 0 || !(await holdConnections(machine, { signal }))) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ACQUAINT_MS);
+      const stop = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      signal.addEventListener("abort", stop, { once: true });
+    });
   }
 
   /** Takes away what is ours of another data path, and keeps the connections that went by it. */

@@ -158,6 +158,8 @@ export class HostAgent {
     const replacement = this.#replaceKubeProxy(chosen);
     // Its chains have the names of ours: as long as it runs, one would undo the other's.
     if (chosen.dataPath.name === "iptables") await replacement?.gone;
+    if (succession.hasPredecessor && chosen.dataPath.name !== "userspace")
+      await held.acquaint([chosen.dataPath, ...chosen.others]);
     if (!this.#ending.signal.aborted) void agent.start();
   }
 
