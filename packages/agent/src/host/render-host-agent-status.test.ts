@@ -57,3 +57,13 @@ test("userspace proxies that were taken over are told with what they still carry
     "older      pid 41, taken over 30 s ago: 3 connections, 1 UDP sessions, draining\n",
   );
 });
+
+test("a change that is held back at the start is not in force, and what served before serves on", () => {
+  const { applies, ...status } = exampleHostAgentStatus();
+  const { lastAt: _, ...none } = applies;
+  const share = { gone: 11, of: 20 };
+  const held = { since: "2026-01-01T00:01:00.000Z", lost: { vips: share, answering: share, endpoints: share } };
+  const text = renderHostAgentStatus({ ...status, ports: [], applies: none, held }, { now: NOW });
+  expect(text).toMatch(/^source .*, held back as read /m);
+  expect(text).toContain("services   as before the start, 20 VIPs\n");
+});

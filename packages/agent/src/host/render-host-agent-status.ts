@@ -20,11 +20,12 @@ const LISTED = 20;
 export function renderHostAgentStatus(status: HostAgentStatus, { now, service, details }: RenderOptions): string {
   const { state, version, pid, dataPath, passedOver, source, applies } = status;
   const since = (time: string) => ago(now - Date.parse(time));
+  const isHeld = status.held !== undefined;
   const of = (name: string) => status.ports.filter((port) => port.state === name).length;
   const lines = [
     `${state}: svcproxy ${version}, pid ${pid}, started ${since(status.startedAt)} ago`,
     `host       ${visible(status.host ?? "not known yet")}`,
-    `source     ${visible(source.name)}${source.readAt === undefined ? "" : `, in force as read ${since(source.readAt)} ago`}`,
+    `source     ${visible(source.name)}${source.readAt === undefined ? "" : `, ${isHeld ? "held back" : "in force"} as read ${since(source.readAt)} ago`}`,
     ...(source.fault === undefined ? [] : [`           has a fault since ${since(source.fault.since)}`]),
     ...(source.refused ?? []).slice(0, LISTED).map((refused) => describeRefused(refused, since)),
     `data path  ${dataPath}${passedOver.length === 0 ? "" : ` (${passedOver.join("; ")})`}`,
@@ -33,7 +34,7 @@ export function renderHostAgentStatus(status: HostAgentStatus, { now, service, d
       : [`           ${status.betterDataPath} could be used by now: a restart takes it`]),
     `kernel     ${describeKernel(status.kernel, since)}`,
     `applied    ${applies.lastAt === undefined ? "nothing yet" : `${applies.count} times, last ${since(applies.lastAt)} ago`}`,
-    `services   ${of("in-force")} of ${status.ports.length} ports in force`,
+    `services   ${applies.lastAt === undefined ? servedBefore(status) : `${of("in-force")} of ${status.ports.length} ports in force`}`,
     ...(status.looked === undefined
       ? []
       : [`looked     ${since(status.looked.at)} ago at what keeps services from clients`]),
@@ -129,4 +130,10 @@ function ago(milliseconds: number): string {
   if (seconds < 120) return `${seconds} s`;
   const minutes = Math.round(seconds / 60);
   return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}
+
+/** Nothing was changed yet. */
+function servedBefore({ held }: HostAgentStatus): string {
+  const vips = held?.lost.vips.of ?? 0;
+  return vips === 0 ? "as before the start" : `as before the start, ${vips} VIPs`;
 }
