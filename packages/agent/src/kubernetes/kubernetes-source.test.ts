@@ -374,6 +374,22 @@ test("watches that are opened and break off at once, again and again, are told",
   expect((await snapshot(({ topology }) => topology.services.length === 1)).refused).toEqual([]);
 });
 
+test.for(["403-nobody", "unknown-path"])(
+  "ServiceCIDRs that a server which has just started refuses (%s) are asked for again soon",
+  async (recorded) => {
+    server.store.put(NODE);
+    const cidr = { apiVersion: "networking.k8s.io/v1", kind: "ServiceCIDR", metadata: { name: "kubernetes" } };
+    server.store.put({ ...cidr, spec: { cidrs: ["10.96.0.0/12"] } });
+    server.script = ({ path }) => (path.endsWith("/servicecidrs") ? { recorded } : undefined);
+    const { snapshot } = follow();
+    const without = await snapshot();
+    expect([without.topology.node.serviceCIDRs, without.refused]).toEqual([[], []]);
+    server.script = () => undefined;
+    const after = await snapshot(({ topology }) => topology.node.serviceCIDRs.length > 0);
+    expect(after.topology.node.serviceCIDRs).toMatchObject([{ address: "10.96.0.0", prefixLength: 12 }]);
+  },
+);
+
 test("what events say has gone is meant to go, what a list lacks is not", async () => {
   server.store.put(NODE);
   for (const number of [1, 2, 3]) server.store.put(service(`web${number}`, `10.96.0.${number}`));

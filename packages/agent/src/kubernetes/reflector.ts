@@ -38,8 +38,8 @@ const FIRST_RETRY_MS = 200;
 const LONGEST_RETRY_MS = 30_000;
 /** A watch that is open for as long as so many of the first pauses lasts. */
 const LASTING_RETRIES = 5;
-/** A server that lacks a resource may be another one soon. */
-const OPTIONAL_RETRY_MS = 600_000;
+/** A server that has just started refuses what it grants a second later; one that lacks a resource may be another one some day. */
+const LONGEST_OPTIONAL_RETRY_MS = 600_000;
 /** A watch that ends sooner, as it should, did not last: it is opened again with a pause. */
 const SHORT_WATCH_MS = 1_000;
 /**
@@ -62,6 +62,7 @@ const INITIAL_END = "k8s.io/initial-events-end";
 export class Reflector {
   readonly #options: ReflectorOptions;
   readonly #backOff: BackOff;
+  readonly #optionalBackOff: BackOff;
   /** Objects that the sink has. Their versions say nothing: a store that was set back gives the same once more. */
   readonly #known = new Set<string>();
   /** Up to where the sink was told everything; undefined: it has to be told all anew. */
@@ -81,6 +82,7 @@ export class Reflector {
     this.#options = options;
     const { firstRetryMs = FIRST_RETRY_MS, longestRetryMs = LONGEST_RETRY_MS } = options;
     this.#backOff = new BackOff({ firstMs: firstRetryMs, longestMs: longestRetryMs });
+    this.#optionalBackOff = new BackOff({ firstMs: firstRetryMs, longestMs: LONGEST_OPTIONAL_RETRY_MS });
   }
 
   /** Whether the sink has the whole state. */
@@ -130,7 +132,7 @@ export class Reflector {
   async #waitAfter(error: unknown, signal: AbortSignal): Promise<void> {
     const isAsked = error instanceof ApiError && error.status?.retryAfterMs !== undefined;
     const ms = this.#judge(error);
-    if (isAsked || ms === OPTIONAL_RETRY_MS) return pause(ms, signal);
+    if (isAsked) return pause(ms, signal);
     const ending = new AbortController();
     this.#pause = ending;
     await pause(ms, AbortSignal.any([signal, ending.signal]));
@@ -165,7 +167,7 @@ export class Reflector {
     }
     if (resource.isOptional && (status?.code === 404 || status?.code === 403)) {
       if (!this.#isSynced) this.#replaced(new Set());
-      return OPTIONAL_RETRY_MS;
+      return this.#optionalBackOff.failed();
     }
     this.#wasLost = true;
     // Only what it remembers is too little: all of it is asked for at once, unless that is of no use.
@@ -299,6 +301,7 @@ export class Reflector {
     }
     this.#isSynced = true;
     this.#streamFailures = 0;
+    if (seen.size > 0) this.#optionalBackOff.succeeded();
     this.#backOff.succeeded();
     sink.changed();
   }
