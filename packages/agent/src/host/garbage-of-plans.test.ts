@@ -10,7 +10,7 @@ function carryOut(garbage: GarbageOfPlans, count: number): void {
 
 test("is collected when it is quiet: after the first plan, and after many", () => {
   const collect = vi.fn();
-  using garbage = new GarbageOfPlans({ collects: true, collect });
+  using garbage = new GarbageOfPlans({ collects: true, collect, readMemory: () => 0 });
   carryOut(garbage, 1);
   expect(collect).not.toHaveBeenCalled();
   vi.advanceTimersByTime(60_000);
@@ -23,20 +23,27 @@ test("is collected when it is quiet: after the first plan, and after many", () =
   expect(collect).toHaveBeenCalledTimes(2);
 });
 
-test("is collected after a look that mended something, and after some that did not", () => {
-  const collect = vi.fn();
-  using garbage = new GarbageOfPlans({ collects: true, collect });
-  const look = (hasMended: boolean) => {
-    garbage.looked(hasMended);
+test.for([
+  { after: "a look", work: (garbage: GarbageOfPlans) => garbage.looked() },
+  { after: "a few plans", work: (garbage: GarbageOfPlans) => carryOut(garbage, 3) },
+])("is collected after $after that left much", ({ work }) => {
+  let mebibytes = 100;
+  const collect = vi.fn(() => {
+    mebibytes = 100;
+  });
+  using garbage = new GarbageOfPlans({ collects: true, collect, readMemory: () => mebibytes * 1024 * 1024 });
+  const countAfter = (left: number) => {
+    mebibytes = left;
+    work(garbage);
     vi.advanceTimersByTime(60_000);
     return collect.mock.calls.length;
   };
-  expect([true, true, false, false, false, false, false, true].map(look)).toEqual([1, 2, 2, 2, 2, 2, 3, 4]);
+  expect([100, 131, 132, 110, 131, 190].map(countAfter)).toEqual([1, 1, 2, 2, 2, 3]);
 });
 
 test("is not collected while plan follows plan", () => {
   const collect = vi.fn();
-  using garbage = new GarbageOfPlans({ collects: true, collect });
+  using garbage = new GarbageOfPlans({ collects: true, collect, readMemory: () => 0 });
   for (let seconds = 0; seconds < 300; seconds++) {
     carryOut(garbage, 13);
     vi.advanceTimersByTime(1_000);
@@ -46,9 +53,9 @@ test("is not collected while plan follows plan", () => {
 
 test("is left to V8 in a process that carries connections, and once it ends", () => {
   const collect = vi.fn();
-  using carrying = new GarbageOfPlans({ collects: false, collect });
+  using carrying = new GarbageOfPlans({ collects: false, collect, readMemory: () => Number.MAX_SAFE_INTEGER });
   carryOut(carrying, 500);
-  const ended = new GarbageOfPlans({ collects: true, collect });
+  const ended = new GarbageOfPlans({ collects: true, collect, readMemory: () => 0 });
   carryOut(ended, 1);
   ended[Symbol.dispose]();
   vi.advanceTimersByTime(60_000);

@@ -1,44 +1,58 @@
+import process from "node:process";
 import { QuietTime } from "@svcproxy/host";
 import { collectGarbage, fitYoungHeap } from "./tune-v8.ts";
 
 /** Garbage is collected once nothing was carried out for so long: longer than data paths wait before they tidy up, */
 const QUIET_MS = 2_000;
-/** and so many plans were carried out since it was collected last, which have left some megabytes. The first leaves more than those. */
+/** and so many plans were carried out since it was collected last, which have left some megabytes, */
 const ENOUGH_PLANS = 100;
-/** A look that found nothing to mend often has compared a text with the one before, and no more. */
-const PLANS_A_LOOK = 20;
+/** or fewer, or a look at all that is in the kernel, left so much. */
+const ENOUGH_BYTES = 32 * 1024 * 1024;
+
+export interface GarbageOptions {
+  /** False for a process that carries connections, which is not stopped for it. */
+  readonly collects: boolean;
+  /** For tests. */
+  readonly collect?: () => void;
+  /** What this process holds, in bytes; for tests. */
+  readonly readMemory?: () => number;
+}
 
 /** Keeps the heap fit for carrying out plan after plan, and gives back what they took once that is over. */
 export class GarbageOfPlans implements Disposable {
-  readonly #collects: boolean;
-  /** Carried out since it was collected last. */
+  readonly #options: Required<GarbageOptions>;
+  /** Carried out since it was collected last; the first leaves more than others. */
   #planCount = ENOUGH_PLANS;
-  readonly #quiet: QuietTime;
+  /** What was held when it had been collected last. */
+  #leftBytes = 0;
+  readonly #quiet = new QuietTime({ delayMs: QUIET_MS, work: () => this.#collect() });
 
-  /** @param options.collects false for a process that carries connections, which is not stopped for it @param options.collect for tests */
-  constructor({ collects, collect = collectGarbage }: { readonly collects: boolean; readonly collect?: () => void }) {
-    this.#collects = collects;
-    const work = () => {
-      this.#planCount = 0;
-      collect();
-    };
-    this.#quiet = new QuietTime({ delayMs: QUIET_MS, work });
+  constructor({ collects, collect = collectGarbage, readMemory = () => process.memoryUsage.rss() }: GarbageOptions) {
+    this.#options = { collects, collect, readMemory };
   }
 
   /** To be called after each plan. */
   planCarriedOut(): void {
     fitYoungHeap();
-    this.#add(1);
+    this.#planCount++;
+    this.#restart();
   }
 
-  /** To be called after each look at all that is in the kernel. @param hasMended whether all of it was read and compared for sure */
-  looked(hasMended: boolean): void {
-    this.#add(hasMended ? ENOUGH_PLANS : PLANS_A_LOOK);
+  /** To be called after each look at all that is in the kernel. */
+  looked(): void {
+    this.#restart();
   }
 
-  #add(plans: number): void {
-    this.#planCount += plans;
-    if (this.#collects && this.#planCount >= ENOUGH_PLANS) this.#quiet.restart();
+  #restart(): void {
+    if (this.#options.collects) this.#quiet.restart();
+  }
+
+  #collect(): void {
+    const { collect, readMemory } = this.#options;
+    if (this.#planCount <= ENOUGH_PLANS && readMemory() < this.#leftBytes + ENOUGH_BYTES) return;
+    collect();
+    this.#planCount = 0;
+    this.#leftBytes = readMemory();
   }
 
   [Symbol.dispose](): void {

@@ -144,7 +144,7 @@ export class HostAgent {
     this.#agent = agent;
     const mend = async () => {
       const found = await agent.mend();
-      this.#garbage?.looked(found !== undefined && found.length > 0);
+      this.#garbage?.looked();
       return found;
     };
     this.#drift = new DriftKeeper({ mend, logger });
