@@ -1,5 +1,5 @@
 /**
- * What `svcproxy run` costs, with the built command in a network namespace of its own, nftables, 2 endpoints a service:
+ * What `svcproxy run` costs, with the built command in a network namespace of its own, with nftables if not told otherwise, 2 endpoints a service:
  *
  * - from its start until the kernel serves the last service, from one file, over what `nft -f` takes for the same table in the same run;
  * - from the rename of a file in a directory with one file a service until a new connection meets the changed endpoint, quiet and while 50
@@ -7,7 +7,7 @@
  * - CPU time while they do, and while nothing does; memory, that of its helpers counted by their share;
  * - from SIGTERM until it has ended.
  *
- *     pnpm --filter svcproxy bench:agent          (root; SERVICES=5000 CHANGES=40 SECONDS=10)
+ *     pnpm --filter svcproxy bench:agent          (root; SERVICES=5000 CHANGES=40 SECONDS=10 DATA_PATH=nftables|iptables)
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -22,6 +22,7 @@ import { inOwnNetwork } from "@svcproxy/host/testing";
 const SERVICES = Number(process.env["SERVICES"] ?? 5_000);
 const CHANGES = Number(process.env["CHANGES"] ?? 40);
 const SECONDS = Number(process.env["SECONDS"] ?? 10);
+const DATA_PATH = process.env["DATA_PATH"] ?? "nftables";
 const CHANGES_A_SECOND = 50;
 
 const program = resolve(import.meta.dirname, "../bin/svcproxy.cjs");
@@ -83,7 +84,7 @@ async function fromOneFile(folder: string): Promise<void> {
   }
   const ratio = (median(starts) / yardstickMs).toFixed(1);
   say(
-    `start → kernel: ${ms(median(starts))} (at most 1500 ms), ${ratio} times nft -f of the table (${ms(yardstickMs)})`,
+    `start → kernel: ${ms(median(starts))} (at most 1500 ms), ${ratio} times nft -f of the nftables table (${ms(yardstickMs)})`,
   );
 }
 
@@ -135,7 +136,7 @@ async function flips(directory: string, count: number, pauseMs: number): Promise
 }
 
 function startAgent(source: string): ChildProcess {
-  const flags = ["--host", "one", "--foreign-host", "--data-path", "nftables"];
+  const flags = ["--host", "one", "--foreign-host", "--data-path", DATA_PATH];
   const none = ["--healthz-bind-address", "none", "--metrics-bind-address", "none"];
   const log = process.env["LOG"] === undefined ? "ignore" : "inherit";
   return spawn(process.execPath, [...nodeFlags(), program, "run", source, ...flags, ...none], {
