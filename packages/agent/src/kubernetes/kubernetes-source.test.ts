@@ -270,9 +270,14 @@ describe("what is not served", () => {
     server.store.put(service("one", "10.96.0.1", { externalIPs: ["203.0.113.1"] }));
     server.store.put(service("two", "10.96.0.2", { externalIPs: ["203.0.113.2"] }));
     server.store.put(service("three", "10.96.0.3"));
-    const { topology, warnings } = await follow().snapshot();
+    const { snapshot } = follow();
+    const { topology, warnings } = await snapshot();
     expect(topology.services.flatMap(({ externalIPs }) => externalIPs)).toEqual([]);
-    expect(warnings).toMatchObject([{ code: "EXTERNAL_IP_REFUSED", text: expect.stringMatching(/2 of 3 Services/) }]);
+    server.store.put(service("four", "10.96.0.4"));
+    expect((await snapshot()).warnings).toEqual(warnings);
+    expect(warnings).toMatchObject([
+      { code: "EXTERNAL_IP_REFUSED", text: expect.stringMatching(/those of 2 Services: /) },
+    ]);
   });
 
   test("external IPs that somebody allowed are", async () => {

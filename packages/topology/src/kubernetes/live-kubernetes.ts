@@ -237,8 +237,8 @@ export class LiveKubernetes {
     const entries = this.#services.notable;
     const refused = entries.filter(({ refusedIPs }) => refusedIPs.length > 0);
     const { reason, hint } = describeRefusedIPs(
+      // Without how many there are: each that comes or goes would be told as a new warning.
       refused.map(({ key, refusedIPs }) => ({ service: key, addresses: refusedIPs })),
-      { of: this.#services.size },
     );
     return [
       ...(this.#settings?.warnings ?? []),

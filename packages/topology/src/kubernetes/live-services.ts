@@ -80,10 +80,6 @@ export class LiveServices {
     for (const key of this.#values.keys()) this.#dirty.set(key, "object");
   }
 
-  get size(): number {
-    return this.#values.size;
-  }
-
   /** Those of which there is something to be said: what is wrong with them, or which addresses outside the cluster they have. */
   get notable(): readonly Entry[] {
     return [...this.#notable].flatMap((key) => this.#entries.get(key) ?? []);

@@ -138,16 +138,18 @@ export function warnOfRefusedIPs(services: readonly KubernetesService[]): void {
   first.field.warning("EXTERNAL_IP_REFUSED", reason, hint);
 }
 
-/** How people are told of Services whose external IPs nobody allowed. @param options.of how many Services there are */
+/** How people are told of Services whose external IPs nobody allowed. @param options.of how many Services there are; undefined: it is not said */
 export function describeRefusedIPs(
   refused: readonly { readonly service: string; readonly addresses: readonly IpAddress[] }[],
-  { of }: { readonly of: number },
+  { of }: { readonly of?: number } = {},
 ): { readonly reason: string; readonly hint: string } {
   const names = listNames(refused.map(({ service, addresses }) => `${service} (${addresses.join(", ")})`));
   const [first] = refused.flatMap(({ addresses }) => addresses);
   const block = first === undefined ? "192.0.2.0/24" : `${first}/${familyOf(first) === 4 ? 32 : 128}`;
+  const count = of === undefined ? `${refused.length}` : `${refused.length} of ${of}`;
+  const services = of === undefined && refused.length === 1 ? "Service" : "Services";
   return {
-    reason: `external IPs are not served unless they are allowed, which leaves out those of ${refused.length} of ${of} Services: ${names}`,
+    reason: `external IPs are not served unless they are allowed, which leaves out those of ${count} ${services}: ${names}`,
     hint: `If they are meant to be served, say --allow-external-ips ${block}, or a block`,
   };
 }
