@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import process from "node:process";
+import { startInBackground } from "@svcproxy/lab";
 import { TOPOLOGY_FILE } from "../hosts.ts";
 import type { Stage } from "../stage/stage.ts";
 import { type FoundCause, playAtOnce } from "./doctor-at-once.ts";
@@ -38,26 +39,39 @@ export const DOCTOR: Scenario = {
     await stage.run(HERE, ["sh", "-ec", HARMLESS]);
     await heals(stage, "a healthy host", []);
     await stage.run(HERE, ["sh", "-ec", "ip link del left0"]);
-    const isWhole = WHOLE.includes(stage.dataPath.name);
-    const faults: string[] = [];
-    if (isWhole && ONLY.test(TWO_CAUSES.name)) faults.push(...(await playTwo(stage)));
-    if (ONLY.test(AT_ONCE))
-      faults.push(
-        ...(await playAtOnce(stage, async (flags = []) =>
-          (await look(stage, false, flags)).causes.filter(({ code }) => !EXPECTED.has(code)),
-        )),
-      );
-    for (const [index, cause] of INJECTED_CAUSES.entries()) {
-      const concerns = cause.concerns?.(stage.dataPath) ?? true;
-      if (!ONLY.test(cause.name)) continue;
-      if (cause.isAnywhere === true && ![WHOLE[index % WHOLE.length], OTHERWISE].includes(stage.dataPath.name))
-        continue;
-      if (!concerns || !(isWhole || cause.isBrief === true || cause.concerns === undefined)) continue;
-      faults.push(...(await play(stage, cause)));
+    // A pod is seen by its processes, and a lab's has none.
+    const pid = await startInBackground(stage.lab, {
+      ...{ place: "os1_my1", log: "/run/seen.log", readyText: "seen" },
+      command: ["sh", "-c", "echo seen; exec sleep 3600"],
+    });
+    try {
+      const faults = await playAll(stage);
+      if (faults.length > 0) throw new Error(faults.join("\n"));
+    } finally {
+      await stage.lab.run(HERE, ["kill", String(pid)]);
     }
-    if (faults.length > 0) throw new Error(faults.join("\n"));
   },
 };
+
+async function playAll(stage: Stage): Promise<readonly string[]> {
+  const isWhole = WHOLE.includes(stage.dataPath.name);
+  const faults: string[] = [];
+  if (isWhole && ONLY.test(TWO_CAUSES.name)) faults.push(...(await playTwo(stage)));
+  if (ONLY.test(AT_ONCE))
+    faults.push(
+      ...(await playAtOnce(stage, async (flags = []) =>
+        (await look(stage, false, flags)).causes.filter(({ code }) => !EXPECTED.has(code)),
+      )),
+    );
+  for (const [index, cause] of INJECTED_CAUSES.entries()) {
+    const concerns = cause.concerns?.(stage.dataPath) ?? true;
+    if (!ONLY.test(cause.name)) continue;
+    if (cause.isAnywhere === true && ![WHOLE[index % WHOLE.length], OTHERWISE].includes(stage.dataPath.name)) continue;
+    if (!concerns || !(isWhole || cause.isBrief === true || cause.concerns === undefined)) continue;
+    faults.push(...(await play(stage, cause)));
+  }
+  return faults;
+}
 
 /** What is strange and hinders nobody: a device of an overlay that is not in use. */
 const HARMLESS = "ip link add left0 type vxlan id 9 dev eth0 dstport 4789";
