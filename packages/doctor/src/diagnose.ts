@@ -1,5 +1,5 @@
 import { type HostSnapshot, serviceName } from "@svcproxy/host";
-import { formatSocketAddress, type ServicePortPlan } from "@svcproxy/topology";
+import { formatCidr, formatSocketAddress, type ServicePortPlan } from "@svcproxy/topology";
 import type { Cause, Diagnosis, OpenQuestion, Sufferer } from "./cause.ts";
 import { checkAddresses } from "./checks/check-addresses.ts";
 import { checkDiscovery } from "./checks/check-discovery.ts";
@@ -232,19 +232,22 @@ function explained(
   causes: readonly Cause[],
   { here, leaving }: { readonly here: ObservedHost; readonly leaving: readonly Leaving[] },
 ): ReadonlySet<string> {
+  const all = [
+    ...leaving.map(({ endpoint }) => endpoint),
+    ...here.plan.ports.flatMap(({ reachableEndpoints }) => reachableEndpoints),
+  ];
+  const ownRoutes = new Set(here.plan.host.podCIDRs.map((block) => `route to ${formatCidr(block)}`));
   const found = new Set<string>();
-  const remote = causes.some(({ code, host }) => PATH_CODES.has(code) || host !== here.name);
-  for (const { subject, endpoints = [] } of causes) {
-    for (const endpoint of endpoints) found.add(endpoint);
-    const endpoint = /^endpoint (.+)$/.exec(subject)?.[1];
-    if (endpoint !== undefined) found.add(endpoint);
+  for (const { code, host, subject, endpoints } of causes) {
+    for (const endpoint of endpoints ?? []) found.add(endpoint);
+    const single = /^endpoint (.+)$/.exec(subject)?.[1];
+    if (single !== undefined) found.add(single);
+    // What is wrong on another host keeps its endpoints from everybody; what lies between hosts, those of all others, where it does not say which.
+    const isBetween = PATH_CODES.has(code) && (endpoints ?? []).length === 0 && !ownRoutes.has(subject);
+    for (const endpoint of all)
+      if (endpoint.host !== here.name && (host === here.name ? isBetween : endpoint.host === host))
+        found.add(formatSocketAddress(endpoint));
   }
-  if (remote)
-    for (const { endpoint } of [
-      ...leaving,
-      ...here.plan.ports.flatMap(({ reachableEndpoints }) => reachableEndpoints.map((endpoint) => ({ endpoint }))),
-    ])
-      if (endpoint.host !== here.name) found.add(formatSocketAddress(endpoint));
   return found;
 }
 

@@ -23,8 +23,8 @@ export function checkLeaving(leaving: readonly Leaving[], observation: Observati
     if (finding !== undefined) causes.push(causeOf(finding, { host: first.at.name, sufferers, endpoints }));
     else
       causes.push(
-        ...checkTunnel(first, { observation, sufferers }),
-        ...checkWayBack(first, { observation, sufferers }),
+        ...checkTunnel(first, { observation, sufferers, endpoints }),
+        ...checkWayBack(first, { observation, sufferers, endpoints }),
       );
   }
   return [...causes, ...checkDevices(leaving)];
@@ -44,7 +44,15 @@ function underlayFinding({ at, endpoint }: Leaving, { peers }: Observation): Fin
 /** The answer's way from the other host, where there is a snapshot of it: it needs a route and a tunnel of its own. */
 function checkWayBack(
   way: Leaving,
-  { observation, sufferers }: { readonly observation: Observation; readonly sufferers: readonly Sufferer[] },
+  {
+    observation,
+    sufferers,
+    endpoints,
+  }: {
+    readonly observation: Observation;
+    readonly sufferers: readonly Sufferer[];
+    readonly endpoints: readonly string[];
+  },
 ): readonly Cause[] {
   const peer = way.endpoint.host === undefined ? undefined : observation.peers.get(way.endpoint.host);
   const source = parseIpAddress(way.source);
@@ -67,9 +75,10 @@ function checkWayBack(
   const findings = [down === undefined ? linkFinding(peer, out) : downFinding(down.name, down.state), routeless].filter(
     (finding) => finding !== undefined,
   );
-  if (findings.length > 0) return findings.map((finding) => causeOf(finding, { host: peer.name, sufferers }));
+  if (findings.length > 0)
+    return findings.map((finding) => causeOf(finding, { host: peer.name, sufferers, endpoints }));
   const seenFromThere = { ...observation, peers: new Map([[way.at.name, way.at]]) };
-  return checkTunnel(back, { observation: seenFromThere, sufferers });
+  return checkTunnel(back, { observation: seenFromThere, sufferers, endpoints });
 }
 
 /** A route for everything, to pods that have a block of their own. */

@@ -14,11 +14,20 @@ export const VXLAN_PORT = 8472;
 /** A VXLAN device needs a MAC address for the next hop, an entry that says behind which host it is, and a way for its packets. */
 export function checkTunnel(
   { at, interface: out, nextHop, endpoint }: Leaving,
-  { observation, sufferers }: { readonly observation: Observation; readonly sufferers: readonly Sufferer[] },
+  {
+    observation,
+    sufferers,
+    endpoints,
+  }: {
+    readonly observation: Observation;
+    readonly sufferers: readonly Sufferer[];
+    /** Those that are reached by it, `address:port`. */
+    readonly endpoints: readonly string[];
+  },
 ): readonly Cause[] {
   const link = at.snapshot.links.find(({ name }) => name === out);
   if (link?.kind !== "vxlan") return [];
-  const here = (finding: Finding) => [causeOf(finding, { host: at.name, sufferers })];
+  const here = (finding: Finding) => [causeOf(finding, { host: at.name, sufferers, endpoints })];
   const sourceless = sourceFinding(at, link);
   if (sourceless !== undefined) return here(sourceless);
   const neighbour = at.snapshot.neighbours.find((one) => one.interface === out && one.address === nextHop);
@@ -39,7 +48,7 @@ export function checkTunnel(
   if (outgoing !== undefined) return here(outgoing);
   if (peer === undefined) return [];
   const incoming = outerStop(peer, outer);
-  return incoming === undefined ? [] : [causeOf(incoming, { host: peer.name, sufferers })];
+  return incoming === undefined ? [] : [causeOf(incoming, { host: peer.name, sufferers, endpoints })];
 }
 
 /** The device sends from one address, whatever the host has by now. */
