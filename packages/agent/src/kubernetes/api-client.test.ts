@@ -1,5 +1,7 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ClusterUser, ExecPlugin } from "@svcproxy/topology";
@@ -103,6 +105,19 @@ test.for([
     /missing\.crt", by which the API server is known/,
   );
   expect(server.requests).toEqual([]);
+});
+
+test("who takes a connection and says nothing is not waited for as long as an answer is", async () => {
+  const mute = createServer().listen(0, "127.0.0.1");
+  onTestFinished(() => void mute.close());
+  mute.on("connection", (socket) => onTestFinished(() => void socket.destroy()));
+  await once(mute, "listening");
+  const address = mute.address();
+  if (address === null || typeof address === "string") throw new TypeError("it has no port");
+  const server = new URL(`https://127.0.0.1:${address.port}`);
+  const client = new ApiClient({ server, skipsVerification: true, user: {} }, { version: "0", connectMs: 50 });
+  onTestFinished(() => client[Symbol.dispose]());
+  await expect(ask(client)).rejects.toThrow("there was no connection in time");
 });
 
 test("who is nobody to the server is told to show something, not to be bound to a role", () => {

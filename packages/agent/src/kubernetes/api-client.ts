@@ -16,6 +16,8 @@ export interface ApiRequest {
 
 /** The head of an answer has to be there by then; servers give themselves 60 s for a list. */
 const HEAD_TIMEOUT_MS = 70_000;
+/** A packet that is lost on the way is sent again after 1, 3 and 7 s; after that the next would be so late that a way that is there again is not noticed. */
+const CONNECT_TIMEOUT_MS = 10_000;
 /** Within a body that is no watch, bytes may be apart so far. */
 const BODY_TIMEOUT_MS = 60_000;
 /** The kernel asks a peer that is silent for so long, every second from then on, and gives up after ten without an answer. */
@@ -32,10 +34,16 @@ export class ApiClient implements Disposable {
   readonly #access: ClusterAccess;
   readonly #credentials: Credentials;
   readonly #userAgent: string;
+  readonly #connectMs: number;
   readonly #counter: RequestCounter;
   #agent: { readonly signature: string; readonly agent: Agent } | undefined;
 
-  constructor(access: ClusterAccess, { version }: { readonly version: string }) {
+  /** @param options.connectMs how long a connection may take, TLS with it; default 10 s */
+  constructor(
+    access: ClusterAccess,
+    { version, connectMs = CONNECT_TIMEOUT_MS }: { readonly version: string; readonly connectMs?: number },
+  ) {
+    this.#connectMs = connectMs;
     this.#access = access;
     this.#credentials = new Credentials(access);
     this.#userAgent = `svcproxy/${version}`;
@@ -120,7 +128,16 @@ export class ApiClient implements Disposable {
         resolve(response);
       });
       const timer = setTimeout(() => sent.destroy(new ApiError("there was no answer in time")), HEAD_TIMEOUT_MS);
-      sent.once("socket", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
+      sent.once("socket", (socket) => {
+        socket.setKeepAlive(true, KEEP_ALIVE_MS);
+        if (!socket.connecting) return;
+        const connecting = setTimeout(
+          () => sent.destroy(new ApiError("there was no connection in time")),
+          this.#connectMs,
+        );
+        socket.once(isSecure ? "secureConnect" : "connect", () => clearTimeout(connecting));
+        sent.once("close", () => clearTimeout(connecting));
+      });
       sent.once("close", () => clearTimeout(timer));
       sent.once("error", (error) => {
         // What was told to end is no failure of the server.
