@@ -19,8 +19,10 @@ export async function* readJsonLines(
     onBytes();
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
-      pieces.push(chunk.subarray(start, end));
-      const line = Buffer.concat(pieces).toString("utf8");
+      const line =
+        pieces.length === 0
+          ? chunk.toString("utf8", start, end)
+          : Buffer.concat([...pieces, chunk.subarray(start, end)]).toString("utf8");
       pieces = [];
       length = 0;
       start = end + 1;
