@@ -3,11 +3,13 @@ import type { HostPlan, Problem, Topology } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { ProgrammedChange } from "./awaited-changes.ts";
 import type { RemovalGuard } from "./removal-guard.ts";
-import type { Source } from "./source.ts";
+import type { Source, SourceEvent } from "./source.ts";
 import type { ServiceManager } from "./systemd/service-manager.ts";
 
 export interface AgentOptions {
   readonly source: Source;
+  /** What it tells, where it is followed already, until whoever follows it ends that; else it is followed from the start on. */
+  readonly events?: AsyncIterable<SourceEvent> | undefined;
   readonly dataPath: DataPath;
   /**
    * The plan of this host.

@@ -109,7 +109,8 @@ export class Agent {
   }
 
   async #follow(): Promise<void> {
-    for await (const event of this.#options.source.follow(this.#ending.signal)) {
+    const { source, events = source.follow(this.#ending.signal) } = this.#options;
+    for await (const event of events) {
       const startedMs = performance.now();
       await this.#inTurn(() => this.#take(event));
       // What comes meanwhile comes in one; what comes after a quiet time waits for nothing.

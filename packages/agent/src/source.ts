@@ -114,3 +114,14 @@ export interface SourceProblem {
   /** What whoever starts with it, and cannot go on without a state, ends with. */
   readonly error: SvcproxyError;
 }
+
+/** Begins to follow a source: what its first event takes goes on until somebody asks for it. */
+export function followFromNow(source: Source, signal: AbortSignal): AsyncIterable<SourceEvent> {
+  const iterator = source.follow(signal)[Symbol.asyncIterator]();
+  const first = iterator.next();
+  // Whoever asks for it is told, if anybody does.
+  first.catch(() => {});
+  return (async function* () {
+    for (let next = await first; next.done !== true; next = await iterator.next()) yield next.value;
+  })();
+}

@@ -17,6 +17,7 @@ import { Agent } from "../agent.ts";
 import type { CarriedOut } from "../agent-options.ts";
 import { KubeProxyReplacement } from "../kube-proxy/kube-proxy-replacement.ts";
 import { RemovalGuard } from "../removal-guard.ts";
+import { followFromNow, type SourceEvent } from "../source.ts";
 import { connectServiceManager, type ServiceManager } from "../systemd/service-manager.ts";
 import { AgentPages } from "./agent-pages.ts";
 import { agentSocketPath, HostPlace } from "./agent-place.ts";
@@ -108,6 +109,8 @@ export class HostAgent {
     const place = await HostPlace.take(directory, { takesOver: this.#options.takesOver === true });
     this.#opened.use(place);
     void this.#removeTraceLeftover();
+    // While this host is looked at; one that waits for a kube-proxy to go would begin with what was said before.
+    const events = this.#options.replacesKubeProxy === true ? undefined : this.#followFromNow();
     await this.#lookForKubeProxy();
     const chosen = await this.#choose();
     this.#chosen = chosen;
@@ -129,7 +132,7 @@ export class HostAgent {
     });
     this.#guard = guard;
     const agent = new Agent({
-      ...{ source, dataPath: chosen.dataPath, guard, logger, told: this.#options.told },
+      ...{ source, events, dataPath: chosen.dataPath, guard, logger, told: this.#options.told },
       serviceManager: this.#serviceManager,
       plan: (topology, previous) => this.#plan(topology, previous),
       // VIPs are no addresses of the host's own, and whoever takes one away is noticed otherwise.
@@ -161,6 +164,13 @@ export class HostAgent {
     if (succession.hasPredecessor && chosen.dataPath.name !== "userspace")
       await held.acquaint([chosen.dataPath, ...chosen.others]);
     if (!this.#ending.signal.aborted) void agent.start();
+  }
+
+  /** Also where the start comes to nothing, it is let go. */
+  #followFromNow(): AsyncIterable<SourceEvent> {
+    const failed = new AbortController();
+    this.#opened.defer(() => failed.abort());
+    return followFromNow(this.#options.source, AbortSignal.any([this.#ending.signal, failed.signal]));
   }
 
   /** What a killed `svcproxy trace --watch` left. */

@@ -76,12 +76,12 @@ export class ApiClient implements Disposable {
   }
 
   /**
-   * The events of a watch, until the server ends it.
+   * The events of a watch, those together that came together, until the server ends it.
    *
    * @param onBytes called as they come in
    * @throws ApiError, or what the network says, also where it is cut off
    */
-  async *watch(request: ApiRequest, onBytes: () => void): AsyncGenerator<unknown, void, undefined> {
+  async *watch(request: ApiRequest, onBytes: () => void): AsyncGenerator<readonly unknown[], void, undefined> {
     const response = await this.#ask(request);
     onBytes();
     try {

@@ -4,7 +4,7 @@ import { ApiError } from "./api-error.ts";
 const MAX_LINE_BYTES = 16 << 20;
 
 /**
- * The values of a stream with one JSON text a line; blank lines are passed over.
+ * The values of a stream with one JSON text a line, those together that came together; blank lines are passed over.
  *
  * @param onBytes called as bytes come in, also where they are no whole line
  * @throws ApiError where a line is not JSON or has no end
@@ -12,11 +12,12 @@ const MAX_LINE_BYTES = 16 << 20;
 export async function* readJsonLines(
   stream: AsyncIterable<Buffer>,
   onBytes: () => void = () => {},
-): AsyncGenerator<unknown, void, undefined> {
+): AsyncGenerator<readonly unknown[], void, undefined> {
   let pieces: Buffer[] = [];
   let length = 0;
   for await (const chunk of stream) {
     onBytes();
+    const values: unknown[] = [];
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
       const line =
@@ -26,8 +27,16 @@ export async function* readJsonLines(
       pieces = [];
       length = 0;
       start = end + 1;
-      if (line.trim() !== "") yield parseLine(line);
+      if (line.trim() === "") continue;
+      try {
+        values.push(parseLine(line));
+      } catch (error) {
+        // Those before it came well.
+        yield values;
+        throw error;
+      }
     }
+    if (values.length > 0) yield values;
     if (start === chunk.length) continue;
     pieces.push(chunk.subarray(start));
     length += chunk.length - start;

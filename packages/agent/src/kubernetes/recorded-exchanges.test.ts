@@ -209,9 +209,9 @@ async function readEvents(
   };
   listen();
   try {
-    for await (const value of api.watch({ ...asked, signal: patience.signal }, () => {})) {
-      const event = objectOf(value);
-      types.push(`${event["type"]}${event["type"] === "ERROR" ? objectOf(event["object"])["code"] : ""}`);
+    for await (const together of api.watch({ ...asked, signal: patience.signal }, () => {})) {
+      for (const event of together.map(objectOf))
+        types.push(`${event["type"]}${event["type"] === "ERROR" ? objectOf(event["object"])["code"] : ""}`);
       listen();
     }
     return { types, error: undefined, isOpen: false };

@@ -223,7 +223,7 @@ export class Reflector {
         if (!isInitial) lasting.heard();
         initial?.heard();
       });
-      for await (const event of events) this.#take(event, initial);
+      for await (const together of events) for (const event of together) this.#take(event, initial);
       if (initial?.isOpen === true) throw new ApiError("the stream ended before all had come");
     } catch (error) {
       // What ended it was meant.
