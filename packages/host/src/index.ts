@@ -42,6 +42,7 @@ export * from "./machine/port-holder.ts";
 export * from "./machine/processes.ts";
 export * from "./machine/read-host-state-json.ts";
 export * from "./machine/read-surroundings.ts";
+export * from "./machine/recent-listeners.ts";
 export * from "./machine/route-localnet.ts";
 export * from "./machine/sysctls.ts";
 export * from "./machine/taken-node-ports.ts";

@@ -13,6 +13,7 @@ import { serviceName, servicePortKey } from "../data-path/service-port-statuses.
 import type { Listener, PortHolder } from "./listeners.ts";
 import type { Machine } from "./machine.ts";
 import { ownProxyPids } from "./own-proxy.ts";
+import { RecentListeners } from "./recent-listeners.ts";
 
 export interface TakenPortsOptions {
   readonly machine: Pick<Machine, "readListeners" | "readHolders">;
@@ -20,6 +21,8 @@ export interface TakenPortsOptions {
   readonly takePorts?: ReadonlySet<number> | undefined;
   /** Who may listen on them: the userspace proxy that the rules take over from, by default. */
   readonly ownPids?: () => Promise<ReadonlySet<number>>;
+  /** What was read a moment ago will do. Default: it is read now. */
+  readonly recent?: RecentListeners | undefined;
   /** Whether NodePorts are served on loopback as well, whatever the plan says. */
   readonly takesLoopback?: boolean;
 }
@@ -39,11 +42,11 @@ export type TakenNodePorts = ReadonlyMap<string, Problem>;
  * the SSH server, without a word.
  */
 export async function withoutTakenNodePorts(plan: HostPlan, options: TakenPortsOptions): Promise<PlanWithoutTaken> {
-  const { machine, takePorts = new Set(), ownPids = ownProxyPids } = options;
+  const { machine, takePorts = new Set(), ownPids = ownProxyPids, recent = new RecentListeners() } = options;
   const wanted = new Set(nodePortsOf(plan));
   for (const port of takePorts) wanted.delete(port);
   if (wanted.size === 0) return { plan, taken: new Map() };
-  const listeners = (await machine.readListeners()).filter(({ port }) => wanted.has(port));
+  const listeners = (await recent.read(machine, wanted)).filter(({ port }) => wanted.has(port));
   if (listeners.length === 0) return { plan, taken: new Map() };
   const found = plan.ports.map((planned) => ({ planned, listener: findListener(planned, { ...options, listeners }) }));
   const inodes = new Set(found.flatMap(({ listener }) => (listener === undefined ? [] : [listener.inode])));

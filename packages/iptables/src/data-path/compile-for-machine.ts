@@ -1,4 +1,4 @@
-import { type PlanWithoutTaken, withoutTakenNodePorts } from "@svcproxy/host";
+import { type PlanWithoutTaken, type RecentListeners, withoutTakenNodePorts } from "@svcproxy/host";
 import type { Family, HostPlan } from "@svcproxy/topology";
 import { compileRules } from "../compile-rules.ts";
 import type { DesiredRules } from "../desired-rules.ts";
@@ -14,10 +14,16 @@ export function leaveOutTaken(
     machine,
     style,
     settings: { takePorts = new Set() },
-  }: { readonly machine: OpenMachine; readonly style: RuleStyle; readonly settings: IptablesSettings },
+    recent,
+  }: {
+    readonly machine: OpenMachine;
+    readonly style: RuleStyle;
+    readonly settings: IptablesSettings;
+    readonly recent?: RecentListeners | undefined;
+  },
 ): Promise<PlanWithoutTaken> {
   // The document's rule takes every address of the host, 127.0.0.0/8 among them.
-  return withoutTakenNodePorts(plan, { machine, takePorts, takesLoopback: style.dialect === "document" });
+  return withoutTakenNodePorts(plan, { machine, takePorts, recent, takesLoopback: style.dialect === "document" });
 }
 
 /** The plan as rules that a machine's iptables and kernel can take: of the families in play in which it has something to do. */

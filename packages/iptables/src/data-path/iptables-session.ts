@@ -4,6 +4,7 @@ import {
   type DataPathSession,
   isolateRefusal,
   problemsOfTaken,
+  RecentListeners,
   type ServicePortStatus,
   sameContext,
   serviceName,
@@ -72,6 +73,7 @@ export class IptablesSession implements DataPathSession {
   #failures: ReadonlyMap<string, Problem> = new Map();
   /** The ports that lack their NodePort, because a program listens on it. */
   #taken: TakenNodePorts = new Map();
+  readonly #listeners = new RecentListeners();
   /** What is not well with the machine, as of the last look. */
   #machineProblems: readonly Problem[] = [];
   #status: readonly ServicePortStatus[] = [];
@@ -96,6 +98,7 @@ export class IptablesSession implements DataPathSession {
       machine: this.#machine,
       style: this.style,
       settings: this.#settings,
+      recent: changed === undefined ? undefined : this.#listeners,
     });
     const moved = servicesThatMoved(this.#taken, taken);
     const [written, seen] = [this.#written, this.#seen];

@@ -5,6 +5,7 @@ import {
   isolateRefusal,
   problemsOfTaken,
   QuietTime,
+  RecentListeners,
   type ServicePortStatus,
   sameContext,
   serviceName,
@@ -77,6 +78,7 @@ export class NftablesSession implements DataPathSession {
   #unnumbered: ReadonlySet<ServicePortPlan> = new Set();
   /** The ports that lack their NodePort, because a program listens on it. */
   #taken: TakenNodePorts = new Map();
+  readonly #listeners = new RecentListeners();
   /** What is not well with the machine, as of the last look. */
   #machineProblems: readonly Problem[] = [];
   /** What was found while nobody asked. */
@@ -128,7 +130,10 @@ export class NftablesSession implements DataPathSession {
     if (this.#signal.aborted) throw new EnvironmentError("INTERRUPTED", "Interrupted", { cause: this.#signal.reason });
     const run = newRun();
     const { takePorts } = this.#settings;
-    const { plan: served, taken } = await withoutTakenNodePorts(plan, { machine: this.#machine, takePorts });
+    const { plan: served, taken } = await withoutTakenNodePorts(plan, {
+      ...{ machine: this.#machine, takePorts },
+      recent: options.changed === undefined ? undefined : this.#listeners,
+    });
     const moved = servicesThatMoved(this.#taken, taken);
     this.#taken = taken;
     const changed = options.changed === undefined ? undefined : new Set([...options.changed, ...moved]);
