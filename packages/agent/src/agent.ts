@@ -35,10 +35,8 @@ import { RetryTimer } from "./retry-timer.ts";
 import type { RefusedEntry, SourceEvent, SourceSnapshot } from "./source.ts";
 
 const LONGEST_RETRY_MS = 30_000;
-/** The machine is looked at this often, */
+/** The machine is looked at this often. */
 const MACHINE_CHECK_MS = 5_000;
-/** and where plan follows plan, not for each of them. */
-const LEAST_MACHINE_CHECK_MS = 1_000;
 
 /** Whoever carries plans out without an agent has to say that nobody answers health checks; here they are answered. */
 const ANSWERED_HERE: Problem["code"] = "HEALTH_CHECK_UNANSWERED";
@@ -73,7 +71,6 @@ export class Agent {
   /** After a bug nothing is known of what is in force. */
   #isUnsure = false;
   #machine = "";
-  #machineAtMs = Number.NEGATIVE_INFINITY;
   #machineCheck: NodeJS.Timeout | undefined;
   #staleCheck: NodeJS.Timeout | undefined;
   #busySince: Date | undefined;
@@ -179,9 +176,10 @@ export class Agent {
 
   /** Whether there can be a plan of it. */
   #makePlan(snapshot: SourceSnapshot): boolean {
-    const { plan } = this.#options;
+    const { plan, machine } = this.#options;
     try {
-      this.#lookAtMachine();
+      // Before the plan is made, so that no change of the machine is missed.
+      this.#machine = machine?.() ?? "";
       this.#plan = plan(snapshot.topology, this.#plan);
       if (snapshot !== this.#snapshot) this.#readAt = new Date();
       this.#snapshot = snapshot;
@@ -192,14 +190,6 @@ export class Agent {
       this.#sourceFailed(error.faults.map(problemOf), error);
       return false;
     }
-  }
-
-  /** Never later than the plan is made, so that no change of the machine is missed: at worst one more plan is made. */
-  #lookAtMachine(): void {
-    const nowMs = performance.now();
-    if (nowMs - this.#machineAtMs < LEAST_MACHINE_CHECK_MS) return;
-    this.#machineAtMs = nowMs;
-    this.#machine = this.#options.machine?.() ?? "";
   }
 
   async #carryOut(): Promise<void> {

@@ -3,6 +3,7 @@ import {
   countStates,
   findKubeProxy,
   makeRuntimeDirectory,
+  readRecentAddresses,
   removeTraceLeftover,
   repeat,
   type ServicePortStatus,
@@ -136,8 +137,7 @@ export class HostAgent {
       serviceManager: this.#serviceManager,
       plan: (topology, previous) => this.#plan(topology, previous),
       // VIPs are no addresses of the host's own, and whoever takes one away is noticed otherwise.
-      machine: () =>
-        JSON.stringify(thisMachine.readAddresses().addresses.filter(({ device }) => device !== VIP_DEVICE)),
+      machine: () => JSON.stringify(readRecentAddresses().addresses.filter(({ device }) => device !== VIP_DEVICE)),
       patience: "endless",
       ...(minSyncMs === undefined ? {} : { minSyncMs }),
       isPaused: () => this.#replacement?.writesOurChains === true,

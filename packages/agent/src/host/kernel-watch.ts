@@ -18,6 +18,8 @@ export interface KernelWatchOptions {
 
 type Monitor = Extract<ChangeNotice, { kind: "monitor" }>;
 
+/** So many changes of one transaction wait for its writer. */
+const MOST_UNREAD = 100;
 /** A teller that ended, because it was overrun or killed, is started again after this long. */
 const RESTART_MS = 1_000;
 /** Whether the kernel tells one already that does not say so itself. */
@@ -108,10 +110,15 @@ export class KernelWatch {
     child.once("close", (code, signal) => ended(said.trim() === "" ? `${signal ?? `exit code ${code}`}` : said.trim()));
   }
 
-  /** Who made changes is told behind them. */
+  /** Who made changes is told behind them: those that are our own, as most are where services change, need not be looked at. */
   #taker({ concerns }: Monitor, isListening: () => void): (word: Word) => void {
     const { isOurs, onChange } = this.#options;
     let isConcerned = false;
+    let unread: (() => string)[] = [];
+    const read = () => {
+      isConcerned ||= unread.some((describe) => concerns(describe()));
+      unread = [];
+    };
     return (word) => {
       switch (word.kind) {
         case "listening":
@@ -121,10 +128,15 @@ export class KernelWatch {
           onChange(undefined);
           return;
         case "change":
-          isConcerned ||= concerns(word.describe());
+          unread.push(word.describe);
+          if (unread.length >= MOST_UNREAD) read();
           return;
         case "commit":
-          if (isConcerned && (word.writer === undefined || !isOurs(word.writer))) onChange(word.writer);
+          if (word.writer === undefined || !isOurs(word.writer)) {
+            read();
+            if (isConcerned) onChange(word.writer);
+          }
+          unread = [];
           isConcerned = false;
       }
     };

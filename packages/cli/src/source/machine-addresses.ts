@@ -1,4 +1,4 @@
-import { readAddresses, VIP_DEVICE } from "@svcproxy/host";
+import { readRecentAddresses, VIP_DEVICE } from "@svcproxy/host";
 import type { HostState } from "@svcproxy/rules";
 import type { IpAddress } from "@svcproxy/topology";
 
@@ -8,7 +8,7 @@ import type { IpAddress } from "@svcproxy/topology";
  * @throws EnvironmentError OUT_OF_DESCRIPTORS, ADDRESSES_UNREADABLE where they were never read
  */
 export function machineAddresses(vipDevice: string | undefined = VIP_DEVICE): readonly IpAddress[] {
-  const { addresses, fault } = readAddresses();
+  const { addresses, fault } = readRecentAddresses();
   if (fault !== undefined && addresses.length === 0) throw fault;
   return addresses.flatMap(({ device, address }) => (device === vipDevice ? [] : [address]));
 }

@@ -74,7 +74,7 @@ export class RuleWords {
   #rest: Buffer = Buffer.alloc(0);
 
   /**
-   * What a part of the stream completes. A text is to be taken before the next part is read.
+   * What a part of the stream completes. A text that was not asked for yet holds the part.
    *
    * @throws RangeError where it is no such stream
    */

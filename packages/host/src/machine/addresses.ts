@@ -21,11 +21,21 @@ export interface AddressReading {
 }
 
 let lastRead: readonly MachineAddress[] = [];
+let lastReadAtMs = Number.NEGATIVE_INFINITY;
+
+/** Whoever makes one plan after the other reads them at most so often. */
+const RECENT_MS = 1_000;
+
+/** The addresses of this network namespace as they were at most a second ago. Never throws. */
+export function readRecentAddresses(): AddressReading {
+  return performance.now() - lastReadAtMs < RECENT_MS ? { addresses: lastRead } : readAddresses();
+}
 
 /** The addresses of this network namespace. Never throws: a process without a descriptor to spare goes by what it knew. */
 export function readAddresses(): AddressReading {
   try {
     lastRead = parseInterfaces(networkInterfaces());
+    lastReadAtMs = performance.now();
     return { addresses: lastRead };
   } catch (cause) {
     const doing = "Cannot read this machine's addresses";
