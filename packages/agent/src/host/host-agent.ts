@@ -40,7 +40,7 @@ import { readCensus } from "./read-census.ts";
 import { refuseKubeProxy } from "./refuse-kube-proxy.ts";
 import { ServedPart } from "./served-part.ts";
 import { Succession } from "./succession.ts";
-import { compileLess } from "./tune-v8.ts";
+import { collectLessOften, compileLess } from "./tune-v8.ts";
 import { watchForBetter } from "./watch-for-better.ts";
 
 /** A lease holds for days. */
@@ -115,7 +115,10 @@ export class HostAgent {
     await this.#lookForKubeProxy();
     const chosen = await this.#choose();
     this.#chosen = chosen;
-    if (chosen.dataPath.name === "nftables") compileLess();
+    if (chosen.dataPath.name === "nftables") {
+      compileLess();
+      collectLessOften();
+    }
     this.#garbage = this.#opened.use(new GarbageOfPlans({ collects: chosen.dataPath.name !== "userspace" }));
     const { signal } = this.#ending;
     signal.throwIfAborted();
