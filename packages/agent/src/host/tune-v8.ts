@@ -42,6 +42,8 @@ function letYoungHeapGrow(mayGrow: boolean): void {
  */
 export function compileLess(): void {
   setFlagsFromString("--no-turbofan");
+  // Four hundred calls are over before a compiled function has paid for itself: half of what is compiled is not after this.
+  setFlagsFromString("--invocation-count-for-maglev=2000");
 }
 
 /**
