@@ -5,7 +5,6 @@ import {
   makeRuntimeDirectory,
   readRecentAddresses,
   removeTraceLeftover,
-  repeat,
   type ServicePortStatus,
   TRACE_TABLE,
   thisMachine,
@@ -27,24 +26,20 @@ import { AgentServers } from "./agent-servers.ts";
 import { type ChosenDataPath, chooseDataPath, type KeptDataPath } from "./choose-data-path.ts";
 import { describeHostAgent } from "./describe-host-agent.ts";
 import { DriftKeeper } from "./drift-keeper.ts";
-import { FindingsKeeper, lookByProgram, type Served } from "./findings-keeper.ts";
 import { GarbageOfPlans } from "./garbage-of-plans.ts";
 import { HeldConnections } from "./held-connections.ts";
 import type { HostAgentOptions } from "./host-agent-options.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
+import { HostUpkeep } from "./host-upkeep.ts";
 import { InForce } from "./in-force.ts";
 import { KernelWatch } from "./kernel-watch.ts";
 import { OldDataPaths } from "./old-data-paths.ts";
 import { OwnTools } from "./own-tools.ts";
 import { readCensus } from "./read-census.ts";
 import { refuseKubeProxy } from "./refuse-kube-proxy.ts";
-import { ServedPart } from "./served-part.ts";
 import { Succession } from "./succession.ts";
 import { collectLessOften, compileLess } from "./tune-v8.ts";
 import { watchForBetter } from "./watch-for-better.ts";
-
-/** A lease holds for days. */
-const LEASE_RENEWAL_MS = 6 * 3600 * 1000;
 
 /** The life of one `svcproxy run`: the only one of its network namespace, it keeps one data path true to a source until it is stopped. */
 export class HostAgent {
@@ -68,12 +63,10 @@ export class HostAgent {
   /** Another agent serves in its place, and connections that it carries go on. */
   #isSucceeded = false;
   #dialect: Dialect = "document";
-  #isKeeping = false;
   #isServing = false;
   #old: OldDataPaths | undefined;
   #held: HeldConnections | undefined;
-  readonly #servedPart = new ServedPart();
-  #findings: FindingsKeeper | undefined;
+  #upkeep: HostUpkeep | undefined;
   #garbage: GarbageOfPlans | undefined;
 
   constructor(options: HostAgentOptions) {
@@ -148,6 +141,12 @@ export class HostAgent {
       onFailure: (failure) => this.#inForce.failed(failure),
     });
     this.#agent = agent;
+    const { findingsProgram, onServing } = this.#options;
+    this.#upkeep = new HostUpkeep({
+      ...{ agent, findingsProgram, onServing, logger, signal },
+      isPaused: () => this.#replacement?.writesOurChains === true,
+    });
+    this.#opened.use(this.#upkeep);
     const mend = async () => {
       const found = await agent.mend();
       this.#garbage?.looked();
@@ -250,7 +249,7 @@ export class HostAgent {
         ...{ serviceSeries, countsTraffic, logger, signal: this.#ending.signal },
         status: () => this.status(),
         findings: async () => {
-          await this.#findings?.refresh();
+          await this.#upkeep?.look();
         },
       }),
     );
@@ -269,22 +268,12 @@ export class HostAgent {
     this.#inForce.carriedOut(outcome);
     this.#garbage?.planCarriedOut();
     this.#startWatch();
-    if (!this.#isKeeping) {
-      this.#isKeeping = true;
-      this.#keeps();
-    }
+    // As far as this host takes the plan.
+    this.#upkeep?.begin();
     if (!this.#isServing && servesAllItCan(outcome.ports)) {
       this.#isServing = true;
       void this.#serves();
     }
-  }
-
-  /** A plan was carried out for the first time, as far as this host takes it. */
-  #keeps(): void {
-    const { logger, onServing } = this.#options;
-    this.#keepLease();
-    onServing?.().catch((err: unknown) => logger.warn({ err }, "what comes once a plan is in force could not be done"));
-    this.#startFindings();
   }
 
   /** All of a plan that this data path can do is served for the first time. */
@@ -296,40 +285,9 @@ export class HostAgent {
     this.#replacement?.serves();
   }
 
-  #startFindings(): void {
-    const { findingsProgram, logger } = this.#options;
-    if (findingsProgram === undefined) return;
-    this.#findings = new FindingsKeeper({
-      ...{ look: lookByProgram(findingsProgram), logger, signal: this.#ending.signal },
-      served: () => this.#served(),
-    });
-    this.#opened.use(this.#findings);
-  }
-
-  /** What a look compares with; undefined: it is about to change. */
-  #served(): Served | undefined {
-    const [status, topology] = [this.#agent?.status(), this.#agent?.topology];
-    if (status === undefined || topology === undefined || status.host === undefined) return undefined;
-    const isSettled = status.busySince === undefined && status.failure === undefined && status.held === undefined;
-    if (!isSettled || this.#replacement?.writesOurChains === true) return undefined;
-    return { topology: this.#servedPart.of(topology, status.ports), host: status.host };
-  }
-
   /** Lets a successor take over where services are carried by this process. @returns false where there is no need: rules stay as they are */
   reload(): boolean {
     return this.#chosen?.dataPath.name === "userspace" && this.#succession?.start() === true;
-  }
-
-  /** Now, because what the one before left has used up some of it, and from then on. */
-  #keepLease(): void {
-    const { logger } = this.#options;
-    const renew = async () => this.#agent?.renewLease();
-    const timer = repeat(renew, {
-      everyMs: LEASE_RENEWAL_MS,
-      onFault: (err) => logger.warn({ err }, "cannot renew the lease"),
-    });
-    this.#opened.defer(() => clearInterval(timer));
-    void renew();
   }
 
   /** Only now: while it runs, a load takes several times as long. */
@@ -354,7 +312,7 @@ export class HostAgent {
     const { version, guardLeast } = this.#options;
     return describeHostAgent({
       ...{ version, startedAt: this.#startedAt, agent: agent.status(), chosen, inForce: this.#inForce },
-      ...{ drift: this.#drift, watch: this.#watch, findings: this.#findings?.last },
+      ...{ drift: this.#drift, watch: this.#watch, findings: this.#upkeep?.findings },
       guard: { least: guardLeast, heldCount: guard.heldCount },
       problems: [...(this.#servers?.problems ?? []), ...(this.#old?.problems ?? [])],
     });
