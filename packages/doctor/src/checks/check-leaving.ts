@@ -1,10 +1,10 @@
 import { cidrContains, familyOf, formatSocketAddress, parseIpAddress } from "@svcproxy/topology";
-import type { Cause, Sufferer } from "../cause.ts";
+import type { Cause } from "../cause.ts";
 import type { Observation, ObservedHost } from "../observation.ts";
 import { missingRoute } from "../walk/causes-of-stops.ts";
 import { causeOf, type Finding } from "../walk/finding.ts";
 import type { Leaving } from "../walk/stop.ts";
-import { checkTunnel } from "./check-tunnel.ts";
+import { checkTunnel, type WayContext } from "./check-tunnel.ts";
 import { strangeMac } from "./check-underlay.ts";
 
 /** What keeps packets that leave a host as they are meant to from the hosts and pods that they are for. */
@@ -42,18 +42,7 @@ function underlayFinding({ at, endpoint }: Leaving, { peers }: Observation): Fin
 }
 
 /** The answer's way from the other host, where there is a snapshot of it: it needs a route and a tunnel of its own. */
-function checkWayBack(
-  way: Leaving,
-  {
-    observation,
-    sufferers,
-    endpoints,
-  }: {
-    readonly observation: Observation;
-    readonly sufferers: readonly Sufferer[];
-    readonly endpoints: readonly string[];
-  },
-): readonly Cause[] {
+function checkWayBack(way: Leaving, { observation, sufferers, endpoints }: WayContext): readonly Cause[] {
   const peer = way.endpoint.host === undefined ? undefined : observation.peers.get(way.endpoint.host);
   const source = parseIpAddress(way.source);
   if (peer === undefined || peer === way.at || source === undefined) return [];

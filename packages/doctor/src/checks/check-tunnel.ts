@@ -11,19 +11,18 @@ import type { Leaving } from "../walk/stop.ts";
 /** flannel's, where a snapshot does not tell; Linux' own default differs. */
 export const VXLAN_PORT = 8472;
 
+/** Whom it concerns where a way is closed. */
+export interface WayContext {
+  readonly observation: Observation;
+  readonly sufferers: readonly Sufferer[];
+  /** Those that are reached by it, `address:port`. */
+  readonly endpoints: readonly string[];
+}
+
 /** A VXLAN device needs a MAC address for the next hop, an entry that says behind which host it is, and a way for its packets. */
 export function checkTunnel(
   { at, interface: out, nextHop, endpoint }: Leaving,
-  {
-    observation,
-    sufferers,
-    endpoints,
-  }: {
-    readonly observation: Observation;
-    readonly sufferers: readonly Sufferer[];
-    /** Those that are reached by it, `address:port`. */
-    readonly endpoints: readonly string[];
-  },
+  { observation, sufferers, endpoints }: WayContext,
 ): readonly Cause[] {
   const link = at.snapshot.links.find(({ name }) => name === out);
   if (link?.kind !== "vxlan") return [];
