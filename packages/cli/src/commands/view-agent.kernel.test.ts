@@ -60,9 +60,17 @@ describe.skipIf(reason !== undefined)(`the page of an agent${reason === undefine
     const events = host.start(["curl", "-sN", `${url}events?have=${state.takenAt}`]);
     await events.says('"kind":"fresh"');
     await host.writeTopology(topology({ dbPort: 4000 }));
-    await events.says('"kind":"changed"');
-    const line = events.stdout.split("\n").find((text) => text.includes('"kind":"changed"')) ?? "";
-    const { change } = JSON.parse(line.replace("data: ", ""));
+    // Other things of the state may change before.
+    const lineOfChange = () =>
+      events.stdout
+        .split("\n")
+        .slice(0, -1)
+        .find((text) => text.includes('"port":4000'));
+    await until(
+      async () => lineOfChange() !== undefined,
+      () => "the change is not told",
+    );
+    const { change } = JSON.parse(lineOfChange()?.replace("data: ", "") ?? "");
     expect(change.services).toMatchObject([
       { kept: [0, 1] },
       { put: [{ id: "default/db", endpoints: [{ port: 4000 }] }] },

@@ -24,6 +24,7 @@ import time
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_RAW}
 SCTP = 132
+IP_FREEBIND = 15
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -73,6 +74,8 @@ def serve(protocol, address, port):
         return lambda: serve_sctp(listener, port, what)
     listener = socket.socket(family, KINDS[protocol])
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Also where a busy kernel has not brought the address up yet.
+    listener.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
     listener.bind((address, port))
     if protocol == "udp":
         return lambda: serve_udp(listener, what)
