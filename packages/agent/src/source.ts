@@ -115,12 +115,14 @@ export interface SourceProblem {
   readonly error: SvcproxyError;
 }
 
-/** Begins to follow a source: what its first event takes goes on until somebody asks for it. */
+/** Begins to follow a source: what its first event takes goes on until somebody asks for it. Where nobody ever does, `signal` ends it as well. */
 export function followFromNow(source: Source, signal: AbortSignal): AsyncIterable<SourceEvent> {
   const iterator = source.follow(signal)[Symbol.asyncIterator]();
   const first = iterator.next();
   // Whoever asks for it is told, if anybody does.
   first.catch(() => {});
+  // One that waits for somebody to take an event does not look at the signal.
+  signal.addEventListener("abort", () => void iterator.return?.().catch(() => {}), { once: true });
   return (async function* () {
     for (let next = await first; next.done !== true; next = await iterator.next()) yield next.value;
   })();
