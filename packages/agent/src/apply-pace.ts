@@ -5,7 +5,7 @@
  */
 const LEAST_PERIOD_MS = 90;
 /** Plans that take long to be carried out, or on a busy machine, so that they take about this part of the time, */
-const SHARE = 1 / 6;
+const SHARE = 1 / 7;
 /** but as often as this where that is possible. kube-proxy waits for a second between two of its own. */
 const LONGEST_PERIOD_MS = 900;
 /** So many may follow one another more closely: a service and its endpoints, say, that are made one after the other. */
