@@ -1,9 +1,12 @@
 import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import type { ClusterUser, ExecPlugin } from "@svcproxy/topology";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { TestApiServer } from "../testing/test-api-server.ts";
@@ -48,6 +51,33 @@ const ask = (client: ApiClient, signal = new AbortController().signal) =>
 const CERTIFICATE = () => ({
   certificate: { kind: "file" as const, path: file("client.crt") },
   key: { kind: "data" as const, bytes: readFileSync(file("client.key")) },
+});
+
+test("what comes of a compressed refusal that is too long to be read harms nobody", async () => {
+  const sent = Promise.withResolvers<void>();
+  const body = gzipSync(randomBytes(1 << 20));
+  const server = createHttpServer((_request, response) => {
+    response.on("close", () => sent.resolve());
+    response.writeHead(500, { "content-encoding": "gzip" });
+    response.write(body.subarray(0, body.length / 2));
+    let at = body.length / 2;
+    const timer = setInterval(() => {
+      if (at < body.length && !response.destroyed) response.write(body.subarray(at, at + 50_000));
+      else {
+        clearInterval(timer);
+        response.end();
+      }
+      at += 50_000;
+    }, 5);
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const access = { server: new URL(`http://127.0.0.1:${port}`), skipsVerification: false, user: {} };
+  using client = new ApiClient(access, { version: "1" });
+  await expect(ask(client)).rejects.toMatchObject({ status: { code: 500 } });
+  // An error that nobody catches fails the test.
+  await sent.promise;
 });
 
 describe("over TLS", () => {

@@ -187,7 +187,7 @@ const INFLATED_CHUNK_BYTES = 64 << 10;
 
 /** Passes on in one piece what came meanwhile: a list that is streamed comes in thousands of them, and each goes through another thread of zlib's. */
 function joiningInto(target: Writable): Writable {
-  return new Writable({
+  const joining = new Writable({
     write: (chunk: Buffer, _encoding, done) => void target.write(chunk, done),
     writev: (chunks, done) => void target.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), done),
     final: (done) => {
@@ -195,6 +195,10 @@ function joiningInto(target: Writable): Writable {
       done();
     },
   });
+  // What is wrong is told by the target, and after its end there is nobody to pass on to.
+  joining.on("error", () => {});
+  target.once("close", () => joining.destroy());
+  return joining;
 }
 
 async function refusalOf(response: IncomingMessage): Promise<ApiError> {
