@@ -290,7 +290,7 @@ export class HostAgent {
     return this.#chosen?.dataPath.name === "userspace" && this.#succession?.start() === true;
   }
 
-  /** Only now: while it runs, a load takes several times as long. */
+  /** Only now: while `nft monitor` runs, where that tells, a load takes several times as long. */
   #startWatch(): void {
     const [notice, drift] = [this.#agent?.foreignChanges, this.#drift];
     if (this.#watch !== undefined || notice === undefined || drift === undefined) return;
