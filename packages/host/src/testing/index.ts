@@ -18,3 +18,4 @@ export { dialFlow } from "./flows/play-flow.ts";
 export { FEATURES, LOCALHOST, NODE_SETTINGS } from "./flows/scenarios/flow-scenarios.ts";
 export * from "./machine/machine-inside.ts";
 export * from "./machine/memory-machine.ts";
+export * from "./prompt-sysctls.ts";

@@ -1,5 +1,5 @@
 import type { Machine } from "@svcproxy/host";
-import { type Answer, type FlowAgent, machineInside, startFlowAgent } from "@svcproxy/host/testing";
+import { type Answer, type FlowAgent, machineInside, PROMPT_SYSCTLS, startFlowAgent } from "@svcproxy/host/testing";
 import { createNetworkNamespace, type NetworkNamespace } from "@svcproxy/lab";
 import { familyOf, type IpAddress, type Protocol, parseIpAddress } from "@svcproxy/topology";
 import { PODS_OF_BOTH, randomPod } from "./random-cluster.ts";
@@ -67,11 +67,7 @@ export async function createServiceWorld(): Promise<ServiceWorld> {
     const { ipv4, ipv6 } = randomPod(index);
     served[index < PODS_OF_BOTH / 2 ? "pods" : "world"].push(address(ipv4), address(ipv6));
   }
-  // Else nobody learns of an IPv6 neighbour in the first two seconds of a link.
-  const noDetection = "sysctl -q -w net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0";
-  // Else who is refused often waits in silence now and then.
-  const noLimit = "sysctl -q -w net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0";
-  await Promise.all([host, pods, pod, world].map((namespace) => shell(namespace, [noDetection, noLimit])));
+  await Promise.all([host, pods, pod, world].map((namespace) => shell(namespace, PROMPT_SYSCTLS)));
   await shell(host, [
     "sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
     ...cable("pods", pods),

@@ -1,5 +1,6 @@
 import { createNetworkNamespace, type NetworkNamespace } from "@svcproxy/lab";
 import type { IpAddress, Topology } from "@svcproxy/topology";
+import { PROMPT_SYSCTLS } from "../prompt-sysctls.ts";
 import type { FlowScenario } from "./flow.ts";
 import { type Answer, type Dial, type Served, startFlowAgent } from "./flow-agent.ts";
 import { DEVICES, edgeOf, flowAddress, type Quarter, quarterOf } from "./flow-places.ts";
@@ -17,13 +18,6 @@ const FAMILIES = [4, 6] as const;
 export const GATEWAY = { 4: "10.20.0.1", 6: "fd20::1" } as const;
 export const OVERLAY = { 4: "10.20.0.0", 6: "fd20::ffff" } as const;
 
-/** Else nobody learns of an IPv6 neighbour in the first two seconds of a link. */
-const PROMPT = [
-  "sysctl -q -w net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0",
-  // Else one of many that are refused at once waits in silence.
-  "sysctl -q -w net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0",
-];
-
 /**
  * Four namespaces: the host; the pods that serve on it, behind a link of their own; the pod that only asks, behind a bridge;
  * and one with everything else, by two links: the uplink, and one for the overlay that leads to other hosts' pods.
@@ -36,7 +30,7 @@ export async function createFlowWorld(scenario: FlowScenario, topology: Topology
   const namespaces = { host, pods, pod, overlay: world, uplink: world } as const;
   const served = servedIn(scenario, topology);
   const inhabitants = inhabitantsOf(topology, served);
-  await Promise.all([host, pods, pod, world].map((namespace) => shell(namespace, PROMPT)));
+  await Promise.all([host, pods, pod, world].map((namespace) => shell(namespace, PROMPT_SYSCTLS)));
   await shell(host, hostCommands({ topology, inhabitants, namespaces }));
   await Promise.all([
     shell(pods, podCommands(inhabitants("pods"))),
