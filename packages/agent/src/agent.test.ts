@@ -2,7 +2,15 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { censusOf, type DataPathSession, EMPTY_CENSUS } from "@svcproxy/host";
 import { MemoryDataPath } from "@svcproxy/host/testing";
-import { inputError, type Port, parsePort, parseTopology, planHost, type Topology } from "@svcproxy/topology";
+import {
+  EnvironmentError,
+  inputError,
+  type Port,
+  parsePort,
+  parseTopology,
+  planHost,
+  type Topology,
+} from "@svcproxy/topology";
 import { pino } from "pino";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { Agent } from "./agent.ts";
@@ -219,22 +227,53 @@ test("stopped, it leaves in force what is and follows no more", async () => {
 test("stopped while it carries a plan out, it opens nothing more: nobody answers health checks", async () => {
   const slow = Promise.withResolvers<void>();
   const port = await freePort();
-  const asked = (endpoint: number): Topology => {
-    const { services, ...rest } = topologyOf({ web: endpoint });
-    const checked = { externalTrafficPolicy: "Local", healthCheckNodePort: port } as const;
-    return { ...rest, services: services.map((service) => ({ ...service, ...checked })) };
-  };
-  const { agent, source, applied } = await started(asked(1), {
+  const { agent, source, applied } = await started(checked(topologyOf({ web: 1 }), port), {
     afterApply: (count) => (count === 1 ? slow.promise : undefined),
   });
   await vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(503));
-  source.set(asked(2));
+  source.set(checked(topologyOf({ web: 2 }), port));
   await vi.waitFor(() => expect(applied).toHaveLength(2));
   const stopped = agent.stop();
   slow.resolve();
   await stopped;
   await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
 });
+
+test("balancers are told that this host does not keep up, once a change could not be carried out for a minute, until it is", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const port = await freePort();
+  let isRefused = false;
+  const { agent, source } = await started(checked(topologyOf({ web: 1 }), port), {
+    longestRetryMs: 1_000,
+    beforeApply: async () => {
+      if (isRefused) throw new EnvironmentError("NFT_REFUSED", "The machine refuses");
+    },
+  });
+  const isHealthy = async () => Reflect.get(Object(await (await fetch(`http://127.0.0.1:${port}/`)).json()), HEALTHY);
+  const laterBy = (seconds: number) => void vi.setSystemTime(Date.now() + 1_000 * seconds);
+  await vi.waitFor(async () => expect(await isHealthy()).toBe(true));
+  laterBy(3_600);
+  expect(await isHealthy()).toBe(true);
+  isRefused = true;
+  source.set(checked(topologyOf({ web: 2 }), port));
+  await vi.waitFor(() => expect(agent.status().failure).toBeDefined());
+  laterBy(50);
+  expect(await isHealthy()).toBe(true);
+  laterBy(11);
+  expect(await isHealthy()).toBe(false);
+  isRefused = false;
+  await vi.waitFor(async () => expect(await isHealthy()).toBe(true));
+  expect(agent.status().state).toBe("following");
+});
+
+const HEALTHY = "serviceProxyHealthy";
+
+/** The same with services whose health is asked for at `healthCheckNodePort`. */
+function checked({ services, ...rest }: Topology, healthCheckNodePort: Port): Topology {
+  const policy = { externalTrafficPolicy: "Local", healthCheckNodePort } as const;
+  return { ...rest, services: services.map((service) => ({ ...service, ...policy })) };
+}
 
 /** A port on which nobody listens. */
 async function freePort(): Promise<Port> {

@@ -28,6 +28,7 @@ import type { AgentStatus } from "./agent-status.ts";
 import { ApplyPace } from "./apply-pace.ts";
 import { AwaitedChanges } from "./awaited-changes.ts";
 import { type AgentFacts, type Applied, describeAgent, summarizeAgent } from "./describe-agent.ts";
+import { isLate } from "./is-late.ts";
 import { HealthCheckServers } from "./observe/health-check-servers.ts";
 import { ProblemLog } from "./problem-log.ts";
 import type { HeldChange } from "./removal-guard.ts";
@@ -74,6 +75,8 @@ export class Agent {
   #machineCheck: NodeJS.Timeout | undefined;
   #staleCheck: NodeJS.Timeout | undefined;
   #busySince: Date | undefined;
+  /** Since when a plan waits to be carried out whole; one that is held back does not. */
+  #pendingSince: Date | undefined;
   #turnStartedMs = 0;
   /** Whether what is under way concerns only services that changed. */
   #isPartial = false;
@@ -83,7 +86,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#problemLog = new ProblemLog(options.logger, options);
-    this.#healthChecks = new HealthCheckServers(options.logger);
+    this.#healthChecks = new HealthCheckServers({ logger: options.logger, isHealthy: () => this.#keepsUp() });
     this.#retry = new RetryTimer(() => void this.#inTurn(() => this.#carryOut()), {
       longestMs: options.longestRetryMs ?? LONGEST_RETRY_MS,
     });
@@ -196,15 +199,20 @@ export class Agent {
     if (this.#plan === undefined) return;
     this.#retry.cancel();
     if (this.#options.isPaused?.() === true) {
+      this.#pendingSince = undefined;
       this.#retry.failed();
       return;
     }
+    this.#pendingSince ??= new Date();
     const isHeld =
       (await this.#options.guard?.holds(this.#plan, this.#applied?.plan, { withdrawn: this.#snapshot?.withdrawn })) ===
       true;
     const plan = isHeld ? this.#applied?.plan : this.#plan;
     // What the machine has from before serves on.
-    if (plan === undefined) return this.#nowReady();
+    if (plan === undefined) {
+      this.#pendingSince = undefined;
+      return this.#nowReady();
+    }
     const startedMs = performance.now();
     const session = this.#session ?? (await this.#open());
     const before = this.#isUnsure ? undefined : this.#applied;
@@ -215,6 +223,7 @@ export class Agent {
     const programmed = isHeld ? [] : this.#awaited.settle(ports);
     this.#isUnsure = false;
     this.#failure = undefined;
+    this.#pendingSince = undefined;
     await this.#carriedOut(plan, { session, report });
     const isWhole = countStates(ports)["in-force"] === ports.length;
     const { deletedUdpFlows = NO_COUNTS, settledUdpMs, ruleCounts, refusedPart = false, continues = false } = report;
@@ -329,6 +338,11 @@ export class Agent {
       },
       { everyMs: MACHINE_CHECK_MS, onFault: (err) => logger.warn({ err }, "cannot look at this machine") },
     );
+  }
+
+  /** Whether what is to be done is done in time. kube-proxy's measure; what a source that is silent last said counts. */
+  #keepsUp(): boolean {
+    return !isLate(this.#pendingSince) && !isLate(this.#busySince);
   }
 
   status(): AgentStatus {

@@ -1,7 +1,5 @@
+import { isLate } from "../is-late.ts";
 import type { HostAgentStatus } from "./host-agent-status.ts";
-
-/** What is under way for longer than this hangs; kube-proxy's measure is twice its sync period of 30 s. */
-const HANGS_AFTER_MS = 60_000;
 
 /** As kube-proxy writes it. */
 const NEVER = "0001-01-01T00:00:00Z";
@@ -38,7 +36,7 @@ export function healthBody(
   { page, now }: { readonly page: "healthz" | "livez"; readonly now: Date },
 ): { readonly isWell: boolean; readonly body: HealthBody } {
   const { state, source, busySince, problems, appliedAt = NEVER } = status;
-  const healthy = busySince === undefined || now.getTime() - Date.parse(busySince) <= HANGS_AFTER_MS;
+  const healthy = busySince === undefined || !isLate(new Date(busySince), now);
   const { nodeEligible = true } = source;
   const isWell = healthy && (page === "livez" || nodeEligible);
   const currentTime = now.toISOString();

@@ -27,8 +27,9 @@ async function ask(port: number, address = "127.0.0.1") {
   return { status: response.status, weight, body: await response.json() };
 }
 
-function startServers(said: string[] = []): HealthCheckServers {
-  const servers = new HealthCheckServers(pino({ base: null }, { write: (line: string) => said.push(line) }));
+function startServers(said: string[] = [], isHealthy = () => true): HealthCheckServers {
+  const logger = pino({ base: null }, { write: (line: string) => said.push(line) });
+  const servers = new HealthCheckServers({ logger, isHealthy });
   onTestFinished(() => servers.close());
   return servers;
 }
@@ -48,6 +49,21 @@ test("a load balancer learns how many endpoints this host has, follows changes, 
   expect((await ask(port))?.status).toBe(503);
   servers.apply([]);
   expect(await ask(port)).toBeUndefined();
+});
+
+test("where changes are not carried out any more, a balancer is told so beside the endpoints that were counted last", async () => {
+  const port = await freePort();
+  let isHealthy = false;
+  const servers = startServers([], () => isHealthy);
+  servers.apply([check(port, 2)]);
+  await vi.waitFor(async () =>
+    expect(await ask(port)).toMatchObject({
+      ...{ status: 503, weight: "2" },
+      body: { localEndpoints: 2, serviceProxyHealthy: false },
+    }),
+  );
+  isHealthy = true;
+  expect(await ask(port)).toMatchObject({ status: 200, body: { serviceProxyHealthy: true } });
 });
 
 test("only the addresses that serve NodePorts answer, where not all do", async () => {

@@ -9,19 +9,26 @@ const MAX_CONNECTIONS = 32;
 /** A port that is taken (by a predecessor that is about to let it go, say) is tried again this often. */
 const RETRY_MS = 250;
 
+/** What the servers answer by, beside the plan. */
+export interface HealthCheckOptions {
+  /** Whether changes are carried out here, asked at each check: endpoints that were counted long ago may be gone. */
+  readonly isHealthy: () => boolean;
+  readonly logger: Logger;
+}
+
 /**
- * Answers load balancers on `healthCheckNodePort`: 200 where this host has ready endpoints of the service, else 503.
+ * Answers load balancers on `healthCheckNodePort`: 200 where this host has ready endpoints of the service and keeps up with changes, else 503.
  * @see kubernetes pkg/proxy/healthcheck/service_health.go
  */
 export class HealthCheckServers {
-  readonly #logger: Logger;
+  readonly #options: HealthCheckOptions;
   readonly #servers = new Map<string, HealthCheckServer>();
   readonly #pool = new ConnectionPool(MAX_CONNECTIONS);
 
   #isClosed = false;
 
-  constructor(logger: Logger) {
-    this.#logger = logger;
+  constructor(options: HealthCheckOptions) {
+    this.#options = options;
   }
 
   /** Does nothing any more once it is closed. */
@@ -40,7 +47,7 @@ export class HealthCheckServers {
     for (const [place, { check, address }] of current) {
       const known = this.#servers.get(place);
       if (known !== undefined) known.check = check;
-      else this.#servers.set(place, new HealthCheckServer({ check, address, logger: this.#logger, pool: this.#pool }));
+      else this.#servers.set(place, new HealthCheckServer({ ...this.#options, check, address, pool: this.#pool }));
     }
   }
 
@@ -65,17 +72,20 @@ class HealthCheckServer {
   constructor({
     check,
     address,
+    isHealthy,
     logger,
     pool,
-  }: {
+  }: HealthCheckOptions & {
     check: HealthCheck;
     address: IpAddress | undefined;
-    logger: Logger;
     pool: ConnectionPool;
   }) {
     this.check = check;
     this.#address = address;
-    this.#server = createBoundedServer((_request, response) => answer(response, this.check), pool);
+    this.#server = createBoundedServer(
+      (_request, response) => answer(response, { check: this.check, isHealthy: isHealthy() }),
+      pool,
+    );
     this.#server.on("error", (error) => {
       const { namespace, name } = this.check.service;
       const what = `health checks of ${namespace}/${name} on port ${check.port}`;
@@ -99,17 +109,22 @@ class HealthCheckServer {
   }
 }
 
-function answer(response: ServerResponse, { service: { namespace, name }, localReadyEndpoints }: HealthCheck): void {
+function answer(
+  response: ServerResponse,
+  { check, isHealthy }: { readonly check: HealthCheck; readonly isHealthy: boolean },
+): void {
+  const { service, localReadyEndpoints } = check;
   const body = JSON.stringify({
-    service: { namespace, name },
+    service: { namespace: service.namespace, name: service.name },
     localEndpoints: localReadyEndpoints,
-    // A proxy that stops or drains closes these servers first.
-    serviceProxyHealthy: true,
+    // One that stops or drains closes these servers first.
+    serviceProxyHealthy: isHealthy,
   });
-  response.writeHead(localReadyEndpoints > 0 ? 200 : 503, {
+  response.writeHead(localReadyEndpoints > 0 && isHealthy ? 200 : 503, {
     "content-type": "application/json",
     "content-length": Buffer.byteLength(body),
     "x-content-type-options": "nosniff",
+    // As kube-proxy has it, also where the answer is 503.
     "x-load-balancing-endpoint-weight": localReadyEndpoints,
     connection: "close", // a check that keeps its connection would hold up the end of the proxy
   });
