@@ -31,6 +31,7 @@ import { type AgentFacts, type Applied, describeAgent, summarizeAgent } from "./
 import { isLate } from "./is-late.ts";
 import { HealthCheckServers } from "./observe/health-check-servers.ts";
 import { ProblemLog } from "./problem-log.ts";
+import { reasonsOf } from "./reasons-of.ts";
 import type { HeldChange } from "./removal-guard.ts";
 import { RetryTimer } from "./retry-timer.ts";
 import type { RefusedEntry, SourceEvent, SourceSnapshot } from "./source.ts";
@@ -172,7 +173,7 @@ export class Agent {
   #sourceFailed(problems: readonly Problem[], error: SvcproxyError): void {
     if (this.#applied === undefined && this.#options.patience === "none") throw error;
     this.#sourceFault = { since: this.#sourceFault?.since ?? new Date(), problems };
-    const text = problems.map(formatProblem).join("\n");
+    const text = reasonsOf(problems).map(formatProblem).join("\n");
     const what = this.#applied === undefined ? "nothing is served yet" : "the old plan stays";
     this.#options.logger.error({ code: error.code }, `the topology has a fault, ${what}: ${text}`);
   }
@@ -394,7 +395,7 @@ export class Agent {
 /** What the log says of an entry that is refused. */
 function toldRefusals({ entry, isKept, problems }: RefusedEntry): readonly Problem[] {
   const what = isKept ? "its last good state stays" : "it is not served";
-  return problems.map(({ at, ...problem }) => {
+  return reasonsOf(problems).map(({ at, ...problem }) => {
     const place = at === undefined ? "" : `${formatPlace(at)}: `;
     return { ...problem, text: `${entry} is refused, ${what}: ${place}${problem.text}` };
   });

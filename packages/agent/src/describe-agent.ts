@@ -1,6 +1,7 @@
 import { countStates, type DataPathName, type ServicePortStatus } from "@svcproxy/host";
 import type { HostPlan, Problem } from "@svcproxy/topology";
 import type { AgentState, AgentStatus, SourceStatus } from "./agent-status.ts";
+import { reasonsOf } from "./reasons-of.ts";
 import type { HeldChange } from "./removal-guard.ts";
 import type { RefusedEntry, Source } from "./source.ts";
 
@@ -81,8 +82,10 @@ function troublesOf(facts: AgentFacts): readonly Problem[] {
   const { sourceFault, refused, failure, held } = facts;
   return [
     ...(isStale(facts) ? [staleProblem(facts)] : []),
-    ...(sourceFault?.problems ?? []),
-    ...refused.flatMap(({ problems }) => problems).filter((problem) => !isAmong(problem, sourceFault?.problems)),
+    ...reasonsOf(sourceFault?.problems ?? []),
+    ...refused
+      .flatMap(({ problems }) => reasonsOf(problems))
+      .filter((problem) => !isAmong(problem, sourceFault?.problems)),
     ...(failure === undefined ? [] : [failure.problem]),
     ...(held === undefined ? [] : [held.problem]),
   ];

@@ -1,4 +1,4 @@
-import { parseIpAddress, parseTopology } from "@svcproxy/topology";
+import { inputError, parseIpAddress, parseProxyConfiguration, parseTopology } from "@svcproxy/topology";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import type { SourceEvent, SourceSnapshot } from "../source.ts";
 import { clusterObjects } from "../testing/cluster-objects.ts";
@@ -117,6 +117,27 @@ test("is asked for with kube-proxy's selectors, of nodes its own alone, and by G
     ["/apis/discovery.k8s.io/v1/endpointslices", "!service.kubernetes.io/headless", null],
     ["/apis/networking.k8s.io/v1/servicecidrs", null, null],
   ]);
+});
+
+test("a configuration that cannot be taken is refused until one is, whether the API server is there or not", async () => {
+  server.store.put(NODE);
+  const { source, snapshot, next } = follow();
+  await snapshot();
+  const fault = inputError("BAD_VALUE", "mode: that is none");
+  source.refuseConfiguration("/config.conf", fault);
+  const refusal = { entry: "configuration /config.conf", isKept: true, problems: [{ text: "mode: that is none" }] };
+  expect((await snapshot()).refused).toMatchObject([refusal]);
+  await server.kill();
+  expect(await next()).toMatchObject({
+    kind: "problem",
+    problems: [{ code: "API_UNREACHABLE" }, { code: "BAD_VALUE" }],
+  });
+  await server.listen();
+  expect((await snapshot()).refused).toMatchObject([refusal]);
+  const postponed = { code: "NO_EFFECT", severity: "warning", subject: "x", text: "later" } as const;
+  const text = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
+  source.configure(parseProxyConfiguration({ file: "config.conf", bytes: Buffer.from(text) }), [postponed]);
+  expect(await snapshot()).toMatchObject({ refused: [], warnings: expect.arrayContaining([postponed]) });
 });
 
 test("a slice that changes is one service that changes, and is counted; the block of ClusterIPs is known", async () => {

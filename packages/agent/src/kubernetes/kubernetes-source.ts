@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import {
   EnvironmentError,
+  type InputError,
   type KubernetesOptions,
   LiveKubernetes,
   type ParsedProxyConfiguration,
@@ -10,7 +11,7 @@ import {
   type RefusedObject,
 } from "@svcproxy/topology";
 import { RefusedEntries } from "../refused-entries.ts";
-import type { ObjectChanges, Source, SourceEvent } from "../source.ts";
+import type { ObjectChanges, RefusedEntry, Source, SourceEvent } from "../source.ts";
 import type { ApiClient } from "./api-client.ts";
 import { explainApiError } from "./api-error.ts";
 import { stripped } from "./api-object.ts";
@@ -66,6 +67,8 @@ export class KubernetesSource implements Source {
   readonly #live: LiveKubernetes;
   readonly #refused = new RefusedEntries();
   readonly #node: NodeWatch;
+  #refusedConfiguration: Omit<RefusedEntry, "since"> | undefined;
+  #postponed: readonly Problem[] = [];
   readonly #failures = new Map<string, { readonly since: Date; readonly error: unknown }>();
   #lastHeard: Date | undefined;
   #hasState = false;
@@ -136,9 +139,21 @@ export class KubernetesSource implements Source {
     }
   }
 
-  /** Settings of the data path from now on. */
-  configure(configuration: ParsedProxyConfiguration): void {
+  /** Settings of the data path from now on. @param postponed what of the configuration does not count yet */
+  configure(configuration: ParsedProxyConfiguration, postponed: readonly Problem[] = []): void {
     this.#live.configure(configuration);
+    this.#postponed = postponed;
+    this.#refusedConfiguration = undefined;
+    this.#change();
+  }
+
+  /** The configuration cannot be taken as it is now: what there was before counts on, and that is told until one is taken. */
+  refuseConfiguration(file: string, { faults: [first, ...others] }: InputError): void {
+    this.#refusedConfiguration = {
+      entry: `configuration ${file}`,
+      isKept: true,
+      problems: [problemOf(first), ...others.map(problemOf)],
+    };
     this.#change();
   }
 
@@ -245,6 +260,7 @@ export class KubernetesSource implements Source {
     const { topology, changed, refused } = state;
     const begun = this.#triggers.take(changed);
     this.#refused.become([
+      ...(this.#refusedConfiguration === undefined ? [] : [this.#refusedConfiguration]),
       ...failing.map(({ plural, error: why }) => ({
         ...{ entry: `${plural} of ${this.name}`, isKept: true },
         problems: [problemOfError(why, { subject: this.name })] as const,
@@ -254,7 +270,7 @@ export class KubernetesSource implements Source {
         problems: [problemOf(first), ...others.map(problemOf)] as const,
       })),
     ]);
-    const warnings: readonly Problem[] = [...this.#node.problems, ...state.warnings.map(problemOf)];
+    const warnings: readonly Problem[] = [...this.#node.problems, ...this.#postponed, ...state.warnings.map(problemOf)];
     const beside = JSON.stringify([warnings, this.#refused.list()]);
     const isMeant = !this.#isListed;
     this.#isListed = false;
@@ -282,10 +298,13 @@ export class KubernetesSource implements Source {
   #tellProblem(error: EnvironmentError): SourceEvent | undefined {
     this.#isDown = true;
     this.#backSinceMs = undefined;
-    if (this.#told === error.message) return undefined;
-    this.#told = error.message;
     const problem = { ...problemOfError(error, { subject: this.name }), severity: "error" } as const;
-    return { kind: "problem", problems: [problem], error };
+    // Until there is a newer state nothing else tells of it.
+    const problems = [problem, ...(this.#refusedConfiguration?.problems ?? [])] as const;
+    const told = JSON.stringify(problems.map(({ text }) => text));
+    if (this.#told === told) return undefined;
+    this.#told = told;
+    return { kind: "problem", problems, error };
   }
 
   /** What could not be followed for longer than it takes to start a server. */

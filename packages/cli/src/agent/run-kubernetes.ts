@@ -4,6 +4,7 @@ import {
   changedProgramFields,
   formatProblem,
   type HostPlan,
+  InputError,
   inputError,
   kubeProxyDefaults,
   type ParsedProxyConfiguration,
@@ -136,16 +137,23 @@ function followConfiguration(
   return watchFile(path, () => {
     try {
       const read = readConfiguration(path);
-      source.configure(read);
-      logger.info({ path }, "the configuration was read again");
       const later = configuration === undefined ? [] : changedProgramFields(configuration.program, read.program);
-      if (later.length > 0)
-        logger.warn({ path, later }, `what it says now of ${later.join(", ")} counts at the next start`);
+      source.configure(read, later.length === 0 ? [] : [postponed(path, later)]);
+      logger.info({ path }, "the configuration was read again");
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      logger.error({ path }, `the configuration has a fault, the one before stays: ${reason}`);
+      if (!(error instanceof InputError)) throw error;
+      source.refuseConfiguration(path, error);
     }
   });
+}
+
+function postponed(path: string, fields: readonly string[]): Problem {
+  return {
+    code: "NO_EFFECT",
+    severity: "warning",
+    subject: path,
+    text: `What ${path} says now of ${fields.join(", ")} counts at the next start`,
+  };
 }
 
 /** The only host that the source tells of. Addresses that are not here are no reason not to serve: they may be translated on the way. */

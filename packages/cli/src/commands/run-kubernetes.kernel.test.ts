@@ -1,4 +1,4 @@
-import { rename, writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ClusterState } from "@svcproxy/agent/testing";
 import { whyNoKernelTests } from "@svcproxy/lab";
@@ -123,11 +123,21 @@ describe.skipIf(reason !== undefined)(
       const path = join(host.folder, "config.conf");
       const before = await planDigest(host);
       await writeFile(path, CONFIG.replace("NodeCIDR", "Nowhere"));
-      await agent.says("the one before stays: Cannot read the configuration: detectLocalMode");
+      await agent.says(`configuration ${path} is refused, its last good state stays: `);
+      const status = svcproxy(host, ["status"]);
+      await status.end();
+      expect(status.stdout).toMatch(/^degraded: /);
+      expect(status.stdout).toMatch(/configuration \S+: refused for .*, its last good state stays/);
+      expect(status.stdout).toContain(`${path}:4:18: Cannot read the configuration: detectLocalMode: "Nowhere"`);
+      // Warnings of what stays in force are told once.
+      expect(status.stdout.match(/enableProfiling/g)).toHaveLength(1);
+      expect(agent.stderr).toContain("degraded: Cannot read the configuration: detectLocalMode");
       expect(await planDigest(host)).toBe(before);
+      await rm(path);
+      await agent.says("there is no such file");
       await writeFile(path, `${CONFIG}iptables: { masqueradeAll: true }\noomScoreAdj: -7\n`);
       await agent.says("the configuration was read again");
-      await agent.says("what it says now of clientConnection.kubeconfig, oomScoreAdj counts at the next start");
+      await agent.says(`What ${path} says now of clientConnection.kubeconfig, oomScoreAdj counts at the next start`);
       await until(
         async () => (await planDigest(host)) !== before,
         () => "the plan is the same",
