@@ -68,7 +68,7 @@ function questionLines({ text, way = [], hint, sufferers }: OpenQuestion): reado
 }
 
 /** `default/web, default/api: from pods here, this host (half of the connections)` */
-export function describeSufferers(sufferers: readonly Sufferer[]): string {
+function describeSufferers(sufferers: readonly Sufferer[]): string {
   const services = listNames(sufferers.map(({ service }) => service).filter((name) => name !== ""));
   const clients = [...new Set(sufferers.map(({ client }) => CLIENTS[client]))].join(", ");
   const least = Math.min(...sufferers.map(({ share }) => share));

@@ -22,7 +22,7 @@ interface Claim {
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
 /** @throws InputError BAD_LAB_NAME */
-export function checkLabName(name: string): void {
+function checkLabName(name: string): void {
   if (NAME.test(name)) return;
   throw inputError("BAD_LAB_NAME", `Cannot name a lab ${JSON.stringify(name)}`, {
     hint: "Use up to 64 letters, digits, dots, dashes and underscores, the first a letter or digit",

@@ -35,7 +35,7 @@ export * from "./target.ts";
 export * from "./text/format-additions.ts";
 export * from "./text/format-commands.ts";
 export * from "./text/format-rule.ts";
-export { type FormatOptions, type RuleStyle, storableComment } from "./text/format-style.ts";
+export type { FormatOptions, RuleStyle } from "./text/format-style.ts";
 export type { Command } from "./text/parse-command.ts";
 export { quoteShellWord } from "./text/shell-words.ts";
 export { type InOneOrder, traceInEachOrder } from "./trace/each-order.ts";

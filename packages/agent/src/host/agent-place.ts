@@ -14,7 +14,7 @@ import {
 import { EnvironmentError } from "@svcproxy/topology";
 
 /** The lock that makes an agent the only one of its network namespace. */
-export const AGENT_LOCK = "agent";
+const AGENT_LOCK = "agent";
 
 /** Makes this process the agent of its network namespace. @throws EnvironmentError ALREADY_RUNNING */
 export async function lockHost(directory: string): Promise<HostPlace> {

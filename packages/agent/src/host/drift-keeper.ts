@@ -178,7 +178,7 @@ export class DriftKeeper {
   }
 }
 
-export function nameWriter({ pid, program }: Writer = {}): string {
+function nameWriter({ pid, program }: Writer = {}): string {
   if (program === undefined) return "Another program";
   return pid === undefined ? program : `${program} (pid ${pid})`;
 }

@@ -12,7 +12,7 @@ export interface KubeProxySigns {
 }
 
 /** kube-proxy's health and metrics. */
-export const KUBE_PROXY_PORTS: readonly number[] = [10256, 10249];
+const KUBE_PROXY_PORTS: readonly number[] = [10256, 10249];
 const ANSWER_MS = 1_000;
 
 /** @param ownPorts those that this process has */

@@ -10,7 +10,7 @@ export function clusterObjects({ hosts, services }: Topology): ReadonlyMap<strin
   ]);
 }
 
-export function nodeOf({ name, addresses, podCIDRs, zone }: Omit<Host, "pods">): ClusterObject {
+function nodeOf({ name, addresses, podCIDRs, zone }: Omit<Host, "pods">): ClusterObject {
   return {
     ...{ apiVersion: "v1", kind: "Node" },
     metadata: { name, labels: zone === undefined ? {} : { "topology.kubernetes.io/zone": zone } },

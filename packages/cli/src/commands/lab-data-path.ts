@@ -14,7 +14,7 @@ export interface DataPathOptions {
 }
 
 /** Where the proxy of a host writes its log; every host has a /run of its own. */
-export const USERSPACE_LOG = "/run/svcproxy-userspace.log";
+const USERSPACE_LOG = "/run/svcproxy-userspace.log";
 
 /**
  * Puts the data path on every host of the lab, by running this same program there.

@@ -55,7 +55,7 @@ export function printChanges(changes: readonly TableChange[], tools: IptablesToo
 }
 
 /** The program that takes a change, with its arguments. */
-export function restoreCommand({ family }: TableChange, tools: IptablesTools): string {
+function restoreCommand({ family }: TableChange, tools: IptablesTools): string {
   return [toolName(tools, family, "-restore"), ...restoreArguments()].join(" ");
 }
 

@@ -23,7 +23,7 @@ export const FOREIGN_HOST = "take that host for this machine although none of it
 
 export type FamilyFlag = "4" | "6" | "all";
 
-export function acceptVariant(command: Command): Command {
+function acceptVariant(command: Command): Command {
   return command.addOption(
     new Option("--variant <variant>", "which iptables (default: where rules already live)").choices(["nft", "legacy"]),
   );

@@ -60,7 +60,7 @@ export async function readText(context: CommandContext, file: string): Promise<s
  * @param options.maxBytes a whole number of MiB
  * @throws InputError FILE_UNREADABLE or FILE_TOO_LARGE
  */
-export function readFileBytes(path: string, { maxBytes }: { readonly maxBytes: number }): Buffer {
+function readFileBytes(path: string, { maxBytes }: { readonly maxBytes: number }): Buffer {
   return explainFailure(path, () => {
     const descriptor = openSync(path, "r");
     try {
@@ -86,7 +86,7 @@ export function readFileBytes(path: string, { maxBytes }: { readonly maxBytes: n
 /** What a pipe holds at most, as Linux makes them. */
 const READ_CHUNK_BYTES = 64 * 1024;
 
-export function tooLarge(path: string, maxBytes: number): InputError {
+function tooLarge(path: string, maxBytes: number): InputError {
   return fileFault("FILE_TOO_LARGE", path, `Cannot read it: a file may hold ${maxBytes / 1024 / 1024} MiB`);
 }
 

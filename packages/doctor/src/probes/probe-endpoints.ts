@@ -4,7 +4,7 @@ import type { DialResult, Prober } from "./prober.ts";
 /** At a time; a thousand endpoints take some seconds if none answers. */
 const AT_ONCE = 96;
 /** More are not dialled in one run. */
-export const MOST_DIALS = 2_000;
+const MOST_DIALS = 2_000;
 
 export interface DialledEndpoint {
   readonly endpoint: Endpoint;

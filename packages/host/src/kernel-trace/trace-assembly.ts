@@ -26,10 +26,6 @@ export class TraceAssembly {
     this.#handles = handles;
   }
 
-  get isEmpty(): boolean {
-    return this.#growing.size === 0;
-  }
-
   take(line: TraceLine): void {
     const packet = this.#byId.get(line.id) ?? this.#begin(line);
     if (packet === undefined || packet.steps.length >= MOST_STEPS) return;

@@ -52,14 +52,11 @@ export type ToolRunner = (tool: string, args: readonly string[], options?: ToolO
 
 /** That a program is not on this machine. */
 export class MissingTool extends EnvironmentError {
-  readonly tool: string;
-
   constructor(tool: string, options: { readonly cause?: unknown } = {}) {
     super("MISSING_TOOL", `Cannot run ${tool}: it is not on this machine`, {
       ...options,
       hint: `Install it, on Debian or Ubuntu with: apt-get install ${packageOf(tool)} (PATH must lead to it, often by /usr/sbin)`,
     });
-    this.tool = tool;
   }
 }
 

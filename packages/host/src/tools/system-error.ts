@@ -3,7 +3,7 @@ import { getSystemErrorMap } from "node:util";
 import { EnvironmentError } from "@svcproxy/topology";
 
 /** Whose descriptors have run out: this process' (EMFILE) or the whole machine's (ENFILE). Undefined: it is another error. */
-export function whoseDescriptors(error: unknown): "process" | "machine" | undefined {
+function whoseDescriptors(error: unknown): "process" | "machine" | undefined {
   switch (errnoOf(error)) {
     case constants.errno.EMFILE:
       return "process";

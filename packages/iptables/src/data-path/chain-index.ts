@@ -36,10 +36,6 @@ export class ChainIndex {
     }
   }
 
-  get size(): number {
-    return this.#entries.size;
-  }
-
   get(name: string): Chain | undefined {
     return this.#entries.get(name)?.chain;
   }

@@ -57,7 +57,7 @@ export async function detectVariant({
   return chooseVariant(surveys, variant);
 }
 
-export async function surveyVariants(machine: Machine, signal: AbortSignal): Promise<readonly VariantSurvey[]> {
+async function surveyVariants(machine: Machine, signal: AbortSignal): Promise<readonly VariantSurvey[]> {
   const { iptables } = await findRuleTools(machine, { signal });
   const surveys = await Promise.allSettled(
     iptables.map((installed) => surveyVariant(machine, { ...installed, signal })),

@@ -11,7 +11,7 @@ export interface UdpFrontends {
 }
 
 /** What the chains of the nat table do with UDP, whatever dialect wrote them. */
-export function udpFrontends(chains: readonly Chain[]): UdpFrontends {
+function udpFrontends(chains: readonly Chain[]): UdpFrontends {
   const byName = new Map(chains.map((chain) => [chain.name, chain]));
   const known = new Map<string, ReadonlySet<string>>();
   const endpoints = new Map<string, Set<string>>();

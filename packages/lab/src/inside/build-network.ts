@@ -41,7 +41,7 @@ function refusal(complaint: string, batch: readonly string[] = []): Error {
 }
 
 /** A namespace's set-up as a shell script. Its last command takes the shell's place, which saves a process. */
-export function renderSetup({ sysctls, ip, bridge }: NamespaceSetup): string {
+function renderSetup({ sysctls, ip, bridge }: NamespaceSetup): string {
   return [
     // Older kernels lack some of the settings; what is there must have its value. Most have it already, and a write may
     // have to wait for the lock of all the machine's network settings.

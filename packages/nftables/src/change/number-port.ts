@@ -52,7 +52,7 @@ export function numberGroup(
 const NO_SLOTS: readonly number[] = [];
 
 /** Those of `wanted`, each at its old place where that is still one; the others fill what is left. */
-export function arrange(old: readonly (string | undefined)[], wanted: readonly string[]): readonly string[] {
+function arrange(old: readonly (string | undefined)[], wanted: readonly string[]): readonly string[] {
   if (old.length === 0) return wanted;
   const unplaced = new Set(wanted);
   const kept = Array.from(wanted, (_, index) => {

@@ -143,7 +143,7 @@ function orderOf(datum: Datum): bigint | undefined {
   return address === undefined ? undefined : addressBits(address);
 }
 
-export function not(answer: Answer): Answer {
+function not(answer: Answer): Answer {
   return answer === "maybe" ? "maybe" : answer === "yes" ? "no" : "yes";
 }
 

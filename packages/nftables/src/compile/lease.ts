@@ -5,7 +5,7 @@ import { PROTOCOLS, set } from "./collections.ts";
 export const LEASE = "lease";
 
 /** How long a table answers after the agent that kept it has ended. Long enough for whoever finds it dead after a holiday. */
-export const LEASE_SECONDS = 7 * 24 * 3600;
+const LEASE_SECONDS = 7 * 24 * 3600;
 
 export function leaseCollection(): Collection {
   return set(LEASE, "meta l4proto", {

@@ -4,7 +4,7 @@ import { affinityMap, fixedCollections, PROTOCOLS, stickyCollections } from "./c
 import { fixedChains } from "./fixed-chains.ts";
 import { leaseCollection, leaseElements } from "./lease.ts";
 import { nodeElements } from "./node-elements.ts";
-import { affinityChains, parsePickingChainName, pickingChain, rewriteStickyChain } from "./picking-chains.ts";
+import { affinityChains, rewriteStickyChain } from "./picking-chains.ts";
 import { type TableOptions, type TableSettings, tableSettings } from "./table-settings.ts";
 import { trafficChains, trafficCollections } from "./traffic-counters.ts";
 import { type WantedPort, wantedPorts } from "./wanted-port.ts";
@@ -70,10 +70,4 @@ export function affinityFrame(
     chains: [rewriteStickyChain(family), ...own.chains],
     elements: PROTOCOLS.map((protocol) => element("unremembered", protocol)),
   };
-}
-
-/** The chain of this name that groups go to; undefined where it is not such a name. */
-export function namedPickingChain(name: string, { family }: TableSettings): Chain | undefined {
-  const picking = parsePickingChainName(name);
-  return picking === undefined ? undefined : pickingChain(picking, family);
 }

@@ -76,7 +76,7 @@ async function carryOut(drafts: readonly Draft[], { machine, run }: ApplyAllInpu
 }
 
 /** What is otherwise than it was written is told. */
-export async function isAsWritten(
+async function isAsWritten(
   changed: readonly { readonly keeper: TableKeeper; readonly planned: PlannedChange }[],
   { machine, run }: Pick<ApplyAllInput, "machine" | "run">,
 ): Promise<boolean> {

@@ -35,7 +35,7 @@ const PODS = 8;
 
 export const PODS_OF_BOTH = 2 * PODS;
 
-export const RANDOM_HOST = "one";
+const RANDOM_HOST = "one";
 
 /** The pods by number: the first half runs on RANDOM_HOST. Both families. */
 export function randomPod(index: number): { readonly name: string; readonly ipv4: string; readonly ipv6: string } {

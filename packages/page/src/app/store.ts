@@ -56,7 +56,7 @@ export function useKnown(data: PageData): Known {
   return known;
 }
 
-export function learn(known: Known, event: PageEvent): Known {
+function learn(known: Known, event: PageEvent): Known {
   switch (event.kind) {
     case "state":
       return { ...known, state: keepJudged(event.state, known.state) };

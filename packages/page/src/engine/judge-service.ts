@@ -45,7 +45,7 @@ export function judgeService(
 }
 
 /** Whether no client of that kind can come in on this machine. */
-export function isNoWayIn(error: unknown): boolean {
+function isNoWayIn(error: unknown): boolean {
   return error instanceof InputError && error.faults.every(({ code }) => code === "NO_WAY_IN");
 }
 

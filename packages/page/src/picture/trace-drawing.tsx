@@ -66,7 +66,7 @@ export function TraceDrawing({ trace, style, shrinksTo }: TraceDrawingProps) {
 }
 
 /** In a sentence, for who does not see it. */
-export function describe({ branches }: TraceJson): string {
+function describe({ branches }: TraceJson): string {
   const ways = branches.map(
     ({ probability, verdict, endpoint, because }) =>
       `${Number((probability.value * 100).toFixed(2))} % ${verdict}${endpoint === null ? `: ${because}` : ` at ${endpoint}`}`,

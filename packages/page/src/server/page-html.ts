@@ -25,7 +25,7 @@ export function exportedPage(viewed: Viewed): string {
  *
  * @param connects whether the page may ask its server
  */
-export function contentPolicy({ script, connects }: { readonly script: string; readonly connects: boolean }): string {
+function contentPolicy({ script, connects }: { readonly script: string; readonly connects: boolean }): string {
   return [
     "default-src 'none'",
     `script-src '${hashOf(script)}'`,

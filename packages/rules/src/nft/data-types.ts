@@ -36,7 +36,7 @@ export function readPart(type: string, text: string): DatumPart | undefined {
 }
 
 /** One value of a type that is not an address. */
-export function readDatum(type: string, text: string): Datum {
+function readDatum(type: string, text: string): Datum {
   if (type === "classid") return readClassId(text) ?? text;
   const known = SYMBOLS[type]?.get(text);
   return known ?? readNumber(text) ?? text;

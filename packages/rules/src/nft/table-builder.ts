@@ -19,10 +19,6 @@ export class TableBuilder {
     return this.#sets.get(name);
   }
 
-  chainOf(name: string): NftChain | undefined {
-    return this.#chains.get(name);
-  }
-
   /** Takes the place of an earlier set of the same name. */
   addSet(set: NftSet): void {
     this.#sets.set(set.name, set);

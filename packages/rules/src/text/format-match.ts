@@ -125,7 +125,7 @@ function formatModuleOptions(match: ModuleMatch, options: FormatOptions): string
   }
 }
 
-export const MULTIPORT_OPTIONS = { source: "--sports", destination: "--dports", either: "--ports" } as const;
+const MULTIPORT_OPTIONS = { source: "--sports", destination: "--dports", either: "--ports" } as const;
 
 function not({ negated }: { readonly negated: boolean }): string {
   return negated ? "! " : "";

@@ -147,7 +147,7 @@ export const STATISTIC_SYNTAX = extensionSyntax<Match>(
 );
 
 /** What libxt_statistic makes of a `--probability`: `lround(0x80000000 * share)`. */
-export function thresholdOf(share: number): number {
+function thresholdOf(share: number): number {
   return Math.round(PROBABILITY_ONE * share);
 }
 

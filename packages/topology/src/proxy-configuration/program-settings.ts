@@ -135,7 +135,7 @@ function readNumber(field: Field, { from, to }: { readonly from: number; readonl
 const UNIT_SECONDS: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 1e-3, us: 1e-6, µs: 1e-6, ns: 1e-9 };
 
 /** A duration as Go writes it: `1h0m0s`. @returns seconds */
-export function readGoDuration(field: Field): number | undefined {
+function readGoDuration(field: Field): number | undefined {
   const text = field.text();
   if (text === undefined || text === "") return undefined;
   if (text === "0") return 0;

@@ -38,7 +38,7 @@ export function handleDataPlane(native: NativeHandles): DataPlane {
 }
 
 /** A TCP socket that is bound and does not listen. @throws SystemCallError */
-export function bindTcp(native: NativeHandles, address: IpAddress, port: number): TcpHandle {
+function bindTcp(native: NativeHandles, address: IpAddress, port: number): TcpHandle {
   const handle = native.newTcpListener();
   const result = address.includes(":")
     ? handle.bind6(address, port, native.tcpIpv6Only)

@@ -179,7 +179,7 @@ export class UdpCarrier implements UdpSessionOwner {
 }
 
 /** One UDP frontend: its socket and its clients. */
-export class UdpListener implements UdpSessionListener {
+class UdpListener implements UdpSessionListener {
   readonly frontend: WorkerFrontend;
   classifier: ClientClassifier;
   readonly handle: UdpHandle;

@@ -322,7 +322,7 @@ export class ProcessWorkerGroup implements WorkerGroup {
 }
 
 /** The same worker for a key as long as their number stays: FNV-1a. */
-export function ownerOf(key: string, workers: number): number {
+function ownerOf(key: string, workers: number): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < key.length; index++) {
     hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);

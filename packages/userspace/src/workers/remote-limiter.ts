@@ -116,6 +116,6 @@ export class RemoteLimiter implements ConnectionLimiter {
 }
 
 /** Whether each worker counts up to a share of its own; where connections are counted by client the supervisor counts them all. */
-export function hasShares({ maxConnections, maxPerClient }: ConnectionLimits): boolean {
+function hasShares({ maxConnections, maxPerClient }: ConnectionLimits): boolean {
   return maxConnections > 0 && maxPerClient === 0;
 }

@@ -37,7 +37,7 @@ export function formatEndpoint({ host, port }: EtcdEndpoint): string {
 }
 
 /** Where settings are read that the command line does not give. */
-export const ETCD_SETTINGS_FILE = "/etc/svcproxy/etcd.yaml";
+const ETCD_SETTINGS_FILE = "/etc/svcproxy/etcd.yaml";
 
 const DEFAULT_PREFIX = "/svcproxy";
 

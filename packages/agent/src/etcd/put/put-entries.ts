@@ -24,7 +24,7 @@ import { conflict } from "./conflict.ts";
 import { type PutPlan, planPut } from "./plan-put.ts";
 
 /** As etcd is set by default: 128 operations and 1.5 MiB a request, of which we take less. */
-export const MAX_OPERATIONS = 128;
+const MAX_OPERATIONS = 128;
 const MAX_BYTES = 1024 * 1024;
 
 /** What etcd holds, and what a put would change. */

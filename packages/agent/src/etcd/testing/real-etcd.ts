@@ -51,10 +51,6 @@ export class RealEtcd implements AsyncDisposable {
     return etcd;
   }
 
-  get url(): string {
-    return `etcd://127.0.0.1:${this.#ports[0]}/svcproxy`;
-  }
-
   get #data(): string {
     return join(this.#folder, `data-${this.#generation}`);
   }

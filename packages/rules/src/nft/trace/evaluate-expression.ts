@@ -62,7 +62,7 @@ function certain(value: Value | undefined): readonly Drawn[] {
   return [{ chance: ONE, values: value === undefined ? "none" : [value] }];
 }
 
-export function valueOfPart(part: DatumPart): Value {
+function valueOfPart(part: DatumPart): Value {
   return typeof part === "object" ? { kind: "span", range: part } : known(part);
 }
 
@@ -119,7 +119,7 @@ function bitwise(operator: string, left: Value | undefined, right: Value | undef
   return unknownValue(left.kind === "known" ? `${left.datum} has no bits` : describeDoubt(left));
 }
 
-export function combineNumbers(operator: string, a: number, b: number): number {
+function combineNumbers(operator: string, a: number, b: number): number {
   switch (operator) {
     case "&":
       return (a & b) >>> 0;

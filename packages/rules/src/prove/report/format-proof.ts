@@ -55,7 +55,7 @@ function findingLines(finding: Finding, { proof, format }: Shown): readonly stri
 }
 
 /** `rule 3 of nat PREROUTING: -j ACCEPT`. */
-export function describeRule({ table, chain, number, rule }: PlacedRule, { family }: Pick<Proof, "family">): string {
+function describeRule({ table, chain, number, rule }: PlacedRule, { family }: Pick<Proof, "family">): string {
   return `rule ${number} of ${table} ${chain}: ${ruleText(rule, family)}`;
 }
 

@@ -236,7 +236,7 @@ function askMark(
 }
 
 /** A final `+` stands for any rest. */
-export function nameMatches(wanted: string, name: string): boolean {
+function nameMatches(wanted: string, name: string): boolean {
   return wanted.endsWith("+") ? name.startsWith(wanted.slice(0, -1)) : name === wanted;
 }
 

@@ -59,7 +59,7 @@ export function translate(
 }
 
 /** Whether NAT was set up for the connection of a state's packets. */
-export function isTranslated({ destinationNat, sourceNat }: SymbolicState): boolean {
+function isTranslated({ destinationNat, sourceNat }: SymbolicState): boolean {
   return destinationNat !== undefined || sourceNat !== undefined;
 }
 

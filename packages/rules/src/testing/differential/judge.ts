@@ -46,7 +46,7 @@ function delivered(by: string, { observation }: Seen): Extract<KernelOutcome, { 
 
 /** Chances at least this high must show in so many repeats as `REPEATS`: the odds against are one in ten thousand million. */
 const SURE_CHANCE = 0.5;
-export const REPEATS = 34;
+const REPEATS = 34;
 
 /** How often a packet must be sent to see what it may come to. */
 export function repeatsFor({ branches }: Trace): number {

@@ -5,7 +5,7 @@ import { randomBlock, randomRange } from "./random-addresses.ts";
 import type { RandomSource } from "./random-source.ts";
 import type { RulePlace } from "./rule-place.ts";
 
-export const DEVICES = ["cni0", "eth0", "flannel.1", "lo", "eth+", "cni+", "+", "vpod1"] as const;
+const DEVICES = ["cni0", "eth0", "flannel.1", "lo", "eth+", "cni+", "+", "vpod1"] as const;
 
 export function interfaceMatch(random: RandomSource, { hooks, isBuiltIn }: RulePlace): readonly Match[] {
   const mayIn = !isBuiltIn || !hooks.some((hook) => hook === "OUTPUT" || hook === "POSTROUTING");
@@ -62,9 +62,9 @@ export function protocolMatches(
   }
 }
 
-export const STATES = ["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"] as const;
+const STATES = ["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"] as const;
 
-export function some<T>(random: RandomSource, choices: readonly T[]): readonly T[] {
+function some<T>(random: RandomSource, choices: readonly T[]): readonly T[] {
   const chosen = choices.filter(() => random.chance(0.4));
   return chosen.length > 0 ? chosen : [random.pick(choices)];
 }
@@ -170,7 +170,7 @@ export function extraMatch(random: RandomSource, place: RulePlace, protocol: str
 }
 
 /** Modules with few options, and those of which only some answers can be known. */
-export function moreMatch(random: RandomSource, { hooks }: RulePlace): Match {
+function moreMatch(random: RandomSource, { hooks }: RulePlace): Match {
   const negated = random.chance(0.25);
   const isOutgoing = hooks.every((hook) => hook === "OUTPUT" || hook === "POSTROUTING");
   const group = () => {
@@ -229,7 +229,7 @@ export function moreMatch(random: RandomSource, { hooks }: RulePlace): Match {
 }
 
 /** Sets that the world has, with the directions that each takes. */
-export function setMatch(random: RandomSource, family: Family, negated: boolean): Match {
+function setMatch(random: RandomSource, family: Family, negated: boolean): Match {
   const [name, count] = random.pick<readonly [string, number]>([
     ["ips", 1],
     ["nets", 1],
@@ -265,7 +265,7 @@ export function conntrackEnds(random: RandomSource, family: Family): Match {
   }
 }
 
-export function addressTypes(random: RandomSource, { hooks }: RulePlace): Match {
+function addressTypes(random: RandomSource, { hooks }: RulePlace): Match {
   const types = (): { negated: boolean; types: readonly string[] } => ({
     negated: random.chance(0.25),
     types: [random.pick(["LOCAL", "LOCAL", "UNICAST"])],

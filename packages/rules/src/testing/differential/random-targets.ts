@@ -40,7 +40,7 @@ export function randomTarget(random: RandomSource, place: RulePlace): Target {
   return table === "nat" ? { kind: "accept" } : random.chance(0.5) ? { kind: "drop" } : { kind: "return" };
 }
 
-export function harmlessTarget(random: RandomSource, { table, hooks, family }: RulePlace): Target {
+function harmlessTarget(random: RandomSource, { table, hooks, family }: RulePlace): Target {
   const isOutgoing = hooks.every((hook) => hook === "FORWARD" || hook === "OUTPUT" || hook === "POSTROUTING");
   if (table === "mangle" && random.chance(0.5)) return headerTarget(random);
   if (table === "mangle" && random.chance(0.2)) return { kind: "checksum", words: ["--checksum-fill"] };
@@ -62,7 +62,7 @@ export function harmlessTarget(random: RandomSource, { table, hooks, family }: R
 }
 
 /** What else is written into the header: the type of service, on which routes and matches may hang, and the TTL. */
-export function headerTarget(random: RandomSource): Target {
+function headerTarget(random: RandomSource): Target {
   switch (random.below(3)) {
     case 0:
       return { kind: "tos", value: random.pick([0x10, 0x08, 0]), mask: random.pick([0xff, 0x3f, 0x10]) };
@@ -73,7 +73,7 @@ export function headerTarget(random: RandomSource): Target {
   }
 }
 
-export function trackingTarget(random: RandomSource): Target {
+function trackingTarget(random: RandomSource): Target {
   if (random.chance(0.6)) return { kind: "ct", notrack: true, words: [] };
   const [option, direction] = random.pick([
     ["--zone", "both"],
@@ -84,7 +84,7 @@ export function trackingTarget(random: RandomSource): Target {
   return { kind: "ct", notrack: false, zone: { zone, direction }, words: [option, String(zone)] };
 }
 
-export function rejectTarget(random: RandomSource, family: Family): Target {
+function rejectTarget(random: RandomSource, family: Family): Target {
   const replies =
     family === 4
       ? ["icmp-port-unreachable", "icmp-admin-prohibited", "tcp-reset"]
@@ -92,7 +92,7 @@ export function rejectTarget(random: RandomSource, family: Family): Target {
   return { kind: "reject", with: random.pick(replies) };
 }
 
-export function markTarget(random: RandomSource): Target {
+function markTarget(random: RandomSource): Target {
   const mask = random.pick([0xffffffff, 0x4000, 0x100, 0xff]);
   const value = random.pick([0x4000, 0x100, 1, 0x4001, 0]);
   const connectionMask = random.pick([0xffffffff, 0x4000]);
@@ -108,7 +108,7 @@ export function markTarget(random: RandomSource): Target {
   }
 }
 
-export function natTarget(random: RandomSource, family: Family, hooks: readonly Hook[]): Target {
+function natTarget(random: RandomSource, family: Family, hooks: readonly Hook[]): Target {
   const world = WORLD[family];
   const draws = random.chance(0.15);
   const ports = random.chance(0.25) ? { ports: natPorts(random) } : {};
@@ -130,7 +130,7 @@ export function natTarget(random: RandomSource, family: Family, hooks: readonly 
   return { kind: "snat", to: { ...plain, addresses: { from: address, to: address } } };
 }
 
-export function netmapBlock(random: RandomSource, family: Family): Cidr {
+function netmapBlock(random: RandomSource, family: Family): Cidr {
   // Whatever is mapped comes to somebody who is there.
   const [address, prefixLength] =
     family === 4
@@ -146,13 +146,13 @@ export function netmapBlock(random: RandomSource, family: Family): Cidr {
 }
 
 /** Mostly few enough for the engine to look at each. */
-export function natRange(random: RandomSource, family: Family): { from: IpAddress; to: IpAddress } {
+function natRange(random: RandomSource, family: Family): { from: IpAddress; to: IpAddress } {
   if (random.chance(0.2)) return randomRange(random, family);
   const [from, to] = family === 4 ? (["10.1.0.2", "10.1.0.3"] as const) : (["fd01::2", "fd01::3"] as const);
   return { from: randomAddress(random, [from]), to: randomAddress(random, [to]) };
 }
 
-export function natPorts(random: RandomSource): NumberRange {
+function natPorts(random: RandomSource): NumberRange {
   return random.pick([
     { from: 3000, to: 3000 },
     { from: 5000, to: 5010 },

@@ -12,7 +12,7 @@ export interface Sender extends AsyncDisposable {
  * Perl is part of every Debian, and has raw sockets; Node has none. A line is a mark and a packet, in hex. A socket a
  * source, bound to it where the address is the sender's own: the first route of a packet hangs on its source.
  */
-export const SENDER = `use Socket; use strict; my %sockets;
+const SENDER = `use Socket; use strict; my %sockets;
 while (my $line = <STDIN>) {
   my ($mark, $hex) = split ' ', $line; my $p = pack('H*', $hex);
   my $is4 = ord($p) >> 4 == 4;
@@ -28,15 +28,11 @@ while (my $line = <STDIN>) {
   send($s, $p, 0, $is4 ? pack_sockaddr_in(0, $to) : pack_sockaddr_in6(0, $to));
 }`;
 
-export function inside(
-  namespace: NetworkNamespace,
-  command: string,
-  args: readonly string[],
-): ChildProcessWithoutNullStreams {
+function inside(namespace: NetworkNamespace, command: string, args: readonly string[]): ChildProcessWithoutNullStreams {
   return spawn("nsenter", [`--net=/proc/${namespace.pid}/ns/net`, command, ...args]);
 }
 
-export function ending(child: ChildProcessWithoutNullStreams): () => Promise<void> {
+function ending(child: ChildProcessWithoutNullStreams): () => Promise<void> {
   const exited = new Promise<void>((resolve) => child.on("exit", () => resolve()));
   return () => {
     child.stdin.end();

@@ -6,10 +6,10 @@ export const LOG_GROUP = 7;
 /** Sentinels end at the first hook that they come to, whatever the rules. */
 export const SENTINEL_PORT = 61999;
 
-export const SENTINEL_RULE = `udp dport ${SENTINEL_PORT} log group ${LOG_GROUP} queue-threshold 1 prefix "sentinel" drop;`;
+const SENTINEL_RULE = `udp dport ${SENTINEL_PORT} log group ${LOG_GROUP} queue-threshold 1 prefix "sentinel" drop;`;
 
 /** Answers are of no interest behind the rules. */
-export const PROBES_ONLY =
+const PROBES_ONLY =
   "tcp flags & (rst | ack) != 0 return; icmp type != echo-request return; icmpv6 type != echo-request return;";
 
 /** The eyes of the host: before every rule for sentinels and what it answers, behind every rule for what came through. */
@@ -76,14 +76,14 @@ export async function wire(namespaceOf: (side: Side) => NetworkNamespace): Promi
 }
 
 /** Side, its device on the host, its own MAC and the host's. */
-export const LINKS = [
+const LINKS = [
   ["pod1", "vpod1", "02:00:00:00:01:02", "02:00:00:00:02:02"],
   ["pod2", "vpod2", "02:00:00:00:01:03", "02:00:00:00:02:03"],
   ["outside", "eth0", "02:00:00:00:01:07", "02:00:00:00:02:07"],
   ["remote", "flannel.1", "02:00:00:00:01:08", "02:00:00:00:02:08"],
 ] as const;
 
-export const HOST_SETUP = `
+const HOST_SETUP = `
 for s in net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1 \\
   net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=1000000 net.ipv4.icmp_msgs_burst=100000 net.ipv6.icmp.ratelimit=0 \\
   net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0 net.netfilter.nf_conntrack_udp_timeout=0 \\
@@ -117,7 +117,7 @@ for try in $(seq 100); do [ -z "$(ip -6 -o addr show tentative)" ] && break; sle
 `;
 
 /** Sets for the `set` match; the engine is told their members as \`ipset save\` prints them. */
-export const SETS = `
+const SETS = `
 create ips-4 hash:ip family inet
 add ips-4 10.1.0.2
 add ips-4 10.100.100.1
@@ -141,7 +141,7 @@ add ip-ports-6 fd64::2,tcp:80
 add ip-ports-6 fd07::6,tcp:34211
 `;
 
-export function podSetup({ own, other, mac }: { own: number; other: number; mac: string }): string {
+function podSetup({ own, other, mac }: { own: number; other: number; mac: string }): string {
   return `
 sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.eth0.accept_dad=0
 ip link set eth0 up; ip addr add 10.1.0.${own}/24 dev eth0; ip addr add fd01::${own}/64 dev eth0 nodad
@@ -151,14 +151,14 @@ for a in 10.1.0.${other} fd01::${other}; do ip neigh replace $a lladdr ${mac} de
 `;
 }
 
-export const OUTSIDE_SETUP = `
+const OUTSIDE_SETUP = `
 sysctl -qw net.ipv6.conf.all.accept_dad=0
 ip link set eth0 up; ip addr add 192.168.7.7/24 dev eth0; ip addr add fd07::7/64 dev eth0 nodad
 ip route add default via 192.168.7.6; ip -6 route add default via fd07::6
 for a in 192.168.7.6 192.168.7.60 fd07::6; do ip neigh replace $a lladdr 02:00:00:00:02:07 dev eth0 nud permanent; done
 `;
 
-export const REMOTE_SETUP = `
+const REMOTE_SETUP = `
 sysctl -qw net.ipv6.conf.all.accept_dad=0
 ip link set eth0 up; ip addr add 10.2.0.2/32 dev eth0; ip addr add fd02::2/128 dev eth0 nodad
 ip route add default via 10.1.0.0 dev eth0 onlink; ip -6 route add default via fd01::aa dev eth0 onlink

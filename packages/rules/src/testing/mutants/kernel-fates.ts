@@ -54,7 +54,7 @@ export function sentFrom({ from, to, protocol, port = 0, sourcePort = FIRST_PORT
 const FIRST_PORT = 40_000;
 
 /** Behind which interface an address lives: strict reverse-path filtering takes it from nowhere else. */
-export function sideOf(source: IpAddress): Side {
+function sideOf(source: IpAddress): Side {
   const { from } = WORLD[4];
   if (from.host.includes(source)) return "host";
   if (source === "10.1.0.3") return "pod2";

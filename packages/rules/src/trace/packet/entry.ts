@@ -139,7 +139,7 @@ export function connectionOf({ state = "NEW" }: TraceRequest): (packet: PacketVi
   };
 }
 
-export function isIcmp({ protocol }: Pick<PacketView, "protocol">): boolean {
+function isIcmp({ protocol }: Pick<PacketView, "protocol">): boolean {
   return protocol === "icmp" || protocol === "ipv6-icmp";
 }
 

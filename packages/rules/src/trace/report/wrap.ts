@@ -1,7 +1,7 @@
 import { visible } from "@svcproxy/topology";
 
 /** Widest line of what people read. */
-export const COLUMNS = 80;
+const COLUMNS = 80;
 
 /**
  * Breaks text at blanks into lines of at most 80 columns; a word that is longer stands alone. What the text brings along

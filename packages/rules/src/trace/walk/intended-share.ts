@@ -40,7 +40,7 @@ export function intendedShare(
 }
 
 /** The frontend that a packet dials; undefined where it dials none, or may not use it. */
-export function findFrontend(plan: HostPlan, packet: PacketView, router: Router): Frontend | undefined {
+function findFrontend(plan: HostPlan, packet: PacketView, router: Router): Frontend | undefined {
   const port = packet.destinationPorts;
   if (port === undefined || port.from !== port.to) return undefined;
   for (const planned of PlanIndex.of(plan).withSocket(packet.destination, port.from)) {
@@ -62,7 +62,7 @@ function mayUse({ sourceRanges }: Frontend, source: IpAddress): boolean {
 }
 
 /** Whose client a packet's source is, as the plan tells them apart. */
-export function clientKindOf({ podDetector }: HostPlan, packet: PacketView, router: Router): ClientKind {
+function clientKindOf({ podDetector }: HostPlan, packet: PacketView, router: Router): ClientKind {
   if (packet.isLocal || router.isLocal(packet.source)) return "host";
   const device = packet.inInterface ?? "";
   switch (podDetector.kind) {

@@ -36,7 +36,7 @@ import {
 } from "./walk-state.ts";
 
 /** More ways than these are not followed: the rest of the trace would be of no use to anyone. */
-export const MAX_WAYS = 20_000;
+const MAX_WAYS = 20_000;
 
 /** What one more way costs, in rules that a way meets. */
 const PARTING_COST = 20;
