@@ -1,4 +1,4 @@
-import type { ApplyReport, DataPath, FamilyCounts, ServicePortStatus } from "@svcproxy/host";
+import type { ApplyReport, DataPath, Difference, FamilyCounts, ServicePortStatus } from "@svcproxy/host";
 import type { HostPlan, Problem, Topology } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { ProgrammedChange } from "./awaited-changes.ts";
@@ -34,12 +34,24 @@ export interface AgentOptions {
   readonly minSyncMs?: () => number;
   /** Asked before each plan that is carried out; absent: none is held back. */
   readonly guard?: RemovalGuard;
+  /** What the machine has from before, which serves on while the first plan is held back. Absent: nobody keeps it. */
+  readonly asFound?: AsFound;
   /** Whether nothing may be changed for now: what is to be done is tried again later. Absent: it always may. */
   readonly isPaused?: () => boolean;
   /** Called after each plan that was carried out. */
   readonly onCarriedOut?: (outcome: CarriedOut) => void;
   /** Called each time that none of a plan could be carried out; `isPartial`: only services that changed were to be; `tookMs`: until it failed. */
   readonly onFailure?: (failure: { readonly isPartial: boolean; readonly tookMs: number }) => void;
+}
+
+/** What a machine had of ours before the first plan. */
+export interface AsFound {
+  /** From now on it is put back where somebody takes it away; twice is once. */
+  keep(): Promise<void>;
+  /** @returns what was not as it was found, and is again */
+  restore(): Promise<readonly Difference[]>;
+  /** A plan is about to take its place. */
+  release(): void;
 }
 
 export interface CarriedOut {

@@ -212,8 +212,10 @@ export class Agent {
     // What the machine has from before serves on.
     if (plan === undefined) {
       this.#pendingSince = undefined;
+      await this.#options.asFound?.keep();
       return this.#nowReady();
     }
+    this.#options.asFound?.release();
     const startedMs = performance.now();
     const session = this.#session ?? (await this.#open());
     const before = this.#isUnsure ? undefined : this.#applied;
@@ -249,15 +251,19 @@ export class Agent {
   }
 
   /**
-   * Looks at all that is ours, and mends what is not as it was written.
+   * Looks at all that is ours, and mends what is not as it was written, or found while the first plan is held back.
    *
-   * @returns what had to be mended; undefined: nothing is in force, or it failed, which the status tells and which is tried again
+   * @returns what had to be mended; undefined: nothing is in force or kept, or it failed, which the status tells and which is tried again
    */
   async mend(): Promise<readonly Difference[] | undefined> {
     let found: readonly Difference[] | undefined;
     await this.#inTurn(async () => {
       const [session, applied] = [this.#session, this.#applied];
-      if (session === undefined || applied === undefined || this.#options.isPaused?.() === true) return;
+      if (this.#options.isPaused?.() === true) return;
+      if (session === undefined || applied === undefined) {
+        found = await this.#options.asFound?.restore();
+        return;
+      }
       const report = await session.apply(applied.plan);
       this.#isUnsure = false;
       const differences = report.found?.() ?? [];

@@ -9,6 +9,7 @@ export * from "./data-path/data-path.ts";
 export * from "./data-path/family-counts.ts";
 export * from "./data-path/frontend-counts.ts";
 export * from "./data-path/isolate-refusal.ts";
+export * from "./data-path/preserved.ts";
 export * from "./data-path/service-port-statuses.ts";
 export * from "./data-path/translation-limitations.ts";
 export { type RuleWord, RuleWords } from "./kernel-changes/rule-changes.ts";

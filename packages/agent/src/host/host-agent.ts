@@ -23,6 +23,7 @@ import { AgentPages } from "./agent-pages.ts";
 import { agentSocketPath, HostPlace } from "./agent-place.ts";
 import { answerQuestions } from "./agent-questions.ts";
 import { AgentServers } from "./agent-servers.ts";
+import { RulesAsFound } from "./as-found.ts";
 import { type ChosenDataPath, chooseDataPath, type KeptDataPath } from "./choose-data-path.ts";
 import { describeHostAgent } from "./describe-host-agent.ts";
 import { DriftKeeper } from "./drift-keeper.ts";
@@ -55,6 +56,7 @@ export class HostAgent {
   #chosen: ChosenDataPath | undefined;
   #agent: Agent | undefined;
   #guard: RemovalGuard | undefined;
+  #asFound: RulesAsFound | undefined;
   #drift: DriftKeeper | undefined;
   #watch: KernelWatch | undefined;
   #servers: AgentServers | undefined;
@@ -128,8 +130,15 @@ export class HostAgent {
       census: () => readCensus([chosen.dataPath, ...chosen.others], { signal }),
     });
     this.#guard = guard;
+    const asFound = new RulesAsFound({
+      ...{ dataPaths: [chosen.dataPath, ...chosen.others], logger, signal },
+      isOurs: (writer) => this.#tools.isOurs(writer),
+      onChange: (writer) => this.#drift?.noticed(writer),
+      lookMs: () => this.#drift?.lookMs ?? 0,
+    });
+    this.#asFound = asFound;
     const agent = new Agent({
-      ...{ source, events, dataPath: chosen.dataPath, guard, logger, told: this.#options.told },
+      ...{ source, events, dataPath: chosen.dataPath, guard, asFound, logger, told: this.#options.told },
       serviceManager: this.#serviceManager,
       plan: (topology, previous) => this.#plan(topology, previous),
       // VIPs are no addresses of the host's own, and whoever takes one away is noticed otherwise.
@@ -312,7 +321,7 @@ export class HostAgent {
     const { version, guardLeast } = this.#options;
     return describeHostAgent({
       ...{ version, startedAt: this.#startedAt, agent: agent.status(), chosen, inForce: this.#inForce },
-      ...{ drift: this.#drift, watch: this.#watch, findings: this.#upkeep?.findings },
+      ...{ drift: this.#drift, watch: this.#watch ?? this.#asFound?.watch, findings: this.#upkeep?.findings },
       guard: { least: guardLeast, heldCount: guard.heldCount },
       problems: [...(this.#servers?.problems ?? []), ...(this.#old?.problems ?? [])],
     });

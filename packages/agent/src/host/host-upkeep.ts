@@ -16,7 +16,7 @@ export interface HostUpkeepOptions {
 }
 
 /** A lease holds for days. */
-const LEASE_RENEWAL_MS = 6 * 3600 * 1000;
+export const LEASE_RENEWAL_MS = 6 * 3600 * 1000;
 
 /** What is done from time to time once a plan is in force: the lease is renewed, and the host is looked at. */
 export class HostUpkeep implements Disposable {

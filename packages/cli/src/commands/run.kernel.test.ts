@@ -267,6 +267,41 @@ describe.skipIf(reason !== undefined)(
       expect(await endOf(svcproxy(host, ["confirm"]))).toMatchObject({ code: 1 });
     });
 
+    test.for([
+      { by: "nftables", now: "nftables", list: "nft -s list table ip svcproxy" },
+      { by: "iptables", now: "iptables", list: IPTABLES_RULES },
+      { by: "iptables", now: "nftables", list: IPTABLES_RULES },
+      { by: "nftables", now: "userspace", list: "nft -s list table ip svcproxy" },
+    ])(
+      "while $now holds back its first plan, what $by had in force is put back after a foreign flush",
+      async ({ by, now, list }, { expect }) => {
+        await using host = await ProxyHost.create();
+        await host.writeTopology(topologyOf(15));
+        const first = runAgent(host, ["--data-path", by]);
+        await hasState(host, "following");
+        expect(await first.kill("SIGTERM")).toBe(0);
+        await host.writeTopology(topologyOf(2));
+        const second = runAgent(host, ["--data-path", now]);
+        await second.says("CHANGE_HELD");
+        const before = await host.shell(list);
+        expect(before).toContain("10.100.0.15");
+        await isTold(host);
+        await host.shell("nft flush ruleset");
+        await second.says("changed what is ours; mended");
+        expect(await host.shell(list)).toBe(before);
+        expect(await statusOf(host)).toMatchObject({ kernel: { mended: 1, lastMended: { program: "nft" } } });
+        // What others have beside it is none of its business.
+        await host.shell("iptables-nft -t nat -I PREROUTING -d 198.51.100.1");
+        expect(await endOf(svcproxy(host, ["confirm"]))).toMatchObject({ code: 0 });
+        await hasState(host, "following");
+        await until(
+          async () => !(await host.shell("nft list ruleset")).includes("10.100.0.15"),
+          () => "what was to go is still there",
+        );
+        expect(await statusOf(host)).toMatchObject({ kernel: { mended: 1 } });
+      },
+    );
+
     test("SIGTERM ends it with its rules in place, and to start it again changes nothing in the kernel", async ({
       expect,
     }) => {
@@ -345,6 +380,9 @@ describe.skipIf(reason !== undefined)(
     });
   },
 );
+
+/** In a fixed order, without counters. */
+const IPTABLES_RULES = "iptables-nft-save -t nat | sed 's/\\[.*//' | grep -v '^#' | sort";
 
 function topologyOf(services: number) {
   return {

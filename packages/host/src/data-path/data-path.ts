@@ -1,6 +1,7 @@
 import type { Family, HostPlan, Problem, Protocol } from "@svcproxy/topology";
 import type { Census } from "./census.ts";
 import type { FamilyCounts } from "./family-counts.ts";
+import type { Preserved } from "./preserved.ts";
 
 export type DataPathName = "iptables" | "nftables" | "userspace";
 
@@ -15,6 +16,14 @@ export interface DataPath {
   cleanup(options: { readonly signal: AbortSignal }): Promise<CleanupReport>;
   /** What the machine has of ours, whoever put it there; what ends with a process is not counted. Changes nothing. */
   census(options: { readonly signal: AbortSignal }): Promise<Census>;
+  /**
+   * All that the machine has of ours, whoever put it there, to be given back where another program takes it away. Changes nothing. Absent: what is
+   * ours ends with its process.
+   *
+   * @returns undefined: it has nothing
+   * @throws EnvironmentError
+   */
+  preserve?(options: { readonly signal: AbortSignal }): Promise<Preserved | undefined>;
   /**
    * Begins to keep the machine. Nothing changes before the first `apply`.
    *

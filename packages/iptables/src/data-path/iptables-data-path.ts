@@ -19,10 +19,11 @@ import {
   placeDifference,
   type RuleReport,
 } from "./iptables-report.ts";
-import { IptablesSession } from "./iptables-session.ts";
+import { changeNotice, IptablesSession } from "./iptables-session.ts";
 import { chooseStyle, type IptablesEvents, type IptablesSettings } from "./iptables-settings.ts";
 import { kernelMachine } from "./kernel-machine.ts";
 import { kubeProxysDifference } from "./kube-proxys-difference.ts";
+import { PreservedRules } from "./preserved-rules.ts";
 
 export interface CleanupOptions {
   readonly signal: AbortSignal;
@@ -135,6 +136,26 @@ export class IptablesDataPath implements DataPath {
       ),
     );
     return joinCensuses(saved.map(censusOfRules));
+  }
+
+  /** Of every variant that holds rules of ours. @throws EnvironmentError as `open` */
+  async preserve({ signal }: { readonly signal: AbortSignal }): Promise<PreservedRules | undefined> {
+    await using machine = await this.#open(signal, { isExclusive: false });
+    const ours = machine.choice.available.filter(({ hasOurMarker }) => hasOurMarker);
+    if (ours.length === 0) return undefined;
+    const found = await Promise.all(
+      ours.flatMap(({ tools }) =>
+        FAMILIES.filter(this.#isLookedAt).map(async (family) => ({
+          tools,
+          rules: await machine.tables(tools).save(family, { signal }),
+        })),
+      ),
+    );
+    return new PreservedRules({
+      found,
+      foreignChanges: changeNotice(ours.map(({ tools }) => tools.variant)),
+      open: (end) => this.#open(end, { isExclusive: true }),
+    });
   }
 
   /** @throws EnvironmentError NEEDS_ROOT, MISSING_TOOL, VARIANT_MISSING, LOCKED, INTERRUPTED */

@@ -12,6 +12,7 @@ import {
   servicePortStatuses,
   servicesThatMoved,
   type TakenNodePorts,
+  type Variant,
 } from "@svcproxy/host";
 import {
   changedServices,
@@ -54,6 +55,13 @@ export interface SessionInput {
 const ABOUT_OURS =
   /^\w+ \w+ ip6? (?:nat|filter|mangle) .*\b(?:KUBE|SVCPROXY)-|^delete (?:table ip6? (?:nat|filter|mangle)\b|(?:rule|chain) ip6? (?:nat|filter|mangle) (?:PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)\b)/;
 
+/** How changes of our rules in these variants are noticed: of legacy's tables the kernel tells nothing. */
+export function changeNotice(variants: readonly Variant[]): ChangeNotice {
+  return variants.every((variant) => variant === "nft")
+    ? { kind: "monitor", tool: "nft", concerns: (line) => ABOUT_OURS.test(line) }
+    : { kind: "polling" };
+}
+
 /** Keeps in mind what it wrote, so that a small change is fed to the kernel without a look at all of its rules. */
 export class IptablesSession implements DataPathSession {
   /** How it writes rules. */
@@ -82,10 +90,7 @@ export class IptablesSession implements DataPathSession {
     this.#machine = machine;
     this.#settings = settings;
     this.#signal = signal;
-    this.foreignChanges =
-      machine.choice.tools.variant === "nft"
-        ? { kind: "monitor", tool: "nft", concerns: (line) => ABOUT_OURS.test(line) }
-        : { kind: "polling" };
+    this.foreignChanges = changeNotice([machine.choice.tools.variant]);
     this.style = chooseStyle(settings, styleInForce(machine));
     this.#tables = machine.tables();
     this.#backend = new TableBackend(this.#tables);

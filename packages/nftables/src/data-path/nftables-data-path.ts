@@ -22,6 +22,7 @@ import type { NftMachine, OpenNftMachine } from "./nft-machine.ts";
 import type { NftablesCleanupReport, NftablesPlanDifference } from "./nftables-report.ts";
 import { NftablesSession } from "./nftables-session.ts";
 import type { NftablesEvents, NftablesSettings } from "./nftables-settings.ts";
+import { PreservedTables } from "./preserved-tables.ts";
 
 export interface CleanupOptions {
   readonly signal: AbortSignal;
@@ -110,6 +111,16 @@ export class NftablesDataPath implements DataPath {
     await using machine = await this.#open(signal, { isExclusive: false });
     const tables = await Promise.all(familiesOf(this.#settings).map((family) => machine.read(family, { signal })));
     return joinCensuses(tables.flatMap((table) => (table === undefined ? [] : censusOfTable(table))));
+  }
+
+  /** @throws EnvironmentError as `open` */
+  async preserve({ signal }: { readonly signal: AbortSignal }): Promise<PreservedTables | undefined> {
+    await using machine = await this.#open(signal, { isExclusive: false });
+    const tables = await Promise.all(familiesOf(this.#settings).map((family) => machine.read(family, { signal })));
+    // A dormant one serves nobody.
+    const found = tables.flatMap((table) => (table === undefined || table.isDormant === true ? [] : [table]));
+    if (found.length === 0) return undefined;
+    return new PreservedTables({ tables: found, open: (end) => this.#open(end, { isExclusive: true }) });
   }
 
   /**

@@ -1,6 +1,5 @@
 import {
   type ApplyOptions,
-  type ChangeNotice,
   type DataPathSession,
   isolateRefusal,
   problemsOfTaken,
@@ -24,7 +23,6 @@ import {
 } from "@svcproxy/topology";
 import type { TableKeeper } from "../change/table-keeper.ts";
 import { NftRefused } from "../nft/nft-refused.ts";
-import { TABLE } from "../table/nft-table.ts";
 import { type ApplyAllInput, applyAll, type Keepers } from "./apply-all.ts";
 import { type ApplyRun, newRun } from "./apply-run.ts";
 import { applySome } from "./apply-some.ts";
@@ -32,6 +30,7 @@ import { type ChangedPlan, changedPlan } from "./changed-plan.ts";
 import type { OpenNftMachine } from "./nft-machine.ts";
 import { type NftablesApplyReport, reportApplied } from "./nftables-report.ts";
 import type { NftablesSettings } from "./nftables-settings.ts";
+import { TABLE_CHANGES } from "./preserved-tables.ts";
 import { ReadBack } from "./read-back.ts";
 import { type ShortfallOf, StatusBook } from "./status-book.ts";
 import { foreignChanges, fullTableProblem, numberProblem } from "./table-problems.ts";
@@ -58,12 +57,9 @@ const MAX_RETRIED = 8;
 /** A look at all that our tables hold may take this share of the time between two of them. */
 const LOOK_SHARE = 0.02;
 
-/** A change of our table: `delete element ip svcproxy services { … }`. */
-const ABOUT_OURS = new RegExp(`^\\w+ \\w+ ip6? ${TABLE}(?: |$)`);
-
 /** Keeps in mind what it wrote, so that a small change is a small transaction, without a look at all that our tables hold. */
 export class NftablesSession implements DataPathSession {
-  readonly foreignChanges: ChangeNotice = { kind: "monitor", tool: "nft", concerns: (line) => ABOUT_OURS.test(line) };
+  readonly foreignChanges = TABLE_CHANGES;
   readonly #machine: OpenNftMachine;
   readonly #settings: NftablesSettings;
   readonly #signal: AbortSignal;

@@ -105,6 +105,28 @@ export function describeDataPath(
       expect(await host.dataPath.census({ signal })).toEqual(EMPTY_CENSUS);
     });
 
+    test("what was found is given back as it was, whoever wrote it, and with others' things beside it", async () => {
+      await using host = await createHost();
+      const { dataPath } = host;
+      expect(await dataPath.preserve?.({ signal })).toBeUndefined();
+      await applyOnce(host, contractPlan());
+      const preserved = await dataPath.preserve?.({ signal });
+      if (preserved === undefined) {
+        // What serves ends with its process, so that there is nothing to give back.
+        expect(await dataPath.census({ signal })).toEqual(EMPTY_CENSUS);
+        return;
+      }
+      expect(await preserved.restore({ signal })).toEqual([]);
+      await host.addForeign();
+      expect(await preserved.restore({ signal })).toEqual([]);
+      for (const harm of [() => host.damage(), () => host.wipe()]) {
+        await harm();
+        expect(await preserved.restore({ signal })).not.toEqual([]);
+        expect((await dataPath.compare(contractPlan(), { signal })).differences).toEqual([]);
+        expect(await preserved.restore({ signal })).toEqual([]);
+      }
+    });
+
     describe("what changed", () => {
       test("is written, and only that", async () => {
         await using host = await createHost();

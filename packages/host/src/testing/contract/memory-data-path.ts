@@ -16,6 +16,7 @@ import type {
   PlanDifference,
   ServicePortStatus,
 } from "../../data-path/data-path.ts";
+import type { Preserved } from "../../data-path/preserved.ts";
 import { serviceName, servicePortStatuses } from "../../data-path/service-port-statuses.ts";
 import type { DataPathHost } from "./data-path-host.ts";
 
@@ -74,6 +75,21 @@ export class MemoryDataPath implements DataPath {
   async census({ signal }: { readonly signal: AbortSignal }): Promise<Census> {
     throwIfInterrupted(signal);
     return joinCensuses([...ownEntries(this.machine).values()].map(censusIn));
+  }
+
+  async preserve(): Promise<Preserved | undefined> {
+    const { machine } = this;
+    const found = ownEntries(machine);
+    if (found.size === 0) return undefined;
+    return {
+      foreignChanges: { kind: "polling" },
+      async restore() {
+        const now = ownEntries(machine);
+        const names = new Set([...found.keys(), ...now.keys()].filter((name) => found.get(name) !== now.get(name)));
+        machine.write(new Map([...names].map((name) => [name, found.get(name)])));
+        return [...names].map((name) => ({ kind: "changed-entry", place: name, text: `${name} was another` }));
+      },
+    };
   }
 
   async open(signal: AbortSignal): Promise<DataPathSession> {
