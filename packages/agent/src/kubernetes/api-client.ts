@@ -3,9 +3,9 @@ import { Agent, request as httpsRequest } from "node:https";
 import { type Readable, Writable } from "node:stream";
 import { constants, createGunzip } from "node:zlib";
 import type { ClusterAccess } from "@svcproxy/topology";
+import { readJsonLines } from "../read-json-lines.ts";
 import { ApiError, statusOf } from "./api-error.ts";
 import { Credentials } from "./credentials.ts";
-import { readJsonLines } from "./read-json-lines.ts";
 import { RequestCounter, type RequestCounts } from "./request-counter.ts";
 
 export interface ApiRequest {
@@ -26,6 +26,9 @@ const KEEP_ALIVE_MS = 15_000;
 const MAX_STATUS_BYTES = 64 << 10;
 /** What one page of a list may hold: 500 objects of etcd's limit would be more, and no service is near it. */
 const MAX_LIST_BYTES = 512 << 20;
+
+/** etcd takes no object above 1.5 MiB; a line that grows beyond this is not an event. */
+const MAX_EVENT_BYTES = 16 << 20;
 
 /** Asks an API server, by GET alone. One socket a watch, and those that lists share. */
 export class ApiClient implements Disposable {
@@ -85,7 +88,12 @@ export class ApiClient implements Disposable {
     const response = await this.#ask(request);
     onBytes();
     try {
-      yield* readJsonLines(inflated(response), onBytes);
+      const cutOffBytes = yield* readJsonLines(inflated(response), {
+        maxLineBytes: MAX_EVENT_BYTES,
+        fault: (whatLineIs, options) => new ApiError(`a line of the answer is ${whatLineIs}`, options),
+        onBytes,
+      });
+      if (cutOffBytes > 0) throw new ApiError("the answer was cut off in the middle of a line");
     } finally {
       response.destroy();
     }

@@ -1,11 +1,11 @@
 import { once } from "node:events";
 import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request as requestHttp } from "node:http";
 import { Agent as HttpsAgent, request as requestHttps } from "node:https";
+import { readJsonLines } from "../../read-json-lines.ts";
 import { asksForToken, EtcdError, errorOfFault, type GatewayFault, isTransient } from "./etcd-error.ts";
 import { type EtcdEndpoint, type EtcdSettings, formatEndpoint } from "./etcd-settings.ts";
 import { reasonOf } from "./explain-failure.ts";
 import { type Answer, answerAt, isAnswer, textAt } from "./gateway-values.ts";
-import { readJsonLines } from "./json-lines.ts";
 
 export interface CallOptions {
   /** For people: `read /svcproxy/`. */
@@ -22,6 +22,8 @@ const CALL_TIMEOUT_MS = 5_000;
 const KEEP_ALIVE_MS = 20_000;
 /** A whole state of 100,000 keys. */
 const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
+/** A watch's message is at most a few MiB; a stream without line breaks is none of etcd's. */
+const MAX_MESSAGE_BYTES = 64 << 20;
 
 type Reply =
   | { readonly kind: "answer"; readonly answer: Answer }
@@ -272,14 +274,20 @@ function faultOf(answer: Answer, { statusCode = 0 }: IncomingMessage): GatewayFa
   return { code: typeof code === "number" ? code : statusCode >= 500 ? 14 : 2, text };
 }
 
-/** Each message is a result, or an error in the middle of the stream. */
+/** Each message is a result, or an error in the middle of the stream. What is cut off is none: etcd ends each one with a line break. */
 async function* messagesOf(response: IncomingMessage, doing: string): AsyncGenerator<Answer, void, undefined> {
   try {
-    for await (const line of readJsonLines(response)) {
-      if (!isAnswer(line)) continue;
-      const error = line["error"];
-      if (error === undefined) yield answerAt(line, "result");
-      else throw errorOfFault(streamFault(error), doing);
+    const lines = readJsonLines(response, {
+      maxLineBytes: MAX_MESSAGE_BYTES,
+      fault: (whatLineIs, options) =>
+        new EtcdError("failed", `Cannot read etcd's stream: a line is ${whatLineIs}`, options),
+    });
+    for await (const messages of lines) {
+      for (const message of messages.filter(isAnswer)) {
+        const error = message["error"];
+        if (error === undefined) yield answerAt(message, "result");
+        else throw errorOfFault(streamFault(error), doing);
+      }
     }
   } finally {
     response.destroy();
