@@ -34,7 +34,7 @@ export interface AgentOptions {
   readonly minSyncMs?: () => number;
   /** Asked before each plan that is carried out; absent: none is held back. */
   readonly guard?: RemovalGuard;
-  /** What the machine has from before, which serves on while the first plan is held back. Absent: nobody keeps it. */
+  /** What the machine has from before, which serves on until the first plan is carried out. Absent: nobody keeps it. */
   readonly asFound?: AsFound;
   /** Whether nothing may be changed for now: what is to be done is tried again later. Absent: it always may. */
   readonly isPaused?: () => boolean;
@@ -46,11 +46,11 @@ export interface AgentOptions {
 
 /** What a machine had of ours before the first plan. */
 export interface AsFound {
-  /** From now on it is put back where somebody takes it away; twice is once. */
-  keep(): Promise<void>;
+  /** From now on it is put back where somebody takes it away; twice is once. @returns whether there is anything */
+  keep(): Promise<boolean>;
   /** @returns what was not as it was found, and is again */
   restore(): Promise<readonly Difference[]>;
-  /** A plan is about to take its place. */
+  /** A plan has taken its place. */
   release(): void;
 }
 

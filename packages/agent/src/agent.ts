@@ -39,6 +39,8 @@ import type { RefusedEntry, SourceEvent, SourceSnapshot } from "./source.ts";
 const LONGEST_RETRY_MS = 30_000;
 /** The machine is looked at this often. */
 const MACHINE_CHECK_MS = 5_000;
+/** A source that has said nothing whole for so long may take long: until it does, the machine keeps what it had. */
+const LONG_START_MS = 5_000;
 
 /** Whoever carries plans out without an agent has to say that nobody answers health checks; here they are answered. */
 const ANSWERED_HERE: Problem["code"] = "HEALTH_CHECK_UNANSWERED";
@@ -75,6 +77,7 @@ export class Agent {
   #machine = "";
   #machineCheck: NodeJS.Timeout | undefined;
   #staleCheck: NodeJS.Timeout | undefined;
+  #longStart: NodeJS.Timeout | undefined;
   #busySince: Date | undefined;
   /** Since when a plan waits to be carried out whole; one that is held back does not. */
   #pendingSince: Date | undefined;
@@ -101,12 +104,18 @@ export class Agent {
   async start(): Promise<void> {
     this.#following = this.#follow();
     this.#watchSource();
+    this.#longStart = setTimeout(() => void this.#inTurn(() => this.#keepAsFound()), LONG_START_MS);
     try {
       await this.#started.promise;
     } catch (error) {
       await this.stop();
       throw error;
     }
+  }
+
+  /** As long as there is nothing better. */
+  async #keepAsFound(): Promise<void> {
+    if (this.#applied === undefined) await this.#options.asFound?.keep();
   }
 
   async #follow(): Promise<void> {
@@ -165,21 +174,26 @@ export class Agent {
       this.#awaited.add(event.begun ?? []);
       this.#options.guard?.told(event.isMeant);
     }
-    if (event.kind === "problem") this.#sourceFailed(event.problems, event.error);
+    if (event.kind === "problem") await this.#sourceFailed(event.problems, event.error);
     // Nothing may be taken away by a part of the state.
-    else if (event.complete && this.#makePlan(event)) await this.#carryOut();
+    else if (event.complete && (await this.#makePlan(event))) await this.#carryOut();
   }
 
-  #sourceFailed(problems: readonly Problem[], error: SvcproxyError): void {
+  async #sourceFailed(problems: readonly Problem[], error: SvcproxyError): Promise<void> {
     if (this.#applied === undefined && this.#options.patience === "none") throw error;
     this.#sourceFault = { since: this.#sourceFault?.since ?? new Date(), problems };
     const text = reasonsOf(problems).map(formatProblem).join("\n");
-    const what = this.#applied === undefined ? "nothing is served yet" : "the old plan stays";
+    const what =
+      this.#applied !== undefined
+        ? "the old plan stays"
+        : (await this.#options.asFound?.keep()) === true
+          ? "what was in force at the start stays"
+          : "nothing is served yet";
     this.#options.logger.error({ code: error.code }, `the topology has a fault, ${what}: ${text}`);
   }
 
   /** Whether there can be a plan of it. */
-  #makePlan(snapshot: SourceSnapshot): boolean {
+  async #makePlan(snapshot: SourceSnapshot): Promise<boolean> {
     const { plan, machine } = this.#options;
     try {
       // Before the plan is made, so that no change of the machine is missed.
@@ -191,7 +205,7 @@ export class Agent {
       return true;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
-      this.#sourceFailed(error.faults.map(problemOf), error);
+      await this.#sourceFailed(error.faults.map(problemOf), error);
       return false;
     }
   }
@@ -212,10 +226,9 @@ export class Agent {
     // What the machine has from before serves on.
     if (plan === undefined) {
       this.#pendingSince = undefined;
-      await this.#options.asFound?.keep();
+      await this.#keepAsFound();
       return this.#nowReady();
     }
-    this.#options.asFound?.release();
     const startedMs = performance.now();
     const session = this.#session ?? (await this.#open());
     const before = this.#isUnsure ? undefined : this.#applied;
@@ -301,6 +314,7 @@ export class Agent {
 
   async #carriedOut(plan: HostPlan, { session, report }: { session: DataPathSession; report: ApplyReport }) {
     const { dataPath, serviceManager } = this.#options;
+    this.#options.asFound?.release();
     const limitations = dataPath.limitations(plan).filter(({ code }) => code !== ANSWERED_HERE);
     this.#applied = { plan, at: new Date(), problems: [...planProblems(plan), ...limitations, ...report.problems] };
     this.#healthChecks.apply(plan.healthChecks);
@@ -340,7 +354,7 @@ export class Agent {
       async () => {
         if (machine() === this.#machine) return;
         await this.#inTurn(async () => {
-          if (this.#snapshot !== undefined && this.#makePlan(this.#snapshot)) await this.#carryOut();
+          if (this.#snapshot !== undefined && (await this.#makePlan(this.#snapshot))) await this.#carryOut();
         });
       },
       { everyMs: MACHINE_CHECK_MS, onFault: (err) => logger.warn({ err }, "cannot look at this machine") },
@@ -388,6 +402,7 @@ export class Agent {
     this.#retry.cancel();
     clearInterval(this.#machineCheck);
     clearInterval(this.#staleCheck);
+    clearTimeout(this.#longStart);
     // A balancer is to send nobody here any more.
     this.#healthChecks.close();
     await this.#following;

@@ -18,7 +18,10 @@ export interface RulesAsFoundOptions extends Pick<KernelWatchOptions, "isOurs" |
 /** What cannot be put back is tried again after this long. */
 const RETRY_MS = 1_000;
 
-/** Rules of ours that were in the kernel at the start, of any data path: as long as the first plan is held back, they are what this host serves. */
+/**
+ * Rules of ours that were in the kernel at the start, of any data path: as long as no plan was carried out, because the source cannot be read or
+ * the first plan is held back, they are what this host serves.
+ */
 export class RulesAsFound implements AsFound {
   readonly #options: RulesAsFoundOptions;
   #found: readonly { readonly preserved: Preserved; readonly watch: KernelWatch }[] = [];
@@ -36,16 +39,17 @@ export class RulesAsFound implements AsFound {
     return this.#found[0]?.watch;
   }
 
-  async keep(): Promise<void> {
-    if (this.#hasBegun) return;
+  async keep(): Promise<boolean> {
+    if (this.#hasBegun) return this.#found.length > 0;
     const { dataPaths, signal, ...options } = this.#options;
     const parts = await Promise.all(dataPaths.map((dataPath) => preserve(dataPath, this.#options)));
-    if (signal.aborted) return;
+    if (signal.aborted) return false;
     this.#hasBegun = true;
     this.#found = parts
       .filter((part) => part !== undefined)
       .map((preserved) => ({ preserved, watch: new KernelWatch({ ...options, notice: preserved.foreignChanges }) }));
     if (this.#found.length > 0) this.#keepLease();
+    return this.#found.length > 0;
   }
 
   async restore(): Promise<readonly Difference[]> {

@@ -131,7 +131,9 @@ export class HostAgent {
     });
     this.#guard = guard;
     const asFound = new RulesAsFound({
-      ...{ dataPaths: [chosen.dataPath, ...chosen.others], logger, signal },
+      // A predecessor keeps them, as its plan has them.
+      dataPaths: place.predecessorPid === undefined ? [chosen.dataPath, ...chosen.others] : [],
+      ...{ logger, signal },
       isOurs: (writer) => this.#tools.isOurs(writer),
       onChange: (writer) => this.#drift?.noticed(writer),
       lookMs: () => this.#drift?.lookMs ?? 0,

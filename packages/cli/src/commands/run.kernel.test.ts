@@ -268,21 +268,21 @@ describe.skipIf(reason !== undefined)(
     });
 
     test.for([
-      { by: "nftables", now: "nftables", list: "nft -s list table ip svcproxy" },
-      { by: "iptables", now: "iptables", list: IPTABLES_RULES },
-      { by: "iptables", now: "nftables", list: IPTABLES_RULES },
-      { by: "nftables", now: "userspace", list: "nft -s list table ip svcproxy" },
+      { by: "nftables", now: "nftables", why: "held back", list: NFTABLES_RULES },
+      { by: "iptables", now: "iptables", why: "held back", list: IPTABLES_RULES },
+      { by: "iptables", now: "nftables", why: "broken", list: IPTABLES_RULES },
+      { by: "nftables", now: "userspace", why: "held back", list: NFTABLES_RULES },
     ])(
-      "while $now holds back its first plan, what $by had in force is put back after a foreign flush",
-      async ({ by, now, list }, { expect }) => {
+      "while the first plan of $now is $why, what $by had in force is put back after a foreign flush",
+      async ({ by, now, why, list }, { expect }) => {
         await using host = await ProxyHost.create();
         await host.writeTopology(topologyOf(15));
         const first = runAgent(host, ["--data-path", by]);
         await hasState(host, "following");
         expect(await first.kill("SIGTERM")).toBe(0);
-        await host.writeTopology(topologyOf(2));
+        await host.writeTopology(why === "broken" ? "services: [" : topologyOf(2));
         const second = runAgent(host, ["--data-path", now]);
-        await second.says("CHANGE_HELD");
+        await second.says(why === "broken" ? "what was in force at the start stays" : "CHANGE_HELD");
         const before = await host.shell(list);
         expect(before).toContain("10.100.0.15");
         await isTold(host);
@@ -292,6 +292,10 @@ describe.skipIf(reason !== undefined)(
         expect(await statusOf(host)).toMatchObject({ kernel: { mended: 1, lastMended: { program: "nft" } } });
         // What others have beside it is none of its business.
         await host.shell("iptables-nft -t nat -I PREROUTING -d 198.51.100.1");
+        if (why === "broken") {
+          await host.writeTopology(topologyOf(2));
+          await second.says("CHANGE_HELD");
+        }
         expect(await endOf(svcproxy(host, ["confirm"]))).toMatchObject({ code: 0 });
         await hasState(host, "following");
         await until(
@@ -381,6 +385,7 @@ describe.skipIf(reason !== undefined)(
   },
 );
 
+const NFTABLES_RULES = "nft -s list table ip svcproxy";
 /** In a fixed order, without counters. */
 const IPTABLES_RULES = "iptables-nft-save -t nat | sed 's/\\[.*//' | grep -v '^#' | sort";
 
