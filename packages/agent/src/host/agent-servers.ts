@@ -1,7 +1,7 @@
 import type { Problem } from "@svcproxy/topology";
 import type { Logger } from "pino";
+import { type PagePlace, type Pages, servePages } from "../observe/page-server.ts";
 import type { AgentPages } from "./agent-pages.ts";
-import { type PagePlace, type Pages, servePages } from "./page-server.ts";
 import { PatientServer } from "./patient-server.ts";
 
 export interface Address {
@@ -15,6 +15,8 @@ export interface AgentPlaces {
   readonly healthAddress: Address | undefined;
   readonly metricsAddress: Address | undefined;
 }
+
+const PORT_HINT = "Give another address with --healthz-bind-address or --metrics-bind-address, or none to do without";
 
 /** Serves an agent's pages: on its socket, and on ports for probes and scrapers, which another program may still have. */
 export class AgentServers implements AsyncDisposable {
@@ -66,7 +68,7 @@ export class AgentServers implements AsyncDisposable {
   async #openPort(pages: Pages, { at, what }: { readonly at: Address; readonly what: string }): Promise<void> {
     const server = new PatientServer({
       waits: this.#waitsForPorts,
-      open: () => this.#serve(pages, { kind: "port", ...at }),
+      open: () => this.#serve(pages, { kind: "port", ...at, hint: PORT_HINT }),
       onWait: ({ code, text }) => this.#logger.warn({ code }, `${text}; it is taken once it is free`),
       onOpened: ({ port }) => this.#logger.info({ address: at.address, port }, `${what} on port ${port}`),
     });

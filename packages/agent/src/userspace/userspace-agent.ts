@@ -3,7 +3,8 @@ import { EnvironmentError, formatProblem, type HostPlan, type Topology } from "@
 import { UserspaceDataPath, type UserspaceSettings, type UserspaceSurroundings } from "@svcproxy/userspace";
 import type { Logger } from "pino";
 import { Agent } from "../agent.ts";
-import { type ObserveServer, startObserveServer } from "../observe/observe-server.ts";
+import { startObserveServer } from "../observe/observe-server.ts";
+import type { PageServer } from "../observe/page-server.ts";
 import { renderMetrics } from "../observe/render-metrics.ts";
 import type { Source } from "../source.ts";
 import { connectServiceManager, type ServiceManager } from "../systemd/service-manager.ts";
@@ -51,7 +52,7 @@ export class UserspaceAgent {
   readonly #startedAt = new Date().toISOString();
   readonly #end = Promise.withResolvers<void>();
   readonly #takenOver = Promise.withResolvers<void>();
-  #server: ObserveServer | undefined;
+  #server: PageServer | undefined;
   #isEnding = false;
   /** It was taken over, and goes on for the connections that it has. */
   #isLasting = false;

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import process from "node:process";
 import { findPortHolder, systemCode, thisMachine } from "@svcproxy/host";
 import { EnvironmentError, parseIpAddress } from "@svcproxy/topology";
-import { ConnectionPool, createBoundedServer } from "../observe/bounded-server.ts";
+import { ConnectionPool, createBoundedServer } from "./bounded-server.ts";
 
 export interface Page {
   readonly code: number;
@@ -18,9 +18,18 @@ export type Pages = ReadonlyMap<string, (query: URLSearchParams) => Promise<Page
 
 /** Where pages are served. */
 export type PagePlace =
-  | { readonly kind: "port"; readonly address: string; readonly port: number }
+  | PortPlace
   /** @param group who may ask besides this user */
   | { readonly kind: "socket"; readonly path: string; readonly group: number | undefined };
+
+interface PortPlace {
+  readonly kind: "port";
+  readonly address: string;
+  /** 0 is any free one. */
+  readonly port: number;
+  /** What helps where the port cannot be had. */
+  readonly hint: string;
+}
 
 export interface PageServer {
   /** 0 on a socket. */
@@ -34,21 +43,29 @@ const MAX_CONNECTIONS = 16;
 export const TEXT = "text/plain; charset=utf-8";
 export const JSON_TYPE = "application/json; charset=utf-8";
 
-/** @throws EnvironmentError METRICS_ADDRESS, AGENT_SOCKET where it cannot listen there */
-export async function servePages(
-  pages: Pages,
-  { place, onProblem }: { readonly place: PagePlace; readonly onProblem: (error: unknown) => void },
-): Promise<PageServer> {
+export interface ServePagesOptions {
+  readonly place: PagePlace;
+  /** Told why a page could not be made; who asked gets a 500. */
+  readonly onProblem: (error: unknown) => void;
+}
+
+/**
+ * Serves pages by HTTP until it is closed: HEAD like GET, 405 for another method of a page, 404 with what there is for the rest.
+ *
+ * @throws EnvironmentError METRICS_ADDRESS, AGENT_SOCKET where it cannot listen there; `cause` is the system's error
+ */
+export async function servePages(pages: Pages, { place, onProblem }: ServePagesOptions): Promise<PageServer> {
   const server = createBoundedServer((request, response) => {
     answer(request, pages).then(
       (page) => send(response, page, request.method === "HEAD"),
       (error: unknown) => {
         onProblem(error);
-        send(response, { code: 500, type: TEXT, body: "the agent could not be asked\n" }, false);
+        send(response, { code: 500, type: TEXT, body: "this could not be answered; the log says why\n" }, false);
       },
     );
   }, new ConnectionPool(MAX_CONNECTIONS));
-  await listen(server, place);
+  if (place.kind === "socket") await listenOnSocket(server, place);
+  else await listenOnPort(server, place);
   return {
     port: portOf(server.address()),
     close: async () => {
@@ -59,8 +76,7 @@ export async function servePages(
   };
 }
 
-async function listen(server: Server, place: PagePlace): Promise<void> {
-  if (place.kind === "socket") return listenOnSocket(server, place);
+async function listenOnPort(server: Server, place: PortPlace): Promise<void> {
   server.listen({ host: place.address, port: place.port });
   try {
     await once(server, "listening");
@@ -94,19 +110,13 @@ async function listenOnSocket(
   }
 }
 
-async function cannotListen(
-  { address, port }: { readonly address: string; readonly port: number },
-  cause: unknown,
-): Promise<EnvironmentError> {
+async function cannotListen({ address, port, hint }: PortPlace, cause: unknown): Promise<EnvironmentError> {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const at = parseIpAddress(address);
   const holder =
     at === undefined ? undefined : await findPortHolder(thisMachine, { protocol: "tcp", address: at, port });
   const held = holder === undefined ? "" : `, held by pid ${holder.pid} (${holder.command})`;
-  return new EnvironmentError("METRICS_ADDRESS", `Cannot answer on port ${port}: ${reason}${held}`, {
-    cause,
-    hint: "Give another address with --healthz-bind-address or --metrics-bind-address, or none to do without",
-  });
+  return new EnvironmentError("METRICS_ADDRESS", `Cannot answer on port ${port}: ${reason}${held}`, { cause, hint });
 }
 
 async function answer({ method = "GET", url = "/" }: IncomingMessage, pages: Pages): Promise<Page> {
