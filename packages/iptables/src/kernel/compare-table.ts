@@ -77,8 +77,8 @@ export function compareTable(table: OwnedTable, desired: DesiredRules | undefine
 }
 
 /** What others keep in KUBE-FIREWALL stays, and what they have there of ours is not written again. */
-function besideTheirs(chain: Chain, { sharesFirewall, chains }: OwnedTable): Chain {
-  const theirs = chain.name === FIREWALL && sharesFirewall ? chains.get(FIREWALL) : undefined;
+function besideTheirs(chain: Chain, { shared, chains }: OwnedTable): Chain {
+  const theirs = chain.name === FIREWALL && shared.has(FIREWALL) ? chains.get(FIREWALL) : undefined;
   if (theirs === undefined) return chain;
   const known = new Set(theirs.rules.map((rule) => ruleKey(rule)));
   return { ...chain, rules: [...theirs.rules, ...chain.rules.filter((rule) => !known.has(ruleKey(rule)))] };

@@ -1,5 +1,4 @@
 import { EnvironmentError, visible } from "@svcproxy/topology";
-import { FIREWALL } from "../rule-parts/chain-names.ts";
 import type { FamilyDifference } from "./rule-backend.ts";
 
 /** How many names an error lists before it only counts. */
@@ -33,8 +32,8 @@ function foreignChains(families: readonly FamilyDifference[]): readonly string[]
   return families.flatMap(({ family, tables }) =>
     tables
       .filter(({ table, changedChains, extraChains }) => {
-        // Nothing of what is shared is taken away.
-        const changed = changedChains.filter(({ planned }) => planned.name !== FIREWALL || !table.sharesFirewall);
+        // What is shared serves those who share it as well as before.
+        const changed = changedChains.filter(({ planned }) => !table.shared.has(planned.name));
         return !table.isMarked && changed.length + extraChains.length > 0;
       })
       .flatMap(({ table }) => [...table.ownChains.keys()].map((chain) => `${chain} (IPv${family} ${table.name})`)),

@@ -15,12 +15,17 @@ test.for(["document", "kubernetes"] as const)(
   },
 );
 
-test.for(["KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT", "DOCKER", "kube-services", "SVCPROXY", "INPUT"])(
-  "%s is not ours",
-  (name) => {
-    expect(isOwnChain(name, new Set())).toBe(false);
-  },
-);
+test.for([
+  "KUBE-KUBELET-CANARY",
+  "KUBE-IPTABLES-HINT",
+  "KUBE-MARK-DROP",
+  "DOCKER",
+  "kube-services",
+  "SVCPROXY",
+  "INPUT",
+])("%s is not ours", (name) => {
+  expect(isOwnChain(name, new Set())).toBe(false);
+});
 
 test.for([
   { name: "alone it is what a kube-proxy left", beside: [], isOurs: false },
@@ -35,6 +40,20 @@ test.for([
   },
 ])("KUBE-FIREWALL $name", ({ beside, isOurs }) => {
   expect(isOwnChain("KUBE-FIREWALL", new Set(["KUBE-FIREWALL", ...beside]))).toBe(isOurs);
+});
+
+test.for([
+  { name: "that a plan has are ours", beside: [MARKER_CHAIN], isOurs: true },
+  { name: "that a kube-proxy leaves are", beside: ["KUBE-SERVICES", "KUBE-MARK-DROP"], isOurs: true },
+  { name: "beside a kubelet of today, which has none, are", beside: ["KUBE-KUBELET-CANARY"], isOurs: true },
+  {
+    name: "that a kubelet up to 1.27 makes are not",
+    beside: [MARKER_CHAIN, "KUBE-SERVICES", "KUBE-KUBELET-CANARY", "KUBE-MARK-DROP"],
+    isOurs: false,
+  },
+])("KUBE-MARK-MASQ and KUBE-POSTROUTING $name", ({ beside, isOurs }) => {
+  for (const name of ["KUBE-MARK-MASQ", "KUBE-POSTROUTING"])
+    expect(isOwnChain(name, new Set([name, ...beside]))).toBe(isOurs);
 });
 
 test("a mark is a chain name that iptables takes, and tells rules, chains and equal rules of others apart", () => {

@@ -46,13 +46,26 @@ export const FIREWALL_MARK = `${MARKER_CHAIN}-firewall`;
 /** Set by a kubelet in each table that it uses. */
 const KUBELET_CANARY = "KUBE-KUBELET-CANARY";
 
+/** Kubelets up to 1.27 make it in the table nat, and nobody else beside a canary of theirs. */
+const KUBELET_MARK = "KUBE-MARK-DROP";
+
+/**
+ * What such a kubelet makes there besides, once, for its container runtime's host ports; a kube-proxy writes its own rules into them, and leaves them.
+ */
+const OLD_KUBELETS: ReadonlySet<string> = new Set([names.MARK_MASQ, names.POSTROUTING]);
+
+/** Chains that others may need as well as we do: see `isOwnChain`. */
+export const SHAREABLE: readonly string[] = [names.FIREWALL, ...OLD_KUBELETS];
+
 /**
  * Whether a chain of this name is ours in a table that has our marker, `chains` being all names of that table. In one without it those are
  * that somebody typed in as a plan has them.
  */
 export function isOwnChain(name: string, chains: { has(name: string): boolean }): boolean {
   if (isMark(name) || OWN_PREFIXES.some((prefix) => name.startsWith(prefix))) return true;
-  return OWN_NAMES.has(name) && (name !== names.FIREWALL || isOwnFirewall(chains));
+  if (name === names.FIREWALL) return isOwnFirewall(chains);
+  if (OLD_KUBELETS.has(name)) return !(chains.has(KUBELET_CANARY) && chains.has(KUBELET_MARK));
+  return OWN_NAMES.has(name);
 }
 
 function isOwnFirewall(chains: { has(name: string): boolean }): boolean {

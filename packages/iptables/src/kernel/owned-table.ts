@@ -2,7 +2,7 @@ import { type Chain, type Rule, type RuleSet, ruleKey, type Table } from "@svcpr
 import type { Hook } from "../desired-rules.ts";
 import { FIREWALL } from "../rule-parts/chain-names.ts";
 import type { RuleStyle } from "../rule-style.ts";
-import { FIREWALL_MARK, hookMark, isMark, isOwnChain, MARKER_CHAIN, styleMark } from "./own-chains.ts";
+import { FIREWALL_MARK, hookMark, isMark, isOwnChain, MARKER_CHAIN, SHAREABLE, styleMark } from "./own-chains.ts";
 
 /** One table of the kernel, told apart into what is ours and what is not. */
 export interface OwnedTable {
@@ -14,8 +14,8 @@ export interface OwnedTable {
   /** Chains with our names, marks aside. */
   readonly ownChains: ReadonlyMap<string, Chain>;
   readonly foreignChains: ReadonlyMap<string, Chain>;
-  /** Whether KUBE-FIREWALL is there and others need it: it is among ours where the plan has it, and what it holds of theirs stays. */
-  readonly sharesFirewall: boolean;
+  /** Chains that are there and that others need too: they are among ours where the plan has them, and stay when ours go. */
+  readonly shared: ReadonlySet<string>;
   readonly builtIn: ReadonlyMap<string, readonly BuiltInEntry[]>;
   /** Every chain, by name. */
   readonly chains: ReadonlyMap<string, Chain>;
@@ -54,8 +54,8 @@ export function ownedTable(table: Table | undefined, plan: TablePlan): OwnedTabl
     else foreignChains.set(chain.name, chain);
   }
   const isMarked = marks.size > 0;
-  const sharesFirewall = chains.has(FIREWALL) && !isOwnChain(FIREWALL, chains);
-  const takesOver = !isMarked && [...ownChains.keys()].some((name) => name !== FIREWALL || !sharesFirewall);
+  const shared = new Set(SHAREABLE.filter((name) => chains.has(name) && !isOwnChain(name, chains)));
+  const takesOver = !isMarked && [...ownChains.keys()].some((name) => !shared.has(name));
   const builtIn = new Map<string, readonly BuiltInEntry[]>();
   for (const chain of chains.values()) {
     if (chain.policy === undefined) continue;
@@ -69,7 +69,7 @@ export function ownedTable(table: Table | undefined, plan: TablePlan): OwnedTabl
       }),
     );
   }
-  return { name: plan.name, isMarked, marks, ownChains, foreignChains, sharesFirewall, builtIn, chains };
+  return { name: plan.name, isMarked, marks, ownChains, foreignChains, shared, builtIn, chains };
 }
 
 /** For a look at what is ours without a plan. */
@@ -138,7 +138,7 @@ export function wantedMarks(
   }: { readonly hooks: readonly Hook[]; readonly planned: ReadonlySet<string>; readonly style: RuleStyle | undefined },
 ): ReadonlySet<string> {
   const wanted = new Set([MARKER_CHAIN, ...(style === undefined ? [] : [styleMark(style)])]);
-  if (planned.has(FIREWALL) && !table.sharesFirewall) wanted.add(FIREWALL_MARK);
+  if (planned.has(FIREWALL) && !table.shared.has(FIREWALL)) wanted.add(FIREWALL_MARK);
   for (const { chain, rule } of hooks) {
     const { target } = rule;
     if ((target.kind === "jump" || target.kind === "goto") && planned.has(target.chain)) continue;

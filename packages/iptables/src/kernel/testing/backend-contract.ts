@@ -100,6 +100,19 @@ const FIREWALLS: readonly { readonly name: string; readonly script: string; read
   },
 ];
 
+/** What a kubelet up to 1.27 makes for host ports, in the table nat. */
+const oldKubelet = ({ mark, masquerade }: { readonly mark: string; readonly masquerade: string }) => `${KUBELET}
+iptables -t nat -N KUBE-MARK-DROP
+iptables -t nat -A KUBE-MARK-DROP -j MARK --or-mark 0x8000
+iptables -t nat -N KUBE-MARK-MASQ
+iptables -t nat -A KUBE-MARK-MASQ -j MARK --or-mark ${mark}
+iptables -t nat -N KUBE-POSTROUTING
+iptables -t nat -A KUBE-POSTROUTING -m mark ! --mark ${mark}/${mark} -j RETURN
+iptables -t nat -A KUBE-POSTROUTING -j MARK --xor-mark ${mark}
+iptables -t nat -A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j ${masquerade}
+iptables -t nat -I POSTROUTING 1 -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING
+`;
+
 /** What people and programs do to rules, and what diff has to call it. */
 const DRIFT: readonly { readonly name: string; readonly done: string; readonly kinds: readonly string[] }[] = [
   { name: "a chain was flushed", done: "iptables -t nat -F KUBE-SVC-1", kinds: ["flushed-chain"] },
@@ -290,6 +303,33 @@ export function describeBackend(name: string, createHost: () => Promise<BackendH
       await host.backend.apply([], { signal });
       expect((await host.dump()).match(/^.*KUBE-FIREWALL.*$/gm)).toHaveLength(4);
     });
+
+    test.for([
+      { name: "as ours", isEqual: true, mark: "0x4000", masquerade: "MASQUERADE --random-fully" },
+      { name: "with ports in a row", isEqual: false, mark: "0x4000", masquerade: "MASQUERADE" },
+      { name: "with another mark", isEqual: false, mark: "0x1000", masquerade: "MASQUERADE --random-fully" },
+    ])(
+      "the chains for masquerading of an old kubelet are used, and stay when ours go ($name)",
+      async ({ isEqual, ...kubelet }) => {
+        await using host = await createHost();
+        await host.run(oldKubelet(kubelet));
+        const before = await host.dump();
+        const desired = [compileRules(planOf({}), { dialect: "kubernetes", family: 4 })];
+        await host.backend.apply(desired, { signal });
+        expect((await host.backend.apply(desired, { signal })).changes).toEqual([]);
+        const during = await host.dump();
+        expect(during.match(/-A POSTROUTING .*-j KUBE-POSTROUTING/g)).toHaveLength(1);
+        expect(during).not.toContain("0x1000");
+        await host.backend.apply([], { signal });
+        const after = await host.dump();
+        if (isEqual) expect(after).toBe(before);
+        // As a kube-proxy leaves them: who goes through the first is masqueraded by the second.
+        expect(after).toMatch(/-A KUBE-MARK-MASQ -j MARK --(set-xmark 0x4000\/0x4000|or-mark 0x4000)/);
+        expect(after).toMatch(/-A KUBE-POSTROUTING .*-j MASQUERADE --random-fully/);
+        expect(after).toMatch(/-A POSTROUTING .*-j KUBE-POSTROUTING/);
+        expect(after).not.toMatch(/SVCPROXY|KUBE-SERVICES|KUBE-SVC/);
+      },
+    );
 
     test("a new plan takes the old one's chains and its rule for the old address with it", async () => {
       await using host = await createHost();
