@@ -13,7 +13,7 @@ export function addRun(program: Command, run: RunCommand): void {
     notes: [
       "Until the topology can be read whole nothing is touched. What is wrong with it later is told, and what was in force stays. SIGTERM and SIGINT end it; the rules stay, and serve on. SIGHUP reads the topology again; with the userspace data path a successor takes over.",
       "etcd://HOST:PORT/PREFIX in place of files follows entries in etcd. Endpoints that vanish there without a word, more than half and at least --guard, are kept until they return, or until svcproxy confirm.",
-      "`kubernetes` in place of files follows a cluster through its API server, as kube-proxy does on each node.",
+      "`kubernetes` in place of files follows a cluster through its API server, as kube-proxy does on each node. What the API server says has gone goes at once, however much it is; --guard is for whole lists that lack it: at the start, and when there was nothing to follow meanwhile.",
     ],
     examples: [
       "sudo svcproxy run web.yaml --host web1",
@@ -33,7 +33,7 @@ export function addRun(program: Command, run: RunCommand): void {
     )
     .option(
       "--guard <n>",
-      "hold back a change that takes away more than half, and at least n, of all VIPs or endpoints; 0: none",
+      "hold back a change that takes away more than half, and at least n, of all VIPs, of those with endpoints, or of all endpoints, until svcproxy confirm; 0: none",
       parseCount,
       10,
     )
