@@ -15,7 +15,7 @@ export {
 export { createProxy } from "./proxy.ts";
 export * from "./proxy-options.ts";
 export * from "./proxy-status.ts";
-export type { UserspaceSnapshot } from "./running-userspace.ts";
+export type { Draining, UserspaceSnapshot } from "./running-userspace.ts";
 export type { ServeReport, ServiceProxy } from "./service-proxy.ts";
 export * from "./userspace-data-path.ts";
 export { userspaceLimitations } from "./userspace-limitations.ts";

@@ -41,6 +41,14 @@ export interface UserspaceSnapshot extends ProxySnapshot {
   readonly generations: readonly Generation[];
 }
 
+/** What a proxy that accepts nothing any more waits for. */
+export interface Draining {
+  readonly connections: number;
+  readonly udpSessions: number;
+  /** What is left then is reset, ISO 8601; absent: it goes on until it ends. */
+  readonly endsAt?: string;
+}
+
 interface Parts {
   readonly settings: UserspaceSettings;
   readonly surroundings: UserspaceSurroundings;
@@ -60,6 +68,7 @@ export class RunningUserspace {
   #takenOverAt: Date | undefined;
   /** After a take-over: it ends within its drain timeout, and not only with its last connection. */
   #isDraining = false;
+  #drainEndsAt: Date | undefined;
   #stopping: Promise<readonly string[]> | undefined;
 
   private constructor(parts: Parts) {
@@ -272,6 +281,7 @@ export class RunningUserspace {
    * @returns what was taken away
    */
   stop(drainTimeoutMs: number): Promise<readonly string[]> {
+    if (Number.isFinite(drainTimeoutMs)) this.#drainEndsAt = new Date(Date.now() + drainTimeoutMs);
     this.#isDraining ||= Number.isFinite(drainTimeoutMs);
     if (this.#stopping !== undefined) {
       void this.#parts.proxy.drain(drainTimeoutMs);
@@ -303,16 +313,30 @@ export class RunningUserspace {
     return listeners === 0 ? removed : [`${listeners} listeners`, ...removed];
   }
 
+  /** Undefined while it accepts. */
+  async draining(): Promise<Draining | undefined> {
+    if (this.#stopping === undefined) return undefined;
+    const endsAt = this.#drainEndsAt;
+    const left = openIn(await this.#parts.proxy.snapshot());
+    return { ...left, ...(endsAt === undefined ? {} : { endsAt: endsAt.toISOString() }) };
+  }
+
   async #facts(): Promise<GenerationFacts> {
     const { frontends, workers } = await this.#parts.proxy.snapshot();
     return {
       takenOverAt: (this.#takenOverAt ?? new Date()).toISOString(),
-      connections: workers.reduce((sum, { connections }) => sum + connections, 0),
-      udpSessions: workers.reduce((sum, { udpSessions }) => sum + udpSessions, 0),
+      ...openIn({ workers }),
       isDraining: this.#isDraining,
       inUse: vipPorts(frontends.filter(({ counters }) => counters.active > 0)),
     };
   }
+}
+
+function openIn({ workers }: Pick<ProxySnapshot, "workers">): Pick<Draining, "connections" | "udpSessions"> {
+  return {
+    connections: workers.reduce((sum, { connections }) => sum + connections, 0),
+    udpSessions: workers.reduce((sum, { udpSessions }) => sum + udpSessions, 0),
+  };
 }
 
 function vipPorts(frontends: readonly FrontendStatus[]): readonly VipPort[] {

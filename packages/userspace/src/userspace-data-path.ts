@@ -20,7 +20,7 @@ import type { Generation } from "./instance/generation.ts";
 import type { InstanceClaim, InstanceOptions } from "./instance/instance-options.ts";
 import { claimInstance, queryInstance } from "./instance.ts";
 import { withLocalhostIpv6 } from "./policy/localhost-node-ports.ts";
-import { RunningUserspace, type UserspaceSnapshot } from "./running-userspace.ts";
+import { type Draining, RunningUserspace, type UserspaceSnapshot } from "./running-userspace.ts";
 import { userspaceLimitations } from "./userspace-limitations.ts";
 import type { UserspaceSettings, UserspaceSurroundings } from "./userspace-settings.ts";
 import { compareVips } from "./vip/compare-vips.ts";
@@ -105,6 +105,11 @@ export class UserspaceDataPath implements DataPath {
   /** Instances that were taken over, and go on for the connections that they have; the oldest first. */
   async generations(): Promise<readonly Generation[]> {
     return (await this.#running?.generations()) ?? [];
+  }
+
+  /** Set from `stop` until the end. */
+  async draining(): Promise<Draining | undefined> {
+    return this.#running?.draining();
   }
 
   /** Undefined before `open` and after the end. */

@@ -121,8 +121,12 @@ export class AgentPages {
   }
 
   async #wholeStatus(): Promise<HostAgentStatus> {
-    const { generations } = await this.#agent.work();
-    return { ...this.#agent.status(), ...(generations.length === 0 ? {} : { generations }) };
+    const { generations, draining } = await this.#agent.work();
+    return {
+      ...this.#agent.status(),
+      ...(generations.length === 0 ? {} : { generations }),
+      ...(draining === undefined ? {} : { draining }),
+    };
   }
 
   #services(query: URLSearchParams): Page {

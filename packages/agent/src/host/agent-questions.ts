@@ -62,6 +62,7 @@ export function answerQuestions(options: QuestionOptions): AskedAgent {
       requests: source.requests?.(),
       cleanupFailureCount: agent.cleanupFailureCount,
       generations: dataPath instanceof UserspaceDataPath ? await dataPath.generations() : [],
+      draining: dataPath instanceof UserspaceDataPath ? await dataPath.draining() : undefined,
     }),
     tellServices: (name) => inForce.tellServices(name, agent.status().ports),
     connections: (question) => connections.ask(question),

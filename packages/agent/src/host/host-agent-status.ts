@@ -1,5 +1,5 @@
 import type { DataPathName } from "@svcproxy/host";
-import type { Generation } from "@svcproxy/userspace";
+import type { Draining, Generation } from "@svcproxy/userspace";
 import type { AgentStatus } from "../agent-status.ts";
 import type { ApplyTimes } from "./apply-times.ts";
 
@@ -20,6 +20,8 @@ export interface HostAgentStatus extends AgentStatus {
   readonly looked?: { readonly at: string; readonly tookMs: number };
   /** Userspace proxies that were taken over, and go on for the connections that they have, the oldest first; absent: there are none. */
   readonly generations?: readonly Generation[];
+  /** Set while a userspace proxy that was told to end waits for its connections; it accepts no new ones. */
+  readonly draining?: Draining;
   /** Tells plans apart; absent: none is in force. */
   readonly planDigest?: string;
 }

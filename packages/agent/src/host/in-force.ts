@@ -83,7 +83,10 @@ export class InForce {
   }
 
   /** What the metrics tell of it beside the status. */
-  get measured(): Omit<MeasuredWork, "objectChanges" | "requests" | "generations" | "cleanupFailureCount"> {
+  get measured(): Omit<
+    MeasuredWork,
+    "objectChanges" | "requests" | "generations" | "draining" | "cleanupFailureCount"
+  > {
     return {
       tries: this.#tries,
       fullTries: this.#fullTries,

@@ -1,6 +1,6 @@
 import type { FamilyCounts, RuleCount } from "@svcproxy/host";
 import type { Family } from "@svcproxy/topology";
-import type { Generation } from "@svcproxy/userspace";
+import type { Draining, Generation } from "@svcproxy/userspace";
 import type { RequestCounts } from "../kubernetes/request-counter.ts";
 import type { Times } from "../observe/times.ts";
 import type { ObjectChanges } from "../source.ts";
@@ -34,4 +34,6 @@ export interface MeasuredWork {
   readonly requests: RequestCounts | undefined;
   /** Userspace proxies that were taken over, and go on for the connections that they have. */
   readonly generations: readonly Generation[];
+  /** Undefined: what this data path carries does not end with the agent, or it accepts still. */
+  readonly draining: Draining | undefined;
 }

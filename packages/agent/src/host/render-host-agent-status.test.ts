@@ -58,6 +58,15 @@ test("userspace proxies that were taken over are told with what they still carry
   );
 });
 
+test("while a userspace proxy waits for its connections, how many are left stands in place of its services", () => {
+  const draining = { connections: 3, udpSessions: 1, endsAt: "2026-01-01T00:02:25.000Z" };
+  const text = renderHostAgentStatus({ ...exampleHostAgentStatus(), state: "stopping", draining }, { now: NOW });
+  expect(text).toMatch(/^stopping: /);
+  expect(text).toContain(
+    "services   no new connections; 3 connections and 1 UDP sessions are left, for 25 s at most\n",
+  );
+});
+
 test("a change that is held back at the start is not in force, and what served before serves on", () => {
   const { applies, ...status } = exampleHostAgentStatus();
   const { lastAt: _, ...none } = applies;

@@ -21,7 +21,6 @@ export function renderHostAgentStatus(status: HostAgentStatus, { now, service, d
   const { state, version, pid, dataPath, passedOver, source, applies } = status;
   const since = (time: string) => ago(now - Date.parse(time));
   const isHeld = status.held !== undefined;
-  const of = (name: string) => status.ports.filter((port) => port.state === name).length;
   const lines = [
     `${state}: svcproxy ${version}, pid ${pid}, started ${since(status.startedAt)} ago`,
     `host       ${visible(status.host ?? "not known yet")}`,
@@ -34,7 +33,7 @@ export function renderHostAgentStatus(status: HostAgentStatus, { now, service, d
       : [`           ${status.betterDataPath} could be used by now: a restart takes it`]),
     `kernel     ${describeKernel(status.kernel, since)}`,
     `applied    ${applies.lastAt === undefined ? "nothing yet" : `${applies.count} times, last ${since(applies.lastAt)} ago`}`,
-    `services   ${applies.lastAt === undefined ? servedBefore(status) : `${of("in-force")} of ${status.ports.length} ports in force`}`,
+    `services   ${describeServices(status, now)}`,
     ...(status.looked === undefined
       ? []
       : [`looked     ${since(status.looked.at)} ago at what keeps services from clients`]),
@@ -130,6 +129,21 @@ function ago(milliseconds: number): string {
   if (seconds < 120) return `${seconds} s`;
   const minutes = Math.round(seconds / 60);
   return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}
+
+function describeServices(status: HostAgentStatus, now: number): string {
+  const { applies, draining, ports } = status;
+  if (draining !== undefined) return describeDraining(draining, now);
+  if (applies.lastAt === undefined) return servedBefore(status);
+  return `${ports.filter(({ state }) => state === "in-force").length} of ${ports.length} ports in force`;
+}
+
+function describeDraining(
+  { connections, udpSessions, endsAt }: NonNullable<HostAgentStatus["draining"]>,
+  now: number,
+): string {
+  const limit = endsAt === undefined ? "" : `, for ${ago(Date.parse(endsAt) - now)} at most`;
+  return `no new connections; ${connections} connections and ${udpSessions} UDP sessions are left${limit}`;
 }
 
 /** Nothing was changed yet. */

@@ -34,6 +34,7 @@ export function exampleMeasuredWork(): MeasuredWork {
       ]),
       times: addTime(noTimes([0.1, 1]), 0.2),
     },
+    draining: undefined,
     generations: [
       {
         ...{ pid: 41, takenOverAt: "2026-01-01T00:00:30.000Z", connections: 3, udpSessions: 0 },

@@ -170,6 +170,20 @@ describe.skipIf(reason !== undefined)(
       await isServed(host);
     });
 
+    test("userspace, told to end, says how many connections it waits for", async ({ expect }) => {
+      await using host = await startHost();
+      const agent = runAgent(host, "userspace");
+      await hasState(host, "following");
+      const held = await holdConnection(host, VIP);
+      agent.signal("SIGTERM");
+      await hasState(host, "stopping");
+      expect(await statusOf(host)).toMatchObject({ draining: { connections: 1, udpSessions: 0 } });
+      const stdout = await outputOf(host, ["status"]);
+      expect(stdout).toContain("services   no new connections; 1 connections and 0 UDP sessions are left, for ");
+      await held.kill("SIGTERM");
+      expect(await agent.end()).toBe(0);
+    });
+
     test("userspace, killed under connections, leaves no process behind; what is left is named, and the next one serves by it", async ({
       expect,
     }) => {
