@@ -1,4 +1,5 @@
-import type { DatumPart, NftComparison, NftExpression, NftMatch } from "../nft-rule-set.ts";
+import type { DatumPart, NftComparison, NftMatch } from "../nft-rule-set.ts";
+import { randomBits } from "../random-bits.ts";
 
 /** How often a drawn number meets a condition; undefined where none is drawn. */
 export function chanceOfMatch({ left, comparison, right }: NftMatch): number | undefined {
@@ -58,14 +59,4 @@ export function chanceWithin(from: number, end: number, { modulus, offset }: Num
   const below = (limit: number) =>
     Math.ceil((Math.min(Math.max(limit - offset, 0), modulus) * RANDOM_NUMBERS) / modulus);
   return Math.max(0, below(end) - below(from)) / RANDOM_NUMBERS;
-}
-
-function randomBits(expression: NftExpression): number | undefined {
-  if (expression.kind === "meta" && expression.key === "random") return 32;
-  if (expression.kind !== "bitwise" || expression.operator !== "&" || randomBits(expression.left) === undefined)
-    return undefined;
-  const mask = expression.right.kind === "literal" ? expression.right.parts[0] : undefined;
-  if (typeof mask !== "number") return undefined;
-  const bits = Math.log2(mask + 1);
-  return Number.isInteger(bits) ? bits : undefined;
 }

@@ -1,7 +1,8 @@
 import { addressBits, familyOf, parseIpAddress } from "@svcproxy/topology";
 import { type MatchResult, NO, unknown, YES } from "../../trace/match/match-result.ts";
 import { add, type Fraction, fractionOf, isZero, ONE, ZERO } from "../../trace/packet/fraction.ts";
-import type { Datum, DatumPart, NftComparison, NftExpression, NftMatch } from "../nft-rule-set.ts";
+import type { Datum, DatumPart, NftComparison, NftMatch } from "../nft-rule-set.ts";
+import { randomBits } from "../random-bits.ts";
 import type { NftAsked } from "./asked.ts";
 import { evaluateExpression, lookUp } from "./evaluate-expression.ts";
 import { describeDoubt, isIn } from "./set-lookup.ts";
@@ -115,15 +116,4 @@ function randomCondition({ left, comparison, right }: NftMatch): MatchResult | u
   const chance = fractionOf(wanted, bits);
   if (isZero(chance)) return NO;
   return chance.bits === 0 ? YES : { outcome: "chance", chance };
-}
-
-/** How many bits are drawn; undefined where it is not a draw, or not of the lowest bits. */
-function randomBits(expression: NftExpression): number | undefined {
-  if (expression.kind === "meta" && expression.key === "random") return 32;
-  if (expression.kind !== "bitwise" || expression.operator !== "&" || randomBits(expression.left) === undefined)
-    return undefined;
-  const mask = expression.right.kind === "literal" ? expression.right.parts[0] : undefined;
-  if (typeof mask !== "number") return undefined;
-  const bits = Math.log2(mask + 1);
-  return Number.isInteger(bits) ? bits : undefined;
 }
