@@ -1,5 +1,7 @@
 import type { Family, HostPlan, Problem, Protocol } from "@svcproxy/topology";
 import type { Census } from "./census.ts";
+import type { ChangeNotice } from "./change-notice.ts";
+import type { Difference } from "./difference.ts";
 import type { FamilyCounts } from "./family-counts.ts";
 import type { Preserved } from "./preserved.ts";
 
@@ -57,16 +59,6 @@ export interface DataPathSession extends AsyncDisposable {
   cleanupFailureCount?(): number;
 }
 
-export type ChangeNotice =
-  /**
-   * Each change of what nft or ip shows is told in a line of its own, and only those that concern ours need a look. For `ip` it is as `ip monitor`
-   * prints it; for `nft` it begins with verb, object, family, table and name, as `nft monitor` has it: `delete element ip svcproxy services`; behind
-   * the name of a rule's chain all names and comments of the rule are to be found, in any form.
-   */
-  | { readonly kind: "monitor"; readonly tool: "nft" | "ip"; readonly concerns: (line: string) => boolean }
-  /** Nothing tells: somebody has to look from time to time. */
-  | { readonly kind: "polling" };
-
 export interface ApplyOptions {
   /**
    * Services (`namespace/name`) whose part of the plan differs from the last one that was applied: only theirs is compared and
@@ -111,15 +103,6 @@ export interface PlanDifference {
   readonly differences: readonly Difference[];
   /** What could not be looked at, and what would keep the plan from working. */
   readonly problems: readonly Problem[];
-}
-
-export interface Difference {
-  /** A word for programs, for instance `missing-chain`; each data path has its own. */
-  readonly kind: string;
-  /** Where, in the data path's own words, for instance `IPv4 nat KUBE-SVC-1`. */
-  readonly place: string;
-  /** A sentence for people. */
-  readonly text: string;
 }
 
 export interface CleanupReport {

@@ -1,4 +1,5 @@
-import type { ChangeNotice, Difference } from "./data-path.ts";
+import type { ChangeNotice } from "./change-notice.ts";
+import type { Difference } from "./difference.ts";
 
 /** What a machine had of ours when it was looked at, whoever put it there: kept true to that, and to no plan. */
 export interface Preserved {

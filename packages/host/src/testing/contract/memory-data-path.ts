@@ -12,10 +12,10 @@ import type {
   CleanupReport,
   DataPath,
   DataPathSession,
-  Difference,
   PlanDifference,
   ServicePortStatus,
 } from "../../data-path/data-path.ts";
+import type { Difference } from "../../data-path/difference.ts";
 import type { Preserved } from "../../data-path/preserved.ts";
 import { serviceName, servicePortStatuses } from "../../data-path/service-port-statuses.ts";
 import type { DataPathHost } from "./data-path-host.ts";
