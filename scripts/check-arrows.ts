@@ -37,7 +37,7 @@ export interface WrongArrow {
 
 /**
  * Every import in the workspace that points to the right, into another package's inside, or out of a pure package; and
- * every circle of files, imports of types included: who reads one file of a circle must read them all.
+ * every circle of files, imports of types and import() included: who reads one file of a circle must read them all.
  */
 export function findWrongArrows(root: string): readonly WrongArrow[] {
   const files = globSync(["packages/*/**/*.{ts,tsx}", "e2e/**/*.ts"], {
@@ -51,7 +51,9 @@ function findCircles(root: string, files: readonly string[]): readonly WrongArro
   const known = new Set(files);
   const imports = new Map(
     files.map((file) => {
-      const names = [...readFileSync(resolve(root, file), "utf8").matchAll(IMPORT)].map(([, name]) => name ?? "");
+      const names = [...readFileSync(resolve(root, file), "utf8").matchAll(IMPORT)].map(
+        ([, from, called, bare]) => from ?? called ?? bare ?? "",
+      );
       const targets = names.filter((name) => name.startsWith(".")).map((name) => posix.join(posix.dirname(file), name));
       return [file, targets.filter((target) => known.has(target))];
     }),

@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import type { RunCommand } from "../command-line/command-context.ts";
 import { addHelp } from "../command-line/command-help.ts";
 import { acceptRuleSource } from "../flags/rule-source-flags.ts";
-import type { ProveFlags } from "../prove/run-prove.ts";
+import type { ProveFlags } from "../prove/prove-flags.ts";
 
 /** `svcproxy prove [TOPOLOGY]`: whether rules keep the promise, over all packets. */
 export function addProve(program: Command, run: RunCommand): void {

@@ -2,20 +2,8 @@ import { type Command, InvalidArgumentError } from "commander";
 import type { RunCommand } from "../command-line/command-context.ts";
 import { addHelp } from "../command-line/command-help.ts";
 import { parseDuration } from "../command-line/parse-duration.ts";
-import { acceptEtcd, acceptNamespace, type EtcdCommandFlags } from "../flags/etcd-flags.ts";
-
-export interface RegisterFlags extends EtcdCommandFlags {
-  readonly namespace: string;
-  readonly address: string;
-  readonly check: string;
-  readonly id?: string;
-  readonly host?: string;
-  readonly interval: number;
-  readonly rise: number;
-  readonly fall: number;
-  readonly drainTime: number;
-  readonly ttl: number;
-}
+import type { RegisterFlags } from "../etcd/run-register.ts";
+import { acceptEtcd, acceptNamespace } from "../flags/etcd-flags.ts";
 
 /** `svcproxy register SERVICE`: keeps an endpoint in etcd while it is well. */
 export function addRegister(program: Command, run: RunCommand): void {

@@ -10,8 +10,23 @@ import {
   readRegisteredEndpoint,
 } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
-import type { RegisterFlags } from "../commands/register.ts";
+import type { EtcdCommandFlags } from "../flags/etcd-flags.ts";
 import { withEtcd } from "../source/with-etcd.ts";
+
+export interface RegisterFlags extends EtcdCommandFlags {
+  readonly namespace: string;
+  readonly address: string;
+  readonly check: string;
+  readonly id?: string;
+  readonly host?: string;
+  /** In milliseconds, as is `drainTime`. */
+  readonly interval: number;
+  readonly rise: number;
+  readonly fall: number;
+  readonly drainTime: number;
+  /** In seconds. */
+  readonly ttl: number;
+}
 
 /** Keeps an endpoint in etcd until it is told to end. */
 export async function registerEndpoint(

@@ -7,8 +7,8 @@ import type { CommandContext, ExitCode } from "../command-line/command-context.t
 import { rulesOfSnapshot } from "../host-rules/find-rules.ts";
 import { explainFailure, readText } from "../source/read-files.ts";
 import { readTopologyForModes } from "../source/read-topology.ts";
-import { exitCodeOf, type ModeTopologies, migrationOf } from "./run-migration.ts";
-import type { ProveFlags } from "./run-prove.ts";
+import type { ProveFlags } from "./prove-flags.ts";
+import { exitCodeOfMigrations, type ModeTopologies, proveHostMigration } from "./prove-host-migration.ts";
 
 /** Proves the migration of each host whose snapshot is in a directory, and sums up; one that cannot be read keeps no other from it. */
 export async function runFleet(
@@ -28,7 +28,7 @@ export async function runFleet(
   await context.print(
     flags.json === true ? `${JSON.stringify(fleetToJson(summary), null, 2)}\n` : formatFleet(summary),
   );
-  const code = exitCodeOf(nodes.flatMap((node) => (node.kind === "proved" ? [node.migration] : [])));
+  const code = exitCodeOfMigrations(nodes.flatMap((node) => (node.kind === "proved" ? [node.migration] : [])));
   return code === 0 && summary.failed.length > 0 ? 4 : code;
 }
 
@@ -53,7 +53,7 @@ async function proveNode(
     if (!isSnapshotText(text)) return { kind: "failed", file, because: "it is not a snapshot of a host" };
     const snapshot = { ...readSnapshot(text, { file }), file };
     const found = { snapshot, rules: givenRules(rulesOfSnapshot(snapshot)) };
-    const { migration, hostName } = await migrationOf(context, topologies, { found, flags });
+    const { migration, hostName } = await proveHostMigration(context, topologies, { found, flags });
     return { kind: "proved", file, hostName, migration };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;

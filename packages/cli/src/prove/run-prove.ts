@@ -13,19 +13,11 @@ import {
 } from "@svcproxy/rules";
 import { type Family, type HostPlan, InputError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
-import type { RuleSourceFlags } from "../flags/rule-source-flags.ts";
 import { readRulesOf } from "../host-rules/find-rules.ts";
 import { howToAdd, isGiven, openRuleSource, type RuleSource } from "../host-rules/rule-source.ts";
 import { readText } from "../source/read-files.ts";
 import { traceCommandOf } from "../trace/trace-command.ts";
-
-export interface ProveFlags extends RuleSourceFlags {
-  readonly same?: readonly string[];
-  readonly to?: "kube-proxy-nftables";
-  readonly fleet?: string;
-  readonly kubeProxyVersion?: string;
-  readonly json?: boolean;
-}
+import type { ProveFlags } from "./prove-flags.ts";
 
 /** Proves the rules of each family that has frontends. */
 export async function runProve(
