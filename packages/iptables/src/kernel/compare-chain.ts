@@ -1,6 +1,7 @@
 import { type Rule, ruleKey } from "@svcproxy/rules";
 import { type Alignment, alignKeys } from "./align-rules.ts";
 import { commutes, type KeyedRule } from "./commuting-rules.ts";
+import { areVerySame } from "./known-chains.ts";
 
 /** How the rules of one of our chains differ from the plan. Positions are 1-based; `plannedPosition` counts in the plan. */
 export type ChainFinding =
@@ -12,6 +13,7 @@ export type ChainFinding =
 
 /** What tells two chains apart by meaning, in the order of the chain; empty where they are equal. */
 export function compareChain(currentRules: readonly Rule[], plannedRules: readonly Rule[]): readonly ChainFinding[] {
+  if (areVerySame(currentRules, plannedRules)) return [];
   const current = keyed(currentRules);
   const planned = keyed(plannedRules);
   if (current.length === planned.length && current.every(({ key }, index) => key === planned[index]?.key)) return [];

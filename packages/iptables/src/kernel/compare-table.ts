@@ -3,6 +3,7 @@ import type { DesiredRules, Hook } from "../desired-rules.ts";
 import { FIREWALL } from "../rule-parts/chain-names.ts";
 import { type ChainFinding, compareChain } from "./compare-chain.ts";
 import { foreignRuleTakes } from "./foreign-rule-takes.ts";
+import { noteSameChain } from "./known-chains.ts";
 import { isOwnChain } from "./own-chains.ts";
 import { type OwnedTable, wantedMarks } from "./owned-table.ts";
 import { classesBehind, type PacketClass } from "./packet-class.ts";
@@ -69,7 +70,9 @@ export function compareTable(table: OwnedTable, desired: DesiredRules | undefine
       .map((chain) => ({ chain, heldBy: holders.get(chain.name) })),
     changedChains: [...planned.values()].flatMap((chain) => {
       const current = table.ownChains.get(chain.name);
-      const findings = current === undefined ? [] : compareChain(current.rules, chain.rules);
+      if (current === undefined) return [];
+      const findings = compareChain(current.rules, chain.rules);
+      if (findings.length === 0) noteSameChain(current.rules, chain.rules);
       return findings.length === 0 ? [] : [{ planned: chain, findings }];
     }),
     placements: placeAll(table, { hooks, desired }),

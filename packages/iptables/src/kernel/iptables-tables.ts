@@ -10,8 +10,10 @@ import {
 } from "@svcproxy/host";
 import { parseSave } from "@svcproxy/rules";
 import { EnvironmentError, type Family, InputError } from "@svcproxy/topology";
+import type { DesiredRules } from "../desired-rules.ts";
+import { readBesidePlan } from "./known-chains.ts";
 import { restoreFault, saveFault } from "./restore-fault.ts";
-import type { Interruptible, RuleTables, SavedRules, Urgency } from "./rule-tables.ts";
+import type { Interruptible, RuleTables, SavedRules, SaveOptions, Urgency } from "./rule-tables.ts";
 import { countChains, formatChange, formatLargeChange, type TableChange } from "./table-change.ts";
 
 /** How long iptables-restore waits for another program that holds the xtables lock. */
@@ -59,9 +61,10 @@ export class IptablesTables implements RuleTables {
     this.#run = run;
   }
 
-  async save(family: Family, options: Interruptible & Urgency): Promise<SavedRules> {
+  async save(family: Family, options: SaveOptions): Promise<SavedRules> {
     const text = await this.#print(family, options);
-    return text === undefined ? { family, tables: [], fingerprint: fingerprintOf("") } : readSaved(text, family);
+    if (text === undefined) return { family, tables: [], fingerprint: fingerprintOf("") };
+    return readSaved(text, { family, planned: options.planned });
   }
 
   async fingerprint(family: Family, options: Interruptible): Promise<string> {
@@ -100,11 +103,17 @@ export class IptablesTables implements RuleTables {
   }
 }
 
-function readSaved(text: string, family: Family): SavedRules {
+/** @throws EnvironmentError SAVE_UNREADABLE */
+function readSaved(
+  text: string,
+  { family, planned }: { readonly family: Family; readonly planned: DesiredRules | undefined },
+): SavedRules {
   const unreadable = [...text.matchAll(/^# Table `([^']*)' is incompatible/gm)].map(([, name = ""]) => name);
   const file = family === 4 ? "iptables-save" : "ip6tables-save";
   try {
-    return { ...parseSave(text, { family, file }), unreadable, fingerprint: fingerprintOf(text) };
+    const read =
+      planned === undefined ? parseSave(text, { family, file }) : readBesidePlan(text, { family, file, planned });
+    return { ...read, unreadable, fingerprint: fingerprintOf(text) };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     throw new EnvironmentError("SAVE_UNREADABLE", `Cannot read the rules of the kernel: ${error.message}`, {

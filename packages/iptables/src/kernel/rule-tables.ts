@@ -1,5 +1,6 @@
 import type { RuleSet } from "@svcproxy/rules";
 import { type EnvironmentCode, EnvironmentError, type Family, SvcproxyError } from "@svcproxy/topology";
+import type { DesiredRules } from "../desired-rules.ts";
 import type { TableChange } from "./table-change.ts";
 
 export interface Interruptible {
@@ -9,6 +10,11 @@ export interface Interruptible {
 export interface Urgency {
   /** That the host is half changed: what was kept in reserve for this moment is used. */
   readonly urgent?: boolean;
+}
+
+export interface SaveOptions extends Interruptible, Urgency {
+  /** What the family is to have: chains that are known to mean what it says are not read again, see `readBesidePlan`. */
+  readonly planned?: DesiredRules | undefined;
 }
 
 /** What `iptables-save` shows of one family. */
@@ -24,7 +30,7 @@ export interface RuleTables {
   /** How logs and errors call it, for instance `iptables-nft`. */
   readonly name: string;
   /** Every table of the family that there is. */
-  save(family: Family, options: Interruptible & Urgency): Promise<SavedRules>;
+  save(family: Family, options: SaveOptions): Promise<SavedRules>;
   /** The same for the same rules, whatever their counters, and another for any others: to see that nothing has changed takes a fraction of reading all. */
   fingerprint?(family: Family, options: Interruptible): Promise<string>;
   /**

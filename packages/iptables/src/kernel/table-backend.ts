@@ -34,15 +34,15 @@ export class TableBackend implements RuleBackend {
   }
 
   async read(options: Interruptible): Promise<readonly RuleSet[]> {
-    return (await this.#saveAll(options)).map(ownRules);
+    return (await this.#saveAll([], options)).map(ownRules);
   }
 
   async compare(desired: readonly DesiredRules[], options: ApplyOptions): Promise<RuleDifference> {
-    return findDifference(await this.#saveAll(options), desired, options);
+    return findDifference(await this.#saveAll(desired, options), desired, options);
   }
 
   async apply(desired: readonly DesiredRules[], options: ApplyRunOptions): Promise<ApplyOutcome> {
-    const before = await this.#saveAll(options);
+    const before = await this.#saveAll(desired, options);
     const ours = options.adopt === true ? before : before.map(ownRules);
     const noted = options.settle === undefined ? desired : withJournal(desired, ours);
     const changes: TableChange[] = [];
@@ -65,7 +65,7 @@ export class TableBackend implements RuleBackend {
   ): Promise<Converged> {
     const run = { ...options, signal: new AbortController().signal };
     try {
-      const last = await this.#converge(desired, { ...run, before: await this.#saveAll(run) });
+      const last = await this.#converge(desired, { ...run, before: await this.#saveAll(desired, run) });
       if (last.changes.length > 0) throw keepsChanging(last.changes);
       return last;
     } catch (error) {
@@ -89,7 +89,7 @@ export class TableBackend implements RuleBackend {
       if (found.changes.length === 0 || attempt === ATTEMPTS) return { ...found, current };
       if (attempt > 1) await pause(attempt, run);
       refused = await this.#feed(found.changes, run);
-      current = await this.#saveAll(run);
+      current = await this.#saveAll(desired, run);
     }
   }
 
@@ -159,9 +159,13 @@ export class TableBackend implements RuleBackend {
     throw failure ?? new Error("another program changed it each time");
   }
 
-  async #saveAll(options: Pick<ApplyOptions, "families" | "signal">): Promise<readonly SavedRules[]> {
-    throwIfInterrupted(options);
-    return Promise.all((options.families ?? FAMILIES).map((family) => this.#tables.save(family, options)));
+  async #saveAll(
+    desired: readonly DesiredRules[],
+    { families = FAMILIES, signal }: Pick<ApplyOptions, "families" | "signal">,
+  ): Promise<readonly SavedRules[]> {
+    throwIfInterrupted({ signal });
+    const planned = (family: Family) => desired.find((rules) => rules.family === family);
+    return Promise.all(families.map((family) => this.#tables.save(family, { signal, planned: planned(family) })));
   }
 }
 

@@ -5,7 +5,7 @@ import type { Rule, RuleSet } from "../rule-set.ts";
 import { corpusTable, readCorpus } from "../testing/corpus.ts";
 import { formatRule } from "../text/format-rule.ts";
 import { formatRestore, formatSave } from "./format-restore.ts";
-import { parseRestore, parseSave } from "./parse-save.ts";
+import { type ChainLines, type ParseSaveOptions, parseRestore, parseSave } from "./parse-save.ts";
 
 function readRule(line: string, table = "filter", family: 4 | 6 = 4): Rule {
   const { tables } = parseSave(corpusTable(table, [line]), { family });
@@ -14,9 +14,9 @@ function readRule(line: string, table = "filter", family: 4 | 6 = 4): Rule {
   return rule;
 }
 
-function faultsOf(text: string): string[] {
+function faultsOf(text: string, recall: NonNullable<ParseSaveOptions["recall"]> = () => undefined): string[] {
   try {
-    parseSave(text, { file: "f" });
+    parseSave(text, { file: "f", recall });
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     return error.faults.map(({ at, message }) => `${at?.line}: ${message}`);
@@ -76,6 +76,42 @@ test("tables, chains, policies and counters come out as iptables-save printed th
   const withoutNotes = TWO_TABLES.replace(/^#.*\n/gm, "");
   expect(formatSave(ruleSet)).toBe(withoutNotes.replace("[12:34] ", ""));
   expect(formatSave(ruleSet, { counters: true })).toBe(withoutNotes.replace("-A KUBE-SVC-1", "[0:0] -A KUBE-SVC-1"));
+});
+
+describe("lines that are known", () => {
+  const COMMENT = 'a comment\n-A B -j DROP\nof three "lines"';
+  const CHAINS = {
+    A: ["-A A", "-A A -j RETURN"],
+    B: ["-A B -j A", `-A B -m comment --comment "${COMMENT.replaceAll('"', '\\"')}" -j A`],
+    AB: ["-A AB -j ACCEPT"],
+  };
+  const text = `*nat\n:A - [0:0]\n:B - [0:0]\n:AB - [0:0]\n${Object.values(CHAINS).flat().join("\n")}\nCOMMIT\n`;
+
+  test("are asked for chain by chain, and read where nobody knows them", () => {
+    const asked: ChainLines[] = [];
+    const recall = (lines: ChainLines) => {
+      asked.push(lines);
+      return undefined;
+    };
+    expect(parseSave(text, { recall })).toEqual(parseSave(text));
+    expect(asked).toEqual(
+      Object.entries(CHAINS).map(([chain, lines]) => ({ table: "nat", chain, text: lines.join("\n") })),
+    );
+  });
+
+  test.for(Object.keys(CHAINS))("are not read: those of %s", (known) => {
+    const rules = parseSave(text).tables[0]?.chains.find(({ name }) => name === known)?.rules ?? [];
+    const read = parseSave(text, { recall: ({ chain }) => (chain === known ? rules : undefined) });
+    expect(read).toEqual(parseSave(text));
+    const recalled = read.tables[0]?.chains.find(({ name }) => name === known)?.rules ?? [];
+    expect(recalled.every((rule, index) => rule === rules[index])).toBe(true);
+  });
+
+  test("keep the numbers of the lines behind them", () => {
+    const broken = text.replace("-A AB -j ACCEPT", "-A AB -j");
+    expect(faultsOf(broken, ({ chain }) => (chain === "B" ? [] : undefined))).toEqual(faultsOf(broken));
+    expect(faultsOf(broken)).toMatchObject([expect.stringMatching(/^11: /)]);
+  });
 });
 
 test("a comment with line breaks, as iptables-save prints it, stays one comment", () => {

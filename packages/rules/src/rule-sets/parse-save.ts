@@ -1,6 +1,6 @@
 import type { Family, Fault } from "@svcproxy/topology";
 import { InputError, visible } from "@svcproxy/topology";
-import type { Counters, RuleSet } from "../rule-set.ts";
+import type { Counters, Rule, RuleSet } from "../rule-set.ts";
 import { parseCommandWords } from "../text/parse-command.ts";
 import { parseRule } from "../text/parse-rule.ts";
 import type { RestoreWords } from "../text/restore-words.ts";
@@ -16,14 +16,29 @@ export interface ParseOptions {
   readonly file?: string;
 }
 
+/** The lines of one chain's rules, as they stand together in what `iptables-save` prints without the rules' counters. */
+export interface ChainLines {
+  readonly table: string;
+  readonly chain: string;
+  readonly text: string;
+}
+
+export interface ParseSaveOptions extends ParseOptions {
+  /** Asked for what it knows lines to say, before they are read; undefined: it does not know them. */
+  readonly recall?: (lines: ChainLines) => readonly Rule[] | undefined;
+}
+
 /**
  * Reads what `iptables-save` prints: tables, chains with policies and counters, rules. Commands that iptables-restore
  * knows besides (`-N`, `-I`, `-D`, …) are applied to what stands before them. What is not understood is kept word for word.
  *
  * @throws InputError with every line that cannot be read (the first 20)
  */
-export function parseSave(text: string, { family = guessFamily(text), file = "rules" }: ParseOptions = {}): RuleSet {
-  return new SaveReader({ family, file, isPartial: false }).read(text);
+export function parseSave(
+  text: string,
+  { family = guessFamily(text), file = "rules", recall }: ParseSaveOptions = {},
+): RuleSet {
+  return new SaveReader({ family, file, isPartial: false, recall }).read(text);
 }
 
 /**
@@ -63,14 +78,23 @@ const WITH_ADDRESS =
 /** A comment has at most 255 bytes, so no word spans more lines. */
 const MAX_LINES_OF_A_WORD = 256;
 
+interface SaveReaderOptions extends Required<ParseOptions> {
+  readonly isPartial: boolean;
+  readonly recall?: ParseSaveOptions["recall"];
+}
+
 class SaveReader {
   readonly #builder: RuleSetBuilder;
   readonly #file: string;
+  readonly #recall: ParseSaveOptions["recall"];
   #table: OpenTable | undefined;
+  /** Where the lines end that nobody knew: one by one they are not asked for. */
+  #unknownUpTo = 0;
 
-  constructor({ family, file, isPartial }: { family: Family; file: string; isPartial: boolean }) {
+  constructor({ family, file, isPartial, recall }: SaveReaderOptions) {
     this.#builder = new RuleSetBuilder(family, { isPartial });
     this.#file = file;
+    this.#recall = recall;
   }
 
   read(text: string): RuleSet {
@@ -150,15 +174,27 @@ class SaveReader {
     }
     if (line.trim() === "") return lineEnded;
     const table = this.#openedTable();
-    let end = lineEnded;
-    let split = splitRestoreLine(line);
-    // iptables-save prints the line breaks of a comment as they are.
-    for (let lines = 1; split.isOpen && end < text.length && lines < MAX_LINES_OF_A_WORD; lines++) {
-      end = lineEnd(text, end + 1);
-      split = splitRestoreLine(text.slice(start, end));
-    }
+    const known = this.#recallChain(text, start, table);
+    if (known !== undefined) return known;
+    const { split, end } = splitCommand(text, start, lineEnded);
     if (split.isOpen) throw new RuleFault("a quote is never closed");
     this.#readCommand(table, split, line.includes(","));
+    return end;
+  }
+
+  /** @returns where the lines of a chain end whose rules were known */
+  #recallChain(text: string, start: number, table: OpenTable): number | undefined {
+    if (this.#recall === undefined || start < this.#unknownUpTo || !text.startsWith("-A ", start)) return undefined;
+    const [chain = ""] = splitBlanks(text.slice(start + 3, lineEnd(text, start)));
+    const end = endOfChain(text, start, chain);
+    // Written as iptables-save does not.
+    if (end === start) return undefined;
+    const rules = this.#recall({ table: table.name, chain, text: text.slice(start, end) });
+    if (rules === undefined) {
+      this.#unknownUpTo = end;
+      return undefined;
+    }
+    for (const rule of rules) this.#builder.append(table, chain, rule);
     return end;
   }
 
@@ -178,6 +214,8 @@ class SaveReader {
   }
 }
 
+const NEWLINE = 10;
+const SPACE = 32;
 const HASH = 35;
 const STAR = 42;
 const COLON = 58;
@@ -186,6 +224,30 @@ const BRACKET = 91;
 function lineEnd(text: string, start: number): number {
   const end = text.indexOf("\n", start);
   return end < 0 ? text.length : end;
+}
+
+/** Of the lines that follow each other and add to the same chain. */
+function endOfChain(text: string, start: number, chain: string): number {
+  const prefix = `-A ${chain}`;
+  let end = start;
+  for (let at = start; text.startsWith(prefix, at) && isBlank(text.charCodeAt(at + prefix.length)); at = end + 1)
+    end = splitCommand(text, at, lineEnd(text, at)).end;
+  return end;
+}
+
+function isBlank(code: number): boolean {
+  return code === SPACE || code === NEWLINE;
+}
+
+/** A command's words, and where it ends: iptables-save prints the line breaks of a comment as they are. */
+function splitCommand(text: string, start: number, lineEnded: number): { split: RestoreWords; end: number } {
+  let end = lineEnded;
+  let split = splitRestoreLine(text.slice(start, end));
+  for (let lines = 1; split.isOpen && end < text.length && lines < MAX_LINES_OF_A_WORD; lines++) {
+    end = lineEnd(text, end + 1);
+    split = splitRestoreLine(text.slice(start, end));
+  }
+  return { split, end };
 }
 
 function countLines(text: string, start: number, end: number): number {
