@@ -4,7 +4,8 @@
  * - from its start until the kernel serves the last service, from one file, over what `nft -f` takes for the same table in the same run;
  * - from the rename of a file in a directory with one file a service until a new connection meets the changed endpoint, quiet and while 50
  *   files a second change;
- * - CPU time while they do, and while nothing does; memory, that of its helpers counted by their share;
+ * - from a flush of the built-in chain that leads to the services (iptables), and from one of all rules, until they are served again;
+ * - CPU time while files change, while nothing does, and for a flush; memory, that of its helpers counted by their share;
  * - from SIGTERM until it has ended.
  *
  *     pnpm --filter svcproxy bench:agent          (root; SERVICES=5000 CHANGES=40 SECONDS=10 DATA_PATH=nftables|iptables)
@@ -33,6 +34,9 @@ const PROBE = { name: "probe", vip: "10.100.255.1", ports: [3000, 3001] as const
 const CLOCK_TICK_MS = 10;
 /** Before it is served, what is dialled is not answered: a dial that waits for the kernel to repeat its SYN would see that a second late. */
 const DIAL_TIMEOUT_MS = 100;
+const FLUSHES = 5;
+/** Until whoever mended it has tidied up behind himself, and would not take the next one for an answer to it. */
+const QUIET_AFTER_FLUSH_MS = 4_000;
 
 await inOwnNetwork(measure);
 
@@ -101,6 +105,7 @@ async function fromDirectory(folder: string): Promise<void> {
   await sleep(5_000);
   const idle = await cpuDuring(agent, () => sleep(SECONDS * 1_000));
   say(`idle: ${idle.toFixed(2)} % of a core (at most 0.2)`);
+  await foreignFlushes(agent);
   const quiet = await flips(directory, CHANGES, 150);
   say(`one change → kernel, quiet: ${spread(quiet)} (median at most 20 ms)`);
   let busy: readonly number[] = [];
@@ -117,6 +122,25 @@ async function fromDirectory(folder: string): Promise<void> {
   const endMs = await end(agent);
   const isInPlace = (await dial()) === String(PROBE.ports[0]);
   say(`SIGTERM → end: ${ms(endMs)} (at most 100 ms), its rules ${isInPlace ? "in place" : "GONE"}`);
+}
+
+/** What other programs do to what is ours, and how soon it is undone. What is dialled from here goes through OUTPUT. */
+async function foreignFlushes(agent: ChildProcess): Promise<void> {
+  const jumps = ["iptables-nft", "-t", "nat", "-F", "OUTPUT"] as const;
+  const all = ["nft", "flush", "ruleset"] as const;
+  for (const [program, ...args] of DATA_PATH === "iptables" ? [jumps, all] : [all]) {
+    const took: number[] = [];
+    const cpuMs = cpuMsOf(agent);
+    for (let round = 0; round < FLUSHES; round++) {
+      execFileSync(program, args);
+      const startMs = performance.now();
+      await answers(PROBE.ports[0]);
+      took.push(performance.now() - startMs);
+      await sleep(QUIET_AFTER_FLUSH_MS);
+    }
+    const costMs = (cpuMsOf(agent) - cpuMs) / FLUSHES;
+    say(`${[program, ...args].join(" ")} → served again: ${spread(took)}, ${ms(costMs)} of CPU time each`);
+  }
 }
 
 /** Changes the probe's endpoint again and again. @returns how long each took to be met, in milliseconds */
