@@ -61,6 +61,30 @@ describe("how a file changes", () => {
     expect(namesOf(await next(events))).toEqual(["two", "three"]);
   });
 
+  test("written in place, and shorter than before at a whole entry: it has ten times as long to go on", async () => {
+    const { file, events } = await following("one", { settleMs: 100 });
+    const more = topologyOf("two", "three", "four");
+    await writeFile(file, more);
+    expect(namesOf(await next(events))).toEqual(["two", "three", "four"]);
+    const whole = topologyOf("five", "six", "seven");
+    await writeFile(file, whole.slice(0, whole.indexOf("  - { name: six")));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await appendFile(file, whole.slice(whole.indexOf("  - { name: six")));
+    expect(namesOf(await next(events))).toEqual(["five", "six", "seven"]);
+    await writeFile(file, topologyOf("eight"));
+    expect(namesOf(await next(events))).toEqual(["eight"]);
+  });
+
+  test("being written in steps at the start: half of it is never read", async () => {
+    const file = join(await temporaryFolder(), "topology.yaml");
+    const whole = topologyOf("one", "two");
+    await writeFile(file, whole.slice(0, whole.indexOf("  - { name: two")));
+    const first = next(eventsOf(new FileSource({ inputs: [file], watch: true, settleMs: 300 })));
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    await appendFile(file, whole.slice(whole.indexOf("  - { name: two")));
+    expect(namesOf(await first)).toEqual(["one", "two"]);
+  });
+
   test("replaced by rename, more than once, without waiting for it to settle", async () => {
     const { file, names } = await following("one", { settleMs: 600_000 });
     for (const name of ["two", "three"]) {

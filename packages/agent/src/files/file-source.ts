@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   type Cidr,
   type Fault,
@@ -46,6 +47,8 @@ export interface FileSourceOptions {
 }
 
 const SETTLE_MS = 100;
+/** Whoever starts does not wait longer than this for files to be written. */
+const FIRST_SETTLE_MS = 1_000;
 const POLL_MS = 2_000;
 /** Looking without being told costs at most this part of a core. */
 const POLL_SHARE = 0.001;
@@ -110,7 +113,7 @@ export class FileSource implements Source {
       const startedAtMs = performance.now();
       // Before the files are read, so that no change is missed in between.
       if (watch && hint === "anything") notices.watch(await this.#folders());
-      await this.#look(hint);
+      await (this.#told === undefined && watch ? this.#lookFirst(signal) : this.#look(hint));
       if (hint === "anything") fullLookMs = performance.now() - startedAtMs;
       const event = this.#tell();
       const tookMs = performance.now() - startedAtMs;
@@ -139,20 +142,36 @@ export class FileSource implements Source {
     return folders;
   }
 
-  /** What may be half written, and what cannot be opened, is looked at again. */
-  async #look(hint: ChangeHint): Promise<void> {
-    const { settleMs = SETTLE_MS, watch } = this.#options;
-    const options: LookOptions = {
-      hint,
-      settleMs: this.#told === undefined ? 0 : settleMs,
-      cameWhole: (name) => this.#notices.cameWhole(name),
-    };
+  /** What is being written at the start is waited for, but not for long. */
+  async #lookFirst(signal: AbortSignal): Promise<void> {
+    const { settleMs = SETTLE_MS } = this.#options;
+    const untilMs = performance.now() + FIRST_SETTLE_MS;
+    let restMs = FIRST_SETTLE_MS;
+    for (;;) {
+      const unsettledMs = await this.#look("anything", restMs > 0 ? settleMs : 0);
+      restMs = untilMs - performance.now();
+      if (unsettledMs === 0 || signal.aborted) return;
+      await sleep(Math.max(0, Math.min(unsettledMs, restMs)), undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /**
+   * What may be half written, and what cannot be opened, is looked at again.
+   *
+   * @returns how much longer something may still be half written; 0: nothing is
+   */
+  async #look(hint: ChangeHint, settleMs = this.#settleMs): Promise<number> {
+    const { watch } = this.#options;
+    const options: LookOptions = { hint, settleMs, cameWhole: (name) => this.#notices.cameWhole(name) };
     const again = (names: readonly string[], delayMs: number) =>
       this.#notices.sayLater(names.includes("") ? "anything" : new Set(names), delayMs);
     const closed: string[] = [];
+    let longestMs = 0;
     for (const path of this.#paths) {
       const unsettled = await path.look(options);
-      if (unsettled.size > 0) again([...unsettled.keys()], Math.max(...unsettled.values()));
+      const unsettledMs = Math.max(0, ...unsettled.values());
+      if (unsettledMs > 0) again([...unsettled.keys()], unsettledMs);
+      longestMs = Math.max(longestMs, unsettledMs);
       closed.push(...path.unreadable());
     }
     if (closed.length === 0) this.#retryMs = FIRST_RETRY_MS;
@@ -160,6 +179,12 @@ export class FileSource implements Source {
       again(closed, this.#retryMs);
       this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * this.#retryMs);
     }
+    return longestMs;
+  }
+
+  /** Whoever reads once takes what there is. */
+  get #settleMs(): number {
+    return this.#told === undefined ? 0 : (this.#options.settleMs ?? SETTLE_MS);
   }
 
   /** What is to be said of the state as it is; undefined where it was said already. */

@@ -42,6 +42,7 @@ interface GoodFile<T> {
   readonly file: string;
   readonly loaded: T;
   readonly endsWithLine: boolean;
+  readonly size: number;
 }
 
 /** What a path has. */
@@ -59,6 +60,9 @@ export interface RefusedFile {
   readonly isKept: boolean;
   readonly faults: readonly [Fault, ...Fault[]];
 }
+
+/** How many times as long one has to stay as it is that is written in place and shorter than it was: whoever writes it may have more to write. */
+const SHORTER_SETTLES = 10;
 
 /** So many files are looked at side by side. */
 const AT_ONCE = 16;
@@ -245,10 +249,12 @@ export class FollowedPath<T> {
     const digest = createHash("sha256").update(bytes).digest("base64");
     const ageMs = Date.now() - Number(stamp.modifiedNs / 1_000_000n);
     if (known?.digest !== digest && settleMs > 0) {
+      const isShorter = bytes.length < (known?.good?.size ?? 0);
+      const settledMs = isShorter ? SHORTER_SETTLES * settleMs : settleMs;
       // A clock that differs (negative age) holds nothing up.
-      const isFresh = ageMs >= 0 && ageMs < settleMs;
+      const isFresh = ageMs >= 0 && ageMs < settledMs;
       const isWhole = !isBeingWritten && (!isFresh || (bytes.length > 0 && (await cameWhole(basename(path)))));
-      if (!isWhole) return Math.max(1, settleMs - ageMs);
+      if (!isWhole) return Math.max(1, settledMs - ageMs);
     }
     const stamped = { stamp, digest, stampIsRacy: ageMs < COARSE_CLOCK_MS };
     if (known?.digest === digest) {
@@ -259,7 +265,7 @@ export class FollowedPath<T> {
     const kept = loaded.kind === "faulty" ? known?.good : undefined;
     const good =
       loaded.kind === "loaded"
-        ? { file: name, loaded: loaded.value, endsWithLine: endsWithLine({ file: name, bytes }) }
+        ? { file: name, loaded: loaded.value, endsWithLine: endsWithLine({ file: name, bytes }), size: bytes.length }
         : kept;
     if (known === undefined) this.#names = undefined;
     this.#files.set(name, { ...stamped, loaded, good });
