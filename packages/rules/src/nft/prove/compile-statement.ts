@@ -2,6 +2,7 @@ import { unreachable } from "@svcproxy/topology";
 import { ALL_PORTS, type CompileContext, type Condition, NEVER } from "../../prove/compile/condition.ts";
 import { type IndexSet, rangeSet, singleSet } from "../../prove/space/index-set.ts";
 import { formatExpression, formatStatement } from "../format-nft-rule.ts";
+import { isIdleSet, staleChecksum } from "../idle-set.ts";
 import type { DatumPart, NftElement, NftExpression, NftMatch, NftStatement, NftTable } from "../nft-rule-set.ts";
 import type { AssignTarget, LookupReading, NftStep, Reading } from "./compiled-nft.ts";
 import { entered, numbersWhere, openOf } from "./condition-parts.ts";
@@ -138,20 +139,17 @@ function asCondition({ key, tree, dynamic, unread }: LookupReading, negated: boo
   return undefined;
 }
 
-/** Set without consequence for where the packet goes. */
-const IDLE_META: readonly string[] = ["nftrace", "pkttype", "secmark", "rtclassid"];
-const IDLE_FIELDS: readonly string[] = ["checksum", "flowlabel", "ecn"];
-
 function compileSet(
-  { target, value }: Extract<NftStatement, { kind: "set" }>,
+  statement: Extract<NftStatement, { kind: "set" }>,
   { readings, context }: Compiling,
 ): readonly NftStep[] {
+  const { target, value } = statement;
   const assign = (to: AssignTarget): readonly NftStep[] => [{ kind: "assign", to, value: readings.of(value) }];
   const what = formatExpression(target);
   switch (target.kind) {
     case "meta":
       if (target.key === "mark" || target.key === "priority") return assign(target.key);
-      return IDLE_META.includes(target.key) ? [] : undecided(`what \`${what} set\` does is not known`);
+      return isIdleSet(statement) ? [] : undecided(`what \`${what} set\` does is not known`);
     case "ct":
       if (target.key === "mark") return assign("connectionMark");
       if (target.key === "zone") return [{ kind: "zone", value: readings.of(value), direction: target.direction }];
@@ -161,8 +159,9 @@ function compileSet(
       const needed = headerConditions(header, context) ?? [];
       if (field === "dscp") return [conditions(needed), ...assign("dscp")];
       if (field === "ttl" || field === "hoplimit") return [conditions(needed), ...assign("ttl")];
-      if (IDLE_FIELDS.includes(field)) return [];
-      return [conditions(needed), ...undecided(`what becomes of its answers after \`${what} set\` is not followed`)];
+      if (isIdleSet(statement)) return [conditions(needed)];
+      const open = staleChecksum(target) ?? `what becomes of its answers after \`${what} set\` is not followed`;
+      return [conditions(needed), ...undecided(open)];
     }
     case "other":
       // An option of TCP, most often its largest segment, changes no way; nft asks for TCP before, without a word.

@@ -100,6 +100,18 @@ describe("one change of the rules breaks the claim that it is about", () => {
     expect(claims.filter(({ status }) => status === "broken").map(({ number }) => number)).toContain(6);
   });
 
+  test.for([
+    ["meta pkttype set other", "undecided"],
+    ["meta pkttype set host", "held"],
+    ["udp checksum set 0 drop", "held"],
+    ["tcp checksum set 7", "undecided"],
+    ["ip6 flowlabel set 1 drop", "held"],
+    ["th dport set 8080", "undecided"],
+  ] as const)("what is written into a packet on its way leaves the first claim so: %s", ([rule, status]) => {
+    const chain = `\t\ttype filter hook prerouting priority -150; policy accept;\n\t\t${rule}`;
+    expect(proofOf("01-plain", 4, beside(chain)).claims.find(({ number }) => number === 1)?.status).toBe(status);
+  });
+
   test("a rule that was not read leaves open what becomes of all that comes by it", () => {
     const chain = "\t\ttype filter hook forward priority 10; policy accept;\n\t\tfrobnicate 5";
     const proof = proofOf("01-plain", 4, beside(chain));

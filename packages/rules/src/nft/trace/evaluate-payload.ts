@@ -11,6 +11,14 @@ const PROTOCOL_OF: Readonly<Record<string, string>> = {
   ...{ icmp: "icmp", icmpv6: "ipv6-icmp", igmp: "igmp", ah: "ah", esp: "esp", comp: "ipcomp" },
 };
 
+/** Whether a packet has a header; nft asks for it before what it writes there, without listing that. */
+export function hasHeader(header: string, { family, protocol }: PacketView): boolean {
+  if (header === "ip") return family === 4;
+  if (header === "ip6") return family === 6;
+  const needed = PROTOCOL_OF[header];
+  return needed === undefined || needed === protocol;
+}
+
 /** A header field of the packet; undefined where it has no such header, which ends the rule. */
 export function evaluatePayload(header: string, field: string, asked: NftAsked): Value | undefined {
   const { packet } = asked;

@@ -1,18 +1,25 @@
 import { parseIpAddress } from "@svcproxy/topology";
 import type { PacketView } from "../../trace/packet/packet-view.ts";
 import { formatExpression } from "../format-nft-rule.ts";
+import { isIdleSet, staleChecksum } from "../idle-set.ts";
 import type { NftExpression, NftStatement } from "../nft-rule-set.ts";
 import type { NftAskedAt } from "./asked.ts";
 import { evaluateExpression } from "./evaluate-expression.ts";
+import { hasHeader } from "./evaluate-payload.ts";
 import { describeDoubt } from "./set-lookup.ts";
-import type { StatementEffect, StatementResult } from "./statement-effect.ts";
+import { type StatementEffect, type StatementResult, surely } from "./statement-effect.ts";
 import type { Value } from "./value.ts";
 
 /** `meta mark set …`, `ct mark set …`, `ip daddr set …`. */
 export function setField(
-  { target, value }: Extract<NftStatement, { readonly kind: "set" }>,
+  statement: Extract<NftStatement, { readonly kind: "set" }>,
   asked: NftAskedAt,
 ): StatementResult {
+  const { target, value } = statement;
+  if (target.kind === "payload" && !hasHeader(target.header, asked.packet)) return surely({ kind: "break" });
+  if (isIdleSet(statement)) return surely({ kind: "next", packet: asked.packet });
+  const stale = staleChecksum(target);
+  if (stale !== undefined) return surely({ kind: "unknown", because: stale });
   return {
     kind: "drawn",
     ways: evaluateExpression(value, asked).map(({ chance, values }) => ({
@@ -40,9 +47,6 @@ function assign(target: NftExpression, value: Value, asked: NftAskedAt): Stateme
   }
 }
 
-/** Set without consequence for where the packet goes. */
-const IDLE_META: readonly string[] = ["nftrace", "pkttype", "secmark", "rtclassid"];
-
 function assignMeta(key: string, value: Value, packet: PacketView): StatementEffect {
   const number = value.kind === "known" && typeof value.datum === "number" ? value.datum : undefined;
   if (key === "mark") {
@@ -54,7 +58,6 @@ function assignMeta(key: string, value: Value, packet: PacketView): StatementEff
     const { priority: _, ...rest } = packet;
     return { kind: "next", packet: number === undefined ? rest : { ...rest, priority: number >>> 0 } };
   }
-  if (IDLE_META.includes(key)) return { kind: "next", packet };
   return { kind: "unknown", because: `what \`meta ${key} set\` does is not known` };
 }
 
@@ -97,7 +100,6 @@ function assignPayload(
   packet: PacketView,
 ): StatementEffect {
   const isFamily = header === (packet.family === 4 ? "ip" : "ip6");
-  if ((header === "ip" || header === "ip6") && !isFamily) return { kind: "break" };
   const datum = value.kind === "known" ? value.datum : undefined;
   if (isFamily && (field === "saddr" || field === "daddr")) {
     const address = typeof datum === "string" ? parseIpAddress(datum) : undefined;
@@ -106,7 +108,6 @@ function assignPayload(
     return { kind: "next", packet: { ...packet, [field === "saddr" ? "source" : "destination"]: address } };
   }
   if (field === "sport" || field === "dport") {
-    if (header !== "th" && header !== packet.protocol) return { kind: "break" };
     if (typeof datum !== "number")
       return { kind: "unknown", because: `which port it gets is not known: ${describeDoubt(value)}` };
     const ports = { from: datum, to: datum };
@@ -121,6 +122,5 @@ function assignPayload(
     if (tos === undefined || typeof datum !== "number") return { kind: "next", packet: rest };
     return { kind: "next", packet: { ...rest, tos: (datum << 2) | (tos & 3) } };
   }
-  if (field === "checksum" || field === "flowlabel" || field === "ecn") return { kind: "next", packet };
   return { kind: "unknown", because: `what \`${header} ${field} set\` does is not known` };
 }

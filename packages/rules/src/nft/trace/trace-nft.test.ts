@@ -100,6 +100,22 @@ test.for([
   expect(fates(tracerOf(text), ["10.5.75.2", "192.168.1.99", 80])).toEqual([fate]);
 });
 
+test.for([
+  ["meta pkttype set host drop", "1.000 dropped"],
+  // IP passes on what came for this host alone.
+  ["meta pkttype set other", "1.000 undecided"],
+  ["udp checksum set 0 drop", "1.000 untouched 192.168.1.99:80 as 10.5.75.2"],
+  ["tcp checksum set 7", "1.000 undecided"],
+  ["ip6 flowlabel set 1 drop", "1.000 untouched 192.168.1.99:80 as 10.5.75.2"],
+  ["ip ecn set ect0 drop", "1.000 dropped"],
+  ["tcp dport set 81", "1.000 accepted 192.168.1.99:81 as 10.5.75.2"],
+  // nft does not know where the checksum is.
+  ["th dport set 81", "1.000 undecided"],
+] as const)("what is written into a packet changes its way as the kernel has it: %s", ([rule, fate]) => {
+  const text = `table inet t {\n chain c {\n type filter hook prerouting priority -150; policy accept;\n ${rule}\n }\n}\n`;
+  expect(fates(tracerOf(text), ["10.5.75.2", "192.168.1.99", 80])).toEqual([fate]);
+});
+
 test("chains of one priority are asked in an order that is not known, which matters where they differ", () => {
   const table = (name: string, rule: string) =>
     `table ip ${name} {\n chain c {\n type filter hook forward priority 0; policy accept;\n ${rule}\n }\n}\n`;
@@ -128,4 +144,17 @@ test("no packet is accepted past rules that were not read", () => {
     'table ip filter {\n chain FORWARD {\n type filter hook forward priority 0; policy accept;\n xt target "TEE"\n }\n}\n';
   const [fate] = fates(tracerOf(text), ["10.5.75.2", "192.168.1.99", 80]);
   expect(fate).toMatch(/undecided/);
+});
+
+test("an answer from another port of the endpoint than was dialled is told with its port", () => {
+  const rule = "tcp dport 80 tcp dport set 81";
+  const text = `table ip t {\n chain c {\n type filter hook prerouting priority -150; policy accept;\n ${rule}\n }\n}\n`;
+  const [branch] = tracerOf(text).trace({
+    from: address("10.5.75.2"),
+    to: address("192.168.1.99"),
+    port: 80,
+  }).branches;
+  expect(branch?.kind === "decided" && branch.reply?.because).toBe(
+    "the client gets it from 192.168.1.99:81, not from 192.168.1.99:80 that it dialled",
+  );
 });

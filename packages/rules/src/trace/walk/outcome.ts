@@ -1,5 +1,6 @@
 import type { IpAddress } from "@svcproxy/topology";
 import type { NumberRange } from "../../match.ts";
+import type { PacketView } from "../packet/packet-view.ts";
 import type { Ended, Ending, WalkState } from "./walk-state.ts";
 
 export const VERDICTS = ["accepted", "untouched", "refused", "dropped", "undecided"] as const;
@@ -28,7 +29,7 @@ export interface Outcome {
   readonly mark: number;
 }
 
-/** What became of a way: `accepted` where it was given another destination, or a rule of ours another source. */
+/** What became of a way: `accepted` where a rule gave it another destination, or a rule of ours another source. */
 export function outcomeOf({ state, ending }: Ended): Outcome {
   const { packet } = state;
   const destination = endOf(packet.destination, packet.destinationPorts);
@@ -51,7 +52,14 @@ function endOf(address: IpAddress, ports: NumberRange | undefined): EndAddress {
 
 function verdictOf(state: WalkState, ending: Ending): Verdict {
   if (ending.kind !== "delivered") return ending.kind;
-  return changedDestination(state) || changedSource(state) ? "accepted" : "untouched";
+  return changedDestination(state) || changedSource(state) || isRewritten(state) ? "accepted" : "untouched";
+}
+
+/** Whether a rule wrote another destination into the packet itself, which no connection knows of (`tcp dport set 81`). */
+function isRewritten({ packet, past }: WalkState): boolean {
+  let first: PacketView = packet;
+  for (let at = past; at !== undefined; at = at.earlier) if (at.event.kind === "hook") first = at.event.packet;
+  return first.destination !== packet.destination || first.destinationPorts?.from !== packet.destinationPorts?.from;
 }
 
 function changedDestination({ packet, destinationNat }: WalkState): boolean {

@@ -1,4 +1,4 @@
-import type { IpAddress } from "@svcproxy/topology";
+import { familyOf, type IpAddress } from "@svcproxy/topology";
 import type { NetworkInterface } from "../../host/host-state.ts";
 import { bridgeAsksRules, isBridge, isLoopbackAddress, isOnLink, isTunnel } from "../../host/interface-kind.ts";
 import type { HostView } from "../../host/routing.ts";
@@ -210,8 +210,7 @@ export function judgeAnswer(
     return { returns: false, because: `the host does not keep it for itself: it is ${first.outcome.because}`, past };
   const { packet } = first.ended.state;
   if (isBack && expected !== undefined && !isAnswer(packet, expected)) {
-    const because = `the client gets it from ${packet.source}, not from ${expected.source} that it dialled`;
-    return { returns: false, because, past };
+    return { returns: false, because: describeStranger(packet, expected), past };
   }
   if (isBack && packet.destination !== client)
     return { returns: false, because: `the ${what} goes to ${packet.destination}, not to ${client}`, past };
@@ -219,6 +218,18 @@ export function judgeAnswer(
   return isBack
     ? { returns: true, because: `it comes back the same way and is ${first.outcome.because}`, past }
     : { returns: false, because: `the ${what} is ${first.outcome.verdict}: ${first.outcome.because}`, ending, past };
+}
+
+/** Why a client does not take a packet for the answer that it waits for. */
+function describeStranger(packet: PacketView, expected: Tuple): string {
+  const hasSource = packet.source === expected.source && packet.sourcePorts?.from === expected.sourcePorts?.from;
+  if (hasSource) return `the client gets it at another port than it dialled from`;
+  const [from, dialled] = [packet, expected].map(({ source, sourcePorts }) =>
+    sourcePorts === undefined || packet.source !== expected.source
+      ? source
+      : `${familyOf(source) === 4 ? source : `[${source}]`}:${sourcePorts.from}`,
+  );
+  return `the client gets it from ${from}, not from ${dialled} that it dialled`;
 }
 
 /** Whether a packet has the addresses and ports that the client waits for. */
