@@ -13,7 +13,6 @@ import {
   changedServices,
   EnvironmentError,
   formatPlace,
-  formatProblem,
   type HostPlan,
   InputError,
   type Problem,
@@ -30,7 +29,7 @@ import { AwaitedChanges } from "./awaited-changes.ts";
 import { type AgentFacts, type Applied, describeAgent, summarizeAgent } from "./describe-agent.ts";
 import { isLate } from "./is-late.ts";
 import { HealthCheckServers } from "./observe/health-check-servers.ts";
-import { ProblemLog } from "./problem-log.ts";
+import { namedProblems, ProblemLog } from "./problem-log.ts";
 import { reasonsOf } from "./reasons-of.ts";
 import type { HeldChange } from "./removal-guard.ts";
 import { RetryTimer } from "./retry-timer.ts";
@@ -182,7 +181,7 @@ export class Agent {
   async #sourceFailed(problems: readonly Problem[], error: SvcproxyError): Promise<void> {
     if (this.#applied === undefined && this.#options.patience === "none") throw error;
     this.#sourceFault = { since: this.#sourceFault?.since ?? new Date(), problems };
-    const text = reasonsOf(problems).map(formatProblem).join("\n");
+    const text = namedProblems(reasonsOf(problems));
     const what =
       this.#applied !== undefined
         ? "the old plan stays"

@@ -1,7 +1,7 @@
 import type { Problem } from "@svcproxy/topology";
 import { pino } from "pino";
 import { expect, test } from "vitest";
-import { ProblemLog } from "./problem-log.ts";
+import { namedProblems, ProblemLog } from "./problem-log.ts";
 
 function problem(subject: string): Problem {
   return { code: "VIP_NOT_LOCAL", severity: "warning", subject, text: `${subject} is not here`, hint: "Put it there" };
@@ -40,4 +40,10 @@ test("of very many the first are named, and the rest counted", () => {
   log.tell(Array.from({ length: 5_000 }, (_, index) => problem(String(index))));
   expect(said).toHaveLength(21);
   expect(said.at(-1)).toMatchObject({ problems: 4_980, msg: "4980 more problems; the status lists them" });
+});
+
+test("why a source cannot be taken is bounded, too", () => {
+  const problems = Array.from({ length: 400 }, (_, index) => problem(`${index}.yaml`));
+  expect(namedProblems(problems).split("\n").at(-1)).toBe("and 380 more problems; the status lists them");
+  expect(namedProblems(problems.slice(0, 20))).not.toContain("more");
 });

@@ -1,8 +1,15 @@
-import { type Problem, problemSentence } from "@svcproxy/topology";
+import { formatProblem, type Problem, problemSentence } from "@svcproxy/topology";
 import type { Logger } from "pino";
 
 /** So many new ones are named one by one; the rest is a number, the status has them all. */
 const NAMED_PROBLEMS = 20;
+
+/** Why a source cannot be taken, in one message. */
+export function namedProblems(problems: readonly Problem[]): string {
+  const more = problems.length - NAMED_PROBLEMS;
+  const texts = problems.slice(0, NAMED_PROBLEMS).map((problem) => formatProblem(problem));
+  return [...texts, ...(more > 0 ? [`and ${more} more problems; the status lists them`] : [])].join("\n");
+}
 
 /** Tells the log of problems: each once, and again when it was gone in between. */
 export class ProblemLog {

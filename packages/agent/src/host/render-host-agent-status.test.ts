@@ -58,6 +58,20 @@ test("userspace proxies that were taken over are told with what they still carry
   );
 });
 
+test("of hundreds of problems some are listed, and the rest counted", () => {
+  const problems = Array.from({ length: 400 }, (_, index) => ({
+    ...({
+      code: "SEVERAL_DOCUMENTS",
+      severity: "error",
+      subject: `${index}.yaml`,
+      text: `${index} is another`,
+    } as const),
+  }));
+  const text = renderHostAgentStatus({ ...exampleHostAgentStatus(), problems }, { now: NOW });
+  expect(text.match(/is another/g)).toHaveLength(50);
+  expect(text).toMatch(/\nand 350 more problems: --json has them all\n$/);
+});
+
 test("while a userspace proxy waits for its connections, how many are left stands in place of its services", () => {
   const draining = { connections: 3, udpSessions: 1, endsAt: "2026-01-01T00:02:25.000Z" };
   const text = renderHostAgentStatus({ ...exampleHostAgentStatus(), state: "stopping", draining }, { now: NOW });

@@ -15,6 +15,8 @@ export interface RenderOptions {
 
 /** How many that are not in force are listed. */
 const LISTED = 20;
+/** So many problems are; each has a line or two. */
+const LISTED_PROBLEMS = 50;
 
 /** A status for people. */
 export function renderHostAgentStatus(status: HostAgentStatus, { now, service, details }: RenderOptions): string {
@@ -49,7 +51,11 @@ export function renderHostAgentStatus(status: HostAgentStatus, { now, service, d
     details === undefined
       ? ports.map((port) => describePort(port, since))
       : details.flatMap((detail) => [describePort(detail, since), ...describeDetail(detail, since)]);
-  const problems = status.problems.map((problem) => formatProblem(problem));
+  const more = status.problems.length - LISTED_PROBLEMS;
+  const problems = [
+    ...status.problems.slice(0, LISTED_PROBLEMS).map((problem) => formatProblem(problem)),
+    ...(more > 0 ? [`and ${more} more problems: --json has them all`] : []),
+  ];
   return [...lines, ...told, ...problems].map((line) => `${line.split("\n").map(visible).join("\n")}\n`).join("");
 }
 
