@@ -1,8 +1,7 @@
-import { type HostSnapshot, serviceName } from "@svcproxy/host";
-import { formatCidr, formatSocketAddress, type ServicePortPlan } from "@svcproxy/topology";
+import { serviceName } from "@svcproxy/host";
+import type { ServicePortPlan } from "@svcproxy/topology";
 import type { Cause, Diagnosis, OpenQuestion, Sufferer } from "./cause.ts";
 import { checkAddresses } from "./checks/check-addresses.ts";
-import { checkDiscovery } from "./checks/check-discovery.ts";
 import { checkEndpoints } from "./checks/check-endpoints.ts";
 import { checkIsolation } from "./checks/check-isolation.ts";
 import { checkLayerTwo } from "./checks/check-layer-two.ts";
@@ -11,18 +10,11 @@ import { checkMachine } from "./checks/check-machine.ts";
 import { checkOwnListeners } from "./checks/check-own-listeners.ts";
 import { checkPlan } from "./checks/check-plan.ts";
 import { checkProxies } from "./checks/check-proxies.ts";
-import { causesOfSilence } from "./checks/check-silence.ts";
 import { nestEffects } from "./nest-effects.ts";
 import type { Observation, ObservedHost } from "./observation.ts";
-import { type AskedHost, directStop, judgeDials } from "./probes/judge-dials.ts";
-import { portsUsedUp } from "./probes/ports-used-up.ts";
-import { type DialledEndpoint, pingSilentHosts, probeDatagrams, probeEndpoints } from "./probes/probe-endpoints.ts";
-import { probeFrontends } from "./probes/probe-frontends.ts";
-import { probeMtu } from "./probes/probe-mtu.ts";
+import { probeAll } from "./probes/probe-all.ts";
 import type { Prober } from "./probes/prober.ts";
 import { causesOfStops } from "./walk/causes-of-stops.ts";
-import { causeOf } from "./walk/finding.ts";
-import type { Leaving } from "./walk/stop.ts";
 import { walkPeers } from "./walk/walk-peers.ts";
 import { walkServices } from "./walk/walk-services.ts";
 
@@ -71,12 +63,10 @@ export async function diagnose(observation: Observation, options: DiagnoseOption
   const open: OpenQuestion[] = [...walked.open, ...unreadParts(here)];
   let [dials, pings] = [0, 0];
   if (prober !== undefined) {
-    const probed = await probe({
-      observation,
-      options: { ...options, prober, signal, onProgress },
-      ports,
-      leaving,
-      causes,
+    const { asPod = false, probesUdp = false, lookAgain } = options;
+    const probed = await probeAll({
+      options: { prober, asPod, probesUdp, lookAgain, signal, onProgress },
+      ...{ observation, ports, leaving, causes },
     });
     causes.push(...probed.causes);
     open.push(...probed.open);
@@ -90,201 +80,6 @@ export async function diagnose(observation: Observation, options: DiagnoseOption
     open: joinQuestions(open),
     looked: { services: new Set(ports.map(serviceName)).size, ways: walked.ways, dials, pings },
   };
-}
-
-interface Probing {
-  readonly observation: Observation;
-  readonly options: DiagnoseOptions & Required<Pick<DiagnoseOptions, "prober" | "onProgress">>;
-  readonly ports: readonly ServicePortPlan[];
-  readonly leaving: readonly Leaving[];
-  readonly causes: readonly Cause[];
-}
-
-async function probe({ observation, options, ports, leaving, causes }: Probing) {
-  const { prober, signal, onProgress, lookAgain } = options;
-  const { here } = observation;
-  const endpoints = ports
-    .filter(({ port }) => port.protocol === "tcp")
-    .flatMap(({ reachableEndpoints }) => reachableEndpoints);
-  const dialled = await probeEndpoints(endpoints, {
-    prober,
-    signal,
-    onProgress: ({ done, of, waitingFor }) =>
-      onProgress(
-        `dialled ${done} of ${of} endpoints${waitingFor === undefined ? "" : `; ${waitingFor} has not answered yet`}`,
-      ),
-  });
-  const datagrams = options.probesUdp === true ? await probeDatagrams(ports, prober) : [];
-  const known = explained(causes, { here, leaving });
-  const pinged = await pingSilentHosts(ports, { dialled: [...dialled, ...datagrams], prober });
-  const failed = [...dialled, ...datagrams, ...pinged.silent].filter(
-    ({ endpoint, result }) => result !== "open" && !known.has(formatSocketAddress(endpoint)),
-  );
-  const asked = await askHosts(failed, { observation, prober });
-  const after =
-    failed.length === 0
-      ? undefined
-      : await lookAgain?.([
-          ...failed.flatMap(({ endpoint, result }) =>
-            result !== "refused" && endpoint.host === here.name ? [endpoint.address] : [],
-          ),
-          ...asked.filter(({ isThere }) => isThere === false).map(({ address }) => address),
-        ]);
-  // Only now does the kernel know who does not answer ARP, and whose queue is full.
-  const isFailed = new Set(failed.map(({ endpoint }) => formatSocketAddress(endpoint)));
-  // What a rule of this host stops is not asked for further on.
-  const isStopped = new Set(
-    failed
-      .filter(({ endpoint }) => directStop(endpoint, observation, []) !== undefined)
-      .map(({ endpoint }) => formatSocketAddress(endpoint)),
-  );
-  const waysNow = leaving
-    .filter(({ at, endpoint }) => at === here && isFailed.has(formatSocketAddress(endpoint)))
-    .filter(({ endpoint }) => !isStopped.has(formatSocketAddress(endpoint)))
-    .map((way) => ({ ...way, at: after ?? here }));
-  const refused = new Set(
-    failed.flatMap(({ endpoint, result }) => (result === "refused" ? [formatSocketAddress(endpoint)] : [])),
-  );
-  const unasked = checkDiscovery(waysNow);
-  const isUnasked = new Set([...refused, ...unasked.flatMap(({ endpoints = [] }) => endpoints)]);
-  const blocked = [
-    ...checkLayerTwo(waysNow, observation),
-    ...unasked,
-    ...causesOfSilence(
-      waysNow.filter(({ endpoint }) => !isUnasked.has(formatSocketAddress(endpoint))),
-      observation.peers,
-    ),
-  ];
-  const isBlocked = new Set(blocked.flatMap(({ endpoints = [] }) => endpoints));
-  const seenNow = [
-    ...blocked,
-    ...checkEndpoints(
-      waysNow.filter(({ endpoint }) => !isBlocked.has(formatSocketAddress(endpoint))),
-      { before: here },
-    ),
-    ...Array.from(observation.peers.values()).flatMap((peer) =>
-      checkEndpoints(
-        leaving.filter(({ at, endpoint }) => at === peer && isFailed.has(formatSocketAddress(endpoint))),
-        { before: peer },
-      ),
-    ),
-  ];
-  const judged = judgeDials(failed, {
-    observation,
-    leaving,
-    known: explained([...causes, ...seenNow], { here, leaving }),
-    changes: after === undefined ? [] : countedMeanwhile(here.snapshot, after.snapshot),
-    asked,
-    ...(after === undefined ? {} : { after }),
-  });
-  const open = new Set(openEndpoints(dialled));
-  const mtu = await probeMtu(
-    leaving.filter(({ endpoint, at }) => at === here && open.has(formatSocketAddress(endpoint))),
-    { prober },
-  );
-  const found = [...seenNow, ...judged.causes, ...mtu.causes];
-  const suffering = new Set(
-    [...causes, ...found, ...judged.open].flatMap(({ sufferers }) => sufferers.map(({ service }) => service)),
-  );
-  onProgress("dialling services at their own addresses");
-  const frontends = await probeFrontends(ports, {
-    ...{ here, prober, asPod: options.asPod === true, known: suffering },
-  });
-  // What was dropped when services were dialled is counted after all other looks.
-  const last = frontends.open.length === 0 || usedUpBefore(found) ? undefined : await lookAgain?.([]);
-  const usedUp = last === undefined ? undefined : portsUsedUp((after ?? here).snapshot, last.snapshot);
-  const sufferers = frontends.open.flatMap((question) => question.sufferers);
-  return {
-    causes: [...found, ...(usedUp === undefined ? [] : [causeOf(usedUp, { host: here.name, sufferers })])],
-    open: [...judged.open, ...(usedUp === undefined ? frontends.open : [])],
-    dials: dialled.length + datagrams.length + frontends.dials,
-    pings: mtu.pings + asked.length + pinged.asked,
-  };
-}
-
-function usedUpBefore(causes: readonly Cause[]): boolean {
-  return causes.some(({ code }) => code === "SOURCE_PORTS_USED_UP");
-}
-
-/** So many hosts are asked whether they are there at all. */
-const MOST_HOSTS = 8;
-const ASKED_BYTES = 100;
-
-/** Whether the hosts of endpoints that gave no answer answer a ping at their own addresses. */
-async function askHosts(
-  failed: readonly DialledEndpoint[],
-  { observation: { here }, prober }: { readonly observation: Observation; readonly prober: Prober },
-): Promise<readonly AskedHost[]> {
-  const names = new Set(failed.filter(({ result }) => result !== "refused").map(({ endpoint }) => endpoint.host));
-  const hosts = here.plan.hosts
-    .filter(({ name }) => name !== here.name && names.has(name))
-    .flatMap(({ name, addresses }) => addresses.slice(0, 1).map((address) => ({ name, address })))
-    .slice(0, MOST_HOSTS);
-  return Promise.all(hosts.map(async (host) => ({ ...host, isThere: await prober.ping(host.address, ASKED_BYTES) })));
-}
-
-function openEndpoints(dialled: readonly DialledEndpoint[]): readonly string[] {
-  return dialled.flatMap(({ endpoint, result }) => (result === "open" ? [formatSocketAddress(endpoint)] : []));
-}
-
-/** Endpoints of which some cause says why they are not reached. */
-function explained(
-  causes: readonly Cause[],
-  { here, leaving }: { readonly here: ObservedHost; readonly leaving: readonly Leaving[] },
-): ReadonlySet<string> {
-  const all = [
-    ...leaving.map(({ endpoint }) => endpoint),
-    ...here.plan.ports.flatMap(({ reachableEndpoints }) => reachableEndpoints),
-  ];
-  const ownRoutes = new Set(here.plan.host.podCIDRs.map((block) => `route to ${formatCidr(block)}`));
-  const found = new Set<string>();
-  for (const { code, host, subject, endpoints } of causes) {
-    for (const endpoint of endpoints ?? []) found.add(endpoint);
-    const single = /^endpoint (.+)$/.exec(subject)?.[1];
-    if (single !== undefined) found.add(single);
-    // What is wrong on another host keeps its endpoints from everybody; what lies between hosts, those of all others, where it does not say which.
-    const isBetween = PATH_CODES.has(code) && (endpoints ?? []).length === 0 && !ownRoutes.has(subject);
-    for (const endpoint of all)
-      if (endpoint.host !== here.name && (host === here.name ? isBetween : endpoint.host === host))
-        found.add(formatSocketAddress(endpoint));
-  }
-  return found;
-}
-
-/** Causes that lie between hosts. */
-const PATH_CODES: ReadonlySet<string> = new Set([
-  ...["ROUTE_MISSING", "LINK_DOWN", "NEIGHBOUR_MISSING", "TUNNEL_ENTRY_MISSING", "TUNNEL_ADDRESS_MOVED"],
-  ...["TUNNEL_FILTERED", "TUNNEL_DIFFERS", "TUNNEL_SOURCE_MISSING", "REVERSE_PATH_FILTERED", "HOST_ADDRESS_MISSING"],
-]);
-
-const TELLING = [
-  ...["IpInAddrErrors", "IpOutNoRoutes", "IpInDiscards", "IcmpOutDestUnreachs", "IcmpInDestUnreachs"],
-  ...["TcpExtIPReversePathFilter", "TcpExtListenOverflows", "TcpExtTCPSynRetrans"],
-];
-
-/** What the kernel counted between two looks. */
-function countedMeanwhile(before: HostSnapshot, after: HostSnapshot): readonly string[] {
-  const counters = TELLING.flatMap((name) => {
-    const grown = (after.counters[name] ?? 0) - (before.counters[name] ?? 0);
-    return grown > 0 ? [`${name} +${grown}`] : [];
-  });
-  const links = after.links
-    .filter(({ kind }) => kind === "vxlan")
-    .flatMap((link) => {
-      const old = before.links.find(({ name }) => name === link.name);
-      const grown = (side: "sent" | "received", what: string) => (link[side][what] ?? 0) - (old?.[side][what] ?? 0);
-      const [sent, received, dropped] = [
-        grown("sent", "packets"),
-        grown("received", "packets"),
-        grown("sent", "dropped"),
-      ];
-      return sent + dropped > 0 ? [`${link.name} sent ${sent}, received ${received}, dropped ${dropped}`] : [];
-    });
-  const failed = ["insert_failed", "drop"].flatMap((name) => {
-    const grown = (after.conntrack.statistics[name] ?? 0) - (before.conntrack.statistics[name] ?? 0);
-    return grown > 0 ? [`${name} of connection tracking +${grown}`] : [];
-  });
-  return [...counters, ...failed, ...links];
 }
 
 /** What this user may not look at. */
