@@ -9,7 +9,13 @@ import {
   thisMachine,
 } from "@svcproxy/host";
 import { type HostState, readHostState } from "@svcproxy/rules";
-import { SvcproxyError, servesNodePortsOnLocalhost } from "@svcproxy/topology";
+import {
+  type Family,
+  type HostPlan,
+  type Problem,
+  SvcproxyError,
+  servesNodePortsOnLocalhost,
+} from "@svcproxy/topology";
 import { coexistenceProblems } from "../coexistence/coexistence-problems.ts";
 import { readForeignRules } from "../coexistence/read-foreign-rules.ts";
 import { hasRules, rulesInTheWay } from "../coexistence/rules-in-the-way.ts";
@@ -17,17 +23,17 @@ import { keepNft } from "../nft/kept-nft.ts";
 import { CHECK_FLAGS, KernelTables } from "../nft/kernel-tables.ts";
 import { isStale } from "../udp/stale-udp-flows.ts";
 import { usesFamily } from "./draft-change.ts";
-import type { Interruptible, NftMachine } from "./nft-machine.ts";
+import type { Interruptible, NftMachine, ProblemOptions } from "./nft-machine.ts";
 import { FAMILIES } from "./nftables-settings.ts";
 
 /** How long one svcproxy waits for another that changes the same tables. */
 const LOCK_WAIT_MS = 60_000;
 
+/** The machine, whose tools are run by a shell that is kept. */
+type AskedMachine = Pick<Machine, "run" | "hasTool" | "readSysctl" | "readRecentLists">;
+
 /** @returns undefined where it cannot be seen: nobody is to fail because of it @throws EnvironmentError INTERRUPTED */
-async function seeHost(
-  machine: Pick<Machine, "run" | "readSysctl" | "readRecentLists">,
-  options: Interruptible,
-): Promise<HostState | undefined> {
+async function seeHost(machine: AskedMachine, options: Interruptible): Promise<HostState | undefined> {
   try {
     return readHostState(await readHostStateJson(machine, options), { file: "this host" });
   } catch (error) {
@@ -47,7 +53,7 @@ export function kernelMachine(machine: Machine = thisMachine): NftMachine {
       // Who keeps 10,000 services in mind is large, and tools are many.
       const tools = machine.startTools({ heldFd: lock?.fd });
       const { run } = tools;
-      const doors = {
+      const asked: AskedMachine = {
         run,
         hasTool: (tool: string) => machine.hasTool(tool),
         readSysctl: (name: string) => machine.readSysctl(name),
@@ -65,33 +71,12 @@ export function kernelMachine(machine: Machine = thisMachine): NftMachine {
         isAsWritten: (written) => tables.isAsWritten(written),
         renewLease: (families) => tables.renewLease(families),
         readUnremembered: (family, options) => tables.readUnremembered(family, options),
-        async settleUdp(family, change) {
-          // Not interrupted: who waits for an apply to end is told that all is done.
-          const uninterrupted = new AbortController().signal;
+        settleUdp: (family, change) => {
           const own = new Set(machine.readAddresses().addresses.map(({ address }) => address));
-          const flows = await listConntrack(doors, { protocol: "udp", family, signal: uninterrupted });
-          const entries = flows.filter((flow) =>
-            isStale(flow, { ...change, isHostAddress: (address) => own.has(address) }),
-          );
-          await deleteConntrack(doors, { entries, signal: uninterrupted });
-          return entries.length;
+          return settleUdp(asked, { family, ...change, isHostAddress: (address) => own.has(address) });
         },
-        lostGuard: (guard) => lostGuardProblem({ ...guard, machine: doors }),
-        async problemsWith(plan, options) {
-          const families = FAMILIES.filter((family) => usesFamily(plan, family));
-          if (families.length === 0) return [];
-          const needs = { families, localhostNodePorts: servesNodePortsOnLocalhost(plan.node) };
-          const readsTranslations = FAMILIES.some((family) => ownEndpoints(plan, family).length > 0);
-          const found = await readForeignRules(doors, { ...options, readsTranslations });
-          const foreign = options.replacesIptables === true ? { ...found, ownRules: [] } : found;
-          const known = coexistenceProblems(plan, foreign);
-          const hostState = hasRules(foreign) ? await seeHost(doors, options) : undefined;
-          return [
-            ...(await hostProblems(needs, options.signal, { machine: doors })),
-            ...known,
-            ...(hostState === undefined ? [] : rulesInTheWay(plan, { foreign, hostState, known })),
-          ];
-        },
+        lostGuard: (guard) => lostGuardProblem({ ...guard, machine: asked }),
+        problemsWith: (plan, options) => problemsWith(asked, plan, options),
         async [Symbol.asyncDispose]() {
           await Promise.all([writer?.[Symbol.asyncDispose](), reader?.[Symbol.asyncDispose]()]);
           await tools[Symbol.asyncDispose]();
@@ -100,4 +85,38 @@ export function kernelMachine(machine: Machine = thisMachine): NftMachine {
       };
     },
   };
+}
+
+/** @returns how many flows were deleted @throws EnvironmentError */
+async function settleUdp(
+  machine: AskedMachine,
+  { family, ...change }: Parameters<typeof isStale>[1] & { readonly family: Family },
+): Promise<number> {
+  // Not interrupted: who waits for an apply to end is told that all is done.
+  const { signal } = new AbortController();
+  const flows = await listConntrack(machine, { protocol: "udp", family, signal });
+  const entries = flows.filter((flow) => isStale(flow, change));
+  await deleteConntrack(machine, { entries, signal });
+  return entries.length;
+}
+
+/** What others' rules and settings of the host do to packets of the plan. */
+async function problemsWith(
+  machine: AskedMachine,
+  plan: HostPlan,
+  options: ProblemOptions,
+): Promise<readonly Problem[]> {
+  const families = FAMILIES.filter((family) => usesFamily(plan, family));
+  if (families.length === 0) return [];
+  const needs = { families, localhostNodePorts: servesNodePortsOnLocalhost(plan.node) };
+  const readsTranslations = FAMILIES.some((family) => ownEndpoints(plan, family).length > 0);
+  const found = await readForeignRules(machine, { ...options, readsTranslations });
+  const foreign = options.replacesIptables === true ? { ...found, ownRules: [] } : found;
+  const known = coexistenceProblems(plan, foreign);
+  const hostState = hasRules(foreign) ? await seeHost(machine, options) : undefined;
+  return [
+    ...(await hostProblems(needs, options.signal, { machine })),
+    ...known,
+    ...(hostState === undefined ? [] : rulesInTheWay(plan, { foreign, hostState, known })),
+  ];
 }
