@@ -12,6 +12,7 @@ import {
 } from "@svcproxy/host";
 import { EnvironmentError, type InputError, inputError, nearestWord } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import { renderTable } from "../command-line/text-table.ts";
 import { readHostPlan } from "../source/read-topology.ts";
 import type { TopologyFlags } from "../source/topology-input.ts";
@@ -37,7 +38,7 @@ export async function showConnections(
     (files.length > 0 ? undefined : await askRunningAgent(question)) ??
     (await askUserspace(question)) ??
     (await readByTopology(context, { question, files, flags }));
-  if (flags.json === true) await context.print(`${JSON.stringify(found, null, 2)}\n`);
+  if (flags.json === true) await context.print(renderJson(found));
   else if (found.connections.length > 0) await context.print(`${connectionsTable(found.connections)}\n`);
   sayWhatIsMissing(context, found, service);
   return 0;

@@ -10,6 +10,7 @@ import {
 import { IptablesDataPath } from "@svcproxy/iptables";
 import { EnvironmentError, formatProblem, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import { openDataPath as openTables } from "../host-rules/host-tables.ts";
 import { leftOverProblems } from "./left-over.ts";
 
@@ -104,7 +105,7 @@ interface Shown {
 function render(status: HostAgentStatus, { flags: { service, json }, details }: Shown): string {
   const ports = service === undefined ? status.ports : portsNamed(status, service);
   if (json !== true) return renderHostAgentStatus(status, { now: Date.now(), service, details });
-  return `${JSON.stringify({ ...status, ports: details ?? ports }, null, 2)}\n`;
+  return renderJson({ ...status, ports: details ?? ports });
 }
 
 /** @throws InputError UNKNOWN_SERVICE */

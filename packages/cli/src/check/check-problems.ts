@@ -18,8 +18,6 @@ import { exposedPrograms, isolationObstacles, userspaceLimitations } from "@svcp
 import { readLiveHostState } from "../host-rules/live-host-state.ts";
 import { machineAddresses } from "../source/machine-addresses.ts";
 
-export { formatProblem, planHost, problemOf } from "@svcproxy/topology";
-
 /** What is not as it should be with a topology, as those say it who know. */
 export interface CheckProblems {
   readonly ofInput: readonly Problem[];

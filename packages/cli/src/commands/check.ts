@@ -1,18 +1,8 @@
-import type { InputError } from "@svcproxy/topology";
 import type { Command } from "commander";
+import type { CheckFlags } from "../check/run-check.ts";
 import type { RunCommand } from "../command-line/command-context.ts";
 import { addHelp } from "../command-line/command-help.ts";
-import { acceptTopology, type TopologyFlags } from "../source/topology-input.ts";
-
-interface CheckFlags extends TopologyFlags {
-  readonly host?: string;
-  readonly summary?: true;
-  readonly all?: true;
-  readonly service?: readonly string[];
-  readonly namespace?: readonly string[];
-  readonly unready?: true;
-  readonly json?: true;
-}
+import { acceptTopology } from "../source/topology-input.ts";
 
 /** `svcproxy check TOPOLOGY`. */
 export function addCheck(program: Command, run: RunCommand): void {
@@ -35,62 +25,12 @@ export function addCheck(program: Command, run: RunCommand): void {
     .option("--json", "print JSON")
     .action((files: string[], flags: CheckFlags) =>
       run(async (context) => {
-        const [
-          { findOwnHost, readTopology, resolveHost },
-          { checkProblems, exposedHere, formatProblem, planHost, problemOf, unmetHere },
-          { filterPlan, filterProblems, filterTopology },
-          { checkReport },
-          { renderCheck, renderCheckSummary },
-          { leftOverProblems },
-        ] = await Promise.all([
-          import("../source/read-topology.ts"),
-          import("../check/check-problems.ts"),
-          import("../check/check-filter.ts"),
-          import("../check/check-report.ts"),
-          import("../check/render-check.ts"),
-          import("../agent/left-over.ts"),
-        ]);
-        const { topology, warnings } = await readTopology(context, files, { ...flags, required: true }).catch(
-          async (error: unknown) => {
-            // Those who read data get the faults as data too; people have them on stderr anyway.
-            if (flags.json === true && isInputError(error)) {
-              const { faults } = error;
-              await context.print(renderJson({ faults, problems: faults.map(problemOf) }));
-            }
-            throw error;
-          },
-        );
-        const host = flags.host === undefined ? findOwnHost(topology) : resolveHost(topology, flags.host);
-        const plan = host === undefined ? undefined : planHost(topology, { host });
-        const found = checkProblems(topology, { warnings, plan, exposed: await exposedHere(plan) });
-        const { service = [], namespace = [], unready = false } = flags;
-        const shown = filterTopology(topology, { services: service, namespaces: namespace, unready });
-        const left = await leftOverProblems(context);
-        const unmet = await unmetHere(plan, context.signal);
-        const problems = { ...found, ofPlan: [...filterProblems([...found.ofPlan, ...unmet], shown), ...left] };
-        // Warnings of the input were told when it was read; what a data path cannot do is in the report.
-        for (const problem of problems.ofPlan) context.note(formatProblem(problem));
-        const report = checkReport(shown, {
-          ...{ warnings, problems },
-          plan: plan === undefined ? undefined : filterPlan(plan, shown),
-        });
-        if (flags.json === true) await context.print(renderJson(report));
-        else if (flags.summary === true) await context.print(renderCheckSummary(report));
-        else await context.print(renderCheck(report, { isWhole: flags.all === true }));
-        return 0;
+        const { runCheck } = await import("../check/run-check.ts");
+        return runCheck(context, files, flags);
       }),
     );
 }
 
 function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
-}
-
-/** By what it carries: the class would bring the whole package along at start. */
-function isInputError(error: unknown): error is InputError {
-  return error instanceof Error && "faults" in error;
-}
-
-function renderJson(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }

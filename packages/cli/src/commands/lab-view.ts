@@ -3,6 +3,7 @@ import process from "node:process";
 import type { ServedCount, StartedLab } from "@svcproxy/lab";
 import type { Topology } from "@svcproxy/topology";
 import type { CommandContext } from "../command-line/command-context.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import { commandName } from "../command-line/this-program.ts";
 import type { LabDataPath } from "./lab-data-path.ts";
 import { renderPlaces, renderServices, renderSuggestions } from "./lab-tables.ts";
@@ -18,7 +19,7 @@ export async function announce(context: CommandContext, { topology, started, fla
   const { name, pid, overlay, places } = started.lab.process;
   const { dataPath } = flags;
   if (flags.json === true) {
-    await context.print(`${JSON.stringify({ name, pid, overlay, dataPath, places }, null, 2)}\n`);
+    await context.print(renderJson({ name, pid, overlay, dataPath, places }));
     return;
   }
   const title = `lab ${name} is up: overlay ${overlay}, data path ${dataPath}, first process ${pid}`;

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { RunCommand } from "../command-line/command-context.ts";
 import { addHelp } from "../command-line/command-help.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import { addLabCapture, addLabExec } from "./lab-exec.ts";
 import { addLabUp } from "./lab-up.ts";
 
@@ -43,7 +44,7 @@ function addLabStatus(lab: Command, run: RunCommand): void {
         const places = await readLabStatus(new Lab(state));
         const { name, pid, startedAt, overlay, dataPath } = state;
         const report = { name, pid, startedAt, overlay, dataPath, places };
-        await context.print(flags.json === true ? `${JSON.stringify(report, null, 2)}\n` : renderLabStatus(report));
+        await context.print(flags.json === true ? renderJson(report) : renderLabStatus(report));
         return 0;
       }),
     );
@@ -75,7 +76,7 @@ function addLabDown(lab: Command, run: RunCommand): void {
         }
         if (flags.json === true) {
           const ended = labs.map(({ name, pid }) => ({ name, pid }));
-          await context.print(`${JSON.stringify({ ended }, null, 2)}\n`);
+          await context.print(renderJson({ ended }));
         }
         return 0;
       }),

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { RunCommand } from "../command-line/command-context.ts";
 import { addHelp } from "../command-line/command-help.ts";
+import { renderJson } from "../command-line/render-json.ts";
 
 /** `svcproxy schema`. */
 export function addSchema(program: Command, run: RunCommand): void {
@@ -12,7 +13,7 @@ export function addSchema(program: Command, run: RunCommand): void {
   }).action(() =>
     run(async (context) => {
       const { topologySchema } = await import("../source/read-topology.ts");
-      await context.print(`${JSON.stringify(topologySchema, null, 2)}\n`);
+      await context.print(renderJson(topologySchema));
       return 0;
     }),
   );

@@ -2,6 +2,7 @@ import { EnvironmentError } from "@svcproxy/topology";
 import type { Command } from "commander";
 import type { RunCommand } from "../command-line/command-context.ts";
 import { addHelp } from "../command-line/command-help.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import type { CleanUpFlags } from "../data-path/clean-up-userspace.ts";
 import {
   acceptInstance,
@@ -65,7 +66,7 @@ function addUserspaceStatus(userspace: Command, run: RunCommand): void {
           flags.runtimeDir === undefined ? {} : { runtimeDirectory: flags.runtimeDir },
         );
         if (flags.json === true) {
-          await context.print(`${JSON.stringify(status, null, 2)}\n`);
+          await context.print(renderJson(status));
           return 0;
         }
         if (!isUserspaceStatus(status)) {

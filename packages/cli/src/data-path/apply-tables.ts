@@ -1,18 +1,12 @@
 import { totalCount } from "@svcproxy/host";
-import type { NftablesApplyReport, NftablesDataPath } from "@svcproxy/nftables";
-import type { HostPlan } from "@svcproxy/topology";
+import { commitSteps, formatChange, type NftablesApplyReport, type NftablesDataPath } from "@svcproxy/nftables";
+import { type HostPlan, planProblems } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
 import { logDeletedFlows, logProblems, reportProblems } from "../command-line/log-problems.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import { tuneForOneRun } from "../command-line/tune-for-one-run.ts";
 import type { NftablesPlanFlags } from "../flags/nftables-flags.ts";
-import {
-  commitSteps,
-  formatChange,
-  openDataPath,
-  planProblems,
-  printChanges,
-  tablesOf,
-} from "../host-rules/host-tables.ts";
+import { openDataPath, printChanges, tablesOf } from "../host-rules/host-tables.ts";
 import { readHostPlan } from "../source/read-topology.ts";
 import { refuseBesideAgent } from "./refuse-beside-agent.ts";
 import { replaceDataPath } from "./replace-data-path.ts";
@@ -39,7 +33,7 @@ export async function previewTables(
   }
   const nft = commitSteps(changes).map((step) => ({ command: "nft -f -", input: step.map(formatChange).join("") }));
   const report = { dryRun: true, changed: changes.length > 0, differences, nft, ...reportProblems(problems) };
-  await context.print(`${JSON.stringify(report, null, 2)}\n`);
+  await context.print(renderJson(report));
   return 0;
 }
 
@@ -75,7 +69,7 @@ export async function applyTables(
       ...{ dryRun: false, changed: changes.length > 0, differences, deletedUdpFlows },
       ...(replaced === undefined ? {} : { replaced: replaced.removed }),
     };
-    await context.print(`${JSON.stringify({ ...report, ...reportProblems(problems) }, null, 2)}\n`);
+    await context.print(renderJson({ ...report, ...reportProblems(problems) }));
   }
   return isServed ? 0 : 1;
 }

@@ -11,8 +11,6 @@ import {
 } from "@svcproxy/iptables";
 import type { Family } from "@svcproxy/topology";
 
-export { reportProblems } from "../command-line/log-problems.ts";
-
 /** What `apply --json` prints, and `cleanup --json` for each variant. */
 export interface ChangeReport {
   readonly variant: Variant;

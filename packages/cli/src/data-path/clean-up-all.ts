@@ -11,6 +11,7 @@ import { EnvironmentError, type Problem, problemOfError } from "@svcproxy/topolo
 import { cleanUpUserspace } from "@svcproxy/userspace";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
 import { logProblems, reportProblems } from "../command-line/log-problems.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import { openDataPath as openRules } from "../host-rules/host-rules.ts";
 import { openDataPath as openTables } from "../host-rules/host-tables.ts";
 import { refuseBesideAgent } from "./refuse-beside-agent.ts";
@@ -33,7 +34,7 @@ export async function cleanUpAll(context: CommandContext, { json }: { readonly j
   }
   await logProblems(context, problems);
   const hasFailed = problems.some(({ severity }) => severity === "error");
-  if (json === true) await context.print(`${JSON.stringify({ removed, ...reportProblems(problems) }, null, 2)}\n`);
+  if (json === true) await context.print(renderJson({ removed, ...reportProblems(problems) }));
   else {
     const nothing = hasFailed
       ? "removed nothing, and not everything could be looked at"

@@ -2,6 +2,7 @@ import { thisMachine } from "@svcproxy/host";
 import { problemSentence } from "@svcproxy/topology";
 import { cleanUpUserspace as cleanUp } from "@svcproxy/userspace";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import type { InstanceFlags } from "../flags/userspace-flags.ts";
 
 export interface CleanUpFlags extends InstanceFlags {
@@ -15,6 +16,6 @@ export async function cleanUpUserspace(context: CommandContext, { runtimeDir, js
     thisMachine,
   );
   for (const problem of problems) context.error(`svcproxy: ${problemSentence(problem)}`);
-  if (json === true) await context.print(`${JSON.stringify({ removed, left: problems }, null, 2)}\n`);
+  if (json === true) await context.print(renderJson({ removed, left: problems }));
   return problems.length === 0 ? 0 : 1;
 }

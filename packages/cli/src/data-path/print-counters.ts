@@ -1,6 +1,7 @@
 import { type Counter, type PortCounters, readCounters } from "@svcproxy/nftables";
 import { EnvironmentError, type Family, formatSocketAddress, parseIpAddress, parsePort } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import { renderTable } from "../command-line/text-table.ts";
 import { type FamilyFlag, familiesOf } from "../flags/nftables-flags.ts";
 
@@ -19,7 +20,7 @@ export async function printCounters(context: CommandContext, flags: CountersFlag
     });
   }
   const ports = flags.service === undefined ? all : all.filter((port) => isOf(port, flags.service ?? ""));
-  if (flags.json === true) await context.print(`${JSON.stringify({ ports, unremembered }, null, 2)}\n`);
+  if (flags.json === true) await context.print(renderJson({ ports, unremembered }));
   else await context.print(`${countersTable(ports)}\n`);
   if (unremembered > 0) {
     context.note(`svcproxy: ${unremembered} new connections found no room in a map of session affinity`);

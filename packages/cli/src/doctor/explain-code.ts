@@ -1,6 +1,7 @@
 import { EXPLAINED_CODES, EXPLANATIONS } from "@svcproxy/doctor";
 import { inputError, nearestWord, type ProblemCode, wrapText } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
+import { renderJson } from "../command-line/render-json.ts";
 
 /** @throws InputError UNKNOWN_CHOICE for a code that there is not */
 export function requireCode(code: string): ProblemCode {
@@ -21,7 +22,7 @@ export async function explainCode(
   const codes = code === undefined ? EXPLAINED_CODES : [requireCode(code)];
   if (json === true) {
     const told = codes.map((one) => ({ code: one, ...EXPLANATIONS[one] }));
-    await context.print(`${JSON.stringify(told, null, 2)}\n`);
+    await context.print(renderJson(told));
     return 0;
   }
   await context.print(codes.map((one) => `${explained(one)}\n`).join("\n"));

@@ -12,6 +12,7 @@ import {
 import { isNamed, readXtablesLockHolder, serviceName, thisMachine } from "@svcproxy/host";
 import { inputError, nearestWord, type ServicePortPlan, type Topology } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import { enterCallersFolder, runInHostRoot } from "../host-rules/enter-host-root.ts";
 import { observeSnapshot, observeThisHost } from "../host-rules/observe-host.ts";
 import { readTopology } from "../source/read-topology.ts";
@@ -71,7 +72,7 @@ export async function runDoctor(
   });
   progress.end();
   const diagnosis = withoutIgnored(found, flags.ignore ?? []);
-  if (flags.json === true) await context.print(`${JSON.stringify(diagnosis, null, 2)}\n`);
+  if (flags.json === true) await context.print(renderJson(diagnosis));
   else await context.print(flags.remedies === true ? renderRemedies(diagnosis) : renderDiagnosis(diagnosis));
   return diagnosis.causes.length > 0 ? 3 : diagnosis.open.length > 0 ? 4 : 0;
 }

@@ -1,6 +1,7 @@
 import { drainEndpoint, EntryWriter, getEntries, removedServices, undrainEndpoint } from "@svcproxy/agent";
 import { formatFault, inputError, renderEntry, splitTopology } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import type { EtcdCommandFlags } from "../flags/etcd-flags.ts";
 import { readInputFiles } from "../source/read-files.ts";
 import { withEtcd } from "../source/with-etcd.ts";
@@ -30,7 +31,7 @@ export async function putTopology(context: CommandContext, file: string, flags: 
     const isSame = changes.length === 0 && prepared.plan.order === undefined;
     if (flags.json !== true) await context.print(renderEntryChanges(changes));
     if (flags.diff === true) {
-      if (flags.json === true) await context.print(`${JSON.stringify({ changes }, null, 2)}\n`);
+      if (flags.json === true) await context.print(renderJson({ changes }));
       return isSame ? 0 : 3;
     }
     const removed = removedServices(prepared.plan);
@@ -40,7 +41,7 @@ export async function putTopology(context: CommandContext, file: string, flags: 
       });
     }
     const { revision, isStaged } = await writer.put(prepared);
-    if (flags.json === true) await context.print(`${JSON.stringify({ changes, revision, isStaged }, null, 2)}\n`);
+    if (flags.json === true) await context.print(renderJson({ changes, revision, isStaged }));
     if (revision === undefined) context.note("svcproxy: etcd holds that already");
     else {
       const count = changes.length === 1 ? "1 entry" : `${changes.length} entries`;
@@ -56,7 +57,7 @@ export async function getTopology(
 ): Promise<ExitCode> {
   return withEtcd(flags, async (client, { prefix }) => {
     const topology = await getEntries(client, { prefix, namespace: flags.namespace, signal: context.signal });
-    await context.print(flags.json === true ? `${JSON.stringify(topology, null, 2)}\n` : renderEntry(topology));
+    await context.print(flags.json === true ? renderJson(topology) : renderEntry(topology));
     return 0;
   });
 }

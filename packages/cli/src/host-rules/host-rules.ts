@@ -5,10 +5,6 @@ import type { CommandContext } from "../command-line/command-context.ts";
 import type { FamilyFlag, HostPlanFlags, VariantFlags } from "../flags/iptables-flags.ts";
 import { EVERY_ADDRESS, readHostPlan as planForHost } from "../source/read-topology.ts";
 
-export { formatDifferences, isForeign, listDifferences, ruleLimitations } from "@svcproxy/iptables";
-export { planProblems } from "@svcproxy/topology";
-export { logDeletedFlows, logProblems } from "../command-line/log-problems.ts";
-
 /** The plan for this host, from the topology that the command line names, and whose rules carry it out where nothing else is said. */
 export async function readHostPlan(
   context: CommandContext,

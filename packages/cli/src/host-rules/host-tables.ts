@@ -4,10 +4,6 @@ import { visible } from "@svcproxy/topology";
 import type { CommandContext } from "../command-line/command-context.ts";
 import { familiesOf, type NftablesPlanFlags } from "../flags/nftables-flags.ts";
 
-export { totalCount } from "@svcproxy/host";
-export { commitSteps, formatChange, readCounters } from "@svcproxy/nftables";
-export { planProblems } from "@svcproxy/topology";
-
 export interface DataPathFlags extends Pick<NftablesPlanFlags, "family" | "trafficCounters" | "takePort"> {
   readonly replace?: "iptables";
 }

@@ -4,6 +4,7 @@ import { givenRules, isSnapshotText, readSnapshot } from "@svcproxy/host";
 import { type FleetNode, fleetToJson, formatFleet, sumUpFleet } from "@svcproxy/nftables";
 import { InputError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import { rulesOfSnapshot } from "../host-rules/find-rules.ts";
 import { explainFailure, readText } from "../source/read-files.ts";
 import { readTopologyForModes } from "../source/read-topology.ts";
@@ -25,9 +26,7 @@ export async function runFleet(
     nodes.push(await proveNode(context, topologies, { file, flags }));
   }
   const summary = sumUpFleet(nodes);
-  await context.print(
-    flags.json === true ? `${JSON.stringify(fleetToJson(summary), null, 2)}\n` : formatFleet(summary),
-  );
+  await context.print(flags.json === true ? renderJson(fleetToJson(summary)) : formatFleet(summary));
   const code = exitCodeOfMigrations(nodes.flatMap((node) => (node.kind === "proved" ? [node.migration] : [])));
   return code === 0 && summary.failed.length > 0 ? 4 : code;
 }

@@ -3,6 +3,7 @@ import { collectSnapshot, givenRules, readSnapshot, thisMachine } from "@svcprox
 import { formatMigration, migrationToJson } from "@svcproxy/nftables";
 import { EnvironmentError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import { type FoundRules, findRules, type NamedSnapshot } from "../host-rules/find-rules.ts";
 import { readTopologyForModes } from "../source/read-topology.ts";
 import { traceCommandOf } from "../trace/trace-command.ts";
@@ -26,9 +27,7 @@ export async function runMigration(
   const { migration, hostName } = await proveHostMigration(context, topologies, { found, flags });
   const format = { hostName, traceCommand: traceCommandOf(files, flags, hostName) };
   await context.print(
-    flags.json === true
-      ? `${JSON.stringify(migrationToJson(migration, format), null, 2)}\n`
-      : formatMigration(migration, format),
+    flags.json === true ? renderJson(migrationToJson(migration, format)) : formatMigration(migration, format),
   );
   return exitCodeOfMigrations([migration]);
 }

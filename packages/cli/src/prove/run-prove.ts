@@ -13,6 +13,7 @@ import {
 } from "@svcproxy/rules";
 import { type Family, type HostPlan, InputError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import { readRulesOf } from "../host-rules/find-rules.ts";
 import { howToAdd, isGiven, openRuleSource, type RuleSource } from "../host-rules/rule-source.ts";
 import { readText } from "../source/read-files.ts";
@@ -61,7 +62,10 @@ async function proveAll(context: CommandContext, files: readonly string[], flags
   }
   await context.print(
     flags.json === true
-      ? `${JSON.stringify({ holds: proofs.every(({ holds }) => holds), proofs: proofs.map((proof) => proofToJson(proof, format)) }, null, 2)}\n`
+      ? renderJson({
+          holds: proofs.every(({ holds }) => holds),
+          proofs: proofs.map((proof) => proofToJson(proof, format)),
+        })
       : proofs.map((proof) => formatProof(proof, format)).join("\n"),
   );
   if (proofs.length === 0) context.note("svcproxy: the plan has no frontend, so there is nothing to prove");
@@ -132,7 +136,7 @@ async function runSame(
   const isOnAssumed = assumed !== undefined && !(result.kind === "same" && result.cases === "all");
   await context.print(
     flags.json === true
-      ? `${JSON.stringify({ ...result, families, notCompared, ...(isOnAssumed ? { assumed } : {}) }, null, 2)}\n`
+      ? renderJson({ ...result, families, notCompared, ...(isOnAssumed ? { assumed } : {}) })
       : `${formatSameness(result, { fileA, fileB })}${notCompared.map(tellLeftOut).join("")}${isOnAssumed ? `No host was named, so it is taken for ${assumed} (name yours with --host, --host-state or --live).\n` : ""}`,
   );
   return SAMENESS_CODES[result.kind];

@@ -10,6 +10,7 @@ import {
 } from "@svcproxy/rules";
 import { type Family, type Fault, familyOf, formatFault, InputError, inputError } from "@svcproxy/topology";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
+import { renderJson } from "../command-line/render-json.ts";
 import type { RuleSourceFlags } from "../flags/rule-source-flags.ts";
 import { howToAdd, isGiven, openRuleSource, type RuleSource, refuseStdinTwice } from "../host-rules/rule-source.ts";
 import { readText } from "../source/read-files.ts";
@@ -67,7 +68,7 @@ function tracerFor(context: CommandContext, source: RuleSource, family: Family):
 }
 
 async function show(trace: Trace, { hostName }: RuleSource, { json, format, all }: TraceFlags): Promise<string> {
-  if (json === true) return `${JSON.stringify(traceToJson(trace), null, 2)}\n`;
+  if (json === true) return renderJson(traceToJson(trace));
   if (format === "svg") return (await import("@svcproxy/page")).drawTraceAsSvg(traceToJson(trace));
   if (format !== "text") return drawTrace(trace, format);
   return formatTrace(trace, {
