@@ -1,13 +1,13 @@
 import type { RuleSet } from "@svcproxy/rules";
 import type { DesiredRules } from "../desired-rules.ts";
-import type { ApplyOptions, RuleBackend } from "../kernel/rule-backend.ts";
+import type { ApplyRunOptions, RuleBackend } from "../kernel/rule-backend.ts";
 import { type ApplyRun, settleUdpFlows } from "./apply-run.ts";
 import type { OpenMachine } from "./iptables-machine.ts";
 
 export interface ApplyRulesInput {
   readonly machine: OpenMachine;
   readonly backend: RuleBackend;
-  readonly options: ApplyOptions;
+  readonly options: Omit<ApplyRunOptions, "settle">;
   readonly run: ApplyRun;
   /** Whether another data path serves what these rules served. */
   readonly handsOver?: boolean;

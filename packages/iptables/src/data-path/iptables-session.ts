@@ -26,7 +26,7 @@ import type { DesiredRules } from "../desired-rules.ts";
 import { listDifferences } from "../kernel/differences.ts";
 import { findDifference } from "../kernel/find-difference.ts";
 import { isMark } from "../kernel/own-chains.ts";
-import { type RuleTables, refusalIn, type SavedRules } from "../kernel/rule-tables.ts";
+import { type PrintedRules, type RuleTables, refusalIn, type SavedRules } from "../kernel/rule-tables.ts";
 import { TableBackend } from "../kernel/table-backend.ts";
 import { unmarkedBeside, unmarkedProblem } from "../kernel/unmarked-rules.ts";
 import { servesLocalhost } from "../rule-parts/localhost-guard.ts";
@@ -110,8 +110,10 @@ export class IptablesSession implements DataPathSession {
     // Until it is known how this ends.
     this.#written = undefined;
     this.#seen = undefined;
+    let printed: readonly PrintedRules[] | undefined;
     if (changed === undefined && written !== undefined && seen !== undefined && moved.size === 0) {
-      if (isSamePlan(served, written.plan) && (await this.#isAsSeen(seen))) {
+      printed = isSamePlan(served, written.plan) ? await this.#print(seen) : undefined;
+      if (printed?.every(({ family, fingerprint }) => seen.get(family) === fingerprint)) {
         this.#written = written;
         this.#seen = seen;
         run.desired = written.rules;
@@ -122,7 +124,7 @@ export class IptablesSession implements DataPathSession {
       (changed === undefined || written === undefined
         ? undefined
         : await this.#applyChanged(served, { changed: new Set([...changed, ...moved]), written, run })) ??
-      (await this.#applyAll(served, run));
+      (await this.#applyAll(served, { run, printed }));
     this.#taken = taken;
     this.#status = servicePortStatuses({
       ...{ ports: asked.ports, before: this.#status, now: new Date() },
@@ -166,20 +168,24 @@ export class IptablesSession implements DataPathSession {
     return applied.asked;
   }
 
-  async #applyAll(plan: HostPlan, run: ApplyRun): Promise<HostPlan> {
-    const abilities = await this.#machine.abilities({ signal: this.#signal });
+  /** @param printed what is there, where that was looked at a moment ago */
+  async #applyAll(
+    plan: HostPlan,
+    { run, printed }: { readonly run: ApplyRun; readonly printed: readonly PrintedRules[] | undefined },
+  ): Promise<HostPlan> {
+    const [machine, backend, settings, signal] = [this.#machine, this.#backend, this.#settings, this.#signal];
+    const abilities = await machine.abilities({ signal });
     const compile = (part: HostPlan) => this.#compile(part, abilities);
     // Beside the rules' way into the kernel it takes no time of its own.
-    const looking = this.#machine.surroundings({ signal: this.#signal }).catch(unknownToUs);
+    const looking = machine.surroundings({ signal }).catch(unknownToUs);
+    let first = printed;
     const isolated = await isolateRefusal(plan, {
       good: this.#good,
-      attempt: (part) =>
-        applyRules(compile(part), {
-          run,
-          machine: this.#machine,
-          backend: this.#backend,
-          options: { ...this.#settings, signal: this.#signal },
-        }),
+      attempt(part) {
+        const options = { ...settings, signal, printed: first };
+        first = undefined;
+        return applyRules(compile(part), { run, machine, backend, options });
+      },
       refusal(error) {
         const refused = refusalIn(error);
         if (refused === undefined) return undefined;
@@ -211,11 +217,11 @@ export class IptablesSession implements DataPathSession {
   }
 
   /** Where looks are asked for because something changed; where they are what finds changes, they look at the machine as well. */
-  async #isAsSeen(seen: ReadonlyMap<Family, string>): Promise<boolean> {
-    if (this.foreignChanges.kind !== "monitor") return false;
-    const isSame = async ([family, fingerprint]: readonly [Family, string]) =>
-      (await this.#tables.fingerprint?.(family, { signal: this.#signal })) === fingerprint;
-    return (await Promise.all([...seen].map(isSame))).every(Boolean);
+  async #print(seen: ReadonlyMap<Family, string>): Promise<readonly PrintedRules[] | undefined> {
+    if (this.foreignChanges.kind !== "monitor") return undefined;
+    const options = { signal: this.#signal };
+    const printed = await Promise.all([...seen.keys()].map((family) => this.#tables.print?.(family, options)));
+    return printed.every((rules) => rules !== undefined) ? printed : undefined;
   }
 
   #compile(plan: HostPlan, abilities: RuleAbilities): readonly DesiredRules[] {

@@ -16,7 +16,7 @@ describe.skipIf(reason !== undefined)(
         expect,
       }) => {
         await using host = await createKernelHost(variant);
-        const print = () => host.tables.fingerprint(4, new AbortController());
+        const print = async () => (await host.tables.print(4, new AbortController())).fingerprint;
         await host.run("iptables -t nat -N KUBE-X\niptables -t nat -A KUBE-X -j RETURN\niptables -P INPUT ACCEPT");
         const first = await print();
         expect((await host.tables.save(4, new AbortController())).fingerprint).toBe(first);

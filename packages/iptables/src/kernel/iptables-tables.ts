@@ -13,7 +13,7 @@ import { EnvironmentError, type Family, InputError } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import { readBesidePlan } from "./known-chains.ts";
 import { restoreFault, saveFault } from "./restore-fault.ts";
-import type { Interruptible, RuleTables, SavedRules, SaveOptions, Urgency } from "./rule-tables.ts";
+import type { Interruptible, PrintedRules, RuleTables, SavedRules, SaveOptions, Urgency } from "./rule-tables.ts";
 import { countChains, formatChange, formatLargeChange, type TableChange } from "./table-change.ts";
 
 /** How long iptables-restore waits for another program that holds the xtables lock. */
@@ -61,14 +61,20 @@ export class IptablesTables implements RuleTables {
     this.#run = run;
   }
 
-  async save(family: Family, options: SaveOptions): Promise<SavedRules> {
-    const text = await this.#print(family, options);
-    if (text === undefined) return { family, tables: [], fingerprint: fingerprintOf("") };
-    return readSaved(text, { family, planned: options.planned });
+  async save(family: Family, { planned, ...options }: SaveOptions): Promise<SavedRules> {
+    return (await this.print(family, options)).read({ planned });
   }
 
-  async fingerprint(family: Family, options: Interruptible): Promise<string> {
-    return fingerprintOf((await this.#print(family, options)) ?? "");
+  async print(family: Family, options: Interruptible & Urgency): Promise<PrintedRules> {
+    const text = await this.#print(family, options);
+    const fingerprint = fingerprintOf(text ?? "");
+    return {
+      ...{ family, fingerprint },
+      read: ({ planned }) =>
+        text === undefined
+          ? { family, tables: [], fingerprint }
+          : { ...readSaved(text, { family, planned }), fingerprint },
+    };
   }
 
   /** @returns undefined where there can be no rules */
@@ -113,7 +119,7 @@ function readSaved(
   try {
     const read =
       planned === undefined ? parseSave(text, { family, file }) : readBesidePlan(text, { family, file, planned });
-    return { ...read, unreadable, fingerprint: fingerprintOf(text) };
+    return { ...read, unreadable };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     throw new EnvironmentError("SAVE_UNREADABLE", `Cannot read the rules of the kernel: ${error.message}`, {

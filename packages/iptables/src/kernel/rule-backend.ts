@@ -2,7 +2,7 @@ import type { RuleSet } from "@svcproxy/rules";
 import type { Family } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import type { TableComparison } from "./compare-table.ts";
-import type { Interruptible, SavedRules } from "./rule-tables.ts";
+import type { Interruptible, PrintedRules, SavedRules } from "./rule-tables.ts";
 import type { TableChange } from "./table-change.ts";
 
 /** Keeps the rules of one host equal to a plan. */
@@ -30,6 +30,8 @@ export interface ApplyOptions extends Interruptible {
 }
 
 export interface ApplyRunOptions extends ApplyOptions {
+  /** All rules of the families in play as they were printed a moment ago: they are not listed again. */
+  readonly printed?: readonly PrintedRules[] | undefined;
   /**
    * Called once the rules are in, with the rules of ours that were there before: the time to delete what conntrack keeps of UDP
    * frontends that are gone. A run that is killed before it returns leaves a note of them, by which the next run calls it again.

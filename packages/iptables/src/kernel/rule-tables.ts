@@ -21,8 +21,17 @@ export interface SaveOptions extends Interruptible, Urgency {
 export interface SavedRules extends RuleSet {
   /** Tables that are there, but cannot be shown: they hold nftables rules that iptables cannot express. */
   readonly unreadable?: readonly string[];
-  /** See `RuleTables.fingerprint`. */
+  /** See `PrintedRules`. */
   readonly fingerprint?: string;
+}
+
+/** What `iptables-save` printed of one family, not read yet: to see that nothing has changed takes a fraction of reading it. */
+export interface PrintedRules {
+  readonly family: Family;
+  /** The same for the same rules, whatever their counters, and another for any others. */
+  readonly fingerprint: string;
+  /** @throws EnvironmentError SAVE_UNREADABLE */
+  read(options: Pick<SaveOptions, "planned">): SavedRules;
 }
 
 /** The rules of a host as tables: what `iptables-save` shows and `iptables-restore` changes, everybody's rules included. */
@@ -31,8 +40,8 @@ export interface RuleTables {
   readonly name: string;
   /** Every table of the family that there is. */
   save(family: Family, options: SaveOptions): Promise<SavedRules>;
-  /** The same for the same rules, whatever their counters, and another for any others: to see that nothing has changed takes a fraction of reading all. */
-  fingerprint?(family: Family, options: Interruptible): Promise<string>;
+  /** The same in two steps, for whoever may do without the second. */
+  print?(family: Family, options: Interruptible): Promise<PrintedRules>;
   /**
    * Changes one table, whole or not at all. Not interrupted: a change that went in must be known to have gone in.
    *

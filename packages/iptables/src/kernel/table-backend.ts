@@ -42,7 +42,9 @@ export class TableBackend implements RuleBackend {
   }
 
   async apply(desired: readonly DesiredRules[], options: ApplyRunOptions): Promise<ApplyOutcome> {
-    const before = await this.#saveAll(desired, options);
+    const before =
+      options.printed?.map((rules) => rules.read({ planned: planFor(rules.family, desired) })) ??
+      (await this.#saveAll(desired, options));
     const ours = options.adopt === true ? before : before.map(ownRules);
     const noted = options.settle === undefined ? desired : withJournal(desired, ours);
     const changes: TableChange[] = [];
@@ -164,9 +166,14 @@ export class TableBackend implements RuleBackend {
     { families = FAMILIES, signal }: Pick<ApplyOptions, "families" | "signal">,
   ): Promise<readonly SavedRules[]> {
     throwIfInterrupted({ signal });
-    const planned = (family: Family) => desired.find((rules) => rules.family === family);
-    return Promise.all(families.map((family) => this.#tables.save(family, { signal, planned: planned(family) })));
+    return Promise.all(
+      families.map((family) => this.#tables.save(family, { signal, planned: planFor(family, desired) })),
+    );
   }
+}
+
+function planFor(family: Family, desired: readonly DesiredRules[]): DesiredRules | undefined {
+  return desired.find((rules) => rules.family === family);
 }
 
 interface ApplyRun {
