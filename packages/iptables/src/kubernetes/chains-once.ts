@@ -28,9 +28,11 @@ export function chainsOnce(
   const made: Made = [plan.host.addresses, plan.node, plan.podDetector, family, name, isLarge, dispatch];
   const before = known.get(port);
   if (before !== undefined && made.every((one, index) => one === before.of[index])) return before.chains;
-  const { endpoints, ...rest } = servicePortChains(port, input);
+  const { names, rules, endpoints } = servicePortChains(port, input);
   const chains = {
-    ...rest,
+    names,
+    // Without the room that a literal with a spread leaves.
+    rules: rules.slice(),
     endpoints: endpoints.map((chain) => ({ name: chain.name, rules: endpointRules(port, { chain, name, isLarge }) })),
   };
   // A tree of groups is made anew each time, because ports share groups.

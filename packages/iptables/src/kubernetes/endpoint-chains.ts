@@ -1,5 +1,5 @@
 import { hashName } from "@svcproxy/host";
-import type { Rule } from "@svcproxy/rules";
+import type { Match, Rule } from "@svcproxy/rules";
 import type { Endpoint, ServicePortPlan } from "@svcproxy/topology";
 import { formatSocketAddress } from "@svcproxy/topology";
 import type { Choice, Chooser } from "../dispatch/create-chooser.ts";
@@ -50,11 +50,12 @@ export function endpointRules(
   { port: { protocol }, affinity }: ServicePortPlan,
   { chain, name, isLarge }: EndpointChainsInput & { readonly chain: EndpointChain },
 ): readonly Rule[] {
-  const note = isLarge ? [] : [comment(name.text)];
-  const noted = affinity === undefined ? note : [...note, remember(chain.name)];
+  const note: readonly Match[] = isLarge ? [] : [comment(name.text)];
+  const noted = affinity === undefined ? note : note.concat(remember(chain.name));
+  // Of tens of thousands of rules: a literal with a spread in it would have room for seventeen matches.
   return [
-    { matches: [...note, source(hostCidr(chain.endpoint.address))], target: TO_MARK_MASQ },
-    { matches: [...noted, moduleMatch(protocol), protocolMatch(protocol)], target: dnat(chain.endpoint) },
+    { matches: note.concat(source(hostCidr(chain.endpoint.address))), target: TO_MARK_MASQ },
+    { matches: noted.concat(moduleMatch(protocol), protocolMatch(protocol)), target: dnat(chain.endpoint) },
   ];
 }
 

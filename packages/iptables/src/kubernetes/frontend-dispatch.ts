@@ -52,7 +52,9 @@ function entriesOnce(port: ServicePortPlan, input: FrontendDispatchInput): PortE
     name,
     vips: served
       .filter(({ kind }) => kind !== "nodePort")
-      .flatMap((frontend) => frontend.addresses.map((address) => entryFor(port, { ...input, frontend, address }))),
+      .flatMap((frontend) => frontend.addresses.map((address) => entryFor(port, { ...input, frontend, address })))
+      // Without the room that an array leaves which grew.
+      .slice(),
     nodePorts: served
       .filter(({ kind }) => kind === "nodePort")
       .map((frontend) => entryFor(port, { ...input, frontend })),
@@ -87,16 +89,14 @@ function entryFor(
   const chains = chainNames(port, name);
   const outside = isGuarded(frontend) ? chains.firewall : chains.external;
   const protocol = port.port.protocol;
+  const note: readonly Match[] = [comment(name.text + NOTES[frontend.kind])];
   const block = { protocol, ports: { from: frontend.port, to: frontend.port } };
   return {
     ...(address !== undefined && { address }),
     protocol,
     port: frontend.port,
     rule: {
-      matches: [
-        comment(name.text + NOTES[frontend.kind]),
-        ...kubernetesMatches(address === undefined ? block : { ...block, cidr: hostCidr(address) }),
-      ],
+      matches: note.concat(kubernetesMatches(address === undefined ? block : { ...block, cidr: hostCidr(address) })),
       target: jump(frontend.kind === "clusterIP" ? chains.internal : outside),
     },
   };

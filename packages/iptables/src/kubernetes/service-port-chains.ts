@@ -1,4 +1,4 @@
-import type { Chain, Rule } from "@svcproxy/rules";
+import type { Chain, Match, Rule } from "@svcproxy/rules";
 import type { Family, Frontend, HostPlan, ServicePortPlan } from "@svcproxy/topology";
 import { cidrContains, familyOf } from "@svcproxy/topology";
 import type { Chooser } from "../dispatch/create-chooser.ts";
@@ -93,22 +93,17 @@ function withoutDoubles(endpoints: readonly EndpointChain[]): readonly EndpointC
 
 function clusterIpMarking(port: ServicePortPlan, { name, notAPod }: ServicePortChainsInput): readonly Rule[] {
   if (notAPod === undefined) return [];
-  return port.frontends
+  const note: readonly Match[] = [comment(`${name.text} cluster IP`)];
+  const rules = port.frontends
     .filter(({ kind }) => kind === "clusterIP")
     .flatMap((frontend) =>
-      frontend.addresses.map((address) => ({
-        matches: [
-          comment(`${name.text} cluster IP`),
-          ...kubernetesMatches({
-            cidr: hostCidr(address),
-            protocol: port.port.protocol,
-            ports: { from: frontend.port, to: frontend.port },
-          }),
-          ...notAPod.matches,
-        ],
-        target: notAPod.target,
-      })),
+      frontend.addresses.map((address) => {
+        const [cidr, ports] = [hostCidr(address), { from: frontend.port, to: frontend.port }];
+        const dialled = kubernetesMatches({ cidr, protocol: port.port.protocol, ports });
+        return { matches: note.concat(dialled, notAPod.matches), target: notAPod.target };
+      }),
     );
+  return rules.slice();
 }
 
 interface FromOutside extends ServicePortChainsInput {

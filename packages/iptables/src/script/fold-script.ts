@@ -58,7 +58,7 @@ class GrowingTable {
   append(chain: Chain): void {
     const place = this.#placeOf(chain.name);
     const before = this.#chains[place];
-    this.#chains[place] = before === undefined ? chain : { name: chain.name, rules: [...before.rules, ...chain.rules] };
+    this.#chains[place] = before === undefined ? chain : joinOnce(before, chain);
     this.#next = place + 1;
   }
 
@@ -74,4 +74,15 @@ class GrowingTable {
   chains(): readonly Chain[] {
     return this.#chains.map((chain, place) => chain ?? { name: this.#names[place] ?? "", rules: [] });
   }
+}
+
+const joined = new WeakMap<Chain, { readonly next: Chain; readonly whole: Chain }>();
+
+/** The very same chain for the same two parts: of most ports both come again with the next plan. */
+function joinOnce(first: Chain, next: Chain): Chain {
+  const before = joined.get(first);
+  if (before?.next === next) return before.whole;
+  const whole = { name: first.name, rules: first.rules.concat(next.rules) };
+  joined.set(first, { next, whole });
+  return whole;
 }

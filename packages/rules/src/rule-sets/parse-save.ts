@@ -230,8 +230,10 @@ function lineEnd(text: string, start: number): number {
 function endOfChain(text: string, start: number, chain: string): number {
   const prefix = `-A ${chain}`;
   let end = start;
-  for (let at = start; text.startsWith(prefix, at) && isBlank(text.charCodeAt(at + prefix.length)); at = end + 1)
-    end = splitCommand(text, at, lineEnd(text, at)).end;
+  for (let at = start; text.startsWith(prefix, at) && isBlank(text.charCodeAt(at + prefix.length)); at = end + 1) {
+    end = lineEnd(text, at);
+    if (text.slice(at, end).includes('"')) end = splitCommand(text, at, end).end;
+  }
   return end;
 }
 
