@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import {
   type ApplyOptions,
   type ChangeNotice,
@@ -110,21 +111,20 @@ export class IptablesSession implements DataPathSession {
     // Until it is known how this ends.
     this.#written = undefined;
     this.#seen = undefined;
-    let printed: readonly PrintedRules[] | undefined;
-    if (changed === undefined && written !== undefined && seen !== undefined && moved.size === 0) {
-      printed = isSamePlan(served, written.plan) ? await this.#print(seen) : undefined;
-      if (printed?.every(({ family, fingerprint }) => seen.get(family) === fingerprint)) {
-        this.#written = written;
-        this.#seen = seen;
-        run.desired = written.rules;
-        return this.#report(run);
-      }
+    const isSame =
+      changed === undefined && moved.size === 0 && written !== undefined && isSamePlan(served, written.plan);
+    const printed = isSame && seen !== undefined ? await this.#print(seen) : undefined;
+    if (isSame && printed?.every(({ family, fingerprint }) => seen?.get(family) === fingerprint)) {
+      this.#written = written;
+      this.#seen = seen;
+      run.desired = written.rules;
+      return this.#report(run);
     }
     const asked =
       (changed === undefined || written === undefined
         ? undefined
         : await this.#applyChanged(served, { changed: new Set([...changed, ...moved]), written, run })) ??
-      (await this.#applyAll(served, { run, printed }));
+      (await this.#applyAll(served, { run, printed, compiled: isSame ? written : undefined }));
     this.#taken = taken;
     this.#status = servicePortStatuses({
       ...{ ports: asked.ports, before: this.#status, now: new Date() },
@@ -168,14 +168,12 @@ export class IptablesSession implements DataPathSession {
     return applied.asked;
   }
 
-  /** @param printed what is there, where that was looked at a moment ago */
-  async #applyAll(
-    plan: HostPlan,
-    { run, printed }: { readonly run: ApplyRun; readonly printed: readonly PrintedRules[] | undefined },
-  ): Promise<HostPlan> {
+  async #applyAll(plan: HostPlan, { run, printed, compiled }: ApplyAllInput): Promise<HostPlan> {
     const [machine, backend, settings, signal] = [this.#machine, this.#backend, this.#settings, this.#signal];
     const abilities = await machine.abilities({ signal });
-    const compile = (part: HostPlan) => this.#compile(part, abilities);
+    const isCompiled = isDeepStrictEqual(compiled?.abilities, abilities);
+    const compile = (part: HostPlan) =>
+      part === plan && isCompiled && compiled !== undefined ? compiled.rules : this.#compile(part, abilities);
     // Beside the rules' way into the kernel it takes no time of its own.
     const looking = machine.surroundings({ signal }).catch(unknownToUs);
     let first = printed;
@@ -264,6 +262,14 @@ export class IptablesSession implements DataPathSession {
           }),
     };
   }
+}
+
+interface ApplyAllInput {
+  readonly run: ApplyRun;
+  /** What is there, where that was looked at a moment ago. */
+  readonly printed: readonly PrintedRules[] | undefined;
+  /** What was written for the very same plan. */
+  readonly compiled: Written | undefined;
 }
 
 function fingerprintsOf(rules: readonly SavedRules[] | undefined): ReadonlyMap<Family, string> | undefined {
