@@ -15,6 +15,9 @@ export function keepHeapSmall(): void {
   setFlagsFromString("--no-parallel-scavenge");
 }
 
+/** That V8's flags take. */
+const MOST_MS = 2 ** 31 - 1_000;
+
 /** In bytes. A plan of 5,000 services makes a megabyte of garbage: in less than this, much of it would be taken for what stays. */
 const YOUNG_HEAP_BYTES = 8 * 1024 * 1024;
 
@@ -58,10 +61,12 @@ export function collectLessOften(): void {
  * Has V8 collect all garbage now, and give the pages back. After its start an agent holds what it read and compared rules with, tens of megabytes, and
  * on a quiet host nothing would make V8 look for it. It takes a tenth of a second or two with 5,000 services; the plain collection frees as
  * much, and keeps most of the pages. V8's own look for garbage of a quiet process, half a minute after its start, finds nothing any more, for
- * as much CPU time: it is left out from now on.
+ * as much CPU time: it comes some weeks later from now on.
  */
 export function collectGarbage(): void {
-  setFlagsFromString("--memory-reducer-gc-count=0");
+  // Not by the number of its looks: V8 ends a process that has begun more of them than there may be.
+  setFlagsFromString(`--memory-reducer-delay-ms=${MOST_MS}`);
+  setFlagsFromString(`--gc-memory-reducer-start-delay-ms=${MOST_MS}`);
   setFlagsFromString("--expose-gc");
   const collect: unknown = runInNewContext("gc");
   if (typeof collect === "function") collect({ type: "major", flavor: "last-resort" });
