@@ -33,7 +33,8 @@ export function buildKubernetesTopology(
   const nodes = readNodes(objects.nodes);
   const pods = readPods(objects.pods);
   const podsByLabel = new PodsByLabel(pods);
-  const listed = readEndpoints(objects);
+  const dialled = new Set(objects.services.filter(isDialled).map(({ namespace, name }) => `${namespace}/${name}`));
+  const listed = readEndpoints({ ...objects, dialled });
   const hostNames = new Set(nodes.map(({ host }) => host.name));
   const read = objects.services.filter(isOurs).map((object) => readService(object, { allowExternalIPs }));
   warnOfRefusedIPs(read);
@@ -60,6 +61,11 @@ function isOurs({ field }: KubernetesObject): boolean {
   if (!label.isSet) return true;
   label.warning("OTHER_PROXY", `it is left to the proxy ${quote(label.text() ?? "")} and not served here`);
   return false;
+}
+
+function isDialled({ field }: KubernetesObject): boolean {
+  const spec = field.get("spec");
+  return spec.get("clusterIP").text() !== "None" && spec.get("type").text() !== "ExternalName";
 }
 
 function endpointsOf(

@@ -68,6 +68,16 @@ test("an object that cannot be read is left out and named; what is another proxy
   ]);
 });
 
+test("a slice that is labelled as a headless Service's is not another one's: kube-proxy does not ask for it", () => {
+  const labelled = slice("web", ["10.5.75.2"]);
+  Object.assign(labelled.metadata.labels, { "service.kubernetes.io/headless": "" });
+  const { topology, warnings } = readCluster(
+    cluster({ Service: [service("web", { clusterIP: "10.96.0.1" })], EndpointSlice: [labelled] }),
+  );
+  expect(topology.services[0]?.ports[0]?.endpoints).toEqual([]);
+  expect(warnings).toMatchObject([{ code: "JOINS_NOTHING", at: { object: "EndpointSlice shop/web-x" } }]);
+});
+
 test("a service range that holds a node's address is left out, as a follower does", () => {
   const { topology, warnings } = readCluster(
     cluster({ ServiceCIDR: [{ metadata: { name: "wide" }, spec: { cidrs: ["192.168.0.0/16", "10.96.0.0/16"] } }] }),

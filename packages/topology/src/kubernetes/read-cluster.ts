@@ -6,6 +6,7 @@ import { buildKubernetesTopology } from "./build-kubernetes-topology.ts";
 import { LiveKubernetes } from "./live-kubernetes.ts";
 import type { LiveKind } from "./live-object.ts";
 import type { KubernetesOptions } from "./parse-kubernetes.ts";
+import { HEADLESS } from "./read-endpoints.ts";
 
 /** All objects of a cluster that services hang on, as its API server lists them: without a kind of their own. */
 export type ClusterObjects = ReadonlyMap<LiveKind, readonly unknown[]>;
@@ -29,7 +30,7 @@ const TOLD: ReadonlySet<string> = new Set(["JOINS_NOTHING", "NO_ENDPOINTS_GIVEN"
 export function readCluster(objects: ClusterObjects, options: KubernetesOptions = {}): ParsedTopology {
   const live = new LiveKubernetes(options);
   for (const [kind, values] of objects) {
-    for (const value of values) if (kind !== "Service" || isFollowed(value)) live.set(kind, keyOf(value), value);
+    for (const value of values) if (isFollowed(kind, value)) live.set(kind, keyOf(value), value);
   }
   const { topology, warnings, refused } = live.state();
   const report = new FaultReport();
@@ -51,8 +52,10 @@ export function readCluster(objects: ClusterObjects, options: KubernetesOptions 
 }
 
 /** By the selectors that kube-proxy has. */
-function isFollowed(value: unknown): boolean {
-  return membersOf(membersOf(value, "spec"))["clusterIP"] !== "None" && labelsOf(value)[OTHER_PROXY] === undefined;
+function isFollowed(kind: LiveKind, value: unknown): boolean {
+  if (kind === "EndpointSlice") return labelsOf(value)[HEADLESS] === undefined;
+  if (kind !== "Service") return true;
+  return membersOf(value, "spec")["clusterIP"] !== "None" && labelsOf(value)[OTHER_PROXY] === undefined;
 }
 
 const OTHER_PROXY = "service.kubernetes.io/service-proxy-name";

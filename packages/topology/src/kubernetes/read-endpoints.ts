@@ -2,6 +2,7 @@ import { type Family, familyOf, type IpAddress, type Port, type Protocol } from 
 import { NO_HINTS } from "../file/build-hosts.ts";
 import type { EndpointConditions, EndpointHints } from "../model.ts";
 import { specialAddress } from "../special-address.ts";
+import { quote } from "../visible.ts";
 import type { Field } from "./field.ts";
 import type { KubernetesObject } from "./kubernetes-objects.ts";
 
@@ -34,22 +35,35 @@ export function readProtocol(field: Field): Protocol {
   return PROTOCOLS[field.word(["TCP", "UDP", "SCTP"], "UNKNOWN_PROTOCOL") ?? "TCP"];
 }
 
+/** A slice with it belongs to a Service without a ClusterIP: proxies do not ask for those. */
+export const HEADLESS = "service.kubernetes.io/headless";
+
 /**
  * The endpoints of every service. A service's EndpointSlices win over its Endpoints, which older clusters keep for the same pods.
+ *
+ * @param options.dialled Services with a ClusterIP: a slice of theirs that is labelled as a headless one's does not count, and is named
  */
 export function readEndpoints({
   endpointSlices,
   endpoints,
+  dialled,
 }: {
   readonly endpointSlices: readonly KubernetesObject[];
   readonly endpoints: readonly KubernetesObject[];
+  readonly dialled: ReadonlySet<ServiceKey>;
 }): ReadonlyMap<ServiceKey, readonly PortEndpoints[]> {
   const services = new Map<ServiceKey, PortEndpoints[]>();
   for (const slice of endpointSlices) {
     const owner = ownerOf(slice);
     if (owner === undefined) continue;
     const key = `${slice.namespace}/${owner}`;
-    services.set(key, [...(services.get(key) ?? []), ...readSlice(slice)]);
+    const label = slice.field.at("metadata", "labels", HEADLESS);
+    const isPassedOver = label.isSet && dialled.has(key);
+    if (isPassedOver) {
+      const reason = `kube-proxy passes over slices with this label, and Service ${quote(key)} is not headless`;
+      label.warning("JOINS_NOTHING", reason, "Take the label away, or the slice: its controller makes another");
+    }
+    services.set(key, [...(services.get(key) ?? []), ...(isPassedOver ? [] : readSlice(slice))]);
   }
   const fromSlices = new Set(services.keys());
   for (const object of endpoints) {

@@ -37,6 +37,17 @@ describe("an object that joins to nothing is named, with the reason", () => {
       says: [/port "" of Service d\/web is tcp, not udp/],
     },
     {
+      name: "a slice that is labelled as a headless Service's",
+      texts: [
+        NODE +
+          service("ports: [{ port: 80 }]") +
+          slice(`${PORTS}, ${ENDPOINT}`).replace("labels: {", 'labels: { service.kubernetes.io/headless: "",'),
+      ],
+      says: [
+        /^EndpointSlice "d\/s-web": metadata\.labels\[service\.kubernetes\.io\/headless\]: kube-proxy passes over/,
+      ],
+    },
+    {
       name: "a slice with a misspelt label, and its Service",
       texts: [golden("joins-not-label.yaml")],
       says: [
