@@ -44,6 +44,8 @@ async function seeHost(machine: AskedMachine, options: Interruptible): Promise<H
 
 /** This network namespace of this machine. */
 export function kernelMachine(machine: Machine = thisMachine): NftMachine {
+  /** Families that nft and the kernel can do, as somebody found who looked here before. */
+  const supported = new Set<Family>();
   return {
     async open({ signal, isExclusive, onWait }) {
       const deed = "has been changing the nftables tables of svcproxy in this network namespace";
@@ -65,7 +67,12 @@ export function kernelMachine(machine: Machine = thisMachine): NftMachine {
       return {
         readListeners: () => machine.readListeners(),
         readHolders: (inodes) => machine.readHolders(inodes),
-        requireSupport: (family, options) => tables.requireSupport(family, options),
+        async requireSupport(family, options) {
+          // Only who is to know how it stands now looks again.
+          if (isExclusive && supported.has(family)) return;
+          await tables.requireSupport(family, options);
+          supported.add(family);
+        },
         read: (family, options) => tables.read(family, options),
         commit: (changes) => tables.commit(changes),
         isAsWritten: (written) => tables.isAsWritten(written),
