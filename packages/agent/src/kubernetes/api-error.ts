@@ -74,10 +74,16 @@ function parseObject(text: string): ApiObject {
   }
 }
 
-/** The members of a mapping; none where the value is something else. */
+/** The value itself where it is a mapping; an empty one where it is something else. */
 export function objectOf(value: unknown): ApiObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+  return isObject(value) ? value : NOTHING;
 }
+
+function isObject(value: unknown): value is ApiObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const NOTHING: ApiObject = {};
 
 export function textOf(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;

@@ -25,9 +25,10 @@ export class ChangeTriggers {
   set(key: string, slice: ApiObject): void {
     const metadata = objectOf(slice["metadata"]);
     const note = textOf(objectOf(metadata["annotations"])[TRIGGERED_AT]);
-    const at = new Date(note ?? "");
+    if (note === undefined) return void this.#notes.delete(key);
+    const at = new Date(note);
     // NaN is not above anything.
-    if (note === undefined || !(at.getTime() > this.#sinceMs)) return void this.#notes.delete(key);
+    if (!(at.getTime() > this.#sinceMs)) return void this.#notes.delete(key);
     if (this.#notes.get(key) === note) return;
     this.#notes.set(key, note);
     const owner = textOf(objectOf(metadata["labels"])[SERVICE_NAME]);

@@ -29,7 +29,8 @@ export const MAX_FAULTS = 100_000;
 /** Gathers all that is wrong with the input, so that one run names every fault. */
 export class FaultReport {
   readonly #faults: PathFault[] = [];
-  readonly #said = new Set<string>();
+  /** Made for the first fault: most of thousands of objects have none. */
+  #said: Set<string> | undefined;
   #leftOut = 0;
   #leftOutErrors = 0;
 
@@ -91,6 +92,7 @@ export class FaultReport {
       // A field that is read for two purposes is still wrong once.
       const { source, index } = rest.place.document;
       const key = JSON.stringify([source.file, index, rest.place.path, rest.message]);
+      this.#said ??= new Set();
       if (this.#said.has(key)) return;
       this.#said.add(key);
     }
