@@ -36,7 +36,7 @@ import { InForce } from "./in-force.ts";
 import { KernelWatch } from "./kernel-watch.ts";
 import { OldDataPaths } from "./old-data-paths.ts";
 import { OwnTools } from "./own-tools.ts";
-import { readCensus } from "./read-census.ts";
+import { censusFromNow } from "./read-census.ts";
 import { refuseKubeProxy } from "./refuse-kube-proxy.ts";
 import { Succession } from "./succession.ts";
 import { collectLessOften, compileLess } from "./tune-v8.ts";
@@ -127,7 +127,8 @@ export class HostAgent {
     this.#opened.use(watchForBetter(chosen, { logger }));
     const guard = new RemovalGuard({
       ...{ least: guardLeast, logger },
-      census: () => readCensus([chosen.dataPath, ...chosen.others], { signal }),
+      // While the source is read.
+      census: censusFromNow([chosen.dataPath, ...chosen.others], { signal }),
     });
     this.#guard = guard;
     const asFound = new RulesAsFound({
