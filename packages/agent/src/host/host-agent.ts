@@ -39,7 +39,7 @@ import { OwnTools } from "./own-tools.ts";
 import { censusFromNow } from "./read-census.ts";
 import { refuseKubeProxy } from "./refuse-kube-proxy.ts";
 import { Succession } from "./succession.ts";
-import { collectLessOften, compileLess } from "./tune-v8.ts";
+import { collectLessOften, collectRarely, compileLess } from "./tune-v8.ts";
 import { watchForBetter } from "./watch-for-better.ts";
 
 /** The life of one `svcproxy run`: the only one of its network namespace, it keeps one data path true to a source until it is stopped. */
@@ -112,7 +112,7 @@ export class HostAgent {
     this.#chosen = chosen;
     if (chosen.dataPath.name === "nftables") {
       compileLess();
-      collectLessOften();
+      collectRarely();
     }
     this.#garbage = this.#opened.use(new GarbageOfPlans({ collects: chosen.dataPath.name !== "userspace" }));
     const { signal } = this.#ending;
@@ -278,6 +278,8 @@ export class HostAgent {
 
   #carriedOut(outcome: CarriedOut): void {
     this.#inForce.carriedOut(outcome);
+    // The start is over.
+    if (!this.#isServing && this.#chosen?.dataPath.name === "nftables") collectLessOften();
     this.#garbage?.planCarriedOut();
     this.#startWatch();
     // As far as this host takes the plan.
