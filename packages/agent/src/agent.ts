@@ -365,6 +365,7 @@ export class Agent {
     return !isLate(this.#pendingSince) && !isLate(this.#busySince);
   }
 
+  /** How it stands now; asked for and told as a whole. */
   status(): AgentStatus {
     return describeAgent(this.#facts());
   }

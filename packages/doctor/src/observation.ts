@@ -55,6 +55,7 @@ export class ObservedHost {
     return { ...rules, unread: rules.unread.filter(({ at }) => at === undefined) };
   }
 
+  /** Follows packets of a family through this host; undefined where its rules could not be read. */
   tracer(family: Family): Tracer | undefined {
     return this.#tracer(`${family}`, () => ({ rules: this.rules(family), hostState: this.snapshot.hostState }));
   }

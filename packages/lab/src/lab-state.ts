@@ -63,6 +63,7 @@ function writeNew(path: string, content: string): boolean {
   }
 }
 
+/** Writes down a lab that is up, for those who look for it by name. */
 export function saveLab(state: LabState): void {
   const path = statePath(state.name);
   writeFileSync(`${path}.new`, JSON.stringify(state), { mode: 0o600 });

@@ -68,6 +68,7 @@ export function endInside(child: ChildProcess, signal: NodeJS.Signals = "SIGKILL
   for (const pid of inside.length > 0 ? inside : [child.pid]) sendSignal(pid, signal);
 }
 
+/** Sends a signal; a process that is gone is no fault. */
 export function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);

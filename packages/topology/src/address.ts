@@ -97,6 +97,7 @@ function ipv6Groups(parts: readonly string[], last: boolean): number[] | undefin
   return groups;
 }
 
+/** IPv4 or IPv6; IPv4 in IPv6 form is none of the addresses here. */
 export function familyOf(address: IpAddress): Family {
   return address.includes(":") ? 6 : 4;
 }
@@ -172,6 +173,7 @@ export function cidrOf(address: IpAddress, prefixLength: number): Cidr {
   return { address: addressFromBits(family, (addressBits(address) >> hostBits) << hostBits), prefixLength };
 }
 
+/** `address/prefixLength`. */
 export function formatCidr(cidr: Cidr): string {
   return `${cidr.address}/${cidr.prefixLength}`;
 }
@@ -205,6 +207,7 @@ function portNumber(text: string, start: number): Port | undefined {
   return parsePort(value);
 }
 
+/** Whether an address is in a block; never, where they are of different families. */
 export function cidrContains(cidr: Cidr, address: IpAddress): boolean {
   const family = familyOf(cidr.address);
   if (family !== familyOf(address)) return false;
@@ -217,6 +220,7 @@ export function cidrContains(cidr: Cidr, address: IpAddress): boolean {
   return addressBits(cidr.address) >> hostBits === addressBits(address) >> hostBits;
 }
 
+/** Whether two blocks share an address. */
 export function cidrsOverlap(a: Cidr, b: Cidr): boolean {
   return a.prefixLength <= b.prefixLength ? cidrContains(a, b.address) : cidrContains(b, a.address);
 }

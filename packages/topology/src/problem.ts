@@ -68,6 +68,7 @@ export function formatProblem({
   ].join("\n");
 }
 
+/** A fault of a file for people: place, message and code, with the hint on a line of its own. */
 export function formatFault(fault: Fault): string {
   return formatProblem(problemOf(fault));
 }

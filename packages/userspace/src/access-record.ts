@@ -48,6 +48,7 @@ export interface AccessFields {
   readonly termination: string;
 }
 
+/** A connection's end as the access log has it; times in milliseconds. */
 export function accessFields(record: AccessRecord): AccessFields {
   const { client, clientPort, frontend, service, portName, endpoint, attempts, dialMs } = record;
   return {

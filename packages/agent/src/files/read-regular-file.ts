@@ -84,6 +84,7 @@ function openSmall(path: string): OpenFile {
   };
 }
 
+/** Whether a file was neither written nor replaced between two looks. */
 export function isSameStamp(a: FileStamp, b: FileStamp): boolean {
   return a.identity === b.identity && a.size === b.size && a.modifiedNs === b.modifiedNs && a.changedNs === b.changedNs;
 }

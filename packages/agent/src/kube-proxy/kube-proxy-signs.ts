@@ -25,6 +25,7 @@ export async function readKubeProxySigns(
   return { pid, ports };
 }
 
+/** Whether a kube-proxy shows itself here, by its process or by an answer on its ports. */
 export function isAlive({ pid, ports }: KubeProxySigns): boolean {
   return pid !== undefined || ports.length > 0;
 }

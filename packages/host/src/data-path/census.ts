@@ -34,6 +34,7 @@ export function censusOf({ ports }: Pick<HostPlan, "ports">, withdrawn: Readonly
   return { vips, answering, endpoints };
 }
 
+/** What several data paths have together. */
 export function joinCensuses(parts: readonly Census[]): Census {
   return {
     vips: new Set(parts.flatMap(({ vips }) => [...vips])),

@@ -46,6 +46,7 @@ export function readAddresses(): AddressReading {
   }
 }
 
+/** Node's answer as addresses; what is no address is left out. */
 export function parseInterfaces(interfaces: ReturnType<typeof networkInterfaces>): readonly MachineAddress[] {
   return Object.entries(interfaces).flatMap(([device, entries = []]) =>
     entries.flatMap((entry) => {

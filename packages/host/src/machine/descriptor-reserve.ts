@@ -23,6 +23,7 @@ export class DescriptorReserve implements Disposable {
     }
   }
 
+  /** Closes them, so that what is started in the same turn of the event loop has descriptors. */
   lend(): void {
     for (const fd of this.#spare.splice(0)) closeSync(fd);
   }

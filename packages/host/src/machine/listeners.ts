@@ -64,6 +64,7 @@ function hasConnection(text: string): boolean {
   return !line.includes(` ${WAITING.tcp} `) && !line.startsWith("  sl");
 }
 
+/** Who waits for connections, or datagrams, in the text of /proc/net/tcp, tcp6, udp or udp6. */
 export function parseListeners(
   text: string,
   { protocol, family }: { readonly protocol: "tcp" | "udp"; readonly family: Family },

@@ -17,6 +17,7 @@ export class QuietTime {
     this.#timer.unref();
   }
 
+  /** Waits no more. */
   stop(): void {
     clearTimeout(this.#timer);
   }

@@ -12,6 +12,7 @@ export interface IptablesTools {
   readonly suffix: "-nft" | "-legacy" | "";
 }
 
+/** `iptables-nft-save`, `ip6tables-legacy-restore`, or `iptables`. */
 export function toolName({ suffix }: IptablesTools, family: Family, action: "" | "-save" | "-restore"): string {
   return `${family === 4 ? "iptables" : "ip6tables"}${suffix}${action}`;
 }
@@ -28,6 +29,7 @@ export interface RuleTools {
   readonly hasNft: boolean;
 }
 
+/** Looks for the programs on the PATH, and asks the plain `iptables` which variant it is. @throws EnvironmentError */
 export async function findRuleTools(
   machine: Pick<Machine, "run" | "hasTool">,
   { signal }: { readonly signal: AbortSignal },

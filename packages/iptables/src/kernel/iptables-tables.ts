@@ -25,6 +25,7 @@ const LARGE_CHANGE_CHAINS = 500;
 /** How often the rules are read when another program changes them at the same moment. */
 const SAVE_ATTEMPTS = 5;
 
+/** The flags with which iptables-restore changes some chains and leaves all others. */
 export function restoreArguments(): readonly string[] {
   return ["--noflush", "-w", String(XTABLES_WAIT_SECONDS)];
 }

@@ -23,6 +23,7 @@ export interface NftablesCleanupReport extends CleanupReport {
   readonly deletedUdpFlows: FamilyCounts;
 }
 
+/** What an apply tells: what was changed, and what is less than well with the plan as it stands. */
 export function reportApplied(
   { changes, before, deletedUdpFlows, settledUdpMs, refusedPart, problems: found }: ApplyRun,
   {

@@ -44,6 +44,7 @@ export function formatMigration(migration: Migration, format: MigrationFormat): 
   ].join("\n");
 }
 
+/** One requirement for people: whether it is met, and what helps. */
 export function requirementLines({ status, text, hint }: Requirement): readonly string[] {
   return [
     `${STATUSES[status].padEnd(11)}${visible(text)}`,
@@ -67,6 +68,7 @@ function differenceLines(difference: MigrationDifference, { traceCommand }: Migr
   ];
 }
 
+/** The word for an effect, as wide as the column that begins each finding. */
 export function headOf(effect: DifferenceEffect): string {
   return EFFECTS[effect].padEnd(11);
 }

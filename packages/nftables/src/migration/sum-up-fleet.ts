@@ -46,6 +46,7 @@ export interface FleetSummary {
   readonly undecided: readonly { readonly node: string; readonly packet: ProofPacket; readonly because: string }[];
 }
 
+/** Each kind of finding once, with the nodes that have it; those of one name are told apart by their file. */
 export function sumUpFleet(nodes: readonly FleetNode[]): FleetSummary {
   const proved = toldApart(nodes.flatMap((node) => (node.kind === "proved" ? [node] : [])));
   const named = (verdict: MigrationVerdict) =>
@@ -117,6 +118,7 @@ function joinRequirements(nodes: Proved): readonly FleetRequirement[] {
   });
 }
 
+/** The summary for people. */
 export function formatFleet(summary: FleetSummary): string {
   const { ready, notReady, notDecided, failed, differences, requirements, undecided } = summary;
   const judged = ready.length + notReady.length + notDecided.length;

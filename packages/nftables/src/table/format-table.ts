@@ -57,6 +57,7 @@ function elementLines(elements: ReadonlyMap<string, ElementValue>): string {
     .join(",\n");
 }
 
+/** `key comment "…" : data`, as nft reads and lists it. */
 export function formatElement(key: string, value: ElementValue | undefined): string {
   if (value === undefined) return key;
   const { data, comment } = value;

@@ -70,6 +70,7 @@ export function element(collection: string, key: string, data = "", comment = ""
   return { collection, key, data, comment };
 }
 
+/** Whether data and comment are the same. */
 export function isSameValue(a: ElementValue, b: ElementValue): boolean {
   return a.data === b.data && a.comment === b.comment;
 }

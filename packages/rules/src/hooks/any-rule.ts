@@ -18,6 +18,7 @@ export function isProxyTable(table: string): boolean {
   return /^ip6? (kube-proxy|svcproxy)$/.test(table);
 }
 
+/** Whether it is a rule of nftables, and none of iptables. */
 export function isNftRule(rule: AnyRule): rule is NftRule {
   return "statements" in rule;
 }

@@ -29,6 +29,7 @@ export class JsonReader {
     }
   }
 
+  /** Notes a fault; after the first ones no more are kept. */
   fault(path: Path, what: string): undefined {
     if (this.faults.length >= MAX_FAULTS) return undefined;
     const where = path.length === 0 ? "" : ` at ${path.join(".")}`;
@@ -42,26 +43,31 @@ export class JsonReader {
     return undefined;
   }
 
+  /** The object that stands there; an empty one, and a fault, where there is none. */
   object(value: unknown, path: Path): JsonObject {
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
     this.fault(path, "it is not an object");
     return {};
   }
 
+  /** The entries with their paths; none, and a fault, where there is no list. */
   list(value: unknown, path: Path): readonly { readonly value: unknown; readonly path: Path }[] {
     if (Array.isArray(value)) return value.map((entry: unknown, index) => ({ value: entry, path: [...path, index] }));
     this.fault(path, value === undefined ? "it is missing" : "it is not a list");
     return [];
   }
 
+  /** Undefined, and a fault, where it is no string. */
   text(value: unknown, path: Path): string | undefined {
     return typeof value === "string" ? value : this.fault(path, "it is not a string");
   }
 
+  /** Undefined, and a fault, where it is no number. */
   number(value: unknown, path: Path): number | undefined {
     return typeof value === "number" ? value : this.fault(path, "it is not a number");
   }
 
+  /** The entries of a list, or of the lists below `4` and `6`, each with its family where it is told. */
   byFamily<T>(
     value: unknown,
     path: Path,

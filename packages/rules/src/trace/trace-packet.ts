@@ -65,6 +65,7 @@ export interface Tracer {
 /** Some seconds. */
 const MAX_STEPS = 2_000_000;
 
+/** A tracer of the rules of one host. What it learns about them is kept, so who follows many packets makes one. */
 export function createTracer(options: TracerOptions): Tracer {
   const host: HostView = { state: options.hostState, router: createRouter(options.hostState) };
   const context: Omit<WalkContext, "budget"> = {

@@ -103,6 +103,7 @@ export function frontendAddresses(services: readonly Service[], places: Readonly
   return addresses;
 }
 
+/** All addresses that clients dial a service at, NodePorts aside. */
 export function vipsOf({ clusterIPs, externalIPs, loadBalancerIPs }: Service): readonly IpAddress[] {
   return [...clusterIPs, ...externalIPs, ...loadBalancerIPs];
 }

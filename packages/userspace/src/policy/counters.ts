@@ -72,6 +72,7 @@ export type Mutable<T> = { -readonly [Key in keyof T]: Mutable<T[Key]> };
 export type MutableFrontendCounters = Mutable<FrontendCounters>;
 export type MutableEndpointCounters = Mutable<EndpointCounters>;
 
+/** Counters of a frontend that nobody has dialled. */
 export function newFrontendCounters(): MutableFrontendCounters {
   return {
     connections: 0,
@@ -106,6 +107,7 @@ function newEndings(): Record<EndReason, number> {
   };
 }
 
+/** Counters of an endpoint that was never dialled. */
 export function newEndpointCounters(): MutableEndpointCounters {
   return {
     dials: 0,
@@ -123,6 +125,7 @@ function newHistogram(): Mutable<Histogram> {
   return { counts: Array<number>(DIAL_TIME_BUCKETS_SECONDS.length + 1).fill(0), sumSeconds: 0 };
 }
 
+/** Counts one duration in its bucket. */
 export function observe(histogram: Mutable<Histogram>, seconds: number): void {
   let bucket = 0;
   for (const bound of DIAL_TIME_BUCKETS_SECONDS) {
@@ -145,6 +148,7 @@ export function addFrontendCounters(sum: MutableFrontendCounters, more: Frontend
   for (const reason of END_REASONS) sum.ended[reason] += more.ended[reason];
 }
 
+/** Adds what another worker counted for the same endpoint. */
 export function addEndpointCounters(sum: MutableEndpointCounters, more: EndpointCounters): void {
   sum.dials += more.dials;
   sum.retries += more.retries;

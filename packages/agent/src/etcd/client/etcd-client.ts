@@ -114,6 +114,7 @@ export class EtcdClient {
     this.#token = undefined;
   }
 
+  /** Lets go of connections that are kept; calls that are under way fail. */
   close(): void {
     this.#agent.destroy();
   }

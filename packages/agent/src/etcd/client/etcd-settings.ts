@@ -32,6 +32,7 @@ export function nameEtcd({ endpoints, prefix, tls }: EtcdSettings): string {
   return `${tls === undefined ? "etcd" : "etcds"}://${endpoints.map(formatEndpoint).join(",")}${prefix}`;
 }
 
+/** `host:port`, or `[ip]:port` for IPv6. */
 export function formatEndpoint({ host, port }: EtcdEndpoint): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

@@ -42,6 +42,7 @@ export function planPut(
   return { changes, ...orderChange(order, stored.order) };
 }
 
+/** The services that a put takes away, as `services/NAMESPACE/NAME`. */
 export function removedServices({ changes }: PutPlan): readonly string[] {
   return changes.filter(({ kind, path }) => kind === "remove" && path.startsWith("services/")).map(({ path }) => path);
 }

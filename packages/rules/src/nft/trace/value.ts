@@ -18,10 +18,12 @@ export interface Drawn {
   readonly values: readonly Value[] | "none";
 }
 
+/** A value that is known whole. */
 export function known(datum: Datum): Value {
   return { kind: "known", datum };
 }
 
+/** A value that is not known. @param because why not, for people */
 export function unknownValue(because: string): Value {
   return { kind: "unknown", because };
 }

@@ -16,10 +16,12 @@ export type MatchResult =
 export const YES: MatchResult = { outcome: "yes" };
 export const NO: MatchResult = { outcome: "no" };
 
+/** Yes or no, for certain. */
 export function decided(holds: boolean): MatchResult {
   return holds ? YES : NO;
 }
 
+/** Neither yes nor no. @param because what of the packet or the host would have to be known, for people */
 export function unknown(because: string): MatchResult {
   return { outcome: "unknown", because };
 }

@@ -13,11 +13,13 @@ export function chanceOf(threshold: number): Fraction {
   return reduce(BigInt(threshold), 31);
 }
 
+/** `a` × `b`, exactly. */
 export function multiply(a: Fraction, b: Fraction): Fraction {
   if (b.bits === 0 && b.numerator === 1n) return a;
   return reduce(a.numerator * b.numerator, a.bits + b.bits);
 }
 
+/** `a` + `b`, exactly. */
 export function add(a: Fraction, b: Fraction): Fraction {
   const bits = Math.max(a.bits, b.bits);
   return reduce((a.numerator << BigInt(bits - a.bits)) + (b.numerator << BigInt(bits - b.bits)), bits);
@@ -34,10 +36,12 @@ export function complement({ numerator, bits }: Fraction): Fraction {
   return reduce((1n << BigInt(bits)) - numerator, bits);
 }
 
+/** Whether it never happens. */
 export function isZero({ numerator }: Fraction): boolean {
   return numerator === 0n;
 }
 
+/** Whether they are the same number: fractions are always reduced. */
 export function equalFractions(a: Fraction, b: Fraction): boolean {
   return a.bits === b.bits && a.numerator === b.numerator;
 }

@@ -37,6 +37,7 @@ export const SHOWN_CLIENT_PORT = 40000;
 
 const PORT_PROTOCOLS: readonly string[] = ["tcp", "udp", "sctp", "udplite", "dccp"];
 
+/** Whether packets of a protocol, in iptables' words, have ports. */
 export function hasPorts(protocol: string): boolean {
   return PORT_PROTOCOLS.includes(protocol);
 }

@@ -113,6 +113,7 @@ export interface ReplyJson {
   readonly steps: readonly StepJson[];
 }
 
+/** A trace as `svcproxy trace --json` prints it: its fields may become more, and none changes its meaning. */
 export function traceToJson({ request, entry, branches, unserved }: Trace): TraceJson {
   const { packet } = entry;
   const family = familyOf(packet.source);
@@ -190,6 +191,7 @@ function branchToJson(branch: TracedBranch, family: Family): BranchJson {
   };
 }
 
+/** `1/3`, or `1`. */
 export function formatShare({ numerator, denominator }: { numerator: number; denominator: number }): string {
   return denominator === 1 ? String(numerator) : `${numerator}/${denominator}`;
 }

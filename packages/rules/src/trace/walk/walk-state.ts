@@ -113,10 +113,12 @@ export interface RuleEvent extends RulePosition {
   readonly after: PacketView;
 }
 
+/** The state with one more event behind it; the one before stays as it is. */
 export function withEvent(state: WalkState, event: WalkEvent): WalkState {
   return { ...state, past: { event, earlier: state.past } };
 }
 
+/** The state with a note for people behind it. */
 export function withNote(state: WalkState, text: string): WalkState {
   return withEvent(state, { kind: "note", text });
 }
@@ -171,10 +173,12 @@ export function nextStep(result: WalkResult, step: (state: WalkState) => WalkRes
   return { going, ended };
 }
 
+/** The result of a step that one way goes on from. */
 export function goesOn(state: WalkState): WalkResult {
   return { going: [state], ended: [] };
 }
 
+/** The result of a step that one way ends in. */
 export function ends(state: WalkState, ending: Ending): WalkResult {
   return { going: [], ended: [{ state, ending }] };
 }
