@@ -28,6 +28,9 @@ export function evaluateMeta(key: string, asked: NftAsked): Value | undefined {
       return known(packet.outInterface ?? "");
     case "iiftype":
     case "oiftype": {
+      // There the kernel may ask for the device of the packet, which is by then the one that it leaves by: 6.18 does.
+      if (key === "iiftype" && hook === "POSTROUTING")
+        return unknownValue("of which link the kernel takes the kind for `meta iiftype` in postrouting is not known");
       const device = key === "iiftype" ? packet.inInterface : packet.outInterface;
       if (device === undefined) return undefined;
       return isLoopback(host, device)

@@ -158,3 +158,15 @@ test("an answer from another port of the endpoint than was dialled is told with 
     "the client gets it from 192.168.1.99:81, not from 192.168.1.99:80 that it dialled",
   );
 });
+
+test.for([
+  ["output", "192.168.1.6", "1.000 untouched 127.0.0.1:80 as 192.168.1.6"],
+  ["postrouting", "192.168.1.6", "undecided"],
+] as const)(
+  "of what kind the link is that a host's own packet came by, %s tells as the kernel does",
+  ([hook, from, fate]) => {
+    const rule = "meta iiftype loopback drop";
+    const text = `table ip t {\n chain c {\n type filter hook ${hook} priority 0; policy accept;\n ${rule}\n }\n}\n`;
+    expect(fates(tracerOf(text), [from, "127.0.0.1", 80]).join()).toContain(fate);
+  },
+);
