@@ -52,11 +52,17 @@ function leadingZeroSlip(text: string): string | undefined {
   return `Without leading zeros: ${text.replace(/(^|\.)0+(?=\d)/g, "$1")}`;
 }
 
+/** The bits before the IPv4 address in its IPv6 form. */
+const MAPPED_BITS = 96;
+
 function ipv6Slip(text: string, kind: AddressKind): string | undefined {
   if (/%/.test(text))
     return "An address of one link (with %interface) cannot be reached from other hosts; use a routable one";
   const mapped = /^\[?::ffff:(\d+(?:\.\d+){3})\]?(:\d+)?$/i.exec(text);
   if (mapped !== null) return `Write the IPv4 address itself: ${mapped[1]}${mapped[2] ?? ""}`;
+  const [, block = "", bits = ""] = /^::ffff:(\d+(?:\.\d+){3})\/(\d+)$/i.exec(text) ?? [];
+  if (block !== "" && Number(bits) >= MAPPED_BITS)
+    return `Write the IPv4 block itself: ${block}/${Number(bits) - MAPPED_BITS}`;
   const bracketed = /^\[(.*)\]$/.exec(text)?.[1];
   if (bracketed !== undefined && parseIpAddress(bracketed) !== undefined) {
     return kind === "address" ? `Without brackets: ${bracketed}` : undefined;

@@ -85,10 +85,9 @@ export class ValueReader {
 
   cidr(text: string, where: SubjectPath): Cidr | undefined {
     const cidr = text.includes("/") ? parseCidr(text) : undefined;
-    if (cidr === undefined) {
-      this.error("BAD_CIDR", where, `${quote(text)} is not a block of addresses`, explainAddress(text, "cidr"));
-    }
-    return cidr;
+    if (cidr !== undefined && !isMappedIpv4(cidr.address)) return cidr;
+    this.error("BAD_CIDR", where, `${quote(text)} is not a block of addresses`, explainAddress(text, "cidr"));
+    return undefined;
   }
 
   /** `ip:port`, or an address alone. */

@@ -1,4 +1,5 @@
 import { nearestWord } from "../nearest-word.ts";
+import { beginsAsComment, COMMENT_HINT } from "../text/comment-hint.ts";
 import type { DocumentPath, FaultReport, Path } from "../text/fault-report.ts";
 import { isMapping, type SourceDocument } from "../text/source-document.ts";
 import { numberHint, quote } from "../visible.ts";
@@ -120,11 +121,12 @@ class ShapeCheck {
   ): string | undefined {
     const known = [...properties.keys()];
     const near = this.#nearest(key, known);
+    const hint = near === undefined ? `Known here: ${known.join(", ")}` : `Did you mean \`${near}\`?`;
     this.#report.error(
       "UNKNOWN_KEY",
       { ...this.#place(key), atKey: true },
       `Unknown key ${quote(key)}`,
-      near === undefined ? `Known here: ${known.join(", ")}` : `Did you mean \`${near}\`?`,
+      beginsAsComment(key) ? COMMENT_HINT : hint,
     );
     return near === undefined || Object.hasOwn(value, near) ? undefined : near;
   }

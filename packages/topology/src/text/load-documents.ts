@@ -10,6 +10,7 @@ import {
   YAMLException,
 } from "js-yaml";
 import { type Fault, InputError } from "../errors.ts";
+import { beginsAsComment, COMMENT_HINT } from "./comment-hint.ts";
 import { decodeText, fileFault } from "./decode-text.ts";
 import { keyFaults } from "./key-faults.ts";
 import { MAX_MARKS, refuseValueFlood } from "./refuse-value-flood.ts";
@@ -225,7 +226,7 @@ function syntaxFault(source: SourceText, { reason, mark }: YAMLException): Error
   }
   // The mark of an alias that means nothing is behind its star.
   const offset = reason.startsWith("unidentified alias") && text[position - 1] === "*" ? position - 1 : position;
-  const hint = SYNTAX_HINTS.find(({ words }) => words.test(reason))?.hint;
+  const hint = beginsAsComment(text) ? COMMENT_HINT : SYNTAX_HINTS.find(({ words }) => words.test(reason))?.hint;
   return fileFault("SYNTAX", file, `Cannot read ${/^\s*[[{]/.test(text) ? "JSON or YAML" : "YAML"}: ${reason}`, {
     at: at(offset),
     ...(hint === undefined ? {} : { hint }),
