@@ -29,7 +29,7 @@ export function checkAddresses(leaving: readonly Leaving[], here: ObservedHost):
   for (const { service, reachableEndpoints } of here.plan.ports)
     for (const endpoint of reachableEndpoints) {
       const sufferer = { service: `${service.namespace}/${service.name}`, client: "host", share: 1 } as const;
-      add(twice(here, endpoint), sufferer, endpoint);
+      add(twice(here, endpoint) ?? sharedByPods(here, endpoint), sufferer, endpoint);
     }
   return Array.from(found.values(), ({ finding, sufferers, endpoints }) =>
     causeOf(finding, { host: here.name, sufferers, endpoints }),
@@ -53,6 +53,38 @@ function twice(at: ObservedHost, { address, host, pod }: Leaving["endpoint"]): F
     evidence: [`${device.name} of this host has it`],
     suspect: "an address that was given by hand, or a CNI plug-in that lost its list of addresses",
     remedy: [`ip addr del ${address}/${prefixOf(device, address)} dev ${device.name}`],
+  };
+}
+
+/** An endpoint whose address two pods have behind ports of one bridge: whoever answers ARP first gets what is for it. */
+function sharedByPods(at: ObservedHost, { address, pod }: Leaving["endpoint"]): Finding | undefined {
+  const { links, processes, neighbours } = at.snapshot;
+  const having = at.pods
+    .filter(({ addresses }) => addresses.includes(address))
+    .flatMap((one) => {
+      // Namespaces that no link of this host leads to may be pods of another host on this machine.
+      const port = links.find(({ kind, peerId }) => kind === "veth" && peerId !== undefined && peerId === one.linkId);
+      return port?.master === undefined ? [] : [{ pid: one.pid, port: port.name, bridge: port.master }];
+    });
+  const met = [...Map.groupBy(having, ({ bridge }) => bridge)].find(([, ports]) => ports.length > 1);
+  if (met === undefined) return undefined;
+  const [bridge, ports] = met;
+  const told = ports.map(({ pid, port }) => {
+    const command = processes.find((process) => process.pid === pid)?.command;
+    return `${port} to that of process ${pid}${command === undefined ? "" : ` (${command})`}`;
+  });
+  const neighbour = neighbours.find((one) => one.address === address && one.interface === bridge && one.mac);
+  return {
+    code: "ADDRESS_TWICE",
+    subject: `address ${address}`,
+    text: `${address}, the address of ${pod ?? "an endpoint"}, is in use twice behind ${bridge}`,
+    evidence: [
+      `${ports.length} ports of ${bridge} lead to namespaces that have it: ${told.join(", ")}`,
+      ...(neighbour === undefined ? [] : [`now ${neighbour.mac} gets what is sent to it (ip neigh)`]),
+    ],
+    suspect: "an address that was given by hand, or a CNI plug-in that lost its list of addresses",
+    remedy: [],
+    hint: "Restart the pod that should not have it, so that it gets another; by hand: nsenter -t PID -n ip addr",
   };
 }
 

@@ -209,9 +209,11 @@ export const CAUSE_EXPLANATIONS: Readonly<Record<CauseCode, Explanation>> = {
     remedy: "Restart the pod, or look why its CNI plug-in set no default route.",
   },
   ADDRESS_TWICE: {
-    means: "The address of an endpoint is in use twice: packets for it go to whoever is nearer.",
-    evidence: "This host itself has the address of an endpoint that is a pod or on another host.",
-    remedy: "Take the address away where it does not belong.",
+    means:
+      "The address of an endpoint is in use twice: packets for it go to whoever is nearer, or answers ARP first, and what is there changes from time to time.",
+    evidence:
+      "This host itself has the address of an endpoint that is a pod or on another host; or two ports of one bridge lead to namespaces that both have it.",
+    remedy: "Take the address away where it does not belong; of two pods, restart the one that should not have it.",
   },
   ARP_OFF: {
     means: "A device by which pods or hosts are reached asks nobody for MAC addresses, so nothing can be sent to them.",

@@ -14,6 +14,8 @@ export interface PodNamespace {
   readonly listenOverflows: number;
   /** Where its packets have a way, `0.0.0.0/0` and `::/0` for anywhere; absent where that could not be read, and without a route of IPv6 where there is no IPv6. */
   readonly routes?: readonly Cidr[];
+  /** By which number this host's links call it (`link-netnsid`); read where it shares an address with another. */
+  readonly linkId?: number;
 }
 
 export interface PodListener {

@@ -4,6 +4,7 @@ import type { Machine } from "../machine/machine.ts";
 import type { PodNamespace } from "../machine/pod-namespaces.ts";
 import { readHostStateParts } from "../machine/read-host-state-json.ts";
 import { readBacklogs } from "./read-backlogs.ts";
+import { readNamespaceIds } from "./read-namespace-ids.ts";
 import {
   type Command,
   type PartReading,
@@ -58,9 +59,10 @@ export async function collectSnapshot(
   keep("sockets", await readCommand(machine, SOCKETS, signal));
   keep("processes", await readGuarded(() => machine.readProcesses()));
   const pods = await readGuarded(() => machine.readPods());
-  if ("value" in pods)
-    keep("pods", { value: (await readBacklogs(machine, { pods: pods.value, signal })).map(writePod) });
-  else keep("pods", pods);
+  if ("value" in pods) {
+    const withBacklogs = await readBacklogs(machine, { pods: pods.value, signal });
+    keep("pods", { value: (await readNamespaceIds(machine, { pods: withBacklogs, signal })).map(writePod) });
+  } else keep("pods", pods);
   const rules = await readGuarded(() => readRuleTexts(machine, { signal, withCounters: true }));
   keep("rules", rules);
   if ("value" in rules)

@@ -56,6 +56,8 @@ export interface LinkReading {
   readonly address?: string;
   readonly kind?: string;
   readonly master?: string;
+  /** The number of the namespace that its other end is in (`link-netnsid`). */
+  readonly peerId?: number;
   /** Of a bridge's port. */
   readonly hairpin?: boolean;
   /** Of a bridge's port: `forwarding`, or `blocking`, `listening`, `learning`, `disabled`, in which it passes nothing on. */

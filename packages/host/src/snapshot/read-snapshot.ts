@@ -154,6 +154,7 @@ function readLink(reader: JsonReader, entry: JsonObject, path: Path): LinkReadin
     ...(address === undefined ? {} : { address }),
     ...(kind === undefined ? {} : { kind }),
     ...(master === undefined ? {} : { master }),
+    ...(typeof entry["link_netnsid"] === "number" ? { peerId: entry["link_netnsid"] } : {}),
     ...(typeof hairpin === "boolean" ? { hairpin } : {}),
     ...(typeof portState === "string" ? { portState } : {}),
     ...(typeof isolated === "boolean" ? { isIsolated: isolated } : {}),
@@ -238,6 +239,7 @@ function readPod(reader: JsonReader, entry: JsonObject, path: Path): PodNamespac
   return {
     ...{ inode, pid, addresses, listeners, listenOverflows: typeof overflows === "number" ? overflows : 0 },
     ...(routes === undefined ? {} : { routes }),
+    ...(typeof entry["linkId"] === "number" ? { linkId: entry["linkId"] } : {}),
   };
 }
 

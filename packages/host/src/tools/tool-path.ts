@@ -11,6 +11,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   ss: "iproute2",
   unshare: "util-linux",
   nsenter: "util-linux",
+  lsns: "util-linux",
   mount: "util-linux",
   setpriv: "util-linux",
   setcap: "libcap2-bin",
