@@ -28,12 +28,24 @@ export function checkAddresses(leaving: readonly Leaving[], here: ObservedHost):
   }
   for (const { service, reachableEndpoints } of here.plan.ports)
     for (const endpoint of reachableEndpoints) {
-      const sufferer = { service: `${service.namespace}/${service.name}`, client: "host", share: 1 } as const;
-      add(twice(here, endpoint) ?? sharedByPods(here, endpoint), sufferer, endpoint);
+      const name = `${service.namespace}/${service.name}`;
+      add(twice(here, endpoint), { service: name, client: "host", share: 1 }, endpoint);
+      const shared = sharedByPods(here, endpoint);
+      const ways = leaving.filter((way) => isWayTo(way, { service: name, endpoint }));
+      // Where nothing is known to leave for it, it is still the endpoint of this service.
+      if (ways.length === 0) add(shared, { service: name, client: "host", share: 1 }, endpoint);
+      for (const { sufferer } of ways) add(shared, sufferer, endpoint);
     }
   return Array.from(found.values(), ({ finding, sufferers, endpoints }) =>
     causeOf(finding, { host: here.name, sufferers, endpoints }),
   );
+}
+
+function isWayTo(
+  { endpoint, sufferer }: Leaving,
+  wanted: { readonly service: string; readonly endpoint: Leaving["endpoint"] },
+): boolean {
+  return sufferer.service === wanted.service && endpoint.address === wanted.endpoint.address;
 }
 
 /** An endpoint of a pod whose address this host has itself. */

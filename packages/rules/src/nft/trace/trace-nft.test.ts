@@ -170,3 +170,22 @@ test.for([
     expect(fates(tracerOf(text), [from, "127.0.0.1", 80]).join()).toContain(fate);
   },
 );
+
+test("what NAT makes of a packet whose addresses were written past its connection is not known", () => {
+  const text = `table ip t {
+ chain w {
+ type filter hook postrouting priority -105; policy accept;
+ ip saddr set 10.5.75.9
+ }
+ chain n {
+ type nat hook postrouting priority 100; policy accept;
+ tcp dport 80 masquerade
+ }
+}
+`;
+  // The kernel masquerades nothing where the connection has that address already.
+  expect(fates(tracerOf(text), ["192.168.1.6", "192.168.1.99", 80])).toEqual(["1.000 undecided"]);
+  expect(fates(tracerOf(text), ["192.168.1.6", "192.168.1.99", 81])).toEqual([
+    "1.000 untouched 192.168.1.99:81 as 10.5.75.9",
+  ]);
+});

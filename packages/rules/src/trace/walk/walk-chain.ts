@@ -285,6 +285,12 @@ function translate(
   visit: Visit,
 ): void {
   const { state, rule, chain, number, outcome } = taken;
+  if (isBehindItsConnection(state.packet)) {
+    const because =
+      "a rule wrote addresses or ports of it that its connection has otherwise: what NAT makes of it is not known";
+    carryOut(walk, taken, { kind: "unknown", because }, visit);
+    return;
+  }
   const position = { table: walk.table, chain, number };
   const note = { ...position, rule, isOwn: walk.context.isOwn(position, rule, walk.path) };
   const nat = effect.end === "source" ? { sourceNat: note } : { destinationNat: note };
@@ -297,6 +303,28 @@ function translate(
       question === undefined ? state : { ...state, assumptions: { question, answer, earlier: state.assumptions } };
     visit.accepted.push({ ...withEvent(way, ruleEvent(walk, taken, { outcome, after: packet })), packet, ...nat });
   }
+}
+
+/**
+ * Whether a rule of nftables wrote addresses or ports of a packet after its connection was known. NAT works from the connection's, and
+ * leaves the packet alone where it would give the connection what it has.
+ */
+function isBehindItsConnection({
+  connection,
+  source,
+  destination,
+  sourcePorts,
+  destinationPorts,
+}: PacketView): boolean {
+  if (connection === undefined || connection.direction === "REPLY") return false;
+  if (connection.isTemplate === true || connection.isErrorAbout === true) return false;
+  const { reply } = connection;
+  return (
+    source !== reply.destination ||
+    destination !== reply.source ||
+    sourcePorts?.from !== reply.destinationPorts?.from ||
+    destinationPorts?.from !== reply.sourcePorts?.from
+  );
 }
 
 function enter(
