@@ -61,8 +61,8 @@ export class ObservedHost {
   }
 
   /** The same for a client that no service remembers: what affinity does with one that it does is no fault. */
-  tracerOfStrangers(family: Family): Tracer | undefined {
-    return this.#tracer(`${family} strangers`, () => {
+  tracerOfNewClients(family: Family): Tracer | undefined {
+    return this.#tracer(`${family} new clients`, () => {
       const { hostState } = this.snapshot;
       const lists = Object.entries(hostState.recentLists ?? {}).map(
         ([name, addresses]) => [name, name.startsWith("KUBE-") ? [] : addresses] as const,

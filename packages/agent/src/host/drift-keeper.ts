@@ -1,7 +1,7 @@
 import type { Difference } from "@svcproxy/host";
 import type { Problem } from "@svcproxy/topology";
 import type { Logger } from "pino";
-import type { Writer } from "./tellers.ts";
+import type { Writer } from "./change-monitors.ts";
 
 /** One time that another program's change was undone. */
 export interface Mended {

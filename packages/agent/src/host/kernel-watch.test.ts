@@ -3,8 +3,8 @@ import { endianness, tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterEach, expect, test, vi } from "vitest";
+import type { Writer } from "./change-monitors.ts";
 import { KernelWatch } from "./kernel-watch.ts";
-import type { Writer } from "./tellers.ts";
 
 const WAIT = { timeout: 60_000, interval: 10 };
 
@@ -41,7 +41,7 @@ afterEach(() => {
 
 /** Programs of the shell that stand in for those that tell of changes, and what they tell of. */
 function watchWith(tools: Readonly<Record<string, string>>, { ours = 0 } = {}) {
-  const folder = mkdtempSync(join(tmpdir(), "svcproxy-tellers-"));
+  const folder = mkdtempSync(join(tmpdir(), "svcproxy-monitors-"));
   for (const [name, script] of Object.entries(tools))
     writeFileSync(join(folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   vi.stubEnv("PATH", folder);

@@ -3,7 +3,7 @@ import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ChangeNotice, isInNetlinkGroup } from "@svcproxy/host";
 import type { Logger } from "pino";
-import { type Teller, tellersOf, type Word, type Writer } from "./tellers.ts";
+import { type ChangeMonitor, changeMonitorsOf, type Word, type Writer } from "./change-monitors.ts";
 
 export interface KernelWatchOptions {
   readonly notice: ChangeNotice;
@@ -16,11 +16,11 @@ export interface KernelWatchOptions {
   readonly logger: Logger;
 }
 
-type Monitor = Extract<ChangeNotice, { kind: "monitor" }>;
+type MonitorNotice = Extract<ChangeNotice, { kind: "monitor" }>;
 
 /** So many changes of one transaction wait for its writer. */
 const MOST_UNREAD = 100;
-/** A teller that ended, because it was overrun or killed, is started again after this long. */
+/** A monitor that ended, because it was overrun or killed, is started again after this long. */
 const RESTART_MS = 1_000;
 /** Whether the kernel tells one already that does not say so itself. */
 const READY_LOOK_MS = 50;
@@ -32,7 +32,7 @@ const LOOK_SHARE = 0.002;
 const SHORTEST_LOOK_MS = 2_000;
 const LONGEST_LOOK_MS = 60_000;
 
-/** Notices that another program changed what is ours in the kernel: told by a teller, or by looks from time to time. */
+/** Notices that another program changed what is ours in the kernel: told by a monitor, or by looks from time to time. */
 export class KernelWatch {
   readonly #options: KernelWatchOptions;
   readonly #stopped = new AbortController();
@@ -43,7 +43,7 @@ export class KernelWatch {
   constructor(options: KernelWatchOptions) {
     this.#options = options;
     const { notice } = options;
-    if (notice.kind === "monitor") this.#listen(notice, tellersOf(notice.tool));
+    if (notice.kind === "monitor") this.#listen(notice, changeMonitorsOf(notice.tool));
     else this.#poll();
   }
 
@@ -61,16 +61,16 @@ export class KernelWatch {
     }, this.everyMs);
   }
 
-  /** By the first of the tellers that the kernel tells anything; those before it have failed. */
-  #listen(notice: Monitor, [teller, ...others]: readonly Teller[]): void {
+  /** By the first of the monitors that the kernel tells anything; those before it have failed. */
+  #listen(notice: MonitorNotice, [monitor, ...others]: readonly ChangeMonitor[]): void {
     const { logger } = this.#options;
-    if (teller === undefined) {
+    if (monitor === undefined) {
       const wanted = notice.tool === "nft" ? "neither perl nor nft" : `no ${notice.tool}`;
       logger.info(`there is ${wanted} to tell of changes: what is ours is looked at from time to time`);
       this.#poll();
       return;
     }
-    const [program, ...args] = teller.command();
+    const [program, ...args] = monitor.command();
     const child = spawn(program, args, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, LC_ALL: "C" },
@@ -89,29 +89,29 @@ export class KernelWatch {
     let said = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       said = (said + text).slice(-STDERR_BYTES);
-      if (teller.goesOnAfterErrors) take({ kind: "lost" });
+      if (monitor.goesOnAfterErrors) take({ kind: "lost" });
     });
-    teller.read(child.stdout, { take, fail: stop });
-    if (teller.group !== undefined) void isTold(child.pid, teller.group, ending.signal).then(isListening);
+    monitor.read(child.stdout, { take, fail: stop });
+    if (monitor.group !== undefined) void isTold(child.pid, monitor.group, ending.signal).then(isListening);
     const ended = (why: string) => {
       if (ending.signal.aborted) return;
       ending.abort();
       this.#stopped.signal.removeEventListener("abort", stop);
       if (this.#stopped.signal.aborted) return;
       if (!listens && others.length > 0) {
-        logger.info(`${teller.name} cannot tell of changes, and another does it: ${why}`);
+        logger.info(`${monitor.name} cannot tell of changes, and another does it: ${why}`);
         this.#listen(notice, others);
         return;
       }
-      logger.warn(`${teller.name} ended, and is started again: ${why}`);
-      this.#timer = setTimeout(() => this.#listen(notice, [teller, ...others]), RESTART_MS);
+      logger.warn(`${monitor.name} ended, and is started again: ${why}`);
+      this.#timer = setTimeout(() => this.#listen(notice, [monitor, ...others]), RESTART_MS);
     };
     child.once("error", ({ message }) => ended(message));
     child.once("close", (code, signal) => ended(said.trim() === "" ? `${signal ?? `exit code ${code}`}` : said.trim()));
   }
 
   /** Who made changes is told behind them: those that are our own, as most are where services change, need not be looked at. */
-  #taker({ concerns }: Monitor, isListening: () => void): (word: Word) => void {
+  #taker({ concerns }: MonitorNotice, isListening: () => void): (word: Word) => void {
     const { isOurs, onChange } = this.#options;
     let isConcerned = false;
     let unread: (() => string)[] = [];
@@ -151,7 +151,7 @@ export class KernelWatch {
 /** Resolves once a process is told of changes, or when one cannot wait for that any longer. */
 async function isTold(
   pid: number | undefined,
-  group: NonNullable<Teller["group"]>,
+  group: NonNullable<ChangeMonitor["group"]>,
   signal: AbortSignal,
 ): Promise<void> {
   const giveUpMs = performance.now() + READY_WITHIN_MS;

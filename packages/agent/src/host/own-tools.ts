@@ -1,6 +1,6 @@
 import { readlinkSync } from "node:fs";
 import type { Machine, ToolRunner, ToolStarter } from "@svcproxy/host";
-import type { Writer } from "./tellers.ts";
+import type { Writer } from "./change-monitors.ts";
 
 /** Number of the first pid namespace: only there the kernel's pids are ours. @see include/linux/proc_ns.h, PROC_PID_INIT_INO */
 const FIRST_PID_NAMESPACE = "pid:[4026531836]";

@@ -11,7 +11,7 @@ export interface DialTarget {
   readonly port: Port;
 }
 
-/** The doors by which packets are sent; each is few, short and told. */
+/** All by which packets are sent; each call sends few and short ones, and is told of. */
 export interface Prober {
   /** One connection, closed as soon as it is there. */
   dial(address: string, port: number): Promise<DialResult>;

@@ -110,7 +110,7 @@ class ServiceWalk implements Walked {
 
   #trace({ port, frontend, client, to }: Dialled): readonly InOneOrder[] {
     const { family, affinity } = port;
-    const tracer = affinity === undefined ? this.#at.tracer(family) : this.#at.tracerOfStrangers(family);
+    const tracer = affinity === undefined ? this.#at.tracer(family) : this.#at.tracerOfNewClients(family);
     if (tracer === undefined) return [];
     const request = { from: client.from, to, port: frontend.port, protocol: port.port.protocol };
     try {

@@ -13,8 +13,8 @@ import { type RunningProcess, readProcesses, readProcFile } from "./processes.ts
 import { readSysctl, writeSysctl } from "./sysctls.ts";
 
 /**
- * The machine on which we run, as a process of this user sees it from this network namespace: the doors through which it is asked and
- * changed. What else this package knows of it goes through these.
+ * The machine on which we run, as a process of this user sees it from this network namespace: all calls by which it is asked and changed.
+ * What else this package knows of it is made of these.
  */
 export interface Machine {
   readonly run: ToolRunner;

@@ -16,13 +16,13 @@ export interface Writer {
   readonly program?: string;
 }
 
-/** What a teller says; after a commit without a writer nobody knows whose it was. */
+/** What a monitor says; after a commit without a writer nobody knows whose it was. */
 export type Word =
   | Exclude<RuleWord, { kind: "commit" }>
   | { readonly kind: "commit"; readonly writer: Writer | undefined };
 
 /** A program that is told by the kernel of changes, and passes them on. */
-export interface Teller {
+export interface ChangeMonitor {
   readonly name: string;
   readonly command: () => readonly [string, ...string[]];
   /** Netlink's group that it joins, by which is seen that it listens; undefined: it says so itself. */
@@ -34,7 +34,7 @@ export interface Teller {
 }
 
 /** Holds 3 MB, and works beside rules that no nft of this machine can read; `nft monitor` reads all rules first, 120 MB for 50,000. */
-const NETLINK: Teller = {
+const NETLINK: ChangeMonitor = {
   name: `${RULE_CHANGES_TOOL}, which reads netlink,`,
   command: ruleChangesCommand,
   goesOnAfterErrors: false,
@@ -51,7 +51,7 @@ const NETLINK: Teller = {
   },
 };
 
-const NFT: Teller = {
+const NFT: ChangeMonitor = {
   name: "nft monitor",
   command: () => monitorCommand("nft", ["monitor"]),
   group: "rules",
@@ -64,7 +64,7 @@ const NFT: Teller = {
   },
 };
 
-const IP: Teller = {
+const IP: ChangeMonitor = {
   name: "ip monitor",
   command: () => monitorCommand("ip", ["monitor", "link", "address", "route", "rule"]),
   group: "links",
@@ -78,7 +78,7 @@ const IP: Teller = {
 };
 
 /** Those of this machine, the best first. */
-export function tellersOf(tool: "nft" | "ip"): readonly Teller[] {
+export function changeMonitorsOf(tool: "nft" | "ip"): readonly ChangeMonitor[] {
   if (tool === "ip") return hasTool("ip") ? [IP] : [];
   return [...(hasTool(RULE_CHANGES_TOOL) ? [NETLINK] : []), ...(hasTool("nft") ? [NFT] : [])];
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { writerIn } from "./tellers.ts";
+import { writerIn } from "./change-monitors.ts";
 
 test.for([
   { line: "# new generation 12 by process 21077 (nft)", writer: { pid: 21077, program: "nft" } },
