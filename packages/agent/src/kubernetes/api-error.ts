@@ -142,7 +142,7 @@ function reasonOf(error: unknown): string {
 }
 
 const UNKNOWN_AUTHORITY =
-  "its certificate is not of the authority that is given (certificate-authority in a kubeconfig)";
+  "its certificate is not of the authority that is given (certificate-authority in a kubeconfig; without one, a public authority)";
 
 const WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "the connection was refused",
