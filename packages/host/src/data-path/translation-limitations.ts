@@ -86,8 +86,8 @@ function clientsOutside(plan: HostPlan, { marksClientsOutside }: TranslationLimi
       code: "CLIENT_OUTSIDE_UNANSWERED",
       text: `A client outside the hosts that dials a ClusterIP keeps its address, so it gets no answer from an endpoint on another host (${families.map((family) => `IPv${family}`).join(", ")})`,
       hint: `Let it dial a NodePort, or say how pods are told, so that all others are masqueraded: ${
-        canTell ? "`node: { detectLocalMode: NodeCIDR }`" : "`node: { clusterCIDR: … }`"
-      }`,
+        canTell ? "`detectLocalMode: NodeCIDR`" : "`clusterCIDR: …`"
+      } below \`node:\` of the topology file, or in --config`,
     },
   ];
 }
