@@ -56,6 +56,17 @@ export class HostPlace implements AsyncDisposable {
     this.#lock = await lockNamespace({ ...lock, signal, waitMs: SUCCESSION_MS });
   }
 
+  /** Takes the lock anew where somebody removed it. @returns who has the place by now, where it is another */
+  async keep(): Promise<number | undefined> {
+    if (this.#lock === undefined) return undefined;
+    const attempt = await tryLockNamespace({ name: AGENT_LOCK, directory: this.#directory });
+    if (attempt.kind === "held") return attempt.pid === process.pid ? undefined : attempt.pid;
+    const lost = this.#lock;
+    this.#lock = attempt.lock;
+    await lost[Symbol.asyncDispose]();
+    return undefined;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#lock?.[Symbol.asyncDispose]();
   }

@@ -2,6 +2,7 @@ import type { Problem } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import { type PagePlace, type Pages, servePages } from "../observe/page-server.ts";
 import type { AgentPages } from "./agent-pages.ts";
+import { KeptSocket } from "./kept-socket.ts";
 import { PatientServer } from "./patient-server.ts";
 
 export interface Address {
@@ -9,9 +10,16 @@ export interface Address {
   readonly port: number;
 }
 
+export interface SocketPlace {
+  readonly path: string;
+  readonly group: number | undefined;
+  /** See `KeptSocket`. */
+  readonly onLost: () => Promise<void>;
+}
+
 /** Where the pages of an agent are served; undefined: nowhere. */
 export interface AgentPlaces {
-  readonly socket: { readonly path: string; readonly group: number | undefined };
+  readonly socket: SocketPlace;
   readonly healthAddress: Address | undefined;
   readonly metricsAddress: Address | undefined;
 }
@@ -53,8 +61,13 @@ export class AgentServers implements AsyncDisposable {
 
   /** @throws EnvironmentError AGENT_SOCKET, METRICS_ADDRESS */
   async open({ socket, healthAddress, metricsAddress }: AgentPlaces): Promise<void> {
-    const server = await this.#serve(this.#pages.socket(), { kind: "socket", ...socket });
-    this.#opened.defer(() => server.close());
+    const { path, group, onLost } = socket;
+    const kept = new KeptSocket({
+      ...{ path, onLost, logger: this.#logger },
+      open: () => this.#serve(this.#pages.socket(), { kind: "socket", path, group }),
+    });
+    this.#opened.use(kept);
+    await kept.start();
     if (healthAddress !== undefined) await this.#openPort(this.#pages.health(), { at: healthAddress, what: "health" });
     if (metricsAddress !== undefined)
       await this.#openPort(this.#pages.metrics(), { at: metricsAddress, what: "metrics" });

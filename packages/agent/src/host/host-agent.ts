@@ -42,6 +42,12 @@ import { Succession } from "./succession.ts";
 import { collectLessOften, collectRarely, compileLess } from "./tune-v8.ts";
 import { watchForBetter } from "./watch-for-better.ts";
 
+interface ServedAgent {
+  readonly agent: Agent;
+  readonly chosen: ChosenDataPath;
+  readonly place: HostPlace;
+}
+
 /** The life of one `svcproxy run`: the only one of its network namespace, it keeps one data path true to a source until it is stopped. */
 export class HostAgent {
   readonly #options: HostAgentOptions;
@@ -167,10 +173,10 @@ export class HostAgent {
     this.#drift = new DriftKeeper({ mend, logger });
     const succession = new Succession({
       ...{ place, logger, signal, successorProgram: this.#options.successorProgram },
-      whenAlone: () => this.#servePages(directory, { agent, chosen }),
+      whenAlone: () => this.#servePages(directory, { agent, chosen, place }),
     });
     this.#succession = succession;
-    if (!succession.hasPredecessor) await this.#servePages(directory, { agent, chosen });
+    if (!succession.hasPredecessor) await this.#servePages(directory, { agent, chosen, place });
     logger.info({ state: "starting", dataPath: chosen.dataPath.name }, `starting: reading ${source.name}`);
     const replacement = this.#replaceKubeProxy(chosen);
     // Its chains have the names of ours: as long as it runs, one would undo the other's.
@@ -249,10 +255,7 @@ export class HostAgent {
     return this.#options.plan(topology, previous);
   }
 
-  async #servePages(
-    directory: string,
-    { agent, chosen: { dataPath } }: { readonly agent: Agent; readonly chosen: ChosenDataPath },
-  ): Promise<void> {
+  async #servePages(directory: string, { agent, chosen: { dataPath }, place }: ServedAgent): Promise<void> {
     const { source, healthAddress, metricsAddress, socketGroup, logger } = this.#options;
     const { serviceSeries, countsTraffic, waitsForPorts = false, replacesKubeProxy = false } = this.#options;
     const pages = new AgentPages(
@@ -270,10 +273,19 @@ export class HostAgent {
     this.#opened.use(servers);
     this.#servers = servers;
     await servers.open({
-      socket: { path: await agentSocketPath(directory), group: socketGroup },
+      socket: { path: await agentSocketPath(directory), group: socketGroup, onLost: () => this.#keepPlace(place) },
       healthAddress,
       metricsAddress,
     });
+  }
+
+  /** The whole directory may be gone: without the lock in it, a second agent would begin beside this one. */
+  async #keepPlace(place: HostPlace): Promise<void> {
+    await makeRuntimeDirectory();
+    const rivalPid = await place.keep();
+    if (rivalPid === undefined) return;
+    const text = `pid ${rivalPid} runs svcproxy run here as well, since the directory of the locks was removed: end one of the two`;
+    this.#options.logger.error({ code: "ALREADY_RUNNING" }, text);
   }
 
   #carriedOut(outcome: CarriedOut): void {

@@ -306,6 +306,35 @@ describe.skipIf(reason !== undefined)(
       },
     );
 
+    test("whoever removes its socket, or the whole directory, keeps nobody from asking, and lets no second one begin", async ({
+      expect,
+    }) => {
+      await using host = await ProxyHost.create();
+      await host.writeTopology(topologyOf(1));
+      const agent = runAgent(host, ["--data-path", "nftables"]);
+      await hasState(host, "following");
+      const directory = join(host.folder, "run");
+      for (const [index, what] of [`${directory}/agent-*.sock`, directory].entries()) {
+        await host.shell(`rm -r ${what}`);
+        await until(
+          async () => agent.stderr.split("was removed by another program, and is made anew").length > index + 1,
+          () => "it does not see it",
+        );
+        await hasState(host, "following");
+        expect(await endOf(runAgent(host))).toMatchObject({
+          code: 1,
+          stderr: expect.stringContaining("ALREADY_RUNNING"),
+        });
+      }
+      agent.signal("SIGUSR1");
+      await hasState(host, "following");
+      expect(await agent.kill("SIGTERM")).toBe(0);
+      expect(agent.stderr).not.toContain("Debugger");
+      const next = runAgent(host);
+      await hasState(host, "following");
+      expect(await next.kill("SIGTERM")).toBe(0);
+    });
+
     test("SIGTERM ends it with its rules in place, and to start it again changes nothing in the kernel", async ({
       expect,
     }) => {

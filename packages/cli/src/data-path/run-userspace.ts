@@ -144,8 +144,6 @@ function planner(flags: UserspaceFlags, vipDevice: string | undefined) {
 }
 
 function handleSignals(agent: UserspaceAgent): () => void {
-  // Node's own handler of this one would open its inspector to every user of this machine.
-  process.on("SIGUSR1", () => {});
   const stop = () => agent.stop();
   const reload = () => agent.reload();
   process.on("SIGTERM", stop).on("SIGINT", stop).on("SIGHUP", reload);
