@@ -36,6 +36,15 @@ test("a claim names the addresses of its family", () => {
   ]);
 });
 
+test("a source that may not use a frontend got nothing where the host has no route there", () => {
+  const fixture = richFixture("kubernetes", 4);
+  const routes = fixture.hostState.routes.filter(({ destination }) => destination.prefixLength > 0);
+  const { claims } = proveRules({ ...fixture, hostState: { ...fixture.hostState, routes } });
+  const told = claims.flatMap(({ number, broken }) => broken.map(({ message }) => `${number} ${message}`));
+  expect(told.filter((line) => line.includes("no route leads there"))).not.toEqual([]);
+  expect(told.filter((line) => line.includes("may not use this frontend"))).toEqual([]);
+});
+
 describe("the founding document's rules", () => {
   const fixture = documentFixture();
 

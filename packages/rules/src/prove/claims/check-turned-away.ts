@@ -95,6 +95,8 @@ export function checkForbidden(check: CheckContext, promise: Promised, ends: rea
     if (!hasMark(state.region.mark, 0) || ending.kind === "dropped") continue;
     check.countCases(1);
     if (ending.kind === "refused" && promise.handling.kind !== "forward") continue;
+    // What has no route, and was not translated, is refused whoever sends it: nobody was let in.
+    if (ending.kind === "refused" && ending.placed === undefined && state.destinationNat === undefined) continue;
     const fate =
       ending.kind === "delivered"
         ? `goes to ${describeDestination(check.proof, state)}`
