@@ -2,6 +2,7 @@ import { addCounts, type FamilyCounts, NO_COUNTS } from "@svcproxy/host";
 import type { RuleSet } from "@svcproxy/rules";
 import { EnvironmentError, type HostPlan, type Problem, problemOfError } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
+import type { Difference } from "../kernel/differences.ts";
 import type { SavedRules } from "../kernel/rule-tables.ts";
 import type { TableChange } from "../kernel/table-change.ts";
 import type { OpenMachine, RuleAbilities } from "./iptables-machine.ts";
@@ -20,6 +21,8 @@ export interface ApplyRun {
   /** How long it took to look for them; undefined: nobody had to. */
   settledUdpMs: number | undefined;
   readonly problems: Problem[];
+  /** What was put back before anything else was looked at. */
+  readonly mended: Difference[];
   /** Whether the kernel did not take what was to be written of some services alone. */
   refusedPart: boolean;
 }
@@ -27,7 +30,7 @@ export interface ApplyRun {
 export function newRun(): ApplyRun {
   return {
     ...{ changes: [], before: undefined, after: undefined, desired: [] },
-    ...{ deletedUdpFlows: NO_COUNTS, settledUdpMs: undefined, problems: [], refusedPart: false },
+    ...{ deletedUdpFlows: NO_COUNTS, settledUdpMs: undefined, problems: [], mended: [], refusedPart: false },
   };
 }
 
@@ -36,6 +39,8 @@ export interface Written {
   readonly plan: HostPlan;
   readonly rules: readonly DesiredRules[];
   readonly abilities: RuleAbilities;
+  /** The empty chains that say what is ours, by `FAMILY TABLE`. */
+  readonly marks: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Deletes the UDP flows that rules no longer send anywhere. What goes wrong leaves the rules in place, and is told. */

@@ -1,10 +1,16 @@
 import type { RuleCount } from "@svcproxy/host";
 import { contractPlan, MemoryMachine } from "@svcproxy/host/testing";
-import { parseCommands } from "@svcproxy/rules";
+import { parseCommands, type RuleSet } from "@svcproxy/rules";
 import { EnvironmentError, type Family, type HostPlan, parseTopology, planHost } from "@svcproxy/topology";
 import { expect, test } from "vitest";
 import { MemoryTables } from "../kernel/memory-tables.ts";
-import { type PrintedRules, RestoreRefused, type SavedRules, type Urgency } from "../kernel/rule-tables.ts";
+import {
+  type ChainPlace,
+  type PrintedRules,
+  RestoreRefused,
+  type SavedRules,
+  type Urgency,
+} from "../kernel/rule-tables.ts";
 import { formatChange, type TableChange } from "../kernel/table-change.ts";
 import { IptablesDataPath } from "./iptables-data-path.ts";
 import type { IptablesMachine } from "./iptables-machine.ts";
@@ -108,6 +114,66 @@ test("a look that finds all rules as the last one left them reads none of them; 
   expect(await looksOf(second)).toEqual({ looks: 2, changed: true });
   expect(await looksOf(second)).toEqual({ looks: 0, changed: false });
   expect((await looksOf(first)).changed).toBe(true);
+});
+
+/** As with nft: chains are read alone as well. */
+class ChainedTables extends FingerprintedTables {
+  async readChains(family: Family, { places }: { readonly places: readonly ChainPlace[] }): Promise<RuleSet> {
+    const isAsked = (table: string, chain: string) =>
+      places.some((place) => place.table === table && place.chain === chain);
+    const { tables } = await this.rulesOf(family);
+    return {
+      family,
+      tables: tables.map(({ name, chains }) => ({
+        ...{ name, chains: chains.filter((chain) => isAsked(name, chain.name)) },
+      })),
+    };
+  }
+}
+
+/** `looks`: at what came of the changes that a look had found. */
+const MEDDLINGS = [
+  {
+    name: "a jump is put back by itself, and told",
+    script: "iptables -t nat -D PREROUTING 1",
+    ...{ looks: 0, found: ["IPv4 nat PREROUTING: missing-rule"] },
+  },
+  {
+    name: "jumps that were flushed go before rules that others have put there meanwhile",
+    script: "iptables -t nat -F OUTPUT\niptables -t filter -F INPUT\niptables -t nat -A OUTPUT -j ACCEPT",
+    ...{
+      looks: 0,
+      found: [...Array(3).fill("IPv4 filter INPUT: missing-rule"), "IPv4 nat OUTPUT: missing-rule"],
+    },
+  },
+  {
+    name: "what else is gone is found by the look that follows",
+    script: "iptables -t nat -F PREROUTING\niptables -t nat -F KUBE-SERVICES",
+    ...{ looks: 2, found: ["IPv4 nat PREROUTING: missing-rule", "IPv4 nat KUBE-SERVICES: flushed-chain"] },
+  },
+  {
+    name: "where the chains are gone as well, the look mends all of it",
+    script: "iptables -t nat -F\niptables -t nat -X",
+    ...{ looks: 2, found: expect.arrayContaining(["IPv4 nat KUBE-SERVICES: missing-chain"]) },
+  },
+];
+
+test.for(MEDDLINGS)("$name", async ({ script, looks, found }) => {
+  const tables = new ChainedTables();
+  await using session = await openSession(tables);
+  const plan = contractPlan();
+  await session.apply(plan);
+  tables.forget();
+  await tables.meddle(script);
+  const report = await session.apply(plan);
+  expect(report.changed).toBe(true);
+  const named = report.found?.().map(({ place, kind }) => `${place}: ${kind}`) ?? [];
+  expect(named).toEqual(found);
+  expect(tables.looks).toBe(looks);
+  expect((await dataPathOf(tables).compare(plan, { signal })).differences).toEqual([]);
+  tables.forget();
+  expect((await session.apply(plan)).changed).toBe(false);
+  expect(tables.looks).toBe(0);
 });
 
 test("the rules that are ours are counted, and those that were written last", async () => {

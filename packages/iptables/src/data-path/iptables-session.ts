@@ -40,6 +40,7 @@ import { countRules } from "./count-rules.ts";
 import { type OpenMachine, type RuleAbilities, styleInForce, variantProblems } from "./iptables-machine.ts";
 import { type IptablesApplyReport, placeDifference } from "./iptables-report.ts";
 import { chooseStyle, type IptablesSettings } from "./iptables-settings.ts";
+import { marksOf, mendHooks } from "./mend-hooks.ts";
 import { rulesInTheWay } from "./rules-in-the-way.ts";
 import { suspectServices } from "./suspect-services.ts";
 
@@ -113,6 +114,8 @@ export class IptablesSession implements DataPathSession {
     this.#seen = undefined;
     const isSame =
       changed === undefined && moved.size === 0 && written !== undefined && isSamePlan(served, written.plan);
+    if (isSame && this.foreignChanges.kind === "monitor")
+      await mendHooks({ written, tables: this.#tables, run, signal: this.#signal });
     const printed = isSame && seen !== undefined ? await this.#print(seen) : undefined;
     if (isSame && printed?.every(({ family, fingerprint }) => seen?.get(family) === fingerprint)) {
       this.#written = written;
@@ -193,7 +196,8 @@ export class IptablesSession implements DataPathSession {
         return { error: refused, suspects };
       },
     });
-    this.#keep({ ...isolated, written: { plan: isolated.plan, rules: run.desired, abilities } });
+    const marks = marksOf(run.after ?? []);
+    this.#keep({ ...isolated, written: { plan: isolated.plan, rules: run.desired, abilities, marks } });
     if (isolated.failures.size === 0) this.#seen = fingerprintsOf(run.after);
     const needs = { families: usedFamilies(plan), localhostNodePorts: servesLocalhost(plan, 4) };
     const beside = unmarkedBeside(run.before ?? [], run.desired);
@@ -233,9 +237,11 @@ export class IptablesSession implements DataPathSession {
   }
 
   #report(run: ApplyRun): IptablesApplyReport {
-    const { before, changes, desired, deletedUdpFlows, settledUdpMs, refusedPart } = run;
-    const differences = () =>
-      before === undefined ? [] : listDifferences(findDifference(before, desired, this.#settings).families);
+    const { before, changes, mended, desired, deletedUdpFlows, settledUdpMs, refusedPart } = run;
+    const differences = () => [
+      ...mended,
+      ...(before === undefined ? [] : listDifferences(findDifference(before, desired, this.#settings).families)),
+    ];
     return {
       changed: changes.length > 0,
       problems: [
@@ -252,10 +258,10 @@ export class IptablesSession implements DataPathSession {
       ...(refusedPart ? { refusedPart } : {}),
       ruleCounts: countRules(desired, changes),
       differences,
+      ...(before === undefined && mended.length === 0 ? {} : { found: () => differences().map(placeDifference) }),
       ...(before === undefined
         ? {}
         : {
-            found: () => differences().map(placeDifference),
             continues: before.some(({ tables }) =>
               tables.some(({ chains }) => chains.some(({ name }) => isMark(name))),
             ),

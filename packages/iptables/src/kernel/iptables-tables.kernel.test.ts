@@ -31,6 +31,33 @@ describe.skipIf(reason !== undefined)(
         await host.run("iptables -t nat -D KUBE-X 2");
         expect(await print()).toBe(first);
       });
+
+      test(`chains of iptables-${variant} that are read alone are those of a look at all rules`, async ({ expect }) => {
+        await using host = await createKernelHost(variant);
+        await host.run(
+          'iptables -t nat -A OUTPUT -m comment --comment "a \\"word\\"" -j ACCEPT\niptables -P INPUT DROP',
+        );
+        const options = new AbortController();
+        const places = [
+          { table: "nat", chain: "OUTPUT" },
+          { table: "nat", chain: "POSTROUTING" },
+          { table: "filter", chain: "INPUT" },
+        ];
+        const alone = await host.tables.readChains(4, { signal: options.signal, places });
+        if (variant === "legacy") {
+          expect(alone).toBeUndefined();
+          return;
+        }
+        const { tables } = await host.tables.save(4, options);
+        const chains = (rules: typeof tables) =>
+          rules.flatMap(({ name: table, chains }) => chains.map(({ counters, ...chain }) => ({ table, ...chain })));
+        const isAsked = ({ table, name }: { table: string; name: string }) =>
+          places.some((place) => place.table === table && place.chain === name);
+        const byPlace = (one: { table: string; name: string }, other: { table: string; name: string }) =>
+          `${one.table} ${one.name}` < `${other.table} ${other.name}` ? -1 : 1;
+        expect(chains(alone?.tables ?? []).sort(byPlace)).toEqual(chains(tables).filter(isAsked).sort(byPlace));
+        expect((await host.tables.readChains(6, { signal: options.signal, places }))?.tables).toHaveLength(2);
+      });
     }
   },
 );

@@ -8,12 +8,20 @@ import {
   thisMachine,
   toolName,
 } from "@svcproxy/host";
-import { parseSave } from "@svcproxy/rules";
+import { parseRestore, parseSave, type RuleSet } from "@svcproxy/rules";
 import { EnvironmentError, type Family, InputError } from "@svcproxy/topology";
 import type { DesiredRules } from "../desired-rules.ts";
 import { readBesidePlan } from "./known-chains.ts";
 import { restoreFault, saveFault } from "./restore-fault.ts";
-import type { Interruptible, PrintedRules, RuleTables, SavedRules, SaveOptions, Urgency } from "./rule-tables.ts";
+import type {
+  ChainPlace,
+  Interruptible,
+  PrintedRules,
+  RuleTables,
+  SavedRules,
+  SaveOptions,
+  Urgency,
+} from "./rule-tables.ts";
 import { countChains, formatChange, formatLargeChange, type TableChange } from "./table-change.ts";
 
 /** How long iptables-restore waits for another program that holds the xtables lock. */
@@ -76,6 +84,28 @@ export class IptablesTables implements RuleTables {
           ? { family, tables: [], fingerprint }
           : { ...readSaved(text, { family, planned }), fingerprint },
     };
+  }
+
+  /** With nft a chain is listed in a millisecond; legacy fetches its whole table for it. */
+  async readChains(
+    family: Family,
+    { places, signal }: Interruptible & { readonly places: readonly ChainPlace[] },
+  ): Promise<RuleSet | undefined> {
+    if (this.#tools.variant !== "nft") return undefined;
+    const tool = toolName(this.#tools, family, "");
+    const list = async ({ table, chain }: ChainPlace) => {
+      const { exitCode, stdout } = await this.#run(tool, ["-t", table, "-S", chain], { signal });
+      return exitCode === 0 ? `*${table}\n${stdout}COMMIT\n` : undefined;
+    };
+    const listed = await Promise.all(places.map(list));
+    if (listed.includes(undefined)) return undefined;
+    try {
+      return parseRestore(listed.join(""), { family, file: tool });
+    } catch (error) {
+      // Whoever lists all rules tells it.
+      if (!(error instanceof InputError)) throw error;
+      return undefined;
+    }
   }
 
   /** @returns undefined where there can be no rules */

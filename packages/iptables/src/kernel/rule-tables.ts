@@ -34,13 +34,23 @@ export interface PrintedRules {
   read(options: Pick<SaveOptions, "planned">): SavedRules;
 }
 
+export interface ChainPlace {
+  readonly table: string;
+  readonly chain: string;
+}
+
 /** The rules of a host as tables: what `iptables-save` shows and `iptables-restore` changes, everybody's rules included. */
 export interface RuleTables {
   /** How logs and errors call it, for instance `iptables-nft`. */
   readonly name: string;
   /** Every table of the family that there is. */
   save(family: Family, options: SaveOptions): Promise<SavedRules>;
-  /** The same in two steps, for whoever may do without the second. */
+  /** Some chains alone, and nothing of the others; undefined where they cannot be read, or it takes no less than to list all. */
+  readChains?(
+    family: Family,
+    options: Interruptible & { readonly places: readonly ChainPlace[] },
+  ): Promise<RuleSet | undefined>;
+  /** The same as `save` in two steps, for whoever may do without the second. */
   print?(family: Family, options: Interruptible): Promise<PrintedRules>;
   /**
    * Changes one table, whole or not at all. Not interrupted: a change that went in must be known to have gone in.
