@@ -53,7 +53,7 @@ export { collectSnapshot } from "./snapshot/collect-snapshot.ts";
 export * from "./snapshot/host-snapshot.ts";
 export type { UnreadPart } from "./snapshot/read-part.ts";
 export * from "./snapshot/read-snapshot.ts";
-export { explainCrash } from "./tools/explain-crash.ts";
+export { explainCrash, explaining } from "./tools/explain-crash.ts";
 export * from "./tools/kept-tool.ts";
 export * from "./tools/monitor-command.ts";
 export { nftVersion } from "./tools/nft-version.ts";

@@ -107,6 +107,7 @@ export class HostAgent {
 
   async #start(): Promise<void> {
     const { logger, source, guardLeast, minSyncMs } = this.#options;
+    this.#opened.use(this.#tools);
     const directory = await makeRuntimeDirectory();
     const place = await HostPlace.take(directory, { takesOver: this.#options.takesOver === true });
     this.#opened.use(place);

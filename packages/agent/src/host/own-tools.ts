@@ -1,5 +1,5 @@
 import { readlinkSync } from "node:fs";
-import type { Machine, ToolRunner, ToolStarter } from "@svcproxy/host";
+import { explaining, type Machine, type ToolRunner, type ToolStarter } from "@svcproxy/host";
 import type { Writer } from "./change-monitors.ts";
 
 /** Number of the first pid namespace: only there the kernel's pids are ours. @see include/linux/proc_ns.h, PROC_PID_INIT_INO */
@@ -14,9 +14,10 @@ const REMEMBERED = 1_000;
 /** Programs that change rules. */
 const RULE_TOOL = /^(?:nft|x?(?:ip6?|eb|arp)?tables)\b/;
 
-/** The tools that this process starts, so that what they do is told from what others do. */
-export class OwnTools {
+/** The tools that this process starts, by way of a shell as it is large, so that what they do is told from what others do. */
+export class OwnTools implements AsyncDisposable {
   readonly machine: Machine;
+  readonly #shell: ToolStarter;
   readonly #pids = new Set<number>();
   readonly #knowsPids: boolean;
   #running = 0;
@@ -24,9 +25,10 @@ export class OwnTools {
 
   constructor(machine: Machine, { knowsPids = isInFirstPidNamespace() }: { readonly knowsPids?: boolean } = {}) {
     this.#knowsPids = knowsPids;
+    this.#shell = machine.startTools({});
     this.machine = {
       ...machine,
-      run: this.#remembering(machine.run),
+      run: this.#remembering(explaining(this.#shell.run)),
       startTools: (options) => {
         const starter = machine.startTools(options);
         const dispose = () => starter[Symbol.asyncDispose]();
@@ -82,6 +84,10 @@ export class OwnTools {
     if (this.#knowsPids) return pid !== undefined && this.#pids.has(pid);
     const isAtWork = this.#running > 0 || performance.now() - this.#lastEndMs < WORD_DELAY_MS;
     return isAtWork && RULE_TOOL.test(program);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#shell[Symbol.asyncDispose]();
   }
 
   #remember(pid: number): void {

@@ -1,19 +1,24 @@
 import { EnvironmentError, visible } from "@svcproxy/topology";
 import { type ForeignNft, findForeignNfts } from "../live-rules/foreign-nft.ts";
 import { nftVersion } from "./nft-version.ts";
-import { EndedTool, runTool, type ToolOptions, type ToolOutput, type ToolRunner } from "./run-tool.ts";
+import { EndedTool, runTool, type ToolRunner } from "./run-tool.ts";
 
 /** Signals by which the kernel ends a program for a fault of its own; by others somebody ended it. */
 const CRASHES: ReadonlySet<string> = new Set(["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL"]);
 
 /** The same as `runTool`, but that an nft that crashes is explained. */
-export async function runExplained(tool: string, args: readonly string[], options?: ToolOptions): Promise<ToolOutput> {
-  try {
-    return await runTool(tool, args, options);
-  } catch (error) {
-    if (tool !== "nft" || !(error instanceof EndedTool)) throw error;
-    throw await explainCrash(error, runTool);
-  }
+export const runExplained = explaining(runTool);
+
+/** Runs tools by way of `run`; an nft that crashes is explained. */
+export function explaining(run: ToolRunner): ToolRunner {
+  return async (tool, args, options) => {
+    try {
+      return await run(tool, args, options);
+    } catch (error) {
+      if (tool !== "nft" || !(error instanceof EndedTool)) throw error;
+      throw await explainCrash(error, run);
+    }
+  };
 }
 
 /**
