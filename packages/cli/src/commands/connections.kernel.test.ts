@@ -2,7 +2,8 @@ import { join } from "node:path";
 import type { Connections } from "@svcproxy/host";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { describe, test } from "vitest";
-import { type HostProgram, ProxyHost } from "../testing/proxy-host.ts";
+import { endOf, runAgent, svcproxy } from "../testing/agent-host.ts";
+import { ProxyHost } from "../testing/proxy-host.ts";
 
 const reason = whyNoKernelTests(["ip", "nft", "iptables-nft", "conntrack"]);
 
@@ -27,7 +28,7 @@ describe.skipIf(reason !== undefined)(
   () => {
     test.for(["nftables", "iptables", "userspace"])("tells who is connected by %s", async (dataPath, { expect }) => {
       await using host = await openHost();
-      runAgent(host, dataPath);
+      runAgent(host, ["--data-path", dataPath]);
       await connectClients(host);
       const web = await connectionsOf(host, ["web"]);
       expect(web).toMatchObject({ total: 3, unknown: [] });
@@ -60,7 +61,7 @@ describe.skipIf(reason !== undefined)(
       "each service has its metrics with %s",
       async (dataPath, { expect }) => {
         await using host = await openHost();
-        runAgent(host, dataPath, ["--traffic-counters", "--service-series", "2"]);
+        runAgent(host, ["--data-path", dataPath, "--traffic-counters", "--service-series", "2"]);
         await connectClients(host);
         const metrics = await metricsOf(host);
         const web = 'service="default/web",port_name="http",protocol="tcp"';
@@ -128,7 +129,7 @@ describe.skipIf(reason !== undefined)(
     test("what the kernel does not note is named, with the setting", async ({ expect }) => {
       await using host = await openHost();
       await host.shell("sysctl -qw net.netfilter.nf_conntrack_acct=0 net.netfilter.nf_conntrack_timestamp=0");
-      runAgent(host, "nftables");
+      runAgent(host, ["--data-path", "nftables"]);
       await connectClients(host);
       const { stdout, stderr } = await endOf(svcproxy(host, ["connections", "web"]));
       expect(stdout).toMatch(/10\.100\.0\.1:80 +10\.5\.75\.2:3000 +established +- +- +-$/m);
@@ -183,22 +184,6 @@ async function connectClients(host: ProxyHost): Promise<void> {
   await clients.says("connected");
 }
 
-function svcproxy(host: ProxyHost, args: readonly string[], environment: readonly string[] = []): HostProgram {
-  return host.svcproxy(args, ["env", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`, ...environment]);
-}
-
-function runAgent(host: ProxyHost, dataPath: string, flags: readonly string[] = []): HostProgram {
-  return svcproxy(host, [
-    "run",
-    join(host.folder, "topology.yaml"),
-    "--host",
-    "one",
-    "--data-path",
-    dataPath,
-    ...flags,
-  ]);
-}
-
 /** What the agent tells scrapers. */
 async function metricsOf(host: ProxyHost): Promise<string> {
   const scraper = host.startScript(
@@ -211,10 +196,6 @@ async function metricsOf(host: ProxyHost): Promise<string> {
 function sampleOf(metrics: string, series: string): number {
   const line = metrics.split("\n").find((text) => text.startsWith(`${series} `));
   return Number(line?.slice(series.length));
-}
-
-async function endOf(program: HostProgram) {
-  return { code: await program.end(), stdout: program.stdout, stderr: program.stderr };
 }
 
 async function connectionsOf(host: ProxyHost, args: readonly string[]): Promise<Connections> {

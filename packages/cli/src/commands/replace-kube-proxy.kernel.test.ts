@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { describe, test } from "vitest";
+import { runAgent, svcproxy } from "../testing/agent-host.ts";
 import { type HostProgram, ProxyHost } from "../testing/proxy-host.ts";
 
 const reason = whyNoKernelTests(["ip", "nft", "iptables-nft", "iptables-legacy"]);
@@ -81,11 +82,11 @@ describe.skipIf(reason !== undefined)(
       async (mode, { expect }) => {
         await using host = await openHost();
         await host.shell(RULES[mode]);
-        const rulesAlone = run(host);
+        const rulesAlone = runAgent(host);
         expect(await rulesAlone.end()).toBe(1);
         expect(rulesAlone.stderr).toMatch(/the rules of a kube-proxy serve this host.*--replace kube-proxy/s);
         const kubeProxy = await startKubeProxy(host);
-        const beside = run(host);
+        const beside = runAgent(host);
         expect(await beside.end()).toBe(1);
         expect(beside.stderr).toContain(`kube-proxy serves this host (process ${kubeProxy.pid}, port 10256`);
         expect(await host.shell("nft list tables")).not.toContain("svcproxy");
@@ -103,7 +104,14 @@ describe.skipIf(reason !== undefined)(
       const kubeProxy = await startKubeProxy(host);
       const client = startClient(host);
       await client.says("connected");
-      const agent = run(host, ["--data-path", dataPath, "--replace", "kube-proxy", "--config", join(host.folder, "c")]);
+      const agent = runAgent(host, [
+        "--data-path",
+        dataPath,
+        "--replace",
+        "kube-proxy",
+        "--config",
+        join(host.folder, "c"),
+      ]);
       await agent.says("kube-proxy still runs here");
       if (dataPath === "nftables") await agent.says('"following"');
       await host.shell("sleep 2");
@@ -144,7 +152,7 @@ describe.skipIf(reason !== undefined)(
       expect,
     }) => {
       await using host = await openHost();
-      const agent = run(host, ["--data-path", "iptables", "--config", join(host.folder, "c")]);
+      const agent = runAgent(host, ["--data-path", "iptables", "--config", join(host.folder, "c")]);
       await agent.says('"following"');
       await agent.kill("SIGTERM");
       expect(await host.shell("iptables-nft-save")).toContain("svcproxy: kubernetes service portals");
@@ -163,7 +171,7 @@ describe.skipIf(reason !== undefined)(
 
     test("--give-back waits for kube-proxy, and takes nothing away before", async ({ expect }) => {
       await using host = await openHost();
-      const agent = run(host);
+      const agent = runAgent(host);
       await agent.says('"following"');
       await agent.kill("SIGTERM");
       const giving = svcproxy(host, ["run", "kubernetes", "--give-back"]);
@@ -186,14 +194,6 @@ async function openHost(): Promise<ProxyHost> {
     ip route add 10.100.0.0/16 dev cni0
     printf '%s' '{ "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration" }' > ${host.folder}/c`);
   return host;
-}
-
-function svcproxy(host: ProxyHost, args: readonly string[]): HostProgram {
-  return host.svcproxy(args, ["env", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`]);
-}
-
-function run(host: ProxyHost, flags: readonly string[] = []): HostProgram {
-  return svcproxy(host, ["run", join(host.folder, "topology.yaml"), "--host", "one", ...flags]);
 }
 
 /** A program of its name, with its ports and what they answer. */

@@ -2,6 +2,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { describe, type ExpectStatic, test } from "vitest";
+import { endOf, runAgent, svcproxy } from "../testing/agent-host.ts";
 import { ECHO, holdConnection } from "../testing/held-connection.ts";
 import { type HostProgram, ProxyHost, until } from "../testing/proxy-host.ts";
 
@@ -30,7 +31,7 @@ describe.skipIf(reason !== undefined)(
       "%s serves on whatever becomes of the file, and status --watch and connections tell of it; what takes most away is held back",
       async (dataPath, { expect }) => {
         await using host = await startHost();
-        const agent = runAgent(host, dataPath);
+        const agent = runAgent(host, ["--data-path", dataPath]);
         await hasState(host, "following");
         const watch = svcproxy(host, ["status", "--watch"]);
         const held = await holdConnection(host, VIP);
@@ -75,7 +76,7 @@ describe.skipIf(reason !== undefined)(
       "with $dataPath, what `$deed` took is served again, counted and named",
       async ({ dataPath, deed, program }, { expect }) => {
         await using host = await startHost();
-        runAgent(host, dataPath);
+        runAgent(host, ["--data-path", dataPath]);
         await hasState(host, "following");
         await isTold(host);
         const before = await dump(host, dataPath);
@@ -104,7 +105,7 @@ describe.skipIf(reason !== undefined)(
       "with %s, who undoes what is mended again and again is let be, and named; then all is served again",
       async (dataPath, { expect }) => {
         await using host = await startHost();
-        runAgent(host, dataPath);
+        runAgent(host, ["--data-path", dataPath]);
         await hasState(host, "following");
         await isTold(host);
         const [{ deed }] = DEEDS[dataPath];
@@ -124,12 +125,12 @@ describe.skipIf(reason !== undefined)(
       "from %s to userspace, connections that are open stay, no dial is refused, and what holds them goes with the agent",
       async (dataPath, { expect }) => {
         await using host = await startHost();
-        const before = runAgent(host, dataPath);
+        const before = runAgent(host, ["--data-path", dataPath]);
         await hasState(host, "following");
         const held = await holdConnection(host, VIP);
         const dialler = await dialWithoutPause(host);
         expect(await before.kill("SIGTERM")).toBe(0);
-        const agent = runAgent(host, "userspace");
+        const agent = runAgent(host, ["--data-path", "userspace"]);
         await agent.says(`removed ours from ${dataPath}`);
         await isServed(host);
         held.signal("SIGUSR2");
@@ -156,14 +157,14 @@ describe.skipIf(reason !== undefined)(
         endpoints: ["10.5.0.2:80"],
       };
       await using host = await startHost({ hosts, services: [...services, sctp, taken] });
-      const before = runAgent(host, "nftables");
+      const before = runAgent(host, ["--data-path", "nftables"]);
       await hasState(host, "degraded");
       await until(
         async () => "looked" in (await statusOf(host)),
         () => "nobody looks at what keeps services from clients",
       );
       expect(await before.kill("SIGTERM")).toBe(0);
-      const agent = runAgent(host, "userspace");
+      const agent = runAgent(host, ["--data-path", "userspace"]);
       await agent.says("removed ours from nftables");
       const { ports = [] } = await statusOf(host);
       expect(ports.map((port) => Reflect.get(Object(port), "state")).sort()).toEqual(["failed", "in-force", "refused"]);
@@ -172,12 +173,13 @@ describe.skipIf(reason !== undefined)(
 
     test("userspace, told to end, says how many connections it waits for", async ({ expect }) => {
       await using host = await startHost();
-      const agent = runAgent(host, "userspace");
+      const agent = runAgent(host, ["--data-path", "userspace"]);
       await hasState(host, "following");
       const held = await holdConnection(host, VIP);
       agent.signal("SIGTERM");
-      await hasState(host, "stopping");
-      expect(await statusOf(host)).toMatchObject({ draining: { connections: 1, udpSessions: 0 } });
+      await expect
+        .poll(() => statusOf(host))
+        .toMatchObject({ state: "stopping", draining: { connections: 1, udpSessions: 0 } });
       const stdout = await outputOf(host, ["status"]);
       expect(stdout).toContain("services   no new connections; 1 connections and 0 UDP sessions are left, for ");
       await held.kill("SIGTERM");
@@ -188,7 +190,7 @@ describe.skipIf(reason !== undefined)(
       expect,
     }) => {
       await using host = await startHost();
-      let agent = runAgent(host, "userspace");
+      let agent = runAgent(host, ["--data-path", "userspace"]);
       await hasState(host, "following");
       for (const isFirst of [true, false]) {
         const held = await holdConnection(host, VIP);
@@ -201,7 +203,7 @@ describe.skipIf(reason !== undefined)(
         );
         await noHelperIsLeft(host);
         if (isFirst) await isNamed(expect, host);
-        agent = runAgent(host, "userspace");
+        agent = runAgent(host, ["--data-path", "userspace"]);
         await hasState(host, "following");
         const dialler = await dialWithoutPause(host);
         await dialler.kill("SIGTERM");
@@ -255,18 +257,8 @@ function topologyOf(services: number) {
   };
 }
 
-function svcproxy(host: ProxyHost, args: readonly string[]): HostProgram {
-  return host.svcproxy(args, ["env", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`]);
-}
-
-function runAgent(host: ProxyHost, dataPath: string): HostProgram {
-  return svcproxy(host, ["run", join(host.folder, "topology.yaml"), "--host", "one", "--data-path", dataPath]);
-}
-
 async function outputOf(host: ProxyHost, args: readonly string[]): Promise<string> {
-  const program = svcproxy(host, args);
-  await program.end();
-  return program.stdout;
+  return (await endOf(svcproxy(host, args))).stdout;
 }
 
 interface Status {

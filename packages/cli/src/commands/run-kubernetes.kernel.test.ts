@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { ClusterState } from "@svcproxy/agent/testing";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { describe, test } from "vitest";
+import { svcproxy } from "../testing/agent-host.ts";
 import { type HostProgram, ProxyHost, until } from "../testing/proxy-host.ts";
 
 const reason = whyNoKernelTests(["ip", "nft", "iptables-nft", "iptables-legacy"]);
@@ -183,10 +184,6 @@ async function writeCluster(host: ProxyHost, state: ClusterState): Promise<void>
   const path = join(host.folder, "cluster.json");
   await writeFile(`${path}.new`, JSON.stringify(state));
   await rename(`${path}.new`, path);
-}
-
-function svcproxy(host: ProxyHost, args: readonly string[]): HostProgram {
-  return host.svcproxy(args, ["env", "-u", "KUBECONFIG", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`]);
 }
 
 function runNode(host: ProxyHost): HostProgram {

@@ -2,7 +2,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { describe, test } from "vitest";
-import { type HostProgram, ProxyHost, until } from "../testing/proxy-host.ts";
+import { runAgent, statusOf } from "../testing/agent-host.ts";
+import { ProxyHost, until } from "../testing/proxy-host.ts";
 
 const reason = whyNoKernelTests(["ip", "nft", "iptables-nft"]);
 
@@ -33,7 +34,7 @@ describe.skipIf(reason !== undefined)(
       "with %s a restart changes nothing but the lease of its tables: the kernel tells of no other change",
       async (dataPath, { expect }) => {
         await using host = await openHost();
-        const first = runAgent(host, dataPath);
+        const first = runAgent(host, ["--data-path", dataPath]);
         await isFollowing(host);
         const monitor = host.start(["nft", "monitor"]);
         const probe = async (table: string) => {
@@ -48,7 +49,7 @@ describe.skipIf(reason !== undefined)(
         await probe("before");
         const begin = monitor.stdout.length;
         expect(await first.kill("SIGTERM")).toBe(0);
-        runAgent(host, dataPath);
+        runAgent(host, ["--data-path", dataPath]);
         await isFollowing(host);
         await probe("after");
         const told = monitor.stdout
@@ -62,7 +63,7 @@ describe.skipIf(reason !== undefined)(
     test("told to end while it starts, it ends", async ({ expect }) => {
       await using host = await openHost();
       for (const pauseMs of [40, 80, 120, 160, 200, 250, 300, 400]) {
-        const agent = runAgent(host, "nftables");
+        const agent = runAgent(host, ["--data-path", "nftables"]);
         await delay(pauseMs);
         // Before it listens to signals, one ends it as it ends any program.
         expect([0, "SIGTERM"]).toContain(await agent.kill("SIGTERM"));
@@ -78,7 +79,7 @@ describe.skipIf(reason !== undefined)(
       },
     ])("--cleanup-on-exit leaves nothing of $dataPath", async ({ dataPath, left, ours }, { expect }) => {
       await using host = await openHost();
-      const agent = runAgent(host, dataPath, ["--cleanup-on-exit"]);
+      const agent = runAgent(host, ["--data-path", dataPath, "--cleanup-on-exit"]);
       await isFollowing(host);
       expect(await host.shell(left)).toMatch(ours);
       expect(await agent.kill("SIGTERM")).toBe(0);
@@ -89,7 +90,7 @@ describe.skipIf(reason !== undefined)(
       expect,
     }) => {
       await using host = await openHost();
-      runAgent(host, "nftables", ["--socket-group", "0"]);
+      runAgent(host, ["--data-path", "nftables", "--socket-group", "0"]);
       await isFollowing(host);
       expect(await fetchIn(host, "http://192.0.2.1:32100/")).toEqual([
         503,
@@ -97,7 +98,7 @@ describe.skipIf(reason !== undefined)(
       ]);
       await host.writeTopology("services: [");
       await until(
-        async () => (await stateOf(host)) === "degraded",
+        async () => (await statusOf(host))["state"] === "degraded",
         () => "it is not degraded",
       );
       for (const path of ["healthz", "livez"]) {
@@ -152,31 +153,9 @@ async function openHost(): Promise<ProxyHost> {
   return host;
 }
 
-function svcproxy(host: ProxyHost, args: readonly string[]): HostProgram {
-  return host.svcproxy(args, ["env", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`]);
-}
-
-function runAgent(host: ProxyHost, dataPath: string, flags: readonly string[] = []): HostProgram {
-  return svcproxy(host, [
-    "run",
-    join(host.folder, "topology.yaml"),
-    "--host",
-    "one",
-    "--data-path",
-    dataPath,
-    ...flags,
-  ]);
-}
-
-async function stateOf(host: ProxyHost): Promise<unknown> {
-  const status = svcproxy(host, ["status", "--json"]);
-  await status.end();
-  return status.stdout === "" ? undefined : JSON.parse(status.stdout).state;
-}
-
 async function isFollowing(host: ProxyHost): Promise<void> {
   await until(
-    async () => (await stateOf(host)) === "following",
+    async () => (await statusOf(host))["state"] === "following",
     () => "it is not following",
   );
 }

@@ -2,6 +2,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { whyNoKernelTests } from "@svcproxy/lab";
 import { describe, test } from "vitest";
+import { endOf, hasState, runAgent, statusOf, svcproxy } from "../testing/agent-host.ts";
 import { type HostProgram, ProxyHost, until } from "../testing/proxy-host.ts";
 
 const reason = whyNoKernelTests(["ip", "nft", "iptables-nft", "iptables-legacy"]);
@@ -428,35 +429,6 @@ function topologyOf(services: number) {
       endpoints: [`10.5.75.${index + 2}:3000`],
     })),
   };
-}
-
-function svcproxy(host: ProxyHost, args: readonly string[], environment: readonly string[] = []): HostProgram {
-  return host.svcproxy(args, ["env", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`, ...environment]);
-}
-
-function runAgent(host: ProxyHost, flags: readonly string[] = [], environment: readonly string[] = []): HostProgram {
-  return svcproxy(host, ["run", join(host.folder, "topology.yaml"), "--host", "one", ...flags], environment);
-}
-
-async function endOf(program: HostProgram) {
-  return { code: await program.end(), stdout: program.stdout, stderr: program.stderr };
-}
-
-/** What `svcproxy status --json` prints; nothing where no agent answers. */
-async function statusOf(host: ProxyHost): Promise<Readonly<Record<string, unknown>>> {
-  const { stdout } = await endOf(svcproxy(host, ["status", "--json"]));
-  return stdout === "" ? {} : JSON.parse(stdout);
-}
-
-async function hasState(host: ProxyHost, state: string): Promise<void> {
-  let last: unknown;
-  await until(
-    async () => {
-      last = await statusOf(host);
-      return typeof last === "object" && last !== null && "state" in last && last.state === state;
-    },
-    () => `it is not ${state}: ${JSON.stringify(last)}`,
-  );
 }
 
 /** Waits until the kernel tells the agent of changes, and gives it time to look for what came before. */

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createNetworkNamespace, type NetworkNamespace, whyNoKernelTests } from "@svcproxy/lab";
 import { describe, test } from "vitest";
+import { svcproxy } from "../testing/agent-host.ts";
 import { type HostProgram, ProxyHost, until } from "../testing/proxy-host.ts";
 
 const reason = whyNoKernelTests(["ip", "nft", "iptables-nft", "iptables-legacy"]);
@@ -216,10 +217,6 @@ for pair in sys.argv[1:]:
     s.close()`,
     ...pairs,
   ]);
-}
-
-function svcproxy(host: ProxyHost, args: readonly string[]): HostProgram {
-  return host.svcproxy(args, ["env", `RUNTIME_DIRECTORY=${join(host.folder, "run")}`]);
 }
 
 async function startWatch(host: ProxyHost, flags: readonly string[]): Promise<HostProgram> {
