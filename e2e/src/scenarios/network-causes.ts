@@ -291,4 +291,20 @@ export const NETWORK_CAUSES: readonly InjectedCause[] = [
     concerns: byRules,
     isAnywhere: true,
   },
+  {
+    name: "a second pod of one address",
+    on: "cloudos1",
+    inject: `
+unshare -n sleep 900 >/dev/null 2>&1 & pod=$!
+echo $pod > /run/second.pid
+while [ "$(readlink /proc/$pod/ns/net)" = "$(readlink /proc/$$/ns/net)" ]; do sleep 0.1; done
+ip link add second type veth peer name eth0 netns $pod
+ip link set second master cni0 up && bridge link set dev second hairpin on
+nsenter -t $pod -n sh -c "ip link set lo up; ip addr add 10.5.75.2/24 dev eth0; ip link set eth0 up; ip route add default via 10.5.75.1"`,
+    undo: "kill $(cat /run/second.pid); ip link del second 2>/dev/null; ip neigh flush dev cni0; true",
+    code: "ADDRESS_TWICE",
+    evidence: /2 ports of cni0 lead to namespaces that have it/,
+    heals: false, // which of the two is to have it, nobody but their owners knows
+    isAnywhere: true,
+  },
 ];
