@@ -14,6 +14,13 @@ export { Registration, type RegistrationOptions } from "./etcd/register/registra
 export { EtcdSource, type EtcdSourceOptions } from "./etcd/source/etcd-source.ts";
 export { StatusKeeper } from "./etcd/status-keeper.ts";
 export { FileSource, type FileSourceOptions } from "./files/file-source.ts";
+export { ServiceCounterReader, type ServiceCounters } from "./host/counters/service-counters.ts";
+export { HostAgent } from "./host/host-agent.ts";
+export type { HostAgentOptions } from "./host/host-agent-options.ts";
+export { type HostAgentStatus, isHostAgentStatus } from "./host/host-agent-status.ts";
+export type { AgentRules } from "./host/pages/agent-rules.ts";
+export { portsOf, renderHostAgentStatus } from "./host/pages/render-host-agent-status.ts";
+export { type ToldTopology, topologyOf } from "./host/pages/told-topology.ts";
 export {
   groupId,
   isAgentRunning,
@@ -21,18 +28,11 @@ export {
   lockHost,
   refuseBesideAgent,
   SUCCEEDED_SIGNAL,
-} from "./host/agent-place.ts";
-export type { AgentRules } from "./host/agent-rules.ts";
-export { askAgent } from "./host/ask-agent.ts";
-export { ServiceCounterReader, type ServiceCounters } from "./host/counters/service-counters.ts";
-export { HostAgent } from "./host/host-agent.ts";
-export type { HostAgentOptions } from "./host/host-agent-options.ts";
-export { type HostAgentStatus, isHostAgentStatus } from "./host/host-agent-status.ts";
-export { setOomScore } from "./host/oom-score.ts";
-export { portsOf, renderHostAgentStatus } from "./host/render-host-agent-status.ts";
+} from "./host/place/agent-place.ts";
+export { askAgent } from "./host/place/ask-agent.ts";
+export { setOomScore } from "./host/process/oom-score.ts";
+export { keepHeapSmall } from "./host/process/tune-v8.ts";
 export type { ServiceDetail } from "./host/service-book.ts";
-export { type ToldTopology, topologyOf } from "./host/told-topology.ts";
-export { keepHeapSmall } from "./host/tune-v8.ts";
 export { type GiveBackOptions, giveBack } from "./kube-proxy/give-back.ts";
 export { ApiClient } from "./kubernetes/api-client.ts";
 export { KubernetesSource, type KubernetesSourceOptions } from "./kubernetes/kubernetes-source.ts";

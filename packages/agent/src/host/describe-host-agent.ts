@@ -1,12 +1,12 @@
 import process from "node:process";
 import type { Problem } from "@svcproxy/topology";
 import type { AgentStatus } from "../agent-status.ts";
-import type { ChosenDataPath } from "./choose-data-path.ts";
-import type { DriftKeeper } from "./drift-keeper.ts";
+import type { DriftKeeper } from "./changes/drift-keeper.ts";
+import type { KernelWatch } from "./changes/kernel-watch.ts";
+import type { ChosenDataPath } from "./data-path/choose-data-path.ts";
 import type { Findings } from "./findings-keeper.ts";
 import type { GuardStatus, HostAgentStatus, KernelStatus } from "./host-agent-status.ts";
 import type { InForce } from "./in-force.ts";
-import type { KernelWatch } from "./kernel-watch.ts";
 
 /** What the status of a host's agent is made of. */
 export interface HostAgentFacts {

@@ -2,7 +2,7 @@ import type { DataPathName, FoundKubeProxy } from "@svcproxy/host";
 import type { HostPlan, Problem, Topology } from "@svcproxy/topology";
 import type { Logger } from "pino";
 import type { Source } from "../source.ts";
-import type { Address } from "./agent-servers.ts";
+import type { Address } from "./pages/agent-servers.ts";
 
 export interface HostAgentOptions {
   readonly version: string;

@@ -1,7 +1,7 @@
 import type { DataPathName } from "@svcproxy/host";
 import type { Draining, Generation } from "@svcproxy/userspace";
 import type { AgentStatus } from "../agent-status.ts";
-import type { ApplyTimes } from "./apply-times.ts";
+import type { ApplyTimes } from "./metrics/apply-times.ts";
 
 /** What `/v1/status` answers and `svcproxy status --json` prints; it may gain members, none changes its meaning. */
 export interface HostAgentStatus extends AgentStatus {

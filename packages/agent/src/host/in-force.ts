@@ -9,8 +9,8 @@ import {
   addApply,
   NO_APPLIES,
   PROGRAMMING_TIME_BUCKETS_SECONDS,
-} from "./apply-times.ts";
-import type { MeasuredWork } from "./measured-work.ts";
+} from "./metrics/apply-times.ts";
+import type { MeasuredWork } from "./metrics/measured-work.ts";
 import { ServiceBook, type ServiceDetail } from "./service-book.ts";
 
 /** The plan that is carried out, and what carrying plans out took so far. */

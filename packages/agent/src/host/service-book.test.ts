@@ -2,7 +2,7 @@ import type { ServicePortStatus } from "@svcproxy/host";
 import { EnvironmentError, exampleTopology, planHost, problemOfError } from "@svcproxy/topology";
 import { beforeEach, expect, test, vi } from "vitest";
 import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
-import { renderHostAgentStatus } from "./render-host-agent-status.ts";
+import { renderHostAgentStatus } from "./pages/render-host-agent-status.ts";
 import { ServiceBook } from "./service-book.ts";
 
 const plan = planHost(exampleTopology().topology, { host: "cloudos1" });

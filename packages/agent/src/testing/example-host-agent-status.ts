@@ -1,5 +1,5 @@
-import { NO_APPLIES } from "../host/apply-times.ts";
 import type { HostAgentStatus } from "../host/host-agent-status.ts";
+import { NO_APPLIES } from "../host/metrics/apply-times.ts";
 
 /** An agent that follows a file with one service. */
 export function exampleHostAgentStatus(): HostAgentStatus {

@@ -4,9 +4,9 @@ import {
   addApply,
   NO_APPLIES,
   PROGRAMMING_TIME_BUCKETS_SECONDS,
-} from "../host/apply-times.ts";
-import type { MeasuredAgent } from "../host/measured-agent.ts";
-import type { MeasuredWork } from "../host/measured-work.ts";
+} from "../host/metrics/apply-times.ts";
+import type { MeasuredAgent } from "../host/metrics/measured-agent.ts";
+import type { MeasuredWork } from "../host/metrics/measured-work.ts";
 import { addTime, noTimes } from "../observe/times.ts";
 import { exampleHostAgentStatus } from "./example-host-agent-status.ts";
 

@@ -1,6 +1,6 @@
 import { exampleTopology, type Topology } from "@svcproxy/topology";
 import { expect, test } from "vitest";
-import { shareUnchanged } from "../share-unchanged.ts";
+import { shareUnchanged } from "../../share-unchanged.ts";
 import { TopologyTeller, topologyOf } from "./told-topology.ts";
 
 const { topology } = exampleTopology();

@@ -1,15 +1,15 @@
 import type { Machine } from "@svcproxy/host";
 import { UserspaceDataPath } from "@svcproxy/userspace";
 import type { Logger } from "pino";
-import type { Agent } from "../agent.ts";
-import type { Source } from "../source.ts";
+import type { Agent } from "../../agent.ts";
+import type { Source } from "../../source.ts";
+import { ServiceCounterReader } from "../counters/service-counters.ts";
+import type { KeptDataPath } from "../data-path/choose-data-path.ts";
+import type { HostAgentStatus } from "../host-agent-status.ts";
+import type { InForce } from "../in-force.ts";
 import { AgentConnections } from "./agent-connections.ts";
 import type { AskedAgent } from "./agent-pages.ts";
 import { readAgentRules } from "./agent-rules.ts";
-import type { KeptDataPath } from "./choose-data-path.ts";
-import { ServiceCounterReader } from "./counters/service-counters.ts";
-import type { HostAgentStatus } from "./host-agent-status.ts";
-import type { InForce } from "./in-force.ts";
 import { TopologyTeller } from "./told-topology.ts";
 
 export interface QuestionOptions {

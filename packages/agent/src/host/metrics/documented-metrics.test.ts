@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
-import { renderMetrics } from "../observe/render-metrics.ts";
-import { exampleMeasuredAgent } from "../testing/example-measured-agent.ts";
-import { USERSPACE_METRICS } from "../userspace/userspace-metrics.ts";
+import { renderMetrics } from "../../observe/render-metrics.ts";
+import { exampleMeasuredAgent } from "../../testing/example-measured-agent.ts";
+import { USERSPACE_METRICS } from "../../userspace/userspace-metrics.ts";
 import { AGENT_METRICS } from "./agent-metrics.ts";
 
-const DOCUMENT = resolve(import.meta.dirname, "../../../../docs/metrics.md");
+const DOCUMENT = resolve(import.meta.dirname, "../../../../../docs/metrics.md");
 
 /** What kube-proxy 1.37 registers with Prometheus, in whatever mode, of its own subsystem. */
 const OF_KUBE_PROXY = [

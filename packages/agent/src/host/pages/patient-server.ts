@@ -1,5 +1,5 @@
 import { EnvironmentError, type Problem, problemOfError } from "@svcproxy/topology";
-import type { PageServer } from "../observe/page-server.ts";
+import type { PageServer } from "../../observe/page-server.ts";
 
 /** A port that another program has is tried again so often. */
 const RETRY_MS = 1_000;

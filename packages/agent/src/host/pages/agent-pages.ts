@@ -2,17 +2,17 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ConnectionQuestion, Connections } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
-import { JSON_TYPE, type Page, type Pages, TEXT } from "../observe/page-server.ts";
-import { METRICS_CONTENT_TYPE, renderMetrics } from "../observe/render-metrics.ts";
-import { AGENT_METRICS } from "./agent-metrics.ts";
+import { JSON_TYPE, type Page, type Pages, TEXT } from "../../observe/page-server.ts";
+import { METRICS_CONTENT_TYPE, renderMetrics } from "../../observe/render-metrics.ts";
+import type { ServiceCounters } from "../counters/service-counters.ts";
+import type { MeasuredServices } from "../counters/service-metrics.ts";
+import type { HostAgentStatus } from "../host-agent-status.ts";
+import { AGENT_METRICS } from "../metrics/agent-metrics.ts";
+import type { MeasuredWork } from "../metrics/measured-work.ts";
+import type { ServiceDetail } from "../service-book.ts";
 import type { AgentRules } from "./agent-rules.ts";
-import type { ServiceCounters } from "./counters/service-counters.ts";
-import type { MeasuredServices } from "./counters/service-metrics.ts";
 import { healthBody } from "./health-body.ts";
-import type { HostAgentStatus } from "./host-agent-status.ts";
-import type { MeasuredWork } from "./measured-work.ts";
 import { renderStatusz } from "./render-statusz.ts";
-import type { ServiceDetail } from "./service-book.ts";
 import type { ToldTopology } from "./told-topology.ts";
 
 /** What the pages ask of an agent. */

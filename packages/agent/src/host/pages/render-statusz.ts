@@ -1,6 +1,6 @@
 import process from "node:process";
 import { visible } from "@svcproxy/topology";
-import type { HostAgentStatus } from "./host-agent-status.ts";
+import type { HostAgentStatus } from "../host-agent-status.ts";
 
 /**
  * `/statusz` as Kubernetes' components answer it, for people; what is ours stands behind it.

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
+import { exampleHostAgentStatus } from "../../testing/example-host-agent-status.ts";
 import { healthBody } from "./health-body.ts";
 
 const NOW = new Date("2026-01-01T00:10:00.000Z");

@@ -1,7 +1,7 @@
 import { lstat } from "node:fs/promises";
 import { repeat, unlessSystem } from "@svcproxy/host";
 import type { Logger } from "pino";
-import type { PageServer } from "../observe/page-server.ts";
+import type { PageServer } from "../../observe/page-server.ts";
 
 export interface KeptSocketOptions {
   readonly path: string;

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
-import { renderMetrics } from "../observe/render-metrics.ts";
-import { exampleMeasuredAgent } from "../testing/example-measured-agent.ts";
+import { renderMetrics } from "../../observe/render-metrics.ts";
+import { exampleMeasuredAgent } from "../../testing/example-measured-agent.ts";
 import { AGENT_METRICS } from "./agent-metrics.ts";
 
-const DEPLOY = resolve(import.meta.dirname, "../../../../deploy");
+const DEPLOY = resolve(import.meta.dirname, "../../../../../deploy");
 const FILES = ["grafana/svcproxy.json", "prometheus/svcproxy-alerts.yaml"] as const;
 
 /** Labels that Prometheus adds to whatever it scrapes. */

@@ -1,6 +1,6 @@
-import { type MetricFamily, seconds, single } from "../observe/metric-family.ts";
-import { SERVICE_METRICS } from "./counters/service-metrics.ts";
-import type { HostAgentStatus } from "./host-agent-status.ts";
+import { type MetricFamily, seconds, single } from "../../observe/metric-family.ts";
+import { SERVICE_METRICS } from "../counters/service-metrics.ts";
+import type { HostAgentStatus } from "../host-agent-status.ts";
 import { KUBE_PROXY_METRICS } from "./kube-proxy-metrics.ts";
 import type { MeasuredAgent } from "./measured-agent.ts";
 import { PROCESS_METRICS } from "./process-metrics.ts";

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
-import { type MetricFamily, seconds, single } from "../observe/metric-family.ts";
-import type { HostAgentStatus } from "./host-agent-status.ts";
+import { type MetricFamily, seconds, single } from "../../observe/metric-family.ts";
+import type { HostAgentStatus } from "../host-agent-status.ts";
 
 type Family = MetricFamily<{ readonly status: HostAgentStatus }>;
 

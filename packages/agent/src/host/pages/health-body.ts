@@ -1,5 +1,5 @@
-import { isLate } from "../is-late.ts";
-import type { HostAgentStatus } from "./host-agent-status.ts";
+import { isLate } from "../../is-late.ts";
+import type { HostAgentStatus } from "../host-agent-status.ts";
 
 /** As kube-proxy writes it. */
 const NEVER = "0001-01-01T00:00:00Z";

@@ -1,10 +1,10 @@
 import { type Difference, type Preserved, repeat } from "@svcproxy/host";
 import { EnvironmentError } from "@svcproxy/topology";
 import type { Logger } from "pino";
-import type { AsFound } from "../agent-options.ts";
+import type { AsFound } from "../../agent-options.ts";
+import type { KeptDataPath } from "../data-path/choose-data-path.ts";
+import { LEASE_RENEWAL_MS } from "../host-upkeep.ts";
 import type { Writer } from "./change-monitors.ts";
-import type { KeptDataPath } from "./choose-data-path.ts";
-import { LEASE_RENEWAL_MS } from "./host-upkeep.ts";
 import { KernelWatch, type KernelWatchOptions } from "./kernel-watch.ts";
 
 export interface RulesAsFoundOptions extends Pick<KernelWatchOptions, "isOurs" | "lookMs"> {

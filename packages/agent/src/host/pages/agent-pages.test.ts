@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EnvironmentError, exampleTopology } from "@svcproxy/topology";
 import { expect, onTestFinished, test } from "vitest";
-import { type PagePlace, servePages } from "../observe/page-server.ts";
-import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
-import { exampleMeasuredWork } from "../testing/example-measured-agent.ts";
+import { type PagePlace, servePages } from "../../observe/page-server.ts";
+import { exampleHostAgentStatus } from "../../testing/example-host-agent-status.ts";
+import { exampleMeasuredWork } from "../../testing/example-measured-agent.ts";
+import type { HostAgentStatus } from "../host-agent-status.ts";
 import { AgentPages } from "./agent-pages.ts";
-import type { HostAgentStatus } from "./host-agent-status.ts";
 
 const NO_SERVICES = { ...exampleTopology().topology, ...{ id: "1", host: "one", hosts: [], services: [] } };
 const COUNTERS = {

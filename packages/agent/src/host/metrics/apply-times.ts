@@ -1,4 +1,4 @@
-import { addTime, noTimes, type Times } from "../observe/times.ts";
+import { addTime, noTimes, type Times } from "../../observe/times.ts";
 
 /** kube-proxy's: from a millisecond to 16 s, each twice the one before. */
 export const APPLY_TIME_BUCKETS_SECONDS: readonly number[] = Array.from(

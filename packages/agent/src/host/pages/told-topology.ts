@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { applyListChange, type Host, type ListPart, listChange, type Service, type Topology } from "@svcproxy/topology";
-import { serviceKey } from "../share-unchanged.ts";
+import { serviceKey } from "../../share-unchanged.ts";
 
 /** A topology as an agent tells it: whole, or what makes it of one that it told before. JSON. */
 export interface ToldTopology extends Pick<Topology, "source" | "node"> {

@@ -1,6 +1,6 @@
 import type { Problem } from "@svcproxy/topology";
 import type { Logger } from "pino";
-import { type PagePlace, type Pages, servePages } from "../observe/page-server.ts";
+import { type PagePlace, type Pages, servePages } from "../../observe/page-server.ts";
 import type { AgentPages } from "./agent-pages.ts";
 import { KeptSocket } from "./kept-socket.ts";
 import { PatientServer } from "./patient-server.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
+import { exampleHostAgentStatus } from "../../testing/example-host-agent-status.ts";
 import { renderHostAgentStatus } from "./render-host-agent-status.ts";
 
 const NOW = Date.parse("2026-01-01T00:02:00.000Z");

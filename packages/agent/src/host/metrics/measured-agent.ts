@@ -1,5 +1,5 @@
-import type { MeasuredServices } from "./counters/service-metrics.ts";
-import type { HostAgentStatus } from "./host-agent-status.ts";
+import type { MeasuredServices } from "../counters/service-metrics.ts";
+import type { HostAgentStatus } from "../host-agent-status.ts";
 import type { MeasuredWork } from "./measured-work.ts";
 
 /** What the metrics are made of. */

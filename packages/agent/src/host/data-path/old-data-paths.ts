@@ -1,7 +1,7 @@
 import { MissingTool } from "@svcproxy/host";
 import { EnvironmentError, type Problem, problemOfError, problemSentence } from "@svcproxy/topology";
 import type { Logger } from "pino";
-import { RetryTimer } from "../retry-timer.ts";
+import { RetryTimer } from "../../retry-timer.ts";
 import type { KeptDataPath } from "./choose-data-path.ts";
 import type { HeldConnections } from "./held-connections.ts";
 

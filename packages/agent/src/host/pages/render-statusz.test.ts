@@ -1,6 +1,6 @@
 import process from "node:process";
 import { expect, test } from "vitest";
-import { exampleHostAgentStatus } from "../testing/example-host-agent-status.ts";
+import { exampleHostAgentStatus } from "../../testing/example-host-agent-status.ts";
 import { renderStatusz } from "./render-statusz.ts";
 
 test("is the text of Kubernetes' components, with what is ours behind it", () => {

@@ -1,9 +1,9 @@
 import type { DataPathName, RuleCount } from "@svcproxy/host";
 import type { Family } from "@svcproxy/topology";
-import { type MetricFamily, type MetricSample, seconds } from "../observe/metric-family.ts";
-import type { Times } from "../observe/times.ts";
-import type { ObjectChanges } from "../source.ts";
-import type { HostAgentStatus } from "./host-agent-status.ts";
+import { type MetricFamily, type MetricSample, seconds } from "../../observe/metric-family.ts";
+import type { Times } from "../../observe/times.ts";
+import type { ObjectChanges } from "../../source.ts";
+import type { HostAgentStatus } from "../host-agent-status.ts";
 import type { MeasuredAgent } from "./measured-agent.ts";
 
 type Metric = MetricFamily<MeasuredAgent>;

@@ -1,8 +1,8 @@
 import type { ServicePortStatus } from "@svcproxy/host";
 import { formatProblem, visible } from "@svcproxy/topology";
-import type { RefusedStatus } from "../agent-status.ts";
-import type { HostAgentStatus, KernelStatus } from "./host-agent-status.ts";
-import type { ServiceDetail } from "./service-book.ts";
+import type { RefusedStatus } from "../../agent-status.ts";
+import type { HostAgentStatus, KernelStatus } from "../host-agent-status.ts";
+import type { ServiceDetail } from "../service-book.ts";
 
 export interface RenderOptions {
   /** In milliseconds since 1970. */

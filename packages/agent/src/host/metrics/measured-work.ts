@@ -1,9 +1,9 @@
 import type { FamilyCounts, RuleCount } from "@svcproxy/host";
 import type { Family } from "@svcproxy/topology";
 import type { Draining, Generation } from "@svcproxy/userspace";
-import type { RequestCounts } from "../kubernetes/request-counter.ts";
-import type { Times } from "../observe/times.ts";
-import type { ObjectChanges } from "../source.ts";
+import type { RequestCounts } from "../../kubernetes/request-counter.ts";
+import type { Times } from "../../observe/times.ts";
+import type { ObjectChanges } from "../../source.ts";
 import type { ApplyTimes } from "./apply-times.ts";
 
 /** What an agent did so far, beside what its status tells. */

@@ -1,6 +1,6 @@
 import { EnvironmentError } from "@svcproxy/topology";
 import type { Logger } from "pino";
-import { startSuccessor } from "../userspace/start-successor.ts";
+import { startSuccessor } from "../../userspace/start-successor.ts";
 import type { HostPlace } from "./agent-place.ts";
 
 export interface SuccessionOptions {
