@@ -76,6 +76,27 @@ describe.skipIf(reason !== undefined)(
       );
     });
 
+    test.skipIf(whyNoKernelTests(["nft", "iptables"]) !== undefined)(
+      "rules that are loaded beside it are said to take what is its",
+      async () => {
+        await using host = await ProxyHost.create();
+        await startNamed(host, "127.0.1.1", "one");
+        const topology = topologyOf({});
+        const proxy = await serving(host, topology);
+        const file = await host.writeTopology(topology);
+        const where = ["env", `RUNTIME_DIRECTORY=${host.folder}/run`];
+        for (const dataPath of ["nftables", "iptables"]) {
+          const apply = host.svcproxy([dataPath, "apply", file, "--host", "a"], where);
+          expect(await apply.end()).toBe(0);
+          expect(apply.stderr).toMatch(/svcproxy userspace \(pid \d+\) serves here too/);
+        }
+        expect(await proxy.kill("SIGTERM")).toBe(0);
+        const alone = host.svcproxy(["iptables", "apply", file, "--host", "a"], where);
+        expect(await alone.end()).toBe(0);
+        expect(alone.stderr).not.toContain("serves here too");
+      },
+    );
+
     test("--require-all ends where a port is taken, and leaves nothing behind", async () => {
       await using host = await ProxyHost.create();
       const before = await addresses(host);

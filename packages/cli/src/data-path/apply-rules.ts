@@ -5,6 +5,7 @@ import { logDeletedFlows, logProblems, reportProblems } from "../command-line/lo
 import { renderJson } from "../command-line/render-json.ts";
 import type { HostPlanFlags } from "../flags/iptables-flags.ts";
 import { openDataPath, readHostPlan } from "../host-rules/host-rules.ts";
+import { besideUserspace } from "./beside-userspace.ts";
 import { printChanges, reportChanges, tablesOf } from "./change-report.ts";
 import { refuseBesideAgent } from "./refuse-beside-agent.ts";
 import { replaceDataPath } from "./replace-data-path.ts";
@@ -45,7 +46,8 @@ export async function applyRules(
   await using session = await dataPath.open(context.signal);
   const applied = await session.apply(plan);
   await logDeletedFlows(context, applied.deletedUdpFlows);
-  const problems = [...applied.problems, ...planProblems(plan), ...ruleLimitations(plan, session.style)];
+  const besides = await besideUserspace();
+  const problems = [...applied.problems, ...besides, ...planProblems(plan), ...ruleLimitations(plan, session.style)];
   await logProblems(context, problems);
   const isServed = !problems.some(({ severity }) => severity === "error");
   const { changes, tools } = applied;

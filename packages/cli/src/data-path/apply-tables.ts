@@ -8,6 +8,7 @@ import { tuneForOneRun } from "../command-line/tune-for-one-run.ts";
 import type { NftablesPlanFlags } from "../flags/nftables-flags.ts";
 import { openDataPath, printChanges, tablesOf } from "../host-rules/host-tables.ts";
 import { readHostPlan } from "../source/read-topology.ts";
+import { besideUserspace } from "./beside-userspace.ts";
 import { refuseBesideAgent } from "./refuse-beside-agent.ts";
 import { replaceDataPath } from "./replace-data-path.ts";
 
@@ -49,7 +50,8 @@ export async function applyTables(
   const dataPath = await openDataPath(context, flags);
   const applied = await applyOnce(dataPath, plan, signal);
   await logDeletedFlows(context, applied.deletedUdpFlows);
-  const problems = [...applied.problems, ...planProblems(plan), ...dataPath.limitations(plan)];
+  const besides = await besideUserspace();
+  const problems = [...applied.problems, ...besides, ...planProblems(plan), ...dataPath.limitations(plan)];
   await logProblems(context, problems);
   const isServed = !problems.some(({ severity }) => severity === "error");
   const { changes } = applied;

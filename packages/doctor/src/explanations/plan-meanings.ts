@@ -72,8 +72,9 @@ export const PLAN_MEANINGS = {
     remedy: "Stop that one first, or let apply take them by --adopt.",
   },
   OTHER_DATA_PATH: {
-    means: "Rules of ours are in another data path too, and stay whatever becomes of the services.",
-    remedy: "svcproxy iptables cleanup or svcproxy nftables cleanup, or apply --replace.",
+    means:
+      "Rules of ours are in another data path too, and stay whatever becomes of the services; or a userspace proxy serves where rules were loaded.",
+    remedy: "svcproxy iptables cleanup or svcproxy nftables cleanup, or apply --replace; or stop the userspace proxy.",
   },
   FOREIGN_DNAT_UNMET: {
     means:
