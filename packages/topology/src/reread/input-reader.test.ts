@@ -227,6 +227,17 @@ describe("a directory of Kubernetes objects", () => {
     expect(whole.refused).toEqual([]);
   });
 
+  test("a JSON file whose last entry has a fault is whole: what followed that entry before is gone", () => {
+    const reader = new InputReader();
+    const json = (...services: readonly object[]) =>
+      loaded("web.json", JSON.stringify({ hosts: [{ name: "one", address: "192.0.2.1" }], services }));
+    const web = (name: string, clusterIP: string) => ({ name, clusterIP, ports: [{ port: 80 }], endpoints: [] });
+    reader.read([json(web("a", "10.96.0.1"), web("b", "10.96.0.2"), web("c", "10.96.0.3"))]);
+    const { topology, refused } = reader.read([json(web("a", "10.96.0.1"), web("b", "10.96.0.300"))]);
+    expect(topology.services.map(({ name }) => name)).toEqual(["a", "b"]);
+    expect(refused).toMatchObject([{ entry: "service default/b", isKept: true }]);
+  });
+
   test.for([
     ["what is left of it is a list without items", "apiVersion: v1\nkind: List\nitems:\n"],
     ["an item is not there", `apiVersion: v1\nkind: List\nitems:\n- ${serviceText("a", { vip: 1 })}- \n`],

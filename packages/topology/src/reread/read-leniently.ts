@@ -6,7 +6,7 @@ import type { DocumentPath, Path, PathFault } from "../text/fault-report.ts";
 import { UnreadableInput } from "../text/finish-reading.ts";
 import type { LoadedDocuments } from "../text/load-documents.ts";
 import { locateFaults } from "../text/locate-faults.ts";
-import { isMapping, type SourceDocument } from "../text/source-document.ts";
+import { isMapping, type SourceDocument, type SourceText } from "../text/source-document.ts";
 import { type Decision, DocumentDraft, entriesOnce } from "./document-draft.ts";
 import type { InputEntry } from "./input-entry.ts";
 
@@ -172,7 +172,7 @@ class Reading {
   #isLast({ document, path, kind }: InputEntry): boolean {
     const { file } = document.source;
     const lastDocument = this.#documents.findLast(({ source }) => source.file === file);
-    if (document !== lastDocument || kind === "node settings") return false;
+    if (document !== lastDocument || kind === "node settings" || isClosed(document.source)) return false;
     const [list = "", index] = path;
     if (list === "" || !isMapping(document.value)) return true;
     const items = document.value[list];
@@ -317,3 +317,9 @@ function listOf(path: Path): string {
 }
 
 const NOTHING = { decisions: new Map<InputEntry, Decision>() };
+
+/** Whether a text ends with the bracket of its beginning, as JSON does: it is whole, whatever is wrong in it. */
+function isClosed({ text }: SourceText): boolean {
+  const whole = text.trim();
+  return (whole.startsWith("{") && whole.endsWith("}")) || (whole.startsWith("[") && whole.endsWith("]"));
+}
