@@ -106,41 +106,77 @@ export class HostAgent {
   }
 
   async #start(): Promise<void> {
-    const { logger, source, guardLeast, minSyncMs } = this.#options;
+    const { logger, source, takesOver, replacesKubeProxy, successorProgram } = this.#options;
+    const { signal } = this.#ending;
     this.#opened.use(this.#tools);
     const directory = await makeRuntimeDirectory();
-    const place = await HostPlace.take(directory, { takesOver: this.#options.takesOver === true });
+    const place = await HostPlace.take(directory, { takesOver: takesOver === true });
     this.#opened.use(place);
     void this.#removeTraceLeftover();
     // While this host is looked at; one that waits for a kube-proxy to go would begin with what was said before.
-    const events = this.#options.replacesKubeProxy === true ? undefined : this.#followFromNow();
+    const events = replacesKubeProxy === true ? undefined : this.#followFromNow();
     await this.#lookForKubeProxy();
     const chosen = await this.#choose();
     this.#chosen = chosen;
-    if (chosen.dataPath.name === "nftables") {
+    this.#tuneProcess(chosen);
+    signal.throwIfAborted();
+    const held = this.#prepareRetirement(chosen);
+    this.#opened.use(watchForBetter(chosen, { logger }));
+    const agent = this.#createAgent(chosen, { place, events });
+    this.#prepareUpkeep(agent);
+    const succession = new Succession({
+      ...{ place, logger, signal, successorProgram },
+      whenAlone: () => this.#servePages(directory, { agent, chosen, place }),
+    });
+    this.#succession = succession;
+    if (!succession.hasPredecessor) await this.#servePages(directory, { agent, chosen, place });
+    logger.info({ state: "starting", dataPath: chosen.dataPath.name }, `starting: reading ${source.name}`);
+    const replacement = this.#replaceKubeProxy(chosen);
+    // Its chains have the names of ours: as long as it runs, one would undo the other's.
+    if (chosen.dataPath.name === "iptables") await replacement?.gone;
+    if (succession.hasPredecessor && chosen.dataPath.name !== "userspace")
+      await held.acquaint([chosen.dataPath, ...chosen.others]);
+    if (!signal.aborted) void agent.start();
+  }
+
+  /** How much of V8's compiler and of collecting garbage pays depends on what the data path does with a plan. */
+  #tuneProcess({ dataPath }: ChosenDataPath): void {
+    if (dataPath.name === "nftables") {
       compileLess();
       collectRarely();
     }
-    this.#garbage = this.#opened.use(new GarbageOfPlans({ collects: chosen.dataPath.name !== "userspace" }));
+    this.#garbage = this.#opened.use(new GarbageOfPlans({ collects: dataPath.name !== "userspace" }));
+  }
+
+  /** Makes ready what removes other data paths' work once this one serves. @returns what keeps their connections meanwhile */
+  #prepareRetirement({ dataPath, others }: ChosenDataPath): HeldConnections {
+    const { logger, replacesKubeProxy } = this.#options;
     const { signal } = this.#ending;
-    signal.throwIfAborted();
     const held = new HeldConnections({ machine: this.#tools.machine, logger, signal });
     this.#held = held;
     this.#old = new OldDataPaths({
-      ...(chosen.dataPath.name === "userspace" ? { held } : {}),
-      ...{ others: chosen.others, now: chosen.dataPath.name, logger, signal },
-      besideKubeProxy: this.#options.replacesKubeProxy === true,
+      ...(dataPath.name === "userspace" ? { held } : {}),
+      ...{ others, now: dataPath.name, logger, signal },
+      besideKubeProxy: replacesKubeProxy === true,
     });
-    this.#opened.use(watchForBetter(chosen, { logger }));
+    return held;
+  }
+
+  #createAgent(
+    { dataPath, others }: ChosenDataPath,
+    { place, events }: { readonly place: HostPlace; readonly events: AsyncIterable<SourceEvent> | undefined },
+  ): Agent {
+    const { source, logger, told, guardLeast, minSyncMs } = this.#options;
+    const { signal } = this.#ending;
     const guard = new RemovalGuard({
       ...{ least: guardLeast, logger },
       // While the source is read.
-      census: censusFromNow([chosen.dataPath, ...chosen.others], { signal }),
+      census: censusFromNow([dataPath, ...others], { signal }),
     });
     this.#guard = guard;
     const asFound = new RulesAsFound({
       // A predecessor keeps them, as its plan has them.
-      dataPaths: place.predecessorPid === undefined ? [chosen.dataPath, ...chosen.others] : [],
+      dataPaths: place.predecessorPid === undefined ? [dataPath, ...others] : [],
       ...{ logger, signal },
       isOurs: (writer) => this.#tools.isOurs(writer),
       onChange: (writer) => this.#drift?.noticed(writer),
@@ -148,7 +184,7 @@ export class HostAgent {
     });
     this.#asFound = asFound;
     const agent = new Agent({
-      ...{ source, events, dataPath: chosen.dataPath, guard, asFound, logger, told: this.#options.told },
+      ...{ source, events, dataPath, guard, asFound, logger, told },
       serviceManager: this.#serviceManager,
       plan: (topology, previous) => this.#plan(topology, previous),
       // VIPs are no addresses of the host's own, and whoever takes one away is noticed otherwise.
@@ -160,9 +196,14 @@ export class HostAgent {
       onFailure: (failure) => this.#inForce.failed(failure),
     });
     this.#agent = agent;
-    const { findingsProgram, onServing } = this.#options;
+    return agent;
+  }
+
+  /** Makes ready what is done from time to time, and what mends the changes of others. */
+  #prepareUpkeep(agent: Agent): void {
+    const { findingsProgram, onServing, logger } = this.#options;
     this.#upkeep = new HostUpkeep({
-      ...{ agent, findingsProgram, onServing, logger, signal },
+      ...{ agent, findingsProgram, onServing, logger, signal: this.#ending.signal },
       isPaused: () => this.#replacement?.writesOurChains === true,
     });
     this.#opened.use(this.#upkeep);
@@ -172,19 +213,6 @@ export class HostAgent {
       return found;
     };
     this.#drift = new DriftKeeper({ mend, logger });
-    const succession = new Succession({
-      ...{ place, logger, signal, successorProgram: this.#options.successorProgram },
-      whenAlone: () => this.#servePages(directory, { agent, chosen, place }),
-    });
-    this.#succession = succession;
-    if (!succession.hasPredecessor) await this.#servePages(directory, { agent, chosen, place });
-    logger.info({ state: "starting", dataPath: chosen.dataPath.name }, `starting: reading ${source.name}`);
-    const replacement = this.#replaceKubeProxy(chosen);
-    // Its chains have the names of ours: as long as it runs, one would undo the other's.
-    if (chosen.dataPath.name === "iptables") await replacement?.gone;
-    if (succession.hasPredecessor && chosen.dataPath.name !== "userspace")
-      await held.acquaint([chosen.dataPath, ...chosen.others]);
-    if (!this.#ending.signal.aborted) void agent.start();
   }
 
   /** Also where the start comes to nothing, it is let go. */
