@@ -38,7 +38,7 @@ function addLabStatus(lab: Command, run: RunCommand): void {
       run(async (context) => {
         const [{ findLab, Lab, readLabStatus }, { renderLabStatus }] = await Promise.all([
           import("@svcproxy/lab"),
-          import("./lab-tables.ts"),
+          import("../lab/lab-tables.ts"),
         ]);
         const state = findLab(flags.name);
         const places = await readLabStatus(new Lab(state));
