@@ -94,6 +94,9 @@ describe.skipIf(reason !== undefined)(
         const alone = host.svcproxy(["iptables", "apply", file, "--host", "a"], where);
         expect(await alone.end()).toBe(0);
         expect(alone.stderr).not.toContain("serves here too");
+        expect(proxy.stderr).not.toContain("OTHER_DATA_PATH");
+        const late = await serving(host, topology);
+        expect(late.stderr).toMatch(/Rules of ours are in nftables and iptables-\w+: they are asked before this proxy/);
       },
     );
 

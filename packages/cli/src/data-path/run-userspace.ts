@@ -6,6 +6,7 @@ import { escapeUnseen, type HostPlan, type InputFile, inputError, planHost, type
 import { accessFields, type UserspaceSurroundings } from "@svcproxy/userspace";
 import { type Logger, pino } from "pino";
 import type { CommandContext, ExitCode } from "../command-line/command-context.ts";
+import { logProblems } from "../command-line/log-problems.ts";
 import { ownProgram, takingOver, version } from "../command-line/this-program.ts";
 import type { UserspaceFlags } from "../flags/userspace-flags.ts";
 import {
@@ -27,6 +28,7 @@ import {
   topologyRequired,
 } from "../source/read-topology.ts";
 import { etcdUrlOf, isCluster } from "../source/topology-input.ts";
+import { besideRules } from "./beside-rules.ts";
 
 /** Bytes of access lines that wait for a slow reader; beyond, lines are dropped, because the proxy must not wait. */
 const ACCESS_LOG_BYTES = 8 * 1024 * 1024;
@@ -43,6 +45,7 @@ export async function runUserspace(
   const vipDevice = vipDeviceOf(flags);
   const metrics = metricsAddressOf(flags);
   const logger = await context.logger();
+  await logProblems(context, await besideRules(thisMachine, context.signal));
   const { plan, ownHost } = planner(flags, vipDevice);
   const source = await sourceOf(context, { files, flags, logger, ownHost });
   const access = flags.accessLog === true ? accessLog(context, logger) : undefined;
