@@ -20,7 +20,7 @@ import { RefusedEntries } from "../refused-entries.ts";
 import { shareUnchanged } from "../share-unchanged.ts";
 import type { Source, SourceEvent } from "../source.ts";
 import { type ChangeHint, ChangeNotices, type WatchedFolder } from "./change-notices.ts";
-import { FollowedPath, joinFolders, type Loaded, type LookOptions } from "./followed-path.ts";
+import { FollowedPath, joinFolders, type Loaded, type LookOptions, type Unsettled } from "./followed-path.ts";
 import { LastGoodFile, loadedAgain, NOTHING_KEPT } from "./last-good.ts";
 
 export interface FileSourceOptions {
@@ -147,10 +147,13 @@ export class FileSource implements Source {
     const { settleMs = SETTLE_MS } = this.#options;
     const untilMs = performance.now() + FIRST_SETTLE_MS;
     let restMs = FIRST_SETTLE_MS;
+    let hint: ChangeHint = "anything";
     for (;;) {
-      const unsettledMs = await this.#look("anything", restMs > 0 ? settleMs : 0);
+      const unsettled = await this.#look(hint, restMs > 0 ? settleMs : 0);
       restMs = untilMs - performance.now();
-      if (unsettledMs === 0 || signal.aborted) return;
+      if (unsettled.size === 0 || signal.aborted) return;
+      hint = hintOf([...unsettled.keys()]);
+      const unsettledMs = Math.max(...unsettled.values());
       await sleep(Math.max(0, Math.min(unsettledMs, restMs)), undefined, { signal }).catch(() => {});
     }
   }
@@ -158,20 +161,18 @@ export class FileSource implements Source {
   /**
    * What may be half written, and what cannot be opened, is looked at again.
    *
-   * @returns how much longer something may still be half written; 0: nothing is
+   * @returns what may still be half written
    */
-  async #look(hint: ChangeHint, settleMs = this.#settleMs): Promise<number> {
+  async #look(hint: ChangeHint, settleMs = this.#settleMs): Promise<Unsettled> {
     const { watch } = this.#options;
     const options: LookOptions = { hint, settleMs, cameWhole: (name) => this.#notices.cameWhole(name) };
-    const again = (names: readonly string[], delayMs: number) =>
-      this.#notices.sayLater(names.includes("") ? "anything" : new Set(names), delayMs);
+    const again = (names: readonly string[], delayMs: number) => this.#notices.sayLater(hintOf(names), delayMs);
     const closed: string[] = [];
-    let longestMs = 0;
+    const all = new Map<string, number>();
     for (const path of this.#paths) {
       const unsettled = await path.look(options);
-      const unsettledMs = Math.max(0, ...unsettled.values());
-      if (unsettledMs > 0) again([...unsettled.keys()], unsettledMs);
-      longestMs = Math.max(longestMs, unsettledMs);
+      if (unsettled.size > 0) again([...unsettled.keys()], Math.max(...unsettled.values()));
+      for (const [name, ms] of unsettled) all.set(name, Math.max(ms, all.get(name) ?? 0));
       closed.push(...path.unreadable());
     }
     if (closed.length === 0) this.#retryMs = FIRST_RETRY_MS;
@@ -179,7 +180,7 @@ export class FileSource implements Source {
       again(closed, this.#retryMs);
       this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * this.#retryMs);
     }
-    return longestMs;
+    return all;
   }
 
   /** Whoever reads once takes what there is. */
@@ -292,6 +293,11 @@ export class FileSource implements Source {
     this.#given.set(input, known);
     return known;
   }
+}
+
+/** Of files by their names in a directory; of one that is followed by itself the name is empty. */
+function hintOf(names: readonly string[]): ChangeHint {
+  return names.includes("") ? "anything" : new Set(names);
 }
 
 function refusalOf({ file, ...rest }: { readonly file: string } & Omit<RefusedInput, "entry">): RefusedInput {
