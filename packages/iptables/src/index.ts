@@ -12,7 +12,7 @@ export * from "./dispatch/dispatch-mode.ts";
 export * from "./kernel/differences.ts";
 export * from "./kernel/foreign-chains.ts";
 export * from "./kernel/iptables-tables.ts";
-export { GONE_UDP, MARKER_CHAIN, readStyle } from "./kernel/own-chains.ts";
+export { GONE_UDP, isOwnChain, MARKER_CHAIN, readStyle } from "./kernel/own-chains.ts";
 export { OWN_COMMENT } from "./kernel/own-comments.ts";
 export { readFrontendCounts as readIptablesCounts } from "./kernel/read-frontend-counts.ts";
 export * from "./kernel/table-change.ts";

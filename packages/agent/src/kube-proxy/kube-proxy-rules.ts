@@ -1,5 +1,5 @@
 import { findRuleTools, type IptablesTools, type Machine, MissingTool, toolName } from "@svcproxy/host";
-import { GONE_UDP, MARKER_CHAIN, OWN_COMMENT } from "@svcproxy/iptables";
+import { GONE_UDP, isOwnChain, MARKER_CHAIN, OWN_COMMENT } from "@svcproxy/iptables";
 import { EnvironmentError, type Family } from "@svcproxy/topology";
 
 /** Where the kernel has rules of a kube-proxy. */
@@ -80,7 +80,7 @@ export async function deleteKubeProxyTables(
 
 /**
  * Marks the chains of its iptables mode as ours, in the tables that have some: the iptables data path then changes them into what it serves by
- * small steps, or takes them away. The jumps to them get comments of ours, see `OWN_COMMENT`.
+ * small steps, or takes them away. The jumps to them get comments of ours, see `OWN_COMMENT`; those to chains that a kubelet needs as well are the kubelet's.
  *
  * @throws EnvironmentError TOOL_FAILED, MISSING_TOOL
  */
@@ -93,7 +93,10 @@ export async function adoptKubeProxyChains(
     const input = splitTables(await saved(machine, { ...one, signal }))
       .filter(({ name, chains }) => TABLES.some((table) => table === name) && chains.includes(CANARY))
       .map((table) => {
-        const jumps = hooksOf(table, THEIR_COMMENT).map((hook) => replaced(hook, ownSpec(hook)));
+        const names = new Set(table.chains);
+        const jumps = hooksOf(table, THEIR_COMMENT)
+          .filter(({ spec }) => isOwnChain(/ -j (\S+)/.exec(spec)?.[1] ?? "", names))
+          .map((hook) => replaced(hook, ownSpec(hook)));
         return [`*${table.name}`, `:${MARKER_CHAIN} - [0:0]`, `-X ${CANARY}`, ...jumps, "COMMIT", ""].join("\n");
       })
       .join("");

@@ -56,6 +56,22 @@ COMMIT
 END`,
 } as const;
 
+/** What a kubelet up to 1.27 makes in the table nat. */
+const OLD_KUBELET = `iptables-nft-restore --noflush <<'END'
+*nat
+:KUBE-KUBELET-CANARY - [0:0]
+:KUBE-MARK-DROP - [0:0]
+:KUBE-MARK-MASQ - [0:0]
+:KUBE-POSTROUTING - [0:0]
+-A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING
+-A KUBE-MARK-DROP -j MARK --or-mark 0x8000
+-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000
+-A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN
+-A KUBE-POSTROUTING -j MARK --xor-mark 0x4000
+-A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully
+COMMIT
+END`;
+
 /** What a kube-proxy that starts for nftables does first: jumps with its comments go, then the chains with its names, one table at once. */
 const CLEAN_UP = `
 for table in nat filter; do
@@ -147,6 +163,26 @@ describe.skipIf(reason !== undefined)(
       expect(await client.kill("SIGTERM")).toBe(0);
       expect(client.stdout).toMatch(/^connected\ngood \d+, refused 0, lost 0\n$/);
     });
+
+    test.for(["nftables", "iptables"] as const)(
+      "with kube-proxy's rules go none of a kubelet up to 1.27, and none of them is called ours (%s)",
+      async (dataPath, { expect }) => {
+        await using host = await openHost();
+        await host.shell(OLD_KUBELET);
+        const kept =
+          "iptables-nft-save -t nat | grep -E '^(:KUBE-(MARK|POSTROUTING)|-A (KUBE-(MARK|POSTROUTING)|POSTROUTING))'";
+        const before = await host.shell(kept);
+        await host.shell(RULES.iptables);
+        const agent = runAgent(host, ["--data-path", dataPath, "--replace", "kube-proxy"]);
+        await agent.says("kube-proxy is gone, and replaced");
+        await agent.says('"following"');
+        expect(await host.shell(kept)).toBe(before);
+        await agent.kill("SIGTERM");
+        expect(await svcproxy(host, ["cleanup"]).end()).toBe(0);
+        expect(await host.shell(kept)).toBe(before);
+        expect(await host.shell("iptables-nft-save")).not.toMatch(/svcproxy|KUBE-SERVICES/i);
+      },
+    );
 
     test("given back to a kube-proxy of iptables, nothing of ours is left: jumps that it has not written become its own", async ({
       expect,
