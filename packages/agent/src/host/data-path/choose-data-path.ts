@@ -1,3 +1,4 @@
+import process from "node:process";
 import { type DataPath, type DataPathName, type Machine, requireNetAdmin, VIP_DEVICE } from "@svcproxy/host";
 import { type Dialect, IptablesDataPath, iptablesMachine } from "@svcproxy/iptables";
 import { NftablesDataPath, nftMachine } from "@svcproxy/nftables";
@@ -89,8 +90,11 @@ function openAll({
   countsTraffic,
   userspace,
 }: ChooseOptions): AllDataPaths {
-  const onWait = (holder: number | undefined) =>
+  const onWait = (holder: number | undefined) => {
+    // One of these data paths waits for another of them: nobody else is in the way.
+    if (holder === process.pid) return;
     logger.info({ holder }, `waiting for another svcproxy${holder === undefined ? "" : ` (pid ${holder})`} to be done`);
+  };
   return {
     nftables: new NftablesDataPath({
       settings: { takePorts, replacesIptables: true, countsTraffic, isLeased: true },
