@@ -1,4 +1,5 @@
 import type { Machine } from "@svcproxy/host";
+import { MARKER_CHAIN } from "@svcproxy/iptables";
 import { EnvironmentError, type Problem } from "@svcproxy/topology";
 
 /** The proxy does not wait longer for a look at rules. */
@@ -28,9 +29,7 @@ export async function besideRules(
   // Asking for a table that is not there would make it.
   const legacyTables = (await machine.readProcFile("/proc/net/ip_tables_names")) ?? "";
   const legacy = /^nat$/m.test(legacyTables) ? await print("iptables-legacy-save", ["-t", "nat"]) : "";
-  // Who finds none needs nothing of that package.
-  const marker = /KUBE-/.test(`${chains}${legacy}`) ? (await import("@svcproxy/iptables")).MARKER_CHAIN : undefined;
-  const isMarked = (listing: string) => marker !== undefined && listing.includes(marker);
+  const isMarked = (listing: string) => listing.includes(MARKER_CHAIN);
   const found = [
     ...(/^table ip6? svcproxy \{/m.test(chains) ? ["nftables"] : []),
     ...(isMarked(chains) ? ["iptables-nft"] : []),
