@@ -159,8 +159,20 @@ function readSaved(
   }
 }
 
+/** So many characters at a time: of megabytes a copy without the counters would be garbage of as many. */
+const FINGERPRINT_PART = 65_536;
+
 /** Of what `iptables-save` prints, without when it did and the counters of built-in chains. */
 function fingerprintOf(text: string): string {
-  const rules = text.replaceAll(/^# (?:Generated|Completed) .*\n/gm, "").replaceAll(/^(:\S+ \S+) \[\d+:\d+\]$/gm, "$1");
-  return createHash("sha256").update(rules).digest("hex");
+  const hash = createHash("sha256");
+  for (let start = 0; start < text.length; ) {
+    const lineEnd = text.indexOf("\n", start + FINGERPRINT_PART);
+    const end = lineEnd < 0 ? text.length : lineEnd + 1;
+    const lines = text.slice(start, end);
+    hash.update(
+      lines.replaceAll(/^# (?:Generated|Completed) .*\n/gm, "").replaceAll(/^(:\S+ \S+) \[\d+:\d+\]$/gm, "$1"),
+    );
+    start = end;
+  }
+  return hash.digest("hex");
 }

@@ -38,7 +38,7 @@ test.for([
     vi.advanceTimersByTime(60_000);
     return collect.mock.calls.length;
   };
-  expect([100, 131, 132, 110, 131, 190].map(countAfter)).toEqual([1, 1, 2, 2, 2, 3]);
+  expect([100, 115, 116, 110, 115, 190].map(countAfter)).toEqual([1, 1, 2, 2, 2, 3]);
 });
 
 test("is not collected while plan follows plan", () => {

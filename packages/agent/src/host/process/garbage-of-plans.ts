@@ -7,7 +7,7 @@ const QUIET_MS = 2_000;
 /** and so many plans were carried out since it was collected last, which have left some megabytes, */
 const ENOUGH_PLANS = 100;
 /** or fewer, or a look at all that is in the kernel, left so much. */
-const ENOUGH_BYTES = 32 * 1024 * 1024;
+const ENOUGH_BYTES = 16 * 1024 * 1024;
 
 export interface GarbageOptions {
   /** False for a process that carries connections, which is not stopped for it. */
