@@ -307,4 +307,14 @@ nsenter -t $pod -n sh -c "ip link set lo up; ip addr add 10.5.75.2/24 dev eth0; 
     heals: false, // which of the two is to have it, nobody but their owners knows
     isAnywhere: true,
   },
+  {
+    name: "a route that leads away from a pod",
+    on: "cloudos1",
+    inject: "ip route add 10.5.75.2/32 dev eth0",
+    undo: "ip route del 10.5.75.2/32 dev eth0",
+    code: "POD_CUT_OFF",
+    evidence: /ip neigh has it on eth0 as/,
+    heals: false, // whose route it is, nobody knows
+    isAnywhere: true,
+  },
 ];

@@ -34,6 +34,7 @@ const BRINGS_ABOUT: Readonly<Partial<Record<CauseCode, readonly CauseCode[]>>> =
   RULES_LOCK_HELD: OF_RULES,
   BRIDGE_PORT_CLOSED: ["POD_GONE", "NOTHING_LISTENS"],
   POD_GONE: ["NOTHING_LISTENS", "NEIGHBOUR_MISSING"],
+  POD_CUT_OFF: ["MASQUERADE_MISSING"],
 };
 
 /** Puts what a named cause brings about below it. */
@@ -62,7 +63,10 @@ export function nestEffects(causes: readonly Cause[]): readonly Cause[] {
   });
 }
 
-/** Of endpoints: the same one. */
+/** Of endpoints: the same one, or what becomes of its pod as a client. */
 function isSame(cause: Cause, other: Cause): boolean {
-  return !cause.subject.startsWith("endpoint ") || cause.subject === other.subject;
+  const [, address] = /^endpoint (.+):\d+$/.exec(cause.subject) ?? [];
+  if (address === undefined || cause.subject === other.subject) return true;
+  const client = address.replace(/^\[|\]$/g, "");
+  return other.code === "MASQUERADE_MISSING" && other.evidence.some((line) => line.startsWith(`${client} `));
 }

@@ -14,7 +14,8 @@ import { blockedByPolicy } from "./check-policies.ts";
  */
 export function causeOfSilence(way: Leaving): Finding | undefined {
   return (
-    blockedByPolicy(way) ?? (way.endpoint.host === way.at.name ? (downPort(way) ?? inBridge(way)) : throughTunnel(way))
+    blockedByPolicy(way) ??
+    (way.endpoint.host === way.at.name ? (downPort(way) ?? inBridge(way) ?? ledElsewhere(way)) : throughTunnel(way))
   );
 }
 
@@ -89,6 +90,26 @@ function inBridge({ at, interface: bridge, nextHop, endpoint }: Leaving): Findin
     suspect: `the pod's network was taken down, or its device is no port of ${bridge} any more`,
     remedy: [],
     hint: `Look whether the pod runs, and its device: ip link show master ${bridge}`,
+  };
+}
+
+/** A pod of this host to which a route leads by a device that is no bridge, and where it is not: one for a single address, or a longer block. */
+function ledElsewhere({ at, interface: out, nextHop, endpoint }: Leaving): Finding | undefined {
+  const pod = at.podAt(endpoint.address);
+  const neighbour = at.snapshot.neighbours.find((one) => one.interface === out && one.address === nextHop);
+  const isUnanswered = neighbour?.states.some((state) => state === "FAILED" || state === "INCOMPLETE") === true;
+  if (pod === undefined || !isUnanswered || nextHop !== endpoint.address) return undefined;
+  return {
+    code: "POD_CUT_OFF",
+    subject: `endpoint ${formatSocketAddress(endpoint)}`,
+    text: `${endpoint.pod ?? endpoint.address} is there, and not found by ${out}, to which a route leads`,
+    evidence: [
+      `pid ${pod.pid} is in a network namespace that has ${endpoint.address}`,
+      `ip neigh has it on ${out} as ${neighbour.states.join(", ")}, although it was dialled`,
+    ],
+    suspect: "a route that is more exact than the one to its bridge, or the pod answers no ARP",
+    remedy: [],
+    hint: `Look which route it is: ip route get ${endpoint.address}; where it leads to the wrong device: ip route del …`,
   };
 }
 
