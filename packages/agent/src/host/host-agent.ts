@@ -40,7 +40,7 @@ import { AgentServers } from "./pages/agent-servers.ts";
 import { agentSocketPath, HostPlace } from "./place/agent-place.ts";
 import { Succession } from "./place/succession.ts";
 import { GarbageOfPlans } from "./process/garbage-of-plans.ts";
-import { collectLessOften, collectRarely, compileLess } from "./process/tune-v8.ts";
+import { collectLessOften, compileLess } from "./process/tune-v8.ts";
 
 interface ServedAgent {
   readonly agent: Agent;
@@ -143,7 +143,7 @@ export class HostAgent {
   #tuneProcess({ dataPath }: ChosenDataPath): void {
     if (dataPath.name === "nftables") {
       compileLess();
-      collectRarely();
+      collectLessOften();
     }
     this.#garbage = this.#opened.use(new GarbageOfPlans({ collects: dataPath.name !== "userspace" }));
   }
@@ -319,8 +319,6 @@ export class HostAgent {
 
   #carriedOut(outcome: CarriedOut): void {
     this.#inForce.carriedOut(outcome);
-    // The start is over.
-    if (!this.#isServing && this.#chosen?.dataPath.name === "nftables") collectLessOften();
     this.#garbage?.planCarriedOut();
     this.#startWatch();
     // As far as this host takes the plan.

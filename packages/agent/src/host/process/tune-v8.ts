@@ -50,14 +50,6 @@ export function compileLess(): void {
 }
 
 /**
- * From now on garbage may grow to twice what is held before V8 collects it: for a start, where most of what is made stays, and would be looked
- * at again and again as the heap grows. With 5,000 services that takes a tenth of the CPU time of a start.
- */
-export function collectRarely(): void {
-  setFlagsFromString("--heap-growing-percent=200");
-}
-
-/**
  * From now on garbage may grow to half of what is held before V8 collects it, not to a third: for whoever holds little more than the topology and its
  * plan. With 5,000 services that is 10 MiB at most, for a twentieth of the CPU time of 50 changes a second.
  */
