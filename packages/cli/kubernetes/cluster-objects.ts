@@ -12,6 +12,8 @@ export interface TestService {
   /** Addresses; `conditions` hold for all. */
   readonly endpoints?: readonly string[];
   readonly conditions?: object;
+  /** Further labels of the slices. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** By address. */
   readonly hints?: Readonly<Record<string, object>>;
 }
@@ -25,6 +27,7 @@ export function objectsOf({
   ports = HTTP,
   endpoints = [],
   conditions,
+  labels = {},
   hints,
 }: TestService) {
   const service = {
@@ -41,7 +44,11 @@ export function objectsOf({
     return [
       {
         ...{ apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", addressType: `IPv${family}` },
-        metadata: { name: `${name}-${family}`, namespace: "default", labels: { "kubernetes.io/service-name": name } },
+        metadata: {
+          name: `${name}-${family}`,
+          namespace: "default",
+          labels: { "kubernetes.io/service-name": name, ...labels },
+        },
         ports: ports.map(({ name: portName, target, protocol = "TCP" }) => ({
           name: portName,
           port: target,

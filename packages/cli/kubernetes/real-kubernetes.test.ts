@@ -23,6 +23,26 @@ const SERVICES: readonly TestService[] = [
     endpoints: ["10.5.75.2", "fd00:5::2"],
   },
   {
+    name: "ipv6-first",
+    spec: { clusterIPs: ["fd00:9::14", "10.96.1.14"], clusterIP: "fd00:9::14", ipFamilyPolicy: "RequireDualStack" },
+    endpoints: ["10.5.75.3", "fd00:5::2"],
+  },
+  {
+    name: "same-number",
+    spec: { clusterIP: "10.96.1.15" },
+    ports: [
+      { name: "stream", port: 53, target: 3000 },
+      { name: "dns", port: 53, target: 3053, protocol: "UDP" },
+    ],
+    endpoints: ["10.5.75.2"],
+  },
+  {
+    name: "labelled",
+    spec: { clusterIP: "10.96.1.16" },
+    labels: { "service.kubernetes.io/headless": "" },
+    endpoints: ["10.5.75.2"],
+  },
+  {
     name: "udp",
     spec: { clusterIP: "10.96.1.6" },
     ports: [{ name: "dns", port: 53, target: 3053, protocol: "UDP" }],
@@ -135,6 +155,11 @@ describe.each(["nftables", "iptables"])("by %s", (dataPath) => {
     { name: "a load balancer's IP", to: "203.0.113.12:80", gets: "10.5.75.2" },
     { name: "an endpoint that is hinted to this node", to: "10.96.1.13:80", gets: "10.5.75.3" },
     { name: "a UDP Service", to: "udp 10.96.1.6:53", gets: "10.5.75.2" },
+    { name: "IPv4 of a Service whose first address is IPv6", to: "10.96.1.14:80", gets: "10.5.75.3" },
+    { name: "IPv6 of a Service whose first address is IPv6", to: "[fd00:9::14]:80", gets: "fd00:5::2" },
+    { name: "TCP of a port number that UDP has too", to: "10.96.1.15:53", gets: "10.5.75.2" },
+    { name: "UDP of a port number that TCP has too", to: "udp 10.96.1.15:53", gets: "10.5.75.2" },
+    { name: "a Service whose slice is labelled as a headless one's", to: "10.96.1.16:80", gets: "ECONNREFUSED" },
   ])("$name", async ({ to, gets }) => {
     const target = to === "nodeport" ? `192.168.77.1:${await nodePort()}` : to;
     const answers = await dial(target, 12);
@@ -164,6 +189,30 @@ describe.each(["nftables", "iptables"])("by %s", (dataPath) => {
       expect([asked.code, asked.stdout, asked.stderr]).toEqual([0, expect.stringMatching(says), expect.anything()]);
     },
   );
+
+  test("a Service is made again with another ClusterIP, and changes its type", async () => {
+    const apply = (spec: object) => cluster.apply(objectsOf({ name: "remade", spec, endpoints: ["10.5.75.2"] }));
+    await apply({ clusterIP: "10.96.2.10" });
+    await answersAt("10.96.2.10:80");
+    await cluster.kubectl(["delete", "service", "remade"]);
+    await apply({ clusterIP: "10.96.2.11" });
+    await answersAt("10.96.2.11:80");
+    expect(await dial("10.96.2.10:80", 1)).not.toEqual(["10.5.75.2"]);
+    for (const type of ["NodePort", "LoadBalancer", "ClusterIP"]) {
+      const port = { name: "http", port: 80, protocol: "TCP" };
+      const ports = [type === "ClusterIP" ? port : { ...port, nodePort: 30_123 }];
+      await apply({ clusterIP: "10.96.2.11", type, ports });
+      if (type !== "ClusterIP") await answersAt("192.168.77.1:30123");
+      else {
+        await until(
+          async () => (await dial("192.168.77.1:30123", 1))[0] === "ECONNREFUSED",
+          () => "the NodePort is still served",
+        );
+      }
+      expect(await dial("10.96.2.11:80", 2)).toEqual(["10.5.75.2", "10.5.75.2"]);
+    }
+    await cluster.kubectl(["delete", "service", "remade"]);
+  });
 
   test("how long a change of endpoints took to be in force is in kube-proxy's metric", async () => {
     const metrics = () => cluster.host.shell("curl -s http://127.0.0.1:10249/metrics");
