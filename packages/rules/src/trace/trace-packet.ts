@@ -17,6 +17,7 @@ import type { ChainOrders, WalkContext } from "./walk/rule-visit.ts";
 import { traceRefusal } from "./walk/trace-refusal.ts";
 import { type UnservedPort, unservedPort } from "./walk/unserved-port.ts";
 import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk/walk-path.ts";
+import { withOpenRefusal } from "./walk/written-header.ts";
 
 export interface TracerOptions {
   /** Every rule of the host in the family that is traced, the built-in chains included. */
@@ -95,7 +96,7 @@ function traceOne(context: WalkContext, plan: HostPlan | undefined, request: Tra
   const passage = { context, connection: connectionOf(request), reroute: rerouteOutput(context) };
   const entering = { packet: entry.packet, probability: ONE, assumptions: undefined, past: undefined };
   const { ended } = entry.kind === "local" ? walkLocalOutput(passage, entering) : walkArriving(passage, entering);
-  const branches = resolveBranches(ended).map((branch): TracedBranch => {
+  const branches = resolveBranches(ended.map(withOpenRefusal)).map((branch): TracedBranch => {
     if (branch.kind === "undecided") return branch;
     // A plan shares out new connections; what belongs to one goes where that went.
     const share =

@@ -107,6 +107,9 @@ describe("one change of the rules breaks the claim that it is about", () => {
     ["tcp checksum set 7", "undecided"],
     ["ip6 flowlabel set 1 drop", "held"],
     ["th dport set 8080", "undecided"],
+    ["ip saddr set 10.9.9.9", "undecided"],
+    ["ip daddr set 10.9.9.9", "undecided"],
+    ["tcp sport set 81", "undecided"],
   ] as const)("what is written into a packet on its way leaves the first claim so: %s", ([rule, status]) => {
     const chain = `\t\ttype filter hook prerouting priority -150; policy accept;\n\t\t${rule}`;
     expect(proofOf("01-plain", 4, beside(chain)).claims.find(({ number }) => number === 1)?.status).toBe(status);

@@ -189,3 +189,99 @@ test("what NAT makes of a packet whose addresses were written past its connectio
     "1.000 untouched 192.168.1.99:81 as 10.5.75.9",
   ]);
 });
+
+const chainText = (name: string, [type, hook, priority]: readonly [string, string, number], ...rules: string[]) =>
+  ` chain ${name} {\n type ${type} hook ${hook} priority ${priority}; policy accept;\n ${rules.join("\n ")}\n }\n`;
+
+test.for([
+  {
+    name: "a source that was mapped is mapped again where the loopback brings the packet in",
+    chains: [
+      chainText("n", ["nat", "postrouting", 100], "snat to 10.5.75.1"),
+      chainText("w", ["filter", "postrouting", 200], "ip saddr set 10.5.75.9"),
+    ],
+    packet: ["192.168.1.6", "127.0.0.1", 80],
+    fate: "1.000 untouched 127.0.0.1:80 as 10.5.75.1",
+  },
+  {
+    name: "a source that was not mapped stays as it was written",
+    chains: [
+      chainText("n", ["nat", "postrouting", 100], "udp dport 80 snat to 10.5.75.1"),
+      chainText("w", ["filter", "postrouting", 200], "ip saddr set 10.5.75.9"),
+    ],
+    packet: ["192.168.1.6", "127.0.0.1", 80],
+    fate: "1.000 untouched 127.0.0.1:80 as 10.5.75.9",
+  },
+  {
+    name: "a destination that was redirected and then written is mapped again, and loses its route",
+    chains: [
+      chainText("n", ["nat", "output", -100], "tcp dport 80 redirect to :8080"),
+      chainText("w", ["filter", "postrouting", 200], "ip daddr set 192.168.1.6"),
+    ],
+    packet: ["192.168.1.6", "192.168.1.99", 80],
+    fate: "1.000 undecided",
+  },
+  ...["ip saddr set 10.5.75.9", "ip daddr set 10.5.88.9", "tcp dport set 81", "tcp sport set 81"].flatMap((written) =>
+    [-350, -150].map((priority) => ({
+      name: `whether its sender learns that a packet is refused is not known after ${written} at ${priority}`,
+      chains: [
+        chainText("w", ["filter", "prerouting", priority], written),
+        chainText("r", ["filter", "forward", 0], "ct state new", "reject"),
+      ],
+      packet: ["10.5.75.2", "192.168.1.99", 80] as const,
+      fate: "1.000 undecided",
+    })),
+  ),
+] as const)("$name", ({ chains, packet, fate }) => {
+  expect(fates(tracerOf(`table ip t {\n${chains.join("")}}\n`), packet)).toEqual([fate]);
+});
+
+test.for([
+  // Conntrack looks for the answer of the endpoint, not of the address that was written over it.
+  {
+    name: "the answer of an address that was written past a DNAT is not mapped back",
+    chains: [
+      chainText("n", ["nat", "prerouting", -100], "ip daddr 10.100.100.1 dnat to 10.5.75.3"),
+      chainText("w", ["filter", "prerouting", -50], "ip daddr 10.5.75.3 ip daddr set 10.5.75.4"),
+    ],
+    returns: false,
+  },
+  {
+    name: "the answer of an address that was written before conntrack comes from a stranger",
+    chains: [
+      chainText("w", ["filter", "prerouting", -350], "ip daddr 10.100.100.1 ip daddr set 10.5.75.4"),
+      chainText("c", ["filter", "forward", 0], "ct state invalid drop"),
+    ],
+    returns: false,
+  },
+  {
+    name: "rules that write both ways need no conntrack",
+    chains: [
+      chainText("w", ["filter", "prerouting", -350], "ip daddr 10.100.100.1 ip daddr set 10.5.75.4"),
+      chainText("c", ["filter", "forward", 0], "ct state invalid drop"),
+      chainText("b", ["filter", "postrouting", 350], "ip saddr 10.5.75.4 ip saddr set 10.100.100.1"),
+    ],
+    returns: true,
+  },
+] as const)("$name", ({ chains, returns }) => {
+  const tracer = tracerOf(`table ip t {\n${chains.join("")}}\n`);
+  const [branch] = tracer.trace({ from: address("10.5.75.2"), to: address("10.100.100.1"), port: 80 }).branches;
+  expect(branch?.kind === "decided" && branch.reply?.returns).toBe(returns);
+});
+
+test.for([
+  ["ip daddr set 192.168.1.6", "eth0"],
+  ["dnat to 192.168.1.6", undefined],
+] as const)(
+  "a host's own packet goes another way for NAT, and not for what a chain of NAT writes: %s",
+  ([rule, leftBy]) => {
+    const chain = chainText("n", ["nat", "output", -100], "udp dport 80 redirect", rule);
+    const [branch] = tracerOf(`table ip t {\n${chain}}\n`).trace({
+      from: address("192.168.1.6"),
+      to: address("192.168.1.99"),
+      port: 80,
+    }).branches;
+    const outcome = branch?.kind === "decided" ? branch.outcome : undefined;
+    expect([outcome?.destination.address, outcome?.leftBy]).toEqual(["192.168.1.6", leftBy]);
+  },
+);

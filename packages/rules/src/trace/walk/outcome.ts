@@ -1,7 +1,7 @@
 import type { IpAddress } from "@svcproxy/topology";
 import type { NumberRange } from "../../match.ts";
-import type { PacketView } from "../packet/packet-view.ts";
 import type { Ended, Ending, WalkState } from "./walk-state.ts";
+import { packetAsSent } from "./written-header.ts";
 
 export const VERDICTS = ["accepted", "untouched", "refused", "dropped", "undecided"] as const;
 export type Verdict = (typeof VERDICTS)[number];
@@ -56,9 +56,9 @@ function verdictOf(state: WalkState, ending: Ending): Verdict {
 }
 
 /** Whether a rule wrote another destination into the packet itself, which no connection knows of (`tcp dport set 81`). */
-function isRewritten({ packet, past }: WalkState): boolean {
-  let first: PacketView = packet;
-  for (let at = past; at !== undefined; at = at.earlier) if (at.event.kind === "hook") first = at.event.packet;
+function isRewritten(state: WalkState): boolean {
+  const { packet } = state;
+  const first = packetAsSent(state);
   return first.destination !== packet.destination || first.destinationPorts?.from !== packet.destinationPorts?.from;
 }
 

@@ -9,6 +9,7 @@ import { resolveBranches } from "./resolve-branches.ts";
 import type { WalkContext } from "./rule-visit.ts";
 import { rerouteOutput, walkArriving, walkLocalOutput } from "./walk-path.ts";
 import type { Ended, Ending, Past, WalkState } from "./walk-state.ts";
+import { isBehindItsConnection, isSameTuple, isWritten, packetAsSent } from "./written-header.ts";
 
 /** Whether the answer to a delivered packet finds back to who sent it, with its addresses mapped back. */
 export interface ReplyPath {
@@ -34,7 +35,7 @@ export type ReplyFact =
 export function traceReply(context: WalkContext, { state, ending }: Ended): ReplyPath | undefined {
   if (ending.kind !== "delivered") return undefined;
   const { connection } = state.packet;
-  if (connection === undefined) return { returns: true, because: "no rule of this host is asked" };
+  if (connection === undefined && !isWritten(state)) return { returns: true, because: "no rule of this host is asked" };
   if (ending.to === "host") return walkReply(context, state, undefined);
   const way = wayBack(context.host, state, ending.interface);
   if (way.kind === "elsewhere") return omitFact(way);
@@ -65,7 +66,9 @@ export function wayBack(host: HostView, state: WalkState, out: string): WayBack 
   const device = host.router.interfaceOf(out);
   const seen = packet.source;
   const isTranslated =
-    packet.connection?.sourceTranslated !== false || packet.connection.destinationTranslated !== false;
+    packet.connection?.sourceTranslated !== false ||
+    packet.connection.destinationTranslated !== false ||
+    isWritten(state);
   if (isLoopbackAddress(seen)) {
     return {
       kind: "elsewhere",
@@ -166,8 +169,9 @@ function walkReply(context: WalkContext, state: WalkState, arrivesBy: string | u
       ? { bridge: { isBridged: false, ...portOfEndpoint(state.packet) } }
       : {}),
   };
-  // The answer to what conntrack does not know is a new connection to it.
-  const isTracked = connection !== undefined && connection.state !== "UNTRACKED" && connection.state !== "INVALID";
+  const hasConnection = connection !== undefined && connection.state !== "UNTRACKED" && connection.state !== "INVALID";
+  // The answer to what conntrack does not know is a new connection to it, and so is one to addresses that a rule wrote past it.
+  const isTracked = hasConnection && !isBehindItsConnection(state.packet);
   const passage = {
     context,
     connection: (seen: PacketView) =>
@@ -178,7 +182,7 @@ function walkReply(context: WalkContext, state: WalkState, arrivesBy: string | u
   };
   const entering: WalkState = { packet, probability: ONE, assumptions: undefined, past: undefined };
   const { ended } = arrivesBy === undefined ? walkLocalOutput(passage, entering) : walkArriving(passage, entering);
-  return judge(host, ended, reverse(isTracked ? connection.original : request));
+  return judge(host, ended, reverse(tupleOf(packetAsSent(state))));
 }
 
 /** Where an endpoint dialled itself, its answer comes in by the port by which its request came. */
@@ -209,7 +213,7 @@ export function judgeAnswer(
   if (isBack && host.router.isLocal(client) && ending.to !== "host")
     return { returns: false, because: `the host does not keep it for itself: it is ${first.outcome.because}`, past };
   const { packet } = first.ended.state;
-  if (isBack && expected !== undefined && !isAnswer(packet, expected)) {
+  if (isBack && expected !== undefined && !isSameTuple(packet, expected)) {
     return { returns: false, because: describeStranger(packet, expected), past };
   }
   if (isBack && packet.destination !== client)
@@ -230,14 +234,4 @@ function describeStranger(packet: PacketView, expected: Tuple): string {
       : `${familyOf(source) === 4 ? source : `[${source}]`}:${sourcePorts.from}`,
   );
   return `the client gets it from ${from}, not from ${dialled} that it dialled`;
-}
-
-/** Whether a packet has the addresses and ports that the client waits for. */
-function isAnswer(packet: PacketView, { source, destination, sourcePorts, destinationPorts }: Tuple): boolean {
-  return (
-    packet.source === source &&
-    packet.destination === destination &&
-    packet.sourcePorts?.from === sourcePorts?.from &&
-    packet.destinationPorts?.from === destinationPorts?.from
-  );
 }

@@ -34,6 +34,7 @@ import {
   type WalkState,
   withEvent,
 } from "./walk-state.ts";
+import { isBehindItsConnection } from "./written-header.ts";
 
 /** More ways than these are not followed: the rest of the trace would be of no use to anyone. */
 const MAX_WAYS = 20_000;
@@ -303,28 +304,6 @@ function translate(
       question === undefined ? state : { ...state, assumptions: { question, answer, earlier: state.assumptions } };
     visit.accepted.push({ ...withEvent(way, ruleEvent(walk, taken, { outcome, after: packet })), packet, ...nat });
   }
-}
-
-/**
- * Whether a rule of nftables wrote addresses or ports of a packet after its connection was known. NAT works from the connection's, and
- * leaves the packet alone where it would give the connection what it has.
- */
-function isBehindItsConnection({
-  connection,
-  source,
-  destination,
-  sourcePorts,
-  destinationPorts,
-}: PacketView): boolean {
-  if (connection === undefined || connection.direction === "REPLY") return false;
-  if (connection.isTemplate === true || connection.isErrorAbout === true) return false;
-  const { reply } = connection;
-  return (
-    source !== reply.destination ||
-    destination !== reply.source ||
-    sourcePorts?.from !== reply.destinationPorts?.from ||
-    destinationPorts?.from !== reply.sourcePorts?.from
-  );
 }
 
 function enter(

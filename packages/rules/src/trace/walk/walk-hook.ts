@@ -14,6 +14,7 @@ import {
   type WalkState,
   withEvent,
 } from "./walk-state.ts";
+import { isBehindItsConnection, isSameTuple } from "./written-header.ts";
 
 /** What goes through the hooks: a connection's first packet, or an answer to it. */
 export interface Passage {
@@ -59,9 +60,9 @@ function walkStage(passage: Passage, state: WalkState, { stage, ...at }: AtStage
         needsRoute: hook === "OUTPUT" && stage.chain.reroutes ? routeHangsOn : () => false,
       });
     case "nat":
-      return rerouted(passage, walkNat(passage, state, { stages: stage.stages, hook }), {
+      return rerouted(passage, onLoopback(state, walkNat(passage, state, { stages: stage.stages, hook }), hook), {
         before: state.packet,
-        needsRoute: hook === "OUTPUT" ? (a, b) => a.destination !== b.destination : () => false,
+        needsRoute: hook === "OUTPUT" ? isNatRerouted : () => false,
       });
     case "orders":
       return inEitherOrder(passage, state, { stage, ...at });
@@ -86,6 +87,13 @@ function routeHangsOn(before: PacketView, after: PacketView): boolean {
   if (before.mark !== after.mark || before.source !== after.source || before.destination !== after.destination)
     return true;
   return before.family === 4 ? before.tos !== after.tos : before.ttl !== after.ttl;
+}
+
+/** NAT asks for a new route where the connection has another destination now; what a rule of its chains writes is not looked at. */
+function isNatRerouted(before: PacketView, { connection, destination }: PacketView): boolean {
+  return connection?.direction === "ORIGINAL" && connection.isTemplate !== true
+    ? connection.original.destination !== connection.reply.source
+    : before.destination !== destination;
 }
 
 /** Each order is a way of its own; where they come to the same, the question makes no difference. */
@@ -138,13 +146,48 @@ function walkNat(passage: Passage, state: WalkState, { stages, hook }: Staged): 
   if (connection === undefined) return goesOn(state);
   const end = hook === "PREROUTING" || hook === "OUTPUT" ? "destination" : "source";
   if (connection.direction === "REPLY") return goesOn(translateBack(state, end));
-  if (!isFirst(connection.state)) return goesOn(state);
-  if (state.natDone?.includes(end) === true) return goesOn(state);
+  if (!isFirst(connection.state) || state.natDone?.includes(end) === true) return mapAgain(state, end);
   const done: WalkState = { ...state, natDone: [...(state.natDone ?? []), end] };
   // The chains of type nat are asked one after the other until one of them sets a translation up.
   const noteOf = (way: WalkState) => (end === "source" ? way.sourceNat : way.destinationNat);
   const before = noteOf(state);
   return walkStages(passage, done, { stages, hook, isOver: (way) => noteOf(way) !== before });
+}
+
+/**
+ * NAT does to every later packet, and to the first one where the loopback brings it in again, what was set up: an end that a
+ * rule wrote in between is mapped once more.
+ *
+ * @see linux net/netfilter/nf_nat_core.c, nf_nat_packet
+ */
+function mapAgain(state: WalkState, end: "source" | "destination"): WalkResult {
+  const { packet } = state;
+  const { connection } = packet;
+  if (connection === undefined || !isBehindItsConnection(packet)) return goesOn(state);
+  const isTranslated = end === "source" ? connection.sourceTranslated : connection.destinationTranslated;
+  if (isTranslated === false) return goesOn(state);
+  const { source, destination, sourcePorts, destinationPorts } = connection.reply;
+  const mapped: PacketView =
+    end === "source"
+      ? { ...packet, source: destination, ...(destinationPorts === undefined ? {} : { sourcePorts: destinationPorts }) }
+      : { ...packet, destination: source, ...(sourcePorts === undefined ? {} : { destinationPorts: sourcePorts }) };
+  if (isSameTuple(mapped, packet)) return goesOn(state);
+  if (isTranslated === undefined) {
+    const because = `a rule wrote its ${end}, and whether its connection is one whose ${end} NAT maps is not known`;
+    return ends(state, { kind: "undecided", because });
+  }
+  const text = `NAT maps its ${end} again, which a rule wrote in between`;
+  return goesOn(withEvent({ ...state, packet: mapped }, { kind: "translatedBack", text, packet: mapped }));
+}
+
+/** What comes in again by the loopback has its route, and loses it where NAT gives it another destination: the next one is not followed. */
+function onLoopback({ packet, route }: WalkState, result: WalkResult, hook: Hook): WalkResult {
+  if (hook !== "PREROUTING" || route === undefined) return result;
+  return nextStep(result, (way) => {
+    if (way.packet.destination === packet.destination) return goesOn(way);
+    const because = `NAT maps its destination to ${way.packet.destination} on the loopback: whether the host takes it then is not known`;
+    return ends(way, { kind: "undecided", because });
+  });
 }
 
 function isFirst(state: ConnectionState): boolean {

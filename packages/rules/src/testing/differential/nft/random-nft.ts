@@ -132,6 +132,12 @@ function randomAction(words: NftWords, { chains, place }: Names & { readonly pla
         : "counter",
     () => `log prefix "x" accept`,
     () => `${header} saddr ${randomBlockText(words)} ct state new meta mark set meta mark | 0x4000 accept`,
+    // One of many: after it a proof says nothing of the packet.
+    () =>
+      random.pick([
+        `${header} ${random.pick(["saddr", "daddr"])} set ${randomAddressText(words)}`,
+        `${random.pick(["tcp", "udp"])} ${random.pick(["sport", "dport"])} set ${random.pick(PORTS)}`,
+      ]),
     () => `${family === 4 ? "ip ttl" : "ip6 hoplimit"} set ${random.pick([32, 2, 1])}`,
   ];
   return random.pick(actions)();
