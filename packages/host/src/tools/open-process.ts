@@ -2,15 +2,17 @@ import type { ChildProcess } from "node:child_process";
 import { constants, fstatSync, openSync, readSync } from "node:fs";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
+import { OUTPUT_PART_BYTES, TextInParts } from "./text-in-parts.ts";
 
 /** From the beginning of a file, up to a number of bytes. */
 export function readText(fd: number, maxBytes: number): string {
-  const bytes = Buffer.allocUnsafe(Math.min(fstatSync(fd).size, maxBytes));
-  let length = 0;
-  for (let read = -1; read !== 0 && length < bytes.length; length += read) {
-    read = readSync(fd, bytes, length, bytes.length - length, length);
+  const bytes = Buffer.allocUnsafe(Math.min(fstatSync(fd).size, maxBytes, OUTPUT_PART_BYTES));
+  const text = new TextInParts();
+  for (let length = 0, read = -1; read !== 0 && length < maxBytes; length += read) {
+    read = readSync(fd, bytes, 0, Math.min(bytes.length, maxBytes - length), length);
+    text.add(bytes.subarray(0, read));
   }
-  return bytes.toString("utf8", 0, length);
+  return text.whole();
 }
 
 /** Where files without a name can be: in memory, if there is such a place. */

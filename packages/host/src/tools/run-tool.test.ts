@@ -46,6 +46,12 @@ test("an interrupted tool ends with what it started, which has its output open",
   expect(stdout).toBe("");
 });
 
+test("megabytes reach a tool, and come back from it, as they are", async () => {
+  const input = "a…🐟é\n".repeat(300_000);
+  const { stdout } = await runTool("cat", [], { input });
+  expect(stdout === input).toBe(true);
+});
+
 test("what goes beyond the bound of its stderr is dropped, and the tool goes on", async () => {
   const { stderr, stdout } = await runTool("sh", ["-c", "head -c 300000 /dev/zero >&2; echo done"], {
     maxErrorBytes: 1000,

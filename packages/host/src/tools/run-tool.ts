@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
 import process from "node:process";
-import type { Readable } from "node:stream";
+import { Readable, type Writable } from "node:stream";
 import { EnvironmentError } from "@svcproxy/topology";
 import type { DescriptorReserve } from "../machine/descriptor-reserve.ts";
 import { toolCommand } from "../machine/host-root.ts";
 import { outOfDescriptors, systemCode } from "./system-error.ts";
+import { splitText, TextInParts } from "./text-in-parts.ts";
 import { packageOf } from "./tool-path.ts";
 
 /** Most that a tool may print: the rules of some 100,000 services. */
@@ -139,8 +140,7 @@ function runToEnd(
     if (timeoutMs !== Number.POSITIVE_INFINITY) {
       timer = setTimeout(() => kill(failed(`${called} did not end within ${timeoutMs / 1000} s`)), timeoutMs);
     }
-    child.stdin?.on("error", () => {}); // it may end without reading its input
-    child.stdin?.end(input);
+    feed(child.stdin, input);
   });
 }
 
@@ -159,6 +159,13 @@ function startTool(
   } catch (error) {
     throw startFailure(tool, error);
   }
+}
+
+/** @param stdin there is none where there was no descriptor for it */
+function feed(stdin: Writable | null | undefined, input: string): void {
+  if (stdin === null || stdin === undefined) return;
+  stdin.on("error", () => {}); // it may end without reading its input
+  Readable.from(splitText(input)).pipe(stdin);
 }
 
 /** With the children of those that only wait for one, as `nsenter` does. */
@@ -195,7 +202,7 @@ function interrupted(signal: AbortSignal | undefined): EnvironmentError {
 
 /** What a stream brings, up to a number of bytes; the rest is read and dropped. */
 class Collected {
-  readonly #chunks: Buffer[] = [];
+  readonly #text = new TextInParts();
   #room: number;
 
   /** @param stream there is none where there was no descriptor for it */
@@ -205,11 +212,11 @@ class Collected {
       if (chunk.length > this.#room) onOverflow();
       const kept = chunk.subarray(0, this.#room);
       this.#room -= kept.length;
-      if (kept.length > 0) this.#chunks.push(kept);
+      this.#text.add(kept);
     });
   }
 
   text(): string {
-    return Buffer.concat(this.#chunks).toString("utf8");
+    return this.#text.whole();
   }
 }
