@@ -104,7 +104,8 @@ function markRules(
   if (Object.values(clients).every(isRewritten)) return [{ matches, target: jump(MARK_MASQ) }];
   const { outside } = clients;
   if (notAPod === undefined || outside.kind !== "forward" || outside.masquerade !== "not-a-pod") return [];
-  return [{ matches: [...notAPod.matches, ...matches], target: notAPod.target }];
+  // Once for each service: a literal with a spread would have room for seventeen matches.
+  return [{ matches: notAPod.matches.concat(matches), target: notAPod.target }];
 }
 
 /** Hairpins aside, for which the endpoint's chain marks, and the host's own connections, which the last rule rewrites. */

@@ -8,6 +8,7 @@ import {
   parseSocketAddress,
 } from "../address.ts";
 import { explainAddress, portHint, swallowedPort } from "../explain-address.ts";
+import { keptList } from "../kept-list.ts";
 import type { Endpoint, PodAddress } from "../model.ts";
 import { nearestWord } from "../nearest-word.ts";
 import type { SubjectPath } from "../subject-path.ts";
@@ -116,7 +117,7 @@ export class EndpointReader {
       }
       if (!isUsable) this.#reportFamily(target, port);
     }
-    return endpoints;
+    return keptList(endpoints);
   }
 
   #endpoint(address: IpAddress, port: Port, placed: PlacedPod | undefined): Endpoint {
