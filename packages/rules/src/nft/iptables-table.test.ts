@@ -3,9 +3,9 @@ import { formatStatement } from "./format-nft-rule.ts";
 import { parseNft } from "./parse-nft.ts";
 
 /** The rule as it is read of a table, without its counter. */
-function readOf(table: string, rule: string): string {
+function readOf(table: string, rule: string, family: "ip" | "ip6" = "ip"): string {
   const chain = "chain FORWARD { type filter hook forward priority filter; policy accept;";
-  const { tables } = parseNft(`table ip ${table} {\n${chain}\n${rule}\n}\n}\n`);
+  const { tables } = parseNft(`table ${family} ${table} {\n${chain}\n${rule}\n}\n}\n`);
   return (tables[0]?.chains[0]?.rules[0]?.statements ?? []).map(formatStatement).join(" ");
 }
 
@@ -24,6 +24,16 @@ test.for([
   expect(readOf("filter", rule)).toMatch(new RegExp(`^${question}`));
   expect(readOf("mine", rule)).not.toContain("xt match");
 });
+
+test.for(["fib daddr type unicast drop", "fib saddr type != multicast drop", "fib daddr type { unicast, local } drop"])(
+  "what kind an IPv6 address is of, iptables tells otherwise than nft: %s",
+  (rule) => {
+    expect(readOf("filter", rule, "ip6")).toBe("xt match addrtype drop");
+    expect(readOf("mine", rule, "ip6")).toBe(rule);
+    expect(readOf("filter", rule, "ip")).toBe(rule);
+    expect(readOf("filter", "fib daddr type local drop", "ip6")).toBe("fib daddr type local drop");
+  },
+);
 
 test("a range that goes backward is a question, for it stands for two conditions", () => {
   expect(readOf("mine", "ip ttl != 80-0 drop")).toBe("whether its two conditions hold of which nft prints one drop");

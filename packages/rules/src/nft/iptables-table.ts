@@ -19,9 +19,12 @@ export function isIptablesTable({
  * A rule of iptables as nft's text has it. nft translates iptables' extensions, and most of them rightly; of
  * `! --ctstate RELATED,ESTABLISHED,DNAT` it prints `ct status dnat`, of `--ports` with a range its ends alone, and of `!` with a
  * helper, a label or an owner a condition that no packet without a connection, or without a socket, meets; of every ICMP type, and of none
- * (`! --icmp-type any`), it prints the protocol a second time. What is told of these is a condition that nobody can answer.
+ * (`! --icmp-type any`), it prints the protocol a second time; of an IPv6 address `--dst-type UNICAST` asks what kind it is, and
+ * `fib daddr type unicast` where it leads. What is told of these is a condition that nobody can answer.
+ *
+ * @see linux net/netfilter/xt_addrtype.c addrtype_mt6
  */
-export function withoutTranslation(rule: NftRule): NftRule {
+export function withoutTranslation(rule: NftRule, family: NftFamily): NftRule {
   const gates: NftStatement[] = [];
   let { statements } = rule;
   const leaveOut = (isOf: (statement: NftStatement) => boolean, module: string) => {
@@ -36,6 +39,7 @@ export function withoutTranslation(rule: NftRule): NftRule {
   leaveOut((statement) => asksCt(statement, "label") || setsLabel(statement), "connlabel");
   leaveOut(asksForOtherOwner, "owner");
   leaveOut(asksEitherPort, "multiport");
+  if (family === "ip6") leaveOut(asksKindOfAddress, "addrtype");
   if (statements.some((statement) => isMeta(statement, ["l4proto"]))) leaveOut(asksIpProtocol, "icmp");
   return gates.length === 0 ? rule : { ...rule, statements: [...gates, ...statements] };
 }
@@ -79,6 +83,13 @@ function isMeta(statement: NftStatement, keys: readonly string[]): boolean {
 function asksIpProtocol(statement: NftStatement): boolean {
   if (statement.kind !== "match" || statement.left.kind !== "payload") return false;
   return statement.left.header === "ip" && statement.left.field === "protocol";
+}
+
+/** Of an address of the host's own both mean the same. */
+function asksKindOfAddress(statement: NftStatement): boolean {
+  if (statement.kind !== "match" || statement.left.kind !== "fib" || statement.left.result !== "type") return false;
+  const { right } = statement;
+  return right.kind === "set" || right.parts.some((part) => part !== "local");
 }
 
 function asksEitherPort(statement: NftStatement): boolean {

@@ -1,5 +1,5 @@
 import { isIptablesTable, withoutBackwardRange, withoutTranslation } from "./iptables-table.ts";
-import type { NftChain, NftFamily, NftSet, NftTable, NftUnread } from "./nft-rule-set.ts";
+import type { NftChain, NftFamily, NftRule, NftSet, NftTable, NftUnread } from "./nft-rule-set.ts";
 
 /** A table that is being read. */
 export class TableBuilder {
@@ -47,7 +47,8 @@ export class TableBuilder {
       if (set !== undefined && !set.isDynamic) this.#sets.set(name, { ...set, isDynamic: true });
     }
     const isIptables = isIptablesTable({ family: this.family, name: this.name, chains: this.#chains.values() });
-    const asMeant = isIptables ? withoutTranslation : withoutBackwardRange;
+    const asMeant = (rule: NftRule) =>
+      isIptables ? withoutTranslation(rule, this.family) : withoutBackwardRange(rule);
     return {
       family: this.family,
       name: this.name,
