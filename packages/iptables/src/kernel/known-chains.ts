@@ -45,7 +45,7 @@ export function readBesidePlan(
     const key = `${table} ${chain}`;
     const rules = chains.get(key);
     if (rules === undefined) return undefined;
-    const digest = hash("sha256", lines, "base64");
+    const digest = hash("sha256", lines, "binary");
     const found = rules[0] === undefined ? undefined : known.get(rules[0]);
     const isKnown = found?.digest === digest && areVerySame(found.rules, rules);
     // Lines that stand in two places are not the whole chain in either.
