@@ -61,8 +61,8 @@ describe("how a file changes", () => {
     expect(namesOf(await next(events))).toEqual(["two", "three"]);
   });
 
-  test("written in place, and shorter than before at a whole entry: it has ten times as long to go on", async () => {
-    const { file, events } = await following("one", { settleMs: 100 });
+  test("written in place, and shorter than before at a whole entry: it has three times as long to go on", async () => {
+    const { file, events } = await following("one", { settleMs: 300 });
     const more = topologyOf("two", "three", "four");
     await writeFile(file, more);
     expect(namesOf(await next(events))).toEqual(["two", "three", "four"]);
@@ -73,6 +73,17 @@ describe("how a file changes", () => {
     expect(namesOf(await next(events))).toEqual(["five", "six", "seven"]);
     await writeFile(file, topologyOf("eight"));
     expect(namesOf(await next(events))).toEqual(["eight"]);
+  });
+
+  test("written in place, and asked for: it is read at once", async () => {
+    const { file, source, events } = await following("one", { settleMs: 600_000 });
+    await writeFile(file, "");
+    await writeFile(file, topologyOf("two", "three"));
+    source.refresh();
+    expect(namesOf(await next(events))).toEqual(["two", "three"]);
+    await writeFile(file, topologyOf("two"));
+    source.refresh();
+    expect(namesOf(await next(events))).toEqual(["two"]);
   });
 
   test("being written in steps at the start: half of it is never read", async () => {

@@ -77,7 +77,7 @@ export class FileSource implements Source {
   #filesOfBefore: ReadonlyMap<string, LoadedFile>;
   readonly #given = new Map<InputFile, LoadedFile>();
   readonly #refused = new RefusedEntries();
-  #refreshed = false;
+  #isAskedFor = false;
   #retryMs = FIRST_RETRY_MS;
   /** The last state that was told, and the last topology that could be read. */
   #told: { readonly versions: string; readonly topology: Topology | undefined } | undefined;
@@ -98,14 +98,14 @@ export class FileSource implements Source {
     this.#config = config === undefined ? undefined : new FollowedPath(config, configurationLoader(options));
   }
 
-  /** Looks now, and tells the state anew whether it has changed or not. */
+  /** Looks now, takes what is there as whole, and tells the state anew whether it has changed or not. */
   refresh(): void {
-    this.#refreshed = true;
+    this.#isAskedFor = true;
     this.#notices.say("anything");
   }
 
   async *follow(signal: AbortSignal): AsyncGenerator<SourceEvent, void, undefined> {
-    const { watch, pollMs = POLL_MS } = this.#options;
+    const { watch, pollMs = POLL_MS, settleMs = SETTLE_MS } = this.#options;
     using notices = this.#notices;
     let hint: ChangeHint | undefined = "anything";
     let fullLookMs = 0;
@@ -113,9 +113,13 @@ export class FileSource implements Source {
       const startedAtMs = performance.now();
       // Before the files are read, so that no change is missed in between.
       if (watch && hint === "anything") notices.watch(await this.#folders());
-      await (this.#told === undefined && watch ? this.#lookFirst(signal) : this.#look(hint));
+      const isAskedFor = this.#isAskedFor;
+      this.#isAskedFor = false;
+      // Whoever reads once takes what there is, and whoever asks for another look has written all.
+      if (!watch || isAskedFor) await this.#look(hint, 0);
+      else await (this.#told === undefined ? this.#lookFirst(signal) : this.#look(hint, settleMs));
       if (hint === "anything") fullLookMs = performance.now() - startedAtMs;
-      const event = this.#tell();
+      const event = this.#tell(isAskedFor);
       const tookMs = performance.now() - startedAtMs;
       if (event !== undefined && !signal.aborted) yield event;
       hint = await notices.next({
@@ -163,7 +167,7 @@ export class FileSource implements Source {
    *
    * @returns what may still be half written
    */
-  async #look(hint: ChangeHint, settleMs = this.#settleMs): Promise<Unsettled> {
+  async #look(hint: ChangeHint, settleMs: number): Promise<Unsettled> {
     const { watch } = this.#options;
     const options: LookOptions = { hint, settleMs, cameWhole: (name) => this.#notices.cameWhole(name) };
     const again = (names: readonly string[], delayMs: number) => this.#notices.sayLater(hintOf(names), delayMs);
@@ -183,16 +187,10 @@ export class FileSource implements Source {
     return all;
   }
 
-  /** Whoever reads once takes what there is. */
-  get #settleMs(): number {
-    return this.#told === undefined ? 0 : (this.#options.settleMs ?? SETTLE_MS);
-  }
-
-  /** What is to be said of the state as it is; undefined where it was said already. */
-  #tell(): SourceEvent | undefined {
+  /** What is to be said of the state as it is; undefined where it was said already, and nobody asked for it. */
+  #tell(isAskedFor: boolean): SourceEvent | undefined {
     const versions = this.#paths.map(({ version }) => version).join(" ");
-    if (this.#told?.versions === versions && !this.#refreshed) return undefined;
-    this.#refreshed = false;
+    if (this.#told?.versions === versions && !isAskedFor) return undefined;
     const before = this.#told?.topology;
     try {
       const { warnings, ...read } = this.#read(before === undefined);

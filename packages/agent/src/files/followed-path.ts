@@ -62,7 +62,7 @@ export interface RefusedFile {
 }
 
 /** How many times as long one has to stay as it is that is written in place and shorter than it was: whoever writes it may have more to write. */
-const SHORTER_SETTLES = 10;
+const SHORTER_SETTLES = 3;
 
 /** So many files are looked at side by side. */
 const AT_ONCE = 16;
