@@ -66,6 +66,7 @@ describe.skipIf(whyNoBrowser() !== undefined)(`in a browser${whyNoBrowser() ?? "
     await page.getByRole("link", { name: "service2", exact: true }).click();
     await page.getByText("From a pod to 10.100.100.2:6060: dropped").waitFor();
     const row = page.getByRole("row", { name: "nat KUBE-SVC-2 1 -p tcp -m statistic" });
+    await row.waitFor();
     expect(await row.getByRole("cell").allTextContents()).toEqual([
       "1",
       "-p tcp -m statistic --mode random --probability 0.50000000000 -j DNAT --to-destination 10.5.75.3:3000",
