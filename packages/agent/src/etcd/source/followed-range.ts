@@ -87,10 +87,11 @@ export class FollowedRange {
     while (!signal.aborted) {
       try {
         needsRange ||= await this.#isOtherStore(signal);
-        if (needsRange) await this.#readAnew(signal);
-        else this.#connected({ isAnew: false });
+        const isResumed = !needsRange;
+        if (isResumed) this.#connected({ isAnew: false });
+        else await this.#readAnew(signal);
         needsRange = false;
-        await this.#watch(signal);
+        await this.#watch(signal, { isResumed });
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof WatchBroken) needsRange ||= error.needsRange;
@@ -146,17 +147,24 @@ export class FollowedRange {
     this.#connected({ isAnew });
   }
 
-  async #watch(signal: AbortSignal): Promise<void> {
+  /**
+   * @param isResumed what came next was missed at first. Of that, the etcd of many distributions leaves out a removal at whose revision it was
+   * compacted, so that such a watch is checked once although it tells something.
+   * @see https://github.com/etcd-io/etcd/issues/18089
+   */
+  async #watch(signal: AbortSignal, { isResumed }: { readonly isResumed: boolean }): Promise<void> {
     const { client, range, times } = this.#options;
     using ending = new Ending(signal);
     let isChecking = false;
+    let isInDoubt = isResumed;
     const check = repeat(
       async () => {
         const silentMs = Date.now() - (this.#lastHeard?.getTime() ?? 0);
-        if (isChecking || silentMs < times.silenceMs) return;
+        if (isChecking || (!isInDoubt && silentMs < times.silenceMs)) return;
+        isInDoubt = false;
         isChecking = true;
         try {
-          await this.#checkSilence(ending.signal);
+          await this.#checkWatch(ending.signal);
         } catch (error) {
           ending.abort(error);
         } finally {
@@ -194,7 +202,7 @@ export class FollowedRange {
   }
 
   /** @throws WatchBroken where the watch keeps something from us; EtcdError where etcd does not answer */
-  async #checkSilence(signal: AbortSignal): Promise<void> {
+  async #checkWatch(signal: AbortSignal): Promise<void> {
     const { client, range, times } = this.#options;
     const ask = () => askForNews(client, range, { after: this.revision, signal });
     let news = await ask();
@@ -204,7 +212,7 @@ export class FollowedRange {
       await delay(times.catchUpMs, undefined, { signal });
       news = await ask();
       if (!this.#agrees(news))
-        throw new WatchBroken("the watch is silent, although there is news", { needsRange: true });
+        throw new WatchBroken("the watch is silent about what has changed", { needsRange: true });
     }
     if (news.header.revision > this.revision) this.#header = news.header;
     this.#heard();
