@@ -29,7 +29,8 @@ export const PLAN_MEANINGS = {
   CLIENT_OUTSIDE_UNANSWERED: {
     means:
       "A client outside the hosts that dials a ClusterIP keeps its address, so an endpoint on another host answers it past this one.",
-    remedy: "Let it dial a NodePort, or say in node: how pods are told, so that all others are masqueraded.",
+    remedy:
+      "Let it dial a NodePort, or say how pods are told (node: of the topology file, or --config), so that all others are masqueraded.",
   },
   LOCALHOST_IPV6_UNSERVED: {
     means: "NodePorts on ::1 are not served by rules: the kernel does not translate it.",
@@ -91,7 +92,7 @@ export const PLAN_MEANINGS = {
   },
   AFFINITY_TABLE_FULL: {
     means: "A map that remembers which client belongs to which endpoint had no room: new clients were balanced anew.",
-    remedy: "Raise node.affinityTableSize.",
+    remedy: "Raise node.affinityTableSize of the topology file; a cluster has no setting for it.",
   },
   FOREIGN_CHANGE: {
     means: "Another program changed our table; it was made as planned again.",

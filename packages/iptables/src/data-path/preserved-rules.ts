@@ -36,14 +36,9 @@ export class PreservedRules implements Preserved {
       const now = await tables.save(rules.family, { signal });
       const ours = ownRules(now);
       for (const was of ownRules(rules).tables) {
+        const is = ours.tables.find(({ name }) => name === was.name);
         // Others come and go beside ours.
-        if (
-          isSame(
-            was,
-            ours.tables.find(({ name }) => name === was.name),
-          )
-        )
-          continue;
+        if (isSame(was, is)) continue;
         const change = planRollback(was.name, { now, before: rules });
         if (change === undefined) continue;
         await tables.restore(change);

@@ -16,7 +16,7 @@ export function fullTableProblem(family: Family, count: number): Problem {
   return {
     ...{ code: "AFFINITY_TABLE_FULL", severity: "warning", subject: `table ${tableName(family)}` },
     text: `Since this table was made, ${count} new connections found no room in a map of session affinity: they were balanced, and their clients may change endpoints`,
-    hint: "Raise `node.affinityTableSize`",
+    hint: "Raise `node.affinityTableSize` of the topology file; a cluster has no setting for it",
   };
 }
 
